@@ -1,0 +1,285 @@
+//! The table of errors: code, HTTP status, name, hint.
+//!
+//! Every failure a person can meet has one row in [`Code`]. The row fixes the status and a default
+//! hint; the place that fails adds the message, which names the thing and the value. What Auth0 said
+//! is passed on unchanged ([`Error::upstream`]).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $name:expr, $hint:literal;)*) => {
+        /// One row of the error table. The `errorCode` of an answer is [`Code::as_str`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $variant,)* }
+
+        impl Code {
+            /// Every row, in the order of the table: for the documentation and its test.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The machine-readable code, stable across versions.
+            pub fn as_str(self) -> &'static str { match self { $(Code::$variant => $code,)* } }
+
+            /// The HTTP status of an answer with this code.
+            pub fn status(self) -> u16 { match self { $(Code::$variant => $status,)* } }
+
+            /// The value of `error` where the extension contract fixes one (contract, 2.2 and 2.7);
+            /// otherwise the status' reason phrase is used.
+            pub fn name(self) -> Option<&'static str> { match self { $(Code::$variant => $name,)* } }
+
+            /// What the reader can do about it, unless the place that failed knows better.
+            pub fn hint(self) -> Option<&'static str> {
+                match self { $(Code::$variant => { let hint: &str = $hint; if hint.is_empty() { None } else { Some($hint) } })* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A setting is missing, unknown or wrong; the start is refused.
+    InvalidSettings = "invalid_settings", 500, None, "Correct the settings named above and start again; `validate-config` checks them without starting.";
+    /// The command line was used wrongly.
+    InvalidArgument = "invalid_argument", 400, None, "See --help.";
+
+    /// A login callback failed one of its checks (contract, 2.2).
+    LoginValidation = "login_failed", 400, Some("ValidationError"), "Open the login page again and sign in once more.";
+    /// A required token is missing from the login callback (contract, 2.2 step 4).
+    LoginArgument = "login_argument_missing", 400, Some("ArgumentError"), "Open the login page again and sign in once more.";
+    /// A token of the login callback is not valid for this server (contract, 2.2 steps 6 to 11).
+    LoginUnauthorized = "login_unauthorized", 401, Some("UnauthorizedError"), "Open the login page again and sign in once more.";
+    /// The keys or the token endpoint of the login tenant could not be reached.
+    LoginUnavailable = "login_unavailable", 502, None, "Check that the login domain is right and can be reached from this server, then sign in again.";
+    /// The person signed in, but is not among those whom the settings let in.
+    NotAnAdmin = "not_an_admin", 403, Some("ForbiddenError"), "Ask whoever runs this server to add you to ADMIN_EMAILS, ADMIN_SUBJECTS or ADMIN_ROLES.";
+    /// No session token was sent (contract, 2.7).
+    CredentialsRequired = "credentials_required", 401, Some("credentials_required"), "Sign in at /login.";
+    /// The Authorization header is not `Bearer <token>` (contract, 2.7).
+    CredentialsBadFormat = "credentials_bad_format", 401, Some("credentials_bad_format"), "Send the header as `Authorization: Bearer <token>`.";
+    /// The Authorization header uses another scheme (contract, 2.7).
+    CredentialsBadScheme = "credentials_bad_scheme", 401, Some("credentials_bad_scheme"), "Send the header as `Authorization: Bearer <token>`.";
+    /// The session token is expired, forged or meant for somebody else (contract, 2.7).
+    InvalidToken = "invalid_token", 401, Some("invalid_token"), "Sign in again at /login.";
+    /// A lifecycle hook was called without its token or with a wrong one (contract, 1.4).
+    HookToken = "hook_token", 401, Some("HookTokenError"), "";
+    /// A download link is unknown, used for another job, or older than 60 seconds.
+    InvalidTicket = "invalid_ticket", 401, None, "Read the job again to get a fresh link; a link is good for 60 seconds.";
+
+    /// A request body is not what the route expects.
+    InvalidBody = "invalid_body", 400, None, "";
+    /// A query parameter is not what the route expects.
+    InvalidQuery = "invalid_query_string", 400, None, "";
+    /// There is nothing at this address.
+    NotFound = "not_found", 404, None, "";
+    /// The route exists, the method does not.
+    MethodNotAllowed = "method_not_allowed", 405, None, "";
+    /// No job of this tenant has the id.
+    JobNotFound = "inexistent_job", 404, None, "The history lists every job that is still known.";
+    /// The job is in a state in which the request makes no sense.
+    JobState = "job_state", 409, None, "";
+    /// The artifact of a job was removed at the end of its lifetime.
+    ArtifactGone = "artifact_expired", 410, None, "Run the export again; ARTIFACT_TTL sets how long files are kept.";
+    /// An upload is larger than allowed.
+    PayloadTooLarge = "payload_too_large", 413, None, "Split the file, or raise UPLOAD_LIMIT.";
+
+    /// The multipart body has no `users` file.
+    UsersFileMissing = "users_file_missing", 400, None, "Send the file as the multipart part `users`.";
+    /// The `users` file has no content.
+    UsersFileEmpty = "users_file_empty", 400, None, "Choose a file that holds a JSON array of users, or one user per line.";
+    /// The `users` file is in no format that can be read.
+    UsersFileFormat = "users_file_format", 400, None, "Send a JSON array of users, or NDJSON: one user per line.";
+    /// Users cannot be imported into this connection.
+    ConnectionUnusable = "connection_unusable", 400, None, "Choose a database connection that is enabled for at least one application.";
+    /// The connection does not exist.
+    ConnectionNotFound = "inexistent_connection", 404, None, "Check the connection's name or id; the list of connections is under Authentication > Database.";
+
+    /// A column or sort expression cannot be parsed.
+    InvalidExpression = "invalid_expression", 400, None, "";
+    /// The expression is more than a path, which this version cannot compute.
+    UnsupportedExpression = "unsupported_expression", 400, None, "Use a path such as user.app_metadata.name, or alternatives joined by || or ??.";
+    /// A search query cannot be carried out.
+    InvalidSearch = "invalid_search", 400, None, "";
+    /// A file of users could not be read.
+    InvalidUsersFile = "invalid_users_file", 400, None, "";
+    /// A row could not be computed and the job was told to stop at the first such row.
+    RowFault = "row_fault", 422, None, "Export with --on-error empty to leave such cells empty and count them.";
+
+    /// Auth0 refused a request; status, message and errorCode are Auth0's own.
+    Auth0Refused = "auth0_refused", 502, None, "";
+    /// Auth0 did not answer.
+    Auth0Unreachable = "auth0_unreachable", 502, None, "Check AUTH0_DOMAIN, the network and https://status.auth0.com.";
+    /// Auth0 answered with something that is not what its API promises.
+    Auth0Answer = "auth0_answer", 502, None, "";
+    /// The Management API token a job or request used has ended.
+    Auth0TokenEnded = "auth0_token_ended", 401, None, "Sign in again; the job goes on by itself then.";
+    /// A job failed inside Auth0.
+    Auth0JobFailed = "auth0_job_failed", 502, None, "";
+
+    /// DATA_DIR is in use by another process.
+    DataDirLocked = "data_dir_locked", 503, None, "Stop the other server or command that uses this DATA_DIR, or choose another one.";
+    /// The disk is full.
+    DiskFull = "disk_full", 507, None, "Free space in DATA_DIR; nothing was lost.";
+    /// A file or the database could not be read or written.
+    Storage = "storage", 500, None, "Check that DATA_DIR exists, is writable and has space.";
+    /// The server stopped while the job ran.
+    Interrupted = "interrupted", 500, None, "Start the job again.";
+    /// A person canceled the job.
+    Canceled = "canceled", 409, None, "";
+    /// A bug.
+    Internal = "internal_error", 500, Some("InternalServerError"), "Please report this with the request id from the log.";
+}
+
+/// What Auth0 itself said, kept word for word so that its users can look it up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upstream {
+    /// HTTP status of Auth0's answer.
+    pub status_code: u16,
+    /// Auth0's `error`, for example `Bad Request`.
+    pub error: String,
+    /// Auth0's `message`.
+    pub message: String,
+    /// Auth0's `errorCode`, often absent (contract, 4.1).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error_code: Option<String>,
+}
+
+/// An error a person can act on.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// The row of the table.
+    pub code: Code,
+    /// Names the thing and the value that is wrong. Never holds a secret or personal data.
+    pub message: String,
+    /// What to do; the table's hint unless the place that failed knows better.
+    pub hint: Option<Cow<'static, str>>,
+    /// Auth0's own words, where the error comes from there. Boxed: rare and large.
+    pub upstream: Option<Box<Upstream>>,
+}
+
+/// The result every room returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The JSON shape of an error answer (design, section 5), also kept with a failed job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody {
+    /// HTTP status.
+    pub status_code: u16,
+    /// Reason phrase, or the name the extension contract fixes.
+    pub error: String,
+    /// What happened, to which thing and value.
+    pub message: String,
+    /// Stable code; Auth0's own where Auth0 refused.
+    pub error_code: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// An error of the table with its message and the table's hint.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: code.hint().map(Cow::Borrowed), upstream: None }
+    }
+
+    /// Replaces the hint by one that fits better.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// An answer of Auth0 that refused the request.
+    pub fn refused(upstream: Upstream) -> Self {
+        Self {
+            code: Code::Auth0Refused,
+            message: upstream.message.clone(),
+            hint: None,
+            upstream: Some(Box::new(upstream)),
+        }
+    }
+
+    /// HTTP status: Auth0's own when Auth0 refused a request, else the table's.
+    pub fn status(&self) -> u16 {
+        self.upstream.as_ref().map_or(self.code.status(), |upstream| upstream.status_code)
+    }
+
+    /// Exit status of the command line (design, section 3): 2 for wrong use or bad input, else 3.
+    pub fn exit_status(&self) -> u8 {
+        let settings = self.code == Code::InvalidSettings;
+        let input =
+            (400..500).contains(&self.code.status()) && !matches!(self.code, Code::Canceled | Code::Auth0TokenEnded);
+        if settings || input { 2 } else { 3 }
+    }
+
+    /// The JSON shape of this error.
+    pub fn body(&self) -> ErrorBody {
+        let status = self.status();
+        let (error, code) = match &self.upstream {
+            Some(upstream) => {
+                (upstream.error.clone(), upstream.error_code.clone().unwrap_or_else(|| self.code.as_str().to_owned()))
+            }
+            None => (self.code.name().unwrap_or_else(|| reason(status)).to_owned(), self.code.as_str().to_owned()),
+        };
+        ErrorBody {
+            status_code: status,
+            error,
+            message: self.message.clone(),
+            error_code: code,
+            hint: self.hint.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// The reason phrase of a status, as Auth0 and browsers spell it.
+fn reason(status: u16) -> &'static str {
+    reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error")
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        let code = if error.kind() == std::io::ErrorKind::StorageFull { Code::DiskFull } else { Code::Storage };
+        Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_statuses_are_errors() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{} stands twice", code.as_str());
+            assert!((400..600).contains(&code.status()), "{}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn what_auth0_said_is_passed_on() {
+        let error = Error::refused(Upstream {
+            status_code: 400,
+            error: "Bad Request".into(),
+            message: "Connection must be enabled.".into(),
+            error_code: Some("connection_is_disabled".into()),
+        });
+        let body = error.body();
+        assert_eq!((body.status_code, body.error_code.as_str()), (400, "connection_is_disabled"));
+        assert_eq!(body.message, "Connection must be enabled.");
+    }
+}

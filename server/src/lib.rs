@@ -1,0 +1,23 @@
+//! User Import / Export: an extension server for an Auth0 tenant, and the same engine on the command
+//! line.
+//!
+//! The rooms, and the one direction in which they may use each other (checked by
+//! `tests/architecture.rs`):
+//!
+//! ```text
+//! web, cli -> jobs -> export, import -> expression, sandbox, auth0, store -> user, error, config, progress
+//! ```
+
+pub mod access;
+pub mod auth0;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod export;
+pub mod expression;
+pub mod import;
+pub mod jobs;
+pub mod progress;
+pub mod store;
+pub mod user;
+pub mod web;

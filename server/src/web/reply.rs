@@ -1,0 +1,69 @@
+//! How errors leave, and how a handler says that it needs a session.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
+
+use super::App;
+use crate::access::Session;
+use crate::error::{Code, Error};
+
+/// An error on its way out, in the shape of design section 5.
+#[derive(Debug)]
+pub struct ApiError(pub Error);
+
+impl<E: Into<Error>> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut reply = HttpResponse::build(self.status_code());
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            reply.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        reply.json(self.0.body())
+    }
+}
+
+/// A handler that takes this can only be reached with a valid session.
+#[derive(Debug)]
+pub struct SignedIn(pub Session);
+
+impl FromRequest for SignedIn {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let session = match request.app_data::<Data<App>>() {
+            Some(app) => {
+                let header = request.headers().get(AUTHORIZATION);
+                match header.map(|value| value.to_str()) {
+                    Some(Err(_)) => {
+                        Err(Error::new(Code::CredentialsBadFormat, "Format is Authorization: Bearer [token]"))
+                    }
+                    Some(Ok(value)) => app.access.session(Some(value)),
+                    None => app.access.session(None),
+                }
+            }
+            None => Err(Error::new(Code::Internal, "The application is not assembled.")),
+        };
+        ready(session.map(SignedIn).map_err(ApiError))
+    }
+}
