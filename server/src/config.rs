@@ -636,8 +636,8 @@ mod tests {
 
     #[test]
     fn secrets_never_show() {
-        let error = with(&[("EXTENSION_SECRET", "short")]).unwrap_err();
-        assert!(!error.message.contains("short:") && !error.message.contains("\"short\""), "{}", error.message);
+        let error = with(&[("EXTENSION_SECRET", "hunter2")]).unwrap_err();
+        assert!(error.message.contains("EXTENSION_SECRET") && !error.message.contains("hunter2"), "{}", error.message);
         let settings = with(&[("SECRET_KEY", "very-secret-value"), ("METRICS_TOKEN", "very-secret-value")]).unwrap();
         assert!(!format!("{settings:?}").contains("very-secret-value"));
     }

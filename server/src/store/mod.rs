@@ -1,20 +1,95 @@
-//! State: SQLite for jobs and history, plain files for artifacts.
+//! State: SQLite (write-ahead log) for jobs and history, plain files for uploads and artifacts, all
+//! below DATA_DIR.
+//!
+//! An exclusive lock on DATA_DIR makes sure that one process at a time uses it: a restarted server may
+//! take every unfinished job it finds for its own.
 
+mod jobs;
+
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::SqlitePool;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-/// The database and the directory it lies in. Cheap to clone.
+pub use jobs::{JobKind, JobRecord, JobState, NewJob};
+
+use crate::error::{Code, Error, Result};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The database and the directory it lies in. Cheap to clone; the lock ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: SqlitePool,
-    directory: PathBuf,
+    directory: Arc<Path>,
+    _lock: Arc<File>,
 }
 
 impl Store {
+    /// Opens DATA_DIR, creating it if absent, locks it and brings the database up to date.
+    ///
+    /// Fails with [`Code::DataDirLocked`] when another process uses it.
+    pub async fn open(directory: &Path) -> Result<Self> {
+        let named = |error: std::io::Error| {
+            let error = Error::from(error);
+            Error { message: format!("DATA_DIR {}: {}", directory.display(), error.message), ..error }
+        };
+        create_private_directory(directory).map_err(named)?;
+        let lock = lock(directory).map_err(|error| match error {
+            TryLockError::WouldBlock => Error::new(
+                Code::DataDirLocked,
+                format!("DATA_DIR {} is in use by another process.", directory.display()),
+            ),
+            TryLockError::Error(error) => named(error),
+        })?;
+        create_private_directory(&directory.join("jobs")).map_err(named)?;
+        let options = SqliteConnectOptions::new()
+            .filename(directory.join("state.sqlite"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(storage)?;
+        let store = Self { pool, directory: directory.into(), _lock: Arc::new(lock) };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Brings the database up to date; does nothing when it is (the update hook).
+    pub async fn migrate(&self) -> Result<()> {
+        MIGRATIONS
+            .run(&self.pool)
+            .await
+            .map_err(|error| Error::new(Code::Storage, format!("Migrating the database: {error}")))
+    }
+
+    /// Makes sure that everything the server needs is there (the install hook).
+    pub async fn prepare(&self) -> Result<()> {
+        create_private_directory(&self.directory.join("jobs"))?;
+        self.migrate().await
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(storage)?;
+        Ok(())
+    }
+
     /// Where files of a job are kept: `DATA_DIR/jobs/<id>`.
     pub fn job_directory(&self, id: &str) -> PathBuf {
         self.directory.join("jobs").join(id)
+    }
+
+    /// Creates the directory of a job, readable by this process only.
+    pub fn create_job_directory(&self, id: &str) -> Result<PathBuf> {
+        let path = self.job_directory(id);
+        create_private_directory(&path)?;
+        Ok(path)
     }
 
     /// DATA_DIR.
@@ -24,5 +99,59 @@ impl Store {
 
     pub(crate) fn pool(&self) -> &SqlitePool {
         &self.pool
+    }
+}
+
+fn lock(directory: &Path) -> std::result::Result<File, TryLockError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(directory.join("lock"))
+        .map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Personal data lies below it, so nobody else may look in.
+fn create_private_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
+/// A failure of the database, as a row of the error table.
+pub(crate) fn storage(error: sqlx::Error) -> Error {
+    // SQLITE_FULL: https://www.sqlite.org/rescode.html#full
+    let full = error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "13");
+    let code = if full { Code::DiskFull } else { Code::Storage };
+    Error::new(code, format!("The database: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_process_is_kept_out_and_the_lock_ends_with_the_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        assert_eq!(Store::open(directory.path()).await.unwrap_err().code, Code::DataDirLocked);
+        store.pool().close().await;
+        drop(store);
+        Store::open(directory.path()).await.unwrap().prepare().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_unusable_directory_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Store::open(&file.path().join("data")).await.unwrap_err();
+        assert_eq!(error.code, Code::Storage);
+        assert!(error.message.contains("DATA_DIR"), "{}", error.message);
     }
 }

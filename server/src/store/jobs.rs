@@ -1,0 +1,400 @@
+//! The table of jobs, which is the history too, and the sealed tokens of their owners.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Store, storage};
+use crate::error::{Code, Error, ErrorBody, Result};
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// Users from a file into the tenant.
+    Import,
+    /// Users of the tenant into a file.
+    Export,
+}
+
+/// Where a job stands (design, section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Queued.
+    Pending,
+    /// Running, or waiting for something outside.
+    Processing,
+    /// Done.
+    Completed,
+    /// Ended by an error.
+    Failed,
+    /// Ended by a person.
+    Canceled,
+    /// Done, and its file removed at the end of its lifetime.
+    Expired,
+}
+
+impl JobState {
+    /// Whether the job is over.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Processing)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl FromStr for JobState {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Pending, Self::Processing, Self::Completed, Self::Failed, Self::Canceled, Self::Expired]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| Error::new(Code::Storage, format!("The database holds an unknown job status {text:?}.")))
+    }
+}
+
+impl JobKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Import => "import",
+            Self::Export => "export",
+        }
+    }
+}
+
+/// A job to be created.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// `job_` and 16 letters or digits.
+    pub id: String,
+    /// Domain of the tenant.
+    pub tenant: String,
+    /// What it does.
+    pub kind: JobKind,
+    /// `sub` of whoever asked.
+    pub owner: String,
+    /// Name of the connection, where one was chosen.
+    pub connection: Option<String>,
+    /// The request, to run the job again.
+    pub request: Value,
+}
+
+/// A job as the database knows it; of a running job the counters are those of its last step.
+#[derive(Clone, Debug)]
+pub struct JobRecord {
+    /// `job_` and 16 letters or digits.
+    pub id: String,
+    /// What it does.
+    pub kind: JobKind,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// `sub` of whoever asked.
+    pub owner: String,
+    /// Name of the connection, where one was chosen.
+    pub connection: Option<String>,
+    /// The request.
+    pub request: Value,
+    /// Rows done.
+    pub processed: u64,
+    /// Rows there are, once known.
+    pub total: Option<u64>,
+    /// What it came to.
+    pub summary: Option<Value>,
+    /// Why it failed.
+    pub error: Option<ErrorBody>,
+    /// Name of the finished file in the job's directory.
+    pub artifact: Option<String>,
+    /// When that file is removed.
+    pub artifact_expires_at: Option<Timestamp>,
+}
+
+const COLUMNS: &str = "id, type, status, created_at, finished_at, owner, connection, request, processed, total, summary, \
+                       error, artifact, artifact_expires_at";
+
+fn job(row: &SqliteRow) -> Result<JobRecord> {
+    let broken =
+        |what: &str| Error::new(Code::Storage, format!("The database holds a job whose {what} cannot be read."));
+    let time = |millisecond: i64| Timestamp::from_millisecond(millisecond).map_err(|_| broken("date"));
+    let json = |text: String, what: &str| serde_json::from_str::<Value>(&text).map_err(|_| broken(what));
+    let count = |value: i64| u64::try_from(value).unwrap_or_default();
+    let kind = match row.try_get::<&str, _>("type").map_err(storage)? {
+        "import" => JobKind::Import,
+        _ => JobKind::Export,
+    };
+    let error: Option<String> = row.try_get("error").map_err(storage)?;
+    Ok(JobRecord {
+        id: row.try_get("id").map_err(storage)?,
+        kind,
+        state: row.try_get::<&str, _>("status").map_err(storage)?.parse()?,
+        created_at: time(row.try_get("created_at").map_err(storage)?)?,
+        finished_at: row.try_get::<Option<i64>, _>("finished_at").map_err(storage)?.map(time).transpose()?,
+        owner: row.try_get("owner").map_err(storage)?,
+        connection: row.try_get("connection").map_err(storage)?,
+        request: json(row.try_get("request").map_err(storage)?, "request")?,
+        processed: count(row.try_get("processed").map_err(storage)?),
+        total: row.try_get::<Option<i64>, _>("total").map_err(storage)?.map(count),
+        summary: row
+            .try_get::<Option<String>, _>("summary")
+            .map_err(storage)?
+            .map(|text| json(text, "summary"))
+            .transpose()?,
+        error: error.map(|text| serde_json::from_str(&text).map_err(|_| broken("error"))).transpose()?,
+        artifact: row.try_get("artifact").map_err(storage)?,
+        artifact_expires_at: row
+            .try_get::<Option<i64>, _>("artifact_expires_at")
+            .map_err(storage)?
+            .map(time)
+            .transpose()?,
+    })
+}
+
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl Store {
+    /// Adds a job, pending.
+    pub async fn insert_job(&self, new: &NewJob) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO jobs (id, tenant, type, status, created_at, owner, connection, request) \
+             VALUES (?, ?, ?, 'pending', ?, ?, ?, ?)",
+        )
+        .bind(&new.id)
+        .bind(&new.tenant)
+        .bind(new.kind.as_str())
+        .bind(Timestamp::now().as_millisecond())
+        .bind(&new.owner)
+        .bind(&new.connection)
+        .bind(new.request.to_string())
+        .execute(self.pool())
+        .await
+        .map_err(storage)?;
+        Ok(())
+    }
+
+    /// The job of this tenant with this id.
+    pub async fn job(&self, tenant: &str, id: &str) -> Result<JobRecord> {
+        let statement = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND id = ?"));
+        let row = sqlx::query(statement).bind(tenant).bind(id).fetch_optional(self.pool()).await.map_err(storage)?;
+        match row {
+            Some(row) => job(&row),
+            None => Err(Error::new(Code::JobNotFound, format!("There is no job {id:?}."))),
+        }
+    }
+
+    /// The newest jobs of a tenant, oldest of them first.
+    pub async fn history(&self, tenant: &str, most: u32) -> Result<Vec<JobRecord>> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT * FROM (SELECT {COLUMNS}, rowid AS entry FROM jobs WHERE tenant = ? ORDER BY created_at DESC, entry DESC LIMIT ?) \
+             ORDER BY created_at, entry"
+        ));
+        let rows = sqlx::query(statement).bind(tenant).bind(most).fetch_all(self.pool()).await.map_err(storage)?;
+        rows.iter().map(job).collect()
+    }
+
+    /// Jobs that are not over, oldest first.
+    pub async fn unfinished_jobs(&self, tenant: &str) -> Result<Vec<JobRecord>> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND status IN ('pending', 'processing') ORDER BY created_at, rowid"
+        ));
+        let rows = sqlx::query(statement).bind(tenant).fetch_all(self.pool()).await.map_err(storage)?;
+        rows.iter().map(job).collect()
+    }
+
+    /// Moves a job to a state that is not final; what an earlier end left behind is forgotten.
+    pub async fn set_job_running(&self, id: &str, state: JobState) -> Result<()> {
+        sqlx::query("UPDATE jobs SET status = ?, finished_at = NULL, error = NULL, summary = NULL WHERE id = ?")
+            .bind(state.as_str())
+            .bind(id)
+            .execute(self.pool())
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+
+    /// Keeps the counters of a running job.
+    pub async fn set_job_progress(&self, id: &str, processed: u64, total: Option<u64>) -> Result<()> {
+        sqlx::query("UPDATE jobs SET processed = ?, total = ? WHERE id = ?")
+            .bind(integer(processed))
+            .bind(total.map(integer))
+            .bind(id)
+            .execute(self.pool())
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+
+    /// Ends a job: `completed`, `failed` or `canceled`, with what it came to.
+    pub async fn finish_job(
+        &self,
+        id: &str,
+        state: JobState,
+        summary: Option<&Value>,
+        error: Option<&ErrorBody>,
+        artifact: Option<(&str, Timestamp)>,
+    ) -> Result<()> {
+        let error = error.map(serde_json::to_string).transpose();
+        let error = error.map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+        sqlx::query(
+            "UPDATE jobs SET status = ?, finished_at = ?, summary = ?, error = ?, artifact = ?, artifact_expires_at = ? \
+             WHERE id = ?",
+        )
+        .bind(state.as_str())
+        .bind(Timestamp::now().as_millisecond())
+        .bind(summary.map(ToString::to_string))
+        .bind(error)
+        .bind(artifact.map(|(name, _)| name))
+        .bind(artifact.map(|(_, expires)| expires.as_millisecond()))
+        .bind(id)
+        .execute(self.pool())
+        .await
+        .map_err(storage)?;
+        Ok(())
+    }
+
+    /// Ids of jobs whose artifact has reached the end of its lifetime.
+    pub async fn jobs_with_expired_artifact(&self, now: Timestamp) -> Result<Vec<String>> {
+        self.ids("SELECT id FROM jobs WHERE artifact IS NOT NULL AND artifact_expires_at <= ?", now).await
+    }
+
+    /// Ids of ended jobs that ended before a date.
+    pub async fn jobs_finished_before(&self, date: Timestamp) -> Result<Vec<String>> {
+        self.ids("SELECT id FROM jobs WHERE finished_at <= ?", date).await
+    }
+
+    async fn ids(&self, statement: &'static str, date: Timestamp) -> Result<Vec<String>> {
+        sqlx::query_scalar(statement).bind(date.as_millisecond()).fetch_all(self.pool()).await.map_err(storage)
+    }
+
+    /// Notes that the artifact of a job was removed.
+    pub async fn expire_artifact(&self, id: &str) -> Result<()> {
+        sqlx::query("UPDATE jobs SET status = 'expired', artifact = NULL WHERE id = ?")
+            .bind(id)
+            .execute(self.pool())
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+
+    /// Removes a job from the history.
+    pub async fn delete_job(&self, id: &str) -> Result<()> {
+        sqlx::query("DELETE FROM jobs WHERE id = ?").bind(id).execute(self.pool()).await.map_err(storage)?;
+        Ok(())
+    }
+
+    /// Removes every job and token (the uninstall hook).
+    pub async fn delete_everything(&self) -> Result<()> {
+        for statement in ["DELETE FROM jobs", "DELETE FROM tokens"] {
+            sqlx::query(statement).execute(self.pool()).await.map_err(storage)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the sealed Management API token of an admin, in place of an older one.
+    pub async fn put_token(&self, owner: &str, sealed: &str, expires_at: Timestamp) -> Result<()> {
+        sqlx::query("INSERT INTO tokens (owner, sealed, expires_at) VALUES (?, ?, ?) ON CONFLICT (owner) DO UPDATE SET sealed = excluded.sealed, expires_at = excluded.expires_at")
+            .bind(owner)
+            .bind(sealed)
+            .bind(expires_at.as_millisecond())
+            .execute(self.pool())
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+
+    /// The sealed token of an admin and when it ends.
+    pub async fn token(&self, owner: &str) -> Result<Option<(String, Timestamp)>> {
+        let row = sqlx::query("SELECT sealed, expires_at FROM tokens WHERE owner = ?")
+            .bind(owner)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(storage)?;
+        row.map(|row| {
+            let sealed = row.try_get("sealed").map_err(storage)?;
+            let expires: i64 = row.try_get("expires_at").map_err(storage)?;
+            let expires = Timestamp::from_millisecond(expires)
+                .map_err(|_| Error::new(Code::Storage, "The database holds a token whose date cannot be read."))?;
+            Ok((sealed, expires))
+        })
+        .transpose()
+    }
+
+    /// Removes tokens that have ended.
+    pub async fn delete_ended_tokens(&self, now: Timestamp) -> Result<()> {
+        sqlx::query("DELETE FROM tokens WHERE expires_at <= ?")
+            .bind(now.as_millisecond())
+            .execute(self.pool())
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_job(id: &str, tenant: &str) -> NewJob {
+        NewJob {
+            id: id.into(),
+            tenant: tenant.into(),
+            kind: JobKind::Export,
+            owner: "auth0|ada".into(),
+            connection: None,
+            request: serde_json::json!({"format": "csv"}),
+        }
+    }
+
+    #[tokio::test]
+    async fn history_is_the_newest_oldest_first_and_of_one_tenant() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        for id in ["job_1", "job_2", "job_3"] {
+            store.insert_job(&new_job(id, "acme")).await.unwrap();
+        }
+        store.insert_job(&new_job("job_4", "other")).await.unwrap();
+        let ids: Vec<_> = store.history("acme", 2).await.unwrap().into_iter().map(|job| job.id).collect();
+        assert_eq!(ids, ["job_2", "job_3"]);
+        assert_eq!(store.job("acme", "job_4").await.unwrap_err().code, Code::JobNotFound);
+    }
+
+    #[tokio::test]
+    async fn a_job_lives_from_pending_to_expired() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        store.insert_job(&new_job("job_1", "acme")).await.unwrap();
+        store.set_job_running("job_1", JobState::Processing).await.unwrap();
+        store.set_job_progress("job_1", 5, Some(10)).await.unwrap();
+        assert_eq!(store.unfinished_jobs("acme").await.unwrap().len(), 1);
+        let summary = serde_json::json!({"rows": 10});
+        let now = Timestamp::now();
+        store.finish_job("job_1", JobState::Completed, Some(&summary), None, Some(("users.csv", now))).await.unwrap();
+        let job = store.job("acme", "job_1").await.unwrap();
+        assert_eq!((job.state, job.processed, job.total), (JobState::Completed, 5, Some(10)));
+        assert_eq!(job.summary, Some(summary));
+        assert_eq!(store.jobs_with_expired_artifact(now).await.unwrap(), ["job_1"]);
+        store.expire_artifact("job_1").await.unwrap();
+        assert_eq!(store.job("acme", "job_1").await.unwrap().state, JobState::Expired);
+        store.delete_everything().await.unwrap();
+        assert!(store.history("acme", 200).await.unwrap().is_empty());
+    }
+}
