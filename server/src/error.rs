@@ -109,6 +109,12 @@ codes! {
     Auth0Refused = "auth0_refused", 502, None, "";
     /// Auth0 did not answer.
     Auth0Unreachable = "auth0_unreachable", 502, None, "Check AUTH0_DOMAIN, the network and https://status.auth0.com.";
+    /// A request that creates something was sent, but its answer did not arrive; it may have been carried out.
+    Auth0AnswerLost = "auth0_answer_lost", 502, None, "It may have been carried out all the same; look at what is there before you try again.";
+    /// Auth0 does not accept the client credentials, or the tokens it issued for them.
+    Auth0Credentials = "auth0_credentials", 502, None, "Check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that this application is authorized for the Auth0 Management API.";
+    /// The download link of an export inside Auth0 is older than 60 seconds (contract, 4.7).
+    Auth0LinkExpired = "auth0_link_expired", 502, None, "Read the job again to get a fresh link.";
     /// Auth0 answered with something that is not what its API promises.
     Auth0Answer = "auth0_answer", 502, None, "";
     /// The Management API token a job or request used has ended.

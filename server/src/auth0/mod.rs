@@ -2,10 +2,16 @@
 //! section 4).
 
 mod client;
+mod connections;
 mod model;
+mod request;
+mod retry;
+mod token;
 
 pub use client::ManagementClient;
 pub use model::{
     Connection, Download, ExportField, ExportJobRequest, ImportJobRequest, Job, JobErrors, JobFormat, JobStatus,
     JobSummary, UserErrors, UserSearch, UsersPage,
 };
+pub use request::{Timeouts, is_import_limit, may_have_happened};
+pub use retry::Backoff;

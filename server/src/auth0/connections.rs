@@ -1,0 +1,202 @@
+//! Connections, and which of them take an import (contract, 4.3).
+
+use std::collections::HashSet;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::client::{ManagementClient, Query};
+use super::model::Connection;
+use crate::error::{Code, Error, Result};
+
+/// Connections a page: the most there can be.
+const PAGE: usize = 100;
+
+/// How many connections pages by number reach.
+const REACH: usize = 1000;
+
+/// What is asked for. Of `options` only two switches are kept: the rest may hold scripts and secrets
+/// (contract, 4.10).
+const FIELDS: &str = "id,name,strategy,options";
+
+/// A connection as Auth0 sends it.
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    name: String,
+    #[serde(default)]
+    strategy: String,
+    #[serde(default)]
+    options: Option<Options>,
+}
+
+#[derive(Deserialize)]
+struct Options {
+    #[serde(default, rename = "enabledDatabaseCustomization")]
+    custom: Value,
+    #[serde(default)]
+    import_mode: Value,
+}
+
+/// The three shapes of an answer: plain, with totals, with a checkpoint.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Page {
+    Plain(Vec<Row>),
+    Object {
+        connections: Vec<Row>,
+        #[serde(default)]
+        total: Option<usize>,
+        #[serde(default)]
+        next: Option<String>,
+    },
+}
+
+/// The applications of a connection; only whether there is one matters.
+#[derive(Deserialize)]
+struct Clients {
+    clients: Vec<serde::de::IgnoredAny>,
+}
+
+impl From<Row> for Connection {
+    fn from(row: Row) -> Self {
+        let custom = row.options.as_ref().is_some_and(|options| options.custom == Value::Bool(true));
+        let import_mode = row.options.as_ref().is_some_and(|options| options.import_mode == Value::Bool(true));
+        let unusable = if row.strategy != "auth0" {
+            Some(format!(
+                "Users can be imported into database connections only; the strategy of this one is {:?}. Choose one from Authentication > Database.",
+                row.strategy
+            ))
+        } else if custom && !import_mode {
+            Some(
+                "It uses a custom database without import mode. Switch on \"Import Users to Auth0\" in its settings under Authentication > Database."
+                    .to_owned(),
+            )
+        } else {
+            None
+        };
+        Self { id: row.id, name: row.name, strategy: row.strategy, unusable }
+    }
+}
+
+impl ManagementClient {
+    /// All connections, of one strategy or of all, on every page. [`Connection::unusable`] tells what
+    /// the connection itself shows; whether an application may use it takes a request more, see
+    /// [`importable`](Self::importable).
+    pub async fn connections(&self, strategy: Option<&str>) -> Result<Vec<Connection>> {
+        let mut found = Found::default();
+        for page in 0..REACH / PAGE {
+            let query = listing(strategy)
+                .add("per_page", &PAGE.to_string())
+                .add("page", &page.to_string())
+                .add("include_totals", "true");
+            let (rows, total) = match self.get("/connections", query.url(self)).await? {
+                Page::Plain(rows) => (rows, None),
+                Page::Object { connections, total, .. } => (connections, total),
+            };
+            let length = rows.len();
+            found.add(rows);
+            let last = match total {
+                Some(total) => length == 0 || (found.connections.len() >= total && total < REACH),
+                None => length < PAGE,
+            };
+            if last {
+                return Ok(found.connections);
+            }
+        }
+        // There may be more than pages by number reach. Their order may differ between the two ways, so
+        // begin again.
+        let mut from: Option<String> = None;
+        loop {
+            let mut query = listing(strategy).add("take", &PAGE.to_string());
+            if let Some(from) = &from {
+                query = query.add("from", from);
+            }
+            let (rows, next) = match self.get("/connections", query.url(self)).await? {
+                Page::Plain(rows) => (rows, None),
+                Page::Object { connections, next, .. } => (connections, next),
+            };
+            found.add(rows);
+            match next {
+                None => return Ok(found.connections),
+                Some(next) if Some(&next) == from.as_ref() => {
+                    let message = format!("{} repeats a page of GET /connections", self.host().host());
+                    return Err(Error::new(Code::Auth0Answer, message));
+                }
+                Some(next) => from = Some(next),
+            }
+        }
+    }
+
+    /// The connection with this id or, failing that, this name. Fails with `Code::ConnectionNotFound`.
+    pub async fn connection(&self, name_or_id: &str) -> Result<Connection> {
+        if is_id(name_or_id) {
+            let query =
+                Query::new(&format!("/connections/{name_or_id}")).add("fields", FIELDS).add("include_fields", "true");
+            match self.get::<Row>("/connections/{id}", query.url(self)).await {
+                Err(error) if error.status() == 404 => {}
+                other => return other.map(Connection::from),
+            }
+        }
+        let query = listing(None).add("name", name_or_id).add("per_page", "1").add("page", "0");
+        let rows = match self.get("/connections", query.url(self)).await? {
+            Page::Plain(rows) | Page::Object { connections: rows, .. } => rows,
+        };
+        rows.into_iter().find(|row| row.name == name_or_id).map(Connection::from).ok_or_else(|| {
+            let message = format!("There is no connection {name_or_id:?} in {}.", self.host().host());
+            Error::new(Code::ConnectionNotFound, message)
+        })
+    }
+
+    /// Why users cannot be imported into a connection, with what to change; `None` when they can be, or
+    /// when Auth0 does not let this client see whether an application may use it.
+    pub async fn importable(&self, connection: &Connection) -> Result<Option<String>> {
+        if connection.unusable.is_some() {
+            return Ok(connection.unusable.clone());
+        }
+        let id = utf8_percent_encode(&connection.id, NON_ALPHANUMERIC);
+        let query = Query::new(&format!("/connections/{id}/clients")).add("take", "1");
+        match self.get::<Clients>("/connections/{id}/clients", query.url(self)).await {
+            Ok(Clients { clients }) if clients.is_empty() => Ok(Some(format!(
+                "No application may use it. Enable at least one under Authentication > Database > {} > Applications.",
+                connection.name
+            ))),
+            Ok(_) => Ok(None),
+            // Not every tenant and not every grant offers this list; Auth0 itself refuses the import then.
+            Err(error) if matches!(error.status(), 403 | 404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn listing(strategy: Option<&str>) -> Query {
+    let query = Query::new("/connections").add("fields", FIELDS).add("include_fields", "true");
+    match strategy {
+        Some(strategy) => query.add("strategy", strategy),
+        None => query,
+    }
+}
+
+/// The pattern of a connection's id (contract, section 0).
+fn is_id(text: &str) -> bool {
+    text.strip_prefix("con_")
+        .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Connections so far; pages overlap when connections come and go meanwhile.
+#[derive(Default)]
+struct Found {
+    connections: Vec<Connection>,
+    ids: HashSet<String>,
+}
+
+impl Found {
+    fn add(&mut self, rows: Vec<Row>) {
+        for row in rows {
+            if self.ids.insert(row.id.clone()) {
+                self.connections.push(row.into());
+            }
+        }
+    }
+}
