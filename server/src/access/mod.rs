@@ -1,11 +1,38 @@
 //! Who may come in: login flows, token checks, sessions, hook tokens (contract, sections 1.4 and 2;
 //! design, section 5).
 
+mod admins;
+mod extension;
+mod hook;
+mod replay;
+mod seal;
+mod session;
+mod tenant;
+mod token;
+
+use std::fmt;
+
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 
-use crate::config::Settings;
-use crate::error::Result;
+use crate::auth0::Oidc;
+use crate::config::{self, Settings};
+use crate::error::{Code, Error, Result};
+
+pub use extension::ExtensionCallback;
+pub use seal::Sealer;
+pub use tenant::TenantCallback;
+
+/// What an admin consents to at login, and what the manifest asks for: the least the product needs
+/// (contract, 1.1).
+pub const SCOPES: &str = "create:users read:users read:connections";
+
+/// The audience of session tokens (contract, section 0).
+pub const SESSION_AUDIENCE: &str = "urn:user-import-export-extension";
+
+/// Where the browser keeps the session token (contract, section 0).
+pub const STORAGE_KEY: &str = "user-import-export-extension:apiToken";
 
 /// A signed-in person, as the session token says.
 #[derive(Clone, Debug)]
@@ -22,27 +49,205 @@ pub struct Session {
     pub access_token: Option<SecretString>,
 }
 
+/// How a cookie of a login travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CookieKind {
+    /// `Secure; SameSite=None`: comes along with a form posted by another site.
+    CrossSite,
+    /// Without either, for browsers that reject `SameSite=None` (contract, 2.1).
+    Compat,
+    /// `SameSite=Lax`: comes along when a link or redirect of another site leads here.
+    Lax,
+}
+
+/// A cookie that lives while somebody signs in. All of them are `HttpOnly` and end with the browser.
+#[derive(Clone, Debug)]
+pub struct LoginCookie {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value; nothing that needs quoting.
+    pub value: String,
+    /// How it travels.
+    pub kind: CookieKind,
+}
+
+/// The beginning of a login: where the browser goes, and what it carries.
+#[derive(Clone, Debug)]
+pub struct LoginStart {
+    /// URL at the login tenant.
+    pub location: String,
+    /// Cookies to set.
+    pub cookies: Vec<LoginCookie>,
+}
+
+/// The end of a login.
+#[derive(Clone, Debug)]
+pub struct LoginDone {
+    /// The session token, for the browser's storage.
+    pub token: SecretString,
+    /// The login ran in a popup of a framed page.
+    pub popup: bool,
+}
+
 /// Checks everything that asks to come in.
-#[derive(Debug)]
-pub struct Access {}
+pub struct Access {
+    base_url: String,
+    sessions: session::Sessions,
+    hooks: hook::Hooks,
+    flow: Flow,
+}
+
+enum Flow {
+    Extension(extension::Flow),
+    Tenant(Box<tenant::Flow>),
+}
 
 impl Access {
     /// Access as the settings say; `base_url` has no trailing slash.
     pub fn new(settings: &Settings, base_url: &str) -> Result<Self> {
-        let _ = (settings, base_url);
-        todo!()
+        let secret = settings
+            .extension_secret
+            .as_ref()
+            .ok_or_else(|| Error::new(Code::InvalidSettings, "EXTENSION_SECRET is not set"))?;
+        let tenant = settings.tenant()?;
+        let flow = match settings.login {
+            config::Login::Extension => {
+                Flow::Extension(extension::Flow::new(secret, &settings.rta, tenant, base_url)?)
+            }
+            config::Login::Tenant => Flow::Tenant(Box::new(tenant::Flow::new(settings, secret, tenant, base_url)?)),
+        };
+        Ok(Self {
+            base_url: base_url.to_owned(),
+            sessions: session::Sessions::new(secret, base_url)?,
+            hooks: hook::Hooks::new(secret, tenant, base_url),
+            flow,
+        })
     }
 
     /// Checks the `Authorization` header of an API request (contract, 2.7).
     pub fn session(&self, authorization: Option<&str>) -> Result<Session> {
-        let _ = authorization;
-        todo!()
+        self.sessions.check(authorization, Timestamp::now())
     }
 
     /// Checks the `Authorization` header of a lifecycle hook (contract, 1.4); `path` is the hook's
     /// path below the base URL, for example `/.extensions/on-uninstall`.
     pub fn hook(&self, authorization: Option<&str>, path: &str) -> Result<()> {
-        let _ = (authorization, path);
-        todo!()
+        self.hooks.check(authorization, path, Timestamp::now())
     }
+
+    /// Begins a login (contract, 2.1).
+    pub fn start_login(&self, popup: bool) -> Result<LoginStart> {
+        match &self.flow {
+            Flow::Extension(flow) => flow.start(popup),
+            Flow::Tenant(flow) => flow.start(popup, Timestamp::now()),
+        }
+    }
+
+    /// Ends a login with `LOGIN=extension`: the form the login tenant posted, and the value of each of
+    /// our cookies by its name.
+    pub async fn finish_extension_login<'a>(
+        &self,
+        form: &ExtensionCallback,
+        cookie: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<LoginDone> {
+        match &self.flow {
+            Flow::Extension(flow) => flow.finish(form, cookie, &self.sessions, Timestamp::now()).await,
+            Flow::Tenant(_) => Err(Error::new(Code::MethodNotAllowed, "With LOGIN=tenant a login ends with GET.")),
+        }
+    }
+
+    /// Ends a login with `LOGIN=tenant`: the query the login tenant sent, and the value of each of our
+    /// cookies by its name.
+    pub async fn finish_tenant_login<'a>(
+        &self,
+        query: &TenantCallback,
+        cookie: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<LoginDone> {
+        match &self.flow {
+            Flow::Extension(_) => {
+                Err(Error::new(Code::MethodNotAllowed, "With LOGIN=extension a login ends with POST."))
+            }
+            Flow::Tenant(flow) => flow.finish(query, cookie, &self.sessions, Timestamp::now()).await,
+        }
+    }
+
+    /// The cookies of a login, to be cleared at its end (contract, 2.4).
+    pub fn login_cookies(&self) -> &'static [(&'static str, CookieKind)] {
+        match &self.flow {
+            Flow::Extension(_) => extension::COOKIES,
+            Flow::Tenant(_) => tenant::COOKIES,
+        }
+    }
+
+    /// Where logging out goes on, at the login tenant, which then leads back here (contract, 2.5).
+    pub fn logout_url(&self) -> String {
+        let base = encode(&self.base_url);
+        match &self.flow {
+            Flow::Extension(flow) => format!("{}?returnTo={base}&client_id={base}", flow.host().url("/v2/logout/")),
+            Flow::Tenant(flow) => {
+                format!("{}?returnTo={base}&client_id={}", flow.host().url("/v2/logout"), encode(flow.client_id()))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+/// Everything but what ECMAScript's `encodeURIComponent` leaves alone, since the contract's URLs are
+/// made with it.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// A text as a component of a URL.
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, COMPONENT).to_string()
+}
+
+/// A URL with a query, its parameters in the order given.
+fn with_query(url: &str, parameters: &[(&str, &str)]) -> String {
+    let query: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    format!("{url}?{}", query.join("&"))
+}
+
+/// Checks what both kinds of login check in every token of the login tenant: that it can be read, key,
+/// RS256 signature, times and issuer (contract, 2.2 steps 5 to 8).
+async fn verified(oidc: &Oidc, token: &str, now: Timestamp) -> Result<token::Claims> {
+    let unauthorized = |fault: token::TokenFault| Error::new(Code::LoginUnauthorized, fault.text());
+    let (header, _) = token::read(token).ok_or_else(undecodable)?;
+    // Before the key is looked up: no request is spent on a token that can't be right.
+    if header.alg != "RS256" {
+        return Err(unauthorized(token::TokenFault::Algorithm));
+    }
+    let key = oidc.signing_key(header.kid.as_deref()).await?;
+    let claims = token::verify(token, &key, jsonwebtoken::Algorithm::RS256).map_err(unauthorized)?;
+    claims.check_times(now).map_err(unauthorized)?;
+    let issuer = oidc.host().issuer();
+    if claims.text("iss") != Some(issuer.as_str()) {
+        let found = claims.text("iss").unwrap_or("undefined");
+        return Err(Error::new(Code::LoginUnauthorized, format!("Invalid issuer: {found}")));
+    }
+    Ok(claims)
+}
+
+/// The answer to a token that is none (contract, 2.2 step 5; the wording is the original's).
+fn undecodable() -> Error {
+    Error::new(Code::LoginValidation, "Unable to decoded the token.")
+}
+
+/// What the login tenant said instead of signing somebody in (RFC 6749, 4.1.2.1).
+fn refused(error: &str, description: Option<&str>) -> Error {
+    let description = description.unwrap_or("the login tenant gave no reason");
+    Error::new(Code::LoginUnauthorized, format!("Login failed. {error}: {description}"))
 }

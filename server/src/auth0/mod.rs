@@ -4,6 +4,7 @@
 mod client;
 mod connections;
 mod model;
+mod oidc;
 mod request;
 mod retry;
 mod token;
@@ -13,5 +14,6 @@ pub use model::{
     Connection, Download, ExportField, ExportJobRequest, ImportJobRequest, Job, JobErrors, JobFormat, JobStatus,
     JobSummary, UserErrors, UserSearch, UsersPage,
 };
+pub use oidc::Oidc;
 pub use request::{Timeouts, is_import_limit, may_have_happened};
 pub use retry::Backoff;

@@ -1,0 +1,209 @@
+//! `LOGIN=extension`: dashboard admins sign in at the root tenant, to which this server's base URL is
+//! the client id (contract, 2.1 and 2.2).
+
+use aws_lc_rs::hmac;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::replay::UsedStates;
+use super::seal::{equal, hex, mac_key, random};
+use super::session::{LONGEST, Person, Sessions};
+use super::{CookieKind, LoginCookie, LoginDone, LoginStart, SCOPES, refused, token, undecodable, verified, with_query};
+use crate::auth0::Oidc;
+use crate::config::TenantHost;
+use crate::error::{Code, Error, Result};
+
+/// The cookies of this flow, named as the contract names them.
+pub(super) const COOKIES: &[(&str, CookieKind)] = &[
+    ("state", CookieKind::CrossSite),
+    ("nonce", CookieKind::CrossSite),
+    ("state_compat", CookieKind::Compat),
+    ("nonce_compat", CookieKind::Compat),
+];
+
+/// Ends a state whose login runs in a popup.
+const POPUP: &str = ".popup";
+
+/// The form the root tenant lets the browser post (contract, 2.2).
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ExtensionCallback {
+    /// Who signed in.
+    pub id_token: Option<String>,
+    /// The Management API token.
+    pub access_token: Option<String>,
+    /// The state the login began with.
+    pub state: Option<String>,
+    /// Why nobody was signed in, instead of the tokens.
+    pub error: Option<String>,
+    /// The same in words.
+    pub error_description: Option<String>,
+}
+
+impl ExtensionCallback {
+    /// Whether the login runs in a popup, as far as the unchecked state says.
+    pub fn popup(&self) -> bool {
+        self.state.as_deref().is_some_and(|state| state.ends_with(POPUP))
+    }
+}
+
+pub(super) struct Flow {
+    oidc: Oidc,
+    client_id: String,
+    audience: String,
+    nonces: hmac::Key,
+    used: UsedStates,
+}
+
+impl Flow {
+    pub(super) fn new(secret: &SecretString, rta: &TenantHost, tenant: &TenantHost, base_url: &str) -> Result<Self> {
+        Ok(Self {
+            oidc: Oidc::new(rta)?,
+            client_id: base_url.to_owned(),
+            audience: tenant.management_audience(),
+            nonces: mac_key(secret, "login nonce")?,
+            used: UsedStates::default(),
+        })
+    }
+
+    pub(super) fn host(&self) -> &TenantHost {
+        self.oidc.host()
+    }
+
+    /// The nonce that belongs to a state. To everybody without the secret it is random; to us it says
+    /// that the state is one of ours, without remembering every login that was begun.
+    fn nonce(&self, state: &str) -> String {
+        let tag = hmac::sign(&self.nonces, state.as_bytes());
+        hex(tag.as_ref().get(..16).unwrap_or_default())
+    }
+
+    pub(super) fn start(&self, popup: bool) -> Result<LoginStart> {
+        let mut state = hex(&random::<16>()?);
+        if popup {
+            state.push_str(POPUP);
+        }
+        let nonce = self.nonce(&state);
+        let location = with_query(
+            &self.host().url("/authorize"),
+            &[
+                ("client_id", &self.client_id),
+                ("response_type", "token id_token"),
+                ("response_mode", "form_post"),
+                ("scope", &format!("openid name email {SCOPES}")),
+                ("expiration", &LONGEST.as_secs().to_string()),
+                ("redirect_uri", &format!("{}/login/callback", self.client_id)),
+                ("audience", &self.audience),
+                ("nonce", &nonce),
+                ("state", &state),
+            ],
+        );
+        let cookies = COOKIES.iter().map(|&(name, kind)| {
+            let value = if name.starts_with("state") { &state } else { &nonce };
+            LoginCookie { name, value: value.clone(), kind }
+        });
+        Ok(LoginStart { location, cookies: cookies.collect() })
+    }
+
+    /// The checks in the order of the contract (2.2); the first that fails decides.
+    pub(super) async fn finish<'a>(
+        &self,
+        form: &ExtensionCallback,
+        cookie: impl Fn(&str) -> Option<&'a str>,
+        sessions: &Sessions,
+        now: Timestamp,
+    ) -> Result<LoginDone> {
+        let failed = |message: &str| Error::new(Code::LoginValidation, message);
+        let unauthorized = |message: String| Error::new(Code::LoginUnauthorized, message);
+        let state = form.state.as_deref();
+        let state_matches = matches([cookie("state"), cookie("state_compat")], state);
+        if let Some(error) = form.error.as_deref().filter(|_| form.id_token.is_none()) {
+            // Only who began this login is told what somebody else's form says.
+            return Err(if state_matches {
+                refused(error, form.error_description.as_deref())
+            } else {
+                failed("Login failed. State mismatch.")
+            });
+        }
+        let unverified = form.id_token.as_deref().and_then(token::read);
+        let (_, unverified) = unverified.ok_or_else(|| failed("Login failed. Invalid token."))?;
+        let nonce = unverified.text("nonce");
+        if !matches([cookie("nonce"), cookie("nonce_compat")], nonce) {
+            return Err(failed("Login failed. Nonce mismatch."));
+        }
+        if !state_matches {
+            return Err(failed("Login failed. State mismatch."));
+        }
+        let id_token = required("id_token", form.id_token.as_deref())?;
+        let access_token = required("access_token", form.access_token.as_deref())?;
+        token::read(access_token).ok_or_else(undecodable)?;
+
+        let person = verified(&self.oidc, id_token, now).await?;
+        if !person.is_for(&self.client_id) {
+            return Err(unauthorized(format!("Audience mismatch for: {}", self.client_id)));
+        }
+        let grant = verified(&self.oidc, access_token, now).await?;
+        if !grant.is_for(&self.audience) {
+            return Err(unauthorized(format!("Audience mismatch for: {}", self.audience)));
+        }
+        if grant.text("azp") != Some(self.client_id.as_str()) {
+            return Err(unauthorized("The access_token's azp does not match the id_token".to_owned()));
+        }
+        if person.text("sub").is_none() || person.text("sub") != grant.text("sub") {
+            return Err(unauthorized("Subjects don't match".to_owned()));
+        }
+        if let (Some(state), Some(nonce)) = (state, nonce) {
+            // A login that began here is completed once. One that began before a restart with another
+            // secret, or on another server, is protected by the cookies alone.
+            let ours = equal(&self.nonce(state), nonce);
+            let until = person
+                .number("exp")
+                .and_then(|end| Timestamp::from_second(end as i64).ok())
+                .unwrap_or(Timestamp::MAX);
+            if ours && !self.used.consume(state, until, now) {
+                return Err(failed("Login failed. This login was completed before."));
+            }
+        }
+        let token = sessions.issue(&Person { claims: &person, access_token: Some(access_token) }, now)?;
+        Ok(LoginDone { token, popup: form.popup() })
+    }
+}
+
+/// Whether at least one cookie of a pair is there and every one that is there matches. The original
+/// let missing cookies pass, so that anybody could complete a login in somebody else's browser
+/// (contract, 2.2 weakness a; design, section 5).
+fn matches(cookies: [Option<&str>; 2], expected: Option<&str>) -> bool {
+    let Some(expected) = expected.filter(|expected| !expected.is_empty()) else { return false };
+    cookies.iter().any(Option::is_some) && cookies.into_iter().flatten().all(|cookie| equal(cookie, expected))
+}
+
+/// A parameter that must be a text with something in it (contract, 2.2 step 4).
+fn required<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str> {
+    match value {
+        None => Err(Error::new(Code::LoginArgument, format!("Must provide an {name}"))),
+        Some("") => Err(Error::new(Code::LoginArgument, format!("The provided {name} is invalid: "))),
+        Some(value) => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cookie_of_a_pair_is_enough_and_every_one_must_match() {
+        let right = Some("right");
+        for (cookies, expected) in [
+            ([right, right], true),
+            ([right, None], true),
+            ([None, right], true),
+            ([None, None], false),
+            ([right, Some("wrong")], false),
+            ([Some("wrong"), right], false),
+            ([right, Some("")], false),
+        ] {
+            assert_eq!(matches(cookies, right), expected, "{cookies:?}");
+        }
+        assert!(!matches([Some(""), None], Some("")), "nothing matches nothing");
+        assert!(!matches([right, right], None));
+    }
+}

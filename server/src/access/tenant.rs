@@ -1,0 +1,208 @@
+//! `LOGIN=tenant`: authorization code with PKCE against the own tenant (RFC 6749, RFC 7636, OpenID
+//! Connect Core). Whoever proves who they are is then let in or not by [`super::admins`].
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::admins::{Verdict, judge, profile_confirms};
+use super::replay::UsedStates;
+use super::seal::{Sealer, equal, hex, random};
+use super::session::{Person, Sessions};
+use super::token::{Claims, SKEW};
+use super::{CookieKind, LoginCookie, LoginDone, LoginStart, refused, verified, with_query};
+use crate::auth0::{ManagementClient, Oidc};
+use crate::config::{Admins, ClientCredentials, Settings, TenantHost};
+use crate::error::{Code, Error, Result};
+
+/// The one cookie of this flow.
+const COOKIE: &str = "user-import-export-login";
+
+/// The cookies of this flow.
+pub(super) const COOKIES: &[(&str, CookieKind)] = &[(COOKIE, CookieKind::Lax)];
+
+/// How long somebody may take to sign in.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+
+/// The query the tenant sends the browser back with (RFC 6749, 4.1.2).
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct TenantCallback {
+    /// The authorization code.
+    pub code: Option<String>,
+    /// The state the login began with.
+    pub state: Option<String>,
+    /// Why nobody was signed in, instead of the code.
+    pub error: Option<String>,
+    /// The same in words.
+    pub error_description: Option<String>,
+}
+
+/// What a login remembers of its beginning: in a cookie that only this server can read.
+#[derive(Serialize, Deserialize)]
+struct Pending {
+    state: String,
+    nonce: String,
+    verifier: String,
+    popup: bool,
+    begun: Timestamp,
+}
+
+pub(super) struct Flow {
+    oidc: Oidc,
+    client: ClientCredentials,
+    base_url: String,
+    admins: Admins,
+    management: Option<ManagementClient>,
+    sealer: Sealer,
+    used: UsedStates,
+}
+
+impl Flow {
+    pub(super) fn new(
+        settings: &Settings,
+        secret: &SecretString,
+        tenant: &TenantHost,
+        base_url: &str,
+    ) -> Result<Self> {
+        let absent = |name: &str| Error::new(Code::InvalidSettings, format!("{name} is not set"));
+        let client = settings.login_client.clone().ok_or_else(|| absent("LOGIN_CLIENT_ID"))?;
+        // Only e-mail addresses need the user's profile.
+        let management = if settings.admins.emails.is_empty() {
+            None
+        } else {
+            let client = settings.client.as_ref().ok_or_else(|| absent("AUTH0_CLIENT_ID"))?;
+            Some(ManagementClient::with_client_credentials(tenant, client)?)
+        };
+        Ok(Self {
+            oidc: Oidc::new(settings.login_domain.as_ref().unwrap_or(tenant))?,
+            client,
+            base_url: base_url.to_owned(),
+            admins: settings.admins.clone(),
+            management,
+            sealer: Sealer::new(secret, "login state")?,
+            used: UsedStates::default(),
+        })
+    }
+
+    pub(super) fn host(&self) -> &TenantHost {
+        self.oidc.host()
+    }
+
+    pub(super) fn client_id(&self) -> &str {
+        &self.client.id
+    }
+
+    fn redirect_uri(&self) -> String {
+        format!("{}/login/callback", self.base_url)
+    }
+
+    pub(super) fn start(&self, popup: bool, now: Timestamp) -> Result<LoginStart> {
+        let pending = Pending {
+            state: hex(&random::<16>()?),
+            nonce: hex(&random::<16>()?),
+            verifier: URL_SAFE_NO_PAD.encode(random::<32>()?),
+            popup,
+            begun: now,
+        };
+        let challenge = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, pending.verifier.as_bytes());
+        let challenge = URL_SAFE_NO_PAD.encode(challenge);
+        let redirect_uri = self.redirect_uri();
+        let mut parameters = vec![
+            ("client_id", self.client.id.as_str()),
+            ("response_type", "code"),
+            ("scope", "openid profile email"),
+            ("redirect_uri", &redirect_uri),
+            ("nonce", &pending.nonce),
+            ("state", &pending.state),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        if let Some(connection) = &self.admins.connection {
+            parameters.push(("connection", connection));
+        }
+        let location = with_query(&self.host().url("/authorize"), &parameters);
+        let json = serde_json::to_string(&pending)
+            .map_err(|error| Error::new(Code::Internal, format!("The login cannot be remembered: {error}")))?;
+        let value = self.sealer.seal(COOKIE, &json)?;
+        Ok(LoginStart { location, cookies: vec![LoginCookie { name: COOKIE, value, kind: CookieKind::Lax }] })
+    }
+
+    fn pending(&self, cookie: Option<&str>, now: Timestamp) -> Option<Pending> {
+        let json = self.sealer.open(COOKIE, cookie?)?;
+        let pending: Pending = serde_json::from_str(json.expose_secret()).ok()?;
+        let age = now.duration_since(pending.begun);
+        (age <= PATIENCE && age >= -PATIENCE).then_some(pending)
+    }
+
+    pub(super) async fn finish<'a>(
+        &self,
+        query: &TenantCallback,
+        cookie: impl Fn(&str) -> Option<&'a str>,
+        sessions: &Sessions,
+        now: Timestamp,
+    ) -> Result<LoginDone> {
+        let failed = |message: &str| Error::new(Code::LoginValidation, message);
+        let pending = self.pending(cookie(COOKIE), now);
+        let pending = pending.ok_or_else(|| {
+            failed("Login failed. State mismatch.").with_hint(format!(
+                "A login has to end in the browser in which it began, within {} minutes. Sign in once more.",
+                PATIENCE.as_mins()
+            ))
+        })?;
+        if !query.state.as_deref().is_some_and(|state| equal(state, &pending.state)) {
+            return Err(failed("Login failed. State mismatch."));
+        }
+        if !self.used.consume(&pending.state, now + PATIENCE + PATIENCE, now) {
+            return Err(failed("Login failed. This login was completed before."));
+        }
+        if let Some(error) = &query.error {
+            return Err(refused(error, query.error_description.as_deref()));
+        }
+        let code = query.code.as_deref().filter(|code| !code.is_empty());
+        let code = code.ok_or_else(|| Error::new(Code::LoginArgument, "Must provide a code"))?;
+        let id_token = self.oidc.exchange_code(&self.client, code, &self.redirect_uri(), &pending.verifier).await?;
+        let claims = verified(&self.oidc, id_token.expose_secret(), now).await?;
+        self.check_id_token(&claims, &pending.nonce, now)?;
+        self.admit(&claims).await?;
+        let token = sessions.issue(&Person { claims: &claims, access_token: None }, now)?;
+        Ok(LoginDone { token, popup: pending.popup })
+    }
+
+    /// What OpenID Connect Core 3.1.3.7 asks for beyond signature, times and issuer.
+    fn check_id_token(&self, claims: &Claims, nonce: &str, now: Timestamp) -> Result<()> {
+        let unauthorized = |message: String| Error::new(Code::LoginUnauthorized, message);
+        if !claims.is_for(&self.client.id) {
+            return Err(unauthorized(format!("Audience mismatch for: {}", self.client.id)));
+        }
+        let several = claims.0.get("aud").and_then(serde_json::Value::as_array).is_some_and(|all| all.len() > 1);
+        if (several || claims.0.contains_key("azp")) && claims.text("azp") != Some(self.client.id.as_str()) {
+            return Err(unauthorized("The id_token's azp is another client".to_owned()));
+        }
+        if !claims.text("nonce").is_some_and(|found| equal(found, nonce)) {
+            return Err(Error::new(Code::LoginValidation, "Login failed. Nonce mismatch."));
+        }
+        let issued = claims.number("iat").ok_or_else(|| unauthorized("The id_token has no iat".to_owned()))?;
+        if issued > now.as_second() as f64 + SKEW {
+            return Err(unauthorized("jwt not active".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn admit(&self, claims: &Claims) -> Result<()> {
+        let stays_out =
+            || Error::new(Code::NotAnAdmin, "You are signed in, but not among those whom this server lets in.");
+        match judge(&self.admins, claims) {
+            Verdict::Enters => Ok(()),
+            Verdict::StaysOut => Err(stays_out()),
+            Verdict::AskProfile => {
+                let (Some(subject), Some(management)) = (claims.text("sub"), &self.management) else {
+                    return Err(stays_out());
+                };
+                let profile = management.user(subject).await?;
+                if profile_confirms(&self.admins, subject, &profile) { Ok(()) } else { Err(stays_out()) }
+            }
+        }
+    }
+}

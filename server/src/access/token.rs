@@ -1,0 +1,219 @@
+//! JSON Web Tokens: reading them, checking signature and times, and the texts the extension contract
+//! fixes for what is wrong (contract, 2.2 step 7 and 2.7).
+//!
+//! Claims are checked here and not by the library, because the contract fixes the order of the checks
+//! and their messages.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// How far another machine's clock may be ahead of ours, seconds: for `nbf` and `iat`. An expired
+/// token gets no such grace.
+pub(super) const SKEW: f64 = 30.0;
+
+/// The header of a token, read before anything is trusted.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Header {
+    /// The algorithm the token claims for itself.
+    #[serde(default)]
+    pub alg: String,
+    /// The name of the key it claims to be signed with.
+    #[serde(default)]
+    pub kid: Option<String>,
+}
+
+/// What is wrong with a token. [`TokenFault::text`] is what the contract's libraries say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenFault {
+    Malformed,
+    Unsigned,
+    Algorithm,
+    Signature,
+    NotActive,
+    Expired,
+    BadTime,
+}
+
+impl TokenFault {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Malformed => "jwt malformed",
+            Self::Unsigned => "jwt signature is required",
+            Self::Algorithm => "invalid algorithm",
+            Self::Signature => "invalid signature",
+            Self::NotActive => "jwt not active",
+            Self::Expired => "jwt expired",
+            Self::BadTime => "invalid exp value",
+        }
+    }
+}
+
+/// The claims of a token.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claims(pub Map<String, Value>);
+
+impl Claims {
+    /// A claim that is a text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// A claim that is a number, as all dates are (RFC 7519, NumericDate).
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
+        self.0.get(name)?.as_f64()
+    }
+
+    /// Whether `aud` is this audience or lists it.
+    pub(super) fn is_for(&self, audience: &str) -> bool {
+        match self.0.get("aud") {
+            Some(Value::String(one)) => one == audience,
+            Some(Value::Array(many)) => many.iter().any(|one| one == audience),
+            _ => false,
+        }
+    }
+
+    /// Checks `nbf` and `exp` where they are present.
+    pub(super) fn check_times(&self, now: Timestamp) -> Result<(), TokenFault> {
+        let now = now.as_millisecond() as f64 / 1000.0;
+        if self.0.contains_key("nbf") && self.number("nbf").ok_or(TokenFault::BadTime)? > now + SKEW {
+            return Err(TokenFault::NotActive);
+        }
+        if self.0.contains_key("exp") && self.number("exp").ok_or(TokenFault::BadTime)? <= now {
+            return Err(TokenFault::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// Reads a token without trusting it.
+pub(super) fn read(token: &str) -> Option<(Header, Claims)> {
+    let mut parts = token.split('.');
+    let (header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+    let claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+    Some((header, Claims(claims)))
+}
+
+/// Checks that a token was signed with this key by this algorithm and no other; says nothing about
+/// its claims.
+pub(super) fn verify(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, TokenFault> {
+    let (header, _) = read(token).ok_or(TokenFault::Malformed)?;
+    if token.ends_with('.') {
+        return Err(TokenFault::Unsigned);
+    }
+    if header.alg != format!("{algorithm:?}") {
+        return Err(TokenFault::Algorithm);
+    }
+    let mut validation = Validation::new(algorithm);
+    validation.required_spec_claims = HashSet::new();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    match jsonwebtoken::decode(token, key, &validation) {
+        Ok(data) => Ok(Claims(data.claims)),
+        Err(error) => Err(match error.kind() {
+            ErrorKind::InvalidSignature | ErrorKind::Crypto(_) => TokenFault::Signature,
+            ErrorKind::InvalidAlgorithm => TokenFault::Algorithm,
+            _ => TokenFault::Malformed,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::EncodingKey;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const SECRET: &[u8] = b"0123456789abcdef";
+
+    fn signed(claims: &Value) -> String {
+        let header = jsonwebtoken::Header::new(Algorithm::HS256);
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(SECRET)).unwrap()
+    }
+
+    fn check(token: &str) -> Result<Claims, TokenFault> {
+        verify(token, &DecodingKey::from_secret(SECRET), Algorithm::HS256)
+    }
+
+    fn encoded(value: &Value) -> String {
+        URL_SAFE_NO_PAD.encode(value.to_string())
+    }
+
+    #[test]
+    fn a_signed_token_is_accepted_without_any_claim() {
+        assert!(check(&signed(&json!({}))).is_ok());
+    }
+
+    #[test]
+    fn algorithm_none_is_refused() {
+        let body = encoded(&json!({"sub": "ada"}));
+        for alg in ["none", "None", "NONE", ""] {
+            let header = encoded(&json!({"alg": alg, "typ": "JWT"}));
+            assert_eq!(check(&format!("{header}.{body}.")).unwrap_err(), TokenFault::Unsigned);
+            assert_eq!(check(&format!("{header}.{body}.AAAA")).unwrap_err(), TokenFault::Algorithm);
+        }
+    }
+
+    #[test]
+    fn only_the_pinned_algorithm_is_accepted() {
+        let header = jsonwebtoken::Header::new(Algorithm::HS512);
+        let token = jsonwebtoken::encode(&header, &json!({}), &EncodingKey::from_secret(SECRET)).unwrap();
+        assert_eq!(check(&token).unwrap_err(), TokenFault::Algorithm);
+    }
+
+    #[test]
+    fn every_changed_character_breaks_the_token() {
+        let token = signed(&json!({"sub": "ada"}));
+        // The last character carries unused bits, so a change there may mean the same bytes.
+        for position in 0..token.len() - 1 {
+            let mut bytes = token.clone().into_bytes();
+            bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+            assert!(check(std::str::from_utf8(&bytes).unwrap()).is_err(), "position {position}");
+        }
+    }
+
+    #[test]
+    fn times_are_checked_with_a_small_skew_for_the_beginning_only() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let times = |claims: Value| Claims(claims.as_object().cloned().unwrap()).check_times(now);
+        assert_eq!(times(json!({})), Ok(()));
+        assert_eq!(times(json!({"exp": 1_000_001})), Ok(()));
+        assert_eq!(times(json!({"exp": 1_000_000})), Err(TokenFault::Expired));
+        assert_eq!(times(json!({"exp": 999_999.5})), Err(TokenFault::Expired));
+        assert_eq!(times(json!({"exp": "later"})), Err(TokenFault::BadTime));
+        assert_eq!(times(json!({"nbf": 1_000_029})), Ok(()));
+        assert_eq!(times(json!({"nbf": 1_000_031})), Err(TokenFault::NotActive));
+    }
+
+    #[test]
+    fn an_audience_may_stand_alone_or_in_a_list() {
+        let claims = |aud: Value| Claims(json!({"aud": aud}).as_object().cloned().unwrap());
+        assert!(claims(json!("a")).is_for("a") && claims(json!(["b", "a"])).is_for("a"));
+        assert!(!claims(json!("ab")).is_for("a") && !claims(json!([["a"]])).is_for("a"));
+        assert!(!claims(Value::Null).is_for("a"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_or_passes(text in "\\PC*") {
+            prop_assert!(check(&text).is_err());
+        }
+
+        #[test]
+        fn no_three_parts_panic_or_pass(parts in prop::array::uniform3("[A-Za-z0-9_-]{0,40}")) {
+            prop_assert!(check(&parts.join(".")).is_err());
+        }
+    }
+}
