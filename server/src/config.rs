@@ -293,6 +293,23 @@ impl Settings {
         }
     }
 
+    /// What is allowed but probably not meant, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let nobody = self.admins.emails.is_empty() && self.admins.subjects.is_empty() && self.admins.roles.is_empty();
+        if self.login == Login::Tenant && nobody {
+            warnings.push(
+                "LOGIN is tenant, but none of ADMIN_EMAILS, ADMIN_SUBJECTS and ADMIN_ROLES is set: nobody can enter"
+                    .into(),
+            );
+        }
+        if self.base_url.as_ref().is_some_and(|url| url.scheme() == "http" && !is_loopback(url)) {
+            warnings
+                .push("PUBLIC_WT_URL is http: browsers refuse the login cookies, and tokens travel in the open".into());
+        }
+        warnings
+    }
+
     /// The tenant; an error that names the setting where there is none.
     pub fn tenant(&self) -> Result<&TenantHost> {
         self.domain.as_ref().ok_or_else(|| missing("AUTH0_DOMAIN"))

@@ -241,7 +241,7 @@ impl Error {
 
 /// The reason phrase of a status, as Auth0 and browsers spell it.
 fn reason(status: u16) -> &'static str {
-    reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error")
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error")
 }
 
 impl fmt::Display for Error {

@@ -51,34 +51,48 @@ pub struct ManagementClient {
 
 #[derive(Debug)]
 struct Shared {
-    transport: Transport,
+    transport: Arc<Transport>,
     tokens: Tokens,
 }
 
 impl ManagementClient {
     /// A client that gets its own tokens and renews them shortly before they end.
     pub fn with_client_credentials(host: &TenantHost, client: &ClientCredentials) -> Result<Self> {
-        Self::new(host, Tokens::Client { client: client.clone(), kept: Mutex::new(Kept::default()) })
+        let tokens = Tokens::Client { client: client.clone(), kept: Mutex::new(Kept::default()) };
+        Ok(Self::new(Arc::new(Transport::new(host)?), tokens))
     }
 
     /// A client that uses an admin's own token until it ends; then requests fail with
     /// `Code::Auth0TokenEnded`.
     pub fn with_token(host: &TenantHost, token: SecretString, expires_at: Timestamp) -> Result<Self> {
+        Self::without_token(host)?.acting_with(token, expires_at)
+    }
+
+    /// A client that has no token, so that requests fail with `Code::Auth0TokenEnded`: where
+    /// [`acting_with`](Self::acting_with) starts from.
+    pub fn without_token(host: &TenantHost) -> Result<Self> {
+        let tokens = Tokens::Own { token: SecretString::default(), ends_at: Timestamp::MIN };
+        Ok(Self::new(Arc::new(Transport::new(host)?), tokens))
+    }
+
+    /// A client of the same tenant with an admin's own token, sharing this one's connections, which are
+    /// costly to set up.
+    pub fn acting_with(&self, token: SecretString, expires_at: Timestamp) -> Result<Self> {
         if HeaderValue::from_str(token.expose_secret()).is_err() {
             let message = "The token for the Management API holds characters no token may hold.";
             return Err(Error::new(Code::Auth0TokenEnded, message));
         }
-        Self::new(host, Tokens::Own { token, ends_at: expires_at })
+        Ok(Self::new(Arc::clone(&self.shared.transport), Tokens::Own { token, ends_at: expires_at }))
     }
 
-    fn new(host: &TenantHost, tokens: Tokens) -> Result<Self> {
-        Ok(Self {
-            shared: Arc::new(Shared { transport: Transport::new(host)?, tokens }),
+    fn new(transport: Arc<Transport>, tokens: Tokens) -> Self {
+        Self {
+            shared: Arc::new(Shared { transport, tokens }),
             backoff: Backoff::default(),
             timeouts: Timeouts::default(),
             patience: None,
             progress: None,
-        })
+        }
     }
 
     /// The same client, telling a job's progress what it waits for (rate limits, a tenant that is

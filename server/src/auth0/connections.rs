@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::{ManagementClient, Query};
 use super::model::Connection;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, Upstream};
 
 /// Connections a page: the most there can be.
 const PAGE: usize = 100;
@@ -149,6 +149,34 @@ impl ManagementClient {
         })
     }
 
+    /// The connection with this id, if users can be imported into it. Fails as Auth0 itself would answer
+    /// an import (contract, 4.1 and 4.6), but before a file is sent, and with what to change.
+    pub async fn importable_connection(&self, id: &str) -> Result<Connection> {
+        if !is_id(id) {
+            let message = "Payload validation error: 'String does not match pattern ^con_[A-Za-z0-9]{16}$' on property connection_id (The id of the connection to which users will be imported).";
+            return Err(refusal(message, "invalid_body")
+                .with_hint("Choose a connection by its id; GET /api/connections lists them."));
+        }
+        let connection = match self.connection(id).await {
+            Err(error) if error.code == Code::ConnectionNotFound => {
+                let hint = error.hint.unwrap_or_default();
+                return Err(refusal("The connection does not exist.", "inexistent_connection").with_hint(hint));
+            }
+            other => other?,
+        };
+        let Some(hint) = self.importable(&connection).await? else {
+            return Ok(connection);
+        };
+        let error = if connection.strategy != "auth0" {
+            refusal("Connection must be a database connection", "operation_not_supported")
+        } else if connection.unusable.is_some() {
+            refusal("Custom Database Connections without import mode are not allowed.", "operation_not_supported")
+        } else {
+            refusal("Connection must be enabled.", "connection_is_disabled")
+        };
+        Err(error.with_hint(hint))
+    }
+
     /// Why users cannot be imported into a connection, with what to change; `None` when they can be, or
     /// when Auth0 does not let this client see whether an application may use it.
     pub async fn importable(&self, connection: &Connection) -> Result<Option<String>> {
@@ -168,6 +196,22 @@ impl ManagementClient {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Auth0's own words for a connection that takes no import.
+fn refusal(message: &str, code: &str) -> Error {
+    Error::refused(Upstream {
+        status_code: 400,
+        error: "Bad Request".to_owned(),
+        message: message.to_owned(),
+        error_code: Some(code.to_owned()),
+    })
+}
+
+/// The search query for the users of a connection, by its name (contract, section 7).
+pub fn connection_query(name: &str) -> String {
+    let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("identities.connection:\"{name}\"")
 }
 
 fn listing(strategy: Option<&str>) -> Query {

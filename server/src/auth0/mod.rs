@@ -10,6 +10,7 @@ mod retry;
 mod token;
 
 pub use client::ManagementClient;
+pub use connections::connection_query;
 pub use model::{
     Connection, Download, ExportField, ExportJobRequest, ImportJobRequest, Job, JobErrors, JobFormat, JobStatus,
     JobSummary, UserErrors, UserSearch, UsersPage,

@@ -165,9 +165,9 @@ impl Oidc {
         let body = read(&url, response).await?;
         if status.is_success() {
             let tokens: Option<Tokens> = serde_json::from_slice(&body).ok();
-            return tokens.and_then(|tokens| tokens.id_token).ok_or_else(|| {
-                Error::new(Code::LoginUnavailable, format!("{url} answered without an id_token."))
-            });
+            return tokens
+                .and_then(|tokens| tokens.id_token)
+                .ok_or_else(|| Error::new(Code::LoginUnavailable, format!("{url} answered without an id_token.")));
         }
         let refusal: Option<Refusal> = serde_json::from_slice(&body).ok();
         Err(match refusal {
