@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn an_email_counts_only_when_verified() {
-        let with = |verified: Value| claims(json!({"sub": "x", "email": "Kim@Example.com", "email_verified": verified}));
+        let with =
+            |verified: Value| claims(json!({"sub": "x", "email": "Kim@Example.com", "email_verified": verified}));
         assert_eq!(judge(&emails(), &with(json!(true))), Verdict::AskProfile);
         for not_true in [json!(false), json!("true"), json!(1), Value::Null] {
             assert_eq!(judge(&emails(), &with(not_true)), Verdict::StaysOut);

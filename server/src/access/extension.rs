@@ -9,7 +9,9 @@ use serde::Deserialize;
 use super::replay::UsedStates;
 use super::seal::{equal, hex, mac_key, random};
 use super::session::{LONGEST, Person, Sessions};
-use super::{CookieKind, LoginCookie, LoginDone, LoginStart, SCOPES, refused, token, undecodable, verified, with_query};
+use super::{
+    CookieKind, LoginCookie, LoginDone, LoginStart, SCOPES, refused, token, undecodable, verified, with_query,
+};
 use crate::auth0::Oidc;
 use crate::config::TenantHost;
 use crate::error::{Code, Error, Result};
@@ -155,10 +157,8 @@ impl Flow {
             // A login that began here is completed once. One that began before a restart with another
             // secret, or on another server, is protected by the cookies alone.
             let ours = equal(&self.nonce(state), nonce);
-            let until = person
-                .number("exp")
-                .and_then(|end| Timestamp::from_second(end as i64).ok())
-                .unwrap_or(Timestamp::MAX);
+            let until =
+                person.number("exp").and_then(|end| Timestamp::from_second(end as i64).ok()).unwrap_or(Timestamp::MAX);
             if ours && !self.used.consume(state, until, now) {
                 return Err(failed("Login failed. This login was completed before."));
             }

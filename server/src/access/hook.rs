@@ -29,8 +29,8 @@ impl Hooks {
 
     pub(super) fn check(&self, authorization: Option<&str>, path: &str, now: Timestamp) -> Result<()> {
         let token = authorization.and_then(|header| header.strip_prefix("Bearer ")).filter(|token| !token.is_empty());
-        let token = token
-            .ok_or_else(|| Error::new(Code::HookToken, format!("Hook token missing for the call to: {path}")))?;
+        let token =
+            token.ok_or_else(|| Error::new(Code::HookToken, format!("Hook token missing for the call to: {path}")))?;
         let invalid = || Error::new(Code::HookToken, "Invalid hook token");
         let claims = token::verify(token, &self.key, Algorithm::HS256).map_err(|_| invalid())?;
         claims.check_times(now).map_err(|_| invalid())?;

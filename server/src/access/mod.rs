@@ -111,9 +111,7 @@ impl Access {
             .ok_or_else(|| Error::new(Code::InvalidSettings, "EXTENSION_SECRET is not set"))?;
         let tenant = settings.tenant()?;
         let flow = match settings.login {
-            config::Login::Extension => {
-                Flow::Extension(extension::Flow::new(secret, &settings.rta, tenant, base_url)?)
-            }
+            config::Login::Extension => Flow::Extension(extension::Flow::new(secret, &settings.rta, tenant, base_url)?),
             config::Login::Tenant => Flow::Tenant(Box::new(tenant::Flow::new(settings, secret, tenant, base_url)?)),
         };
         Ok(Self {

@@ -78,8 +78,7 @@ impl Sessions {
     pub(super) fn check(&self, authorization: Option<&str>, now: Timestamp) -> Result<Session> {
         let token = bearer(authorization)?;
         let invalid = |message: &str| Error::new(Code::InvalidToken, message);
-        let claims =
-            token::verify(token, &self.checking, Algorithm::HS256).map_err(|fault| invalid(fault.text()))?;
+        let claims = token::verify(token, &self.checking, Algorithm::HS256).map_err(|fault| invalid(fault.text()))?;
         claims.check_times(now).map_err(|fault| invalid(fault.text()))?;
         if !claims.is_for(SESSION_AUDIENCE) {
             return Err(invalid(&format!("jwt audience invalid. expected: {SESSION_AUDIENCE}")));
@@ -94,10 +93,9 @@ impl Sessions {
             .ok_or_else(|| invalid("jwt has no expiry"))?;
         let subject = claims.text("sub").filter(|subject| !subject.is_empty());
         let subject = subject.ok_or_else(|| invalid("jwt names no subject"))?;
-        let id = claims.text("jti").map_or_else(
-            || hex(digest::digest(&digest::SHA256, token.as_bytes()).as_ref()),
-            str::to_owned,
-        );
+        let id = claims
+            .text("jti")
+            .map_or_else(|| hex(digest::digest(&digest::SHA256, token.as_bytes()).as_ref()), str::to_owned);
         // What does not open was not put there by a login. The session still names its person, but it
         // gets no Management API token.
         let access_token = claims.text("access_token").and_then(|sealed| self.sealer.open(&id, sealed));

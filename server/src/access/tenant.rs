@@ -60,12 +60,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(
-        settings: &Settings,
-        secret: &SecretString,
-        tenant: &TenantHost,
-        base_url: &str,
-    ) -> Result<Self> {
+    pub(super) fn new(settings: &Settings, secret: &SecretString, tenant: &TenantHost, base_url: &str) -> Result<Self> {
         let absent = |name: &str| Error::new(Code::InvalidSettings, format!("{name} is not set"));
         let client = settings.login_client.clone().ok_or_else(|| absent("LOGIN_CLIENT_ID"))?;
         // Only e-mail addresses need the user's profile.

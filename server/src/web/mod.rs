@@ -3,12 +3,15 @@
 pub mod api;
 mod contract;
 mod pages;
+mod prefix;
 mod reply;
+mod templates;
 
 use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 
+pub use prefix::StripPrefix;
 pub use reply::{ApiError, SignedIn};
 
 use crate::access::Access;

@@ -1,0 +1,48 @@
+//! The gallery's lifecycle hooks (contract, 1.4; design, section 5).
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::super::{ApiError, App};
+use super::only;
+
+pub(super) const INSTALL: &str = "/.extensions/on-install";
+pub(super) const UPDATE: &str = "/.extensions/on-update";
+pub(super) const UNINSTALL: &str = "/.extensions/on-uninstall";
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config.service(only(INSTALL, "POST").post(install));
+    // The gallery's method for updates is not certain (contract, 11.11): both are taken.
+    config.service(only(UPDATE, "PUT, POST").route(web::put().to(update)).route(web::post().to(update)));
+    config.service(only(UNINSTALL, "DELETE").delete(uninstall));
+}
+
+fn check(request: &HttpRequest, app: &App, path: &str) -> Result<(), ApiError> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    Ok(app.access.hook(header, path)?)
+}
+
+/// Prepares storage.
+async fn install(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
+    check(&request, &app, INSTALL)?;
+    app.store.prepare().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Migrates storage.
+async fn update(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
+    check(&request, &app, UPDATE)?;
+    app.store.migrate().await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Removes every artifact, token and history entry. What cannot be removed is logged and never keeps
+/// the gallery from uninstalling.
+async fn uninstall(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
+    check(&request, &app, UNINSTALL)?;
+    if let Err(error) = app.jobs.uninstall().await {
+        tracing::error!(code = error.code.as_str(), "Uninstalling could not remove everything: {}", error.message);
+    }
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,67 @@
+//! The manifest and the client configuration, both public (contract, 1.1 and 1.5).
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use actix_web::web::{self, Data, ServiceConfig};
+use serde::Serialize;
+
+use super::super::App;
+use super::only;
+
+/// The manifest, as it lies at the top of the repository.
+const MANIFEST: &str = include_str!("../../../../webtask.json");
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config.service(web::resource("/meta").to(manifest));
+    config.service(only("/.well-known/oauth2-client-configuration", "GET").get(client_configuration));
+}
+
+async fn manifest() -> HttpResponse {
+    HttpResponse::Ok().insert_header(ContentType::json()).body(MANIFEST)
+}
+
+/// What the root tenant needs to know of the client whose id is our base URL.
+#[derive(Serialize)]
+struct ClientConfiguration {
+    redirect_uris: [String; 1],
+    client_name: &'static str,
+    post_logout_redirect_uris: [String; 1],
+}
+
+async fn client_configuration(app: Data<App>) -> HttpResponse {
+    HttpResponse::Ok().json(ClientConfiguration {
+        redirect_uris: [format!("{}/login/callback", app.base_url)],
+        client_name: "User Import / Export Extension",
+        post_logout_redirect_uris: [app.base_url.to_string()],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn manifest() -> Value {
+        serde_json::from_str(MANIFEST).unwrap()
+    }
+
+    #[test]
+    fn the_manifest_has_the_version_of_this_build() {
+        assert_eq!(manifest()["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
+    fn the_manifest_asks_for_the_scopes_that_login_asks_for() {
+        assert_eq!(manifest()["auth0"]["scopes"], crate::access::SCOPES);
+    }
+
+    #[test]
+    fn the_manifest_names_the_hooks_that_are_routed() {
+        let auth0 = &manifest()["auth0"];
+        assert_eq!(auth0["onInstallPath"], super::super::hooks::INSTALL);
+        assert_eq!(auth0["onUpdatePath"], super::super::hooks::UPDATE);
+        assert_eq!(auth0["onUninstallPath"], super::super::hooks::UNINSTALL);
+        assert!(auth0.get("createClient").is_none());
+    }
+}
