@@ -1,12 +1,399 @@
-//! Runs export and import jobs in the server, not in the request: progress, cancel, resume.
+//! Runs export and import jobs in the server, not in the request: queue, progress, cancel, resume,
+//! downloads, and the removal of what has reached the end of its lifetime.
+//!
+//! The database knows every job; this room knows those that run in this process. A server that is
+//! stopped leaves its jobs unfinished in the database and takes them up again at the next start
+//! ([`Jobs::recover`]).
 
-/// Running jobs.
+mod owner;
+mod run;
+mod tickets;
+mod view;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rand::distr::{Alphanumeric, SampleString};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use owner::Clients;
+pub use view::{HistoryEntry, HistoryView, JobType, JobView};
+
+use crate::access::Session;
+use crate::config::Settings;
+use crate::error::{Code, Error, Result};
+use crate::export::{ExportRequest, ExportSpec};
+use crate::import::ImportRequest;
+use crate::progress::Progress;
+use crate::store::{JobKind, JobRecord, JobState, NewJob, Store};
+use tickets::Tickets;
+
+/// Memory a sort may use before it spills to disk, bytes; the default of `--sort-memory`.
+pub const SORT_MEMORY: u64 = 64 << 20;
+
+/// Entries of the history that are shown (design, section 5).
+const HISTORY_LENGTH: u32 = 200;
+
+/// The job runner. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Jobs {}
+pub struct Jobs(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    settings: Arc<Settings>,
+    base_url: Arc<str>,
+    tenant: String,
+    clients: Clients,
+    running: Mutex<HashMap<String, Running>>,
+    tickets: Tickets,
+    /// Auth0 takes two imports at once for the whole tenant, and one import already uses both.
+    imports: Semaphore,
+    /// A limit for exports is not documented (contract, 11.14): few at once, and Auth0's 429 obeyed.
+    exports: Semaphore,
+    /// Changes at every sign-in, to wake jobs that wait for a token.
+    sign_ins: watch::Sender<u64>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    progress: Arc<Progress>,
+    since: Instant,
+}
+
+/// An upload on its way into an import job: the job's directory exists and is removed again unless
+/// the job starts.
+#[derive(Debug)]
+pub struct Upload {
+    id: String,
+    directory: PathBuf,
+    keep: bool,
+}
+
+impl Upload {
+    /// Where the uploaded file goes.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join("upload")
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.keep
+            && let Err(error) = std::fs::remove_dir_all(&self.directory)
+        {
+            tracing::warn!(job = self.id, %error, "an abandoned upload could not be removed");
+        }
+    }
+}
 
 impl Jobs {
-    /// Removes every artifact, token and history entry.
-    pub async fn uninstall(&self) -> crate::error::Result<()> {
+    /// A runner for one tenant. `base_url` has no trailing slash.
+    pub fn new(settings: Arc<Settings>, store: Store, base_url: Arc<str>) -> Result<Self> {
+        let tenant = settings.tenant()?.host().to_owned();
+        let clients = Clients::new(&settings)?;
+        Ok(Self(Arc::new(Inner {
+            store,
+            settings,
+            base_url,
+            tenant,
+            clients,
+            running: Mutex::default(),
+            tickets: Tickets::default(),
+            imports: Semaphore::new(1),
+            exports: Semaphore::new(2),
+            sign_ins: watch::Sender::new(0),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        })))
+    }
+
+    /// Clients of the Management API, for requests that are not jobs.
+    pub fn clients(&self) -> &Clients {
+        &self.0.clients
+    }
+
+    /// Takes up every job that an earlier process left unfinished. The lock on DATA_DIR makes sure that
+    /// no other process still runs them.
+    pub async fn recover(&self) -> Result<()> {
+        for job in self.0.store.unfinished_jobs(&self.0.tenant).await? {
+            tracing::info!(job = job.id, "taking up a job that was interrupted");
+            self.spawn(job);
+        }
         Ok(())
+    }
+
+    /// Starts an export.
+    pub async fn start_export(&self, session: &Session, request: &ExportRequest) -> Result<JobView> {
+        ExportSpec::new(request, SORT_MEMORY)?;
+        let connection = match &request.connection_id {
+            Some(id) => Some(self.0.clients.for_session(session)?.connection(id).await?.name),
+            None => None,
+        };
+        let id = new_id();
+        self.0.store.create_job_directory(&id)?;
+        self.start(session, id, JobKind::Export, connection, request).await
+    }
+
+    /// Makes room for the file of an import that is being uploaded.
+    pub fn receive(&self) -> Result<Upload> {
+        let id = new_id();
+        let directory = self.0.store.create_job_directory(&id)?;
+        Ok(Upload { id, directory, keep: false })
+    }
+
+    /// Starts an import of an uploaded file into a connection that was found usable.
+    pub async fn start_import(
+        &self,
+        session: &Session,
+        request: &ImportRequest,
+        connection: Option<String>,
+        mut upload: Upload,
+    ) -> Result<JobView> {
+        let view = self.start(session, upload.id.clone(), JobKind::Import, connection, request).await?;
+        upload.keep = true;
+        Ok(view)
+    }
+
+    async fn start(
+        &self,
+        session: &Session,
+        id: String,
+        kind: JobKind,
+        connection: Option<String>,
+        request: &impl serde::Serialize,
+    ) -> Result<JobView> {
+        let request = serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+        self.0.clients.remember(&self.0.store, session).await?;
+        let new = NewJob {
+            id: id.clone(),
+            tenant: self.0.tenant.clone(),
+            kind,
+            owner: session.subject.clone(),
+            connection,
+            request,
+        };
+        self.0.store.insert_job(&new).await?;
+        self.spawn(self.0.store.job(&self.0.tenant, &id).await?);
+        self.job(session, &id).await
+    }
+
+    fn spawn(&self, job: JobRecord) {
+        let progress = Arc::new(Progress::default());
+        let running = Running { progress: Arc::clone(&progress), since: Instant::now() };
+        self.lock_running().insert(job.id.clone(), running);
+        let jobs = self.clone();
+        self.0.tasks.spawn(async move {
+            let id = job.id.clone();
+            if let Err(error) = run::to_its_end(&jobs.0, job, progress).await {
+                tracing::error!(
+                    job = id,
+                    error = error.code.as_str(),
+                    "the end of a job could not be stored: {}",
+                    error.message
+                );
+            }
+            jobs.lock_running().remove(&id);
+        });
+    }
+
+    fn lock_running(&self) -> std::sync::MutexGuard<'_, HashMap<String, Running>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A job as the API shows it; of a completed export with a fresh download link for this session.
+    pub async fn job(&self, session: &Session, id: &str) -> Result<JobView> {
+        // Looked up before the record: a job that ends in between is then seen with its final record.
+        let running = self.lock_running().get(id).cloned();
+        let record = self.0.store.job(&self.0.tenant, id).await?;
+        let location = match (record.kind, record.state, &record.artifact) {
+            (JobKind::Export, JobState::Completed, Some(_)) => {
+                let ticket = self.0.tickets.issue(id, session);
+                Some(format!("{}/api/jobs/{id}/download?ticket={ticket}", self.0.base_url))
+            }
+            _ => None,
+        };
+        Ok(JobView::new(&record, running.as_ref().map(|running| (&*running.progress, running.since)), location))
+    }
+
+    /// The newest jobs, oldest of them first.
+    pub async fn history(&self) -> Result<HistoryView> {
+        let records = self.0.store.history(&self.0.tenant, HISTORY_LENGTH).await?;
+        Ok(HistoryView { jobs: records.iter().map(HistoryEntry::from).collect() })
+    }
+
+    /// Asks a job to stop and waits until it has, for a moment.
+    pub async fn cancel(&self, session: &Session, id: &str) -> Result<JobView> {
+        let record = self.0.store.job(&self.0.tenant, id).await?;
+        let running = self.lock_running().get(id).cloned();
+        match running {
+            Some(running) => running.progress.cancel(),
+            None if record.state.is_final() => {
+                return Err(Error::new(Code::JobState, format!("Job {id} is over already, so it cannot be canceled.")));
+            }
+            None => {
+                let error = Error::new(Code::Canceled, "The job was canceled.");
+                self.0.store.finish_job(id, JobState::Canceled, None, Some(&error.body()), None).await?;
+            }
+        }
+        for _ in 0..40 {
+            if !self.lock_running().contains_key(id) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        self.job(session, id).await
+    }
+
+    /// Goes on with a job that failed or was canceled: an import where it stopped, an export from the
+    /// start.
+    pub async fn resume(&self, session: &Session, id: &str) -> Result<JobView> {
+        let record = self.0.store.job(&self.0.tenant, id).await?;
+        if !matches!(record.state, JobState::Failed | JobState::Canceled) || self.lock_running().contains_key(id) {
+            return Err(Error::new(
+                Code::JobState,
+                format!("Job {id} neither failed nor was it canceled, so there is nothing to resume."),
+            ));
+        }
+        self.0.clients.remember(&self.0.store, session).await?;
+        self.0.store.set_job_running(id, JobState::Pending).await?;
+        self.spawn(self.0.store.job(&self.0.tenant, id).await?);
+        self.job(session, id).await
+    }
+
+    /// The directory of an import whose report is asked for.
+    pub async fn report_directory(&self, id: &str) -> Result<PathBuf> {
+        let record = self.0.store.job(&self.0.tenant, id).await?;
+        match record.kind {
+            JobKind::Import => Ok(self.0.store.job_directory(id)),
+            JobKind::Export => {
+                Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports have a report.")))
+            }
+        }
+    }
+
+    /// The finished file of an export, for whoever holds a ticket for it.
+    pub async fn artifact(&self, id: &str, ticket: &str) -> Result<Artifact> {
+        self.0.tickets.check(ticket, id)?;
+        let record = self.0.store.job(&self.0.tenant, id).await?;
+        let gone =
+            || Error::new(Code::ArtifactGone, format!("The file of job {id} was removed at the end of its lifetime."));
+        let name = record.artifact.as_deref().ok_or_else(gone)?;
+        let path = self.0.store.job_directory(id).join(name);
+        if !path.is_file() {
+            return Err(gone());
+        }
+        let request: ExportRequest = serde_json::from_value(record.request)
+            .map_err(|error| Error::new(Code::Storage, format!("The request of job {id}: {error}")))?;
+        let tenant: String = self
+            .0
+            .tenant
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '-' })
+            .collect();
+        let date = record.created_at.strftime("%Y-%m-%d");
+        Ok(Artifact { path, download_name: format!("{tenant}-{date}-{name}"), request })
+    }
+
+    /// Lets jobs of a person who has just signed in go on with the new token.
+    pub async fn signed_in(&self, session: &Session) {
+        let waits = self.0.store.unfinished_jobs(&self.0.tenant).await;
+        if waits.is_ok_and(|jobs| jobs.iter().any(|job| job.owner == session.subject)) {
+            if let Err(error) = self.0.clients.remember(&self.0.store, session).await {
+                tracing::warn!("the token of a new sign-in could not be stored: {}", error.message);
+            }
+            self.0.sign_ins.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Removes artifacts, history and tokens that have reached the end of their lifetime.
+    pub async fn clean_up(&self) -> Result<()> {
+        let now = Timestamp::now();
+        let store = &self.0.store;
+        for id in store.jobs_with_expired_artifact(now).await? {
+            remove_directory(store.job_directory(&id)).await?;
+            store.expire_artifact(&id).await?;
+        }
+        let lifetime = jiff::SignedDuration::try_from(self.0.settings.history_ttl).unwrap_or(jiff::SignedDuration::MAX);
+        if let Ok(date) = now.checked_sub(lifetime) {
+            for id in store.jobs_finished_before(date).await? {
+                remove_directory(store.job_directory(&id)).await?;
+                store.delete_job(&id).await?;
+            }
+        }
+        store.delete_ended_tokens(now).await
+    }
+
+    /// Removes expired things every minute until the server stops.
+    pub async fn keep_clean(&self) {
+        while !self.0.stopping.is_cancelled() {
+            if let Err(error) = self.clean_up().await {
+                tracing::warn!(error = error.code.as_str(), "clean-up: {}", error.message);
+            }
+            tokio::select! {
+                () = self.0.stopping.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_secs(60)) => {}
+            }
+        }
+    }
+
+    /// Removes every job, artifact, token and history entry (the uninstall hook).
+    pub async fn uninstall(&self) -> Result<()> {
+        let running: Vec<_> = self.lock_running().values().map(|running| Arc::clone(&running.progress)).collect();
+        for progress in running {
+            progress.cancel();
+        }
+        for _ in 0..200 {
+            if self.lock_running().is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        self.0.tickets.revoke_all();
+        self.0.store.delete_everything().await?;
+        remove_directory(self.0.store.directory().join("jobs")).await?;
+        self.0.store.prepare().await
+    }
+
+    /// Stops running jobs without ending them: the next start takes them up.
+    pub async fn stop(&self) {
+        self.0.stopping.cancel();
+        for running in self.lock_running().values() {
+            running.progress.cancel();
+        }
+        self.0.tasks.close();
+        if tokio::time::timeout(Duration::from_secs(10), self.0.tasks.wait()).await.is_err() {
+            tracing::warn!("some jobs did not stop within 10 s; the next start takes them up all the same");
+        }
+    }
+}
+
+/// A finished file to download.
+#[derive(Debug)]
+pub struct Artifact {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What the browser should call it.
+    pub download_name: String,
+    /// The export it came from.
+    pub request: ExportRequest,
+}
+
+/// An id in Auth0's own form (contract, section 0).
+fn new_id() -> String {
+    format!("job_{}", Alphanumeric.sample_string(&mut rand::rng(), 16))
+}
+
+async fn remove_directory(path: PathBuf) -> Result<()> {
+    match tokio::fs::remove_dir_all(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
     }
 }

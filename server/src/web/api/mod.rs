@@ -1,8 +1,60 @@
 //! The HTTP API (design, section 5), one file per resource.
 
-use actix_web::web::ServiceConfig;
+mod connections;
+mod health;
+mod history;
+mod jobs;
+mod openapi;
+mod users;
 
-/// Adds the routes below `/api`.
+use actix_web::error::{JsonPayloadError, QueryPayloadError};
+use actix_web::web::{JsonConfig, QueryConfig, ServiceConfig, scope};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+
+use super::reply::ApiError;
+use crate::error::{Code, Error};
+
+/// Largest JSON body of a request, bytes: room for hundreds of columns with long expressions.
+const JSON_LIMIT: usize = 1 << 20;
+
+/// Adds the routes below `/api` and the health checks.
 pub fn configure(config: &mut ServiceConfig) {
-    let _ = config;
+    config.configure(health::configure).service(
+        scope("/api")
+            .app_data(JsonConfig::default().limit(JSON_LIMIT).error_handler(wrong_json))
+            .app_data(QueryConfig::default().error_handler(wrong_query))
+            .configure(openapi::configure)
+            .configure(connections::configure)
+            .configure(users::configure)
+            .configure(jobs::configure)
+            .configure(history::configure)
+            .default_service(actix_web::web::to(not_found)),
+    );
+}
+
+async fn not_found(request: HttpRequest) -> HttpResponse {
+    ApiError(Error::new(Code::NotFound, format!("There is nothing at {} {}.", request.method(), request.path())))
+        .error_response()
+}
+
+// actix-web hands the error over by value.
+#[allow(clippy::needless_pass_by_value)]
+fn wrong_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
+    let error = match error {
+        JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
+            Error::new(Code::PayloadTooLarge, format!("The JSON body is larger than {JSON_LIMIT} bytes."))
+                .with_hint("Use fewer or shorter column expressions.")
+        }
+        JsonPayloadError::ContentType => Error::new(Code::InvalidBody, "The body is not JSON.")
+            .with_hint("Send it with the header Content-Type: application/json."),
+        JsonPayloadError::Deserialize(error) => Error::new(Code::InvalidBody, format!("The JSON body: {error}")),
+        other => Error::new(Code::InvalidBody, format!("The body could not be read: {other}")),
+    };
+    ApiError(error).into()
+}
+
+// actix-web hands the error over by value.
+#[allow(clippy::needless_pass_by_value)]
+fn wrong_query(error: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
+    ApiError(Error::new(Code::InvalidQuery, format!("The query string: {error}"))).into()
 }

@@ -1,0 +1,155 @@
+//! One job from its start to its end.
+
+use std::fs::OpenOptions;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Inner, SORT_MEMORY};
+use crate::auth0::ManagementClient;
+use crate::error::{Code, Error, Result};
+use crate::export::{self, ExportRequest, ExportSpec};
+use crate::import::{self, ImportRequest};
+use crate::progress::Progress;
+use crate::store::{JobKind, JobRecord, JobState};
+
+/// What a job came to: its summary, and the file it made.
+type Outcome = (Value, Option<String>);
+
+/// Runs a job and stores how it ended. A job that is stopped with the server stays unfinished.
+pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progress>) -> Result<()> {
+    let id = job.id.clone();
+    let outcome = {
+        let work = work(jobs, &job, &progress);
+        tokio::pin!(work);
+        let mut counters = tokio::time::interval(Duration::from_secs(1));
+        counters.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                outcome = &mut work => break outcome,
+                _ = counters.tick() => jobs.store.set_job_progress(&id, progress.processed(), progress.total()).await?,
+            }
+        }
+    };
+    if jobs.stopping.is_cancelled() && outcome.is_err() {
+        tracing::info!(job = id, "interrupted");
+        return Ok(());
+    }
+    jobs.store.set_job_progress(&id, progress.processed(), progress.total()).await?;
+    match outcome {
+        Ok((summary, artifact)) => {
+            let lifetime = SignedDuration::try_from(jobs.settings.artifact_ttl).unwrap_or(SignedDuration::MAX);
+            let expires_at = Timestamp::now().checked_add(lifetime).unwrap_or(Timestamp::MAX);
+            let artifact = artifact.as_deref().map(|name| (name, expires_at));
+            tracing::info!(job = id, rows = progress.processed(), "completed");
+            jobs.store.finish_job(&id, JobState::Completed, Some(&summary), None, artifact).await
+        }
+        Err(error) => {
+            let state = if error.code == Code::Canceled { JobState::Canceled } else { JobState::Failed };
+            tracing::info!(job = id, error = error.code.as_str(), "ended");
+            jobs.store.finish_job(&id, state, None, Some(&error.body()), None).await
+        }
+    }
+}
+
+async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result<Outcome> {
+    let queue = match job.kind {
+        JobKind::Import => &jobs.imports,
+        JobKind::Export => &jobs.exports,
+    };
+    let _turn = match queue.try_acquire() {
+        Ok(turn) => turn,
+        Err(_) => {
+            progress.set_details(Some("Waiting for another job to finish.".into()));
+            let turn = progress.or_canceled(async {
+                queue.acquire().await.map_err(|_| Error::new(Code::Interrupted, "The server is stopping."))
+            });
+            turn.await?
+        }
+    };
+    progress.set_details(None);
+    jobs.store.set_job_running(&job.id, JobState::Processing).await?;
+    loop {
+        let mut sign_ins = jobs.sign_ins.subscribe();
+        let client = jobs.clients.for_job(&jobs.store, &job.owner).await;
+        let outcome = match client {
+            Ok(client) => once(jobs, job, client.for_job(Arc::clone(progress)), progress).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Err(error) if error.code == Code::Auth0TokenEnded => {
+                let text =
+                    "The sign-in of the person who started this job has ended. The job goes on at their next sign-in.";
+                progress.set_details(Some(text.into()));
+                progress
+                    .or_canceled(async {
+                        sign_ins.changed().await.map_err(|_| Error::new(Code::Interrupted, "The server is stopping."))
+                    })
+                    .await?;
+                progress.set_details(None);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn once(jobs: &Inner, job: &JobRecord, client: ManagementClient, progress: &Arc<Progress>) -> Result<Outcome> {
+    let directory = jobs.store.create_job_directory(&job.id)?;
+    match job.kind {
+        JobKind::Export => {
+            let request: ExportRequest = request(job)?;
+            progress.set_processed(0);
+            export(&request, &directory, client, progress).await
+        }
+        JobKind::Import => {
+            let request: ImportRequest = request(job)?;
+            let summary = import::run(&job.id, &request, &directory, client, &jobs.store, Arc::clone(progress)).await?;
+            Ok((json(&summary)?, None))
+        }
+    }
+}
+
+async fn export(
+    request: &ExportRequest,
+    directory: &Path,
+    client: ManagementClient,
+    progress: &Arc<Progress>,
+) -> Result<Outcome> {
+    let spec = Arc::new(ExportSpec::new(request, SORT_MEMORY)?);
+    let name = format!("users.{}{}", request.format.extension(), if request.gzip { ".gz" } else { "" });
+    // Under another name until it is complete, so that no artifact is ever served half-written.
+    let partial = directory.join("partial");
+    let file = create_private_file(&partial)?;
+    let output = BufWriter::with_capacity(1 << 16, file.try_clone()?);
+    let summary = export::run(spec, client, Box::new(output), Arc::clone(progress)).await?;
+    let target = directory.join(&name);
+    tokio::task::spawn_blocking(move || file.sync_all().and_then(|()| std::fs::rename(partial, target)))
+        .await
+        .map_err(|error| Error::new(Code::Internal, error.to_string()))??;
+    Ok((json(&summary)?, Some(name)))
+}
+
+fn create_private_file(path: &Path) -> Result<std::fs::File> {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    Ok(options.open(path)?)
+}
+
+fn request<T: DeserializeOwned>(job: &JobRecord) -> Result<T> {
+    serde_json::from_value(job.request.clone())
+        .map_err(|error| Error::new(Code::Storage, format!("The request of job {} cannot be read: {error}", job.id)))
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| Error::new(Code::Internal, error.to_string()))
+}

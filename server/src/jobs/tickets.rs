@@ -1,0 +1,88 @@
+//! Download links that work without a header: a ticket for one job, issued to one session, good for
+//! 60 seconds and never longer than the session.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use rand::distr::{Alphanumeric, SampleString};
+
+use crate::access::Session;
+use crate::error::{Code, Error, Result};
+
+/// As long as Auth0's own links live (contract, section 0).
+const LIFETIME: SignedDuration = SignedDuration::from_secs(60);
+
+/// Letters and digits of a ticket: 190 bits, beyond guessing.
+const LENGTH: usize = 32;
+
+#[derive(Debug)]
+struct Ticket {
+    job: String,
+    session: String,
+    expires_at: Timestamp,
+}
+
+/// The tickets that are good now. They live in memory: a restart ends them all.
+#[derive(Debug, Default)]
+pub(super) struct Tickets(Mutex<HashMap<String, Ticket>>);
+
+impl Tickets {
+    /// A new ticket for a job.
+    pub(super) fn issue(&self, job: &str, session: &Session) -> String {
+        let now = Timestamp::now();
+        let text = Alphanumeric.sample_string(&mut rand::rng(), LENGTH);
+        let expires_at = (now + LIFETIME).min(session.expires_at);
+        let ticket = Ticket { job: job.to_owned(), session: session.id.clone(), expires_at };
+        let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.retain(|_, ticket| ticket.expires_at > now);
+        tickets.insert(text.clone(), ticket);
+        text
+    }
+
+    /// Whether a ticket opens this job. It may be used again while it lives: browsers repeat a request
+    /// to go on with a download that broke.
+    pub(super) fn check(&self, text: &str, job: &str) -> Result<()> {
+        let tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ticket = tickets.get(text).filter(|ticket| ticket.job == job && ticket.expires_at > Timestamp::now());
+        match ticket {
+            Some(ticket) => {
+                tracing::info!(job, session = ticket.session, "download");
+                Ok(())
+            }
+            None => Err(Error::new(Code::InvalidTicket, "This download link is not valid, or no longer.")),
+        }
+    }
+
+    /// Ends every ticket.
+    pub(super) fn revoke_all(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(expires_at: Timestamp) -> Session {
+        Session { subject: "auth0|ada".into(), email: None, expires_at, id: "s1".into(), access_token: None }
+    }
+
+    #[test]
+    fn a_ticket_opens_its_own_job_only() {
+        let tickets = Tickets::default();
+        let ticket = tickets.issue("job_1", &session(Timestamp::MAX));
+        tickets.check(&ticket, "job_1").unwrap();
+        assert_eq!(tickets.check(&ticket, "job_2").unwrap_err().code, Code::InvalidTicket);
+        assert_eq!(tickets.check("guess", "job_1").unwrap_err().code, Code::InvalidTicket);
+        tickets.revoke_all();
+        assert!(tickets.check(&ticket, "job_1").is_err());
+    }
+
+    #[test]
+    fn a_ticket_dies_with_its_session() {
+        let tickets = Tickets::default();
+        let ticket = tickets.issue("job_1", &session(Timestamp::now()));
+        assert!(tickets.check(&ticket, "job_1").is_err());
+    }
+}

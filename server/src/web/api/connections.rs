@@ -1,0 +1,34 @@
+//! `GET /api/connections`: what one can import into and export from.
+
+use actix_web::web::{Data, Json, Query, ServiceConfig, get};
+use serde::Deserialize;
+
+use super::super::{ApiError, App, SignedIn};
+use crate::auth0::Connection;
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config.route("/connections", get().to(list));
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Filter {
+    strategy: Option<String>,
+}
+
+/// All connections of the tenant, sorted by name.
+///
+/// Any `strategy` that is not empty means `auth0`, as the original had it (contract, 3.1).
+#[utoipa::path(get, path = "/api/connections", tag = "connections",
+    params(("strategy" = Option<String>, Query, description = "`auth0`: databases only")),
+    responses((status = 200, body = Vec<Connection>), (status = 401, body = crate::error::ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn list(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    filter: Query<Filter>,
+) -> Result<Json<Vec<Connection>>, ApiError> {
+    let strategy = filter.strategy.as_deref().filter(|strategy| !strategy.is_empty()).map(|_| "auth0");
+    let mut connections = app.jobs.clients().for_session(&session)?.connections(strategy).await?;
+    connections.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Json(connections))
+}

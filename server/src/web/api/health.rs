@@ -1,0 +1,25 @@
+//! `/healthz` and `/readyz`, for load balancers and service managers.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, ServiceConfig, get};
+use serde_json::json;
+
+use super::super::{ApiError, App};
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config.route("/healthz", get().to(alive)).route("/readyz", get().to(ready));
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200)))]
+pub(super) async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+/// The process can do its work: its database answers.
+#[utoipa::path(get, path = "/readyz", tag = "operation",
+    responses((status = 200), (status = 500, body = crate::error::ErrorBody)))]
+pub(super) async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
+    app.store.ping().await?;
+    Ok(HttpResponse::Ok().json(json!({"status": "ok"})))
+}

@@ -1,0 +1,18 @@
+//! `GET /api/history`: every job that is still known.
+
+use actix_web::web::{Data, Json, ServiceConfig, get};
+
+use super::super::{ApiError, App, SignedIn};
+use crate::jobs::HistoryView;
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config.route("/history", get().to(list));
+}
+
+/// The newest 200 jobs, oldest of them first (the original's client turns them round).
+#[utoipa::path(get, path = "/api/history", tag = "jobs",
+    responses((status = 200, body = HistoryView), (status = 401, body = crate::error::ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<HistoryView>, ApiError> {
+    Ok(Json(app.jobs.history().await?))
+}

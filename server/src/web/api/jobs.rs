@@ -1,0 +1,288 @@
+//! `/api/jobs`: start, watch, cancel and resume exports and imports; reports and downloads.
+
+use actix_files::NamedFile;
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::http::header::{CACHE_CONTROL, ContentDisposition, DispositionParam, DispositionType};
+use actix_web::web::{Data, Json, Path, Query, ServiceConfig, get, post};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+use utoipa::ToSchema;
+
+use super::super::{ApiError, App, SignedIn};
+use crate::error::{Code, Error, ErrorBody, Result};
+use crate::export::ExportRequest;
+use crate::import::{self, ImportRequest, ReportFormat};
+use crate::jobs::{JobView, Upload};
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config
+        .route("/jobs/export", post().to(start_export))
+        .route("/jobs/import", post().to(start_import))
+        .route("/jobs/{id}", get().to(read))
+        .route("/jobs/{id}/cancel", post().to(cancel))
+        .route("/jobs/{id}/resume", post().to(resume))
+        .route("/jobs/{id}/report", get().to(report))
+        .route("/jobs/{id}/download", get().to(download));
+}
+
+/// Longest text part of an import's form, bytes.
+const TEXT_PART: usize = 4096;
+
+/// Starts an export.
+#[utoipa::path(post, path = "/api/jobs/export", tag = "jobs", request_body = ExportRequest,
+    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn start_export(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    request: Json<ExportRequest>,
+) -> Result<Json<JobView>, ApiError> {
+    Ok(Json(app.jobs.start_export(&session, &request).await?))
+}
+
+/// The parts of an import's form.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "describes the multipart body in the OpenAPI document")]
+pub(super) struct ImportForm {
+    /// Id of the database connection.
+    connection_id: String,
+    /// The file: a JSON array of users, or one user a line; gzip of either.
+    #[schema(value_type = String, format = Binary)]
+    users: Vec<u8>,
+    /// Update users that exist, matched by e-mail; their metadata is replaced.
+    #[schema(default = false)]
+    upsert: Option<bool>,
+    /// E-mail the tenant's owners when done.
+    #[schema(default = false)]
+    send_completion_email: Option<bool>,
+    /// Text echoed in Auth0's jobs.
+    external_id: Option<String>,
+    /// Check only, send nothing.
+    #[schema(default = false)]
+    dry_run: Option<bool>,
+}
+
+/// Starts an import, or with `dry_run` only checks the file.
+#[utoipa::path(post, path = "/api/jobs/import", tag = "jobs",
+    request_body(content = ImportForm, content_type = "multipart/form-data"),
+    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 413, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn start_import(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    form: Multipart,
+) -> Result<Json<JobView>, ApiError> {
+    let upload = app.jobs.receive()?;
+    let mut request = read_form(form, &upload, app.settings.upload_limit).await?;
+    if request.connection_id.is_empty() && !request.dry_run {
+        return Err(Error::new(Code::InvalidBody, "Must provide 'connection_id' as multipart part.")
+            .with_hint("Send the id of a database connection; GET /api/connections lists them.")
+            .into());
+    }
+    import::probe(&upload.path()).await?;
+    let mut name = None;
+    if !request.connection_id.is_empty() {
+        let client = app.jobs.clients().for_session(&session)?;
+        let connection = client.importable_connection(&request.connection_id).await?;
+        request.connection_id = connection.id;
+        name = Some(connection.name);
+    }
+    Ok(Json(app.jobs.start_import(&session, &request, name, upload).await?))
+}
+
+async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<ImportRequest> {
+    let mut request = ImportRequest::default();
+    let mut received = None;
+    while let Some(field) = form.try_next().await.map_err(broken_form)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "users" => received = Some(save(field, upload, limit).await?),
+            "connection_id" => request.connection_id = text(field, &name).await?,
+            "external_id" => request.external_id = Some(text(field, &name).await?).filter(|text| !text.is_empty()),
+            "upsert" => request.upsert = boolean(field, &name).await?,
+            "send_completion_email" => request.send_completion_email = boolean(field, &name).await?,
+            "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
+            "dry_run" => request.dry_run = boolean(field, &name).await?,
+            // Auth0 tolerates unknown parts too (contract, 4.6).
+            _ => drain(field).await?,
+        }
+    }
+    match received {
+        None => Err(Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part.")),
+        Some(0) => Err(Error::new(Code::UsersFileEmpty, "Users file must not be empty.")),
+        Some(_) => Ok(request),
+    }
+}
+
+/// Streams the file to disk; its size is checked as it arrives.
+async fn save(mut field: Field, upload: &Upload, limit: u64) -> Result<u64> {
+    let mut options = tokio::fs::OpenOptions::new();
+    options.create(true).write(true).truncate(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = tokio::io::BufWriter::new(options.open(upload.path()).await?);
+    let mut size = 0_u64;
+    while let Some(bytes) = field.try_next().await.map_err(broken_form)? {
+        size += bytes.len() as u64;
+        if size > limit {
+            let limit = bytesize::ByteSize(limit);
+            return Err(Error::new(
+                Code::PayloadTooLarge,
+                format!("The users file is larger than the {limit} allowed here."),
+            ));
+        }
+        file.write_all(&bytes).await?;
+    }
+    file.flush().await?;
+    file.into_inner().sync_all().await?;
+    Ok(size)
+}
+
+async fn text(mut field: Field, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    while let Some(more) = field.try_next().await.map_err(broken_form)? {
+        if bytes.len() + more.len() > TEXT_PART {
+            return Err(Error::new(Code::InvalidBody, format!("The part {name} is longer than {TEXT_PART} bytes.")));
+        }
+        bytes.extend_from_slice(&more);
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::new(Code::InvalidBody, format!("The part {name} is not UTF-8 text.")))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Multipart booleans arrive as text (contract, section 9, issue 32).
+async fn boolean(field: Field, name: &str) -> Result<bool> {
+    match text(field, name).await?.as_str() {
+        "true" | "1" | "on" => Ok(true),
+        "false" | "0" | "off" | "" => Ok(false),
+        other => Err(Error::new(Code::InvalidBody, format!("The part {name} is {other:?}: expected true or false."))),
+    }
+}
+
+async fn drain(mut field: Field) -> Result<()> {
+    while field.try_next().await.map_err(broken_form)?.is_some() {}
+    Ok(())
+}
+
+// Called as a function by `map_err`.
+#[allow(clippy::needless_pass_by_value)]
+fn broken_form(error: MultipartError) -> Error {
+    Error::new(Code::InvalidBody, format!("The form could not be read: {error}"))
+        .with_hint("Send multipart/form-data with the parts connection_id and users.")
+}
+
+/// A job and its progress; of a completed export with a link that is good for 60 seconds.
+#[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn read(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    id: Path<String>,
+) -> Result<Json<JobView>, ApiError> {
+    Ok(Json(app.jobs.job(&session, &id).await?))
+}
+
+/// Asks a job to stop.
+#[utoipa::path(post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+              (status = 409, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn cancel(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    id: Path<String>,
+) -> Result<Json<JobView>, ApiError> {
+    Ok(Json(app.jobs.cancel(&session, &id).await?))
+}
+
+/// Goes on with a job that failed or was canceled.
+#[utoipa::path(post, path = "/api/jobs/{id}/resume", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+              (status = 409, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn resume(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    id: Path<String>,
+) -> Result<Json<JobView>, ApiError> {
+    Ok(Json(app.jobs.resume(&session, &id).await?))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ReportQuery {
+    format: Option<ReportFormat>,
+}
+
+/// The rows an import refused and why; with `format` the same rows as a file that can be imported
+/// again.
+#[utoipa::path(get, path = "/api/jobs/{id}/report", tag = "jobs",
+    params(("id" = String, Path), ("format" = Option<String>, Query, description = "json, ndjson or csv")),
+    responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+              (status = 409, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn report(
+    _session: SignedIn,
+    app: Data<App>,
+    id: Path<String>,
+    query: Query<ReportQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let directory = app.jobs.report_directory(&id).await?;
+    let format = query.format;
+    let (reader, mut writer) = std::io::pipe()?;
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = import::write_report(&directory, format, &mut writer) {
+            tracing::warn!(error = error.code.as_str(), "a report broke off: {}", error.message);
+        }
+    });
+    let stream = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(std::fs::File::from(
+        std::os::fd::OwnedFd::from(reader),
+    )));
+    let mut reply = HttpResponse::Ok();
+    reply.insert_header((CACHE_CONTROL, "no-store"));
+    match format {
+        None => reply.content_type("application/json"),
+        Some(format) => {
+            let name = format!("failed-{id}.{}", format.extension());
+            reply.content_type(format.media_type()).insert_header(attachment(name))
+        }
+    };
+    Ok(reply.streaming(stream))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct DownloadQuery {
+    #[serde(default)]
+    ticket: String,
+}
+
+/// The finished file of an export. Needs no header but a ticket, which `location` of the job holds.
+#[utoipa::path(get, path = "/api/jobs/{id}/download", tag = "jobs",
+    params(("id" = String, Path), ("ticket" = String, Query)),
+    responses((status = 200, description = "the file"), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+              (status = 410, body = ErrorBody)))]
+pub(super) async fn download(
+    app: Data<App>,
+    id: Path<String>,
+    query: Query<DownloadQuery>,
+    http: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let artifact = app.jobs.artifact(&id, &query.ticket).await?;
+    let media_type = if artifact.request.gzip { "application/gzip" } else { artifact.request.format.media_type() };
+    let file = NamedFile::open_async(&artifact.path).await?;
+    let mut reply = file
+        .set_content_type(media_type.parse().map_err(|_| Error::new(Code::Internal, "A media type is not one."))?)
+        .set_content_disposition(attachment(artifact.download_name))
+        .into_response(&http);
+    let headers = reply.headers_mut();
+    headers.insert(CACHE_CONTROL, actix_web::http::header::HeaderValue::from_static("no-store, private"));
+    Ok(reply)
+}
+
+fn attachment(name: String) -> ContentDisposition {
+    ContentDisposition { disposition: DispositionType::Attachment, parameters: vec![DispositionParam::Filename(name)] }
+}
