@@ -4,6 +4,7 @@
 //! An exclusive lock on DATA_DIR makes sure that one process at a time uses it: a restarted server may
 //! take every unfinished job it finds for its own.
 
+mod import_chunks;
 mod jobs;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -15,6 +16,7 @@ use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use import_chunks::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk};
 pub use jobs::{JobKind, JobRecord, JobState, NewJob};
 
 use crate::error::{Code, Error, Result};

@@ -1,0 +1,295 @@
+//! Writes good rows into JSON arrays as full as Auth0's limit allows, and remembers which row went
+//! where (contract, 4.6).
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use memchr::memchr2;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::check::{ID_PREFIX, RowPlace};
+use crate::error::{Code, Error, Result};
+
+/// The largest chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the rest is for the other
+/// parts of the request (contract, 11.9).
+pub const MAX_CHUNK_BYTES: usize = 500_000;
+
+/// The largest row that fits into a chunk of its own, between the brackets of the array.
+pub(super) const MAX_ROW_IN_CHUNK: usize = MAX_CHUNK_BYTES - 2;
+
+/// A row in a chunk: where it came from, and what Auth0's reports may know it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RowIdentity {
+    pub(super) row: u64,
+    pub(super) line: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<String>,
+    /// In lower case, as Auth0 stores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<String>,
+    /// As sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) user_id: Option<String>,
+    /// In lower case, as Auth0 stores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) phone_number: Option<String>,
+}
+
+impl RowIdentity {
+    pub(super) fn new(place: &RowPlace, user: &Value, sent_id: impl Fn(&str) -> String) -> Self {
+        let text = |name: &str| user.get(name).and_then(Value::as_str);
+        Self {
+            row: place.row,
+            line: place.line,
+            file: place.file.clone(),
+            email: text("email").map(str::to_lowercase),
+            user_id: text("user_id").map(sent_id),
+            username: text("username").map(str::to_lowercase),
+            phone_number: text("phone_number").map(str::to_owned),
+        }
+    }
+}
+
+/// A chunk that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WrittenChunk {
+    /// From 1; the file's name.
+    pub(super) number: u32,
+    pub(super) rows: u64,
+}
+
+/// Writes chunks into a directory, in order.
+pub(super) struct ChunkWriter {
+    directory: PathBuf,
+    /// Where to keep which rows each chunk holds; not needed when chunks are only handed out.
+    rows_directory: Option<PathBuf>,
+    chunk: Vec<u8>,
+    identities: Vec<u8>,
+    rows: u64,
+    written: Vec<WrittenChunk>,
+}
+
+impl ChunkWriter {
+    /// Creates the directory if absent. With `rows_directory` the files are also made to survive a
+    /// power cut before they are counted as written.
+    pub(super) fn new(directory: &Path, rows_directory: Option<&Path>) -> Result<Self> {
+        fs::create_dir_all(directory).map_err(|error| named(error, directory))?;
+        if let Some(rows) = rows_directory {
+            fs::create_dir_all(rows).map_err(|error| named(error, rows))?;
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            rows_directory: rows_directory.map(Path::to_owned),
+            chunk: Vec::with_capacity(MAX_CHUNK_BYTES),
+            identities: Vec::new(),
+            rows: 0,
+            written: Vec::new(),
+        })
+    }
+
+    /// Adds a row, at most [`MAX_ROW_IN_CHUNK`] bytes of compact JSON.
+    pub(super) fn push(&mut self, row: &[u8], identity: impl FnOnce() -> RowIdentity) -> Result<()> {
+        if self.rows > 0 && self.chunk.len() + 1 + row.len() + 1 > MAX_CHUNK_BYTES {
+            self.flush()?;
+        }
+        self.chunk.push(if self.rows == 0 { b'[' } else { b',' });
+        self.chunk.extend_from_slice(row);
+        self.rows += 1;
+        if self.rows_directory.is_some() {
+            serde_json::to_writer(&mut self.identities, &identity()).map_err(std::io::Error::from)?;
+            self.identities.push(b'\n');
+        }
+        Ok(())
+    }
+
+    /// Writes the last chunk, and removes chunks that an earlier import with more of them left in the
+    /// directory.
+    pub(super) fn finish(mut self) -> Result<Vec<WrittenChunk>> {
+        if self.rows > 0 {
+            self.flush()?;
+        }
+        let mut stale = self.written.len() as u32 + 1;
+        while fs::remove_file(chunk_path(&self.directory, stale)).is_ok() {
+            stale += 1;
+        }
+        Ok(self.written)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.chunk.push(b']');
+        let number = self.written.len() as u32 + 1;
+        let keep = self.rows_directory.is_some();
+        write_file(&chunk_path(&self.directory, number), &self.chunk, keep)?;
+        if let Some(directory) = &self.rows_directory {
+            write_file(&rows_path(directory, number), &self.identities, keep)?;
+        }
+        self.written.push(WrittenChunk { number, rows: self.rows });
+        self.chunk.clear();
+        self.identities.clear();
+        self.rows = 0;
+        Ok(())
+    }
+}
+
+/// The file of a chunk; zero-padded, so that names sort in the order of rows.
+pub(super) fn chunk_path(directory: &Path, number: u32) -> PathBuf {
+    directory.join(format!("{number:06}.json"))
+}
+
+fn rows_path(directory: &Path, number: u32) -> PathBuf {
+    directory.join(format!("{number:06}.ndjson"))
+}
+
+/// Which rows a chunk holds, in order.
+pub(super) fn read_identities(directory: &Path, number: u32) -> Result<Vec<RowIdentity>> {
+    let path = rows_path(directory, number);
+    let file = File::open(&path).map_err(|error| named(error, &path))?;
+    BufReader::new(file)
+        .lines()
+        .map(|line| {
+            let line = line.map_err(|error| named(error, &path))?;
+            serde_json::from_str(&line).map_err(|error| Error::new(Code::Storage, format!("{}: {error}", path.display())))
+        })
+        .collect()
+}
+
+fn write_file(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(bytes)?;
+        if sync { file.sync_all() } else { Ok(()) }
+    };
+    write().map_err(|error| named(error, path))
+}
+
+/// The error with the file it concerns.
+pub(super) fn named(error: std::io::Error, path: &Path) -> Error {
+    let error = Error::from(error);
+    Error { message: format!("{}: {}", path.display(), error.message), ..error }
+}
+
+/// The rows of one chunk by what Auth0's report may show of them. Reports hide secrets and may show
+/// other letter case, so rows are found by identity and not by comparing users.
+pub(super) struct RowIndex<'a> {
+    rows: &'a [RowIdentity],
+    by: HashMap<(&'static str, &'a str), usize>,
+}
+
+impl<'a> RowIndex<'a> {
+    pub(super) fn new(rows: &'a [RowIdentity]) -> Self {
+        let mut by = HashMap::new();
+        for (index, row) in rows.iter().enumerate() {
+            let identities = [
+                ("email", &row.email),
+                ("user_id", &row.user_id),
+                ("username", &row.username),
+                ("phone_number", &row.phone_number),
+            ];
+            for (name, value) in identities.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
+                by.entry((name, value)).or_insert(index);
+            }
+        }
+        Self { rows, by }
+    }
+
+    /// The row of a reported user.
+    pub(super) fn find(&self, user: &Value) -> Option<&'a RowIdentity> {
+        let text = |name: &str| user.get(name).and_then(Value::as_str);
+        let look = |name: &'static str, value: &str| self.rows.get(*self.by.get(&(name, value))?);
+        let id = |id: &str| look("user_id", id).or_else(|| look("user_id", id.strip_prefix(ID_PREFIX)?));
+        text("email")
+            .and_then(|email| look("email", &email.to_lowercase()))
+            .or_else(|| id(text("user_id")?))
+            .or_else(|| look("username", &text("username")?.to_lowercase()))
+            .or_else(|| look("phone_number", text("phone_number")?))
+    }
+}
+
+/// Writes a row as compact JSON into `output`: exactly its text, without white space between tokens.
+/// Numbers keep every digit. With `user_id` the id is replaced.
+pub(super) fn compact(row: &[u8], user_id: Option<&str>, output: &mut Vec<u8>) -> Result<()> {
+    output.clear();
+    let Some(user_id) = user_id else {
+        squeeze(row, output);
+        return Ok(());
+    };
+    let members: Members<'_> =
+        serde_json::from_slice(row).map_err(|error| Error::new(Code::Internal, format!("A checked row: {error}")))?;
+    for (index, (name, value)) in members.0.iter().enumerate() {
+        output.push(if index == 0 { b'{' } else { b',' });
+        output.extend_from_slice(Value::from(name.as_str()).to_string().as_bytes());
+        output.push(b':');
+        if name == "user_id" {
+            output.extend_from_slice(Value::from(user_id).to_string().as_bytes());
+        } else {
+            squeeze(value.get().as_bytes(), output);
+        }
+    }
+    output.push(b'}');
+    Ok(())
+}
+
+/// Copies valid JSON without the white space between tokens.
+fn squeeze(json: &[u8], output: &mut Vec<u8>) {
+    let mut rest = json;
+    while let Some((first, after)) = rest.split_first() {
+        match first {
+            b' ' | b'\t' | b'\r' | b'\n' => rest = after,
+            b'"' => {
+                let end = string_end(after) + 1;
+                let (string, after) = rest.split_at(end.min(rest.len()));
+                output.extend_from_slice(string);
+                rest = after;
+            }
+            byte => {
+                output.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+/// The index behind the closing quote of a string whose opening quote was taken.
+fn string_end(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if text.get(at) == Some(&b'"') {
+            return at + 1;
+        }
+        at += 2;
+    }
+    text.len()
+}
+
+/// The members of an object in order, values as they are written.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}

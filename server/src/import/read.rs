@@ -1,0 +1,485 @@
+//! Reads rows of a users file: a JSON array or NDJSON, gzip of either, told apart by content.
+//!
+//! Streams: memory holds one row at a time, whatever the file's size. Rows keep their bytes as they
+//! stand in the file. A broken row of NDJSON is a flaw of that row, since the next line starts afresh;
+//! in an array the place where the next element starts would be a guess, so reading stops there with
+//! line and column.
+
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use memchr::{memchr, memchr_iter, memchr2};
+use serde_json::Value;
+
+use crate::error::{Code, Error, Result};
+
+/// The largest row that is held, in bytes as written in the file. Auth0 takes at most 500,000 bytes at
+/// a time (contract, section 5); the rest leaves room for indentation.
+pub(super) const MAX_ROW_BYTES: usize = 4 << 20;
+
+/// The deepest nesting of objects and arrays that is read; JSON parsers commonly stop here.
+pub(super) const MAX_NESTING: usize = 127;
+
+const READ_BUFFER: usize = 64 << 10;
+
+/// A row as it stands in the file.
+#[derive(Debug, Default)]
+pub(super) struct RawRow {
+    /// Its number in this file, from 1.
+    pub(super) number: u64,
+    /// Physical line where it starts, from 1.
+    pub(super) line: u64,
+    /// Column where it starts, in characters from 1.
+    column: u64,
+    /// Its text, without the line end. Only the first part when `truncated`.
+    pub(super) bytes: Vec<u8>,
+    /// The row is larger than [`MAX_ROW_BYTES`] and was not kept whole.
+    pub(super) truncated: bool,
+}
+
+/// Why a row cannot be read, while the rows after it can.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) hint: &'static str,
+}
+
+/// How rows are laid out in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One JSON array.
+    Array,
+    /// One JSON value per line.
+    Lines,
+}
+
+/// Reads the rows of one file.
+pub(super) struct RowReader {
+    input: Box<dyn BufRead + Send>,
+    layout: Layout,
+    gzip: bool,
+    place: Place,
+    rows: u64,
+    /// Array: a value, not a comma or the end, was read last.
+    after_value: bool,
+    ended: bool,
+}
+
+/// A place in the file.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    line: u64,
+    column: u64,
+}
+
+impl Place {
+    /// Moves behind these bytes.
+    fn advance(&mut self, bytes: &[u8]) {
+        let newlines = memchr_iter(b'\n', bytes).count() as u64;
+        let rest = if newlines == 0 {
+            bytes
+        } else {
+            self.line += newlines;
+            self.column = 1;
+            memchr::memrchr(b'\n', bytes).map_or(bytes, |at| &bytes[at + 1..])
+        };
+        self.column += characters(rest);
+    }
+}
+
+/// How many characters of UTF-8 start in these bytes.
+fn characters(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| (**byte & 0xC0) != 0x80).count() as u64
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn format_error(message: String) -> Error {
+    Error::new(Code::UsersFileFormat, message)
+}
+
+fn empty_error(message: &str) -> Error {
+    Error::new(Code::UsersFileEmpty, message)
+}
+
+impl RowReader {
+    /// Looks at the first bytes and says how the rows are laid out. Fails when the file is empty or is
+    /// neither JSON nor NDJSON.
+    pub(super) fn open(mut input: Box<dyn Read + Send>) -> Result<Self> {
+        let head = take_head(&mut input, 2)?;
+        let gzip = head == [0x1F, 0x8B];
+        let input: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(input));
+        let mut input: Box<dyn Read + Send> =
+            if gzip { Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, input))) } else { input };
+        let mut head = take_head(&mut input, 3).map_err(|error| read_error(error, gzip))?;
+        if head == [0xEF, 0xBB, 0xBF] {
+            head.clear();
+        }
+        if let Some(found) = foreign(&head) {
+            return Err(format_error(format!("The users file is {found}, not JSON.")));
+        }
+        let input = BufReader::with_capacity(READ_BUFFER, Cursor::new(head).chain(input));
+        let mut reader = Self {
+            input: Box::new(input),
+            layout: Layout::Lines,
+            gzip,
+            place: Place { line: 1, column: 1 },
+            rows: 0,
+            after_value: false,
+            ended: false,
+        };
+        match reader.skip_space()? {
+            None => Err(empty_error("The users file has no content.")),
+            Some(b'{') => Ok(reader),
+            Some(b'[') => {
+                reader.layout = Layout::Array;
+                reader.take(1);
+                Ok(reader)
+            }
+            Some(byte) => {
+                let line = reader.place.line;
+                Err(format_error(format!(
+                    "The users file is {}, not JSON: line {line} begins with neither [ nor {{.",
+                    text_kind(byte)
+                )))
+            }
+        }
+    }
+
+    /// The next row into `row`, whose memory is used again; `false` at the end of the file.
+    pub(super) fn next(&mut self, row: &mut RawRow) -> Result<bool> {
+        row.bytes.clear();
+        row.truncated = false;
+        let found = match self.layout {
+            Layout::Lines => self.next_line(row)?,
+            Layout::Array => self.next_element(row)?,
+        };
+        if found {
+            self.rows += 1;
+            row.number = self.rows;
+            if self.layout == Layout::Lines && self.rows == 1 {
+                self.refuse_spread_object(row)?;
+            }
+        } else if self.rows == 0 {
+            return Err(empty_error("The users file holds no users."));
+        }
+        Ok(found)
+    }
+
+    /// Parses a row that was read last. A flaw concerns this row alone; an error ends the file.
+    pub(super) fn parse(&self, row: &RawRow) -> Result<Result<Value, Flaw>> {
+        let parsed = serde_json::from_slice::<Value>(&row.bytes);
+        let error = match parsed {
+            Ok(value) if !row.truncated => return Ok(Ok(value)),
+            Ok(_) => return Ok(Err(too_large())),
+            Err(error) => error,
+        };
+        let flaw = if row.truncated && (error.is_eof() || self.layout == Layout::Lines) {
+            too_large()
+        } else if nesting(&row.bytes) > MAX_NESTING {
+            Flaw {
+                code: "NESTING",
+                message: format!("The row nests objects or arrays more than {MAX_NESTING} levels deep."),
+                hint: "Flatten the metadata of this user.",
+            }
+        } else {
+            let (place, reason) = located(&error, row);
+            let reason =
+                if reason == "invalid unicode code point" { "the text is not UTF-8".to_owned() } else { reason };
+            // These leave no doubt where the next element of an array starts.
+            let contained = reason.starts_with("number out of range") || reason.contains("surrogate");
+            if self.layout == Layout::Array && !contained {
+                return Err(format_error(format!(
+                    "The users file is not valid JSON at line {}, column {}, in user {}, which starts at line {}: {reason}.",
+                    place.line, place.column, row.number, row.line
+                )));
+            }
+            Flaw {
+                code: "INVALID_JSON",
+                message: format!("The row is not valid JSON at line {}, column {}: {reason}.", place.line, place.column),
+                hint: "Correct the JSON of this row; each user stands on one line of its own.",
+            }
+        };
+        Ok(Err(flaw))
+    }
+
+    fn next_line(&mut self, row: &mut RawRow) -> Result<bool> {
+        loop {
+            row.bytes.clear();
+            row.truncated = false;
+            row.line = self.place.line;
+            row.column = self.place.column;
+            let mut any = false;
+            loop {
+                let gzip = self.gzip;
+                let buffer = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
+                if buffer.is_empty() {
+                    break;
+                }
+                any = true;
+                let end = memchr(b'\n', buffer);
+                let part = end.map_or(buffer, |at| &buffer[..at]);
+                keep(row, part);
+                let taken = end.map_or(buffer.len(), |at| at + 1);
+                if end.is_some() {
+                    self.place = Place { line: self.place.line + 1, column: 1 };
+                }
+                self.input.consume(taken);
+                if end.is_some() {
+                    break;
+                }
+            }
+            if !any {
+                return Ok(false);
+            }
+            if !row.bytes.iter().all(|byte| is_space(*byte)) {
+                if !row.truncated && row.bytes.last() == Some(&b'\r') {
+                    row.bytes.pop();
+                }
+                return Ok(true);
+            }
+        }
+    }
+
+    /// A single object printed over several lines starts as NDJSON does; without this every one of its
+    /// lines would be reported as a broken row.
+    fn refuse_spread_object(&mut self, row: &RawRow) -> Result<()> {
+        let unfinished = serde_json::from_slice::<serde::de::IgnoredAny>(&row.bytes).is_err_and(|error| error.is_eof());
+        if unfinished && !row.truncated && !matches!(self.skip_space()?, None | Some(b'{')) {
+            return Err(format_error(format!(
+                "The users file is a single JSON object that starts at line {} and goes on over several lines.",
+                row.line
+            )));
+        }
+        Ok(())
+    }
+
+    fn next_element(&mut self, row: &mut RawRow) -> Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        loop {
+            let Some(byte) = self.skip_space()? else {
+                return Err(format_error(format!(
+                    "The users file ends at line {}, column {}, before its array is closed by ].",
+                    self.place.line, self.place.column
+                )));
+            };
+            match byte {
+                b']' if self.after_value || self.rows == 0 => {
+                    self.take(1);
+                    self.ended = true;
+                    if self.skip_space()?.is_some() {
+                        return Err(format_error(format!(
+                            "The users file goes on after the end of its array, at line {}, column {}.",
+                            self.place.line, self.place.column
+                        )));
+                    }
+                    return Ok(false);
+                }
+                b',' if self.after_value => {
+                    self.take(1);
+                    self.after_value = false;
+                }
+                _ if self.after_value || matches!(byte, b']' | b',') => {
+                    let expected = if self.after_value { "`,` or `]`" } else { "a user" };
+                    return Err(format_error(format!(
+                        "The users file is not valid JSON at line {}, column {}: expected {expected}.",
+                        self.place.line, self.place.column
+                    )));
+                }
+                _ => break,
+            }
+        }
+        row.line = self.place.line;
+        row.column = self.place.column;
+        let mut scan = Scan::default();
+        loop {
+            let gzip = self.gzip;
+            let buffer = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
+            if buffer.is_empty() {
+                break;
+            }
+            let end = scan.end(buffer);
+            let taken = end.unwrap_or(buffer.len());
+            keep(row, &buffer[..taken]);
+            self.place.advance(&buffer[..taken]);
+            self.input.consume(taken);
+            if end.is_some() {
+                break;
+            }
+        }
+        self.after_value = true;
+        Ok(true)
+    }
+
+    /// Skips white space; the byte after it, which stays unread.
+    fn skip_space(&mut self) -> Result<Option<u8>> {
+        loop {
+            let gzip = self.gzip;
+            let buffer = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
+            if buffer.is_empty() {
+                return Ok(None);
+            }
+            let spaces = buffer.iter().position(|byte| !is_space(*byte));
+            let taken = spaces.unwrap_or(buffer.len());
+            let next = spaces.and_then(|at| buffer.get(at)).copied();
+            self.place.advance(&buffer[..taken]);
+            self.input.consume(taken);
+            if next.is_some() {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Takes bytes that were looked at and hold no line end.
+    fn take(&mut self, count: usize) {
+        self.place.column += count as u64;
+        self.input.consume(count);
+    }
+}
+
+/// Finds the end of one JSON value by its brackets and quotes; whether it is valid is the parser's
+/// matter.
+#[derive(Default)]
+struct Scan {
+    depth: u64,
+    in_string: bool,
+    escaped: bool,
+    started: bool,
+}
+
+impl Scan {
+    /// The index behind the value's last byte, when the value ends within `buffer`.
+    fn end(&mut self, buffer: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while let Some(&byte) = buffer.get(at) {
+            if self.in_string {
+                if self.escaped {
+                    self.escaped = false;
+                    at += 1;
+                    continue;
+                }
+                let rest = buffer.get(at..).unwrap_or_default();
+                let found = memchr2(b'"', b'\\', rest)?;
+                at += found + 1;
+                if rest.get(found) == Some(&b'\\') {
+                    self.escaped = true;
+                } else {
+                    self.in_string = false;
+                    if self.depth == 0 {
+                        return Some(at);
+                    }
+                }
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' if self.depth > 0 => {
+                    self.depth -= 1;
+                    if self.depth == 0 {
+                        return Some(at + 1);
+                    }
+                }
+                b',' | b']' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 && self.started => return Some(at),
+                _ => {}
+            }
+            self.started = true;
+            at += 1;
+        }
+        None
+    }
+}
+
+fn keep(row: &mut RawRow, part: &[u8]) {
+    let room = MAX_ROW_BYTES - row.bytes.len();
+    row.truncated |= part.len() > room;
+    row.bytes.extend_from_slice(part.get(..room).unwrap_or(part));
+}
+
+fn too_large() -> Flaw {
+    Flaw {
+        code: "ROW_TOO_LARGE",
+        message: format!("The row is larger than {MAX_ROW_BYTES} bytes."),
+        hint: "Auth0 takes at most 500,000 bytes at a time: shorten the metadata of this user.",
+    }
+}
+
+/// The place in the file of a parser's error, and its reason without the place.
+fn located(error: &serde_json::Error, row: &RawRow) -> (Place, String) {
+    let mut place = Place { line: row.line, column: row.column };
+    let mut rest = row.bytes.as_slice();
+    for _ in 1..error.line() {
+        let Some(at) = memchr(b'\n', rest) else { break };
+        rest = &rest[at + 1..];
+        place = Place { line: place.line + 1, column: 1 };
+    }
+    let before = rest.get(..error.column().saturating_sub(1)).unwrap_or(rest);
+    place.column += characters(before);
+    let text = error.to_string();
+    let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    (place, reason)
+}
+
+/// The deepest nesting of brackets outside strings.
+fn nesting(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'{' | b'[') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Reads up to `count` first bytes.
+fn take_head(input: &mut dyn Read, count: u64) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    input.take(count).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn read_error(error: io::Error, gzip: bool) -> Error {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    if gzip && matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) {
+        format_error("The gzip file is damaged or incomplete.".to_owned())
+    } else {
+        error.into()
+    }
+}
+
+/// What a file is that starts with these bytes, when it is surely no text in UTF-8.
+fn foreign(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Some("text in UTF-16"),
+        [b'P', b'K', ..] => Some("a ZIP archive or a spreadsheet"),
+        [0x28, 0xB5, 0x2F, ..] => Some("compressed with Zstandard"),
+        [b'B', b'Z', b'h', ..] => Some("compressed with bzip2"),
+        [0xFD, b'7', b'z', ..] => Some("compressed with xz"),
+        [b'%', b'P', b'D', ..] => Some("a PDF document"),
+        _ => None,
+    }
+}
+
+/// What a text is that starts with this byte.
+fn text_kind(byte: u8) -> &'static str {
+    match byte {
+        b'<' => "HTML or XML",
+        b'"' => "a JSON string, CSV or other text",
+        b'0'..=b'9' | b'-' => "a number or other text",
+        b'\x20'..=b'\x7E' | 0x80.. => "text in another format, perhaps CSV",
+        _ => "binary data",
+    }
+}

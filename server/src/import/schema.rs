@@ -1,0 +1,431 @@
+//! The import schema as a table, and the walk that holds a row against it (contract, section 5).
+//!
+//! Only what Auth0's JSON Schema says stands here, so that a test can hold the verdict against a
+//! general validator with the documented schema. What a schema cannot say is in [`super::check`].
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use email_address::{EmailAddress, Options};
+use serde_json::{Map, Value};
+
+use crate::user;
+
+/// What a value must be.
+#[derive(Debug)]
+enum Rule {
+    Boolean,
+    Integer,
+    Text(Text),
+    /// An object with any members.
+    AnyObject,
+    Object(&'static Object),
+    Array(&'static Array),
+}
+
+/// A string.
+#[derive(Debug)]
+struct Text {
+    /// Fewest and most characters.
+    length: (usize, usize),
+    form: Form,
+}
+
+/// The form of a string.
+#[derive(Debug)]
+enum Form {
+    Any,
+    Email,
+    /// E.164: `+` and at most 15 digits.
+    Phone,
+    /// bcrypt with 10 rounds.
+    Bcrypt,
+    /// Base32 without padding (RFC 4648, section 6).
+    Base32,
+    OneOf(&'static [&'static str]),
+}
+
+/// An object that takes no other members.
+#[derive(Debug)]
+struct Object {
+    members: &'static [(&'static str, Rule)],
+    required: &'static [&'static str],
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Array {
+    length: (usize, usize),
+    item: &'static Object,
+}
+
+const fn text(fewest: usize, most: usize) -> Rule {
+    Rule::Text(Text { length: (fewest, most), form: Form::Any })
+}
+
+const fn form(form: Form) -> Rule {
+    Rule::Text(Text { length: (0, usize::MAX), form })
+}
+
+const fn object(members: &'static [(&'static str, Rule)], required: &'static [&'static str]) -> Object {
+    Object { members, required, most: usize::MAX }
+}
+
+const ANY_TEXT: Rule = text(0, usize::MAX);
+
+/// Longest e-mail address (contract, section 5; RFC 5321, section 4.5.3.1).
+const MOST_EMAIL: usize = 254;
+
+const USER: Object = object(
+    &[
+        ("email", Rule::Text(Text { length: (0, MOST_EMAIL), form: Form::Email })),
+        ("email_verified", Rule::Boolean),
+        ("phone_number", form(Form::Phone)),
+        ("phone_verified", Rule::Boolean),
+        ("user_id", ANY_TEXT),
+        ("username", ANY_TEXT),
+        ("given_name", text(1, 150)),
+        ("family_name", text(1, 150)),
+        ("name", text(1, 150)),
+        ("nickname", text(1, 350)),
+        ("picture", ANY_TEXT),
+        ("blocked", Rule::Boolean),
+        ("password_hash", form(Form::Bcrypt)),
+        ("custom_password_hash", Rule::Object(&CUSTOM_HASH)),
+        ("app_metadata", Rule::AnyObject),
+        ("user_metadata", Rule::AnyObject),
+        ("mfa_factors", Rule::Array(&MFA_FACTORS)),
+    ],
+    &["email"],
+);
+
+/// Encodings of hashes, keys and salts (contract, 5.1).
+const ENCODINGS: Rule = form(Form::OneOf(&["base64", "hex", "utf8"]));
+
+/// contract, 5.1
+const CUSTOM_HASH: Object = object(
+    &[
+        (
+            "algorithm",
+            form(Form::OneOf(&[
+                "argon2", "bcrypt", "hmac", "ldap", "md4", "md5", "sha1", "sha256", "sha512", "pbkdf2", "scrypt",
+            ])),
+        ),
+        ("hash", Rule::Object(&HASH)),
+        ("salt", Rule::Object(&SALT)),
+        ("password", Rule::Object(&PASSWORD)),
+        ("keylen", Rule::Integer),
+        ("cost", Rule::Integer),
+        ("blockSize", Rule::Integer),
+        ("parallelization", Rule::Integer),
+    ],
+    &["algorithm", "hash"],
+);
+
+const HASH: Object = object(
+    &[
+        ("value", ANY_TEXT),
+        ("encoding", ENCODINGS),
+        (
+            "digest",
+            form(Form::OneOf(&[
+                "md4",
+                "md5",
+                "ripemd160",
+                "sha1",
+                "sha224",
+                "sha256",
+                "sha384",
+                "sha512",
+                "whirlpool",
+            ])),
+        ),
+        ("key", Rule::Object(&KEY)),
+    ],
+    &["value"],
+);
+
+const KEY: Object = object(&[("value", ANY_TEXT), ("encoding", ENCODINGS)], &["value"]);
+
+const SALT: Object = object(
+    &[("value", ANY_TEXT), ("encoding", ENCODINGS), ("position", form(Form::OneOf(&["prefix", "suffix"])))],
+    &["value"],
+);
+
+const PASSWORD: Object = object(
+    &[("encoding", form(Form::OneOf(&["ascii", "utf8", "utf16le", "ucs2", "latin1", "binary"])))],
+    &[],
+);
+
+/// contract, 5.2
+const MFA_FACTORS: Array = Array { length: (1, 10), item: &MFA_FACTOR };
+
+const MFA_FACTOR: Object = Object {
+    members: &[("totp", Rule::Object(&TOTP)), ("phone", Rule::Object(&MFA_PHONE)), ("email", Rule::Object(&MFA_EMAIL))],
+    required: &[],
+    most: 1,
+};
+
+const TOTP: Object = object(&[("secret", form(Form::Base32))], &["secret"]);
+const MFA_PHONE: Object = object(&[("value", form(Form::Phone))], &["value"]);
+const MFA_EMAIL: Object = object(&[("value", form(Form::Email))], &["value"]);
+
+/// A rule that a row breaks. The texts never quote a value; whoever reports it shows the value with
+/// secrets hidden.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// Path of the value; none for the row as a whole.
+    pub(super) path: Option<String>,
+    /// Auth0's own code where one fits (contract, 5.3).
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn new(path: &str, code: &'static str, message: impl Into<String>) -> Self {
+        let path = (!path.is_empty()).then(|| path.to_owned());
+        Self { path, code, message: message.into(), hint: None }
+    }
+
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Holds a row against the schema; every broken rule is added to `findings`.
+pub(super) fn validate(row: &Value, findings: &mut Vec<Finding>) {
+    match row {
+        Value::Object(members) => USER.validate(members, "", findings),
+        other => findings.push(
+            Finding::new("", "INVALID_TYPE", format!("A user must be an object, not {}.", kind(other)))
+                .with_hint("Each user is written as {\"email\": …}."),
+        ),
+    }
+}
+
+impl Object {
+    fn validate(&self, members: &Map<String, Value>, path: &str, findings: &mut Vec<Finding>) {
+        for name in self.required {
+            if !members.contains_key(*name) {
+                let path = member(path, name);
+                findings.push(Finding::new(&path, "OBJECT_REQUIRED", format!("{path} is missing.")));
+            }
+        }
+        if members.len() > self.most {
+            findings.push(
+                Finding::new(path, "NOT_PASSED", format!("{path} holds more than one factor."))
+                    .with_hint("Write each factor as an element of its own."),
+            );
+        }
+        for (name, value) in members {
+            match self.members.iter().find(|(known, _)| known == name) {
+                Some((_, rule)) => rule.validate(value, &|| member(path, name), findings),
+                None => findings.push(unknown(path, name)),
+            }
+        }
+    }
+}
+
+impl Rule {
+    /// The path is only put together for a finding.
+    fn validate(&self, value: &Value, path: &dyn Fn() -> String, findings: &mut Vec<Finding>) {
+        let wanted = match (self, value) {
+            (Self::Boolean, Value::Bool(_)) | (Self::AnyObject, Value::Object(_)) => return,
+            (Self::Integer, Value::Number(number)) if is_integer(number) => return,
+            (Self::Text(rule), Value::String(text)) => return rule.validate(text, path, findings),
+            (Self::Object(rule), Value::Object(members)) => return rule.validate(members, &path(), findings),
+            (Self::Array(rule), Value::Array(items)) => return rule.validate(items, &path(), findings),
+            (Self::Boolean, _) => "true or false",
+            (Self::Integer, _) => "a whole number",
+            (Self::Text(_), _) => "a string",
+            (Self::AnyObject | Self::Object(_), _) => "an object",
+            (Self::Array(_), _) => "an array",
+        };
+        let path = path();
+        let mut finding =
+            Finding::new(&path, "INVALID_TYPE", format!("{path} must be {wanted}, not {}.", kind(value)));
+        finding.hint = match (self, value) {
+            (_, Value::Null) => Some("Leave the attribute out when it has no value.".to_owned()),
+            (Self::Boolean, Value::String(text)) if matches!(text.as_str(), "true" | "false") => {
+                Some(format!("Write {text} without quotes."))
+            }
+            (Self::Text(_), Value::Number(_)) => Some("Write the number in quotes.".to_owned()),
+            _ => None,
+        };
+        findings.push(finding);
+    }
+}
+
+impl Text {
+    fn validate(&self, text: &str, path: &dyn Fn() -> String, findings: &mut Vec<Finding>) {
+        let (fewest, most) = self.length;
+        // Bytes are never fewer than characters, so most strings need not be counted.
+        if text.len() > most && text.chars().count() > most {
+            let path = path();
+            let message = format!("{path} has {} characters; at most {most} are allowed.", text.chars().count());
+            findings.push(Finding::new(&path, "MAX_LENGTH", message));
+        }
+        // An empty string is the only one shorter than one character, which is the most any rule asks.
+        if text.is_empty() && fewest > 0 {
+            let path = path();
+            findings.push(
+                Finding::new(&path, "MIN_LENGTH", format!("{path} is empty."))
+                    .with_hint("Leave the attribute out when it has no value."),
+            );
+        }
+        let finding = match &self.form {
+            Form::Any => return,
+            Form::Email if is_email(text) => return,
+            Form::Phone if is_phone(text) => return,
+            Form::Bcrypt if is_import_bcrypt(text) => return,
+            Form::Base32 if is_base32(text) => return,
+            Form::OneOf(values) if values.contains(&text) => return,
+            Form::Email => {
+                let path = path();
+                Finding::new(&path, "FORMAT", format!("{path} is not an e-mail address."))
+            }
+            Form::Phone => {
+                let path = path();
+                Finding::new(&path, "PATTERN", format!("{path} is not a phone number in E.164 form."))
+                    .with_hint("Write it as + and at most 15 digits, for example +12125550001.")
+            }
+            Form::Bcrypt => {
+                let path = path();
+                Finding::new(&path, "PATTERN", format!("{path} is not a bcrypt hash ($2a$ or $2b$) with 10 rounds."))
+                    .with_hint(
+                        "Write hashes of another form as custom_password_hash; its algorithm bcrypt takes any rounds.",
+                    )
+            }
+            Form::Base32 => {
+                let path = path();
+                Finding::new(&path, "PATTERN", format!("{path} is not Base32 without padding."))
+                    .with_hint("Use the letters A to Z and the digits 2 to 7, without = at the end.")
+            }
+            Form::OneOf(values) => {
+                let path = path();
+                Finding::new(&path, "ENUM_MISMATCH", format!("{path} must be one of {}.", values.join(", ")))
+            }
+        };
+        findings.push(finding);
+    }
+}
+
+impl Array {
+    fn validate(&self, items: &[Value], path: &str, findings: &mut Vec<Finding>) {
+        let (fewest, most) = self.length;
+        if items.len() < fewest {
+            findings.push(
+                Finding::new(path, "ARRAY_LENGTH_SHORT", format!("{path} has no elements."))
+                    .with_hint("Leave the attribute out when it has no value."),
+            );
+        }
+        if items.len() > most {
+            let message = format!("{path} has {} elements; at most {most} are allowed.", items.len());
+            findings.push(Finding::new(path, "ARRAY_LENGTH_LONG", message));
+        }
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            match item {
+                Value::Object(members) => self.item.validate(members, &path, findings),
+                other => {
+                    let message = format!("{path} must be an object, not {}.", kind(other));
+                    findings.push(Finding::new(&path, "INVALID_TYPE", message));
+                }
+            }
+        }
+    }
+}
+
+/// A member the schema does not know. Auth0 reports it as `Forbidden attribute in appUser: …`
+/// (contract, section 5).
+fn unknown(path: &str, name: &str) -> Finding {
+    let full = member(path, name);
+    let finding = Finding::new(&full, "FORBIDDEN_ATTRIBUTE", format!("{full} is not an attribute of an import."));
+    if !path.is_empty() {
+        return finding;
+    }
+    match (user::find(name), user::nearest_importable(name)) {
+        (Some(_), _) => finding.with_hint("Auth0 sets this attribute itself; leave it out."),
+        (None, Some(nearest)) => finding.with_hint(format!("Did you mean {nearest}?")),
+        (None, None) => finding.with_hint("Put data of your own into user_metadata or app_metadata."),
+    }
+}
+
+/// The path of a member, in the form of the column expressions (design, section 6).
+pub(super) fn member(path: &str, name: &str) -> String {
+    let mut letters = name.chars();
+    let plain = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, '_' | '$'))
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '$'));
+    match (plain, path.is_empty()) {
+        (true, true) => name.to_owned(),
+        (true, false) => format!("{path}.{name}"),
+        (false, _) => format!("{path}[{}]", Value::from(name)),
+    }
+}
+
+/// The JSON type of a value in words.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// JSON Schema's `integer`: a number without fraction, however it is written.
+fn is_integer(number: &serde_json::Number) -> bool {
+    number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|value| value.fract() == 0.0)
+}
+
+/// JSON Schema's `email`: a mailbox of RFC 5321, section 4.1.2 (ASCII; a domain or an address literal).
+pub(super) fn is_email(text: &str) -> bool {
+    let options = Options::default().without_display_text();
+    EmailAddress::parse_with_options(text, options)
+        .is_ok_and(|email| email.local_part().is_ascii() && is_mail_domain(email.domain()))
+}
+
+fn is_mail_domain(domain: &str) -> bool {
+    let Some(literal) = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
+        return is_host_name(domain);
+    };
+    match literal.split_at_checked(5) {
+        Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => address.parse::<Ipv6Addr>().is_ok(),
+        _ => literal.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+/// A host name of RFC 1123; labels with hyphens in third and fourth place are A-labels (RFC 5891).
+fn is_host_name(name: &str) -> bool {
+    name.len() <= 253
+        && name.split('.').all(|label| {
+            let bytes = label.as_bytes();
+            (1..=63).contains(&bytes.len())
+                && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && (bytes.get(2..4) != Some(b"--") || label.starts_with("xn--"))
+        })
+}
+
+fn is_phone(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
+    })
+}
+
+fn is_import_bcrypt(text: &str) -> bool {
+    ["$2a$10$", "$2b$10$"].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(is_bcrypt_body))
+}
+
+/// Salt and hash of bcrypt: 53 characters of its own Base64 alphabet.
+pub(super) fn is_bcrypt_body(text: &str) -> bool {
+    text.len() == 53 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'))
+}
+
+fn is_base32(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
+}

@@ -1,0 +1,209 @@
+//! State of the chunks of imports.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Store, storage};
+use crate::error::{Code, Error, Result};
+
+/// What checking the file of an import came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckedImport {
+    /// Rows in the file.
+    pub total: u64,
+    /// Rows with errors, which are not sent.
+    pub refused: u64,
+    /// Warnings about rows that are sent.
+    pub warnings: u64,
+}
+
+/// Where a chunk stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChunkState {
+    /// Not sent, or surely without effect.
+    Pending,
+    /// Sent or about to be; no answer yet. Found after a restart it means that the answer was lost.
+    Sending,
+    /// Auth0 works on it under this job id.
+    Sent(String),
+    /// Auth0 is done with it.
+    Done,
+    /// Refused or failed as a whole; its rows are faults.
+    Failed,
+}
+
+/// A chunk of an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportChunk {
+    /// From 1, in the order of rows.
+    pub number: u32,
+    /// Rows in it.
+    pub rows: u64,
+    /// Where it stands.
+    pub state: ChunkState,
+    /// Requests that may have had an effect; more than one means that an answer was lost.
+    pub attempts: u32,
+    /// Just before the first of them.
+    pub first_sent_at: Option<Timestamp>,
+    /// What became of its rows, once it is done or failed.
+    pub outcome: ChunkOutcome,
+}
+
+/// What became of the rows of a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkOutcome {
+    /// Users created.
+    pub inserted: u64,
+    /// Users changed.
+    pub updated: u64,
+    /// Users refused.
+    pub failed: u64,
+}
+
+impl Store {
+    /// Keeps what the check of an import came to, together with its chunks, given as the number of rows
+    /// of each: all or nothing.
+    pub async fn register_import(&self, job: &str, checked: CheckedImport, chunks: &[u64]) -> Result<()> {
+        let mut transaction = self.pool().begin().await.map_err(storage)?;
+        sqlx::query("INSERT INTO imports (job_id, total, refused, warnings) VALUES (?, ?, ?, ?)")
+            .bind(job)
+            .bind(stored(checked.total))
+            .bind(stored(checked.refused))
+            .bind(stored(checked.warnings))
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage)?;
+        for (number, rows) in (1_u32..).zip(chunks) {
+            sqlx::query("INSERT INTO import_chunks (job_id, number, rows, state) VALUES (?, ?, ?, 'pending')")
+                .bind(job)
+                .bind(number)
+                .bind(stored(*rows))
+                .execute(&mut *transaction)
+                .await
+                .map_err(storage)?;
+        }
+        transaction.commit().await.map_err(storage)
+    }
+
+    /// What the check of an import came to; none while it is not checked to the end.
+    pub async fn checked_import(&self, job: &str) -> Result<Option<CheckedImport>> {
+        let row = sqlx::query("SELECT total, refused, warnings FROM imports WHERE job_id = ?")
+            .bind(job)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(storage)?;
+        row.map(|row| {
+            Ok(CheckedImport {
+                total: count(&row, "total")?,
+                refused: count(&row, "refused")?,
+                warnings: count(&row, "warnings")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// All chunks of an import, in the order of rows.
+    pub async fn import_chunks(&self, job: &str) -> Result<Vec<ImportChunk>> {
+        let rows = sqlx::query(
+            "SELECT number, rows, state, attempts, first_sent_at, auth0_job_id, inserted, updated, failed
+             FROM import_chunks WHERE job_id = ? ORDER BY number",
+        )
+        .bind(job)
+        .fetch_all(self.pool())
+        .await
+        .map_err(storage)?;
+        rows.iter().map(chunk).collect()
+    }
+
+    /// Before a chunk is sent.
+    pub async fn chunk_sending(&self, job: &str, number: u32, now: Timestamp) -> Result<()> {
+        let query = sqlx::query(
+            "UPDATE import_chunks SET state = 'sending', auth0_job_id = NULL, attempts = attempts + 1,
+             first_sent_at = coalesce(first_sent_at, ?) WHERE job_id = ? AND number = ?",
+        );
+        self.change_chunk(query.bind(now.as_millisecond()).bind(job).bind(number)).await
+    }
+
+    /// The last request was refused before it had any effect.
+    pub async fn chunk_not_sent(&self, job: &str, number: u32) -> Result<()> {
+        let query = sqlx::query(
+            "UPDATE import_chunks SET state = 'pending', attempts = attempts - 1,
+             first_sent_at = CASE WHEN attempts > 1 THEN first_sent_at END WHERE job_id = ? AND number = ?",
+        );
+        self.change_chunk(query.bind(job).bind(number)).await
+    }
+
+    /// Auth0 took the chunk.
+    pub async fn chunk_sent(&self, job: &str, number: u32, auth0_job: &str) -> Result<()> {
+        let query = sqlx::query(
+            "UPDATE import_chunks SET state = 'sent', auth0_job_id = ? WHERE job_id = ? AND number = ?",
+        );
+        self.change_chunk(query.bind(auth0_job).bind(job).bind(number)).await
+    }
+
+    /// Auth0 no longer knows the job of the chunk, so that it has to be sent again.
+    pub async fn chunk_gone(&self, job: &str, number: u32) -> Result<()> {
+        let query = sqlx::query(
+            "UPDATE import_chunks SET state = 'pending', auth0_job_id = NULL WHERE job_id = ? AND number = ?",
+        );
+        self.change_chunk(query.bind(job).bind(number)).await
+    }
+
+    /// The outcome of a chunk; with a reason it failed as a whole.
+    pub async fn chunk_ended(&self, job: &str, number: u32, outcome: ChunkOutcome, reason: Option<&str>) -> Result<()> {
+        let query = sqlx::query(
+            "UPDATE import_chunks SET state = ?, inserted = ?, updated = ?, failed = ?, reason = ?
+             WHERE job_id = ? AND number = ?",
+        )
+        .bind(if reason.is_some() { "failed" } else { "done" })
+        .bind(stored(outcome.inserted))
+        .bind(stored(outcome.updated))
+        .bind(stored(outcome.failed))
+        .bind(reason);
+        self.change_chunk(query.bind(job).bind(number)).await
+    }
+
+    async fn change_chunk(
+        &self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<()> {
+        let changed = query.execute(self.pool()).await.map_err(storage)?.rows_affected();
+        if changed == 1 { Ok(()) } else { Err(Error::new(Code::Storage, "A chunk of the import is not in the store.")) }
+    }
+}
+
+fn chunk(row: &SqliteRow) -> Result<ImportChunk> {
+    let state: String = row.try_get("state").map_err(storage)?;
+    let auth0_job: Option<String> = row.try_get("auth0_job_id").map_err(storage)?;
+    let first_sent_at: Option<i64> = row.try_get("first_sent_at").map_err(storage)?;
+    let state = match (state.as_str(), auth0_job) {
+        ("pending", _) => ChunkState::Pending,
+        ("sent", Some(id)) => ChunkState::Sent(id),
+        ("done", _) => ChunkState::Done,
+        ("failed", _) => ChunkState::Failed,
+        _ => ChunkState::Sending,
+    };
+    Ok(ImportChunk {
+        number: row.try_get("number").map_err(storage)?,
+        rows: count(row, "rows")?,
+        state,
+        attempts: row.try_get("attempts").map_err(storage)?,
+        first_sent_at: first_sent_at.and_then(|time| Timestamp::from_millisecond(time).ok()),
+        outcome: ChunkOutcome {
+            inserted: count(row, "inserted")?,
+            updated: count(row, "updated")?,
+            failed: count(row, "failed")?,
+        },
+    })
+}
+
+/// SQLite's integers are signed; no count comes near the limit.
+fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn count(row: &SqliteRow, column: &str) -> Result<u64> {
+    let count: i64 = row.try_get(column).map_err(storage)?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
