@@ -204,50 +204,25 @@ fn check_rows(
     Ok((summary, written))
 }
 
-/// The form of a report that is downloaded: the failed rows, ready to be mended and imported again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ReportFormat {
-    /// A JSON array.
-    Json,
-    /// One user a line.
-    Ndjson,
-    /// Dotted headers.
-    Csv,
-}
-
-impl ReportFormat {
-    /// Extension of the file's name.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-        }
-    }
-
-    /// Media type of the file.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Ndjson => "application/x-ndjson",
-            Self::Csv => "text/csv; charset=utf-8",
-        }
-    }
-}
+/// How much of an upload [`probe`] reads, in bytes.
+const PROBED_BYTES: usize = 8 << 20;
 
 /// Looks into an uploaded file before its job starts: empty, or in no format that can be read? Small
 /// files are read whole, so that a broken JSON array is refused at once; of large ones only the
 /// beginning is.
 pub async fn probe(upload: &Path) -> Result<()> {
-    let _ = upload;
-    todo!()
-}
-
-/// Writes what went wrong in the import whose files are in `directory`. Without a format: the original's
-/// shape, `[{user, errors: [{code, message}], line}]` with secrets hidden (design, section 5). With one:
-/// the failed rows as they came, secrets included, ready to be mended and imported again. Blocking.
-pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut dyn std::io::Write) -> Result<()> {
-    let _ = (directory, format, output);
-    todo!()
+    let upload = upload.to_owned();
+    send::blocking(move || {
+        let file = std::fs::File::open(&upload).map_err(|error| chunks::named(error, &upload))?;
+        let mut reader = RowReader::open(Box::new(file))?;
+        let mut row = RawRow::default();
+        let mut read = 0;
+        while read < PROBED_BYTES && reader.next(&mut row)? {
+            read += row.bytes.len();
+            // What is wrong with single rows is the check's matter.
+            let _ = reader.parse(&row)?;
+        }
+        Ok(())
+    })
+    .await
 }

@@ -17,51 +17,50 @@ use super::send::uploads;
 use super::{InputFile, RowFault, Severity, redact};
 use crate::error::Result;
 
-/// What a report holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+/// Format of the file with failed rows (design, section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReportFormat {
-    /// `[{user, errors: [{code, message}], line}]`, secrets hidden (contract, 4.7).
-    #[default]
-    Faults,
-    /// The failed rows as they came, one JSON array.
+    /// One JSON array.
     Json,
-    /// The failed rows as they came, one per line; broken ones too.
+    /// One row a line.
     Ndjson,
-    /// The failed rows with dotted headers.
+    /// Dotted headers, `app_metadata.plan`.
     Csv,
 }
 
 impl ReportFormat {
-    /// Media type of the report.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Faults | Self::Json => "application/json",
-            Self::Ndjson => "application/x-ndjson",
-            Self::Csv => "text/csv; charset=utf-8",
-        }
-    }
-
-    /// Extension of the report's file name.
+    /// Extension of the file's name.
     pub fn extension(self) -> &'static str {
         match self {
-            Self::Faults | Self::Json => "json",
+            Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
         }
     }
+
+    /// Media type of the file.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
 }
 
-/// Writes the failed rows of the job in `directory`, in the order of rows. Blocking.
+/// Writes the failed rows of the job in `directory`, in the order of rows: without a format
+/// `[{user, errors: [{code, message}], line}]` with secrets hidden (contract, 4.7), with one a file of
+/// rows that can be imported again. Blocking.
 ///
-/// The file formats hold secrets as they came, since the file goes back to whoever sent it. Rows that
+/// The files hold secrets as they came, since the file goes back to whoever sent it. Rows that
 /// are not valid JSON can stand in NDJSON only, and rows too large to be held in none.
-pub fn write_report(directory: &Path, format: ReportFormat, output: &mut dyn Write) -> Result<()> {
+pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
     match format {
-        ReportFormat::Faults => write_array(output, |element| {
+        None => write_array(output, |element| {
             for_each_failed_row(directory, &mut |row| element(&row.report()))
         }),
-        ReportFormat::Json => {
+        Some(ReportFormat::Json) => {
             let mut buffer = Vec::new();
             let mut first = true;
             for_each_failed_row(directory, &mut |row| {
@@ -73,7 +72,7 @@ pub fn write_report(directory: &Path, format: ReportFormat, output: &mut dyn Wri
             })?;
             Ok(output.write_all(if first { b"[]\n" } else { b"\n]\n" })?)
         }
-        ReportFormat::Ndjson => {
+        Some(ReportFormat::Ndjson) => {
             let mut buffer = Vec::new();
             for_each_failed_row(directory, &mut |row| {
                 match row.row {
@@ -89,7 +88,7 @@ pub fn write_report(directory: &Path, format: ReportFormat, output: &mut dyn Wri
                 Ok(output.write_all(&buffer)?)
             })
         }
-        ReportFormat::Csv => write_csv(directory, output),
+        Some(ReportFormat::Csv) => write_csv(directory, output),
     }
 }
 

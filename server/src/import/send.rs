@@ -21,7 +21,10 @@ use tokio::time::Instant;
 use super::chunks::{ChunkWriter, RowIdentity, RowIndex, chunk_path, named, read_identities};
 use super::faults::{self, FaultFile};
 use super::{ImportRequest, InputFile, RowFault, Severity, check_rows, redact};
-use crate::auth0::{ImportJobRequest, Job, JobErrors, JobStatus, JobSummary, ManagementClient, UserErrors};
+use crate::auth0::{
+    ImportJobRequest, Job, JobErrors, JobStatus, JobSummary, ManagementClient, UserErrors, is_import_limit,
+    may_have_happened,
+};
 use crate::error::{Code, Error, Result};
 use crate::progress::Progress;
 use crate::store::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk, Store};
@@ -253,7 +256,7 @@ async fn check_upload(
 }
 
 /// Runs work that blocks on files away from the requests.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::new(Code::Internal, format!("A step of the import broke off: {error}")))?
@@ -599,18 +602,22 @@ impl Sender<'_> {
         rows: impl Iterator<Item = &'r RowIdentity>,
     ) -> Result<HashSet<u64>> {
         let Some(since) = chunk.first_sent_at else { return Ok(HashSet::new()) };
-        stream::iter(rows.map(|row| self.is_inserted_since(row, since)))
-            .buffer_unordered(LOOKUPS_AT_ONCE)
-            .try_filter_map(|row| std::future::ready(Ok(row)))
-            .try_collect()
-            .await
+        let lookups: Vec<_> =
+            rows.cloned().map(|row| is_inserted_since(self.client.clone(), row, since)).collect();
+        let mut lookups = stream::iter(lookups).buffer_unordered(LOOKUPS_AT_ONCE);
+        let mut inserted = HashSet::new();
+        while let Some(row) = lookups.try_next().await? {
+            inserted.extend(row);
+        }
+        Ok(inserted)
     }
+}
 
-    async fn is_inserted_since(&self, row: &RowIdentity, since: Timestamp) -> Result<Option<u64>> {
-        let Some(email) = &row.email else { return Ok(None) };
-        let users = self.client.users_by_email(email).await?;
-        Ok(users.iter().any(|user| is_this_row_since(user, row, since)).then_some(row.row))
-    }
+/// The row's number, when the tenant has a user that this row made since then.
+async fn is_inserted_since(client: ManagementClient, row: RowIdentity, since: Timestamp) -> Result<Option<u64>> {
+    let Some(email) = &row.email else { return Ok(None) };
+    let users = client.users_by_email(email).await?;
+    Ok(users.iter().any(|user| is_this_row_since(user, &row, since)).then_some(row.row))
 }
 
 /// Whether a user of the tenant is what an import of this row made since then.
@@ -682,15 +689,4 @@ fn is_gone(error: &Error) -> bool {
 fn concerns_settings(message: &str) -> bool {
     let message = message.to_lowercase();
     message.contains("connection") || message.contains("on property")
-}
-
-fn is_import_limit(error: &Error) -> bool {
-    error.upstream.as_ref().is_some_and(|upstream| {
-        upstream.status_code == 429 && upstream.message.to_ascii_lowercase().contains("active import users jobs")
-    })
-}
-
-fn may_have_happened(error: &Error) -> bool {
-    let trouble = error.upstream.as_ref().is_some_and(|upstream| matches!(upstream.status_code, 408 | 500..));
-    error.code == Code::Auth0Answer || trouble
 }
