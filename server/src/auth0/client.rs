@@ -321,7 +321,8 @@ fn reading(template: &'static str, url: String) -> Call<'static> {
     Call { method: Method::GET, template, url, body: Body::Empty, creates: false }
 }
 
-fn encode(text: &str) -> String {
+/// A text as one segment of a path.
+pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 

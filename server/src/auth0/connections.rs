@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::{ManagementClient, Query};
+use super::client::{ManagementClient, Query, encode};
 use super::model::Connection;
 use crate::error::{Code, Error, Result, Upstream};
 
@@ -183,8 +182,7 @@ impl ManagementClient {
         if connection.unusable.is_some() {
             return Ok(connection.unusable.clone());
         }
-        let id = utf8_percent_encode(&connection.id, NON_ALPHANUMERIC);
-        let query = Query::new(&format!("/connections/{id}/clients")).add("take", "1");
+        let query = Query::new(&format!("/connections/{}/clients", encode(&connection.id))).add("take", "1");
         match self.get::<Clients>("/connections/{id}/clients", query.url(self)).await {
             Ok(Clients { clients }) if clients.is_empty() => Ok(Some(format!(
                 "No application may use it. Enable at least one under Authentication > Database > {} > Applications.",

@@ -9,6 +9,9 @@ mod request;
 mod retry;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::ManagementClient;
 pub use connections::connection_query;
 pub use model::{

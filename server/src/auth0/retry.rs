@@ -210,6 +210,14 @@ mod tests {
         assert_eq!(asks(429, &[("x-ratelimit-reset", "18446744073709551615")]), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_header_asks_for_more_than_a_month(status in 400_u16..600, after in "[ -~]{0,40}|[0-9]{1,20}", reset in "[ -~]{0,20}|[0-9]{1,20}") {
+            let delay = asks(status, &[("retry-after", &after), ("x-ratelimit-reset", &reset)]);
+            proptest::prop_assert!(delay.unwrap_or_default() <= FAR);
+        }
+    }
+
     #[test]
     fn back_off_doubles_up_to_its_longest_delay() {
         let seconds: Vec<u64> =
