@@ -1,5 +1,23 @@
 //! What a column says: parse -> path | transform call | JavaScript (design, section 6).
 
+mod column;
+mod json;
+mod lexer;
+mod parser;
+mod path;
+mod read;
+
+use std::fmt;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::error::{Code, Error, Result};
+
+pub use column::split_column;
+pub use json::{Cell, Json, write_json_text, write_number};
+pub use path::{Key, Path};
+pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read};
+
 /// What an expression is, as the UI and `/api/preview` name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -11,3 +29,131 @@ pub enum Kind {
     /// Everything else that parses as one expression.
     JavaScript,
 }
+
+/// The longest expression accepted, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+/// An expression, read and classified.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expression {
+    source: String,
+    form: Form,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Form {
+    Path(Path),
+    /// With the place where it stops being a path, in bytes.
+    Transform(usize),
+    JavaScript(usize),
+}
+
+/// Where and why reading an expression stopped.
+#[derive(Clone, Debug, PartialEq)]
+enum Stop {
+    /// It is no expression at all.
+    Invalid { at: usize, message: String, hint: String },
+    /// It is more than a path.
+    Beyond { at: usize },
+}
+
+impl Stop {
+    fn invalid(at: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Invalid { at, message: message.into(), hint: hint.into() }
+    }
+}
+
+impl Expression {
+    /// Reads an expression and says what it is. An error shows the expression with a `^` under the
+    /// place, and what was expected there.
+    pub fn parse(source: &str) -> Result<Self> {
+        let source = source.trim();
+        if source.len() > LONGEST {
+            return Err(Error::new(
+                Code::InvalidExpression,
+                format!("An expression of {} bytes is too long; {LONGEST} are allowed.", source.len()),
+            ));
+        }
+        let form = match parser::parse(source) {
+            Ok(form) => form,
+            Err(Stop::Beyond { at }) => Form::JavaScript(at),
+            Err(Stop::Invalid { at, message, hint }) => {
+                let message = format!("The expression cannot be read: {message}.\n{}", Caret { source, at });
+                return Err(Error::new(Code::InvalidExpression, message).with_hint(hint));
+            }
+        };
+        Ok(Self { source: source.to_owned(), form })
+    }
+
+    /// What the expression is.
+    pub fn kind(&self) -> Kind {
+        match self.form {
+            Form::Path(_) => Kind::Path,
+            Form::Transform(_) => Kind::Transform,
+            Form::JavaScript(_) => Kind::JavaScript,
+        }
+    }
+
+    /// The expression as it was written, without blanks around it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The path to compute. Calls of transforms and JavaScript fail with
+    /// [`Code::UnsupportedExpression`] and a `^` under the place where the expression stops being a path.
+    pub fn path(&self) -> Result<&Path> {
+        let (at, what) = match &self.form {
+            Form::Path(path) => return Ok(path),
+            Form::Transform(at) => (*at, "calls a transform"),
+            Form::JavaScript(at) => (*at, "is JavaScript"),
+        };
+        let place = Caret { source: &self.source, at };
+        Err(Error::new(
+            Code::UnsupportedExpression,
+            format!("The expression {what}, which this version cannot compute; it stops being a path here:\n{place}"),
+        ))
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+/// The line of a text in which a place lies, and a `^` under the place.
+struct Caret<'a> {
+    source: &'a str,
+    at: usize,
+}
+
+impl fmt::Display for Caret<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Wide enough for any sensible expression, narrow enough for a terminal.
+        const AROUND: usize = 60;
+        let (before, after) = self.source.split_at_checked(self.at).unwrap_or((self.source, ""));
+        let line_start = before.rfind(lexer::is_line_end).map_or(0, |end| {
+            end + before.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
+        });
+        let before = before.get(line_start..).unwrap_or_default();
+        let after = after.split(lexer::is_line_end).next().unwrap_or_default();
+        let skipped = before.chars().count().saturating_sub(AROUND);
+        let mut shown: String = before.chars().skip(skipped).map(printable).collect();
+        if skipped > 0 {
+            shown.insert(0, '…');
+        }
+        let width = shown.width();
+        shown.extend(after.chars().take(AROUND).map(printable));
+        if after.chars().nth(AROUND).is_some() {
+            shown.push('…');
+        }
+        write!(f, "  {shown}\n  {:width$}^", "")
+    }
+}
+
+fn printable(c: char) -> char {
+    if c.is_control() { ' ' } else { c }
+}
+
+#[cfg(test)]
+mod tests;

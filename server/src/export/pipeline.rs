@@ -1,0 +1,353 @@
+//! The stages of an export on their threads: read -> columns -> sort -> encode -> write.
+//!
+//! Every thread does the same: it takes the next chunk of rows from the reader, computes and encodes it,
+//! waits for its turn and hands it to the collector. So rows keep their order, and no more is ever in
+//! memory than one chunk per thread and what the sort may keep.
+
+use std::io::{BufWriter, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::encode::NoEmail;
+use super::input::{Chunk, Input, LONGEST_ROW};
+use super::sort::{Sorter, write_key};
+use super::{ExportSpec, ExportSummary, OnError};
+use crate::error::{Code, Error, Result};
+use crate::progress::Progress;
+
+/// So many faults are kept in words; the others are only counted.
+const FAULTS_KEPT: usize = 20;
+
+/// Runs an export from bytes to bytes. `unit` is what the number of a row means to the reader of a
+/// fault: `line` of a file or `row` of an answer.
+pub(super) fn run(
+    spec: &ExportSpec,
+    input: Box<dyn Read + Send>,
+    unit: &'static str,
+    output: Box<dyn Write + Send>,
+    progress: &Progress,
+) -> Result<ExportSummary> {
+    let shared = Shared {
+        spec,
+        unit,
+        progress,
+        reader: Mutex::new(Reader { input: Input::new(input)?, next: 0, ended: false }),
+        turn: Mutex::new(Turn { next: 0, collector: Collector::new(spec, output)?, failure: None }),
+        changed: Condvar::new(),
+        stopped: AtomicBool::new(false),
+    };
+    if spec.threads == 1 {
+        shared.work();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 1..spec.threads {
+                scope.spawn(|| shared.work());
+            }
+            shared.work();
+        });
+    }
+    let turn = shared.turn.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match turn.failure {
+        Some(error) => Err(error),
+        None => turn.collector.finish(progress),
+    }
+}
+
+struct Shared<'a> {
+    spec: &'a ExportSpec,
+    unit: &'static str,
+    progress: &'a Progress,
+    reader: Mutex<Reader>,
+    turn: Mutex<Turn<'a>>,
+    changed: Condvar,
+    /// No more chunks are wanted: enough rows, or a failure.
+    stopped: AtomicBool,
+}
+
+struct Reader {
+    input: Input,
+    /// Number of the next chunk.
+    next: u64,
+    ended: bool,
+}
+
+struct Turn<'a> {
+    /// Number of the chunk whose turn it is.
+    next: u64,
+    collector: Collector<'a>,
+    failure: Option<Error>,
+}
+
+/// The rows of a chunk, encoded.
+#[derive(Default)]
+struct Encoded {
+    bytes: Vec<u8>,
+    /// Where each row ends in `bytes`.
+    ends: Vec<usize>,
+    /// Sort keys, and where each ends.
+    keys: Vec<u8>,
+    key_ends: Vec<usize>,
+    faults: Vec<Fault>,
+}
+
+/// A row that cannot be written.
+struct Fault {
+    /// How many good rows of the chunk stand before it.
+    before: u64,
+    /// The row's number.
+    number: u64,
+    message: String,
+}
+
+impl Encoded {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.keys.clear();
+        self.key_ends.clear();
+        self.faults.clear();
+    }
+
+    fn fault(&mut self, number: u64, message: impl ToString) {
+        self.faults.push(Fault { before: self.ends.len() as u64, number, message: message.to_string() });
+    }
+}
+
+/// Stops the others when a thread ends in a panic, so that none waits for it.
+struct StopOnPanic<'a, 'b>(&'a Shared<'b>);
+
+impl Drop for StopOnPanic<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
+impl<'a> Shared<'a> {
+    fn work(&self) {
+        let _guard = StopOnPanic(self);
+        let mut chunk = Chunk::default();
+        let mut encoded = Encoded::default();
+        loop {
+            let Some((number, read)) = self.next_chunk(&mut chunk) else { return };
+            encoded.clear();
+            if read.is_ok() {
+                self.encode(&chunk, &mut encoded);
+            }
+            let Some(mut turn) = self.wait(number) else { return };
+            let taken = read.and_then(|()| turn.collector.take(&encoded, self.unit));
+            turn.next += 1;
+            match taken {
+                Ok(taken) => {
+                    self.progress.add_processed(taken.rows);
+                    if taken.enough {
+                        self.stop();
+                    }
+                }
+                Err(error) => {
+                    turn.failure = Some(error);
+                    self.stop();
+                }
+            }
+            drop(turn);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Reads the next chunk and numbers it; nothing at the end. A failure has a number too: it counts
+    /// only once all rows before it are done, since they may be all that is wanted.
+    fn next_chunk(&self, chunk: &mut Chunk) -> Option<(u64, Result<()>)> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if reader.ended || self.stopped.load(Ordering::Acquire) {
+            return None;
+        }
+        let read = self.progress.check().and_then(|()| reader.input.next_chunk(chunk));
+        let number = reader.next;
+        reader.next += 1;
+        reader.ended = !matches!(read, Ok(true));
+        match read {
+            Ok(true) => Some((number, Ok(()))),
+            Ok(false) => None,
+            Err(error) => Some((number, Err(error))),
+        }
+    }
+
+    fn encode(&self, chunk: &Chunk, encoded: &mut Encoded) {
+        let Self { spec, .. } = self;
+        chunk.for_each(|(line, row)| {
+            let Some(row) = row else {
+                encoded.fault(line, format!("longer than {} MiB", LONGEST_ROW >> 20));
+                return;
+            };
+            let (text, user) = match spec.encoder.read(row, &spec.wanted, spec.sort.is_some()) {
+                Ok(read) => read,
+                Err(unreadable) => {
+                    encoded.fault(line, unreadable);
+                    return;
+                }
+            };
+            let start = encoded.bytes.len();
+            if let Err(NoEmail) = spec.encoder.row(text, &user, &mut encoded.bytes) {
+                encoded.bytes.truncate(start);
+                encoded.fault(line, "the user has no e-mail address, which an import needs");
+                return;
+            }
+            encoded.ends.push(encoded.bytes.len());
+            if let Some(sort) = &spec.sort {
+                write_key(&sort.path.evaluate(&user), &mut encoded.keys);
+                encoded.key_ends.push(encoded.keys.len());
+            }
+        });
+    }
+
+    /// Waits for the turn of a chunk; nothing when there will be none.
+    fn wait(&self, number: u64) -> Option<MutexGuard<'_, Turn<'a>>> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |turn: &mut Turn<'_>| turn.next != number && !self.stopped.load(Ordering::Acquire);
+        let turn = self.changed.wait_while(turn, waiting).unwrap_or_else(PoisonError::into_inner);
+        (!self.stopped.load(Ordering::Acquire)).then_some(turn)
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.changed.notify_all();
+    }
+}
+
+/// What became of a chunk.
+struct Taken {
+    /// Rows that are done, good and bad.
+    rows: u64,
+    /// The limit is reached.
+    enough: bool,
+}
+
+/// Where encoded rows go, in order: to the output, or through the sort.
+struct Collector<'a> {
+    spec: &'a ExportSpec,
+    sink: Sink,
+    sorter: Option<Sorter>,
+    written: u64,
+    faults: u64,
+    first_faults: Vec<String>,
+}
+
+impl<'a> Collector<'a> {
+    fn new(spec: &'a ExportSpec, output: Box<dyn Write + Send>) -> Result<Self> {
+        let mut sink = Sink::new(output, spec.gzip);
+        let mut start = Vec::new();
+        spec.encoder.start(&mut start);
+        sink.write(&start)?;
+        let sorter = spec
+            .sort
+            .as_ref()
+            .map(|sort| Sorter::new(sort.descending, spec.sort_memory, spec.spill_directory.clone()));
+        Ok(Self { spec, sink, sorter, written: 0, faults: 0, first_faults: Vec::new() })
+    }
+
+    /// Takes the rows of a chunk, as many as the limit allows.
+    fn take(&mut self, encoded: &Encoded, unit: &str) -> Result<Taken> {
+        let rows = encoded.ends.len() as u64;
+        // A limit counts sorted rows, so that all must be read first.
+        let limit = self.spec.limit.filter(|_| self.sorter.is_none());
+        let left = limit.map(|limit| limit - self.written);
+        let wanted = left.map_or(rows, |left| rows.min(left));
+        let mut faults = 0;
+        for fault in encoded.faults.iter().filter(|fault| left.is_none_or(|left| fault.before < left)) {
+            let text = format!("{unit} {}: {}", fault.number, fault.message);
+            if self.spec.on_error == OnError::Fail {
+                return Err(Error::new(Code::RowFault, format!("The export stopped at {text}.")));
+            }
+            faults += 1;
+            if self.first_faults.len() < FAULTS_KEPT {
+                self.first_faults.push(text);
+            }
+        }
+        self.faults += faults;
+        match &mut self.sorter {
+            Some(sorter) => {
+                let (mut row, mut key) = (0, 0);
+                for (row_end, key_end) in encoded.ends.iter().zip(&encoded.key_ends) {
+                    sorter.push(
+                        encoded.keys.get(key..*key_end).unwrap_or_default(),
+                        encoded.bytes.get(row..*row_end).unwrap_or_default(),
+                    )?;
+                    (row, key) = (*row_end, *key_end);
+                }
+            }
+            None => {
+                let end = match usize::try_from(wanted).unwrap_or(usize::MAX).checked_sub(1) {
+                    Some(last) => encoded.ends.get(last).copied().unwrap_or(encoded.bytes.len()),
+                    None => 0,
+                };
+                write_rows(&mut self.sink, self.spec, self.written, encoded.bytes.get(..end).unwrap_or_default())?;
+                self.written += wanted;
+            }
+        }
+        Ok(Taken { rows: wanted + faults, enough: limit == Some(self.written) })
+    }
+
+    fn finish(mut self, progress: &Progress) -> Result<ExportSummary> {
+        let sorter = self.sorter.take();
+        let Self { spec, sink, written, .. } = &mut self;
+        if let Some(sorter) = sorter {
+            sorter.finish(|row| {
+                if written.is_multiple_of(1024) {
+                    progress.check()?;
+                }
+                write_rows(sink, spec, *written, row)?;
+                *written += 1;
+                Ok(spec.limit != Some(*written))
+            })?;
+        }
+        let mut end = Vec::new();
+        self.spec.encoder.end(self.written, &mut end);
+        self.sink.write(&end)?;
+        self.sink.finish()?;
+        Ok(ExportSummary { rows: self.written, faults: self.faults, first_faults: self.first_faults })
+    }
+}
+
+/// Writes encoded rows; `before` rows stand before them.
+fn write_rows(sink: &mut Sink, spec: &ExportSpec, before: u64, rows: &[u8]) -> Result<()> {
+    let skip = if before == 0 { spec.encoder.first_row_skips() } else { 0 };
+    sink.write(rows.get(skip..).unwrap_or_default())
+}
+
+enum Sink {
+    Plain(BufWriter<Box<dyn Write + Send>>),
+    Gzip(Box<GzEncoder<BufWriter<Box<dyn Write + Send>>>>),
+}
+
+impl Sink {
+    fn new(output: Box<dyn Write + Send>, gzip: bool) -> Self {
+        let output = BufWriter::with_capacity(64 * 1024, output);
+        if gzip { Self::Gzip(Box::new(GzEncoder::new(output, Compression::default()))) } else { Self::Plain(output) }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Plain(output) => output.write_all(bytes),
+            Self::Gzip(output) => output.write_all(bytes),
+        }
+        .map_err(writing)
+    }
+
+    fn finish(self) -> Result<()> {
+        let mut output = match self {
+            Self::Plain(output) => output,
+            Self::Gzip(output) => output.finish().map_err(writing)?,
+        };
+        output.flush().map_err(writing)
+    }
+}
+
+fn writing(error: std::io::Error) -> Error {
+    let mut error = Error::from(error);
+    error.message = format!("The export cannot be written: {}", error.message);
+    error
+}

@@ -1,0 +1,317 @@
+//! Sorting of encoded rows: in memory up to a budget, then through files (design, section 6).
+//!
+//! The order: numbers by value, then booleans (`false` before `true`), then strings by code point, then
+//! arrays and objects by their compact JSON. `descending` turns that round. Missing values, and numbers
+//! that are none, stand last in both directions. Rows with equal keys keep their order.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Seek, Write};
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::expression::Cell;
+
+/// Writes a key that compares as bytes the way its cell sorts.
+pub(super) fn write_key(cell: &Cell<'_>, key: &mut Vec<u8>) {
+    match cell {
+        Cell::Number(number) if !number.is_nan() => {
+            key.push(NUMBER);
+            // -0 and 0 are equal; the sign bit is turned round, and for negative numbers all others.
+            let bits = (number + 0.0).to_bits();
+            let ordered = if bits >> 63 == 1 { !bits } else { bits | (1 << 63) };
+            key.extend_from_slice(&ordered.to_be_bytes());
+        }
+        Cell::Nothing | Cell::Number(_) => key.push(MISSING),
+        Cell::Boolean(boolean) => key.extend_from_slice(&[BOOLEAN, u8::from(*boolean)]),
+        Cell::Text(text) => {
+            key.push(TEXT);
+            // The order of UTF-8 bytes is the order of code points.
+            key.extend_from_slice(text.as_bytes());
+        }
+        Cell::Json(json) => {
+            key.push(JSON);
+            json.write(key);
+        }
+    }
+}
+
+const NUMBER: u8 = 1;
+const BOOLEAN: u8 = 2;
+const TEXT: u8 = 3;
+const JSON: u8 = 4;
+const MISSING: u8 = 5;
+
+fn compare(a: &[u8], b: &[u8], descending: bool) -> Ordering {
+    let missing = |key: &[u8]| key.first() == Some(&MISSING);
+    match missing(a).cmp(&missing(b)) {
+        Ordering::Equal if descending => b.cmp(a),
+        Ordering::Equal => a.cmp(b),
+        order => order,
+    }
+}
+
+/// Rows are kept in blocks of this size, so that growing never copies them.
+const BLOCK: usize = 256 * 1024;
+
+/// So many files are merged at once; with more, the oldest are merged into one first.
+const FAN_IN: usize = 64;
+
+/// A row in memory: its key and, behind it, its bytes.
+#[derive(Clone, Copy)]
+struct Entry {
+    block: u32,
+    start: u32,
+    key: u32,
+    row: u32,
+    /// The first bytes of the key, to settle most comparisons without a look at the blocks.
+    prefix: u64,
+}
+
+/// Takes rows with their keys, and gives them back in order.
+pub(super) struct Sorter {
+    descending: bool,
+    budget: usize,
+    directory: PathBuf,
+    blocks: Vec<Vec<u8>>,
+    entries: Vec<Entry>,
+    used: usize,
+    /// Sorted files, oldest first.
+    runs: Vec<File>,
+}
+
+impl Sorter {
+    /// A sorter that keeps at most `budget` bytes in memory and spills to files in `directory`.
+    pub fn new(descending: bool, budget: usize, directory: PathBuf) -> Self {
+        Self { descending, budget, directory, blocks: Vec::new(), entries: Vec::new(), used: 0, runs: Vec::new() }
+    }
+
+    /// Takes one row.
+    pub fn push(&mut self, key: &[u8], row: &[u8]) -> Result<()> {
+        let needed = key.len() + row.len();
+        let entry = size_of::<Entry>();
+        // The list of entries doubles when it is full.
+        let grown = if self.entries.len() == self.entries.capacity() { self.entries.capacity() * entry } else { 0 };
+        let block_full = self.blocks.last().is_none_or(|block| block.capacity() - block.len() < needed);
+        let more = grown + if block_full { needed.max(BLOCK) } else { 0 };
+        if self.used + more > self.budget && !self.entries.is_empty() {
+            self.spill()?;
+            return self.push(key, row);
+        }
+        if block_full {
+            self.blocks.push(Vec::with_capacity(needed.max(BLOCK)));
+        }
+        self.used += more;
+        let at = self.blocks.len() - 1;
+        let Some(block) = self.blocks.last_mut() else { return Ok(()) };
+        let start = block.len();
+        block.extend_from_slice(key);
+        block.extend_from_slice(row);
+        self.entries.push(Entry {
+            block: at as u32,
+            start: start as u32,
+            key: key.len() as u32,
+            row: row.len() as u32,
+            prefix: prefix(key),
+        });
+        Ok(())
+    }
+
+    /// Calls `each` for every row, in order, until it says to stop.
+    pub fn finish(mut self, mut each: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
+        if self.runs.is_empty() {
+            self.sort();
+            for entry in &self.entries {
+                if !each(self.row(entry))? {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        self.spill()?;
+        self.blocks = Vec::new();
+        self.entries = Vec::new();
+        let buffer = buffer_size(self.budget, self.runs.len());
+        merge(std::mem::take(&mut self.runs), self.descending, buffer, |_, row| each(row))
+    }
+
+    fn key(&self, entry: &Entry) -> &[u8] {
+        self.bytes(entry, 0, entry.key)
+    }
+
+    fn row(&self, entry: &Entry) -> &[u8] {
+        self.bytes(entry, entry.key, entry.row)
+    }
+
+    fn bytes(&self, entry: &Entry, skip: u32, length: u32) -> &[u8] {
+        let start = entry.start as usize + skip as usize;
+        let block = self.blocks.get(entry.block as usize);
+        block.and_then(|block| block.get(start..start + length as usize)).unwrap_or_default()
+    }
+
+    fn sort(&mut self) {
+        let mut entries = std::mem::take(&mut self.entries);
+        let descending = self.descending;
+        entries.sort_unstable_by(|a, b| {
+            let settled = if a.prefix == b.prefix { Ordering::Equal } else { by_prefix(a.prefix, b.prefix, descending) };
+            settled
+                .then_with(|| compare(self.key(a), self.key(b), descending))
+                // Where a row lies says when it came: that makes the sort stable.
+                .then_with(|| (a.block, a.start).cmp(&(b.block, b.start)))
+        });
+        self.entries = entries;
+    }
+
+    /// Writes what is in memory to a file of its own, sorted.
+    fn spill(&mut self) -> Result<()> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        self.sort();
+        let mut run = Run::create(&self.directory)?;
+        for entry in &self.entries {
+            run.write(self.key(entry), self.row(entry))?;
+        }
+        self.runs.push(run.finish()?);
+        self.entries.clear();
+        self.blocks.clear();
+        self.used = self.entries.capacity() * size_of::<Entry>();
+        if self.runs.len() == FAN_IN {
+            let mut merged = Run::create(&self.directory)?;
+            let runs = std::mem::take(&mut self.runs);
+            let buffer = buffer_size(self.budget, FAN_IN);
+            merge(runs, self.descending, buffer, |key, row| merged.write(key, row).map(|()| true))?;
+            self.runs.push(merged.finish()?);
+        }
+        Ok(())
+    }
+}
+
+fn buffer_size(budget: usize, runs: usize) -> usize {
+    (budget / (runs + 1)).clamp(4 * 1024, 256 * 1024)
+}
+
+fn prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    for (to, from) in bytes.iter_mut().zip(key) {
+        *to = *from;
+    }
+    u64::from_be_bytes(bytes)
+}
+
+/// As [`compare`], for prefixes that differ.
+fn by_prefix(a: u64, b: u64, descending: bool) -> Ordering {
+    let missing = |prefix: u64| prefix >> 56 == u64::from(MISSING);
+    match missing(a).cmp(&missing(b)) {
+        Ordering::Equal if descending => b.cmp(&a),
+        Ordering::Equal => a.cmp(&b),
+        order => order,
+    }
+}
+
+/// A sorted file while it is written. It has no name, so that nothing is left behind.
+struct Run(BufWriter<File>);
+
+impl Run {
+    fn create(directory: &std::path::Path) -> Result<Self> {
+        let file = tempfile::tempfile_in(directory).map_err(|error| {
+            let mut error = Error::from(error);
+            error.message = format!("No file to sort with can be made in {}: {}", directory.display(), error.message);
+            error
+        })?;
+        Ok(Self(BufWriter::with_capacity(BLOCK, file)))
+    }
+
+    fn write(&mut self, key: &[u8], row: &[u8]) -> Result<()> {
+        self.0.write_all(&(key.len() as u32).to_le_bytes()).map_err(spilling)?;
+        self.0.write_all(&(row.len() as u32).to_le_bytes()).map_err(spilling)?;
+        self.0.write_all(key).map_err(spilling)?;
+        self.0.write_all(row).map_err(spilling)
+    }
+
+    fn finish(self) -> Result<File> {
+        let mut file = self.0.into_inner().map_err(|error| spilling(error.into_error()))?;
+        file.rewind().map_err(spilling)?;
+        Ok(file)
+    }
+}
+
+fn spilling(error: std::io::Error) -> Error {
+    let mut error = Error::from(error);
+    error.message = format!("The sort's temporary file cannot be written or read: {}", error.message);
+    error
+}
+
+/// The next row of a file.
+struct Head {
+    reader: BufReader<File>,
+    run: usize,
+    key: Vec<u8>,
+    row: Vec<u8>,
+    descending: bool,
+}
+
+impl Head {
+    /// Reads the next row; false at the end.
+    fn advance(&mut self) -> Result<bool> {
+        let mut lengths = [0; 8];
+        match self.reader.read_exact(&mut lengths) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+            Err(error) => return Err(spilling(error)),
+        }
+        let [a, b, c, d, e, f, g, h] = lengths;
+        for (buffer, length) in [(&mut self.key, [a, b, c, d]), (&mut self.row, [e, f, g, h])] {
+            buffer.resize(u32::from_le_bytes(length) as usize, 0);
+            self.reader.read_exact(buffer).map_err(spilling)?;
+        }
+        Ok(true)
+    }
+}
+
+impl Ord for Head {
+    /// The heap gives the greatest: the order is turned round. Earlier files first among equals.
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(&other.key, &self.key, self.descending).then_with(|| other.run.cmp(&self.run))
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Head {}
+
+fn merge(
+    runs: Vec<File>,
+    descending: bool,
+    buffer: usize,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+) -> Result<()> {
+    let mut heads = BinaryHeap::with_capacity(runs.len());
+    for (run, file) in runs.into_iter().enumerate() {
+        let reader = BufReader::with_capacity(buffer, file);
+        let mut head = Head { reader, run, key: Vec::new(), row: Vec::new(), descending };
+        if head.advance()? {
+            heads.push(head);
+        }
+    }
+    while let Some(mut head) = heads.peek_mut() {
+        if !each(&head.key, &head.row)? {
+            break;
+        }
+        if !head.advance()? {
+            std::collections::binary_heap::PeekMut::pop(head);
+        }
+    }
+    Ok(())
+}

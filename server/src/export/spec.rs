@@ -1,0 +1,196 @@
+//! A checked export: every expression parsed, every option within its range.
+
+use std::num::NonZeroUsize;
+use std::path::{Path as FilePath, PathBuf};
+
+use super::encode::{Column, Csv, Encoder, Shape};
+use super::{ExportRequest, FieldRequest, Format, OnError, Preset};
+use crate::error::{Code, Error, Result};
+use crate::expression::{Expression, Path, Wanted};
+use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
+
+/// A checked export: every expression parsed, every option within its range.
+#[derive(Clone, Debug)]
+pub struct ExportSpec {
+    pub(super) encoder: Encoder,
+    pub(super) sort: Option<Sort>,
+    /// What columns and sort read.
+    pub(super) wanted: Wanted,
+    pub(super) limit: Option<u64>,
+    pub(super) gzip: bool,
+    pub(super) on_error: OnError,
+    pub(super) connection: Option<String>,
+    pub(super) query: Option<String>,
+    /// Bytes the sort may use before it spills.
+    pub(super) sort_memory: usize,
+    pub(super) spill_directory: PathBuf,
+    pub(super) threads: usize,
+}
+
+/// The order of rows.
+#[derive(Clone, Debug)]
+pub(super) struct Sort {
+    pub path: Path,
+    pub source: String,
+    pub descending: bool,
+}
+
+impl ExportSpec {
+    /// Checks a request: expressions, delimiter, limits. `sort_memory` is in bytes.
+    pub fn new(request: &ExportRequest, sort_memory: u64) -> Result<Self> {
+        if request.limit == Some(0) {
+            return Err(Error::new(Code::InvalidBody, "The limit is 0; expected 1 or more, or none for all users."));
+        }
+        let delimiter = request.delimiter.as_deref().map_or(Ok(b','), delimiter)?;
+        let csv = Csv { delimiter, bom: request.bom, raw: request.raw_cells };
+        if request.format != Format::Csv {
+            for (given, name) in [
+                (request.delimiter.is_some(), "delimiter"),
+                (request.bom, "bom"),
+                (request.raw_cells, "raw_cells"),
+            ] {
+                if given {
+                    return Err(Error::new(
+                        Code::InvalidBody,
+                        format!("`{name}` is for CSV only; the format is {}.", request.format.extension()),
+                    ));
+                }
+            }
+        }
+        let fields = request.fields.as_deref().unwrap_or_default();
+        let shape = match request.preset {
+            Some(Preset::Import) if request.format != Format::Json => {
+                return Err(Error::new(
+                    Code::InvalidBody,
+                    format!(
+                        "The preset `import` makes a JSON array, since that is what Auth0 imports; the format is {}.",
+                        request.format.extension()
+                    ),
+                ));
+            }
+            Some(Preset::Import) => Shape::Import(import_columns(fields)?),
+            None if !fields.is_empty() => Shape::Columns(columns(fields)?),
+            None if request.format == Format::Csv => Shape::Columns(default_columns()?),
+            None => Shape::Whole,
+        };
+        let sort = match &request.sort {
+            Some(sort) => {
+                let expression = Expression::parse(&sort.by).map_err(|error| within("The sort expression", error))?;
+                let path = expression.path().map_err(|error| within("The sort expression", error))?.clone();
+                Some(Sort { path, source: expression.source().to_owned(), descending: sort.descending })
+            }
+            None => None,
+        };
+        let paths = shape.columns().iter().map(|column| &column.path);
+        let wanted = Wanted::new(paths.chain(sort.as_ref().map(|sort| &sort.path)));
+        let sort_memory = usize::try_from(sort_memory).unwrap_or(usize::MAX);
+        if sort_memory < LEAST_SORT_MEMORY {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("{sort_memory} bytes are too little memory to sort with; {LEAST_SORT_MEMORY} are needed."),
+            ));
+        }
+        let some = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        Ok(Self {
+            encoder: Encoder { format: request.format, shape, csv },
+            sort,
+            wanted,
+            limit: request.limit,
+            gzip: request.gzip,
+            on_error: request.on_error,
+            connection: some(&request.connection_id),
+            query: some(&request.query),
+            sort_memory,
+            spill_directory: std::env::temp_dir(),
+            threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        })
+    }
+
+    /// The same export on so many threads; at least one. As many as the machine has unless set.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// The same export, spilling its sort to files in this directory; the system's directory for
+    /// temporary files unless set.
+    #[must_use]
+    pub fn with_spill_directory(mut self, directory: &FilePath) -> Self {
+        directory.clone_into(&mut self.spill_directory);
+        self
+    }
+
+    /// Whether whole users are written.
+    pub(super) fn writes_whole_users(&self) -> bool {
+        matches!(self.encoder.shape, Shape::Whole)
+    }
+}
+
+/// Below this a spill file per handful of rows would be written.
+const LEAST_SORT_MEMORY: usize = 1 << 20;
+
+/// One ASCII character that cannot be mistaken for a quote or the end of a row.
+fn delimiter(text: &str) -> Result<u8> {
+    let byte = match text.as_bytes() {
+        _ if text == "\\t" || text.eq_ignore_ascii_case("tab") => Some(b'\t'),
+        [byte] => Some(*byte),
+        _ => None,
+    };
+    byte.filter(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0)).ok_or_else(|| {
+        Error::new(
+            Code::InvalidBody,
+            format!("The delimiter is {text:?}; expected one ASCII character, but no quote and no line end."),
+        )
+        .with_hint("Usual ones are , ; | and \\t (tab).")
+    })
+}
+
+fn default_columns() -> Result<Vec<Column>> {
+    DEFAULT_COLUMNS.iter().map(|(expression, name)| column(expression, Some(name))).collect()
+}
+
+fn columns(fields: &[FieldRequest]) -> Result<Vec<Column>> {
+    fields.iter().map(|field| column(&field.name, field.export_as.as_deref())).collect()
+}
+
+fn import_columns(fields: &[FieldRequest]) -> Result<Vec<Column>> {
+    let own = columns(fields)?;
+    let importable = |name: &str| ATTRIBUTES.iter().any(|attribute| attribute.importable && attribute.name == name);
+    if let Some(column) = own.iter().find(|column| !importable(&column.name)) {
+        let nearest = crate::user::nearest_importable(&column.name);
+        let error = Error::new(
+            Code::InvalidBody,
+            format!("Column {:?} cannot be imported: Auth0 knows no such attribute in an import file.", column.name),
+        );
+        return Err(match nearest {
+            Some(nearest) => error.with_hint(format!("Did you mean {nearest}?")),
+            None => error,
+        });
+    }
+    let attributes = ATTRIBUTES.iter().filter(|attribute| attribute.importable).map(|attribute| attribute.name);
+    attributes
+        .map(|name| match own.iter().rfind(|column| column.name == name) {
+            Some(column) => Ok(column.clone()),
+            None => column(name, None),
+        })
+        .collect()
+}
+
+fn column(expression: &str, name: Option<&str>) -> Result<Column> {
+    let what = || format!("Column {:?}", name.unwrap_or(expression));
+    let expression = Expression::parse(expression).map_err(|error| within(&what(), error))?;
+    let path = expression.path().map_err(|error| within(&what(), error))?.clone();
+    let name = name.unwrap_or(expression.source());
+    if name.is_empty() {
+        return Err(Error::new(Code::InvalidExpression, format!("The column `{expression}` has an empty name."))
+            .with_hint("Leave the name out to name the column by its expression."));
+    }
+    Ok(Column::new(name, path))
+}
+
+/// Says which of several expressions an error is about.
+fn within(what: &str, mut error: Error) -> Error {
+    error.message = format!("{what}: {}", error.message);
+    error
+}

@@ -1,0 +1,410 @@
+//! The tokens of ECMAScript, as far as an expression on one side of an `=` needs them: strings, regular
+//! expressions, templates and comments are told apart, so that nothing inside them counts.
+
+use super::Stop;
+
+/// What a token is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Token<'a> {
+    /// A name or a keyword, as written.
+    Name(&'a str),
+    /// A name with a `\u` escape in it.
+    EscapedName,
+    /// A number; none for a `BigInt` or one too large to be read exactly here.
+    Number(Option<f64>),
+    /// A string's value; none when it holds half a surrogate pair.
+    Text(Option<String>),
+    /// A template literal with everything in it.
+    Template,
+    /// A regular expression with its flags.
+    Regex,
+    /// `#name`.
+    PrivateName,
+    /// Any other token.
+    Punctuator(&'static str),
+    /// There is no more.
+    End,
+}
+
+/// A token and where it stands, in bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Lexeme<'a> {
+    pub token: Token<'a>,
+    pub start: usize,
+    pub end: usize,
+}
+
+/// Longest first, so that `===` is never read as `==` and `=`.
+const PUNCTUATORS: &[&str] = &[
+    ">>>=", "...", "===", "!==", "**=", "<<=", ">>=", ">>>", "&&=", "||=", "??=", "=>", "==", "!=", "<=", ">=", "&&",
+    "||", "??", "?.", "++", "--", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<", ">>", "**", "{", "}", "(", ")",
+    "[", "]", ";", ",", "<", ">", "+", "-", "*", "/", "%", "&", "|", "^", "!", "~", "?", ":", "=", ".", "@",
+];
+
+/// Words after which an expression starts, so that `/` begins a regular expression.
+const BEFORE_AN_OPERAND: &[&str] = &[
+    "await",
+    "case",
+    "delete",
+    "do",
+    "else",
+    "extends",
+    "in",
+    "instanceof",
+    "new",
+    "of",
+    "return",
+    "throw",
+    "typeof",
+    "void",
+    "yield",
+];
+
+/// Templates in templates are read by recursion; nobody writes more of them than this.
+const DEEPEST_TEMPLATE: u32 = 32;
+
+pub(super) struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+    /// The token before ends an operand: a `/` now divides.
+    after_operand: bool,
+    /// The token before is `.` or `?.`: a keyword now is a property's name.
+    after_dot: bool,
+    templates: u32,
+}
+
+impl<'a> Lexer<'a> {
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0, after_operand: false, after_dot: false, templates: 0 }
+    }
+
+    /// The next token. After an error there is nothing more to be had.
+    pub fn next(&mut self) -> Result<Lexeme<'a>, Stop> {
+        self.skip_blanks()?;
+        let start = self.at;
+        let token = self.token()?;
+        self.after_operand = match &token {
+            Token::Name(name) => self.after_dot || !BEFORE_AN_OPERAND.contains(name),
+            Token::Punctuator(punctuator) => matches!(*punctuator, ")" | "]" | "}" | "++" | "--"),
+            Token::End => false,
+            _ => true,
+        };
+        self.after_dot = matches!(token, Token::Punctuator("." | "?."));
+        Ok(Lexeme { token, start, end: self.at })
+    }
+
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn bump(&mut self) -> Option<char> {
+        let next = self.peek()?;
+        self.at += next.len_utf8();
+        Some(next)
+    }
+
+    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let length = rest.find(|c| !wanted(c)).unwrap_or(rest.len());
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
+    }
+
+    fn skip_blanks(&mut self) -> Result<(), Stop> {
+        loop {
+            self.take_while(|c| c.is_whitespace() || c == '\u{feff}');
+            if self.rest().starts_with("//") {
+                self.take_while(|c| !is_line_end(c));
+            } else if self.rest().starts_with("/*") {
+                let start = self.at;
+                match self.rest().find("*/") {
+                    Some(end) => self.at += end + 2,
+                    None => return Err(Stop::invalid(start, "this comment has no end", "close it with `*/`")),
+                }
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn token(&mut self) -> Result<Token<'a>, Stop> {
+        let Some(first) = self.peek() else { return Ok(Token::End) };
+        match first {
+            '\'' | '"' => self.text(first),
+            '`' => self.template(),
+            '/' if !self.after_operand => self.regex(),
+            '0'..='9' => self.number(),
+            '.' if self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit) => self.number(),
+            '#' => {
+                self.bump();
+                self.name();
+                Ok(Token::PrivateName)
+            }
+            c if is_name_start(c) || c == '\\' => Ok(self.name()),
+            _ => self.punctuator(),
+        }
+    }
+
+    fn punctuator(&mut self) -> Result<Token<'a>, Stop> {
+        let rest = self.rest();
+        let found = PUNCTUATORS.iter().find(|punctuator| rest.starts_with(**punctuator));
+        match found {
+            // `a?.5:b` is a condition with the number .5 in it.
+            Some(&"?.") if rest.as_bytes().get(2).is_some_and(u8::is_ascii_digit) => {
+                self.at += 1;
+                Ok(Token::Punctuator("?"))
+            }
+            Some(punctuator) => {
+                self.at += punctuator.len();
+                Ok(Token::Punctuator(punctuator))
+            }
+            None => Err(Stop::invalid(
+                self.at,
+                "this character means nothing in an expression",
+                "put it in quotes if it is part of a name: user[\"…\"]",
+            )),
+        }
+    }
+
+    fn name(&mut self) -> Token<'a> {
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.take_while(is_name_part);
+            if self.peek() != Some('\\') {
+                break;
+            }
+            escaped = true;
+            self.bump();
+            if self.rest().starts_with("u{") {
+                self.take_while(|c| c != '}');
+                self.bump();
+            } else {
+                self.bump();
+            }
+        }
+        if escaped { Token::EscapedName } else { Token::Name(self.text.get(start..self.at).unwrap_or_default()) }
+    }
+
+    fn number(&mut self) -> Result<Token<'a>, Stop> {
+        let start = self.at;
+        let digits = |radix: u32| move |c: char| c.is_digit(radix) || c == '_';
+        let radix = match self.rest().as_bytes() {
+            [b'0', b'x' | b'X', ..] => 16,
+            [b'0', b'o' | b'O', ..] => 8,
+            [b'0', b'b' | b'B', ..] => 2,
+            _ => 10,
+        };
+        let mut value = if radix == 10 {
+            self.take_while(digits(10));
+            if self.peek() == Some('.') {
+                self.bump();
+                self.take_while(digits(10));
+            }
+            if matches!(self.peek(), Some('e' | 'E')) {
+                self.bump();
+                if matches!(self.peek(), Some('+' | '-')) {
+                    self.bump();
+                }
+                if self.take_while(digits(10)).is_empty() {
+                    return Err(Stop::invalid(self.at, "this number has no exponent", "write it as in 1e3"));
+                }
+            }
+            let written = self.text.get(start..self.at).unwrap_or_default();
+            let octal = written.len() > 1 && written.starts_with('0') && !written.contains(['.', 'e', 'E']);
+            if octal {
+                return Err(Stop::invalid(start, "a number cannot start with 0", "write octal numbers as 0o17"));
+            }
+            written.replace('_', "").parse::<f64>().ok()
+        } else {
+            self.at += 2;
+            let digits = self.take_while(digits(radix)).replace('_', "");
+            if digits.is_empty() {
+                return Err(Stop::invalid(self.at, "this number has no digits", "write it as in 0xff"));
+            }
+            // Up to 128 bits are rounded to the nearest number as JavaScript does.
+            u128::from_str_radix(&digits, radix).ok().map(|exact| exact as f64)
+        };
+        if misplaced_separator(self.text.get(start..self.at).unwrap_or_default()) {
+            return Err(Stop::invalid(start, "`_` must stand between two digits of a number", "write it as in 1_000"));
+        }
+        if self.peek() == Some('n') {
+            self.bump();
+            value = None;
+        }
+        if self.peek().is_some_and(is_name_part) {
+            return Err(Stop::invalid(
+                self.at,
+                "a name cannot follow a number directly",
+                "put names that start with a digit in brackets and quotes: user[\"2fa\"]",
+            ));
+        }
+        Ok(Token::Number(value))
+    }
+
+    fn text(&mut self, quote: char) -> Result<Token<'a>, Stop> {
+        let start = self.at;
+        self.bump();
+        let mut units: Vec<u16> = Vec::new();
+        let mut buffer = [0; 2];
+        loop {
+            match self.bump() {
+                Some(c) if c == quote => break,
+                Some('\\') => self.escape(&mut units)?,
+                None | Some('\n' | '\r') => {
+                    return Err(Stop::invalid(start, "this string has no end", "close it with the same quote"));
+                }
+                Some(c) => units.extend_from_slice(c.encode_utf16(&mut buffer)),
+            }
+        }
+        Ok(Token::Text(String::from_utf16(&units).ok()))
+    }
+
+    /// The escapes of a string, after the backslash.
+    fn escape(&mut self, units: &mut Vec<u16>) -> Result<(), Stop> {
+        let at = self.at;
+        let bad = |message| Err(Stop::invalid(at.saturating_sub(1), message, "write a backslash itself as \\\\"));
+        let Some(c) = self.bump() else { return Ok(()) };
+        let unit = match c {
+            'n' => 0x0a,
+            't' => 0x09,
+            'r' => 0x0d,
+            'b' => 0x08,
+            'v' => 0x0b,
+            'f' => 0x0c,
+            '0' if !self.peek().is_some_and(|c| c.is_ascii_digit()) => 0,
+            '0'..='9' => return bad("octal escapes are not allowed"),
+            'x' => match self.hexadecimal(2) {
+                Some(unit) => unit,
+                None => return bad("`\\x` needs two hexadecimal digits"),
+            },
+            'u' if self.peek() == Some('{') => {
+                self.bump();
+                let digits = self.take_while(|c| c.is_ascii_hexdigit());
+                let code = u32::from_str_radix(digits, 16).ok().filter(|code| *code <= 0x10_ffff);
+                let (Some(code), Some('}')) = (code, self.bump()) else {
+                    return bad("`\\u{…}` needs the hexadecimal number of a character");
+                };
+                match char::from_u32(code) {
+                    Some(character) => units.extend_from_slice(character.encode_utf16(&mut [0; 2])),
+                    None => units.push(code as u16), // a surrogate: below 0x10000
+                }
+                return Ok(());
+            }
+            'u' => match self.hexadecimal(4) {
+                Some(unit) => unit,
+                None => return bad("`\\u` needs four hexadecimal digits"),
+            },
+            '\r' => {
+                if self.peek() == Some('\n') {
+                    self.bump();
+                }
+                return Ok(());
+            }
+            c if is_line_end(c) => return Ok(()),
+            c => {
+                units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
+                return Ok(());
+            }
+        };
+        units.push(unit);
+        Ok(())
+    }
+
+    fn hexadecimal(&mut self, length: usize) -> Option<u16> {
+        let digits = self.rest().get(..length).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        self.at += length;
+        u16::from_str_radix(digits, 16).ok()
+    }
+
+    fn regex(&mut self) -> Result<Token<'a>, Stop> {
+        let start = self.at;
+        let unfinished = Stop::invalid(start, "this regular expression has no end", "close it with `/`");
+        self.bump();
+        let mut in_class = false;
+        loop {
+            match self.bump() {
+                None => return Err(unfinished),
+                Some(c) if is_line_end(c) => return Err(unfinished),
+                Some('\\') => {
+                    self.bump();
+                }
+                Some('[') => in_class = true,
+                Some(']') => in_class = false,
+                Some('/') if !in_class => break,
+                Some(_) => {}
+            }
+        }
+        self.take_while(is_name_part);
+        Ok(Token::Regex)
+    }
+
+    fn template(&mut self) -> Result<Token<'a>, Stop> {
+        let start = self.at;
+        if self.templates == DEEPEST_TEMPLATE {
+            return Err(Stop::invalid(start, "templates are nested too deeply here", "use fewer of them"));
+        }
+        self.bump();
+        loop {
+            match self.bump() {
+                None => return Err(Stop::invalid(start, "this template has no end", "close it with a backtick")),
+                Some('`') => return Ok(Token::Template),
+                Some('\\') => {
+                    self.bump();
+                }
+                Some('$') if self.peek() == Some('{') => {
+                    self.bump();
+                    self.substitution(start)?;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What stands between `${` and its `}`.
+    fn substitution(&mut self, template: usize) -> Result<(), Stop> {
+        let mut inner =
+            Lexer { text: self.text, at: self.at, after_operand: false, after_dot: false, templates: self.templates + 1 };
+        let mut open = 0_u32;
+        loop {
+            match inner.next()?.token {
+                Token::Punctuator("{") => open += 1,
+                Token::Punctuator("}") if open == 0 => break,
+                Token::Punctuator("}") => open -= 1,
+                Token::End => {
+                    return Err(Stop::invalid(template, "this template has no end", "close `${` with `}`"));
+                }
+                _ => {}
+            }
+        }
+        self.at = inner.at;
+        Ok(())
+    }
+}
+
+fn misplaced_separator(number: &str) -> bool {
+    let bytes = number.as_bytes();
+    bytes.iter().enumerate().any(|(at, byte)| {
+        let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_hexdigit);
+        *byte == b'_' && !(digit(at.checked_sub(1)) && digit(Some(at + 1)))
+    })
+}
+
+/// A line terminator of ECMAScript.
+pub(super) fn is_line_end(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}')
+}
+
+/// A character a name can start with.
+pub(super) fn is_name_start(c: char) -> bool {
+    c == '$' || c == '_' || unicode_id_start::is_id_start(c)
+}
+
+/// A character a name can go on with.
+pub(super) fn is_name_part(c: char) -> bool {
+    is_name_start(c) || matches!(c, '\u{200c}' | '\u{200d}') || unicode_id_start::is_id_continue(c)
+}

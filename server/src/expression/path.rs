@@ -1,0 +1,250 @@
+//! Paths: alternatives of attribute paths and literals, computed natively (design, section 6.1).
+//!
+//! A path means JavaScript with every access read as `?.`: what meets nothing gives nothing.
+
+use std::borrow::Cow;
+
+use super::json::{Cell, Json};
+
+/// One step of a path: the property's name, and its number when it is an array index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    pub(super) name: String,
+    pub(super) index: Option<u32>,
+}
+
+impl Key {
+    /// The key of a property's name.
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        let index = array_index(&name);
+        Self { name, index }
+    }
+}
+
+/// The number of an array index as ECMAScript defines it: a canonical integer from 0 to 2^32 - 2.
+pub(super) fn array_index(name: &str) -> Option<u32> {
+    let canonical = name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
+    if canonical { name.parse().ok().filter(|index| *index != u32::MAX) } else { None }
+}
+
+/// A literal value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Literal {
+    /// `null` and `undefined`: as a cell they are the same.
+    Nothing,
+    Boolean(bool),
+    Number(f64),
+    Text(String),
+}
+
+/// A computable expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Path(pub(super) Node);
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    /// Steps from the user; none is the user itself.
+    Access(Vec<Key>),
+    Literal(Literal),
+    /// `||`: the first that is truthy, or the last.
+    Or(Vec<Node>),
+    /// `??`: the first that is something, or the last.
+    Nullish(Vec<Node>),
+}
+
+impl Path {
+    /// The path of one root attribute.
+    pub fn attribute(name: &str) -> Self {
+        Self(Node::Access(vec![Key::new(name)]))
+    }
+
+    /// Computes the expression for a user.
+    pub fn evaluate<'a>(&'a self, user: &'a Json<'a>) -> Cell<'a> {
+        self.0.evaluate(user).cell()
+    }
+
+    /// Every chain of accesses in the expression, from the user on.
+    pub(super) fn accesses(&self) -> Vec<&[Key]> {
+        let mut found = Vec::new();
+        self.0.collect(&mut found);
+        found
+    }
+}
+
+/// A value on the way, where a function still counts as something.
+enum Seen<'a> {
+    Cell(Cell<'a>),
+    /// A method all values of its type inherit: truthy, and gone when it ends up in a cell.
+    Method(&'static Method),
+}
+
+/// A method of `String.prototype`, `Array.prototype` or `Number.prototype`.
+struct Method {
+    name: &'static str,
+    length: u32,
+}
+
+impl<'a> Seen<'a> {
+    const NOTHING: Self = Self::Cell(Cell::Nothing);
+
+    fn cell(self) -> Cell<'a> {
+        match self {
+            Self::Cell(cell) => cell,
+            Self::Method(_) => Cell::Nothing,
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Cell(Cell::Nothing))
+    }
+
+    fn is_truthy(&self) -> bool {
+        match self {
+            Self::Cell(Cell::Nothing) => false,
+            Self::Cell(Cell::Boolean(boolean)) => *boolean,
+            Self::Cell(Cell::Number(number)) => *number != 0.0 && !number.is_nan(),
+            Self::Cell(Cell::Text(text)) => !text.is_empty(),
+            Self::Cell(Cell::Json(_)) | Self::Method(_) => true,
+        }
+    }
+
+    fn from_json(json: &'a Json<'a>) -> Self {
+        Self::Cell(match json {
+            Json::Null => Cell::Nothing,
+            Json::Boolean(boolean) => Cell::Boolean(*boolean),
+            Json::Number(number) => Cell::Number(*number),
+            Json::Text(text) => Cell::Text(Cow::Borrowed(text)),
+            Json::Array(_) | Json::Object(_) => Cell::Json(json),
+        })
+    }
+
+    fn method(methods: &'static [Method], key: &Key) -> Self {
+        methods.iter().find(|method| method.name == key.name).map_or(Self::NOTHING, Self::Method)
+    }
+
+    /// The property `key` of this value.
+    fn get(self, key: &Key) -> Self {
+        match self {
+            Self::Cell(Cell::Nothing | Cell::Boolean(_) | Cell::Json(Json::Null)) => Self::NOTHING,
+            Self::Cell(Cell::Json(Json::Object(members))) => {
+                members.iter().find(|(name, _)| *name == key.name).map_or(Self::NOTHING, |(_, value)| Self::from_json(value))
+            }
+            Self::Cell(Cell::Json(Json::Array(items))) => match key.index {
+                Some(index) => items.get(index as usize).map_or(Self::NOTHING, Self::from_json),
+                None if key.name == "length" => Self::Cell(Cell::Number(items.len() as f64)),
+                None => Self::method(ARRAY_METHODS, key),
+            },
+            Self::Cell(Cell::Text(text)) => match key.index {
+                Some(index) => unit(&text, index as usize).map_or(Self::NOTHING, |unit| Self::Cell(Cell::Text(Cow::Owned(unit)))),
+                None if key.name == "length" => Self::Cell(Cell::Number(length(&text) as f64)),
+                None => Self::method(STRING_METHODS, key),
+            },
+            Self::Cell(Cell::Number(_)) => Self::method(NUMBER_METHODS, key),
+            // Json holds arrays and objects only; the others have cells of their own.
+            Self::Cell(Cell::Json(Json::Boolean(_) | Json::Number(_) | Json::Text(_))) => Self::NOTHING,
+            Self::Method(method) => match key.name.as_str() {
+                // The two old names are the same functions as the new ones.
+                "name" => Self::Cell(Cell::Text(Cow::Borrowed(match method.name {
+                    "trimLeft" => "trimStart",
+                    "trimRight" => "trimEnd",
+                    name => name,
+                }))),
+                "length" => Self::Cell(Cell::Number(f64::from(method.length))),
+                _ => Self::NOTHING,
+            },
+        }
+    }
+}
+
+impl Node {
+    fn evaluate<'a>(&'a self, user: &'a Json<'a>) -> Seen<'a> {
+        match self {
+            Self::Access(keys) => {
+                let mut value = Seen::from_json(user);
+                for key in keys {
+                    value = value.get(key);
+                    if value.is_nothing() {
+                        break;
+                    }
+                }
+                value
+            }
+            Self::Literal(Literal::Nothing) => Seen::NOTHING,
+            Self::Literal(Literal::Boolean(boolean)) => Seen::Cell(Cell::Boolean(*boolean)),
+            Self::Literal(Literal::Number(number)) => Seen::Cell(Cell::Number(*number)),
+            Self::Literal(Literal::Text(text)) => Seen::Cell(Cell::Text(Cow::Borrowed(text))),
+            Self::Or(alternatives) => first(alternatives, user, Seen::is_truthy),
+            Self::Nullish(alternatives) => first(alternatives, user, |value| !value.is_nothing()),
+        }
+    }
+
+    fn collect<'a>(&'a self, found: &mut Vec<&'a [Key]>) {
+        match self {
+            Self::Access(keys) => found.push(keys),
+            Self::Literal(_) => {}
+            Self::Or(alternatives) | Self::Nullish(alternatives) => {
+                for alternative in alternatives {
+                    alternative.collect(found);
+                }
+            }
+        }
+    }
+}
+
+fn first<'a>(alternatives: &'a [Node], user: &'a Json<'a>, good: impl Fn(&Seen<'a>) -> bool) -> Seen<'a> {
+    let mut last = Seen::NOTHING;
+    for alternative in alternatives {
+        last = alternative.evaluate(user);
+        if good(&last) {
+            break;
+        }
+    }
+    last
+}
+
+/// The length of a string in UTF-16 units.
+fn length(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
+}
+
+/// One UTF-16 unit of a string; half a surrogate pair is U+FFFD.
+fn unit(text: &str, index: usize) -> Option<String> {
+    let unit = text.encode_utf16().nth(index)?;
+    Some(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER).into())
+}
+
+/// Names every value inherits from `Object.prototype`. Nobody means them as an attribute, and what they
+/// give depends on more than the user, so that a path with one of them is JavaScript.
+pub(super) const INHERITED_BY_ALL: &[&str] = &[
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
+    "__proto__",
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+];
+
+macro_rules! methods {
+    ($name:ident: $($method:ident $length:literal)*) => {
+        static $name: &[Method] = &[$(Method { name: stringify!($method), length: $length },)*];
+    };
+}
+
+// ECMA-262, sections 22.1.3 with B.2.2, 23.1.3 and 21.1.3.
+methods!(STRING_METHODS: anchor 1 at 1 big 0 blink 0 bold 0 charAt 1 charCodeAt 1 codePointAt 1 concat 1 endsWith 1
+    fixed 0 fontcolor 1 fontsize 1 includes 1 indexOf 1 isWellFormed 0 italics 0 lastIndexOf 1 link 1 localeCompare 1
+    match 1 matchAll 1 normalize 0 padEnd 1 padStart 1 repeat 1 replace 2 replaceAll 2 search 1 slice 2 small 0 split 2
+    startsWith 1 strike 0 sub 0 substr 2 substring 2 sup 0 toLocaleLowerCase 0 toLocaleUpperCase 0 toLowerCase 0
+    toUpperCase 0 toWellFormed 0 trim 0 trimEnd 0 trimLeft 0 trimRight 0 trimStart 0);
+methods!(ARRAY_METHODS: at 1 concat 1 copyWithin 2 entries 0 every 1 fill 1 filter 1 find 1 findIndex 1 findLast 1
+    findLastIndex 1 flat 0 flatMap 1 forEach 1 includes 1 indexOf 1 join 1 keys 0 lastIndexOf 1 map 1 pop 0 push 1
+    reduce 1 reduceRight 1 reverse 0 shift 0 slice 2 some 1 sort 1 splice 2 toReversed 0 toSorted 1 toSpliced 2
+    unshift 1 values 0 with 2);
+methods!(NUMBER_METHODS: toExponential 1 toFixed 1 toPrecision 1);
