@@ -1,8 +1,272 @@
-//! The pages and their assets: shells without data, filled through the API.
+//! The pages and their assets: shells without data, filled through the API (design, section 10).
+//!
+//! A page carries no user's data and needs no session; its scripts read the session from the
+//! browser's storage. Assets are served below `assets/<version>/`, where the version is a digest of all
+//! of them, so that they can be cached for ever and a new release is picked up at once.
 
-use actix_web::web::ServiceConfig;
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use aws_lc_rs::digest::{self, SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rust_embed::Embed;
+use serde::Serialize;
+use tera::Context;
+
+use super::templates::render;
+use super::{ApiError, App};
+use crate::error::{Code, Error};
+use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
+
+#[derive(Embed)]
+#[folder = "assets/"]
+struct Assets;
+
+/// Digest of every asset's name and content.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut names: Vec<_> = Assets::iter().collect();
+    names.sort_unstable();
+    let mut context = digest::Context::new(&SHA256);
+    for name in names {
+        if let Some(file) = Assets::get(&name) {
+            context.update(name.as_bytes());
+            context.update(&[0]);
+            context.update(&file.metadata.sha256_hash());
+        }
+    }
+    URL_SAFE_NO_PAD.encode(&context.finish().as_ref()[..9])
+});
+
+/// A page of the menu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    Import,
+    Export,
+    History,
+}
+
+impl Page {
+    /// The menu, from top to bottom.
+    const MENU: [Self; 3] = [Self::Import, Self::Export, Self::History];
+
+    /// Its path below the base path, its template (`<name>.html`), its script (`js/<name>.js`) and its
+    /// icon.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Import => "import",
+            Self::Export => "export",
+            Self::History => "history",
+        }
+    }
+
+    /// What the menu calls it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Import => "Import",
+            Self::Export => "Export",
+            Self::History => "History",
+        }
+    }
+
+    /// The scripts the browser may load while it still reads the page.
+    fn modules(self) -> Vec<String> {
+        let own: &[&str] = match self {
+            Self::Import => &["connections", "job", "report"],
+            Self::Export => &["connections", "job", "query"],
+            Self::History => &["job", "report"],
+        };
+        let shared = ["page", "session", "api", "dom", "format", "texts"];
+        shared.iter().chain(own).map(|name| format!("js/{name}.js")).collect()
+    }
+}
 
 /// Adds the pages and their assets.
 pub fn configure(config: &mut ServiceConfig) {
-    let _ = config;
+    config.route("/", web::get().to(import)).route("/", web::head().to(import));
+    config.route("/import", web::get().to(import)).route("/import", web::head().to(import));
+    config.route("/export", web::get().to(export)).route("/export", web::head().to(export));
+    config.route("/history", web::get().to(history)).route("/history", web::head().to(history));
+    let asset_path = "/assets/{version}/{path:.*}";
+    config.route(asset_path, web::get().to(asset)).route(asset_path, web::head().to(asset));
+}
+
+async fn import(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
+    page(Page::Import, &request, &app)
+}
+
+async fn export(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
+    page(Page::Export, &request, &app)
+}
+
+async fn history(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
+    page(Page::History, &request, &app)
+}
+
+/// How the address asks for the page to look.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Look {
+    /// Without header and footer, to stand inside the dashboard.
+    embed: bool,
+    /// `light` or `dark`; otherwise as the system says.
+    theme: Option<&'static str>,
+}
+
+impl Look {
+    fn read(query: &str) -> Self {
+        let mut look = Self::default();
+        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match (key.as_ref(), value.as_ref()) {
+                ("embed", "1" | "true") => look.embed = true,
+                ("theme", "light") => look.theme = Some("light"),
+                ("theme", "dark") => look.theme = Some("dark"),
+                _ => {}
+            }
+        }
+        look
+    }
+
+    /// The query that keeps the look when a link of the menu is followed.
+    fn query(&self) -> String {
+        let embed = self.embed.then(|| "embed=1".to_owned());
+        let theme = self.theme.map(|theme| format!("theme={theme}"));
+        let pairs: Vec<_> = embed.into_iter().chain(theme).collect();
+        if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    }
+}
+
+/// What the scripts need to know.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Config<'a> {
+    page: &'a str,
+    base_path: &'a str,
+    tenant: &'a str,
+    manage_url: &'a str,
+    version: &'a str,
+    embed: bool,
+    upload_limit: u64,
+    default_columns: &'a [(&'a str, &'a str)],
+}
+
+#[derive(Serialize)]
+struct MenuItem {
+    name: &'static str,
+    label: &'static str,
+    href: String,
+    current: bool,
+}
+
+fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, ApiError> {
+    let look = Look::read(request.query_string());
+    let base_path = app.base_path();
+    let tenant = app.settings.domain.as_ref().map_or("", |domain| domain.host());
+    let config = Config {
+        page: page.name(),
+        base_path: &base_path,
+        tenant,
+        manage_url: app.settings.manage_url.as_str(),
+        version: env!("CARGO_PKG_VERSION"),
+        embed: look.embed,
+        upload_limit: app.settings.upload_limit,
+        default_columns: &DEFAULT_COLUMNS,
+    };
+    let query = look.query();
+    let menu = Page::MENU.map(|item| MenuItem {
+        name: item.name(),
+        label: item.label(),
+        href: format!("{base_path}{}{query}", item.name()),
+        current: item == page,
+    });
+    let nonce = nonce();
+    let exportable = ATTRIBUTES.iter().filter(|attribute| attribute.exportable);
+
+    let mut context = Context::new();
+    context.insert("nonce", &nonce);
+    context.insert("base", &base_path);
+    context.insert("assets", &format!("{base_path}assets/{}/", *VERSION));
+    context.insert("tenant", tenant);
+    context.insert("version", env!("CARGO_PKG_VERSION"));
+    context.insert("label", page.label());
+    context.insert("script", &format!("js/{}.js", page.name()));
+    context.insert("modules", &page.modules());
+    context.insert("menu", &menu);
+    context.insert("embed", &look.embed);
+    context.insert("theme", look.theme.unwrap_or_default());
+    context.insert("config", &script_json(&config)?);
+    context.insert("attributes", &exportable.map(|attribute| attribute.name).collect::<Vec<_>>());
+    let html = render(&format!("{}.html", page.name()), &context)?;
+
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy(&nonce, &app.settings.frame_ancestors)))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::REFERRER_POLICY, "same-origin"))
+        .insert_header((
+            header::PERMISSIONS_POLICY,
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
+        ))
+        .body(html))
+}
+
+fn nonce() -> String {
+    STANDARD.encode(rand::random::<[u8; 16]>())
+}
+
+fn policy(nonce: &str, frame_ancestors: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'nonce-{nonce}' 'self'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frame_ancestors}"
+    )
+}
+
+/// JSON that can stand inside a `<script>` element: nothing in it can end the element or open a comment.
+fn script_json(value: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_string(value).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+    Ok(json
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029"))
+}
+
+async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, ApiError> {
+    let (version, name) = path.into_inner();
+    let Some(file) = Assets::get(&name) else {
+        return Err(Error::new(Code::NotFound, format!("There is no asset {name:?}.")).into());
+    };
+    let tag = EntityTag::new_strong(URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash()));
+    // A page of an earlier release may still ask for its assets; it gets today's, uncached.
+    let caching =
+        if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let unchanged = match IfNoneMatch::parse(&request) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Err(_) => false,
+    };
+    let mut reply = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    reply
+        .insert_header((header::CACHE_CONTROL, caching))
+        .insert_header((header::ETAG, tag.to_string()))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header(("cross-origin-resource-policy", "same-origin"));
+    if unchanged {
+        return Ok(reply.finish());
+    }
+    let media_type = mime_guess::from_path(&name).first_or_octet_stream();
+    let media_type = match media_type.type_() {
+        mime_guess::mime::TEXT => format!("{media_type}; charset=utf-8"),
+        _ => media_type.to_string(),
+    };
+    let body = match file.data {
+        Cow::Borrowed(bytes) => web::Bytes::from_static(bytes),
+        Cow::Owned(bytes) => web::Bytes::from(bytes),
+    };
+    Ok(reply.content_type(media_type).body(body))
 }

@@ -1,0 +1,141 @@
+// Requests to the server's API. A session that ended is renewed and the request sent once more, which is
+// safe: the server refused it before doing anything.
+
+import { config, ensure, renew } from './session.js';
+import { texts } from './texts.js';
+
+/** What went wrong, in the shape every answer of the API has. */
+export class ApiError extends Error {
+  constructor({ statusCode = 0, error = '', message = '', errorCode = '', hint = '' }) {
+    super(message || error);
+    this.name = 'ApiError';
+    this.status = statusCode;
+    this.code = errorCode;
+    this.hint = hint;
+  }
+}
+
+const url = (path) => `${config.basePath}api/${path}`;
+
+const networkError = (hint = texts.errors.networkHint) => new ApiError({ message: texts.errors.network, errorCode: 'network', hint });
+
+function errorOf(status, reason, text) {
+  try {
+    const body = JSON.parse(text);
+    if (body && typeof body.message === 'string') return new ApiError({ ...body, statusCode: status });
+  } catch {
+    // Not from our API: a proxy perhaps.
+  }
+  return new ApiError({ statusCode: status, message: texts.errors.unexpectedAnswer(status, reason) });
+}
+
+async function send(path, options = {}) {
+  let token = await ensure();
+  for (let attempt = 1; ; attempt += 1) {
+    let response;
+    try {
+      response = await fetch(url(path), {
+        ...options,
+        headers: { ...options.headers, Authorization: `Bearer ${token}` },
+        cache: 'no-store',
+        credentials: 'same-origin',
+      });
+    } catch (error) {
+      if (error.name === 'AbortError') throw error;
+      throw networkError();
+    }
+    if (response.status === 401 && attempt === 1) {
+      token = await renew(token);
+    } else if (response.ok) {
+      return response;
+    } else {
+      throw errorOf(response.status, response.statusText, await response.text().catch(() => ''));
+    }
+  }
+}
+
+async function json(response) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new ApiError({ statusCode: response.status, message: texts.errors.unreadableAnswer });
+  }
+}
+
+/** GET below `/api/`. */
+export const get = async (path, { signal } = {}) => json(await send(path, { signal }));
+
+/** POST below `/api/`, with a JSON body if given. */
+export async function post(path, body) {
+  const options = { method: 'POST' };
+  if (body !== undefined) {
+    options.headers = { 'Content-Type': 'application/json' };
+    options.body = JSON.stringify(body);
+  }
+  return json(await send(path, options));
+}
+
+/** POST of a form with a file, with the progress that only XMLHttpRequest tells. */
+export async function upload(path, form, { onProgress, signal }) {
+  let token = await ensure();
+  for (let attempt = 1; ; attempt += 1) {
+    const request = await transfer(url(path), form, token, onProgress, signal);
+    if (request.status === 401 && attempt === 1) {
+      token = await renew(token);
+    } else if (request.status >= 200 && request.status < 300) {
+      try {
+        return JSON.parse(request.responseText);
+      } catch {
+        throw new ApiError({ statusCode: request.status, message: texts.errors.unreadableAnswer });
+      }
+    } else {
+      throw errorOf(request.status, request.statusText, request.responseText);
+    }
+  }
+}
+
+function transfer(address, form, token, onProgress, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const abort = () => request.abort();
+    request.open('POST', address);
+    request.setRequestHeader('Authorization', `Bearer ${token}`);
+    request.upload.addEventListener('progress', (event) => {
+      if (event.lengthComputable) onProgress(event.loaded, event.total);
+    });
+    request.addEventListener('load', () => resolve(request));
+    request.addEventListener('error', () => reject(networkError(texts.errors.uploadHint)));
+    request.addEventListener('abort', () => reject(new DOMException('The upload was canceled.', 'AbortError')));
+    request.addEventListener('loadend', () => signal.removeEventListener('abort', abort));
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) {
+      reject(new DOMException('The upload was canceled.', 'AbortError'));
+      return;
+    }
+    request.send(form);
+  });
+}
+
+/** Saves an answer of the API as a file under the given name. */
+export async function save(path, name) {
+  const response = await send(path);
+  const address = URL.createObjectURL(await response.blob());
+  const link = document.createElement('a');
+  link.href = address;
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  // The browser reads the address after this task.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/** Lets the browser download from a link of the API that is good for a minute without a session. */
+export function follow(location) {
+  const target = new URL(location, document.baseURI);
+  if (target.protocol !== 'https:' && target.protocol !== 'http:') {
+    throw new ApiError({ message: texts.errors.unreadableAnswer });
+  }
+  window.location.assign(target);
+}

@@ -1,0 +1,54 @@
+// The choice of a database connection by name.
+
+import { get } from './api.js';
+import { fill, h } from './dom.js';
+import { errorNotice } from './page.js';
+import { config } from './session.js';
+import { texts } from './texts.js';
+
+/**
+ * Fills a select with the tenant's database connections. `all`: offers "All connections" first and lets
+ * unusable ones be chosen, since only importing needs a usable one. Returns the connections by id once
+ * they are there.
+ */
+export async function fillConnections(select, place, { all, selected = '' }) {
+  select.disabled = true;
+  fill(place);
+  if (!all) fill(select, h('option', { value: '' }, texts.connections.loading));
+  let list;
+  try {
+    list = await get('connections?strategy=auth0');
+  } catch (error) {
+    if (!all) fill(select, h('option', { value: '' }, texts.connections.failed));
+    return new Promise((resolve) => {
+      fill(place, errorNotice(error, () => resolve(fillConnections(select, place, { all, selected }))));
+    });
+  }
+  list.sort((a, b) => a.name.localeCompare(b.name));
+  const first = all ? texts.connections.all : list.length ? texts.connections.choose : texts.connections.none;
+  fill(
+    select,
+    h('option', { value: '' }, first),
+    list.map((connection) => {
+      const reason = all ? null : unusable(connection);
+      const label = reason ? texts.connections.unusable(connection.name, reason) : connection.name;
+      return h('option', { value: connection.id, disabled: Boolean(reason) }, label);
+    }),
+  );
+  select.value = list.some((connection) => connection.id === selected) ? selected : '';
+  select.disabled = list.length === 0 && !all;
+  if (list.length === 0 && !all) {
+    fill(
+      place,
+      texts.connections.noneHint,
+      ' ',
+      h('a', { href: config.manageUrl, target: '_blank', rel: 'noopener' }, texts.session.dashboard),
+    );
+  }
+  return new Map(list.map((connection) => [connection.id, connection]));
+}
+
+function unusable(connection) {
+  if (!connection.unusable) return null;
+  return typeof connection.unusable === 'string' ? connection.unusable : texts.connections.unusableUnknown;
+}

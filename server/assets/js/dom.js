@@ -1,0 +1,69 @@
+// Builds elements from data. Data becomes text nodes and attribute values, never markup.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** The element with this id, which the page's template promises. */
+export const byId = (id) => document.getElementById(id);
+
+/**
+ * A new element. `properties`: attributes by name; `on` maps event names to listeners; `true` sets an
+ * empty attribute, `false`, `null` and `undefined` none. Children: nodes or text; empty ones are left out.
+ */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === 'on') {
+      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    } else if (value === true) {
+      element.setAttribute(name, '');
+    } else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(name, String(value));
+    }
+  }
+  append(element, children);
+  return element;
+}
+
+function append(element, children) {
+  for (const child of children.flat()) {
+    if (child === null || child === undefined || child === false || child === '') continue;
+    element.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+}
+
+/** Replaces everything inside an element. */
+export function fill(element, ...children) {
+  element.replaceChildren();
+  append(element, children);
+  return element;
+}
+
+/** An icon of the sprite in the page; decoration only. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS(SVG, 'use');
+  use.setAttribute('href', `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** A push button. */
+export function button(label, onClick, { kind = '', ...properties } = {}) {
+  return h('button', { type: 'button', class: `button ${kind}`.trim(), on: { click: onClick }, ...properties }, label);
+}
+
+/** A button that shows an icon and says its label to screen readers and on hover. */
+export function iconButton(name, label, onClick, properties = {}) {
+  return h(
+    'button',
+    { type: 'button', class: 'button quiet icon-only', 'aria-label': label, title: label, on: { click: onClick }, ...properties },
+    icon(name),
+  );
+}
+
+/** Says something to screen readers without moving the focus. */
+export function announce(text) {
+  fill(byId('announcer'), text);
+}

@@ -1,0 +1,118 @@
+// What all pages share: who is signed in, the theme, logging out, messages.
+
+import { button, byId, fill, h, icon } from './dom.js';
+import { config, ensure, forget, framed, renew, returnToPage, who } from './session.js';
+import { texts } from './texts.js';
+
+const THEME_KEY = 'user-import-export-extension:theme';
+
+/** Signs in where needed, shows the frame, then runs the page. */
+export async function start(run) {
+  followTheme();
+  followLogOut();
+  if (framed) document.documentElement.classList.add('ready');
+  await ensure();
+  if (returnToPage()) return;
+  showWho();
+  document.documentElement.classList.add('ready');
+  await run();
+}
+
+function showWho() {
+  const place = byId('who');
+  if (!place) return;
+  const claims = who();
+  const name = claims?.email || claims?.name || claims?.sub || '';
+  fill(place, h('span', { class: 'visually-hidden' }, texts.session.signedInAs('')), name);
+  place.title = name ? texts.session.signedInAs(name) : '';
+  byId('log-out').hidden = false;
+}
+
+function followLogOut() {
+  const link = byId('log-out');
+  link?.addEventListener('click', async (event) => {
+    forget();
+    if (!framed) return;
+    // The login page that logging out leads to refuses to show in a frame.
+    event.preventDefault();
+    window.open(link.href, '_blank', 'popup,width=520,height=720');
+    link.hidden = true;
+    fill(byId('who'));
+    await renew();
+    location.reload();
+  });
+}
+
+function followTheme() {
+  const select = byId('theme');
+  if (!select) return;
+  const root = document.documentElement;
+  select.value = root.dataset.theme ?? '';
+  select.addEventListener('change', () => {
+    if (select.value) root.dataset.theme = select.value;
+    else delete root.dataset.theme;
+    try {
+      if (select.value) localStorage.setItem(THEME_KEY, select.value);
+      else localStorage.removeItem(THEME_KEY);
+    } catch {
+      // Storage is not available: the choice lasts until the page is left.
+    }
+  });
+}
+
+/** The words of an error: message, place in an expression, hint and code. */
+export function errorText(error) {
+  const [first, ...rest] = String(error.message).split('\n');
+  return [
+    h('p', {}, h('strong', {}, first)),
+    rest.length > 0 && h('pre', {}, rest.join('\n')),
+    error.hint && h('p', {}, error.hint),
+  ];
+}
+
+/** A message with its icon. Kind: error, warning or info. */
+export function notice(kind, ...children) {
+  const name = { error: 'error', warning: 'warning' }[kind] ?? 'ok';
+  return h('div', { class: `notice ${kind}`, role: kind === 'error' ? 'alert' : 'status' }, icon(name), h('div', {}, ...children));
+}
+
+/** An error in place, with a button to try again where that makes sense. */
+export function errorNotice(error, retry) {
+  return notice(
+    'error',
+    errorText(error),
+    error.code && error.status > 0 && h('p', { class: 'fine' }, texts.errors.code(error.code)),
+    retry && h('div', { class: 'actions' }, button(texts.errors.tryAgain, retry, { kind: 'small' })),
+  );
+}
+
+/** Marks a field as wrong and says why next to it; without a text the mark is taken away. */
+export function fieldError(field, place, text) {
+  if (text) field.setAttribute('aria-invalid', 'true');
+  else field.removeAttribute('aria-invalid');
+  fill(place, text ?? '');
+}
+
+/** Something remembered until the tab is closed or the session ends. */
+export function memory(name) {
+  const key = `user-import-export-extension:${name}`;
+  return {
+    read() {
+      try {
+        return JSON.parse(sessionStorage.getItem(key));
+      } catch {
+        return null;
+      }
+    },
+    write(value) {
+      try {
+        if (value === null) sessionStorage.removeItem(key);
+        else sessionStorage.setItem(key, JSON.stringify(value));
+      } catch {
+        // The storage is full or not available: nothing is remembered.
+      }
+    },
+  };
+}
+
+export { config };

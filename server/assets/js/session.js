@@ -1,0 +1,124 @@
+// The session: a token in the browser's storage. Embedded in a frame, where login pages refuse to show,
+// signing in happens in a popup that hands the token back.
+
+import { button, byId, fill, h, icon } from './dom.js';
+import { texts } from './texts.js';
+
+const KEY = 'user-import-export-extension:apiToken';
+const RETURN_KEY = 'user-import-export-extension:returnTo';
+const MESSAGE = 'user-import-export:session';
+
+/** What the server tells its pages. */
+export const config = JSON.parse(byId('config').textContent);
+
+/** Whether the page stands inside another one. */
+export const framed = window.top !== window.self;
+
+const never = new Promise(() => {});
+let renewing = null;
+
+/** The claims of the session token; null when it is not a token or ended (one second early). */
+function claims(token) {
+  try {
+    const part = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+    const bytes = Uint8Array.from(atob(part), (character) => character.charCodeAt(0));
+    const claims = JSON.parse(new TextDecoder().decode(bytes));
+    return Number.isFinite(claims.exp) && Date.now() < (claims.exp - 1) * 1000 ? claims : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The token of the session that lasts; null without one. */
+export function token() {
+  const stored = sessionStorage.getItem(KEY);
+  return stored && claims(stored) ? stored : null;
+}
+
+/** Who is signed in, as the token says; null when nobody is. */
+export function who() {
+  const stored = sessionStorage.getItem(KEY);
+  return stored ? claims(stored) : null;
+}
+
+/** A token, after signing in where that is needed. Does not settle when the browser leaves the page. */
+export async function ensure() {
+  return token() ?? renew();
+}
+
+/** Drops the session and signs in again. `rejected` is the token the server did not accept. */
+export async function renew(rejected = null) {
+  if (rejected !== null && token() !== null && token() !== rejected) return token();
+  renewing ??= (framed ? signInByPopup() : leaveForLogin()).finally(() => {
+    renewing = null;
+  });
+  return renewing;
+}
+
+/** Ends the session in this browser and forgets what the pages remembered. */
+export function forget() {
+  for (const key of Object.keys(sessionStorage)) {
+    if (key.startsWith('user-import-export-extension:')) sessionStorage.removeItem(key);
+  }
+}
+
+function leaveForLogin() {
+  sessionStorage.removeItem(KEY);
+  sessionStorage.setItem(RETURN_KEY, location.pathname + location.search);
+  location.replace(`${config.basePath}login`);
+  return never;
+}
+
+/** After signing in, leads back to the page that was asked for. True when the browser leaves. */
+export function returnToPage() {
+  const target = sessionStorage.getItem(RETURN_KEY);
+  sessionStorage.removeItem(RETURN_KEY);
+  const here = location.pathname + location.search;
+  if (!target || target === here || !target.startsWith(config.basePath) || target.startsWith('//')) return false;
+  location.replace(target);
+  return true;
+}
+
+function signInByPopup() {
+  sessionStorage.removeItem(KEY);
+  const gate = byId('gate');
+  const page = byId('page');
+  const problem = h('p', { class: 'field-error', role: 'alert' });
+  let popup = null;
+
+  return new Promise((resolve) => {
+    const receive = (event) => {
+      const expected = event.origin === location.origin && popup !== null && event.source === popup;
+      const data = event.data;
+      if (!expected || data?.type !== MESSAGE || typeof data.token !== 'string' || !claims(data.token)) return;
+      window.removeEventListener('message', receive);
+      sessionStorage.setItem(KEY, data.token);
+      gate.hidden = true;
+      gate.replaceChildren();
+      page.hidden = false;
+      popup.close();
+      resolve(data.token);
+    };
+    window.addEventListener('message', receive);
+
+    const open = () => {
+      popup = window.open(`${config.basePath}login?popup=1`, 'user-import-export-login', 'popup,width=520,height=720');
+      fill(problem, popup ? '' : texts.session.popupBlocked);
+    };
+    const signIn = button(texts.session.signIn, open, { kind: 'primary' });
+    fill(
+      gate,
+      h(
+        'section',
+        { class: 'card blank' },
+        icon('brand'),
+        h('h1', {}, texts.session.signedOutTitle),
+        h('p', {}, texts.session.signedOutFramed),
+        h('div', { class: 'actions' }, signIn),
+        problem,
+      ),
+    );
+    page.hidden = true;
+    gate.hidden = false;
+  });
+}
