@@ -118,6 +118,7 @@ function showExamples() {
 function showColumns() {
   fill(byId('columns'), columns.map(columnRow));
   byId('no-columns').hidden = columns.length > 0;
+  byId('columns-head').hidden = columns.length === 0;
   byId('clear-columns').hidden = columns.length < 2;
 }
 

@@ -98,6 +98,7 @@ function showFiles() {
       );
     }),
   );
+  byId('sample').hidden = chosen.length > 0;
   byId('clear').hidden = running || (chosen.length === 0 && byId('results').childElementCount === 0);
 }
 
@@ -133,10 +134,12 @@ async function run({ dryRun }) {
   if (again) for (const entry of chosen) entry.state = 'queued';
   const connection = byId('connection').value;
   showFilesError(chosen.length === 0 ? texts.import.noFiles : '');
-  showConnectionError(connection ? '' : texts.import.noConnection);
+  // A check sends nothing, so it needs no connection.
+  const noConnection = !connection && !dryRun;
+  showConnectionError(noConnection ? texts.import.noConnection : '');
   if (chosen.length === 0) byId('files').focus();
-  else if (!connection) byId('connection').focus();
-  if (chosen.length === 0 || !connection) return;
+  else if (noConnection) byId('connection').focus();
+  if (chosen.length === 0 || noConnection) return;
 
   const options = {
     connection,
@@ -171,7 +174,7 @@ async function importFile(file, { connection, dryRun, upsert, email }) {
   byId('results').append(panel.element);
   panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
   const form = new FormData();
-  form.append('connection_id', connection);
+  if (connection) form.append('connection_id', connection);
   form.append('upsert', String(upsert));
   form.append('send_completion_email', String(email));
   form.append('dry_run', String(dryRun));

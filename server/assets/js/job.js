@@ -37,7 +37,9 @@ export function statusBadge(job) {
 /** The status of a job in words. */
 export function statusText(job) {
   const count = faults(job);
-  if (job.status === 'completed' && count > 0) return texts.job.completedWithFaults(count, number(count));
+  if (job.status === 'completed' && count > 0) {
+    return isImport(job) ? texts.job.completedWithFailures(number(count)) : texts.job.completedWithFaults(count, number(count));
+  }
   return texts.job.status[job.status] ?? job.status;
 }
 
@@ -159,7 +161,7 @@ export class JobPanel {
     const perSecond = this.measure(processed);
     this.setFigures(
       job.status === 'pending' && texts.job.waiting,
-      total !== null && total > 0
+      job.status !== 'pending' && total !== null && total > 0
         ? texts.job.progress(number(processed), number(total))
         : processed > 0 && texts.job.processed(number(processed)),
       perSecond > 0 && texts.job.rate(rate(perSecond)),
