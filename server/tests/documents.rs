@@ -20,7 +20,9 @@ fn the_readme_lists_every_setting_with_its_default() {
     let table: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
     for key in KEYS {
         let row = table.iter().find(|row| {
-            row.split('|').nth(1).is_some_and(|cell| cell.split(',').any(|name| name.trim() == format!("`{}`", key.name)))
+            row.split('|')
+                .nth(1)
+                .is_some_and(|cell| cell.split(',').any(|name| name.trim() == format!("`{}`", key.name)))
         });
         let row = row.unwrap_or_else(|| panic!("README.md does not list {}", key.name));
         assert!(key.default.is_empty() || row.contains(&format!("`{}`", key.default)), "{}: {row}", key.name);

@@ -1,8 +1,64 @@
 //! The command line, one file per subcommand (design, section 3).
 
+mod serve;
+mod validate_config;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::LogFormat;
+use crate::error::{Code, Error, Result};
+
+/// Exports and imports the users of an Auth0 tenant: a server with web pages, and the same engine on
+/// the command line.
+#[derive(Debug, Parser)]
+#[command(name = "user-import-export", version, max_term_width = 100, after_help = EXIT_STATUS)]
+struct Arguments {
+    /// TOML file with settings; the environment wins over it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_STATUS: &str = "Settings come from the environment or from the file named by --config; the README lists them.\n\n\
+                           Exit status: 0 done, 1 done with row faults, 2 wrong use or bad input, 3 failed.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the web pages and the API for a tenant
+    Serve,
+    /// Check the settings without starting
+    ValidateConfig,
+}
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let Arguments { config, command } = Arguments::parse();
+    let result = match command {
+        Command::Serve => serve::run(config.as_deref()),
+        Command::ValidateConfig => validate_config::run(config.as_deref()),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(error.exit_status())
+    })
+}
+
+/// Sends log lines to standard error.
+fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Error::new(Code::InvalidSettings, format!("LOG is {filter:?}: {error}")))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => registry.with(layer).try_init(),
+        LogFormat::Json => registry.with(layer.json()).try_init(),
+    };
+    started.map_err(|error| Error::new(Code::Internal, error.to_string()))
 }

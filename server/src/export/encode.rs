@@ -248,8 +248,10 @@ fn compact(text: &str, out: &mut Vec<u8>) {
                 rest = after;
             }
             _ => {
-                let length =
-                    rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"')).unwrap_or(rest.len());
+                let length = rest
+                    .iter()
+                    .position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"'))
+                    .unwrap_or(rest.len());
                 let (tokens, after) = rest.split_at(length);
                 out.extend_from_slice(tokens);
                 rest = after;

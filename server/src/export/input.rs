@@ -154,15 +154,7 @@ impl Input {
         let gzip = start == [0x1f, 0x8b];
         let source = BufReader::with_capacity(COMPRESSED_BUFFER, Cursor::new(start).chain(source));
         let bytes = if gzip { Bytes::Gzip(Box::new(MultiGzDecoder::new(source))) } else { Bytes::Plain(source) };
-        Ok(Self {
-            bytes,
-            form: Form::Unknown,
-            rest: Vec::new(),
-            looked: 0,
-            spans: Vec::new(),
-            line: 1,
-            ended: false,
-        })
+        Ok(Self { bytes, form: Form::Unknown, rest: Vec::new(), looked: 0, spans: Vec::new(), line: 1, ended: false })
     }
 
     /// The next rows; none at the end. `chunk` is reused.
@@ -199,7 +191,9 @@ impl Input {
     }
 
     fn broken(&self, error: std::io::Error) -> Error {
-        if matches!(self.bytes, Bytes::Gzip(_)) && matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData) {
+        if matches!(self.bytes, Bytes::Gzip(_))
+            && matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData)
+        {
             return Error::new(
                 Code::InvalidUsersFile,
                 format!("The compressed file is damaged after line {}: {error}.", self.line_at_end()),
@@ -405,7 +399,8 @@ impl Input {
     }
 
     fn unexpected(&self, byte: u8, expected: &str) -> Error {
-        let found = if byte.is_ascii_graphic() { format!("`{}`", char::from(byte)) } else { format!("byte {byte:#04x}") };
+        let found =
+            if byte.is_ascii_graphic() { format!("`{}`", char::from(byte)) } else { format!("byte {byte:#04x}") };
         Error::new(Code::InvalidUsersFile, format!("Line {}: found {found}, expected {expected}.", self.line))
             .with_hint("A file of users is one JSON array of objects, or one object per line.")
     }

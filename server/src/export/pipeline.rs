@@ -242,10 +242,8 @@ impl<'a> Collector<'a> {
         let mut start = Vec::new();
         spec.encoder.start(&mut start);
         sink.write(&start)?;
-        let sorter = spec
-            .sort
-            .as_ref()
-            .map(|sort| Sorter::new(sort.descending, spec.sort_memory, spec.spill_directory.clone()));
+        let sorter =
+            spec.sort.as_ref().map(|sort| Sorter::new(sort.descending, spec.sort_memory, spec.spill_directory.clone()));
         Ok(Self { spec, sink, sorter, written: 0, faults: 0, first_faults: Vec::new() })
     }
 

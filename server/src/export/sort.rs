@@ -154,7 +154,8 @@ impl Sorter {
         let mut entries = std::mem::take(&mut self.entries);
         let descending = self.descending;
         entries.sort_unstable_by(|a, b| {
-            let settled = if a.prefix == b.prefix { Ordering::Equal } else { by_prefix(a.prefix, b.prefix, descending) };
+            let settled =
+                if a.prefix == b.prefix { Ordering::Equal } else { by_prefix(a.prefix, b.prefix, descending) };
             settled
                 .then_with(|| compare(self.key(a), self.key(b), descending))
                 // Where a row lies says when it came: that makes the sort stable.

@@ -44,11 +44,9 @@ impl ExportSpec {
         let delimiter = request.delimiter.as_deref().map_or(Ok(b','), delimiter)?;
         let csv = Csv { delimiter, bom: request.bom, raw: request.raw_cells };
         if request.format != Format::Csv {
-            for (given, name) in [
-                (request.delimiter.is_some(), "delimiter"),
-                (request.bom, "bom"),
-                (request.raw_cells, "raw_cells"),
-            ] {
+            for (given, name) in
+                [(request.delimiter.is_some(), "delimiter"), (request.bom, "bom"), (request.raw_cells, "raw_cells")]
+            {
                 if given {
                     return Err(Error::new(
                         Code::InvalidBody,
@@ -90,7 +88,8 @@ impl ExportSpec {
                 format!("{sort_memory} bytes are too little memory to sort with; {LEAST_SORT_MEMORY} are needed."),
             ));
         }
-        let some = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let some =
+            |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         Ok(Self {
             encoder: Encoder { format: request.format, shape, csv },
             sort,

@@ -367,8 +367,13 @@ impl<'a> Lexer<'a> {
 
     /// What stands between `${` and its `}`.
     fn substitution(&mut self, template: usize) -> Result<(), Stop> {
-        let mut inner =
-            Lexer { text: self.text, at: self.at, after_operand: false, after_dot: false, templates: self.templates + 1 };
+        let mut inner = Lexer {
+            text: self.text,
+            at: self.at,
+            after_operand: false,
+            after_dot: false,
+            templates: self.templates + 1,
+        };
         let mut open = 0_u32;
         loop {
             match inner.next()?.token {

@@ -132,9 +132,9 @@ impl fmt::Display for Caret<'_> {
         /// Wide enough for any sensible expression, narrow enough for a terminal.
         const AROUND: usize = 60;
         let (before, after) = self.source.split_at_checked(self.at).unwrap_or((self.source, ""));
-        let line_start = before.rfind(lexer::is_line_end).map_or(0, |end| {
-            end + before.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
-        });
+        let line_start = before
+            .rfind(lexer::is_line_end)
+            .map_or(0, |end| end + before.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
         let before = before.get(line_start..).unwrap_or_default();
         let after = after.split(lexer::is_line_end).next().unwrap_or_default();
         let skipped = before.chars().count().saturating_sub(AROUND);

@@ -9,21 +9,109 @@ const DEEPEST: u32 = 64;
 
 /// Words that can never name an attribute by themselves.
 const RESERVED: &[&str] = &[
-    "arguments", "async", "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default",
-    "delete", "do", "else", "enum", "export", "extends", "finally", "for", "function", "if", "import", "in",
-    "instanceof", "let", "new", "of", "return", "static", "super", "switch", "this", "throw", "try", "typeof", "var",
-    "void", "while", "with", "yield",
+    "arguments",
+    "async",
+    "await",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "export",
+    "extends",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "instanceof",
+    "let",
+    "new",
+    "of",
+    "return",
+    "static",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "try",
+    "typeof",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
 ];
 
 /// The properties of the global object (ECMA-262, section 19 and annex B.2.1).
 const GLOBALS: &[&str] = &[
-    "AggregateError", "Array", "ArrayBuffer", "Atomics", "BigInt", "BigInt64Array", "BigUint64Array", "Boolean",
-    "DataView", "Date", "Error", "EvalError", "FinalizationRegistry", "Float16Array", "Float32Array", "Float64Array",
-    "Function", "Infinity", "Int16Array", "Int32Array", "Int8Array", "Iterator", "JSON", "Map", "Math", "NaN",
-    "Number", "Object", "Promise", "Proxy", "RangeError", "ReferenceError", "Reflect", "RegExp", "Set",
-    "SharedArrayBuffer", "String", "Symbol", "SyntaxError", "TypeError", "URIError", "Uint16Array", "Uint32Array",
-    "Uint8Array", "Uint8ClampedArray", "WeakMap", "WeakRef", "WeakSet", "decodeURI", "decodeURIComponent",
-    "encodeURI", "encodeURIComponent", "escape", "eval", "globalThis", "isFinite", "isNaN", "parseFloat", "parseInt",
+    "AggregateError",
+    "Array",
+    "ArrayBuffer",
+    "Atomics",
+    "BigInt",
+    "BigInt64Array",
+    "BigUint64Array",
+    "Boolean",
+    "DataView",
+    "Date",
+    "Error",
+    "EvalError",
+    "FinalizationRegistry",
+    "Float16Array",
+    "Float32Array",
+    "Float64Array",
+    "Function",
+    "Infinity",
+    "Int16Array",
+    "Int32Array",
+    "Int8Array",
+    "Iterator",
+    "JSON",
+    "Map",
+    "Math",
+    "NaN",
+    "Number",
+    "Object",
+    "Promise",
+    "Proxy",
+    "RangeError",
+    "ReferenceError",
+    "Reflect",
+    "RegExp",
+    "Set",
+    "SharedArrayBuffer",
+    "String",
+    "Symbol",
+    "SyntaxError",
+    "TypeError",
+    "URIError",
+    "Uint16Array",
+    "Uint32Array",
+    "Uint8Array",
+    "Uint8ClampedArray",
+    "WeakMap",
+    "WeakRef",
+    "WeakSet",
+    "decodeURI",
+    "decodeURIComponent",
+    "encodeURI",
+    "encodeURIComponent",
+    "escape",
+    "eval",
+    "globalThis",
+    "isFinite",
+    "isNaN",
+    "parseFloat",
+    "parseInt",
     "unescape",
 ];
 
@@ -101,7 +189,11 @@ fn lexemes(source: &str) -> Result<Vec<Lexeme<'_>>, Stop> {
     if let Some((bracket, at)) = open.pop() {
         // A bracket right at the end is better explained by what is missing after it.
         if lexemes.len() < 2 || lexemes.iter().rev().nth(1).is_none_or(|last| last.start != at) {
-            return Err(Stop::invalid(at, format!("this `{bracket}` is never closed"), format!("expected {}", closing(bracket))));
+            return Err(Stop::invalid(
+                at,
+                format!("this `{bracket}` is never closed"),
+                format!("expected {}", closing(bracket)),
+            ));
         }
     }
     Ok(lexemes)
@@ -171,16 +263,25 @@ impl<'a> Parser<'a> {
         const EXPECTED: &str = "expected `.`, `[`, `||`, `??` or the end";
         match self.peek() {
             Token::End => Ok(()),
-            Token::Name("in" | "instanceof") | Token::Template | Token::PrivateName | Token::EscapedName => self.beyond(),
-            Token::Name(name) => {
-                Err(Stop::invalid(self.place(), format!("`{name}` does not follow from what stands before it"), suggest(name, EXPECTED)))
+            Token::Name("in" | "instanceof") | Token::Template | Token::PrivateName | Token::EscapedName => {
+                self.beyond()
             }
+            Token::Name(name) => Err(Stop::invalid(
+                self.place(),
+                format!("`{name}` does not follow from what stands before it"),
+                suggest(name, EXPECTED),
+            )),
             Token::Number(_) | Token::Text(_) | Token::Regex => {
                 Err(Stop::invalid(self.place(), "two values stand side by side", EXPECTED))
             }
-            Token::Punctuator("=" | "+=" | "-=" | "*=" | "/=" | "%=" | "**=" | "<<=" | ">>=" | ">>>=" | "&=" | "|=" | "^=" | "&&=" | "||=" | "??=") => {
-                Err(Stop::invalid(self.place(), "an expression may not assign", "compare with `===`; a column's name follows the last `=`"))
-            }
+            Token::Punctuator(
+                "=" | "+=" | "-=" | "*=" | "/=" | "%=" | "**=" | "<<=" | ">>=" | ">>>=" | "&=" | "|=" | "^=" | "&&="
+                | "||=" | "??=",
+            ) => Err(Stop::invalid(
+                self.place(),
+                "an expression may not assign",
+                "compare with `===`; a column's name follows the last `=`",
+            )),
             Token::Punctuator("++" | "--") => {
                 Err(Stop::invalid(self.place(), "an expression may not assign", EXPECTED))
             }
@@ -330,7 +431,9 @@ impl<'a> Parser<'a> {
     /// A call of a transform: a name, and arguments that are paths, literals or calls.
     fn call(&mut self) -> Result<(), Stop> {
         match self.peek() {
-            Token::Name(name) if !RESERVED.contains(name) && !GLOBALS.contains(name) && *name != "user" => self.advance(),
+            Token::Name(name) if !RESERVED.contains(name) && !GLOBALS.contains(name) && *name != "user" => {
+                self.advance()
+            }
             _ => return self.beyond(),
         }
         if !self.eat("(") {
@@ -404,7 +507,8 @@ fn write_alternatives(nodes: &[Node], operator: &str, f: &mut std::fmt::Formatte
 
 fn write_key(key: &Key, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     let mut characters = key.name.chars();
-    let plain = characters.next().is_some_and(super::lexer::is_name_start) && characters.all(super::lexer::is_name_part);
+    let plain =
+        characters.next().is_some_and(super::lexer::is_name_start) && characters.all(super::lexer::is_name_part);
     if plain {
         write!(f, ".{}", key.name)
     } else if array_index(&key.name).is_some() {

@@ -127,16 +127,19 @@ impl<'a> Seen<'a> {
     fn get(self, key: &Key) -> Self {
         match self {
             Self::Cell(Cell::Nothing | Cell::Boolean(_) | Cell::Json(Json::Null)) => Self::NOTHING,
-            Self::Cell(Cell::Json(Json::Object(members))) => {
-                members.iter().find(|(name, _)| *name == key.name).map_or(Self::NOTHING, |(_, value)| Self::from_json(value))
-            }
+            Self::Cell(Cell::Json(Json::Object(members))) => members
+                .iter()
+                .find(|(name, _)| *name == key.name)
+                .map_or(Self::NOTHING, |(_, value)| Self::from_json(value)),
             Self::Cell(Cell::Json(Json::Array(items))) => match key.index {
                 Some(index) => items.get(index as usize).map_or(Self::NOTHING, Self::from_json),
                 None if key.name == "length" => Self::Cell(Cell::Number(items.len() as f64)),
                 None => Self::method(ARRAY_METHODS, key),
             },
             Self::Cell(Cell::Text(text)) => match key.index {
-                Some(index) => unit(&text, index as usize).map_or(Self::NOTHING, |unit| Self::Cell(Cell::Text(Cow::Owned(unit)))),
+                Some(index) => {
+                    unit(&text, index as usize).map_or(Self::NOTHING, |unit| Self::Cell(Cell::Text(Cow::Owned(unit))))
+                }
                 None if key.name == "length" => Self::Cell(Cell::Number(length(&text) as f64)),
                 None => Self::method(STRING_METHODS, key),
             },

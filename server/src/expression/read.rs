@@ -67,7 +67,10 @@ impl Tree {
         if self.whole {
             return Some(&WHOLE);
         }
-        self.children.iter().find(|(key, _)| key.index.is_some_and(|wanted| wanted as usize == index)).map(|(_, child)| child)
+        self.children
+            .iter()
+            .find(|(key, _)| key.index.is_some_and(|wanted| wanted as usize == index))
+            .map(|(_, child)| child)
     }
 }
 

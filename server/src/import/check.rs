@@ -289,16 +289,36 @@ const BINARY: &[&str] = &["hex", "base64"];
 const TEXT: &[&str] = &["utf8"];
 
 const ALGORITHMS: &[Algorithm] = &[
-    Algorithm { name: "argon2", encodings: TEXT, salt: false, form: Some((is_argon2, "a PHC string such as $argon2id$v=19$m=65536,t=2,p=1$<salt>$<hash>")) },
-    Algorithm { name: "bcrypt", encodings: TEXT, salt: true, form: Some((is_bcrypt, "a bcrypt hash such as $2b$12$<salt and hash>")) },
+    Algorithm {
+        name: "argon2",
+        encodings: TEXT,
+        salt: false,
+        form: Some((is_argon2, "a PHC string such as $argon2id$v=19$m=65536,t=2,p=1$<salt>$<hash>")),
+    },
+    Algorithm {
+        name: "bcrypt",
+        encodings: TEXT,
+        salt: true,
+        form: Some((is_bcrypt, "a bcrypt hash such as $2b$12$<salt and hash>")),
+    },
     Algorithm { name: "hmac", encodings: BINARY, salt: true, form: None },
-    Algorithm { name: "ldap", encodings: TEXT, salt: false, form: Some((is_ldap, "an RFC 2307 hash such as {SSHA}<Base64>, of scheme md5, smd5, sha* or ssha*")) },
+    Algorithm {
+        name: "ldap",
+        encodings: TEXT,
+        salt: false,
+        form: Some((is_ldap, "an RFC 2307 hash such as {SSHA}<Base64>, of scheme md5, smd5, sha* or ssha*")),
+    },
     Algorithm { name: "md4", encodings: BINARY, salt: true, form: None },
     Algorithm { name: "md5", encodings: BINARY, salt: true, form: None },
     Algorithm { name: "sha1", encodings: BINARY, salt: true, form: None },
     Algorithm { name: "sha256", encodings: BINARY, salt: true, form: None },
     Algorithm { name: "sha512", encodings: BINARY, salt: true, form: None },
-    Algorithm { name: "pbkdf2", encodings: TEXT, salt: false, form: Some((is_pbkdf2, "a PHC string such as $pbkdf2-sha512$i=100000,l=64$<salt>$<hash>")) },
+    Algorithm {
+        name: "pbkdf2",
+        encodings: TEXT,
+        salt: false,
+        form: Some((is_pbkdf2, "a PHC string such as $pbkdf2-sha512$i=100000,l=64$<salt>$<hash>")),
+    },
     Algorithm { name: "scrypt", encodings: BINARY, salt: true, form: None },
 ];
 
@@ -366,11 +386,9 @@ fn check_hash(algorithm: &Algorithm, hash: &Map<String, Value>, findings: &mut V
             "ENUM_MISMATCH",
             format!("{path} must be {expected} with the algorithm {name}."),
         )),
-        None if algorithm.encodings != TEXT => findings.push(Finding::new(
-            path,
-            "OBJECT_REQUIRED",
-            format!("{path} is missing; {name} needs {expected}."),
-        )),
+        None if algorithm.encodings != TEXT => {
+            findings.push(Finding::new(path, "OBJECT_REQUIRED", format!("{path} is missing; {name} needs {expected}.")))
+        }
         _ => {
             check_encoded(hash, "custom_password_hash.hash", findings);
             if let (Some((fits, form)), Some(value)) = (&algorithm.form, hash.get("value").and_then(Value::as_str))
@@ -450,7 +468,8 @@ fn is_argon2(text: &str) -> bool {
         [version, rest @ ..] if version.strip_prefix("v=").is_some_and(is_number) => rest,
         rest => rest,
     };
-    named && matches!(rest, [settings, salt, hash] if has_settings(settings, &["m", "t", "p"], true) && is_phc_base64(salt) && is_phc_base64(hash))
+    named
+        && matches!(rest, [settings, salt, hash] if has_settings(settings, &["m", "t", "p"], true) && is_phc_base64(salt) && is_phc_base64(hash))
 }
 
 /// `$pbkdf2-<digest>$i=…,l=…$salt$hash`; iterations and length may be left out.
@@ -469,8 +488,9 @@ fn is_pbkdf2(text: &str) -> bool {
 }
 
 fn is_pbkdf2_name(name: &str) -> bool {
-    name.strip_prefix("pbkdf2-")
-        .is_some_and(|digest| !digest.is_empty() && digest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/'))
+    name.strip_prefix("pbkdf2-").is_some_and(|digest| {
+        !digest.is_empty() && digest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/')
+    })
 }
 
 /// `name=number` separated by commas, each name once and known.
@@ -500,7 +520,8 @@ fn is_phc_base64(text: &str) -> bool {
 fn is_ldap(text: &str) -> bool {
     text.strip_prefix('{').and_then(|rest| rest.split_once('}')).is_some_and(|(scheme, hash)| {
         let scheme = scheme.to_ascii_lowercase();
-        let known = matches!(scheme.as_str(), "md5" | "smd5") || scheme.starts_with("sha") || scheme.starts_with("ssha");
+        let known =
+            matches!(scheme.as_str(), "md5" | "smd5") || scheme.starts_with("sha") || scheme.starts_with("ssha");
         known && !hash.is_empty() && is_base64(hash)
     })
 }

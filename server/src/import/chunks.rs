@@ -155,7 +155,8 @@ pub(super) fn read_identities(directory: &Path, number: u32) -> Result<Vec<RowId
         .lines()
         .map(|line| {
             let line = line.map_err(|error| named(error, &path))?;
-            serde_json::from_str(&line).map_err(|error| Error::new(Code::Storage, format!("{}: {error}", path.display())))
+            serde_json::from_str(&line)
+                .map_err(|error| Error::new(Code::Storage, format!("{}: {error}", path.display())))
         })
         .collect()
 }

@@ -189,9 +189,8 @@ fn check_rows(
                 Some(value) if found.iter().all(|found| found.severity == Severity::Warning) => {
                     summary.good += 1;
                     if let Some(writer) = &mut writer {
-                        writer.push(&compact, || {
-                            RowIdentity::new(&place, &value, |id| checker.sent_id(id).to_owned())
-                        })?;
+                        writer
+                            .push(&compact, || RowIdentity::new(&place, &value, |id| checker.sent_id(id).to_owned()))?;
                     }
                 }
                 _ => summary.failed += 1,

@@ -199,7 +199,10 @@ impl RowReader {
             }
             Flaw {
                 code: "INVALID_JSON",
-                message: format!("The row is not valid JSON at line {}, column {}: {reason}.", place.line, place.column),
+                message: format!(
+                    "The row is not valid JSON at line {}, column {}: {reason}.",
+                    place.line, place.column
+                ),
                 hint: "Correct the JSON of this row; each user stands on one line of its own.",
             }
         };

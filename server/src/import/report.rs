@@ -57,9 +57,7 @@ impl ReportFormat {
 /// are not valid JSON can stand in NDJSON only, and rows too large to be held in none.
 pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
     match format {
-        None => write_array(output, |element| {
-            for_each_failed_row(directory, &mut |row| element(&row.report()))
-        }),
+        None => write_array(output, |element| for_each_failed_row(directory, &mut |row| element(&row.report()))),
         Some(ReportFormat::Json) => {
             let mut buffer = Vec::new();
             let mut first = true;
@@ -231,11 +229,8 @@ fn for_each_failed_row(directory: &Path, action: &mut dyn FnMut(FailedRow<'_>) -
                 at += 1;
             }
             if !errors.is_empty() {
-                let row = if raw.truncated {
-                    None
-                } else {
-                    Some(Row { bytes: &raw.bytes, value: reader.parse(&raw)?.ok() })
-                };
+                let row =
+                    if raw.truncated { None } else { Some(Row { bytes: &raw.bytes, value: reader.parse(&raw)?.ok() }) };
                 action(FailedRow { row, errors })?;
             }
         }

@@ -151,10 +151,8 @@ const SALT: Object = object(
     &["value"],
 );
 
-const PASSWORD: Object = object(
-    &[("encoding", form(Form::OneOf(&["ascii", "utf8", "utf16le", "ucs2", "latin1", "binary"])))],
-    &[],
-);
+const PASSWORD: Object =
+    object(&[("encoding", form(Form::OneOf(&["ascii", "utf8", "utf16le", "ucs2", "latin1", "binary"])))], &[]);
 
 /// contract, 5.2
 const MFA_FACTORS: Array = Array { length: (1, 10), item: &MFA_FACTOR };
@@ -243,8 +241,7 @@ impl Rule {
             (Self::Array(_), _) => "an array",
         };
         let path = path();
-        let mut finding =
-            Finding::new(&path, "INVALID_TYPE", format!("{path} must be {wanted}, not {}.", kind(value)));
+        let mut finding = Finding::new(&path, "INVALID_TYPE", format!("{path} must be {wanted}, not {}.", kind(value)));
         finding.hint = match (self, value) {
             (_, Value::Null) => Some("Leave the attribute out when it has no value.".to_owned()),
             (Self::Boolean, Value::String(text)) if matches!(text.as_str(), "true" | "false") => {
@@ -412,9 +409,8 @@ fn is_host_name(name: &str) -> bool {
 }
 
 fn is_phone(text: &str) -> bool {
-    text.strip_prefix('+').is_some_and(|digits| {
-        (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
-    })
+    text.strip_prefix('+')
+        .is_some_and(|digits| (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 fn is_import_bcrypt(text: &str) -> bool {

@@ -462,15 +462,17 @@ impl Sender<'_> {
 
     /// A job that ran to its end: asks which rows failed, and keeps the outcome.
     async fn completed(&self, chunk: &ImportChunk, id: &str, summary: Option<JobSummary>) -> Result<()> {
-        let errors = if summary.is_some_and(|summary| summary.failed == 0) {
-            Vec::new()
-        } else {
-            self.user_errors(id).await?
-        };
+        let errors =
+            if summary.is_some_and(|summary| summary.failed == 0) { Vec::new() } else { self.user_errors(id).await? };
         let rows = self.rows(chunk).await?;
         let index = RowIndex::new(&rows);
-        let reported: Vec<(UserErrors, Option<&RowIdentity>)> =
-            errors.into_iter().map(|error| { let row = index.find(&error.user); (error, row) }).collect();
+        let reported: Vec<(UserErrors, Option<&RowIdentity>)> = errors
+            .into_iter()
+            .map(|error| {
+                let row = index.find(&error.user);
+                (error, row)
+            })
+            .collect();
         // With upsert nothing is refused for being there already.
         let doubtful = chunk.attempts > 1 && !self.request.upsert;
         let duplicates =
@@ -602,8 +604,7 @@ impl Sender<'_> {
         rows: impl Iterator<Item = &'r RowIdentity>,
     ) -> Result<HashSet<u64>> {
         let Some(since) = chunk.first_sent_at else { return Ok(HashSet::new()) };
-        let lookups: Vec<_> =
-            rows.cloned().map(|row| is_inserted_since(self.client.clone(), row, since)).collect();
+        let lookups: Vec<_> = rows.cloned().map(|row| is_inserted_since(self.client.clone(), row, since)).collect();
         let mut lookups = stream::iter(lookups).buffer_unordered(LOOKUPS_AT_ONCE);
         let mut inserted = HashSet::new();
         while let Some(row) = lookups.try_next().await? {

@@ -136,9 +136,8 @@ impl Store {
 
     /// Auth0 took the chunk.
     pub async fn chunk_sent(&self, job: &str, number: u32, auth0_job: &str) -> Result<()> {
-        let query = sqlx::query(
-            "UPDATE import_chunks SET state = 'sent', auth0_job_id = ? WHERE job_id = ? AND number = ?",
-        );
+        let query =
+            sqlx::query("UPDATE import_chunks SET state = 'sent', auth0_job_id = ? WHERE job_id = ? AND number = ?");
         self.change_chunk(query.bind(auth0_job).bind(job).bind(number)).await
     }
 

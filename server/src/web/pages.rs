@@ -243,8 +243,7 @@ async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Resul
     };
     let tag = EntityTag::new_strong(URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash()));
     // A page of an earlier release may still ask for its assets; it gets today's, uncached.
-    let caching =
-        if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let caching = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-cache" };
     let unchanged = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),

@@ -1,0 +1,28 @@
+//! `validate-config`: checks the settings without starting.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::{Login, Purpose, Settings};
+use crate::error::Result;
+
+/// Checks the settings `serve` would use and says what they come to, without secrets.
+pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
+    let settings = Settings::load(Purpose::Serve, config)?;
+    println!("The settings are complete.");
+    println!("  tenant      {}", settings.tenant()?.origin());
+    println!("  base URL    {}", settings.base_url(settings.port));
+    println!("  listens on  {}:{}", settings.host, settings.port);
+    println!("  data        {}", settings.data_dir.display());
+    match settings.login {
+        Login::Extension => println!("  login       extension, at {}", settings.rta.origin()),
+        Login::Tenant => {
+            let domain = settings.login_domain.as_ref().unwrap_or(settings.tenant()?);
+            println!("  login       tenant, at {}", domain.origin());
+        }
+    }
+    for warning in settings.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
