@@ -70,7 +70,7 @@ pub const KEYS: &[Key] = &[
     secret("METRICS_TOKEN", "a token that reads /metrics from elsewhere than loopback"),
     key("SANDBOX_MEMORY", "64MiB", "a size such as 64MiB"),
     key("SANDBOX_TIMEOUT", "500ms", "a duration such as 500ms"),
-    key("LOG", "info", "a filter such as info or user_import_export=debug,warn"),
+    key("LOG", "info,actix_server=warn", "a filter such as info or user_import_export=debug,warn"),
     key("LOG_FORMAT", "text", "`text` or `json`"),
     key("JOBS_USE_CLIENT", "false", "`true` or `false`"),
     key("UPLOAD_LIMIT", "2GiB", "a size such as 2GiB"),
