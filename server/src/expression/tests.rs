@@ -224,7 +224,6 @@ fn expressions_are_classified() {
         "a, b",
         "mask(a) || b",
         "1n",
-        "user.#x",
         "'\\ud83d'",
         "us\\u0065r",
         "a`x`",
