@@ -387,7 +387,7 @@ pub struct Artifact {
 }
 
 /// An id in Auth0's own form (contract, section 0).
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     format!("job_{}", Alphanumeric.sample_string(&mut rand::rng(), 16))
 }
 

@@ -1,0 +1,451 @@
+//! `import`: checks files of users, and sends the good rows.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::start_logging;
+use crate::auth0::{JobSummary, ManagementClient};
+use crate::config::{Purpose, Settings};
+use crate::error::{Code, Error, Result};
+use crate::import::{self, ImportRequest, InputFile, RowFault, Severity};
+use crate::jobs;
+use crate::progress::Progress;
+use crate::store::{JobKind, JobState, NewJob, Store};
+
+/// Faults that are printed; `--report` writes all of them.
+const SHOWN_FAULTS: usize = 10;
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Files of users, imported in this order: a JSON array or one user per line, gzip of either; - is
+    /// standard input
+    #[arg(value_name = "FILE", required_unless_present = "resume")]
+    files: Vec<PathBuf>,
+    /// Database connection that receives the users
+    #[arg(long, value_name = "NAME|ID", required_unless_present_any = ["dry_run", "chunks", "resume"])]
+    connection: Option<String>,
+    /// Change users that exist, matched by e-mail; their metadata is replaced
+    #[arg(long)]
+    upsert: bool,
+    /// Let Auth0 e-mail the tenant's owners after every part of the import
+    #[arg(long)]
+    send_completion_email: bool,
+    /// Keep auth0| at the start of user_id; Auth0 then puts it there twice
+    #[arg(long)]
+    keep_id_prefix: bool,
+    /// Only check; needs no tenant
+    #[arg(long)]
+    dry_run: bool,
+    /// Write the good rows as JSON arrays of at most 500,000 bytes into this directory instead of
+    /// sending them; chunks of an earlier run in it are replaced
+    #[arg(long, value_name = "DIR")]
+    chunks: Option<PathBuf>,
+    /// Write every fault as a line of JSON; - is standard output
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Go on with an import that was interrupted, canceled or failed
+    #[arg(long, value_name = "JOB", conflicts_with_all = [
+        "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks",
+    ])]
+    resume: Option<String>,
+}
+
+/// Runs `import`; `config` is the file named by `--config`.
+pub(super) fn run(args: ImportArgs, config: Option<PathBuf>) -> Result<ExitCode> {
+    if args.files.iter().filter(|path| is_stdin(path)).count() > 1 {
+        return Err(Error::new(Code::InvalidArgument, "Standard input (-) can be read only once."));
+    }
+    let local = args.dry_run || args.chunks.is_some();
+    let purpose = if local { Purpose::Local } else { Purpose::Tenant };
+    let settings = Settings::load(purpose, config.as_deref())?;
+    start_logging(&settings.log, settings.log_format)?;
+    let failed = if local {
+        check(&args)?
+    } else {
+        let runtime = tokio::runtime::Runtime::new()?;
+        runtime.block_on(send(args, &settings))?
+    };
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// The name of a file in messages.
+fn file_name(path: &Path) -> String {
+    if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
+    if is_stdin(path) {
+        return Ok(Box::new(io::stdin()));
+    }
+    let file = File::open(path)
+        .map_err(|error| Error::new(Code::InvalidUsersFile, format!("{}: {error}", path.display())))?;
+    Ok(Box::new(file))
+}
+
+/// The number of rows with errors.
+fn check(args: &ImportArgs) -> Result<u64> {
+    let request = ImportRequest {
+        upsert: args.upsert,
+        send_completion_email: args.send_completion_email,
+        keep_id_prefix: args.keep_id_prefix,
+        dry_run: args.dry_run,
+        ..ImportRequest::default()
+    };
+    let bar = byte_bar(&args.files);
+    let several = args.files.len() > 1;
+    let mut inputs = args.files.iter().map(|path| {
+        let content = Box::new(bar.wrap_read(open(path)?));
+        Ok(InputFile { name: several.then(|| file_name(path)), content })
+    });
+    let mut report = Report::create(args.report.as_deref())?;
+    let progress = Progress::default();
+    let checked = import::check_files(
+        &request,
+        &mut inputs,
+        args.chunks.as_deref(),
+        &mut |fault| report.push(fault),
+        &progress,
+    );
+    bar.finish_and_clear();
+    let summary = checked?;
+    let mut text = format!(
+        "{} rows: {} can be imported, {} have errors; {} warnings.\n",
+        summary.total, summary.good, summary.failed, summary.warnings
+    );
+    if let Some(directory) = &args.chunks {
+        text.push_str(&format!("Wrote {} chunks to {}.\n", summary.chunks, directory.display()));
+    }
+    report.finish(&text)?;
+    Ok(summary.failed)
+}
+
+/// The number of rows that were not imported.
+async fn send(args: ImportArgs, settings: &Settings) -> Result<u64> {
+    let tenant = settings.tenant()?;
+    let credentials = settings.client.as_ref().ok_or_else(|| {
+        Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set.")
+    })?;
+    let client = ManagementClient::with_client_credentials(tenant, credentials)?;
+    let mut report = Report::create(args.report.as_deref())?;
+    let (store, id, request) = match &args.resume {
+        Some(id) => {
+            let store = Store::open(&settings.data_dir).await?;
+            let request = interrupted(&store, tenant.host(), id).await?;
+            (store, id.clone(), request)
+        }
+        None => {
+            let connection = client.connection(args.connection.as_deref().unwrap_or_default()).await?;
+            let connection = client.importable_connection(&connection.id).await?;
+            let request = ImportRequest {
+                connection_id: connection.id,
+                upsert: args.upsert,
+                send_completion_email: args.send_completion_email,
+                external_id: None,
+                keep_id_prefix: args.keep_id_prefix,
+                dry_run: false,
+            };
+            let store = Store::open(&settings.data_dir).await?;
+            let new = NewJob {
+                id: jobs::new_id(),
+                tenant: tenant.host().to_owned(),
+                kind: JobKind::Import,
+                // The `sub` of a token that client credentials get.
+                owner: format!("{}@clients", credentials.id),
+                connection: Some(connection.name),
+                request: serde_json::to_value(&request)
+                    .map_err(|error| Error::new(Code::Internal, error.to_string()))?,
+            };
+            keep_files(&args.files, &store.create_job_directory(&new.id)?)?;
+            store.insert_job(&new).await?;
+            (store, new.id, request)
+        }
+    };
+    let directory = store.job_directory(&id);
+    eprintln!("Import {id}");
+    let result = follow(&store, &id, &request, &directory, client).await;
+    for fault in import::faults(&directory)? {
+        report.push(&fault?)?;
+    }
+    match result {
+        Ok(summary) => {
+            let text = format!(
+                "{} rows: {} inserted, {} updated, {} failed.\n",
+                summary.total, summary.inserted, summary.updated, summary.failed
+            );
+            report.finish(&text)?;
+            Ok(summary.failed)
+        }
+        Err(error) => {
+            let known = import::outcome(&id, &store).await?;
+            if known.inserted + known.updated > 0 {
+                eprintln!("Until then: {} inserted, {} updated, {} failed.", known.inserted, known.updated, known.failed);
+            }
+            Err(match error.hint {
+                Some(_) => error,
+                None => error.with_hint(format!("`import --resume {id}` goes on where this import stopped.")),
+            })
+        }
+    }
+}
+
+/// The request of a job that can be resumed. The lock on DATA_DIR makes sure that no other process runs
+/// it.
+async fn interrupted(store: &Store, tenant: &str, id: &str) -> Result<ImportRequest> {
+    let job = store.job(tenant, id).await?;
+    if job.kind != JobKind::Import {
+        return Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports are resumed here.")));
+    }
+    if job.state == JobState::Completed {
+        return Err(Error::new(Code::JobState, format!("Job {id} is completed, so there is nothing to resume.")));
+    }
+    serde_json::from_value(job.request)
+        .map_err(|error| Error::new(Code::Storage, format!("The request of job {id} cannot be read: {error}")))
+}
+
+/// Copies the files into the job's directory, so that it can be resumed without them.
+fn keep_files(files: &[PathBuf], directory: &Path) -> Result<()> {
+    let upload = directory.join("upload");
+    let copy = |from: &Path, to: &Path| -> Result<()> {
+        io::copy(&mut open(from)?, &mut File::create_new(to)?)?;
+        Ok(())
+    };
+    let kept = match files {
+        [file] => copy(file, &upload),
+        files => std::fs::create_dir(&upload).map_err(Error::from).and_then(|()| {
+            files.iter().enumerate().try_for_each(|(index, file)| {
+                let name = if is_stdin(file) { "standard input".into() } else { file.file_name().unwrap_or_default().to_string_lossy() };
+                copy(file, &upload.join(format!("{:06}-{name}", index + 1)))
+            })
+        }),
+    };
+    if kept.is_err() {
+        // Without its job nobody would ever remove it.
+        let _ = std::fs::remove_dir_all(directory);
+    }
+    kept
+}
+
+/// Runs the job, shows its progress, and stores how it ended. Ctrl-C cancels it.
+async fn follow(
+    store: &Store,
+    id: &str,
+    request: &ImportRequest,
+    directory: &Path,
+    client: ManagementClient,
+) -> Result<JobSummary> {
+    store.set_job_running(id, JobState::Processing).await?;
+    let progress = Arc::new(Progress::default());
+    let bar = ProgressBar::new_spinner();
+    let result = {
+        let work = import::run(id, request, directory, client, store, Arc::clone(&progress));
+        tokio::pin!(work);
+        let mut ticks = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            tokio::select! {
+                result = &mut work => break result,
+                _ = ticks.tick() => show(&bar, &progress),
+                Ok(()) = tokio::signal::ctrl_c(), if !progress.is_canceled() => {
+                    bar.suspend(|| eprintln!("Canceling; what Auth0 has already started is waited for a moment."));
+                    progress.cancel();
+                }
+            }
+        }
+    };
+    bar.finish_and_clear();
+    store.set_job_progress(id, progress.processed(), progress.total()).await?;
+    match &result {
+        Ok(summary) => {
+            let summary = serde_json::to_value(summary).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+            store.finish_job(id, JobState::Completed, Some(&summary), None, None).await?;
+        }
+        Err(error) => {
+            let state = if error.code == Code::Canceled { JobState::Canceled } else { JobState::Failed };
+            store.finish_job(id, state, None, Some(&error.body()), None).await?;
+        }
+    }
+    result
+}
+
+/// A bar over the bytes of files; a spinner where standard input is among them. Hidden unless standard
+/// error is a terminal.
+fn byte_bar(files: &[PathBuf]) -> ProgressBar {
+    let sizes: Option<u64> = files
+        .iter()
+        .map(|path| std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len()))
+        .sum();
+    match sizes {
+        Some(bytes) => ProgressBar::new(bytes)
+            .with_style(style("{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")),
+        None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}  {bytes_per_sec}")),
+    }
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    if let Some(total) = progress.total()
+        && bar.length() != Some(total)
+    {
+        bar.set_length(total);
+        bar.set_style(style("{bar:40} {human_pos}/{human_len} rows  {per_sec}  {eta} left  {msg}"));
+    }
+    bar.set_position(progress.processed());
+    bar.set_message(progress.details().unwrap_or_default());
+    bar.tick();
+}
+
+/// The templates are constants; a wrong one falls back to the usual bar and is found by the test.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Writes every fault to `--report`, and remembers the first ones to print them.
+struct Report {
+    output: Option<(String, Box<dyn Write>)>,
+    /// The report goes to standard output, so nothing else may.
+    on_stdout: bool,
+    first: Vec<String>,
+    count: usize,
+}
+
+impl Report {
+    /// Created before anything is done, so that a path that cannot be written costs nothing.
+    fn create(path: Option<&Path>) -> Result<Self> {
+        let on_stdout = path.is_some_and(is_stdin);
+        let output = match path {
+            None => None,
+            Some(_) if on_stdout => Some(("standard output".to_owned(), Box::new(io::stdout()) as Box<dyn Write>)),
+            Some(path) => {
+                let file = File::create(path)
+                    .map_err(|error| Error::new(Code::InvalidArgument, format!("--report {}: {error}", path.display())))?;
+                Some((path.display().to_string(), Box::new(file) as Box<dyn Write>))
+            }
+        };
+        let output = output.map(|(name, output)| (name, Box::new(BufWriter::new(output)) as Box<dyn Write>));
+        Ok(Self { output, on_stdout, first: Vec::new(), count: 0 })
+    }
+
+    fn push(&mut self, fault: &RowFault) -> Result<()> {
+        self.count += 1;
+        if self.first.len() < SHOWN_FAULTS {
+            self.first.push(in_words(fault));
+        }
+        if let Some((name, output)) = &mut self.output {
+            let written =
+                serde_json::to_writer(&mut *output, fault).map_err(io::Error::from).and_then(|()| output.write_all(b"\n"));
+            written.map_err(|error| Error::new(Code::Storage, format!("{name}: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Prints the summary and the first faults.
+    fn finish(mut self, summary: &str) -> Result<()> {
+        if let Some((name, output)) = &mut self.output {
+            output.flush().map_err(|error| Error::new(Code::Storage, format!("{name}: {error}")))?;
+        }
+        let mut text = summary.to_owned();
+        for fault in &self.first {
+            text.push_str(fault);
+        }
+        let more = self.count - self.first.len();
+        if more > 0 {
+            let all = if self.output.is_some() { "" } else { "; --report FILE writes all of them" };
+            text.push_str(&format!("… and {more} more{all}.\n"));
+        }
+        let written =
+            if self.on_stdout { io::stderr().write_all(text.as_bytes()) } else { io::stdout().write_all(text.as_bytes()) };
+        Ok(written?)
+    }
+}
+
+/// A fault as a line of text, with its hint on a second one.
+fn in_words(fault: &RowFault) -> String {
+    let mut text = String::new();
+    if let Some(file) = &fault.file {
+        text.push_str(&format!("{file}: "));
+    }
+    if fault.line > 0 {
+        text.push_str(&format!("line {}: ", fault.line));
+    }
+    if fault.severity == Severity::Warning {
+        text.push_str("warning: ");
+    }
+    text.push_str(&format!("{} [{}]", fault.message, fault.code));
+    // An object is better read in the file.
+    if let Some(value) = fault.value.as_ref().filter(|value| !value.is_object() && !value.is_array()) {
+        text.push_str(&format!(" {value}"));
+    }
+    text.push('\n');
+    if let Some(hint) = &fault.hint {
+        text.push_str(&format!("  hint: {hint}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ImportArgs,
+    }
+
+    fn parse(line: &str) -> std::result::Result<ImportArgs, clap::Error> {
+        use clap::Parser;
+        Line::try_parse_from(std::iter::once("import").chain(line.split_whitespace())).map(|line| line.args)
+    }
+
+    #[test]
+    fn sending_needs_a_connection_and_a_dry_run_does_not() {
+        assert!(parse("users.json").is_err());
+        assert!(parse("users.json --connection Users").is_ok());
+        assert!(parse("users.json --dry-run").is_ok());
+        assert!(parse("users.json --chunks parts").is_ok());
+        assert!(parse("--dry-run").is_err());
+    }
+
+    #[test]
+    fn resuming_needs_nothing_else_and_takes_nothing_else() {
+        assert!(parse("--resume job_0123456789abcdef --report faults.ndjson").is_ok());
+        assert!(parse("users.json --resume job_0123456789abcdef").is_err());
+        assert!(parse("--resume job_0123456789abcdef --upsert").is_err());
+    }
+
+    #[test]
+    fn progress_templates_are_valid() {
+        for template in [
+            "{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
+            "{spinner} {bytes}  {bytes_per_sec}",
+            "{bar:40} {human_pos}/{human_len} rows  {per_sec}  {eta} left  {msg}",
+        ] {
+            ProgressStyle::with_template(template).expect(template);
+        }
+    }
+
+    #[test]
+    fn several_files_are_checked_as_one_import_and_faults_name_their_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, second) = (directory.path().join("first.json"), directory.path().join("second.ndjson"));
+        std::fs::write(&first, r#"[{"email":"ada@example.com"}]"#).unwrap();
+        std::fs::write(&second, "{\"email\":\"bob@example.com\"}\n\n{\"email\":\"ADA@example.com\"}\n").unwrap();
+        let report = directory.path().join("faults.ndjson");
+        let line = format!("{} {} --dry-run --report {}", first.display(), second.display(), report.display());
+        assert_eq!(check(&parse(&line).unwrap()).unwrap(), 1);
+        let fault: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+        assert_eq!((&fault["line"], &fault["row"]), (&3.into(), &3.into()));
+        assert_eq!(fault["code"], "DUPLICATED_USER");
+        assert_eq!(fault["file"], second.display().to_string());
+    }
+}
