@@ -89,8 +89,8 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
     if is_stdin(path) {
         return Ok(Box::new(io::stdin()));
     }
-    let file = File::open(path)
-        .map_err(|error| Error::new(Code::InvalidUsersFile, format!("{}: {error}", path.display())))?;
+    let file =
+        File::open(path).map_err(|error| Error::new(Code::InvalidUsersFile, format!("{}: {error}", path.display())))?;
     Ok(Box::new(file))
 }
 
@@ -111,13 +111,8 @@ fn check(args: &ImportArgs) -> Result<u64> {
     });
     let mut report = Report::create(args.report.as_deref())?;
     let progress = Progress::default();
-    let checked = import::check_files(
-        &request,
-        &mut inputs,
-        args.chunks.as_deref(),
-        &mut |fault| report.push(fault),
-        &progress,
-    );
+    let checked =
+        import::check_files(&request, &mut inputs, args.chunks.as_deref(), &mut |fault| report.push(fault), &progress);
     bar.finish_and_clear();
     let summary = checked?;
     let mut text = format!(
@@ -134,9 +129,10 @@ fn check(args: &ImportArgs) -> Result<u64> {
 /// The number of rows that were not imported.
 async fn send(args: ImportArgs, settings: &Settings) -> Result<u64> {
     let tenant = settings.tenant()?;
-    let credentials = settings.client.as_ref().ok_or_else(|| {
-        Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set.")
-    })?;
+    let credentials = settings
+        .client
+        .as_ref()
+        .ok_or_else(|| Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set."))?;
     let client = ManagementClient::with_client_credentials(tenant, credentials)?;
     let mut report = Report::create(args.report.as_deref())?;
     let (store, id, request) = match &args.resume {
@@ -190,7 +186,10 @@ async fn send(args: ImportArgs, settings: &Settings) -> Result<u64> {
         Err(error) => {
             let known = import::outcome(&id, &store).await?;
             if known.inserted + known.updated > 0 {
-                eprintln!("Until then: {} inserted, {} updated, {} failed.", known.inserted, known.updated, known.failed);
+                eprintln!(
+                    "Until then: {} inserted, {} updated, {} failed.",
+                    known.inserted, known.updated, known.failed
+                );
             }
             Err(match error.hint {
                 Some(_) => error,
@@ -225,7 +224,11 @@ fn keep_files(files: &[PathBuf], directory: &Path) -> Result<()> {
         [file] => copy(file, &upload),
         files => std::fs::create_dir(&upload).map_err(Error::from).and_then(|()| {
             files.iter().enumerate().try_for_each(|(index, file)| {
-                let name = if is_stdin(file) { "standard input".into() } else { file.file_name().unwrap_or_default().to_string_lossy() };
+                let name = if is_stdin(file) {
+                    "standard input".into()
+                } else {
+                    file.file_name().unwrap_or_default().to_string_lossy()
+                };
                 copy(file, &upload.join(format!("{:06}-{name}", index + 1)))
             })
         }),
@@ -267,7 +270,8 @@ async fn follow(
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {
         Ok(summary) => {
-            let summary = serde_json::to_value(summary).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+            let summary =
+                serde_json::to_value(summary).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
             store.finish_job(id, JobState::Completed, Some(&summary), None, None).await?;
         }
         Err(error) => {
@@ -286,8 +290,9 @@ fn byte_bar(files: &[PathBuf]) -> ProgressBar {
         .map(|path| std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len()))
         .sum();
     match sizes {
-        Some(bytes) => ProgressBar::new(bytes)
-            .with_style(style("{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")),
+        Some(bytes) => {
+            ProgressBar::new(bytes).with_style(style("{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left"))
+        }
         None => ProgressBar::new_spinner().with_style(style("{spinner} {bytes}  {bytes_per_sec}")),
     }
 }
@@ -326,8 +331,9 @@ impl Report {
             None => None,
             Some(_) if on_stdout => Some(("standard output".to_owned(), Box::new(io::stdout()) as Box<dyn Write>)),
             Some(path) => {
-                let file = File::create(path)
-                    .map_err(|error| Error::new(Code::InvalidArgument, format!("--report {}: {error}", path.display())))?;
+                let file = File::create(path).map_err(|error| {
+                    Error::new(Code::InvalidArgument, format!("--report {}: {error}", path.display()))
+                })?;
                 Some((path.display().to_string(), Box::new(file) as Box<dyn Write>))
             }
         };
@@ -341,8 +347,9 @@ impl Report {
             self.first.push(in_words(fault));
         }
         if let Some((name, output)) = &mut self.output {
-            let written =
-                serde_json::to_writer(&mut *output, fault).map_err(io::Error::from).and_then(|()| output.write_all(b"\n"));
+            let written = serde_json::to_writer(&mut *output, fault)
+                .map_err(io::Error::from)
+                .and_then(|()| output.write_all(b"\n"));
             written.map_err(|error| Error::new(Code::Storage, format!("{name}: {error}")))?;
         }
         Ok(())
@@ -362,8 +369,11 @@ impl Report {
             let all = if self.output.is_some() { "" } else { "; --report FILE writes all of them" };
             text.push_str(&format!("… and {more} more{all}.\n"));
         }
-        let written =
-            if self.on_stdout { io::stderr().write_all(text.as_bytes()) } else { io::stdout().write_all(text.as_bytes()) };
+        let written = if self.on_stdout {
+            io::stderr().write_all(text.as_bytes())
+        } else {
+            io::stdout().write_all(text.as_bytes())
+        };
         Ok(written?)
     }
 }
