@@ -61,6 +61,8 @@ codes! {
     CredentialsBadScheme = "credentials_bad_scheme", 401, Some("credentials_bad_scheme"), "Send the header as `Authorization: Bearer <token>`.";
     /// The session token is expired, forged or meant for somebody else (contract, 2.7).
     InvalidToken = "invalid_token", 401, Some("invalid_token"), "Sign in again at /login.";
+    /// A request that changes something was sent by a page of another site.
+    CrossSite = "cross_site_request", 403, Some("ForbiddenError"), "Use the pages of this server, or call the API from a program instead of from another site's page.";
     /// A lifecycle hook was called without its token or with a wrong one (contract, 1.4).
     HookToken = "hook_token", 401, Some("HookTokenError"), "";
     /// A download link is unknown, used for another job, or older than 60 seconds.

@@ -28,7 +28,7 @@ pub(super) const COOKIES: &[(&str, CookieKind)] = &[
 const POPUP: &str = ".popup";
 
 /// The form the root tenant lets the browser post (contract, 2.2).
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 pub struct ExtensionCallback {
     /// Who signed in.
     pub id_token: Option<String>,
@@ -163,8 +163,8 @@ impl Flow {
                 return Err(failed("Login failed. This login was completed before."));
             }
         }
-        let token = sessions.issue(&Person { claims: &person, access_token: Some(access_token) }, now)?;
-        Ok(LoginDone { token, popup: form.popup() })
+        let (token, session) = sessions.issue(&Person { claims: &person, access_token: Some(access_token) }, now)?;
+        Ok(LoginDone { token, session, popup: form.popup() })
     }
 }
 

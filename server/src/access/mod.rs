@@ -61,7 +61,7 @@ pub enum CookieKind {
 }
 
 /// A cookie that lives while somebody signs in. All of them are `HttpOnly` and end with the browser.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LoginCookie {
     /// Its name.
     pub name: &'static str,
@@ -72,7 +72,7 @@ pub struct LoginCookie {
 }
 
 /// The beginning of a login: where the browser goes, and what it carries.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LoginStart {
     /// URL at the login tenant.
     pub location: String,
@@ -85,6 +85,8 @@ pub struct LoginStart {
 pub struct LoginDone {
     /// The session token, for the browser's storage.
     pub token: SecretString,
+    /// The session it stands for.
+    pub session: Session,
     /// The login ran in a popup of a framed page.
     pub popup: bool,
 }
@@ -98,7 +100,7 @@ pub struct Access {
 }
 
 enum Flow {
-    Extension(extension::Flow),
+    Extension(Box<extension::Flow>),
     Tenant(Box<tenant::Flow>),
 }
 
@@ -111,7 +113,9 @@ impl Access {
             .ok_or_else(|| Error::new(Code::InvalidSettings, "EXTENSION_SECRET is not set"))?;
         let tenant = settings.tenant()?;
         let flow = match settings.login {
-            config::Login::Extension => Flow::Extension(extension::Flow::new(secret, &settings.rta, tenant, base_url)?),
+            config::Login::Extension => {
+                Flow::Extension(Box::new(extension::Flow::new(secret, &settings.rta, tenant, base_url)?))
+            }
             config::Login::Tenant => Flow::Tenant(Box::new(tenant::Flow::new(settings, secret, tenant, base_url)?)),
         };
         Ok(Self {

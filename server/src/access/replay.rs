@@ -52,8 +52,8 @@ mod tests {
     fn memory_is_bounded() {
         let states = UsedStates::default();
         let now = Timestamp::from_second(1_000).unwrap();
-        for number in 0..MOST as i64 + 10 {
-            assert!(states.consume(&number.to_string(), now + SignedDuration::from_secs(60 + number), now));
+        for (number, seconds) in (0..MOST + 10).zip(60..) {
+            assert!(states.consume(&number.to_string(), now + SignedDuration::from_secs(seconds), now));
         }
         assert_eq!(states.0.lock().unwrap().len(), MOST);
     }

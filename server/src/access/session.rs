@@ -19,7 +19,6 @@ use crate::error::{Code, Error, Result};
 pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(10);
 
 /// The person a session is for.
-#[derive(Debug)]
 pub(super) struct Person<'a> {
     /// Claims of the checked id_token.
     pub claims: &'a Claims,
@@ -46,13 +45,14 @@ impl Sessions {
         })
     }
 
-    /// A session token for a person whose tokens were checked. It ends with the id_token, after ten
-    /// hours at the latest.
-    pub(super) fn issue(&self, person: &Person<'_>, now: Timestamp) -> Result<SecretString> {
+    /// A session, and its token, for a person whose tokens were checked. It ends with the id_token,
+    /// after ten hours at the latest.
+    pub(super) fn issue(&self, person: &Person<'_>, now: Timestamp) -> Result<(SecretString, Session)> {
         let invalid = |message: &str| Error::new(Code::LoginUnauthorized, message);
         let subject = person.claims.text("sub").ok_or_else(|| invalid("The id_token names no subject (sub)."))?;
         let end = person.claims.number("exp").ok_or_else(|| invalid("The id_token has no expiry (exp)."))?;
-        let latest = now.as_second() + LONGEST.as_secs();
+        let end = (end as i64).min(now.as_second() + LONGEST.as_secs());
+        let expires_at = Timestamp::from_second(end).map_err(|_| invalid("The id_token's expiry (exp) is no date."))?;
         let id = hex(&random::<16>()?);
         let mut claims = Map::new();
         claims.insert("sub".into(), subject.into());
@@ -64,13 +64,21 @@ impl Sessions {
         if let Some(access_token) = person.access_token {
             claims.insert("access_token".into(), self.sealer.seal(&id, access_token)?.into());
         }
-        claims.insert("exp".into(), (end as i64).min(latest).into());
+        claims.insert("exp".into(), end.into());
         claims.insert("iat".into(), now.as_second().into());
         claims.insert("iss".into(), self.issuer.as_str().into());
         claims.insert("aud".into(), SESSION_AUDIENCE.into());
-        claims.insert("jti".into(), id.into());
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Value::Object(claims), &self.signing);
-        token.map(SecretString::from).map_err(|_| Error::new(Code::Internal, "The session token cannot be signed."))
+        claims.insert("jti".into(), id.as_str().into());
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Value::Object(claims), &self.signing)
+            .map_err(|_| Error::new(Code::Internal, "The session token cannot be signed."))?;
+        let session = Session {
+            subject: subject.to_owned(),
+            email: person.claims.text("email").map(str::to_owned),
+            expires_at,
+            id,
+            access_token: person.access_token.map(SecretString::from),
+        };
+        Ok((SecretString::from(token), session))
     }
 
     /// Checks the `Authorization` header of an API request, in the order and with the texts of the
@@ -154,7 +162,11 @@ mod tests {
     fn issue(id_token: Value, access_token: Option<&str>) -> Result<String> {
         let claims = claims(id_token);
         let person = Person { claims: &claims, access_token };
-        sessions().issue(&person, now()).map(|token| token.expose_secret().to_owned())
+        let (token, issued) = sessions().issue(&person, now())?;
+        let checked = check(token.expose_secret())?;
+        assert_eq!((issued.subject, issued.id), (checked.subject, checked.id));
+        assert_eq!((issued.email, issued.expires_at), (checked.email, checked.expires_at));
+        Ok(token.expose_secret().to_owned())
     }
 
     fn admin() -> Value {

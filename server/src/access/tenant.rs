@@ -27,7 +27,7 @@ pub(super) const COOKIES: &[(&str, CookieKind)] = &[(COOKIE, CookieKind::Lax)];
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// The query the tenant sends the browser back with (RFC 6749, 4.1.2).
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 pub struct TenantCallback {
     /// The authorization code.
     pub code: Option<String>,
@@ -161,8 +161,8 @@ impl Flow {
         let claims = verified(&self.oidc, id_token.expose_secret(), now).await?;
         self.check_id_token(&claims, &pending.nonce, now)?;
         self.admit(&claims).await?;
-        let token = sessions.issue(&Person { claims: &claims, access_token: None }, now)?;
-        Ok(LoginDone { token, popup: pending.popup })
+        let (token, session) = sessions.issue(&Person { claims: &claims, access_token: None }, now)?;
+        Ok(LoginDone { token, session, popup: pending.popup })
     }
 
     /// What OpenID Connect Core 3.1.3.7 asks for beyond signature, times and issuer.
@@ -195,8 +195,13 @@ impl Flow {
                 let (Some(subject), Some(management)) = (claims.text("sub"), &self.management) else {
                     return Err(stays_out());
                 };
-                let profile = management.user(subject).await?;
-                if profile_confirms(&self.admins, subject, &profile) { Ok(()) } else { Err(stays_out()) }
+                match management.user(subject).await {
+                    Ok(profile) if profile_confirms(&self.admins, subject, &profile) => Ok(()),
+                    Ok(_) => Err(stays_out()),
+                    // Deleted since, or of another tenant than the one whose users we manage.
+                    Err(error) if error.status() == 404 => Err(stays_out()),
+                    Err(error) => Err(error),
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod contract;
+mod fetch_metadata;
 mod pages;
 mod prefix;
 mod reply;

@@ -8,7 +8,7 @@ use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 
-use super::App;
+use super::{App, fetch_metadata};
 use crate::access::Session;
 use crate::error::{Code, Error};
 
@@ -64,6 +64,6 @@ impl FromRequest for SignedIn {
             }
             None => Err(Error::new(Code::Internal, "The application is not assembled.")),
         };
-        ready(session.map(SignedIn).map_err(ApiError))
+        ready(fetch_metadata::check(request).and(session).map(SignedIn).map_err(ApiError))
     }
 }

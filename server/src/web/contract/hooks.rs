@@ -42,7 +42,7 @@ async fn update(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Ap
 async fn uninstall(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
     check(&request, &app, UNINSTALL)?;
     if let Err(error) = app.jobs.uninstall().await {
-        tracing::error!(code = error.code.as_str(), "Uninstalling could not remove everything: {}", error.message);
+        tracing::error!(code = error.code.as_str(), "uninstalling could not remove everything: {}", error.message);
     }
     Ok(HttpResponse::NoContent().finish())
 }

@@ -67,6 +67,10 @@ async fn extension_callback(
     let form = form.map(Form::into_inner).unwrap_or_default();
     let cookies = cookies(&request);
     let done = app.access.finish_extension_login(&form, |name| cookies.get(name).copied()).await;
+    if let Ok(done) = &done {
+        // Jobs that wait for this person's token go on with the new one.
+        app.jobs.signed_in(&done.session).await;
+    }
     finish(&request, &app, done, form.popup())
 }
 
@@ -116,8 +120,9 @@ async fn logout(request: HttpRequest, app: Data<App>) -> HttpResponse {
 /// What went wrong: a page for a browser, which meets these errors while people sign in, and JSON for
 /// everybody else.
 fn refusal(request: &HttpRequest, app: &App, error: Error, popup: bool) -> HttpResponse {
-    if error.code == Code::Internal || error.status() >= 500 {
-        tracing::error!(code = error.code.as_str(), "A login failed: {}", error.message);
+    if error.status() >= 500 || error.upstream.is_some() {
+        // Not the person's doing: whoever runs the server has to know.
+        tracing::error!(code = error.code.as_str(), "a login failed: {}", error.message);
     }
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
