@@ -1,0 +1,154 @@
+//! Manifest, client configuration, logout, base URL and base path (contract, 1.1, 1.5, 2.5, 2.6).
+
+use actix_web::http::Method;
+use actix_web::test::TestRequest;
+use serde_json::json;
+
+use crate::server::Server;
+
+const BASE: &str = "https://tools.example/api/run/logintest";
+
+async fn server() -> Server {
+    Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("AUTH0_RTA", "rta.example")]).await
+}
+
+#[actix_web::test]
+async fn the_manifest_is_served_for_any_method() {
+    let server = server().await;
+    for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        let reply = server.call(TestRequest::default().method(method.clone()).uri("/meta")).await;
+        assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"), "{method}");
+        let manifest = reply.json();
+        assert_eq!(manifest["title"], "User Import / Export");
+        assert_eq!(manifest["name"], "auth0-user-import-export");
+        assert_eq!(manifest["initialUrlPath"], "/login");
+        assert_eq!(manifest["auth0"]["scopes"], "create:users read:users read:connections");
+        assert!(manifest.get("environments").is_none() && manifest["auth0"].get("createClient").is_none());
+    }
+}
+
+#[actix_web::test]
+async fn the_client_configuration_names_our_base_url() {
+    let server = server().await;
+    let reply = server.get("/.well-known/oauth2-client-configuration").await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"));
+    assert_eq!(
+        reply.json(),
+        json!({
+            "redirect_uris": [format!("{BASE}/login/callback")],
+            "client_name": "User Import / Export Extension",
+            "post_logout_redirect_uris": [BASE],
+        })
+    );
+}
+
+#[actix_web::test]
+async fn a_route_answers_with_and_without_the_path_prefix_of_the_proxy() {
+    let server = server().await;
+    for path in ["/meta", "/api/run/logintest/meta"] {
+        assert_eq!(server.get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(server.get("/api/run/logintest/login").await.status, 302);
+    assert_eq!(server.get("/api/run/other/meta").await.status, 404);
+}
+
+#[actix_web::test]
+async fn the_host_header_decides_nothing() {
+    let server = server().await;
+    let forged = |path: &str| {
+        TestRequest::get()
+            .uri(path)
+            .insert_header(("host", "evil.example"))
+            .insert_header(("x-forwarded-host", "evil.example"))
+            .insert_header(("forwarded", "host=evil.example"))
+    };
+    for path in ["/login", "/logout", "/.well-known/oauth2-client-configuration"] {
+        let reply = server.call(forged(path)).await;
+        assert!(!reply.body.contains("evil.example") && !reply.header("location").contains("evil.example"), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn logging_out_forgets_the_session_and_goes_on_at_the_login_tenant() {
+    let reply = server().await.get("/logout").await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, "text/html; charset=utf-8"));
+    let base = "https%3A%2F%2Ftools.example%2Fapi%2Frun%2Flogintest";
+    let next = format!("https://rta.example/v2/logout/?returnTo={base}&amp;client_id={base}");
+    assert!(reply.body.contains(&next), "{}", reply.body);
+    assert!(reply.body.contains("sessionStorage.removeItem"));
+    assert!(reply.body.contains("data-key=\"user-import-export-extension:apiToken\""));
+    let cookies = reply.cookies();
+    for name in ["state", "nonce", "state_compat", "nonce_compat"] {
+        let cleared = cookies.iter().find(|cookie| cookie.starts_with(&format!("{name}=;"))).expect(name);
+        assert!(cleared.contains("Max-Age=0") && cleared.contains("Path=/api/run/logintest/"), "{cleared}");
+    }
+}
+
+#[actix_web::test]
+async fn with_login_tenant_logging_out_names_its_client() {
+    let settings = [
+        ("AUTH0_DOMAIN", "acme.eu.auth0.com"),
+        ("AUTH0_LOGIN_DOMAIN", "login.acme.example"),
+        ("AUTH0_CLIENT_ID", "m2m"),
+        ("AUTH0_CLIENT_SECRET", "secret"),
+        ("LOGIN_CLIENT_ID", "web client"),
+        ("LOGIN_CLIENT_SECRET", "secret"),
+        ("LOGIN", "tenant"),
+    ];
+    let reply = Server::new("https://tools.example", &settings).await.get("/logout").await;
+    let next = "https://login.acme.example/v2/logout?returnTo=https%3A%2F%2Ftools.example&amp;client_id=web%20client";
+    assert!(reply.body.contains(next), "{}", reply.body);
+}
+
+#[actix_web::test]
+async fn other_methods_are_refused_with_what_is_allowed() {
+    let server = server().await;
+    for (method, path, allowed) in [
+        (Method::POST, "/login", "GET"),
+        (Method::GET, "/login/callback", "POST"),
+        (Method::PUT, "/login/callback", "GET, POST"),
+        (Method::POST, "/logout", "GET"),
+        (Method::GET, "/.extensions/on-install", "POST"),
+        (Method::GET, "/.extensions/on-update", "PUT, POST"),
+        (Method::POST, "/.extensions/on-uninstall", "DELETE"),
+    ] {
+        let reply = server.call(TestRequest::default().method(method.clone()).uri(path)).await;
+        assert_eq!((reply.status, reply.header("allow")), (405, allowed), "{method} {path}");
+        assert_eq!(reply.json()["errorCode"], "method_not_allowed");
+    }
+}
+
+#[actix_web::test]
+async fn every_page_of_the_login_runs_nothing_but_its_own_script() {
+    let server = server().await;
+    let html = |request: TestRequest| request.insert_header(("accept", "text/html,application/xhtml+xml"));
+    let mut nonces = Vec::new();
+    for request in [
+        TestRequest::get().uri("/logout"),
+        html(TestRequest::get().uri("/logout")),
+        html(TestRequest::post().uri("/login/callback")),
+    ] {
+        let reply = server.call(request).await;
+        let policy = reply.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'nonce-"), "{policy}");
+        assert!(policy.contains("base-uri 'none'") && policy.contains("frame-ancestors "), "{policy}");
+        let (_, rest) = policy.split_once("'nonce-").expect("a nonce");
+        let (nonce, _) = rest.split_once('\'').expect("a nonce");
+        for tag in ["<script", "<style"] {
+            for part in reply.body.split(tag).skip(1) {
+                assert!(
+                    part.starts_with(&format!(" nonce=\"{}\"", nonce.replace('/', "&#x2F;")))
+                        || part.starts_with(&format!(" nonce=\"{nonce}\"")),
+                    "{part}"
+                );
+            }
+        }
+        nonces.push(nonce.to_owned());
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
+        assert_eq!(reply.header("referrer-policy"), "no-referrer");
+        assert_eq!(reply.header("cache-control"), "no-store");
+    }
+    nonces.sort_unstable();
+    nonces.dedup();
+    assert_eq!(nonces.len(), 3, "a nonce is used once");
+}

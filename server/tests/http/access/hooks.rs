@@ -1,0 +1,139 @@
+//! Lifecycle hooks (contract, 1.4).
+
+use actix_web::http::Method;
+use actix_web::test::TestRequest;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use crate::server::{Reply, SECRET, Server};
+use crate::tenant::now;
+
+const BASE: &str = "https://tools.example/ext";
+const INSTALL: &str = "/.extensions/on-install";
+const UPDATE: &str = "/.extensions/on-update";
+const UNINSTALL: &str = "/.extensions/on-uninstall";
+
+async fn server() -> Server {
+    Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await
+}
+
+fn claims(path: &str) -> Value {
+    json!({"iss": "https://acme.eu.auth0.com", "aud": format!("{BASE}{path}")})
+}
+
+fn mint(claims: &Value, algorithm: Algorithm, secret: &str) -> String {
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes()))
+        .expect("a token")
+}
+
+fn token(claims: &Value) -> String {
+    mint(claims, Algorithm::HS256, SECRET)
+}
+
+async fn call(server: &Server, method: Method, path: &str, authorization: Option<String>) -> Reply {
+    let mut request = TestRequest::default().method(method).uri(path);
+    if let Some(authorization) = authorization {
+        request = request.insert_header(("authorization", authorization));
+    }
+    server.call(request).await
+}
+
+async fn expect_invalid(claims: &Value) {
+    let reply = call(&server().await, Method::DELETE, UNINSTALL, Some(format!("Bearer {}", token(claims)))).await;
+    reply.expect_error(401, "HookTokenError", "Invalid hook token");
+}
+
+#[actix_web::test]
+async fn every_hook_answers_204_without_a_body_to_its_token() {
+    let server = server().await;
+    for (method, path) in [
+        (Method::POST, INSTALL),
+        (Method::POST, INSTALL),
+        (Method::PUT, UPDATE),
+        (Method::POST, UPDATE),
+        (Method::DELETE, UNINSTALL),
+    ] {
+        let reply = call(&server, method, path, Some(format!("Bearer {}", token(&claims(path))))).await;
+        assert_eq!((reply.status, reply.body.as_str()), (204, ""), "{path}: {}", reply.body);
+    }
+}
+
+#[actix_web::test]
+async fn a_call_without_token_names_the_hook() {
+    let server = server().await;
+    for (method, path) in [(Method::POST, INSTALL), (Method::PUT, UPDATE), (Method::DELETE, UNINSTALL)] {
+        let reply = call(&server, method, path, None).await;
+        reply.expect_error(401, "HookTokenError", &format!("Hook token missing for the call to: {path}"));
+    }
+}
+
+#[actix_web::test]
+async fn the_scheme_is_compared_exactly() {
+    let server = server().await;
+    for scheme in ["bearer", "BEARER", "Basic", ""] {
+        let header = format!("{scheme} {}", token(&claims(UNINSTALL)));
+        let reply = call(&server, Method::DELETE, UNINSTALL, Some(header)).await;
+        reply.expect_error(401, "HookTokenError", &format!("Hook token missing for the call to: {UNINSTALL}"));
+    }
+}
+
+#[actix_web::test]
+async fn a_token_of_another_hook_is_invalid() {
+    expect_invalid(&claims(INSTALL)).await;
+}
+
+#[actix_web::test]
+async fn a_token_for_another_base_url_is_invalid() {
+    expect_invalid(&json!({"iss": "https://acme.eu.auth0.com", "aud": format!("https://other.example{UNINSTALL}")}))
+        .await;
+}
+
+#[actix_web::test]
+async fn a_token_of_another_tenant_is_invalid() {
+    for iss in ["https://evil.eu.auth0.com", "https://acme.eu.auth0.com/", "acme.eu.auth0.com"] {
+        expect_invalid(&json!({"iss": iss, "aud": format!("{BASE}{UNINSTALL}")})).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_token_without_issuer_or_audience_is_invalid() {
+    expect_invalid(&json!({"aud": format!("{BASE}{UNINSTALL}")})).await;
+    expect_invalid(&json!({"iss": "https://acme.eu.auth0.com"})).await;
+}
+
+#[actix_web::test]
+async fn times_are_checked_where_they_are_present() {
+    let mut timed = claims(UNINSTALL);
+    timed["exp"] = json!(now() + 60);
+    timed["nbf"] = json!(now());
+    let reply = call(&server().await, Method::DELETE, UNINSTALL, Some(format!("Bearer {}", token(&timed)))).await;
+    assert_eq!(reply.status, 204);
+    timed["exp"] = json!(now() - 1);
+    expect_invalid(&timed).await;
+    timed["exp"] = json!(now() + 600);
+    timed["nbf"] = json!(now() + 300);
+    expect_invalid(&timed).await;
+}
+
+#[actix_web::test]
+async fn only_hs256_with_our_secret_is_accepted() {
+    let server = server().await;
+    for token in [
+        mint(&claims(UNINSTALL), Algorithm::HS384, SECRET),
+        mint(&claims(UNINSTALL), Algorithm::HS512, SECRET),
+        mint(&claims(UNINSTALL), Algorithm::HS256, "another secret"),
+        "eyJhbGciOiJub25lIn0.e30.".to_owned(),
+        "not a token".to_owned(),
+    ] {
+        let reply = call(&server, Method::DELETE, UNINSTALL, Some(format!("Bearer {token}"))).await;
+        reply.expect_error(401, "HookTokenError", "Invalid hook token");
+    }
+}
+
+#[actix_web::test]
+async fn a_loopback_tenant_keeps_its_scheme_in_the_issuer() {
+    let server = Server::new(BASE, &[("AUTH0_DOMAIN", "http://127.0.0.1:3001")]).await;
+    let claims = json!({"iss": "http://127.0.0.1:3001", "aud": format!("{BASE}{INSTALL}")});
+    let reply = call(&server, Method::POST, INSTALL, Some(format!("Bearer {}", token(&claims)))).await;
+    assert_eq!(reply.status, 204);
+}

@@ -1,0 +1,8 @@
+//! Who may come in (contract, sections 1 and 2): each row of the contract's tables is a test.
+
+mod attacks;
+mod contract;
+mod extension;
+mod hooks;
+mod sessions;
+mod tenant_login;

@@ -1,0 +1,353 @@
+//! `LOGIN=tenant` (design, section 4): authorization code + PKCE, and who may enter. The tenant's end
+//! users sign in at the same place, so most tests here are attackers.
+
+use actix_web::test::TestRequest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::extension::{payload, session};
+use crate::server::{Reply, Server};
+use crate::tenant::{KEY, OTHER_KEY, Tenant, now, sign};
+
+const BASE: &str = "https://tools.example/ext";
+const CLIENT: &str = "web-client";
+const EMAILS: &[(&str, &str)] =
+    &[("ADMIN_EMAILS", "ada@example.com, Grace@Example.com"), ("ADMIN_CONNECTION", "staff")];
+const NOT_AN_ADMIN: &str = "You are signed in, but not among those whom this server lets in.";
+
+async fn setup(admins: &[(&str, &str)]) -> (Tenant, Server) {
+    let tenant = Tenant::start();
+    let server = server(&tenant, admins).await;
+    (tenant, server)
+}
+
+async fn server(tenant: &Tenant, admins: &[(&str, &str)]) -> Server {
+    let mut settings = vec![
+        ("LOGIN", "tenant"),
+        ("AUTH0_DOMAIN", tenant.origin.as_str()),
+        ("AUTH0_CLIENT_ID", "m2m"),
+        ("AUTH0_CLIENT_SECRET", "m2m-secret"),
+        ("LOGIN_CLIENT_ID", CLIENT),
+        ("LOGIN_CLIENT_SECRET", "web-secret"),
+    ];
+    settings.extend(admins);
+    Server::new(BASE, &settings).await
+}
+
+/// A login that has begun.
+struct Begun {
+    cookie: String,
+    state: String,
+    nonce: String,
+    parameters: Vec<(String, String)>,
+}
+
+async fn begin(server: &Server, path: &str) -> Begun {
+    let reply = server.get(path).await;
+    assert_eq!(reply.status, 302, "{}", reply.body);
+    let (_, parameters) = reply.location();
+    let value = |name: &str| parameters.iter().find(|(found, _)| found == name).expect("a parameter").1.clone();
+    let cookies = reply.cookies();
+    let cookie = cookies.first().and_then(|cookie| cookie.split(';').next()).expect("a cookie").to_owned();
+    Begun { cookie, state: value("state"), nonce: value("nonce"), parameters: parameters.clone() }
+}
+
+async fn come_back(server: &Server, cookie: &str, query: &str) -> Reply {
+    let request = TestRequest::get().uri(&format!("/login/callback?{query}")).insert_header(("cookie", cookie));
+    server.call(request).await
+}
+
+fn id_token(tenant: &Tenant, nonce: &str) -> Value {
+    json!({
+        "iss": format!("{}/", tenant.origin), "sub": "auth0|ada", "aud": CLIENT, "nonce": nonce,
+        "email": "ada@example.com", "email_verified": true, "name": "Ada", "iat": now(), "exp": now() + 36_000,
+    })
+}
+
+fn profile(id: &str, email: &str, verified: bool, connection: &str) -> Value {
+    json!({
+        "user_id": id, "email": email, "email_verified": verified,
+        "identities": [{"connection": connection, "provider": "auth0", "user_id": "x", "isSocial": false}],
+    })
+}
+
+/// Signs in with an id_token that a test has changed.
+async fn sign_in(tenant: &Tenant, server: &Server, change: impl FnOnce(&mut Value)) -> Reply {
+    let begun = begin(server, "/login").await;
+    let mut claims = id_token(tenant, &begun.nonce);
+    change(&mut claims);
+    *tenant.state.id_token.lock().unwrap() = Some(sign(&claims, &KEY, Some("k1")));
+    come_back(server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await
+}
+
+fn expect_out(reply: &Reply) {
+    reply.expect_error(403, "ForbiddenError", NOT_AN_ADMIN);
+}
+
+#[actix_web::test]
+async fn login_leads_to_the_own_tenant_with_pkce_and_keeps_its_secrets_in_one_sealed_cookie() {
+    let (tenant, server) = setup(EMAILS).await;
+    let reply = server.get("/login").await;
+    let (url, query) = reply.location();
+    assert_eq!(url, format!("{}/authorize", tenant.origin));
+    let value = |name: &str| query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
+    assert_eq!(value("response_type"), Some("code"));
+    assert_eq!(value("client_id"), Some(CLIENT));
+    assert_eq!(value("redirect_uri"), Some("https://tools.example/ext/login/callback"));
+    assert_eq!(value("scope"), Some("openid profile email"));
+    assert_eq!(value("code_challenge_method"), Some("S256"));
+    assert_eq!(value("connection"), Some("staff"));
+    let cookies = reply.cookies();
+    assert_eq!(cookies.len(), 1);
+    let cookie = cookies.first().expect("a cookie");
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/ext/"), "{cookie}");
+    assert!(!cookie.contains(value("state").expect("a state")) && !cookie.contains(value("nonce").expect("a nonce")));
+}
+
+#[actix_web::test]
+async fn the_code_is_exchanged_with_the_verifier_of_its_challenge() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let begun = begin(&server, "/login").await;
+    let claims = id_token(&tenant, &begun.nonce);
+    *tenant.state.id_token.lock().unwrap() = Some(sign(&claims, &KEY, Some("k1")));
+    let reply = come_back(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
+    let token = session(&reply);
+    let exchange = tenant.state.exchange.lock().unwrap().clone();
+    let asked = |name: &str| exchange.get(name).map(String::as_str).unwrap_or_default();
+    assert_eq!((asked("client_id"), asked("client_secret"), asked("code")), (CLIENT, "web-secret", "abc"));
+    assert_eq!(asked("redirect_uri"), "https://tools.example/ext/login/callback");
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, asked("code_verifier").as_bytes());
+    let challenge = begun.parameters.iter().find(|(name, _)| name == "code_challenge").expect("a challenge");
+    assert_eq!(challenge.1, URL_SAFE_NO_PAD.encode(digest));
+    assert!(payload(&token).get("access_token").is_none(), "no Management API token in the session");
+    assert_eq!(payload(&token)["iss"], BASE);
+    let cleared = reply.cookies();
+    assert!(cleared.iter().any(|cookie| cookie.starts_with("user-import-export-login=;")), "{cleared:?}");
+}
+
+#[actix_web::test]
+async fn without_settings_nobody_enters() {
+    let (tenant, server) = setup(&[]).await;
+    expect_out(&sign_in(&tenant, &server, |_| {}).await);
+}
+
+#[actix_web::test]
+async fn a_listed_subject_enters_and_others_stay_out() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada, samlp|x|grace")]).await;
+    session(&sign_in(&tenant, &server, |_| {}).await);
+    session(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("samlp|x|grace")).await);
+    expect_out(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("auth0|mallory")).await);
+}
+
+#[actix_web::test]
+async fn a_listed_role_enters_by_its_claim() {
+    let claim = "https://acme.example/roles";
+    let (tenant, server) = setup(&[("ADMIN_ROLES", "user-admin"), ("ADMIN_ROLES_CLAIM", claim)]).await;
+    session(&sign_in(&tenant, &server, |claims| claims[claim] = json!(["user-admin"])).await);
+    expect_out(&sign_in(&tenant, &server, |claims| claims[claim] = json!(["user"])).await);
+    expect_out(&sign_in(&tenant, &server, |claims| claims["roles"] = json!(["user-admin"])).await);
+}
+
+#[actix_web::test]
+async fn a_listed_email_enters_when_the_profile_confirms_it() {
+    let (tenant, server) = setup(EMAILS).await;
+    tenant.state.profiles.lock().unwrap().extend([
+        ("auth0|ada".to_owned(), profile("auth0|ada", "ada@example.com", true, "staff")),
+        ("auth0|grace".to_owned(), profile("auth0|grace", "grace@example.com", true, "staff")),
+    ]);
+    session(&sign_in(&tenant, &server, |_| {}).await);
+    let grace = |claims: &mut Value| {
+        claims["sub"] = json!("auth0|grace");
+        claims["email"] = json!("grace@example.com");
+    };
+    session(&sign_in(&tenant, &server, grace).await);
+}
+
+#[actix_web::test]
+async fn an_attacker_with_an_admins_email_unverified_stays_out() {
+    let (tenant, server) = setup(EMAILS).await;
+    tenant
+        .state
+        .profiles
+        .lock()
+        .unwrap()
+        .insert("auth0|mallory".to_owned(), profile("auth0|mallory", "ada@example.com", false, "staff"));
+    for verified in [json!(false), json!("true"), Value::Null, json!(true)] {
+        let mallory = |claims: &mut Value| {
+            claims["sub"] = json!("auth0|mallory");
+            claims["email_verified"] = verified.clone();
+        };
+        expect_out(&sign_in(&tenant, &server, mallory).await);
+    }
+}
+
+#[actix_web::test]
+async fn an_attacker_with_an_admins_email_in_another_connection_stays_out() {
+    let (tenant, server) = setup(EMAILS).await;
+    tenant
+        .state
+        .profiles
+        .lock()
+        .unwrap()
+        .insert("google-oauth2|1".to_owned(), profile("google-oauth2|1", "ada@example.com", true, "customers"));
+    expect_out(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("google-oauth2|1")).await);
+}
+
+#[actix_web::test]
+async fn an_attacker_who_linked_an_identity_of_the_right_connection_stays_out() {
+    let (tenant, server) = setup(EMAILS).await;
+    let mut linked = profile("auth0|mallory", "ada@example.com", true, "customers");
+    linked["identities"] = json!([{"connection": "customers"}, {"connection": "staff"}]);
+    tenant.state.profiles.lock().unwrap().insert("auth0|mallory".to_owned(), linked);
+    expect_out(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("auth0|mallory")).await);
+}
+
+#[actix_web::test]
+async fn a_profile_of_somebody_else_or_none_confirms_nothing() {
+    let (tenant, server) = setup(EMAILS).await;
+    tenant
+        .state
+        .profiles
+        .lock()
+        .unwrap()
+        .insert("auth0|ada".to_owned(), profile("auth0|other", "ada@example.com", true, "staff"));
+    expect_out(&sign_in(&tenant, &server, |_| {}).await);
+    tenant.state.profiles.lock().unwrap().clear();
+    expect_out(&sign_in(&tenant, &server, |_| {}).await);
+}
+
+#[actix_web::test]
+async fn every_claim_of_the_id_token_is_checked() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let foreign = "https://evil.example/";
+    for (name, value, status, message) in [
+        ("iss", json!(foreign), 401, format!("Invalid issuer: {foreign}")),
+        ("iss", json!(tenant.origin), 401, format!("Invalid issuer: {}", tenant.origin)),
+        ("aud", json!("another-client"), 401, format!("Audience mismatch for: {CLIENT}")),
+        ("aud", json!([CLIENT, "another"]), 401, "The id_token's azp is another client".to_owned()),
+        ("azp", json!("another-client"), 401, "The id_token's azp is another client".to_owned()),
+        ("nonce", json!("another"), 400, "Login failed. Nonce mismatch.".to_owned()),
+        ("nonce", Value::Null, 400, "Login failed. Nonce mismatch.".to_owned()),
+        ("exp", json!(now() - 1), 401, "jwt expired".to_owned()),
+        ("nbf", json!(now() + 300), 401, "jwt not active".to_owned()),
+        ("iat", json!(now() + 300), 401, "jwt not active".to_owned()),
+        ("iat", Value::Null, 401, "The id_token has no iat".to_owned()),
+    ] {
+        let reply = sign_in(&tenant, &server, |claims| claims[name] = value.clone()).await;
+        let error = if status == 400 { "ValidationError" } else { "UnauthorizedError" };
+        reply.expect_error(status, error, &message);
+    }
+}
+
+#[actix_web::test]
+async fn an_id_token_without_subject_or_expiry_opens_no_session() {
+    let (tenant, server) = setup(&[("ADMIN_ROLES", "admin"), ("ADMIN_ROLES_CLAIM", "roles")]).await;
+    for missing in ["sub", "exp"] {
+        let reply = sign_in(&tenant, &server, |claims| {
+            claims["roles"] = json!(["admin"]);
+            claims.as_object_mut().expect("claims").remove(missing);
+        })
+        .await;
+        assert_eq!(reply.status, 401, "{missing}: {}", reply.body);
+    }
+}
+
+#[actix_web::test]
+async fn a_forged_signature_is_unauthorized() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let begun = begin(&server, "/login").await;
+    let forged = sign(&id_token(&tenant, &begun.nonce), &OTHER_KEY, Some("k1"));
+    *tenant.state.id_token.lock().unwrap() = Some(forged);
+    let reply = come_back(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
+    reply.expect_error(401, "UnauthorizedError", "invalid signature");
+}
+
+#[actix_web::test]
+async fn a_login_ends_in_the_browser_in_which_it_began() {
+    let (_tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let mine = begin(&server, "/login").await;
+    let attackers = begin(&server, "/login").await;
+    let query = format!("code=abc&state={}", attackers.state);
+    for cookie in ["", "user-import-export-login=forged", mine.cookie.as_str()] {
+        let reply = come_back(&server, cookie, &query).await;
+        reply.expect_error(400, "ValidationError", "Login failed. State mismatch.");
+    }
+    let reply = come_back(&server, &mine.cookie, "code=abc").await;
+    reply.expect_error(400, "ValidationError", "Login failed. State mismatch.");
+}
+
+#[actix_web::test]
+async fn a_login_is_completed_once() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let begun = begin(&server, "/login").await;
+    *tenant.state.id_token.lock().unwrap() = Some(sign(&id_token(&tenant, &begun.nonce), &KEY, Some("k1")));
+    let query = format!("code=abc&state={}", begun.state);
+    session(&come_back(&server, &begun.cookie, &query).await);
+    let replayed = come_back(&server, &begun.cookie, &query).await;
+    replayed.expect_error(400, "ValidationError", "Login failed. This login was completed before.");
+}
+
+#[actix_web::test]
+async fn a_code_that_the_tenant_refuses_is_unauthorized() {
+    let (_tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let begun = begin(&server, "/login").await;
+    let reply = come_back(&server, &begun.cookie, &format!("code=stolen&state={}", begun.state)).await;
+    let text = "The login tenant refused the authorization code: invalid_grant: Invalid authorization code";
+    reply.expect_error(401, "UnauthorizedError", text);
+}
+
+#[actix_web::test]
+async fn a_missing_code_and_a_refusal_are_named() {
+    let (_tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let begun = begin(&server, "/login").await;
+    let reply = come_back(&server, &begun.cookie, &format!("state={}", begun.state)).await;
+    reply.expect_error(400, "ArgumentError", "Must provide a code");
+    let begun = begin(&server, "/login").await;
+    let query = format!("error=access_denied&error_description=Not%20today&state={}", begun.state);
+    let reply = come_back(&server, &begun.cookie, &query).await;
+    reply.expect_error(401, "UnauthorizedError", "Login failed. access_denied: Not today");
+}
+
+#[actix_web::test]
+async fn a_custom_login_domain_is_another_issuer_than_the_management_api() {
+    let (management, custom) = (Tenant::start(), Tenant::start());
+    let mut settings = vec![("AUTH0_LOGIN_DOMAIN", custom.origin.as_str())];
+    settings.extend(EMAILS);
+    let server = server(&management, &settings).await;
+    management
+        .state
+        .profiles
+        .lock()
+        .unwrap()
+        .insert("auth0|ada".to_owned(), profile("auth0|ada", "ada@example.com", true, "staff"));
+    session(&sign_in(&custom, &server, |_| {}).await);
+    let begun = begin(&server, "/login").await;
+    *custom.state.id_token.lock().unwrap() = Some(sign(&id_token(&management, &begun.nonce), &KEY, Some("k1")));
+    let reply = come_back(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
+    reply.expect_error(401, "UnauthorizedError", &format!("Invalid issuer: {}/", management.origin));
+}
+
+#[actix_web::test]
+async fn a_popup_is_remembered_until_the_end() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let begun = begin(&server, "/login?popup=1").await;
+    *tenant.state.id_token.lock().unwrap() = Some(sign(&id_token(&tenant, &begun.nonce), &KEY, Some("k1")));
+    let reply = come_back(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
+    session(&reply);
+    assert!(reply.body.contains("data-popup=\"true\""));
+}
+
+#[actix_web::test]
+async fn who_stays_out_meets_a_page_that_says_what_to_do() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|somebody")]).await;
+    let begun = begin(&server, "/login").await;
+    *tenant.state.id_token.lock().unwrap() = Some(sign(&id_token(&tenant, &begun.nonce), &KEY, Some("k1")));
+    let request = TestRequest::get()
+        .uri(&format!("/login/callback?code=abc&state={}", begun.state))
+        .insert_header(("cookie", begun.cookie))
+        .insert_header(("accept", "text/html"));
+    let reply = server.call(request).await;
+    assert_eq!((reply.status, reply.header("content-type")), (403, "text/html; charset=utf-8"));
+    assert!(reply.body.contains(NOT_AN_ADMIN) && reply.body.contains("ADMIN_EMAILS"), "{}", reply.body);
+}

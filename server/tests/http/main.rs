@@ -1,0 +1,6 @@
+//! The HTTP interface, in process: every route through the application as `serve` assembles it, with a
+//! tenant on loopback that says exactly what a test wants it to say.
+
+mod access;
+mod server;
+mod tenant;

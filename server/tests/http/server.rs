@@ -1,0 +1,106 @@
+//! The application under test.
+
+use std::sync::Arc;
+
+use actix_web::http::header::HeaderMap;
+use actix_web::test::{self, TestRequest};
+use serde_json::Value;
+use tempfile::TempDir;
+use user_import_export::access::Access;
+use user_import_export::config::{Purpose, Settings};
+use user_import_export::jobs::Jobs;
+use user_import_export::store::Store;
+use user_import_export::web::{self, StripPrefix};
+
+/// `EXTENSION_SECRET` of every server here.
+pub const SECRET: &str = "a secret of the tests, long enough";
+
+/// An application with its own data directory.
+pub struct Server {
+    pub app: web::App,
+    _directory: TempDir,
+}
+
+/// An answer, read to its end.
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Server {
+    /// An application with these settings and this base URL.
+    pub async fn new(base_url: &str, settings: &[(&str, &str)]) -> Self {
+        let environment = [("EXTENSION_SECRET", SECRET)].iter().chain(settings);
+        let environment = environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings = Settings::parse(Purpose::Serve, environment, None).expect("settings");
+        let directory = tempfile::tempdir().expect("a directory");
+        let (settings, base_url) = (Arc::new(settings), Arc::<str>::from(base_url));
+        let store = Store::open(directory.path()).await.expect("a store");
+        let app = web::App {
+            access: Arc::new(Access::new(&settings, &base_url).expect("access")),
+            jobs: Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs"),
+            settings,
+            base_url,
+            store,
+        };
+        Self { app, _directory: directory }
+    }
+
+    /// The answer to one request.
+    pub async fn call(&self, request: TestRequest) -> Reply {
+        let service = test::init_service(
+            actix_web::App::new()
+                .wrap(StripPrefix::new(&self.app.base_path()))
+                .configure(|config| web::configure(config, &self.app)),
+        )
+        .await;
+        let response = test::call_service(&service, request.to_request()).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = test::read_body(response).await;
+        Reply { status, headers, body: String::from_utf8(body.to_vec()).expect("text") }
+    }
+
+    /// `GET` of a path below the base path.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.call(TestRequest::get().uri(path)).await
+    }
+}
+
+impl Reply {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// All `Set-Cookie` headers, in their order.
+    pub fn cookies(&self) -> Vec<String> {
+        self.headers.get_all("set-cookie").map(|value| value.to_str().expect("text").to_owned()).collect()
+    }
+
+    /// The query parameters of the `Location` header, in their order.
+    pub fn location(&self) -> (String, Vec<(String, String)>) {
+        let url = url::Url::parse(self.header("location")).expect("a URL");
+        let query = url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let (base, _) = url.as_str().split_once('?').unwrap_or((url.as_str(), ""));
+        (base.to_owned(), query)
+    }
+
+    /// Status, name and message of an error, as the contract's tables give them.
+    #[track_caller]
+    pub fn expect_error(&self, status: u16, name: &str, message: &str) {
+        let body = self.json();
+        assert_eq!(
+            (self.status, body["error"].as_str(), body["message"].as_str()),
+            (status, Some(name), Some(message)),
+            "{body}"
+        );
+        assert_eq!(body["statusCode"], status);
+        assert!(body["errorCode"].is_string());
+    }
+}
