@@ -162,45 +162,17 @@ struct MenuItem {
 }
 
 fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, ApiError> {
-    let look = Look::read(request.query_string());
     let base_path = app.base_path();
-    let tenant = app.settings.domain.as_ref().map_or("", |domain| domain.host());
-    let config = Config {
-        page: page.name(),
-        base_path: &base_path,
-        tenant,
-        manage_url: app.settings.manage_url.as_str(),
-        version: env!("CARGO_PKG_VERSION"),
-        embed: look.embed,
-        upload_limit: app.settings.upload_limit,
-        default_columns: &DEFAULT_COLUMNS,
-    };
-    let query = look.query();
-    let menu = Page::MENU.map(|item| MenuItem {
-        name: item.name(),
-        label: item.label(),
-        href: format!("{base_path}{}{query}", item.name()),
-        current: item == page,
-    });
     let nonce = nonce();
-    let exportable = ATTRIBUTES.iter().filter(|attribute| attribute.exportable);
-
-    let mut context = Context::new();
-    context.insert("nonce", &nonce);
-    context.insert("base", &base_path);
-    context.insert("assets", &format!("{base_path}assets/{}/", *VERSION));
-    context.insert("tenant", tenant);
-    context.insert("version", env!("CARGO_PKG_VERSION"));
-    context.insert("label", page.label());
-    context.insert("script", &format!("js/{}.js", page.name()));
-    context.insert("modules", &page.modules());
-    context.insert("menu", &menu);
-    context.insert("embed", &look.embed);
-    context.insert("theme", look.theme.unwrap_or_default());
-    context.insert("config", &script_json(&config)?);
-    context.insert("attributes", &exportable.map(|attribute| attribute.name).collect::<Vec<_>>());
-    let html = render(&format!("{}.html", page.name()), &context)?;
-
+    let shell = Shell {
+        page,
+        look: Look::read(request.query_string()),
+        base_path: &base_path,
+        tenant: app.settings.domain.as_ref().map_or("", |domain| domain.host()),
+        manage_url: app.settings.manage_url.as_str(),
+        upload_limit: app.settings.upload_limit,
+        nonce: &nonce,
+    };
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -211,7 +183,58 @@ fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, Ap
             header::PERMISSIONS_POLICY,
             "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
         ))
-        .body(html))
+        .body(shell.html()?))
+}
+
+/// A page without data.
+struct Shell<'a> {
+    page: Page,
+    look: Look,
+    base_path: &'a str,
+    tenant: &'a str,
+    manage_url: &'a str,
+    upload_limit: u64,
+    nonce: &'a str,
+}
+
+impl Shell<'_> {
+    fn html(&self) -> Result<String, Error> {
+        let Self { page, base_path, .. } = *self;
+        let config = Config {
+            page: page.name(),
+            base_path,
+            tenant: self.tenant,
+            manage_url: self.manage_url,
+            version: env!("CARGO_PKG_VERSION"),
+            embed: self.look.embed,
+            upload_limit: self.upload_limit,
+            default_columns: &DEFAULT_COLUMNS,
+        };
+        let query = self.look.query();
+        let menu = Page::MENU.map(|item| MenuItem {
+            name: item.name(),
+            label: item.label(),
+            href: format!("{base_path}{}{query}", item.name()),
+            current: item == page,
+        });
+        let exportable = ATTRIBUTES.iter().filter(|attribute| attribute.exportable);
+
+        let mut context = Context::new();
+        context.insert("nonce", self.nonce);
+        context.insert("base", base_path);
+        context.insert("assets", &format!("{base_path}assets/{}/", *VERSION));
+        context.insert("tenant", self.tenant);
+        context.insert("version", env!("CARGO_PKG_VERSION"));
+        context.insert("label", page.label());
+        context.insert("script", &format!("js/{}.js", page.name()));
+        context.insert("modules", &page.modules());
+        context.insert("menu", &menu);
+        context.insert("embed", &self.look.embed);
+        context.insert("theme", self.look.theme.unwrap_or_default());
+        context.insert("config", &script_json(&config)?);
+        context.insert("attributes", &exportable.map(|attribute| attribute.name).collect::<Vec<_>>());
+        render(&format!("{}.html", page.name()), &context)
+    }
 }
 
 fn nonce() -> String {
@@ -268,4 +291,130 @@ async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Resul
         Cow::Owned(bytes) => web::Bytes::from(bytes),
     };
     Ok(reply.content_type(media_type).body(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+
+    use super::*;
+
+    fn html(page: Page, query: &str) -> String {
+        let shell = Shell {
+            page,
+            look: Look::read(query),
+            base_path: "/ext/",
+            tenant: "acme.eu.auth0.com",
+            manage_url: "https://manage.auth0.com/",
+            upload_limit: 1000,
+            nonce: "bm9uY2U=",
+        };
+        shell.html().unwrap()
+    }
+
+    #[test]
+    fn every_page_has_one_heading_and_marks_its_place_in_the_menu() {
+        for page in Page::MENU {
+            let html = html(page, "");
+            assert_eq!(html.matches("<h1").count(), 1, "{page:?}");
+            let current = format!("href=\"/ext/{}\" aria-current=\"page\"", page.name());
+            assert_eq!(html.matches("aria-current").count(), 1, "{page:?}");
+            assert!(html.contains(&current), "{page:?}");
+        }
+    }
+
+    #[test]
+    fn scripts_carry_the_nonce_and_nothing_is_styled_or_run_inline() {
+        for page in Page::MENU {
+            let html = html(page, "embed=1&theme=dark");
+            for tag in html.split('<').filter(|tag| tag.starts_with("script")) {
+                let data = tag.starts_with("script type=\"application/json\"");
+                assert!(data || tag.contains("nonce=\"bm9uY2U=\" "), "{tag}");
+            }
+            for forbidden in [" style=", "<style", " onclick=", "javascript:", "http://", "https://"] {
+                let allowed = if forbidden == "https://" { 1 } else { 0 };
+                assert_eq!(html.matches(forbidden).count(), allowed, "{page:?} {forbidden}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_asks_for_everything_it_imports_at_once() {
+        fn imported(name: &str, seen: &mut BTreeSet<String>) {
+            let file = Assets::get(name).unwrap_or_else(|| panic!("{name} is not an asset"));
+            let text = String::from_utf8(file.data.into_owned()).unwrap();
+            for line in text.lines().filter(|line| line.starts_with("import ")) {
+                let module = line.rsplit('\'').nth(1).unwrap().replace("./", "js/");
+                if seen.insert(module.clone()) {
+                    imported(&module, seen);
+                }
+            }
+        }
+        for page in Page::MENU {
+            let mut needed = BTreeSet::new();
+            imported(&format!("js/{}.js", page.name()), &mut needed);
+            assert_eq!(page.modules().into_iter().collect::<BTreeSet<_>>(), needed, "{page:?}");
+        }
+    }
+
+    #[test]
+    fn the_look_of_the_address_is_kept_and_nothing_else_of_it() {
+        let embedded = html(Page::Import, "theme=dark&embed=1&x=%22%3E%3Cscript%3E");
+        assert!(embedded.contains("data-theme=\"dark\""));
+        assert!(!embedded.contains("Log out"));
+        assert!(
+            embedded.contains("href=\"/ext/history?embed=1&theme=dark\"")
+                || embedded.contains("embed=1&amp;theme=dark")
+        );
+        assert!(!embedded.contains("\"><script>"));
+        let plain = html(Page::Import, "theme=%22%3E%3Cscript%3E");
+        assert!(plain.contains("Log out"));
+        assert!(!plain.contains("data-theme"));
+    }
+
+    #[test]
+    fn what_scripts_are_told_cannot_end_their_element() {
+        let json = script_json(&"</script><!-- \u{2028} &amp;").unwrap();
+        assert!(!json.contains(['<', '>', '&', '\u{2028}']), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "</script><!-- \u{2028} &amp;");
+    }
+
+    #[test]
+    fn every_script_builds_the_page_without_markup_from_data() {
+        for name in Assets::iter().filter(|name| name.ends_with(".js")) {
+            let text = String::from_utf8(Assets::get(&name).unwrap().data.into_owned()).unwrap();
+            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
+            {
+                assert!(!text.contains(forbidden), "{name} uses {forbidden}");
+            }
+        }
+    }
+
+    #[actix_web::test]
+    async fn assets_are_cached_for_ever_under_their_version_only() {
+        let app = init_service(actix_web::App::new().configure(configure)).await;
+        let current = TestRequest::get().uri(&format!("/assets/{}/app.css", *VERSION)).to_request();
+        let reply = call_service(&app, current).await;
+        assert_eq!(reply.headers().get(CONTENT_TYPE).unwrap(), "text/css; charset=utf-8");
+        assert!(reply.headers().get(CACHE_CONTROL).unwrap().to_str().unwrap().contains("immutable"));
+        let tag = reply.headers().get(ETAG).unwrap().clone();
+        assert!(!read_body(reply).await.is_empty());
+
+        let old = TestRequest::get().uri("/assets/old/app.css").to_request();
+        assert_eq!(call_service(&app, old).await.headers().get(CACHE_CONTROL).unwrap(), "no-cache");
+        let known = TestRequest::get().uri("/assets/old/app.css").insert_header((IF_NONE_MATCH, tag)).to_request();
+        assert_eq!(call_service(&app, known).await.status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[actix_web::test]
+    async fn files_beside_the_assets_are_not_served() {
+        let app = init_service(actix_web::App::new().configure(configure)).await;
+        for path in ["../Cargo.toml", "..%2FCargo.toml", "js/../../Cargo.toml", "js", "", "/etc/passwd"] {
+            let request = TestRequest::get().uri(&format!("/assets/v/{path}")).to_request();
+            assert_eq!(call_service(&app, request).await.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+    }
 }
