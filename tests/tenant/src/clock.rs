@@ -1,0 +1,59 @@
+//! The tenant's clock: real time plus an offset tests can add to, so that nobody waits for a link to
+//! die or a job to vanish.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A clock that can be put forward.
+#[derive(Debug, Default)]
+pub struct Clock {
+    offset: AtomicI64,
+}
+
+impl Clock {
+    /// Milliseconds since the Unix epoch.
+    pub fn now(&self) -> i64 {
+        Timestamp::now().as_millisecond().saturating_add(self.offset.load(Ordering::SeqCst))
+    }
+
+    /// Seconds since the Unix epoch, as tokens and rate limits count them.
+    pub fn seconds(&self) -> i64 {
+        self.now().div_euclid(1000)
+    }
+
+    /// Puts the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.offset.fetch_add(millis(by), Ordering::SeqCst);
+    }
+}
+
+/// A duration in milliseconds.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Milliseconds since the epoch the way Auth0 writes dates: `2023-01-25T17:48:16.543Z`.
+pub(crate) fn iso(millis: i64) -> String {
+    Timestamp::from_millisecond(millis).map(|timestamp| format!("{timestamp:.3}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_always_carry_three_decimals() {
+        assert_eq!(iso(1_674_668_896_500), "2023-01-25T17:48:16.500Z");
+        assert_eq!(iso(0), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn advancing_moves_now() {
+        let clock = Clock::default();
+        let before = clock.now();
+        clock.advance(Duration::from_secs(3600));
+        assert!(clock.now() >= before + 3_600_000);
+    }
+}

@@ -1,0 +1,326 @@
+//! The controls of the simulation: for tests in the same process as [`Control`], for others as JSON
+//! under `/control`.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::clock::iso;
+use crate::faults::Fault;
+use crate::jobs::JobCounts;
+use crate::limits::RateLimits;
+use crate::people::Person;
+use crate::record::Recorded;
+use crate::reply::{ApiError, ApiResult, ok};
+use crate::state::State;
+use crate::{CLIENT_ID, CLIENT_SECRET, LOGIN_CLIENT_ID, LOGIN_CLIENT_SECRET};
+
+/// The controls of a tenant. Cheap to clone; does not keep the tenant running.
+#[derive(Clone)]
+pub struct Control {
+    pub(crate) state: Arc<State>,
+}
+
+/// Why a control could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// A new signing key could not be made.
+    #[error("a new signing key could not be made: {0}")]
+    Key(String),
+    /// A user was given without what every user has.
+    #[error("a user needs user_id and identities[0].connection: {0}")]
+    User(String),
+}
+
+impl Control {
+    /// The tenant's clock: milliseconds since the epoch.
+    pub fn now(&self) -> i64 {
+        self.state.clock.now()
+    }
+
+    /// Puts the clock forward: jobs go on, links die, tokens expire, limits refill.
+    pub fn advance(&self, by: Duration) {
+        self.state.clock.advance(by);
+    }
+
+    /// Adds a fault.
+    pub fn add(&self, fault: Fault) {
+        self.state.faults.add(fault);
+    }
+
+    /// Removes all faults.
+    pub fn clear(&self) {
+        self.state.faults.clear();
+    }
+
+    /// Faults that have not been used up.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.state.faults.pending()
+    }
+
+    /// A new key signs from now on. The old one stays published unless it is withdrawn.
+    pub fn rotate_signing_key(&self, withdraw_old: bool) -> Result<(), ControlError> {
+        self.state.keys.rotate(withdraw_old).map_err(|error| ControlError::Key(error.to_string()))
+    }
+
+    /// Every token issued so far counts as expired.
+    pub fn expire_tokens(&self) {
+        self.state.keys.expire_tokens();
+    }
+
+    /// Ends every sign-in session and forgets every consent.
+    pub fn sign_everybody_out(&self) {
+        self.state.logins.forget();
+    }
+
+    /// Everything that was asked of the tenant so far, the controls aside.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.state.log.all()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget_requests(&self) {
+        self.state.log.clear();
+    }
+
+    /// Requests that violate the OpenAPI description, as `METHOD path: how`.
+    pub fn violations(&self) -> Vec<String> {
+        self.requests()
+            .into_iter()
+            .flat_map(|request| {
+                let of = format!("{} {}", request.method, request.path);
+                request.violations.into_iter().map(move |how| format!("{of}: {how}"))
+            })
+            .collect()
+    }
+
+    /// Changes the rate limits; every bucket is full again.
+    pub fn limit(&self, limits: RateLimits) {
+        self.state.limits.set(limits);
+    }
+
+    /// How many users there are.
+    pub fn user_count(&self) -> u64 {
+        self.state.jobs.settle(self.now());
+        self.state.directory.len().into()
+    }
+
+    /// Everybody with exactly this e-mail address, in any connection.
+    pub fn users_by_email(&self, email: &str) -> Vec<Value> {
+        self.state.jobs.settle(self.now());
+        self.state.directory.by_email(email).into_iter().filter_map(|handle| self.state.directory.get(handle)).collect()
+    }
+
+    /// The first user with exactly this e-mail address.
+    pub fn user_by_email(&self, email: &str) -> Option<Value> {
+        self.users_by_email(email).into_iter().next()
+    }
+
+    /// The user with this id.
+    pub fn user(&self, user_id: &str) -> Option<Value> {
+        self.state.jobs.settle(self.now());
+        self.state.directory.by_user_id(user_id).and_then(|handle| self.state.directory.get(handle))
+    }
+
+    /// Adds a user as it is, or replaces the one with its `user_id`.
+    pub fn put_user(&self, user: &Value) -> Result<(), ControlError> {
+        let complete = user["identities"][0]["connection"].is_string();
+        let Some(user_id) = user["user_id"].as_str().filter(|_| complete) else {
+            return Err(ControlError::User(user.to_string()));
+        };
+        match self.state.directory.by_user_id(user_id) {
+            Some(handle) => self.state.directory.replace(handle, user),
+            None => {
+                self.state.directory.add(user, self.now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody who can sign in beside the generated users.
+    pub fn people(&self) -> Vec<Person> {
+        self.state.people()
+    }
+
+    /// Sets the roles an Action adds to the id tokens of somebody among the people.
+    pub fn set_roles(&self, user_id: &str, roles: &[&str]) {
+        let mut people = self.state.people.lock().unwrap_or_else(PoisonError::into_inner);
+        for person in people.iter_mut().filter(|person| person.user_id == user_id) {
+            person.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        }
+    }
+
+    /// All jobs as the API shows them, oldest first.
+    pub fn jobs(&self) -> Vec<Value> {
+        self.state.jobs.all(self.now())
+    }
+
+    /// What became of jobs so far.
+    pub fn job_counts(&self) -> JobCounts {
+        self.state.jobs.counts(self.now())
+    }
+
+    /// The id of a connection.
+    pub fn connection_id(&self, name: &str) -> Option<String> {
+        self.state.connections.iter().find(|connection| connection.name == name).map(|connection| connection.id.clone())
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
+    }
+}
+
+/// Routes below `/control`, for processes on the same machine.
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/state", web::get().to(overview))
+        .route("/clock", web::post().to(clock))
+        .route("/faults", web::get().to(faults))
+        .route("/faults", web::post().to(add_fault))
+        .route("/faults", web::delete().to(clear_faults))
+        .route("/keys/rotate", web::post().to(rotate))
+        .route("/tokens/expire", web::post().to(expire))
+        .route("/sessions", web::delete().to(sign_out))
+        .route("/requests", web::get().to(requests))
+        .route("/requests", web::delete().to(forget_requests))
+        .route("/violations", web::get().to(violations))
+        .route("/limits", web::put().to(limits))
+        .route("/users", web::get().to(users))
+        .route("/users", web::put().to(put_user))
+        .route("/roles", web::put().to(roles))
+        .route("/jobs", web::get().to(jobs));
+}
+
+fn control(request: &HttpRequest, state: &web::Data<State>) -> Result<Control, ApiError> {
+    if request.peer_addr().is_some_and(|peer| peer.ip().is_loopback()) {
+        Ok(Control { state: Arc::clone(state) })
+    } else {
+        Err(ApiError::unauthorized("The controls can be reached from this machine only"))
+    }
+}
+
+async fn overview(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    let control = control(&request, &state)?;
+    Ok(ok(&json!({
+        "now": iso(control.now()),
+        "url": state.url.get(),
+        "tls_url": state.tls_url.get(),
+        "users": control.user_count(),
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "login_client_id": LOGIN_CLIENT_ID,
+        "login_client_secret": LOGIN_CLIENT_SECRET,
+        "connections": state.connections.iter().take(50).map(|connection| (connection.name.clone(), connection.id.clone().into())).collect::<serde_json::Map<_, Value>>(),
+        "people": control.people(),
+        "job_counts": control.job_counts(),
+    })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_ms: u64,
+}
+
+async fn clock(request: HttpRequest, state: web::Data<State>, body: web::Json<Advance>) -> ApiResult {
+    let control = control(&request, &state)?;
+    control.advance(Duration::from_millis(body.advance_ms));
+    Ok(ok(&json!({"now": iso(control.now())})))
+}
+
+async fn faults(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    let control = control(&request, &state)?;
+    Ok(HttpResponse::Ok().json(control.faults()))
+}
+
+async fn add_fault(request: HttpRequest, state: web::Data<State>, fault: web::Json<Fault>) -> ApiResult {
+    control(&request, &state)?.add(fault.into_inner());
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn clear_faults(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    control(&request, &state)?.clear();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotate {
+    #[serde(default)]
+    withdraw_old: bool,
+}
+
+async fn rotate(request: HttpRequest, state: web::Data<State>, body: web::Json<Rotate>) -> ApiResult {
+    control(&request, &state)?
+        .rotate_signing_key(body.withdraw_old)
+        .map_err(|error| ApiError::new(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR, None, error.to_string()))?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn expire(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    control(&request, &state)?.expire_tokens();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn sign_out(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    control(&request, &state)?.sign_everybody_out();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn requests(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    let control = control(&request, &state)?;
+    Ok(HttpResponse::Ok().json(control.requests()))
+}
+
+async fn forget_requests(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    control(&request, &state)?.forget_requests();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn violations(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    let control = control(&request, &state)?;
+    Ok(HttpResponse::Ok().json(control.violations()))
+}
+
+async fn limits(request: HttpRequest, state: web::Data<State>, limits: web::Json<RateLimits>) -> ApiResult {
+    control(&request, &state)?.limit(limits.into_inner());
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+struct ByEmail {
+    email: String,
+}
+
+async fn users(request: HttpRequest, state: web::Data<State>, query: web::Query<ByEmail>) -> ApiResult {
+    let control = control(&request, &state)?;
+    Ok(ok(&control.users_by_email(&query.email).into()))
+}
+
+async fn put_user(request: HttpRequest, state: web::Data<State>, user: web::Json<Value>) -> ApiResult {
+    control(&request, &state)?.put_user(&user).map_err(|error| ApiError::body(error.to_string()))?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Roles {
+    user_id: String,
+    roles: Vec<String>,
+}
+
+async fn roles(request: HttpRequest, state: web::Data<State>, body: web::Json<Roles>) -> ApiResult {
+    let roles: Vec<&str> = body.roles.iter().map(String::as_str).collect();
+    control(&request, &state)?.set_roles(&body.user_id, &roles);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn jobs(request: HttpRequest, state: web::Data<State>) -> ApiResult {
+    let control = control(&request, &state)?;
+    Ok(ok(&control.jobs().into()))
+}

@@ -1,0 +1,166 @@
+//! Faults on demand.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A fault, and which requests it hits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Only requests with this method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Only requests whose path contains this; empty for every request.
+    #[serde(default)]
+    pub path: String,
+    /// How many requests it hits; always when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// How many matching requests pass before it begins.
+    #[serde(default)]
+    pub after: u32,
+    /// What happens.
+    pub kind: FaultKind,
+}
+
+/// What can go wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FaultKind {
+    /// The answer comes later.
+    Delay {
+        /// Milliseconds.
+        millis: u64,
+    },
+    /// 429 with the rate limit headers.
+    RateLimit {
+        /// Seconds until the limit resets.
+        reset_after: u32,
+        /// Whether `Retry-After` is sent too, as newer answers do.
+        retry_after: bool,
+    },
+    /// 429 as for a third concurrent import job.
+    ActiveImports,
+    /// 500.
+    ServerError,
+    /// 503.
+    Unavailable,
+    /// The connection breaks before the request has any effect.
+    DropBefore,
+    /// The request takes effect, but the connection breaks before the answer.
+    DropAfter,
+    /// The body of the answer breaks off.
+    Truncate {
+        /// Bytes that still arrive.
+        bytes: u64,
+    },
+    /// A download link counts as expired.
+    ExpiredLink,
+    /// The job this request creates will fail.
+    FailJob,
+    /// The job this request creates never ends by itself.
+    HangJob,
+    /// Every token issued before this request counts as expired.
+    ExpireTokens,
+}
+
+impl Fault {
+    /// A fault that hits every request whose path contains `path`.
+    pub fn new(path: &str, kind: FaultKind) -> Self {
+        Fault { method: None, path: path.to_owned(), count: None, after: 0, kind }
+    }
+
+    /// Only requests with this method.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = Some(method.to_owned());
+        self
+    }
+
+    /// Only the next `count` requests.
+    #[must_use]
+    pub fn times(mut self, count: u32) -> Self {
+        self.count = Some(count);
+        self
+    }
+
+    /// Only the next request.
+    #[must_use]
+    pub fn once(self) -> Self {
+        self.times(1)
+    }
+
+    /// Lets this many matching requests pass first.
+    #[must_use]
+    pub fn after(mut self, requests: u32) -> Self {
+        self.after = requests;
+        self
+    }
+
+    /// How long a delay is.
+    pub(crate) fn delay(kind: &FaultKind) -> Option<Duration> {
+        match kind {
+            FaultKind::Delay { millis } => Some(Duration::from_millis(*millis)),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Mutex<Vec<Fault>>);
+
+impl Faults {
+    pub(crate) fn add(&self, fault: Fault) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn pending(&self) -> Vec<Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything that hits this request, counted down.
+    pub(crate) fn hit(&self, method: &str, path: &str) -> Vec<FaultKind> {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hits = Vec::new();
+        for fault in faults.iter_mut() {
+            let matches = fault.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+                && path.contains(&fault.path);
+            if !matches || fault.count == Some(0) {
+                continue;
+            }
+            if fault.after > 0 {
+                fault.after -= 1;
+                continue;
+            }
+            if let Some(count) = &mut fault.count {
+                *count -= 1;
+            }
+            hits.push(fault.kind.clone());
+        }
+        faults.retain(|fault| fault.count != Some(0));
+        hits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_match_wait_count_down_and_go() {
+        let faults = Faults::default();
+        faults.add(Fault::new("/jobs", FaultKind::ServerError).method("post").after(1).once());
+        assert!(faults.hit("GET", "/api/v2/jobs/x").is_empty());
+        assert!(faults.hit("POST", "/api/v2/jobs/x").is_empty());
+        assert_eq!(faults.hit("POST", "/api/v2/jobs/x"), [FaultKind::ServerError]);
+        assert!(faults.hit("POST", "/api/v2/jobs/x").is_empty() && faults.pending().is_empty());
+        faults.add(Fault::new("", FaultKind::Unavailable));
+        assert_eq!(faults.hit("GET", "/").len() + faults.hit("GET", "/x").len(), 2);
+    }
+}

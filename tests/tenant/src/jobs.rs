@@ -1,0 +1,336 @@
+//! Import and export jobs: what they are told, where they stand, what came of them (contract, 4.6 and
+//! 4.7). Nothing runs in the background: a job's state follows from the clock, and an import takes
+//! effect when somebody looks after its time has come.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::clock::iso;
+use crate::connections::Connection;
+use crate::directory::Directory;
+use crate::export::{Format, Plan};
+use crate::import::{self, Outcome};
+use crate::tokens::alphanumeric;
+
+/// Import jobs that may be active at once in a tenant.
+const ACTIVE_IMPORTS: usize = 2;
+const HOUR: i64 = 3_600_000;
+/// An import that takes longer fails.
+const IMPORT_TIMEOUT: i64 = 2 * HOUR;
+/// An export that takes longer fails.
+const EXPORT_TIMEOUT: i64 = 8 * HOUR;
+/// Jobs vanish at this age.
+const RETENTION: i64 = 24 * HOUR;
+/// A job is `pending` for this share of its time.
+const PENDING_SHARE: f64 = 0.2;
+
+/// What a fault decided about a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fate {
+    #[default]
+    Completes,
+    Fails,
+    Hangs,
+}
+
+/// An import job as it was created.
+#[derive(Clone, Debug)]
+pub(crate) struct Import {
+    pub(crate) file: Bytes,
+    pub(crate) upsert: bool,
+    pub(crate) external_id: Option<String>,
+    pub(crate) connection: Connection,
+}
+
+/// An export job as it was created.
+#[derive(Clone, Debug)]
+pub(crate) struct Export {
+    pub(crate) plan: Plan,
+    /// The members of the request that answers repeat.
+    pub(crate) echo: Value,
+    pub(crate) connection: Option<Connection>,
+}
+
+#[derive(Clone, Debug)]
+enum Work {
+    Import(Import),
+    Export(Export),
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Active,
+    Imported(Outcome),
+    Exported,
+    Failed(String),
+}
+
+#[derive(Clone, Debug)]
+struct Job {
+    work: Work,
+    created: i64,
+    duration: i64,
+    fate: Fate,
+    state: State,
+}
+
+/// What `GET /jobs/{id}/errors` has to say.
+#[derive(Clone, Debug)]
+pub(crate) enum Errors {
+    None,
+    Users(Vec<Value>),
+    Job(Value),
+}
+
+/// Counts for assertions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct JobCounts {
+    /// Import jobs created.
+    pub imports: u64,
+    /// Export jobs created.
+    pub exports: u64,
+    /// Most import jobs that were ever active at once.
+    pub most_active_imports: u64,
+    /// Import jobs refused because two were active.
+    pub refused_imports: u64,
+    /// Import jobs that are active now.
+    pub active_imports: u64,
+    /// Imports that asked for the e-mail to all owners.
+    pub completion_emails: u64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    jobs: BTreeMap<String, Job>,
+    counts: JobCounts,
+}
+
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    directory: Arc<Directory>,
+    table: Mutex<Table>,
+}
+
+impl Jobs {
+    pub(crate) fn new(directory: Arc<Directory>) -> Self {
+        Jobs { directory, table: Mutex::default() }
+    }
+
+    /// The table, with everything done whose time has come.
+    fn settled(&self, now: i64) -> MutexGuard<'_, Table> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.jobs.retain(|_, job| now - job.created < RETENTION);
+        let mut due: Vec<(i64, String)> = table
+            .jobs
+            .iter()
+            .filter(|(_, job)| matches!(job.state, State::Active))
+            .filter_map(|(id, job)| Some((job.ends()?, id.clone())))
+            .filter(|(ends, _)| *ends <= now)
+            .collect();
+        due.sort();
+        for (ends, id) in due {
+            if let Some(job) = table.jobs.get_mut(&id) {
+                job.finish(ends, &self.directory);
+            }
+        }
+        table.counts.active_imports = table.active_imports() as u64;
+        table
+    }
+
+    /// Lets everything happen whose time has come.
+    pub(crate) fn settle(&self, now: i64) {
+        drop(self.settled(now));
+    }
+
+    /// Creates an import job, unless two are active: then how many are.
+    pub(crate) fn import(
+        &self,
+        import: Import,
+        mail: bool,
+        duration: i64,
+        fate: Fate,
+        now: i64,
+    ) -> Result<Value, usize> {
+        let mut table = self.settled(now);
+        let active = table.active_imports();
+        if active >= ACTIVE_IMPORTS {
+            table.counts.refused_imports += 1;
+            return Err(active);
+        }
+        table.counts.imports += 1;
+        table.counts.completion_emails += u64::from(mail);
+        table.counts.most_active_imports = table.counts.most_active_imports.max(active as u64 + 1);
+        Ok(table.insert(Job { work: Work::Import(import), created: now, duration, fate, state: State::Active }))
+    }
+
+    /// Creates an export job.
+    pub(crate) fn export(&self, export: Export, duration: i64, fate: Fate, now: i64) -> Value {
+        let mut table = self.settled(now);
+        table.counts.exports += 1;
+        table.insert(Job { work: Work::Export(export), created: now, duration, fate, state: State::Active })
+    }
+
+    /// A job as the API shows it, `location` left out; and whether it has a file.
+    pub(crate) fn get(&self, id: &str, now: i64) -> Option<(Value, Option<Format>)> {
+        let table = self.settled(now);
+        let job = table.jobs.get(id)?;
+        let file = match (&job.work, &job.state) {
+            (Work::Export(export), State::Exported) => Some(export.plan.format),
+            _ => None,
+        };
+        Some((job.view(id, now), file))
+    }
+
+    /// What went wrong in a job.
+    pub(crate) fn errors(&self, id: &str, now: i64) -> Option<Errors> {
+        let table = self.settled(now);
+        let job = table.jobs.get(id)?;
+        Some(match &job.state {
+            State::Imported(outcome) if !outcome.errors.is_empty() => Errors::Users(outcome.errors.clone()),
+            State::Failed(_) => Errors::Job(job.view(id, now)),
+            _ => Errors::None,
+        })
+    }
+
+    /// The plan of a completed export.
+    pub(crate) fn file(&self, id: &str, now: i64) -> Option<Plan> {
+        match self.settled(now).jobs.get(id)? {
+            Job { work: Work::Export(export), state: State::Exported, .. } => Some(export.plan.clone()),
+            _ => None,
+        }
+    }
+
+    /// All jobs as the API shows them, oldest first.
+    pub(crate) fn all(&self, now: i64) -> Vec<Value> {
+        let table = self.settled(now);
+        let mut jobs: Vec<_> = table.jobs.iter().collect();
+        jobs.sort_by_key(|(_, job)| job.created);
+        jobs.into_iter().map(|(id, job)| job.view(id, now)).collect()
+    }
+
+    /// Counts so far.
+    pub(crate) fn counts(&self, now: i64) -> JobCounts {
+        self.settled(now).counts
+    }
+}
+
+impl Table {
+    fn active_imports(&self) -> usize {
+        self.jobs
+            .values()
+            .filter(|job| matches!(job.work, Work::Import(_)) && matches!(job.state, State::Active))
+            .count()
+    }
+
+    fn insert(&mut self, job: Job) -> Value {
+        let id = format!("job_{}", alphanumeric(16));
+        // A job is always born `pending`, however little time it takes.
+        let view = job.view(&id, i64::MIN);
+        self.jobs.insert(id, job);
+        view
+    }
+}
+
+impl Job {
+    /// When the job ends; for one that hangs, when it times out.
+    fn ends(&self) -> Option<i64> {
+        let timeout = match self.work {
+            Work::Import(_) => IMPORT_TIMEOUT,
+            Work::Export(_) => EXPORT_TIMEOUT,
+        };
+        let duration = if self.fate == Fate::Hangs { timeout } else { self.duration.min(timeout) };
+        self.created.checked_add(duration)
+    }
+
+    fn finish(&mut self, at: i64, directory: &Directory) {
+        let timed_out = match self.work {
+            Work::Import(_) => self.duration >= IMPORT_TIMEOUT,
+            Work::Export(_) => self.duration >= EXPORT_TIMEOUT,
+        };
+        self.state = match (&mut self.work, self.fate) {
+            (_, Fate::Hangs) => State::Failed("The job timed out.".to_owned()),
+            _ if timed_out => State::Failed("The job timed out.".to_owned()),
+            (_, Fate::Fails) => State::Failed("The job failed for an internal reason.".to_owned()),
+            (Work::Import(job), Fate::Completes) => {
+                let file = std::mem::take(&mut job.file);
+                match import::run(&file, &job.connection, job.upsert, directory, at) {
+                    Ok(outcome) => State::Imported(outcome),
+                    Err(reason) => State::Failed(reason),
+                }
+            }
+            (Work::Export(job), Fate::Completes) => {
+                job.plan.until = directory.len();
+                State::Exported
+            }
+        };
+    }
+
+    fn view(&self, id: &str, now: i64) -> Value {
+        let (kind, connection) = match &self.work {
+            Work::Import(job) => ("users_import", Some(&job.connection)),
+            Work::Export(job) => ("users_export", job.connection.as_ref()),
+        };
+        let (status, percentage) = self.status(now);
+        let mut view = json!({"type": kind, "status": status});
+        if let Some(connection) = connection {
+            view["connection_id"] = connection.id.as_str().into();
+        }
+        match &self.work {
+            Work::Import(job) => {
+                if let Some(external_id) = job.external_id.as_deref().filter(|id| !id.is_empty()) {
+                    view["external_id"] = external_id.into();
+                }
+            }
+            Work::Export(job) => {
+                for (name, value) in job.echo.as_object().into_iter().flatten() {
+                    view[name.as_str()] = value.clone();
+                }
+            }
+        }
+        if let Some(percentage) = percentage {
+            view["percentage_done"] = percentage.into();
+            let left = if self.fate == Fate::Hangs { 1 } else { (self.created + self.duration - now + 999) / 1000 };
+            view["time_left_seconds"] = left.into();
+        }
+        match &self.state {
+            State::Imported(outcome) => {
+                view["summary"] = json!({
+                    "failed": outcome.failed,
+                    "updated": outcome.updated,
+                    "inserted": outcome.inserted,
+                    "total": outcome.total,
+                });
+            }
+            State::Failed(reason) => view["status_details"] = reason.as_str().into(),
+            State::Active | State::Exported => {}
+        }
+        // The name is a required member of every answer (contract, 4.10), also when no connection was
+        // named.
+        view["connection"] = connection.map_or("", |connection| connection.name.as_str()).into();
+        view["created_at"] = iso(self.created).into();
+        view["id"] = id.into();
+        view
+    }
+
+    fn status(&self, now: i64) -> (&'static str, Option<i64>) {
+        match &self.state {
+            State::Imported(_) => ("completed", None),
+            State::Exported => ("completed", Some(100)),
+            State::Failed(_) => ("failed", None),
+            State::Active => {
+                let elapsed = now.saturating_sub(self.created) as f64;
+                let pending = self.duration as f64 * PENDING_SHARE;
+                if elapsed < pending || now < self.created {
+                    return ("pending", None);
+                }
+                let share = (elapsed - pending) / (self.duration as f64 - pending).max(1.0);
+                let most = if self.fate == Fate::Hangs { 50.0 } else { 99.0 };
+                ("processing", Some((share * 100.0).clamp(0.0, most) as i64))
+            }
+        }
+    }
+}

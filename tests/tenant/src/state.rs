@@ -1,0 +1,155 @@
+//! Everything the tenant knows, shared by all rooms.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use actix_web::HttpRequest;
+use serde_json::Value;
+
+use crate::clock::{Clock, millis};
+use crate::connections::{self, Connection};
+use crate::directory::{Directory, Handle};
+use crate::faults::{FaultKind, Faults};
+use crate::jobs::{Fate, Jobs};
+use crate::limits::Limiter;
+use crate::login::Logins;
+use crate::people::{Person, people};
+use crate::record::Log;
+use crate::settings::TenantSettings;
+use crate::tokens::Keys;
+
+/// The tenant's name, as it stands in the names of export files.
+pub(crate) const TENANT: &str = "simulated-tenant";
+
+/// The faults that hit a request and are carried out by its handler.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hits(pub(crate) Vec<FaultKind>);
+
+/// A search result, kept until the users change.
+pub(crate) type Found = Arc<Vec<Handle>>;
+
+pub(crate) struct State {
+    pub(crate) settings: TenantSettings,
+    pub(crate) clock: Clock,
+    pub(crate) keys: Keys,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) people: Mutex<Vec<Person>>,
+    pub(crate) jobs: Jobs,
+    pub(crate) limits: Limiter,
+    pub(crate) faults: Faults,
+    pub(crate) log: Log,
+    pub(crate) logins: Logins,
+    /// Signs download links.
+    pub(crate) link_key: String,
+    pub(crate) url: OnceLock<String>,
+    pub(crate) tls_url: OnceLock<String>,
+    /// Latest search results by query and sort order, with the version of the users they are about.
+    pub(crate) searches: Mutex<HashMap<String, (u64, Found)>>,
+}
+
+impl State {
+    pub(crate) fn new(settings: TenantSettings) -> Result<Self, crate::tokens::KeyError> {
+        let directory = Arc::new(Directory::new(settings.users, settings.seed));
+        let clock = Clock::default();
+        let now = clock.now();
+        let people = people();
+        for person in &people {
+            directory.add(&person.profile(&crate::clock::iso(now)), now);
+        }
+        Ok(State {
+            keys: Keys::new()?,
+            connections: connections::all(settings.extra_connections),
+            jobs: Jobs::new(Arc::clone(&directory)),
+            limits: Limiter::new(settings.rate_limits),
+            faults: Faults::default(),
+            log: Log::default(),
+            logins: Logins::default(),
+            link_key: crate::tokens::hex(64),
+            url: OnceLock::new(),
+            tls_url: OnceLock::new(),
+            searches: Mutex::default(),
+            people: Mutex::new(people),
+            directory,
+            clock,
+            settings,
+        })
+    }
+
+    pub(crate) fn connection(&self, id: &str) -> Option<&Connection> {
+        self.connections.iter().find(|connection| connection.id == id)
+    }
+
+    /// Where the tenant was reached: its URL as issuer, audience and base of links. Follows the request,
+    /// so that plain and TLS clients each see one consistent tenant.
+    pub(crate) fn origin(&self, request: &HttpRequest) -> String {
+        let known = if request.app_config().secure() { &self.tls_url } else { &self.url };
+        let known = known.get().cloned().unwrap_or_default();
+        let port = known.rsplit(':').next().unwrap_or_default();
+        match request.headers().get("host").and_then(|host| host.to_str().ok()) {
+            Some(host) if host == format!("localhost:{port}") => known.replace("127.0.0.1", "localhost"),
+            _ => known,
+        }
+    }
+
+    /// Whether a text is `{tenant}{path}` under any of the tenant's names.
+    pub(crate) fn is_own(&self, text: &str, path: &str) -> bool {
+        [&self.url, &self.tls_url].iter().filter_map(|url| url.get()).any(|url| {
+            text == format!("{url}{path}") || text == format!("{}{path}", url.replace("127.0.0.1", "localhost"))
+        })
+    }
+
+    /// Everybody who can sign in beside the generated users.
+    pub(crate) fn people(&self) -> Vec<Person> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Somebody who can sign in: one of the people, or any user of the directory with this address in
+    /// this connection.
+    pub(crate) fn person(&self, email: &str, connection: &str) -> Option<Person> {
+        let email = email.trim().to_lowercase();
+        if let Some(person) =
+            self.people().into_iter().find(|person| person.email == email && person.connection == connection)
+        {
+            return Some(person);
+        }
+        let handle = self
+            .directory
+            .by_email(&email)
+            .into_iter()
+            .find(|found| self.directory.in_connection(*found, connection))?;
+        let user = self.directory.get(handle)?;
+        let text = |name: &str| user.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Person {
+            user_id: text("user_id")?,
+            name: text("name").unwrap_or_else(|| email.clone()),
+            email_verified: user.get("email_verified") == Some(&Value::Bool(true)),
+            connection: connection.to_owned(),
+            roles: Vec::new(),
+            email,
+        })
+    }
+
+    /// How many users a search sees: what was added lately may not be indexed yet.
+    pub(crate) fn searchable(&self) -> Handle {
+        let lag = millis(self.settings.search_lag);
+        if lag == 0 { self.directory.len() } else { self.directory.len_before(self.clock.now() - lag) }
+    }
+}
+
+impl Hits {
+    pub(crate) fn has(&self, kind: &FaultKind) -> bool {
+        self.0.contains(kind)
+    }
+
+    /// What becomes of a job created now.
+    pub(crate) fn fate(&self) -> Fate {
+        if self.has(&FaultKind::HangJob) {
+            Fate::Hangs
+        } else if self.has(&FaultKind::FailJob) {
+            Fate::Fails
+        } else {
+            Fate::Completes
+        }
+    }
+}

@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simulated_tenant::{Fault, FaultKind};
+
+use crate::support::{Api, client_credentials};
+
+#[tokio::test]
+async fn answers_can_be_429_500_and_503() {
+    let api = Api::start().await;
+    let limit = FaultKind::RateLimit { reset_after: 7, retry_after: true };
+    api.control.add(Fault::new("/connections", limit).once());
+    let response = api.request(reqwest::Method::GET, "/connections").send().await.unwrap();
+    assert_eq!(response.status(), 429);
+    let header = |name: &str| response.headers()[name].to_str().unwrap().parse::<i64>().unwrap();
+    assert_eq!((header("x-ratelimit-remaining"), header("retry-after")), (0, 7));
+    let wait = header("x-ratelimit-reset") - api.control.now() / 1000;
+    assert!((6..=7).contains(&wait), "{wait}");
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["errorCode"], "too_many_requests");
+    assert!(body["message"].as_str().unwrap().starts_with("Too many requests."));
+    for (kind, status) in [(FaultKind::ServerError, 500), (FaultKind::Unavailable, 503)] {
+        api.control.add(Fault::new("/connections", kind).method("GET").times(2));
+        for expected in [status, status, 200] {
+            let response = api.request(reqwest::Method::GET, "/connections").send().await.unwrap();
+            assert_eq!(response.status(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_429_of_active_imports_has_no_reset() {
+    let api = Api::start().await;
+    api.control.add(Fault::new("/jobs/users-imports", FaultKind::ActiveImports).once());
+    let connection = api.tenant.database_connection_id();
+    let (status, body) = api.import(&connection, &json!([]), false).await;
+    assert_eq!(status, 429);
+    assert!(body["message"].as_str().unwrap().contains("active import users jobs"));
+    assert_eq!(api.import(&connection, &json!([]), false).await.0, 202);
+}
+
+#[tokio::test]
+async fn a_delay_delays() {
+    let api = Api::start().await;
+    api.control.add(Fault::new("/connections", FaultKind::Delay { millis: 600_000 }).once());
+    let slow = api.request(reqwest::Method::GET, "/connections").timeout(Duration::from_millis(200)).send().await;
+    assert!(slow.unwrap_err().is_timeout());
+    assert_eq!(api.get("/connections").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_connection_dropped_before_the_request_has_no_effect_and_after_it_has() {
+    let api = Api::start().await;
+    for (kind, jobs) in [(FaultKind::DropBefore, 0), (FaultKind::DropAfter, 1)] {
+        api.control.add(Fault::new("/jobs/users-exports", kind).once());
+        let request = api.request(reqwest::Method::POST, "/jobs/users-exports").json(&json!({"format": "json"}));
+        let error = request.send().await.unwrap_err();
+        assert!(!error.is_status(), "{error}");
+        assert_eq!(api.control.jobs().len(), jobs);
+        let last = api.control.requests().pop().unwrap();
+        assert_eq!((last.path.as_str(), last.status), ("/api/v2/jobs/users-exports", 0));
+    }
+}
+
+#[tokio::test]
+async fn a_download_can_break_off_or_find_its_link_expired() {
+    let api = Api::start().await;
+    let (_, job) = api.export(&json!({"format": "json", "fields": [{"name": "user_metadata"}]})).await;
+    api.control.advance(Duration::from_secs(60));
+    let job = api.read(&format!("/jobs/{}", job["id"].as_str().unwrap())).await;
+    let link = job["location"].as_str().unwrap();
+    api.control.add(Fault::new("/exports/", FaultKind::Truncate { bytes: 1000 }).once());
+    let mut response = api.http.get(link).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let mut received = 0;
+    let error = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => received += chunk.len(),
+            Ok(None) => panic!("the download ended as if it were complete"),
+            Err(error) => break error,
+        }
+    };
+    assert!(received <= 1000 && !error.is_timeout(), "{received} {error}");
+    api.control.add(Fault::new("/exports/", FaultKind::ExpiredLink).once());
+    assert_eq!(api.http.get(link).send().await.unwrap().status(), 403);
+    assert_eq!(api.http.get(link).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_job_can_fail() {
+    let api = Api::start().await;
+    api.control.add(Fault::new("/jobs/users-exports", FaultKind::FailJob).once());
+    let (_, job) = api.export(&json!({"format": "json"})).await;
+    api.control.advance(Duration::from_secs(60));
+    let id = job["id"].as_str().unwrap();
+    let job = api.read(&format!("/jobs/{id}")).await;
+    assert_eq!(job["status"], "failed");
+    assert!(job["status_details"].is_string() && job.get("location").is_none());
+    assert_eq!(api.read(&format!("/jobs/{id}/errors")).await["status"], "failed");
+}
+
+#[tokio::test]
+async fn a_job_that_hangs_times_out_after_two_hours_for_an_import_and_eight_for_an_export() {
+    let api = Api::start().await;
+    api.control.add(Fault::new("/jobs/users-", FaultKind::HangJob).times(2));
+    let (_, import) = api.import(&api.tenant.database_connection_id(), &json!([]), false).await;
+    let (_, export) = api.export(&json!({"format": "json"})).await;
+    let status =
+        async |job: &Value| api.read(&format!("/jobs/{}", job["id"].as_str().unwrap())).await["status"].clone();
+    api.control.advance(Duration::from_secs(3600));
+    assert_eq!((status(&import).await, status(&export).await), (json!("processing"), json!("processing")));
+    api.control.advance(Duration::from_secs(3600));
+    assert_eq!((status(&import).await, status(&export).await), (json!("failed"), json!("processing")));
+    api.control.advance(Duration::from_secs(6 * 3600));
+    assert_eq!(status(&export).await, "failed");
+}
+
+#[tokio::test]
+async fn a_token_can_expire_meanwhile() {
+    let api = Api::start().await;
+    api.control.add(Fault::new("/users", FaultKind::ExpireTokens).after(1).once());
+    assert_eq!(api.get("/users").await.0, 200);
+    let (status, body) = api.get("/users").await;
+    assert_eq!((status, body["message"].as_str()), (401, Some("Expired token received for JSON Web Token validation")));
+    let fresh = client_credentials(&api.http, &api.tenant).await;
+    let again = api.http.get(api.url("/users")).bearer_auth(fresh).send().await.unwrap();
+    assert_eq!(again.status(), 200);
+}
