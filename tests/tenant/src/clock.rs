@@ -53,7 +53,7 @@ mod tests {
     fn advancing_moves_now() {
         let clock = Clock::default();
         let before = clock.now();
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         assert!(clock.now() >= before + 3_600_000);
     }
 }

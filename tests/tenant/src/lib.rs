@@ -176,15 +176,14 @@ impl Tenant {
 type Prepared = (Arc<state::State>, Option<String>, actix_web::dev::Server);
 
 fn prepare(settings: TenantSettings) -> io::Result<Prepared> {
-    let (tls, certificate) = match settings.tls_port {
-        None => (None, None),
-        Some(_) => {
-            let (config, certificate) = self_signed().map_err(io::Error::other)?;
-            (Some(config), Some(certificate))
-        }
+    let (tls, certificate) = if settings.tls_port.is_some() {
+        let (config, certificate) = self_signed().map_err(io::Error::other)?;
+        (Some(config), Some(certificate))
+    } else {
+        (None, None)
     };
     let state = web::Data::new(state::State::new(settings).map_err(io::Error::other)?);
-    let server = server::bind(state.clone(), tls)?;
+    let server = server::bind(&state, tls)?;
     Ok((state.into_inner(), certificate, server))
 }
 

@@ -48,7 +48,7 @@ impl Wire {
 }
 
 /// Binds the listeners and builds the server.
-pub(crate) fn bind(state: web::Data<State>, tls: Option<rustls::ServerConfig>) -> std::io::Result<Server> {
+pub(crate) fn bind(state: &web::Data<State>, tls: Option<rustls::ServerConfig>) -> std::io::Result<Server> {
     let (port, tls_port) = (state.settings.port, state.settings.tls_port);
     let shared = state.clone();
     let mut server = HttpServer::new(move || {

@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use rand::random;
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 
@@ -141,18 +140,18 @@ impl std::fmt::Debug for Keys {
 
 /// `length` random hexadecimal digits.
 pub(crate) fn hex(length: usize) -> String {
-    let mut text = String::with_capacity(length + 16);
-    while text.len() < length {
-        text.push_str(&format!("{:016x}", random::<u64>()));
-    }
-    text.truncate(length);
-    text
+    const DIGITS: &[u8] = b"0123456789abcdef";
+    pick(DIGITS, length)
 }
 
 /// `length` random letters and digits.
 pub(crate) fn alphanumeric(length: usize) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    (0..length).map(|_| ALPHABET.get(rand::random_range(0..ALPHABET.len())).copied().map_or('A', char::from)).collect()
+    pick(ALPHABET, length)
+}
+
+fn pick(alphabet: &[u8], length: usize) -> String {
+    (0..length).map(|_| alphabet.get(rand::random_range(0..alphabet.len())).copied().map_or('0', char::from)).collect()
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ async fn a_link_is_dead_after_a_minute_and_reading_the_job_again_gives_a_fresh_o
     let (_, job) = api.export(&json!({"format": "json", "limit": 1})).await;
     let path = format!("/jobs/{}", job["id"].as_str().unwrap());
     assert!(api.read(&path).await.get("location").is_none());
-    api.control.advance(Duration::from_secs(60));
+    api.control.advance(Duration::from_mins(1));
     let link = api.read(&path).await["location"].as_str().unwrap().to_owned();
     assert!(link.contains("/simulated-tenant.json.gz?Expires=") && link.contains("&Signature="));
     let status = async |link: String| api.http.get(link).send().await.unwrap().status().as_u16();
@@ -100,11 +100,11 @@ async fn a_link_is_dead_after_a_minute_and_reading_the_job_again_gives_a_fresh_o
 
 #[tokio::test]
 async fn a_job_vanishes_after_a_day() {
-    let token_lifetime = Duration::from_secs(48 * 3600);
+    let token_lifetime = Duration::from_hours(48);
     let api = Api::with(TenantSettings { token_lifetime, ..settings() }).await;
     let (_, job) = api.export(&json!({"format": "json"})).await;
     let path = format!("/jobs/{}", job["id"].as_str().unwrap());
-    api.control.advance(Duration::from_secs(24 * 3600 - 5));
+    api.control.advance(Duration::from_hours(24) - Duration::from_secs(5));
     assert_eq!(api.read(&path).await["status"], "completed");
     api.control.advance(Duration::from_secs(5));
     let (status, body) = api.get(&path).await;

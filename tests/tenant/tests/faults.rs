@@ -66,7 +66,7 @@ async fn a_connection_dropped_before_the_request_has_no_effect_and_after_it_has(
 async fn a_download_can_break_off_or_find_its_link_expired() {
     let api = Api::start().await;
     let (_, job) = api.export(&json!({"format": "json", "fields": [{"name": "user_metadata"}]})).await;
-    api.control.advance(Duration::from_secs(60));
+    api.control.advance(Duration::from_mins(1));
     let job = api.read(&format!("/jobs/{}", job["id"].as_str().unwrap())).await;
     let link = job["location"].as_str().unwrap();
     api.control.add(Fault::new("/exports/", FaultKind::Truncate { bytes: 1000 }).once());
@@ -91,7 +91,7 @@ async fn a_job_can_fail() {
     let api = Api::start().await;
     api.control.add(Fault::new("/jobs/users-exports", FaultKind::FailJob).once());
     let (_, job) = api.export(&json!({"format": "json"})).await;
-    api.control.advance(Duration::from_secs(60));
+    api.control.advance(Duration::from_mins(1));
     let id = job["id"].as_str().unwrap();
     let job = api.read(&format!("/jobs/{id}")).await;
     assert_eq!(job["status"], "failed");
@@ -107,11 +107,11 @@ async fn a_job_that_hangs_times_out_after_two_hours_for_an_import_and_eight_for_
     let (_, export) = api.export(&json!({"format": "json"})).await;
     let status =
         async |job: &Value| api.read(&format!("/jobs/{}", job["id"].as_str().unwrap())).await["status"].clone();
-    api.control.advance(Duration::from_secs(3600));
+    api.control.advance(Duration::from_hours(1));
     assert_eq!((status(&import).await, status(&export).await), (json!("processing"), json!("processing")));
-    api.control.advance(Duration::from_secs(3600));
+    api.control.advance(Duration::from_hours(1));
     assert_eq!((status(&import).await, status(&export).await), (json!("failed"), json!("processing")));
-    api.control.advance(Duration::from_secs(6 * 3600));
+    api.control.advance(Duration::from_hours(6));
     assert_eq!(status(&export).await, "failed");
 }
 

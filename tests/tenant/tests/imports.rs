@@ -39,7 +39,7 @@ async fn an_import_is_pending_then_processing_then_completed() {
 async fn a_clean_import_has_no_errors_to_report() {
     let api = Api::start().await;
     let (_, job) = api.import(&api.tenant.database_connection_id(), &users(1), false).await;
-    api.control.advance(Duration::from_secs(60));
+    api.control.advance(Duration::from_mins(1));
     let (status, _) = api.get(&format!("/jobs/{}/errors", job["id"].as_str().unwrap())).await;
     assert_eq!(status, 204);
 }
@@ -56,7 +56,7 @@ async fn a_third_import_while_two_run_is_refused() {
         body["message"],
         "There are 2 active import users jobs, please wait until some of them are finished and try again"
     );
-    api.control.advance(Duration::from_secs(60));
+    api.control.advance(Duration::from_mins(1));
     assert_eq!(api.import(&connection, &users(1), true).await.0, 202);
     let counts = api.control.job_counts();
     assert_eq!((counts.imports, counts.most_active_imports, counts.refused_imports), (3, 2, 1));
@@ -143,7 +143,7 @@ async fn a_file_that_is_no_array_of_users_fails_the_job() {
     for file in ["{\"email\":\"x@example.com\"}", "not json"] {
         let (body, boundary) = form(&api.tenant.database_connection_id(), file, false);
         let (_, job) = api.send_import(body, &boundary).await;
-        api.control.advance(Duration::from_secs(60));
+        api.control.advance(Duration::from_mins(1));
         let id = job["id"].as_str().unwrap();
         assert_eq!(api.read(&format!("/jobs/{id}")).await["status"], "failed");
         let errors = api.read(&format!("/jobs/{id}/errors")).await;
@@ -195,7 +195,7 @@ async fn a_user_that_exists_is_refused_without_upsert() {
     // The same address in another connection is somebody else.
     let partners = api.control.connection_id(connections::PARTNERS).unwrap();
     api.import(&partners, &json!([{"email": people::USER_EMAIL}]), false).await;
-    api.control.advance(Duration::from_secs(60));
+    api.control.advance(Duration::from_mins(1));
     assert_eq!(api.control.users_by_email(people::USER_EMAIL).len(), 2);
 }
 
@@ -238,7 +238,7 @@ async fn upsert_matches_by_email_only_and_other_identifiers_conflict() {
     let usernames = api.control.connection_id(connections::USERNAMES).unwrap();
     api.import(&usernames, &json!([{"email": "c@example.com", "username": "Carol"}]), true).await;
     let (_, job) = api.import(&usernames, &json!([{"email": "d@example.com", "username": "carol"}]), true).await;
-    api.control.advance(Duration::from_secs(60));
+    api.control.advance(Duration::from_mins(1));
     let errors = api.read(&format!("/jobs/{}/errors", job["id"].as_str().unwrap())).await;
     assert_eq!(errors[0]["errors"][0]["code"], "CONFLICT_USERNAME");
 }

@@ -20,8 +20,8 @@ pub struct Api {
 pub fn settings() -> TenantSettings {
     TenantSettings {
         users: 200,
-        import_duration: Duration::from_secs(60),
-        export_duration: Duration::from_secs(60),
+        import_duration: Duration::from_mins(1),
+        export_duration: Duration::from_mins(1),
         ..TenantSettings::default()
     }
 }
@@ -91,7 +91,7 @@ impl Api {
     pub async fn import_to_end(&self, users: &Value, upsert: bool) -> (Value, Value) {
         let (status, job) = self.import(&self.tenant.database_connection_id(), users, upsert).await;
         assert_eq!(status, 202, "{job}");
-        self.control.advance(Duration::from_secs(60));
+        self.control.advance(Duration::from_mins(1));
         let id = job["id"].as_str().unwrap();
         let job = self.read(&format!("/jobs/{id}")).await;
         let (_, errors) = self.get(&format!("/jobs/{id}/errors")).await;
@@ -111,7 +111,7 @@ impl Api {
     pub async fn exported(&self, body: &Value) -> String {
         let (status, job) = self.export(body).await;
         assert_eq!(status, 200, "{job}");
-        self.control.advance(Duration::from_secs(60));
+        self.control.advance(Duration::from_mins(1));
         let job = self.read(&format!("/jobs/{}", job["id"].as_str().unwrap())).await;
         let file = self.http.get(job["location"].as_str().unwrap()).send().await.unwrap();
         assert_eq!(file.status(), 200);
@@ -124,19 +124,17 @@ impl Api {
 /// The multipart body of an import, in the recorded order of parts.
 pub fn form(connection: &str, users: &str, upsert: bool) -> (Vec<u8>, String) {
     let boundary = "simulated-boundary".to_owned();
-    let mut body = String::new();
-    let parts = [
+    let texts = [
         ("connection_id", connection.to_owned()),
         ("upsert", upsert.to_string()),
         ("external_id", String::new()),
         ("send_completion_email", "false".to_owned()),
-    ];
-    for (name, value) in parts {
-        body.push_str(&format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
-    }
-    body.push_str(&format!(
+    ]
+    .map(|(name, value)| format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
+    let file = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"users\"; filename=\"users.json\"\r\nContent-Type: application/json\r\n\r\n{users}\r\n--{boundary}--\r\n"
-    ));
+    );
+    let body = texts.concat() + &file;
     (body.into_bytes(), boundary)
 }
 

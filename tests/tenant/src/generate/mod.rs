@@ -5,10 +5,20 @@
 mod random;
 mod words;
 
+use std::fmt::Write;
+
 use random::Random;
 use words::{ASCII, BIO, CITY, COUNTRY, DOM, EVIL, FAMILY, GIVEN, LANG, PLAN, ROLE, STREET, THEME, TZ};
 
 use crate::clock::iso;
+
+/// Appends formatted text.
+macro_rules! push {
+    ($text:ident, $($arguments:tt)*) => {{
+        // Writing to a string cannot fail.
+        let _ = write!($text, $($arguments)*);
+    }};
+}
 
 /// What identifies a generated user. Drawn first, so that it costs little to know.
 pub(crate) struct Identifiers {
@@ -126,8 +136,8 @@ pub fn import_user(index: u64, seed: u64) -> String {
 }
 
 fn time(random: &mut Random, from: i64, to: i64) -> (i64, String) {
-    let seconds = from + random.below((to - from).max(1) as u64) as i64;
-    (seconds, iso(seconds * 1000 + random.below(1000) as i64))
+    let seconds = from + random.below((to - from).max(1).cast_unsigned()).cast_signed();
+    (seconds, iso(seconds * 1000 + random.below(1000).cast_signed()))
 }
 
 /// A JSON string from text that is already spelled as JSON spells it.
@@ -251,13 +261,14 @@ fn identities(head: &Head, r: &mut Random) -> String {
         head.connection, head.provider, head.id, head.social
     );
     if head.social && r.per_mille(300) {
-        text.push_str(&format!(r#","access_token":"ya29.{}","expires_in":3599"#, r.base64(120)));
+        push!(text, r#","access_token":"ya29.{}","expires_in":3599"#, r.base64(120));
     }
     text.push('}');
     if r.per_mille(80) {
         let id = r.digits(21);
         let (email, given, family) = (&head.email, head.given, head.family);
-        text.push_str(&format!(
+        push!(
+            text,
             concat!(
                 r#",{{"profileData":{{"email":"{}","email_verified":true,"name":"{} {}","given_name":"{}","#,
                 r#""family_name":"{}","picture":"https://lh3.googleusercontent.com/a/{}=s96-c","locale":"{}"}},"#,
@@ -271,7 +282,7 @@ fn identities(head: &Head, r: &mut Random) -> String {
             r.base64(46),
             r.pick(LANG),
             id
-        ));
+        );
     }
     text.push(']');
     text
@@ -288,9 +299,10 @@ fn app_metadata(head: &Head, r: &mut Random) -> String {
             2 => quoted(r.pick(EVIL)),
             _ => quoted(&head.full),
         };
-        text.push_str(&format!(r#","name":{name}"#));
+        push!(text, r#","name":{name}"#);
     }
-    text.push_str(&format!(
+    push!(
+        text,
         concat!(
             r#","tenant":{{"id":"t_{}","region":"{}","limits":{{"seats":{},"storage_gb":{}.5,"#,
             r#""features":["sso","audit","mfa"]}}}}"#
@@ -299,9 +311,10 @@ fn app_metadata(head: &Head, r: &mut Random) -> String {
         r.pick(COUNTRY),
         1 + r.below(500),
         r.below(1000)
-    ));
+    );
     if r.per_mille(300) {
-        text.push_str(&format!(
+        push!(
+            text,
             concat!(
                 r#","stripe_customer_id":"cus_{}","subscription":{{"status":"active","period_end":{},"trial":null,"#,
                 r#""items":[{{"sku":"seat","qty":{}}},{{"sku":"addon,{}","qty":1}}]}}"#
@@ -310,10 +323,11 @@ fn app_metadata(head: &Head, r: &mut Random) -> String {
             1_700_000_000 + r.below(90_000_000),
             r.below(50),
             r.pick(THEME)
-        ));
+        );
     }
     if r.per_mille(200) {
-        text.push_str(&format!(
+        push!(
+            text,
             concat!(
                 r#","signup":{{"ip":"{}.{}.{}.{}","utm":{{"source":"newsletter","campaign":"spring, {}"}},"#,
                 r#""score":{}e-3}}"#
@@ -324,7 +338,7 @@ fn app_metadata(head: &Head, r: &mut Random) -> String {
             r.below(256),
             2014 + r.below(11),
             r.below(1000)
-        ));
+        );
     }
     text.push('}');
     text
@@ -333,7 +347,8 @@ fn app_metadata(head: &Head, r: &mut Random) -> String {
 fn user_metadata(head: &Head, r: &mut Random) -> String {
     let mut text = format!(r#"{{"lang":"{}","theme":"{}","timezone":"{}""#, r.pick(LANG), r.pick(THEME), r.pick(TZ));
     if r.per_mille(600) {
-        text.push_str(&format!(
+        push!(
+            text,
             concat!(
                 r#","address":{{"street":"{} {}","city":"{}","zip":"{}","country":"{}","#,
                 r#""geo":{{"lat":{}.{},"lng":-{}.{}}}}}"#
@@ -347,19 +362,17 @@ fn user_metadata(head: &Head, r: &mut Random) -> String {
             r.digits(6),
             r.below(180),
             r.digits(6)
-        ));
+        );
     }
     if r.per_mille(500) {
-        text.push_str(&format!(r#","bio":"{}""#, r.pick(BIO)));
+        push!(text, r#","bio":"{}""#, r.pick(BIO));
     }
     if r.per_mille(400) {
-        text.push_str(&format!(
-            r#","notifications":{{"email":{},"sms":false,"push":true,"digest":"weekly"}}"#,
-            r.per_mille(500)
-        ));
+        push!(text, r#","notifications":{{"email":{},"sms":false,"push":true,"digest":"weekly"}}"#, r.per_mille(500));
     }
     if r.per_mille(300) {
-        text.push_str(&format!(
+        push!(
+            text,
             concat!(
                 r#","devices":[{{"id":"{}","os":"iOS 17.{}","last_seen":"{}"}},"#,
                 r#"{{"id":"{}","os":"Windows 11","last_seen":null}}]"#
@@ -368,14 +381,15 @@ fn user_metadata(head: &Head, r: &mut Random) -> String {
             r.below(6),
             head.updated,
             r.hex(32)
-        ));
+        );
     }
-    text.push_str(&format!(
+    push!(
+        text,
         r#","marketing_opt_in":{},"company":"{} {}, Inc."}}"#,
         r.per_mille(400),
         head.family,
         r.pick(&["Labs", "Holdings", "& Sons", "GmbH", r#"\"Best\""#])
-    ));
+    );
     text
 }
 

@@ -1,6 +1,8 @@
 //! A small seeded random number generator (`SplitMix64`): every user has its own stream, so that user
 //! number `i` never depends on how many users there are.
 
+use std::fmt::Write;
+
 /// A stream of random numbers.
 pub(super) struct Random(u64);
 
@@ -41,7 +43,8 @@ impl Random {
     pub(super) fn hex(&mut self, length: usize) -> String {
         let mut text = String::with_capacity(length + 16);
         while text.len() < length {
-            text.push_str(&format!("{:016x}", self.next()));
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{:016x}", self.next());
         }
         text.truncate(length);
         text

@@ -190,10 +190,10 @@ fn profile(user: &Value, email: &str, username: Option<String>, connection: &Con
 
 /// The default picture: Gravatar, with the first two letters of the address as its fall-back.
 fn gravatar(email: &str) -> String {
-    let digest: String = Md5::digest(email.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = u128::from_be_bytes(Md5::digest(email.as_bytes()).into());
     let initials: String = email.chars().take_while(|c| *c != '@').take(2).collect();
     format!(
-        "https://s.gravatar.com/avatar/{digest}?s=480&r=pg&d=https%3A%2F%2Fcdn.auth0.com%2Favatars%2F{initials}.png"
+        "https://s.gravatar.com/avatar/{digest:032x}?s=480&r=pg&d=https%3A%2F%2Fcdn.auth0.com%2Favatars%2F{initials}.png"
     )
 }
 

@@ -88,8 +88,8 @@ pub(super) fn access_token(
 
 #[derive(Debug, Default, Deserialize)]
 struct Grant {
-    #[serde(default)]
-    grant_type: String,
+    #[serde(default, rename = "grant_type")]
+    kind: String,
     client_id: Option<String>,
     client_secret: Option<String>,
     audience: Option<String>,
@@ -119,7 +119,7 @@ pub(super) async fn token(request: HttpRequest, state: web::Data<State>, body: w
     if let Some((id, secret)) = basic(&request) {
         (grant.client_id, grant.client_secret) = (Some(id), Some(secret));
     }
-    match grant.grant_type.as_str() {
+    match grant.kind.as_str() {
         "client_credentials" => client_credentials(&request, &state, &grant),
         "authorization_code" => authorization_code(&request, &state, &grant),
         "" => bad_request("invalid_request", "Missing required parameter: grant_type"),

@@ -61,7 +61,7 @@ impl Query {
 
     /// If nothing but users with one certain e-mail address can match: that address.
     pub(crate) fn only_email(&self) -> Option<String> {
-        self.only("email").map(|email| email.to_lowercase())
+        self.only("email").map(str::to_lowercase)
     }
 
     /// If nothing but the user with one certain id can match: that id.
@@ -89,9 +89,8 @@ impl Query {
                 Node::Not(node) => cost(node),
                 Node::Exists(_) => 2_500,
                 Node::Match(_, Test::Is(_)) => 50,
-                Node::Match(_, Test::Range { .. }) => 200,
                 Node::Match(_, Test::Like(pieces)) if pieces.first().is_some_and(String::is_empty) => 3_000,
-                Node::Match(_, Test::Like(_)) => 200,
+                Node::Match(_, Test::Like(_) | Test::Range { .. }) => 200,
             }
         }
         cost(&self.0)
