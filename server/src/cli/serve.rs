@@ -60,7 +60,7 @@ impl Server {
         let server = HttpServer::new(move || {
             actix_web::App::new()
                 .wrap(Compress::default())
-                .wrap(TracingLogger::default())
+                .wrap(TracingLogger::<web::RequestSpan>::new())
                 .wrap(web::StripPrefix::new(&app.base_path()))
                 .configure(|config| web::configure(config, &app))
         })

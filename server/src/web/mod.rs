@@ -7,6 +7,7 @@ mod pages;
 mod prefix;
 mod reply;
 mod templates;
+mod trace;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use actix_web::web::{Data, ServiceConfig};
 
 pub use prefix::StripPrefix;
 pub use reply::{ApiError, SignedIn};
+pub use trace::RequestSpan;
 
 use crate::access::Access;
 use crate::config::Settings;
