@@ -230,7 +230,9 @@ async fn verified(oidc: &Oidc, token: &str, now: Timestamp) -> Result<token::Cla
     let (header, _) = token::read(token).ok_or_else(undecodable)?;
     // Before the key is looked up: no request is spent on a token that can't be right.
     if header.alg != "RS256" {
-        return Err(unauthorized(token::TokenFault::Algorithm));
+        return Err(unauthorized(token::TokenFault::Algorithm).with_hint(
+            "The login tenant has to sign its tokens with RS256: in the application's advanced settings under OAuth.",
+        ));
     }
     let key = oidc.signing_key(header.kid.as_deref()).await?;
     let claims = token::verify(token, &key, jsonwebtoken::Algorithm::RS256).map_err(unauthorized)?;

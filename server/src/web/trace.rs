@@ -75,7 +75,7 @@ mod tests {
         let guard = tracing::subscriber::set_default(subscriber);
         let handler = || async {
             tracing::info!("handled");
-            HttpResponse::Ok()
+            HttpResponse::Ok().finish()
         };
         let app = App::new().wrap(TracingLogger::<RequestSpan>::new()).route("/login/callback", web::get().to(handler));
         let service = init_service(app).await;

@@ -92,6 +92,7 @@ async fn tenant_callback(
 /// Hands the session to the browser: to its storage, or in a popup to the page that opened it.
 fn finish(request: &HttpRequest, app: &App, done: Result<LoginDone>, popup: bool) -> HttpResponse {
     let page = done.and_then(|done| {
+        tracing::info!(session = done.session.id, "somebody signed in");
         let mut context = Context::new();
         context.insert("token", done.token.expose_secret());
         context.insert("key", STORAGE_KEY);
@@ -123,6 +124,8 @@ fn refusal(request: &HttpRequest, app: &App, error: Error, popup: bool) -> HttpR
     if error.status() >= 500 || error.upstream.is_some() {
         // Not the person's doing: whoever runs the server has to know.
         tracing::error!(code = error.code.as_str(), "a login failed: {}", error.message);
+    } else {
+        tracing::info!(code = error.code.as_str(), "a login was refused");
     }
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
