@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -60,7 +62,7 @@ pub(super) fn limited(header: &'static str, value: impl ToString) -> Reply {
     Reply::Say(429, vec![(header, value.to_string())], body.to_string().into_bytes())
 }
 
-type Script = dyn Fn(&Seen) -> Option<Reply> + Send + Sync;
+type Script = dyn Fn(Seen) -> BoxFuture<'static, Option<Reply>> + Send + Sync;
 
 /// The tenant and what it has seen.
 pub(super) struct Tenant {
@@ -77,6 +79,13 @@ impl Tenant {
     /// Starts a tenant whose script is for tokens too. What it leaves out: tokens are issued
     /// (`token-1`, `token-2`, …, good for a day), everything else is 404.
     pub(super) async fn with_tokens(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::answering(move |seen| std::future::ready(script(&seen)).boxed()).await
+    }
+
+    /// Starts a tenant whose script may take its time.
+    pub(super) async fn answering(
+        script: impl Fn(Seen) -> BoxFuture<'static, Option<Reply>> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -128,13 +137,14 @@ pub(super) fn quick(client: &ManagementClient) -> ManagementClient {
 async fn serve(stream: TcpStream, all: Arc<Mutex<Vec<Seen>>>, script: Arc<Script>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(seen) = read(&mut stream, &all).await? {
-        let reply = script(&seen).unwrap_or_else(|| match seen.line.as_str() {
+        let usual = match seen.line.as_str() {
             "POST /oauth/token" => {
                 let token = format!("token-{}", seen.time);
                 say(200, &json!({"access_token": token, "expires_in": 86400, "token_type": "Bearer"}))
             }
             _ => say(404, &json!({"statusCode": 404, "error": "Not Found", "message": "Not Found"})),
-        });
+        };
+        let reply = script(seen).await.unwrap_or(usual);
         let (status, headers, body, length) = match reply {
             Reply::Say(status, headers, body) => {
                 let length = body.len();
