@@ -78,12 +78,26 @@ impl Chunk {
 type Source = Box<dyn Read + Send>;
 type Rewound = BufReader<Chain<Cursor<Vec<u8>>, Source>>;
 
-enum Bytes {
+/// Bytes that are inflated if they start the way gzip does; files of several members too.
+pub(super) enum Inflated {
+    /// They do not.
     Plain(Rewound),
+    /// They do.
     Gzip(Box<MultiGzDecoder<Rewound>>),
 }
 
-impl Read for Bytes {
+impl Inflated {
+    /// Looks at the first two bytes.
+    pub fn new(mut source: Source) -> std::io::Result<Self> {
+        let mut start = Vec::with_capacity(2);
+        source.by_ref().take(2).read_to_end(&mut start)?;
+        let gzip = start == [0x1f, 0x8b];
+        let source = BufReader::with_capacity(COMPRESSED_BUFFER, Cursor::new(start).chain(source));
+        Ok(if gzip { Self::Gzip(Box::new(MultiGzDecoder::new(source))) } else { Self::Plain(source) })
+    }
+}
+
+impl Read for Inflated {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Self::Plain(reader) => reader.read(buffer),
@@ -126,7 +140,7 @@ enum Inside {
 
 /// Cuts a stream of bytes into chunks of rows.
 pub(super) struct Input {
-    bytes: Bytes,
+    bytes: Inflated,
     form: Form,
     /// What was read beyond the last chunk.
     rest: Vec<u8>,
@@ -139,21 +153,8 @@ pub(super) struct Input {
 
 impl Input {
     /// Looks at the first bytes to tell gzip from plain text.
-    pub fn new(mut source: Source) -> Result<Self> {
-        let mut start = vec![0; 2];
-        let mut length = 0;
-        while length < start.len() {
-            match source.read(start.get_mut(length..).unwrap_or_default()) {
-                Ok(0) => break,
-                Ok(read) => length += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        start.truncate(length);
-        let gzip = start == [0x1f, 0x8b];
-        let source = BufReader::with_capacity(COMPRESSED_BUFFER, Cursor::new(start).chain(source));
-        let bytes = if gzip { Bytes::Gzip(Box::new(MultiGzDecoder::new(source))) } else { Bytes::Plain(source) };
+    pub fn new(source: Source) -> Result<Self> {
+        let bytes = Inflated::new(source).map_err(failed)?;
         Ok(Self { bytes, form: Form::Unknown, rest: Vec::new(), looked: 0, spans: Vec::new(), line: 1, ended: false })
     }
 
@@ -191,7 +192,7 @@ impl Input {
     }
 
     fn broken(&self, error: std::io::Error) -> Error {
-        if matches!(self.bytes, Bytes::Gzip(_))
+        if matches!(self.bytes, Inflated::Gzip(_))
             && matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData)
         {
             return Error::new(

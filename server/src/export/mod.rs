@@ -3,7 +3,9 @@
 mod encode;
 mod input;
 mod pipeline;
+mod plan;
 mod sort;
+mod source;
 mod spec;
 
 use std::io::{Read, Write};
@@ -15,6 +17,7 @@ use crate::auth0::ManagementClient;
 use crate::error::Result;
 use crate::progress::Progress;
 
+pub use plan::{Expected, Plan, Source};
 pub use spec::ExportSpec;
 
 /// Output format.
@@ -161,6 +164,8 @@ pub async fn run(
     output: Box<dyn Write + Send>,
     progress: Arc<Progress>,
 ) -> Result<ExportSummary> {
-    let _ = (spec, client, output, progress);
-    todo!()
+    source::run(spec, client, output, progress, source::Pace::default()).await
 }
+
+#[cfg(test)]
+mod tests;

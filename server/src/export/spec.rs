@@ -120,6 +120,11 @@ impl ExportSpec {
         self
     }
 
+    /// Whether every user that can be read becomes a row.
+    pub(super) fn writes_every_user(&self) -> bool {
+        !matches!(self.encoder.shape, Shape::Import(_))
+    }
+
     /// Whether whole users are written.
     pub(super) fn writes_whole_users(&self) -> bool {
         matches!(self.encoder.shape, Shape::Whole)

@@ -1,0 +1,472 @@
+//! A tenant's users as a stream of bytes: pages of a search, or the file of an export job.
+//!
+//! The network side runs on the async runtime and sends what arrives through a bounded channel; the
+//! pipeline reads it on its own threads. A download that breaks is asked for again from its start; what
+//! was read before is skipped, after making sure that it is the same.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Crc;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::input::Inflated;
+use super::plan::{PAGE, Plan, SEARCH_CAP, Source};
+use super::{ExportSpec, ExportSummary, pipeline};
+use crate::auth0::{Job, JobStatus, ManagementClient, UserSearch};
+use crate::error::{Code, Error, Result};
+use crate::progress::Progress;
+
+/// How often a running job is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// The first wait; each is half as long again as the one before.
+    pub first: Duration,
+    /// No wait is longer.
+    pub longest: Duration,
+    /// Auth0 lets an export job run for 8 hours (contract, section 0); then we stop looking.
+    pub patience: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(5),
+            patience: Duration::from_hours(9),
+        }
+    }
+}
+
+/// So many pieces may wait for the pipeline.
+const PIECES: usize = 8;
+
+/// A download that brings nothing new is tried so often.
+const ATTEMPTS: u32 = 5;
+
+/// A part of the bytes, or their complete end, or why there are no more.
+type Piece = Result<Option<Bytes>>;
+
+/// Exports a tenant's users, looking at jobs at the given pace.
+pub(super) async fn run(
+    spec: Arc<ExportSpec>,
+    client: ManagementClient,
+    output: Box<dyn std::io::Write + Send>,
+    progress: Arc<Progress>,
+    pace: Pace,
+) -> Result<ExportSummary> {
+    let client = client.for_job(Arc::clone(&progress));
+    let plan = progress.or_canceled(spec.plan(&client)).await?;
+    if let Some(rows) = plan.rows() {
+        progress.set_total(rows);
+    }
+    let mut feed = Feed { client, progress: Arc::clone(&progress), pace, plan, job: None };
+    feed.start().await?;
+    let (ask, mut asked) = channel::<Sender<Piece>>(1);
+    let rows = Box::new(Rows::new(ask));
+    let pipeline = tokio::task::spawn_blocking(move || pipeline::run(&spec, rows, "row", output, &progress));
+    let feeding = async {
+        while let Some(to) = asked.recv().await {
+            let end = match feed.send(&to).await {
+                Ok(()) => Ok(None),
+                Err(Halt::Failed(error)) => Err(error),
+                Err(Halt::Unwanted) => continue,
+            };
+            // Whoever does not listen any more does not want to know.
+            let _ = to.send(end).await;
+        }
+    };
+    let (result, ()) = tokio::join!(pipeline, feeding);
+    result.map_err(|error| Error::new(Code::Internal, format!("The export ended in a bug: {error}")))?
+}
+
+/// Why sending ended early.
+enum Halt {
+    Failed(Error),
+    /// The pipeline has what it wants.
+    Unwanted,
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The network side.
+struct Feed {
+    client: ManagementClient,
+    progress: Arc<Progress>,
+    pace: Pace,
+    plan: Plan,
+    /// The export job, once it exists.
+    job: Option<Job>,
+}
+
+/// What paging needs to know of a user.
+#[derive(Deserialize)]
+struct Known {
+    user_id: Option<String>,
+    created_at: Option<Timestamp>,
+}
+
+/// A half-open span of time in milliseconds since 1970; an end that is missing is open.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: Option<i64>,
+    to: Option<i64>,
+}
+
+impl Feed {
+    /// Creates the export job, where there is to be one. A tenant that refuses is searched instead.
+    async fn start(&mut self) -> Result<()> {
+        let Source::Job(request) = &self.plan.source else { return Ok(()) };
+        match self.progress.or_canceled(self.client.create_export_job(request)).await {
+            Ok(job) => self.job = Some(job),
+            Err(error) if error.upstream.as_ref().is_some_and(|said| matches!(said.status_code, 400 | 403)) => {
+                tracing::warn!(message = error.message, "Auth0 refused the export job; its search is used instead");
+                self.plan = self.plan.clone().without_job();
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Sends everything from the start.
+    async fn send(&mut self, to: &Sender<Piece>) -> Result<(), Halt> {
+        match &self.plan.source {
+            Source::Job(_) => self.send_job(to).await,
+            Source::SplitSearch => self.send_spans(to).await,
+            Source::Search => {
+                let mut seen = HashSet::new();
+                self.send_span(Span { from: None, to: None }, &mut seen, to).await.map(drop)
+            }
+            Source::File => Err(Error::new(Code::Internal, "A file is not read through the tenant.").into()),
+        }
+    }
+
+    async fn send_job(&mut self, to: &Sender<Piece>) -> Result<(), Halt> {
+        let location = self.completed().await?;
+        let mut download = self.progress.or_canceled(self.client.download(&location)).await?;
+        loop {
+            let next = self.progress.or_canceled(async { download.next().await.transpose() }).await?;
+            match next {
+                Some(bytes) => self.pass(bytes, to).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits until the job is completed, and gives a fresh link to its file. A link lives for 60 seconds,
+    /// so that the job is read again before every download (contract, 4.7).
+    async fn completed(&mut self) -> Result<String> {
+        let Some(id) = self.job.as_ref().map(|job| job.id.clone()) else {
+            return Err(Error::new(Code::Internal, "The export job was never created."));
+        };
+        let started = tokio::time::Instant::now();
+        let mut wait = self.pace.first;
+        loop {
+            let job = self.progress.or_canceled(self.client.job(&id)).await.map_err(|error| gone(&id, error))?;
+            match &job.status {
+                JobStatus::Completed => {
+                    self.progress.set_details(None);
+                    return job.location.ok_or_else(|| {
+                        Error::new(Code::Auth0Answer, format!("Export job {id} is completed, but has no link to its file."))
+                    });
+                }
+                JobStatus::Failed => {
+                    let details = job.status_details.as_deref().unwrap_or("Auth0 gives no reason");
+                    return Err(Error::new(Code::Auth0JobFailed, format!("Export job {id} failed inside Auth0: {details}.")));
+                }
+                JobStatus::Expired => {
+                    return Err(Error::new(Code::Auth0JobFailed, format!("Export job {id} expired inside Auth0."))
+                        .with_hint("Start the export again."));
+                }
+                JobStatus::Pending | JobStatus::Processing | JobStatus::Other(_) => {}
+            }
+            if started.elapsed() > self.pace.patience {
+                return Err(Error::new(
+                    Code::Auth0JobFailed,
+                    format!("Export job {id} has not ended after {} hours.", self.pace.patience.as_secs() / 3600),
+                ));
+            }
+            let done = job.percentage_done.map(|percent| format!(" ({percent:.0} %)")).unwrap_or_default();
+            self.progress.set_details(Some(format!("Auth0 prepares the export{done}.")));
+            self.progress
+                .or_canceled(async {
+                    tokio::time::sleep(wait).await;
+                    Ok(())
+                })
+                .await?;
+            wait = (wait * 3 / 2).min(self.pace.longest);
+        }
+    }
+
+    /// Searches span by span, splitting each that holds too many users, earliest first.
+    async fn send_spans(&mut self, to: &Sender<Piece>) -> Result<(), Halt> {
+        let (Some(earliest), Some(latest)) = (self.edge(false).await?, self.edge(true).await?) else {
+            return Ok(());
+        };
+        let mut spans = vec![Span { from: None, to: None }];
+        // A user who is found in two spans next to each other is sent once.
+        let (mut before, mut seen) = (HashSet::new(), HashSet::new());
+        while let Some(span) = spans.pop() {
+            let (low, high) = (span.from.unwrap_or(earliest), span.to.unwrap_or(latest + 1));
+            seen.extend(before.drain());
+            if self.count(span).await? < SEARCH_CAP {
+                before = self.send_span(span, &mut seen, to).await?;
+                seen.clear();
+                continue;
+            }
+            if high - low <= 1 {
+                return Err(Error::new(
+                    Code::InvalidSearch,
+                    format!(
+                        "More than {} matching users were created at {}; Auth0's search does not give more, and no \
+                         shorter span can be asked for.",
+                        SEARCH_CAP - 1,
+                        stamp(low)
+                    ),
+                )
+                .with_hint("Narrow the query, or export without one, so that an export job can be used.")
+                .into());
+            }
+            let middle = low + (high - low) / 2;
+            spans.push(Span { from: Some(middle), to: span.to });
+            spans.push(Span { from: span.from, to: Some(middle) });
+        }
+        Ok(())
+    }
+
+    /// When the first or the last matching user was created, in milliseconds.
+    async fn edge(&self, last: bool) -> Result<Option<i64>> {
+        let search = UserSearch {
+            q: self.plan.query.clone(),
+            sort: Some(("created_at".to_owned(), last)),
+            page: 0,
+            per_page: 1,
+            fields: vec!["user_id".to_owned(), "created_at".to_owned()],
+        };
+        let page = self.progress.or_canceled(self.client.users(&search)).await?;
+        page.users.first().map(|user| created(&known(user)?)).transpose()
+    }
+
+    async fn count(&self, span: Span) -> Result<u64> {
+        let search =
+            UserSearch { q: self.query(span), sort: None, page: 0, per_page: 1, fields: vec!["user_id".to_owned()] };
+        Ok(self.progress.or_canceled(self.client.users(&search)).await?.total)
+    }
+
+    /// Sends the users of a span that holds fewer than 1000, and gives their ids. `seen` were sent
+    /// before.
+    async fn send_span(
+        &mut self,
+        span: Span,
+        seen: &mut HashSet<String>,
+        to: &Sender<Piece>,
+    ) -> Result<HashSet<String>, Halt> {
+        let mut sent = HashSet::new();
+        let fields = self.plan.search_fields(&["user_id", "created_at"]);
+        let mut from = span.from;
+        'span: loop {
+            let mut newest = None;
+            for page in 0..(SEARCH_CAP as u32 / PAGE) {
+                let search = UserSearch {
+                    q: self.query(Span { from, to: span.to }),
+                    // New users come last, so that they do not move the pages.
+                    sort: Some(("created_at".to_owned(), false)),
+                    page,
+                    per_page: PAGE,
+                    fields: fields.clone(),
+                };
+                let answer = self.progress.or_canceled(self.client.users(&search)).await?;
+                let mut lines = Vec::new();
+                for user in &answer.users {
+                    let known = known(user)?;
+                    newest = known.created_at.map(Timestamp::as_millisecond).or(newest);
+                    if let Some(id) = known.user_id {
+                        if seen.contains(&id) || !sent.insert(id) {
+                            continue;
+                        }
+                    }
+                    // Line ends in JSON stand between tokens only, where a blank means the same.
+                    lines.extend(user.get().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+                    lines.push(b'\n');
+                }
+                if !lines.is_empty() {
+                    self.pass(Bytes::from(lines), to).await?;
+                }
+                if answer.users.len() < PAGE as usize {
+                    break 'span;
+                }
+            }
+            // All ten pages were full: users were added meanwhile. The rest is found from the newest on.
+            match newest {
+                Some(newest) if from.is_none_or(|from| newest > from) => from = Some(newest),
+                _ => break,
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn pass(&self, bytes: Bytes, to: &Sender<Piece>) -> Result<(), Halt> {
+        self.progress.check()?;
+        to.send(Ok(Some(bytes))).await.map_err(|_| Halt::Unwanted)
+    }
+
+    /// The query, narrowed to a span.
+    fn query(&self, span: Span) -> String {
+        let query = &self.plan.query;
+        if span.from.is_none() && span.to.is_none() {
+            return query.clone();
+        }
+        let from = span.from.map_or_else(|| "*".to_owned(), stamp);
+        let range = match span.to {
+            Some(to) => format!("created_at:[{from} TO {}}}", stamp(to)),
+            None => format!("created_at:[{from} TO *]"),
+        };
+        if query.is_empty() { range } else { format!("({query}) AND {range}") }
+    }
+}
+
+fn known(user: &serde_json::value::RawValue) -> Result<Known> {
+    serde_json::from_str(user.get()).map_err(|error| {
+        // Only the place: the message could quote the user.
+        let message = format!("Auth0's search gave a user that cannot be read, at byte {}.", error.column());
+        Error::new(Code::Auth0Answer, message)
+    })
+}
+
+fn created(user: &Known) -> Result<i64> {
+    user.created_at
+        .map(Timestamp::as_millisecond)
+        .ok_or_else(|| Error::new(Code::Auth0Answer, "Auth0's search gave a user without created_at."))
+}
+
+fn stamp(milliseconds: i64) -> String {
+    Timestamp::from_millisecond(milliseconds).map_or_else(|_| "*".to_owned(), |time| format!("{time:.3}"))
+}
+
+/// A job that vanished says so; other errors stay as they are.
+fn gone(id: &str, error: Error) -> Error {
+    if error.upstream.as_ref().is_some_and(|said| said.status_code == 404) {
+        return Error::new(Code::Auth0JobFailed, format!("Export job {id} no longer exists; Auth0 keeps jobs for 24 hours."))
+            .with_hint("Start the export again.");
+    }
+    error
+}
+
+/// The reading side: the bytes of all users, inflated, across as many downloads as it takes.
+struct Rows {
+    ask: Sender<Sender<Piece>>,
+    current: Option<Inflated>,
+    /// What was given out, and its checksum.
+    given: u64,
+    sum: Crc,
+    /// Downloads in a row that brought nothing new.
+    fruitless: u32,
+}
+
+impl Rows {
+    fn new(ask: Sender<Sender<Piece>>) -> Self {
+        Self { ask, current: None, given: 0, sum: Crc::new(), fruitless: 0 }
+    }
+
+    /// Asks for the bytes from their start, and skips what was given out before.
+    fn open(&mut self) -> std::io::Result<Inflated> {
+        let (sender, receiver) = channel(PIECES);
+        self.ask.blocking_send(sender).map_err(|_| interrupted())?;
+        let mut inflated = Inflated::new(Box::new(Pieces { receiver, piece: Bytes::new(), ended: false }))?;
+        let mut again = Crc::new();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut left = self.given;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let read = inflated.read(buffer.get_mut(..most).unwrap_or_default())?;
+            if read == 0 {
+                break;
+            }
+            again.update(buffer.get(..read).unwrap_or_default());
+            left -= read as u64;
+        }
+        if left > 0 || again.sum() != self.sum.sum() {
+            return Err(std::io::Error::other(Error::new(
+                Code::Auth0Answer,
+                "The export's file changed while it was downloaded.",
+            )));
+        }
+        Ok(inflated)
+    }
+
+    fn next(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut inflated = match self.current.take() {
+            Some(inflated) => inflated,
+            None => self.open()?,
+        };
+        let read = inflated.read(buffer)?;
+        self.current = Some(inflated);
+        Ok(read)
+    }
+}
+
+impl Read for Rows {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.next(buffer) {
+                Ok(read) => {
+                    self.given += read as u64;
+                    self.sum.update(buffer.get(..read).unwrap_or_default());
+                    self.fruitless = 0;
+                    return Ok(read);
+                }
+                Err(error) if is_broken_download(&error) && self.fruitless + 1 < ATTEMPTS => self.fruitless += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// A connection that broke, a link that died, a file that stops in the middle: worth another download.
+fn is_broken_download(error: &std::io::Error) -> bool {
+    let own = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match own {
+        Some(error) => matches!(error.code, Code::Auth0Unreachable | Code::Auth0LinkExpired),
+        None => error.kind() == std::io::ErrorKind::UnexpectedEof,
+    }
+}
+
+fn interrupted() -> std::io::Error {
+    std::io::Error::other(Error::new(Code::Interrupted, "The export was stopped."))
+}
+
+/// The bytes of one download as they come through the channel.
+struct Pieces {
+    receiver: Receiver<Piece>,
+    piece: Bytes,
+    ended: bool,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.piece.is_empty() && !self.ended {
+            match self.receiver.blocking_recv() {
+                Some(Ok(Some(bytes))) => self.piece = bytes,
+                Some(Ok(None)) => self.ended = true,
+                Some(Err(error)) => return Err(std::io::Error::other(error)),
+                None => return Err(interrupted()),
+            }
+        }
+        let length = buffer.len().min(self.piece.len());
+        let taken = self.piece.split_to(length);
+        if let Some(buffer) = buffer.get_mut(..length) {
+            buffer.copy_from_slice(&taken);
+        }
+        Ok(length)
+    }
+}
