@@ -67,7 +67,8 @@ impl ExportSpec {
                 ));
             }
             Some(Preset::Import) => Shape::Import(import_columns(fields)?),
-            None if !fields.is_empty() => Shape::Columns(columns(fields)?),
+            None if !fields.is_empty() && request.format == Format::Csv => Shape::Columns(columns(fields)?),
+            None if !fields.is_empty() => Shape::Columns(members(columns(fields)?)),
             None if request.format == Format::Csv => Shape::Columns(default_columns()?),
             None => Shape::Whole,
         };
@@ -156,6 +157,19 @@ fn default_columns() -> Result<Vec<Column>> {
 
 fn columns(fields: &[FieldRequest]) -> Result<Vec<Column>> {
     fields.iter().map(|field| column(&field.name, field.export_as.as_deref())).collect()
+}
+
+/// Columns as members of an object: of those with one name the last, at the place of the first, as
+/// JavaScript has it.
+fn members(columns: Vec<Column>) -> Vec<Column> {
+    let mut members: Vec<Column> = Vec::with_capacity(columns.len());
+    for column in columns {
+        match members.iter_mut().find(|member| member.name == column.name) {
+            Some(member) => *member = column,
+            None => members.push(column),
+        }
+    }
+    members
 }
 
 fn import_columns(fields: &[FieldRequest]) -> Result<Vec<Column>> {

@@ -110,8 +110,8 @@ pub fn read<'a>(row: &'a [u8], wanted: &Wanted) -> Result<Json<'a>, Unreadable> 
     let text = check(row)?;
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
     let user = Seed(&wanted.0).deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
-    // The parser's own message quotes the text around the place, which may be personal data.
-    user.map_err(|error| Unreadable::NotJson(error.offset().min(row.len()) + 1))
+    // Only the place: the parser's own message quotes the text around it, which may be personal data.
+    user.map_err(|error| not_json(&error, row))
 }
 
 /// Checks that a row is a JSON object, and gives its text.
@@ -119,8 +119,13 @@ pub fn check_whole(row: &[u8]) -> Result<&str, Unreadable> {
     let text = check(row)?;
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
     let checked = deserializer.deserialize::<IgnoredAny>().and_then(|_| deserializer.end());
-    checked.map_err(|error| Unreadable::NotJson(error.offset().min(row.len()) + 1))?;
+    checked.map_err(|error| not_json(&error, row))?;
     Ok(text)
+}
+
+fn not_json(error: &sonic_rs::Error, row: &[u8]) -> Unreadable {
+    let at = if error.is_eof() { row.len() } else { error.offset().min(row.len()) };
+    Unreadable::NotJson(at + 1)
 }
 
 /// What must hold before a parser that recurses gets to see the row.
