@@ -11,6 +11,8 @@ use serde_json::{Value as JsonValue, json};
 use super::*;
 use crate::error::Code;
 
+mod tenant;
+
 /// An output that can be looked at afterwards.
 #[derive(Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Vec<u8>>>);
