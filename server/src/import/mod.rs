@@ -20,6 +20,8 @@ mod redact;
 mod report;
 mod schema;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use std::io::Read;
 use std::path::Path;

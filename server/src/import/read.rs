@@ -486,3 +486,211 @@ fn text_kind(byte: u8) -> &'static str {
         _ => "binary data",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Hands out few bytes at a time, as a pipe does.
+    struct Drip(Cursor<Vec<u8>>, usize);
+
+    impl Read for Drip {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..most])
+        }
+    }
+
+    type Rows = Vec<(u64, u64, Result<Value, Flaw>)>;
+
+    fn rows_of(content: impl Into<Vec<u8>>, step: usize) -> Result<Rows, Error> {
+        let mut reader = RowReader::open(Box::new(Drip(Cursor::new(content.into()), step)))?;
+        let mut rows = Vec::new();
+        let mut raw = RawRow::default();
+        while reader.next(&mut raw)? {
+            rows.push((raw.number, raw.line, reader.parse(&raw)?));
+        }
+        Ok(rows)
+    }
+
+    fn rows(content: &str) -> Rows {
+        rows_of(content, 7).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn failure(content: impl Into<Vec<u8>>) -> Error {
+        rows_of(content, 7).expect_err("the file is no list of users")
+    }
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn rows_of_ndjson_have_their_physical_lines() {
+        let rows = rows("\u{FEFF}\r\n{\"a\":1}\r\n\n  \t\n {\"a\":\"x\\ny\"} \r\n{\"a\":3}");
+        let places: Vec<_> = rows.iter().map(|(number, line, _)| (*number, *line)).collect();
+        assert_eq!(places, [(1, 2), (2, 5), (3, 6)]);
+        assert_eq!(rows[1].2.as_ref().unwrap()["a"], "x\ny");
+    }
+
+    #[test]
+    fn elements_of_an_array_have_the_line_where_they_start() {
+        let rows =
+            rows("[\n  {\"a\": \"]},{\\\"\"},\n  {\n    \"a\": [1, {\"b\": 2}]\n  }, {\"a\": 3}\n, 4, \"five\"]\n");
+        let places: Vec<_> = rows.iter().map(|(number, line, _)| (*number, *line)).collect();
+        assert_eq!(places, [(1, 2), (2, 3), (3, 5), (4, 6), (5, 6)]);
+        assert_eq!(rows[0].2.as_ref().unwrap()["a"], "]},{\"");
+        assert_eq!(rows[4].2.as_ref().unwrap(), "five");
+    }
+
+    #[test]
+    fn gzip_is_found_by_content_whatever_is_in_it_and_in_how_many_members() {
+        let mut content = gzip(b"\xEF\xBB\xBF{\"a\":1}\n");
+        content.extend(gzip(b"{\"a\":2}\n"));
+        assert_eq!(rows_of(content, 5).unwrap().len(), 2);
+        assert_eq!(rows_of(gzip(b"[{\"a\":1}]"), 5).unwrap().len(), 1);
+        let mut cut = gzip(b"[{\"a\":1}]");
+        cut.truncate(cut.len() - 6);
+        let error = failure(cut);
+        assert_eq!((error.code, error.message.contains("gzip")), (Code::UsersFileFormat, true));
+    }
+
+    #[test]
+    fn a_broken_line_is_a_flaw_and_the_rest_goes_on() {
+        for (broken, part) in [
+            ("{\"a\": }", "line 1, column 7: expected value"),
+            ("{\"a\":1} {\"b\":2}", "trailing characters"),
+            ("{\"a\":", "EOF"),
+            ("{\"é\": x}", "line 1, column 7"),
+        ] {
+            let rows = rows(&format!("{broken}\n{{\"a\":2}}\n"));
+            let flaw = rows[0].2.as_ref().expect_err(broken);
+            assert_eq!(flaw.code, "INVALID_JSON");
+            assert!(flaw.message.contains(part), "{}", flaw.message);
+            assert!(rows[1].2.is_ok());
+        }
+        let rows = rows_of(b"{\"a\":\"\xFF\"}\n{\"a\":2}".to_vec(), 3).unwrap();
+        assert!(rows[0].2.as_ref().unwrap_err().message.contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_broken_array_stops_with_line_and_column() {
+        for (content, part) in [
+            ("[\n{\"a\":1},\n{\"a\" 2}]", "line 3, column 6"),
+            ("[{\"a\":1} {\"a\":2}]", "line 1, column 10: expected `,` or `]`"),
+            ("[{\"a\":1},]", "line 1, column 10: expected a user"),
+            ("[,{\"a\":1}]", "line 1, column 2: expected a user"),
+            ("[{\"a\":1},\n\n", "ends at line 3, column 1"),
+            ("[{\"a\":1},{\"a\":\"", "in user 2"),
+            ("[{\"a\":1}]\n[", "goes on after the end of its array, at line 2, column 1"),
+            ("[\n  {\"é\": \"ü\", 5}]", "line 2, column 14"),
+        ] {
+            let error = failure(content);
+            assert_eq!(error.code, Code::UsersFileFormat, "{content}");
+            assert!(error.message.contains(part), "{content}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_file_without_users_is_empty() {
+        for content in ["", " \r\n\n", "\u{FEFF}", "[]", "[ \n ]", "\u{FEFF}[ ]"] {
+            assert_eq!(failure(content).code, Code::UsersFileEmpty, "{content:?}");
+        }
+        assert_eq!(failure(gzip(b"")).code, Code::UsersFileEmpty);
+    }
+
+    #[test]
+    fn what_is_no_json_is_named() {
+        let utf16: Vec<u8> = "[{}]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (content, found) in [
+            (b"email,name\n".to_vec(), "perhaps CSV"),
+            (b"<html>".to_vec(), "HTML or XML"),
+            (b"PK\x03\x04".to_vec(), "ZIP archive"),
+            ([vec![0xFF, 0xFE], utf16].concat(), "UTF-16"),
+            (vec![0, 1, 2, 3], "binary data"),
+            (b"\n\n42".to_vec(), "line 3"),
+            (b"{\n  \"users\": [\n    {\"email\": \"a@b.c\"}\n  ]\n}".to_vec(), "single JSON object"),
+        ] {
+            let error = failure(content);
+            assert_eq!(error.code, Code::UsersFileFormat);
+            assert!(error.message.contains(found), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_too_deep_is_a_flaw_in_either_layout() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        for content in [format!("{deep}\n{{\"a\":1}}\n"), format!("[{deep},{{\"a\":1}}]")] {
+            let rows = rows(&content);
+            assert_eq!(rows[0].2.as_ref().unwrap_err().code, "NESTING");
+            assert!(rows[1].2.is_ok());
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_too_large_is_a_flaw_and_is_not_held() {
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ROW_BYTES));
+        for content in [format!("{large}\n{{\"a\":1}}\n"), format!("[{large},{{\"a\":1}}]")] {
+            let mut reader = RowReader::open(Box::new(Cursor::new(content.into_bytes()))).unwrap();
+            let mut raw = RawRow::default();
+            assert!(reader.next(&mut raw).unwrap());
+            assert_eq!(raw.bytes.len(), MAX_ROW_BYTES);
+            assert_eq!(reader.parse(&raw).unwrap().unwrap_err().code, "ROW_TOO_LARGE");
+            assert!(reader.next(&mut raw).unwrap());
+            assert!(reader.parse(&raw).unwrap().is_ok());
+        }
+        let unclosed = format!("[{{\"a\":\"x\ny{}", "x".repeat(MAX_ROW_BYTES));
+        assert!(failure(unclosed).message.contains("line 1"), "the control character is the place of the fault");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(content in prop::collection::vec(any::<u8>(), 0..300), step in 1_usize..20) {
+            let _ = rows_of(content, step);
+        }
+
+        #[test]
+        fn no_text_like_json_makes_the_reader_panic(content in "[\\[{]{0,2}[\\[\\]{}\",:\\\\ \n\ra0é-]{0,60}", step in 1_usize..20) {
+            let _ = rows_of(content, step);
+        }
+
+        #[test]
+        fn both_layouts_give_back_what_was_written(values in prop::collection::vec(value(), 1..12), step in 1_usize..40, pretty in any::<bool>()) {
+            let lines: String = values.iter().map(|value| format!("{}\r\n", json(value))).collect();
+            let array = if pretty { serde_json::to_string_pretty(&values).unwrap() } else { json(&values) };
+            for content in [lines.into_bytes(), gzip(array.as_bytes()), array.into_bytes()] {
+                let read: Vec<Value> = rows_of(content, step).unwrap().into_iter().map(|(_, _, value)| value.unwrap()).collect();
+                prop_assert_eq!(&read, &values);
+            }
+        }
+    }
+
+    fn json(value: &impl serde::Serialize) -> String {
+        serde_json::to_string(value).unwrap()
+    }
+
+    /// Objects, since a file of lines starts with one.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(|number| if number.is_finite() { Value::from(number) } else { Value::Null }),
+            ".*".prop_map(Value::from),
+            "[\\[\\]{}\",:\\\\\u{0}-\u{1f}]{0,9}".prop_map(Value::from),
+        ];
+        let any = leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".{0,4}", inner, 0..4).prop_map(|members| members.into_iter().collect()),
+            ]
+        });
+        prop::collection::btree_map(".{0,4}", any, 0..4).prop_map(|members| members.into_iter().collect())
+    }
+}

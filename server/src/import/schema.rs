@@ -425,3 +425,207 @@ pub(super) fn is_bcrypt_body(text: &str) -> bool {
 fn is_base32(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A general validator with the documented JSON Schema and the constraints of its property list.
+    fn documented() -> jsonschema::Validator {
+        let schema = serde_json::from_str(include_str!("documented-schema.json")).expect("the schema is JSON");
+        jsonschema::options()
+            .should_validate_formats(true)
+            .with_email_options(jsonschema::EmailOptions::default().without_display_text())
+            .build(&schema)
+            .expect("the schema is valid")
+    }
+
+    fn findings(row: &Value) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        validate(row, &mut findings);
+        findings
+    }
+
+    /// A user with everything an import may hold.
+    fn full() -> Value {
+        json!({
+            "email": "ada@example.com", "email_verified": true, "phone_number": "+12125550001", "phone_verified": false,
+            "user_id": "1", "username": "ada", "given_name": "Ada", "family_name": "Lovelace", "name": "Ada Lovelace",
+            "nickname": "ada", "picture": "https://example.com/a.png", "blocked": false,
+            "password_hash": "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K",
+            "custom_password_hash": {
+                "algorithm": "hmac",
+                "hash": { "value": "aa", "encoding": "hex", "digest": "sha1", "key": { "value": "k", "encoding": "utf8" } },
+                "salt": { "value": "s", "encoding": "utf8", "position": "suffix" },
+                "password": { "encoding": "utf8" }, "keylen": 1, "cost": 2, "blockSize": 3, "parallelization": 4,
+            },
+            "app_metadata": { "plan": "pro" }, "user_metadata": {},
+            "mfa_factors": [{ "totp": { "secret": "ABC234" } }, { "phone": { "value": "+1" } }, { "email": { "value": "a@b.c" } }],
+        })
+    }
+
+    /// Every place in a value, as JSON pointers.
+    fn places(value: &Value, path: &str, all: &mut Vec<String>) {
+        all.push(path.to_owned());
+        match value {
+            Value::Object(members) => {
+                members.iter().for_each(|(name, value)| places(value, &format!("{path}/{name}"), all))
+            }
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(index, value)| places(value, &format!("{path}/{index}"), all))
+            }
+            _ => {}
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            prop_oneof![Just(1.0), Just(1.5), Just(-0.0), Just(1e300)].prop_map(Value::from),
+            "[ -~éß漢]{0,12}".prop_map(Value::from),
+            "\\+[0-9]{0,17}".prop_map(Value::from),
+            "[A-Z2-7=]{0,8}".prop_map(Value::from),
+            "\\$2[aby]\\$1[0-2]\\$[./A-Za-z0-9]{52,54}".prop_map(Value::from),
+            email().prop_map(Value::from),
+            (0_usize..400).prop_map(|length| Value::from("é".repeat(length))),
+            prop::sample::select(vec!["utf8", "hex", "base64", "md5", "sha1", "prefix", "bcrypt", "latin1"])
+                .prop_map(Value::from),
+            Just(json!([])),
+            Just(json!({})),
+            Just(json!({ "value": "+1" })),
+            Just(json!({ "totp": { "secret": "A" }, "phone": { "value": "+1" } })),
+            (0_usize..12).prop_map(|length| Value::from(vec![json!({}); length])),
+        ]
+    }
+
+    fn email() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-z.+\"\\\\ @é-]{0,6}@[a-z0-9.-]{0,8}",
+            "[a-z]{60,70}@[a-z]{1,3}\\.com",
+            "a@[a-z]{60,66}\\.com",
+            "a@([a-z]{50}\\.){4,5}[a-z]{1,6}",
+            "a@\\[(IPv6:)?[0-9a-f.:]{1,12}\\]",
+            "a@(xn--|ab--|xn-)?[a-z]{0,3}(\\.[a-z]{1,3})?",
+            Just("Ada <ada@example.com>".to_owned()),
+        ]
+    }
+
+    fn mutated() -> impl Strategy<Value = Value> {
+        let mut all = Vec::new();
+        places(&full(), "", &mut all);
+        let change = (prop::sample::select(all), prop::option::of(any_value()), "[a-z_.]{1,14}");
+        prop::collection::vec(change, 0..4).prop_map(|changes| {
+            let mut row = full();
+            for (place, value, name) in changes {
+                match value {
+                    Some(value) => {
+                        if let Some(target) = row.pointer_mut(&place) {
+                            *target = value;
+                        }
+                    }
+                    // Without a value: takes the member away, or adds an unknown one.
+                    None => {
+                        let (parent, member) = place.rsplit_once('/').unwrap_or_default();
+                        if let Some(Value::Object(members)) = row.pointer_mut(parent)
+                            && members.shift_remove(member).is_none()
+                        {
+                            members.insert(name, Value::Null);
+                        }
+                    }
+                }
+            }
+            row
+        })
+    }
+
+    /// Labels that claim to be A-labels are not decoded here: DNS knows none that are broken.
+    fn has_a_label(row: &Value) -> bool {
+        row.to_string().to_lowercase().contains("xn--")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn verdicts_are_those_of_a_general_validator(row in mutated()) {
+            thread_local!(static ORACLE: jsonschema::Validator = documented());
+            prop_assume!(!has_a_label(&row));
+            let (ours, theirs) = (findings(&row).is_empty(), ORACLE.with(|oracle| oracle.is_valid(&row)));
+            prop_assert_eq!(ours, theirs, "{:?}", findings(&row));
+        }
+
+        #[test]
+        fn addresses_are_judged_as_by_a_general_validator(address in email()) {
+            thread_local!(static ORACLE: jsonschema::Validator = documented());
+            let row = json!({ "email": address });
+            prop_assume!(!has_a_label(&row));
+            prop_assert_eq!(findings(&row).is_empty(), ORACLE.with(|oracle| oracle.is_valid(&row)));
+        }
+    }
+
+    fn codes(row: &Value) -> Vec<(Option<String>, &'static str)> {
+        findings(row).into_iter().map(|finding| (finding.path, finding.code)).collect()
+    }
+
+    #[test]
+    fn a_complete_user_breaks_no_rule() {
+        assert_eq!(findings(&full()), []);
+        assert!(documented().is_valid(&full()));
+    }
+
+    #[test]
+    fn every_broken_rule_is_found_at_its_path() {
+        let row = json!({
+            "email": "nobody", "email_verified": "true", "name": "", "nickname": "x".repeat(351), "phone_number": "0123",
+            "given_name": null, "password_hash": "plain", "identities": [], "shoe size": 42,
+            "custom_password_hash": { "algorithm": "rot13", "hash": {}, "salt": 1 },
+            "mfa_factors": [{ "totp": { "secret": "abc" } }, 7, { "phone": { "value": "+1" }, "email": { "value": "a@b.c" } }],
+        });
+        let found = codes(&row);
+        let mut expected: Vec<(&str, &str)> = vec![
+            ("email", "FORMAT"),
+            ("email_verified", "INVALID_TYPE"),
+            ("name", "MIN_LENGTH"),
+            ("nickname", "MAX_LENGTH"),
+            ("phone_number", "PATTERN"),
+            ("given_name", "INVALID_TYPE"),
+            ("password_hash", "PATTERN"),
+            ("identities", "FORBIDDEN_ATTRIBUTE"),
+            ("[\"shoe size\"]", "FORBIDDEN_ATTRIBUTE"),
+            ("custom_password_hash.algorithm", "ENUM_MISMATCH"),
+            ("custom_password_hash.hash.value", "OBJECT_REQUIRED"),
+            ("custom_password_hash.salt", "INVALID_TYPE"),
+            ("mfa_factors[0].totp.secret", "PATTERN"),
+            ("mfa_factors[1]", "INVALID_TYPE"),
+            ("mfa_factors[2]", "NOT_PASSED"),
+        ];
+        let mut found: Vec<(&str, &str)> =
+            found.iter().map(|(path, code)| (path.as_deref().unwrap_or_default(), *code)).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_row_that_is_no_user_and_a_missing_address_are_named() {
+        assert_eq!(codes(&json!([1])), [(None, "INVALID_TYPE")]);
+        assert_eq!(codes(&json!({})), [(Some("email".to_owned()), "OBJECT_REQUIRED")]);
+    }
+
+    #[test]
+    fn hints_say_what_was_probably_meant() {
+        let hint = |row: Value| findings(&row).into_iter().find_map(|finding| finding.hint).unwrap_or_default();
+        assert_eq!(hint(json!({ "email": "a@b.c", "Given Name": "Ada" })), "Did you mean given_name?");
+        assert_eq!(
+            hint(json!({ "email": "a@b.c", "created_at": "x" })),
+            "Auth0 sets this attribute itself; leave it out."
+        );
+        assert_eq!(hint(json!({ "email": "a@b.c", "blocked": "false" })), "Write false without quotes.");
+        assert_eq!(hint(json!({ "email": "a@b.c", "name": null })), "Leave the attribute out when it has no value.");
+    }
+}
