@@ -1,0 +1,320 @@
+//! Imports into a simulated tenant, with everything that can go wrong on the way.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use simulated_tenant::{Control, Fault, FaultKind, Tenant, TenantSettings};
+use tempfile::TempDir;
+use user_import_export::auth0::{Backoff, JobSummary, ManagementClient};
+use user_import_export::config::{ClientCredentials, TenantHost};
+use user_import_export::error::{Code, Result};
+use user_import_export::import::{self, ImportRequest, Pace, RowFault};
+use user_import_export::progress::Progress;
+use user_import_export::store::{JobKind, NewJob, Store};
+
+const POST: &str = "/jobs/users-imports";
+
+/// A tenant, a store, and a client that does not wait for long.
+struct World {
+    tenant: Tenant,
+    control: Control,
+    store: Store,
+    client: ManagementClient,
+    _data: TempDir,
+}
+
+fn pace() -> Pace {
+    Pace {
+        first_poll: Duration::from_millis(10),
+        longest_poll: Duration::from_millis(20),
+        busy: Duration::from_millis(10),
+        resend: Duration::from_millis(5),
+        cancel_grace: Duration::from_millis(10),
+        ..Pace::default()
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with(TenantSettings { users: 0, import_duration: Duration::from_millis(50), ..TenantSettings::default() })
+            .await
+    }
+
+    async fn with(settings: TenantSettings) -> Self {
+        let tenant = Tenant::start(settings).await.expect("the tenant starts");
+        let data = tempfile::tempdir().expect("a directory");
+        let store = Store::open(data.path()).await.expect("the store opens");
+        let host = TenantHost::parse(&tenant.url()).expect("a loopback host");
+        let credentials = ClientCredentials { id: tenant.client_id().into(), secret: tenant.client_secret().into() };
+        let client = ManagementClient::with_client_credentials(&host, &credentials)
+            .expect("a client")
+            .with_backoff(Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(20) });
+        Self { control: tenant.control(), tenant, store, client, _data: data }
+    }
+
+    fn request(&self) -> ImportRequest {
+        ImportRequest { connection_id: self.tenant.database_connection_id(), ..ImportRequest::default() }
+    }
+
+    /// A job whose file was uploaded.
+    async fn job(&self, id: &str, content: &str) {
+        let directory = self.store.create_job_directory(id).expect("a directory");
+        std::fs::write(directory.join("upload"), content).expect("the upload");
+        let new = NewJob {
+            id: id.into(),
+            tenant: "tenant".into(),
+            kind: JobKind::Import,
+            owner: "owner".into(),
+            connection: None,
+            request: json!({}),
+        };
+        self.store.insert_job(&new).await.expect("a job");
+    }
+
+    async fn run(&self, id: &str, request: &ImportRequest, progress: Arc<Progress>) -> Result<JobSummary> {
+        let directory = self.store.job_directory(id);
+        import::run_at(id, request, &directory, self.client.clone(), &self.store, progress, pace()).await
+    }
+
+    /// Runs a new job to its end.
+    async fn import(&self, content: &str, request: &ImportRequest) -> Result<JobSummary> {
+        self.job("job", content).await;
+        self.run("job", request, Arc::default()).await
+    }
+
+    fn faults(&self, id: &str) -> Vec<RowFault> {
+        import::faults(&self.store.job_directory(id)).expect("faults").map(|fault| fault.expect("a fault")).collect()
+    }
+
+    /// Waits until something is true of the tenant, whose server has a thread of its own.
+    async fn until(&self, what: impl Fn(&Control) -> bool) {
+        while !what(&self.control) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn holds_all(&self, users: u64) -> bool {
+        (0..users).all(|index| self.control.users_by_email(&email(index)).len() == 1)
+    }
+}
+
+fn email(index: u64) -> String {
+    format!("user{index}@example.com")
+}
+
+/// Users one a line; with `size` bytes of metadata each.
+fn users(count: u64, size: usize) -> String {
+    (0..count).fold(String::new(), |mut text, index| {
+        let user = json!({ "email": email(index), "user_metadata": { "text": "x".repeat(size) } });
+        writeln!(text, "{user}").expect("writing to a string");
+        text
+    })
+}
+
+fn summary(total: u64, inserted: u64, updated: u64, failed: u64) -> JobSummary {
+    JobSummary { failed, updated, inserted, total }
+}
+
+#[tokio::test]
+async fn good_rows_are_imported_and_every_bad_row_is_reported_with_its_line() {
+    let world = World::new().await;
+    let before =
+        (480..490).fold(String::new(), |text, index| text + &json!({ "email": email(index) }).to_string() + "\n");
+    world.job("before", &before).await;
+    world.run("before", &world.request(), Arc::default()).await.expect("the first import");
+    let mut rows: Vec<String> = users(500, 10).lines().map(str::to_owned).collect();
+    for row in &mut rows[490..500] {
+        *row = row.replace('@', " at ");
+    }
+    rows.rotate_left(250);
+    let progress = Arc::<Progress>::default();
+    world.job("job", &rows.join("\n\n")).await;
+    let outcome = world.run("job", &world.request(), Arc::clone(&progress)).await.expect("the import");
+    assert_eq!(outcome, summary(500, 480, 0, 20));
+    assert_eq!((progress.processed(), progress.total()), (500, Some(500)));
+    let mut lines: Vec<u64> = world.faults("job").iter().map(|fault| fault.line).collect();
+    lines.sort_unstable();
+    let expected: Vec<u64> = (230..250).map(|row| row * 2 + 1).collect();
+    assert_eq!(lines, expected);
+    assert!(world.holds_all(490));
+    assert_eq!(world.control.job_counts().completion_emails, 0);
+    assert_eq!(world.control.violations(), Vec::<String>::new());
+    let mut report = Vec::new();
+    import::write_report(&world.store.job_directory("job"), None, &mut report).expect("the report");
+    let report: Vec<Value> = serde_json::from_slice(&report).expect("JSON");
+    assert_eq!(report.len(), 20);
+    assert_eq!(report[0]["errors"][0]["code"], "DUPLICATED_USER");
+    assert_eq!(report[0]["user"]["email"], email(480));
+}
+
+#[tokio::test]
+async fn with_upsert_users_that_exist_are_changed() {
+    let world = World::new().await;
+    world.import(&users(5, 1), &world.request()).await.expect("the first import");
+    world.job("again", &users(8, 2)).await;
+    let request = ImportRequest { upsert: true, ..world.request() };
+    let outcome = world.run("again", &request, Arc::default()).await.expect("the second import");
+    assert_eq!(outcome, summary(8, 3, 5, 0));
+    assert_eq!(world.control.user_by_email(&email(0)).expect("the user")["user_metadata"]["text"], "xx");
+}
+
+#[tokio::test]
+async fn a_dry_run_sends_nothing() {
+    let world = World::new().await;
+    let request = ImportRequest { dry_run: true, ..world.request() };
+    let content = users(3, 1) + "{}\n";
+    assert_eq!(world.import(&content, &request).await.expect("the check"), summary(4, 0, 0, 1));
+    assert_eq!(world.faults("job").len(), 1);
+    assert!(world.control.requests().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_of_a_file_that_breaks_off() {
+    let world = World::new().await;
+    let content = format!("[{}", users(3000, 1000).lines().collect::<Vec<_>>().join(","));
+    let error = world.import(&content, &world.request()).await.expect_err("the array is not closed");
+    assert_eq!(error.code, Code::UsersFileFormat);
+    assert!(world.control.requests().is_empty());
+}
+
+#[tokio::test]
+async fn three_imports_at_once_never_have_more_than_two_jobs_in_the_tenant() {
+    let world = World::new().await;
+    for number in 0..3 {
+        let content = users(8, 200_000).replace("@example.com", &format!("@{number}.example.com"));
+        world.job(&format!("job{number}"), &content).await;
+    }
+    let request = world.request();
+    let progress = Arc::<Progress>::default();
+    let (one, two, three) = tokio::join!(
+        world.run("job0", &request, Arc::clone(&progress)),
+        world.run("job1", &request, Arc::clone(&progress)),
+        world.run("job2", &request, Arc::clone(&progress))
+    );
+    for outcome in [one, two, three] {
+        assert_eq!(outcome.expect("the import"), summary(8, 8, 0, 0));
+    }
+    let counts = world.control.job_counts();
+    assert_eq!((counts.imports, counts.refused_imports), (12, 0));
+    assert!(counts.most_active_imports <= 2);
+}
+
+#[tokio::test]
+async fn imports_of_other_people_are_waited_for() {
+    let world = World::new().await;
+    world.control.add(Fault::new(POST, FaultKind::ActiveImports).times(3));
+    assert_eq!(world.import(&users(3, 1), &world.request()).await.expect("the import"), summary(3, 3, 0, 0));
+    assert!(world.faults("job").is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_answer_makes_no_row_take_effect_twice_and_no_row_a_false_fault() {
+    for kind in [FaultKind::DropAfter, FaultKind::DropBefore, FaultKind::ServerError, FaultKind::Truncate { bytes: 20 }]
+    {
+        let world = World::new().await;
+        let existing = json!({ "email": email(2) }).to_string();
+        world.job("before", &existing).await;
+        world.run("before", &world.request(), Arc::default()).await.expect("the first import");
+        world.control.add(Fault::new(POST, kind.clone()).once());
+        let outcome = world.import(&users(9, 120_000), &world.request()).await.expect("the import");
+        assert_eq!(outcome, summary(9, 8, 0, 1), "{kind:?}");
+        let rows: Vec<u64> = world.faults("job").iter().map(|fault| fault.row).collect();
+        assert_eq!(rows, [3], "only the user that was there before: {kind:?}");
+        assert!(world.holds_all(9));
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_loses_every_answer_ends_the_import_and_a_later_run_goes_on() {
+    let world = World::new().await;
+    world.control.add(Fault::new(POST, FaultKind::DropAfter));
+    let error = world.import(&users(3, 1), &world.request()).await.expect_err("no answer ever arrives");
+    assert_eq!(error.code, Code::Auth0AnswerLost);
+    world.control.clear();
+    let outcome = world.run("job", &world.request(), Arc::default()).await.expect("the import");
+    assert_eq!(outcome, summary(3, 3, 0, 0));
+}
+
+#[tokio::test]
+async fn an_import_that_was_cut_off_anywhere_goes_on_where_it_was() {
+    for imports in 0..4 {
+        let world = World::new().await;
+        world.job("job", &users(9, 200_000)).await;
+        let request = world.request();
+        tokio::select! {
+            outcome = world.run("job", &request, Arc::default()) => panic!("ended before it was cut off: {outcome:?}"),
+            () = world.until(|control| control.job_counts().imports >= imports) => {}
+        }
+        let progress = Arc::<Progress>::default();
+        let outcome = world.run("job", &request, Arc::clone(&progress)).await.expect("the rest of the import");
+        assert_eq!(outcome, summary(9, 9, 0, 0), "cut off after {imports} imports");
+        assert_eq!(world.faults("job"), [], "cut off after {imports} imports");
+        assert_eq!(progress.processed(), 9);
+        assert!(world.holds_all(9));
+        let requests = world.control.requests().len();
+        assert_eq!(world.run("job", &request, Arc::clone(&progress)).await.expect("nothing is left"), outcome);
+        assert_eq!(world.control.requests().len(), requests, "what is done is not done again");
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_auth0_has_forgotten_is_settled_by_sending_again() {
+    let world = World::new().await;
+    world.job("job", &users(4, 1)).await;
+    let request = world.request();
+    tokio::select! {
+        outcome = world.run("job", &request, Arc::default()) => panic!("ended before it was cut off: {outcome:?}"),
+        () = world.until(|control| control.job_counts().imports == 1) => {}
+    }
+    world.control.advance(Duration::from_secs(25 * 3600));
+    let outcome = world.run("job", &request, Arc::default()).await.expect("the import");
+    assert_eq!(outcome, summary(4, 4, 0, 0));
+    assert!(world.holds_all(4));
+}
+
+#[tokio::test]
+async fn rows_of_a_job_that_fails_inside_auth0_are_faults_with_the_reason() {
+    let world = World::new().await;
+    world.control.add(Fault::new(POST, FaultKind::FailJob).once());
+    let outcome = world.import(&users(6, 200_000), &world.request()).await.expect("the import");
+    assert_eq!((outcome.total, outcome.inserted + outcome.failed), (6, 6));
+    assert_eq!(outcome.failed, 2, "one chunk");
+    let faults = world.faults("job");
+    assert_eq!(faults.len(), 2);
+    assert!(faults.iter().all(|fault| fault.code == "auth0_job_failed" && !fault.message.is_empty()));
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_no_imports_ends_the_job_with_auth0s_reason() {
+    let world = World::new().await;
+    let request = ImportRequest { connection_id: "con_0000000000000000".into(), ..world.request() };
+    let error = world.import(&users(3, 1), &request).await.expect_err("there is no such connection");
+    assert!(error.upstream.is_some(), "{error:?}");
+    assert_eq!(world.faults("job"), [], "no row is to blame");
+    let outcome = world.run("job", &world.request(), Arc::default()).await.expect("another connection takes them");
+    assert_eq!(outcome, summary(3, 3, 0, 0));
+}
+
+#[tokio::test]
+async fn a_canceled_import_sends_no_further_chunk_and_can_be_resumed() {
+    let world = World::new().await;
+    world.control.add(Fault::new(POST, FaultKind::HangJob).times(2));
+    world.job("job", &users(9, 200_000)).await;
+    let request = world.request();
+    let progress = Arc::<Progress>::default();
+    let (outcome, ()) = tokio::join!(world.run("job", &request, Arc::clone(&progress)), async {
+        world.until(|control| control.job_counts().imports == 2).await;
+        progress.cancel();
+    });
+    assert_eq!(outcome.expect_err("it was canceled").code, Code::Canceled);
+    assert_eq!(world.control.job_counts().imports, 2);
+    let known = import::outcome("job", &world.store).await.expect("the outcome so far");
+    assert_eq!(known, summary(9, 0, 0, 0));
+    // The two hanging jobs are timed out by Auth0 after two hours, and the rest goes through.
+    world.control.advance(Duration::from_secs(3 * 3600));
+    let outcome = world.run("job", &request, Arc::default()).await.expect("the rest of the import");
+    assert_eq!(outcome.total, outcome.inserted + outcome.failed);
+    assert!(outcome.inserted >= 5, "{outcome:?}");
+}
