@@ -1,1 +1,6 @@
-fn main() {}
+//! The product from the outside: the real binary, a real browser, the simulated tenant.
+
+mod cli;
+mod embedded;
+mod journey;
+mod people;

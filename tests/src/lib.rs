@@ -1,1 +1,49 @@
-//! placeholder
+//! Drives the real binary and a real browser: builds the one, starts it with a tenant of its own, and
+//! stops everything again when a test ends, however it ends.
+
+mod browser;
+mod demo;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+pub use browser::{Browser, Element, browser};
+pub use demo::{Demo, Program};
+
+/// The product's binary of the profile these tests were built with, built anew where its sources
+/// changed.
+pub fn binary() -> &'static PathBuf {
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        // A test's own path is <target>/<profile>/deps/<name>.
+        let test = std::env::current_exe().expect("a running test has a path");
+        let profile = test.ancestors().nth(2).expect("a test lies in a target directory").to_owned();
+        let target = profile.parent().expect("a profile lies in a target directory");
+        let profile_name = match profile.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(name) => name,
+        };
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--locked", "--package", "user-import-export", "--profile", profile_name])
+            .arg("--target-dir")
+            .arg(target)
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "the product does not build");
+        profile.join(format!("user-import-export{}", std::env::consts::EXE_SUFFIX))
+    });
+    &BINARY
+}
+
+/// The binary as a command without any of this process' settings, working in `directory`.
+pub fn command(directory: &std::path::Path) -> Command {
+    let mut command = Command::new(binary());
+    command.env_clear().current_dir(directory).env("DATA_DIR", directory.join("data"));
+    for kept in ["PATH", "HOME", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    command
+}

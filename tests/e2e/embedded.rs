@@ -1,0 +1,85 @@
+//! The pages inside another site's frame, as in the dashboard.
+
+use end_to_end::Demo;
+use simulated_tenant::people::ADMIN_EMAIL;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::people::{browser_in_turn, sign_in_at_the_tenant};
+
+/// A site whose every page holds one frame.
+struct Site {
+    listener: TcpListener,
+}
+
+impl Site {
+    async fn bind() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    /// Its origin, by a name that makes it another site than the demo.
+    fn origin(&self) -> String {
+        format!("http://localhost:{}", self.listener.local_addr().unwrap().port())
+    }
+
+    fn serve(self, framed: &str) {
+        let page =
+            format!("<!doctype html><title>Outside</title><iframe src=\"{framed}\" width=1000 height=700></iframe>");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = self.listener.accept().await {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let reply = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+                    page.len()
+                );
+                let _ = stream.write_all(reply.as_bytes()).await;
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_framed_page_signs_in_through_a_popup() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let site = Site::bind().await;
+    let origin = site.origin();
+    let demo = Demo::start_with(10, &[("FRAME_ANCESTORS", &origin)]).await;
+    site.serve(&demo.url("/history?embed=1"));
+
+    browser.open(&origin).await;
+    let outside = browser.client.window().await.unwrap();
+    browser.element("iframe").await.enter_frame().await.unwrap();
+    browser.click("Sign in").await;
+    let popup = loop {
+        let windows = browser.client.windows().await.unwrap();
+        if let Some(popup) = windows.into_iter().find(|window| *window != outside) {
+            break popup;
+        }
+    };
+    browser.client.switch_to_window(popup).await.unwrap();
+    sign_in_at_the_tenant(&browser, &demo).await;
+
+    browser.client.switch_to_window(outside).await.unwrap();
+    browser.element("iframe").await.enter_frame().await.unwrap();
+    browser.wait_for_text("#history", "There are no jobs available.").await;
+    let token = browser.run("return sessionStorage.getItem('user-import-export-extension:apiToken')").await;
+    let claims = browser
+        .run("return JSON.parse(atob(sessionStorage.getItem('user-import-export-extension:apiToken').split('.')[1].replaceAll('-', '+').replaceAll('_', '/'))).email")
+        .await;
+    assert!(token.is_string());
+    assert_eq!(claims, ADMIN_EMAIL);
+}
+
+#[tokio::test]
+async fn a_strangers_page_cannot_frame_the_pages() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let site = Site::bind().await;
+    let origin = site.origin();
+    let demo = Demo::start_with(10, &[("FRAME_ANCESTORS", "https://manage.auth0.com")]).await;
+    site.serve(&demo.url("/import?embed=1"));
+    browser.open(&origin).await;
+    browser.element("iframe").await.enter_frame().await.unwrap();
+    let address = browser.run("return location.href").await;
+    assert!(address.as_str().is_some_and(|address| address.starts_with("chrome-error:")), "{address}");
+}

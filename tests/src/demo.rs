@@ -1,0 +1,116 @@
+//! The product as a running process.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::command;
+
+/// How long a start may take: a debug build that generates users on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A process that serves HTTP; ends when dropped. What it logged is shown when a test fails.
+#[derive(Debug)]
+pub struct Program {
+    process: Child,
+    directory: TempDir,
+    address: String,
+}
+
+impl Program {
+    /// Starts the binary with these arguments and settings and waits until `address` answers.
+    pub async fn start(address: &str, prepare: impl FnOnce(&mut Command)) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let log = File::create(directory.path().join("log")).expect("a log file");
+        let mut command = command(directory.path());
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
+        prepare(&mut command);
+        let process = command.spawn().expect("the binary starts");
+        let mut program = Self { process, directory, address: address.to_owned() };
+        program.wait_until_ready().await;
+        program
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let health = format!("{}/healthz", self.address);
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(reply) = reqwest::get(&health).await
+                && reply.status().is_success()
+            {
+                return;
+            }
+            if let Some(status) = self.process.try_wait().expect("the state of a child") {
+                panic!("the server ended with {status} while it started");
+            }
+            assert!(Instant::now() < end, "{health} does not answer");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Its base URL, without a trailing slash.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What it wrote to standard output and standard error so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of {}\n{}---", self.address, self.log());
+        }
+    }
+}
+
+/// `user-import-export demo`: a simulated tenant with users and the server for it.
+#[derive(Debug)]
+pub struct Demo {
+    program: Program,
+    tenant: String,
+}
+
+impl Demo {
+    /// Starts a demo whose tenant has this many generated users, on free ports.
+    pub async fn start(users: u64) -> Self {
+        Self::start_with(users, &[]).await
+    }
+
+    /// As [`Demo::start`], with more settings.
+    pub async fn start_with(users: u64, settings: &[(&str, &str)]) -> Self {
+        let (port, tenant_port) = (free_port(), free_port());
+        let address = format!("http://127.0.0.1:{port}");
+        let program = Program::start(&address, |command| {
+            command.args(["demo", "--users", &users.to_string(), "--port", &port.to_string()]);
+            command.args(["--tenant-port", &tenant_port.to_string()]).envs(settings.iter().copied());
+        })
+        .await;
+        Self { program, tenant: format!("http://127.0.0.1:{tenant_port}") }
+    }
+
+    /// The address of a page or route; `path` starts with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.program.address())
+    }
+
+    /// The simulated tenant, without a trailing slash.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+}
+
+/// A port nobody listens on now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("the address of a listener").port()
+}
