@@ -194,9 +194,8 @@ fn from_file(args: &ExportArgs, spec: ExportSpec, from: &Path, output: Option<&P
     let (input, size): (Box<dyn Read + Send>, Option<u64>) = if from == Path::new("-") {
         (Box::new(std::io::stdin()), None)
     } else {
-        let unreadable = |error: std::io::Error| {
-            Error::new(Code::InvalidUsersFile, format!("--from {}: {error}", from.display()))
-        };
+        let unreadable =
+            |error: std::io::Error| Error::new(Code::InvalidUsersFile, format!("--from {}: {error}", from.display()));
         let file = File::open(from).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {

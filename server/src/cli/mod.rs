@@ -1,5 +1,6 @@
 //! The command line, one file per subcommand (design, section 3).
 
+mod demo;
 mod export;
 mod import;
 mod serve;
@@ -36,8 +37,10 @@ const EXIT_STATUS: &str = "Settings come from the environment or from the file n
 enum Command {
     /// Serve the web pages and the API for a tenant
     Serve,
-    /// Export users of the tenant, or of a file, to CSV, JSON or NDJSON
-    Export(Box<export::ExportArgs>),
+    /// Try everything: a simulated tenant with users, and a server for it
+    Demo(demo::DemoArgs),
+    /// Export users of a tenant, or convert a file of users
+    Export(export::ExportArgs),
     /// Import users from files, or only check them
     Import(import::ImportArgs),
     /// Check the settings without starting
@@ -49,7 +52,8 @@ pub fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     let result = match command {
         Command::Serve => serve::run(config.as_deref()),
-        Command::Export(args) => export::run(*args, config),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Export(arguments) => export::run(arguments, config),
         Command::Import(arguments) => import::run(arguments, config),
         Command::ValidateConfig => validate_config::run(config.as_deref()),
     };

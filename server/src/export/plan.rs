@@ -81,16 +81,10 @@ impl ExportSpec {
             None => None,
         };
         let query = combine(self.query.as_deref(), connection.as_ref().map(|connection| connection.name.as_str()));
-        let search = UserSearch {
-            q: query.clone(),
-            sort: None,
-            page: 0,
-            per_page: 1,
-            fields: vec!["user_id".to_owned()],
-        };
+        let search =
+            UserSearch { q: query.clone(), sort: None, page: 0, per_page: 1, fields: vec!["user_id".to_owned()] };
         let total = client.users(&search).await?.total;
-        let expected =
-            if total < SEARCH_CAP { Expected::Exactly(total) } else { Expected::AtLeast(SEARCH_CAP) };
+        let expected = if total < SEARCH_CAP { Expected::Exactly(total) } else { Expected::AtLeast(SEARCH_CAP) };
         let attributes = self.attributes();
         let (source, requests) = match (&self.query, expected) {
             (Some(_), Expected::Exactly(total)) => (Source::Search, 1 + total.div_ceil(u64::from(PAGE))),
@@ -163,7 +157,8 @@ impl Plan {
 
 /// Whether a root attribute can be named where Auth0 expects dotted paths (contract, 4.7).
 fn can_be_a_field(name: &str) -> bool {
-    (1..=100).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    (1..=100).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// What a job exports; always sent, since Auth0's default is not published (contract, 11.4).
@@ -238,7 +233,10 @@ impl fmt::Display for Plan {
                 Source::Search | Source::File => writeln!(f, "Requests:   {requests} {unit} to Auth0")?,
                 Source::SplitSearch => writeln!(f, "Requests:   {requests} or more to Auth0")?,
                 Source::Job(_) => {
-                    writeln!(f, "Requests:   {requests} or more to Auth0: one every 1 to 5 seconds while the job runs")?;
+                    writeln!(
+                        f,
+                        "Requests:   {requests} or more to Auth0: one every 1 to 5 seconds while the job runs"
+                    )?;
                 }
             }
         }
@@ -252,7 +250,10 @@ mod tests {
 
     #[test]
     fn a_connection_narrows_a_query() {
-        assert_eq!(combine(Some("a:1 OR b:2"), Some("my \"db\"")), r#"(a:1 OR b:2) AND identities.connection:"my \"db\"""#);
+        assert_eq!(
+            combine(Some("a:1 OR b:2"), Some("my \"db\"")),
+            r#"(a:1 OR b:2) AND identities.connection:"my \"db\"""#
+        );
         assert_eq!(combine(None, Some("db")), r#"identities.connection:"db""#);
         assert_eq!(combine(Some("a:1"), None), "a:1");
     }

@@ -36,11 +36,7 @@ pub(super) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(5),
-            patience: Duration::from_hours(9),
-        }
+        Self { first: Duration::from_secs(1), longest: Duration::from_secs(5), patience: Duration::from_hours(9) }
     }
 }
 
@@ -177,12 +173,18 @@ impl Feed {
                 JobStatus::Completed => {
                     self.progress.set_details(None);
                     return job.location.ok_or_else(|| {
-                        Error::new(Code::Auth0Answer, format!("Export job {id} is completed, but has no link to its file."))
+                        Error::new(
+                            Code::Auth0Answer,
+                            format!("Export job {id} is completed, but has no link to its file."),
+                        )
                     });
                 }
                 JobStatus::Failed => {
                     let details = job.status_details.as_deref().unwrap_or("Auth0 gives no reason");
-                    return Err(Error::new(Code::Auth0JobFailed, format!("Export job {id} failed inside Auth0: {details}.")));
+                    return Err(Error::new(
+                        Code::Auth0JobFailed,
+                        format!("Export job {id} failed inside Auth0: {details}."),
+                    ));
                 }
                 JobStatus::Expired => {
                     return Err(Error::new(Code::Auth0JobFailed, format!("Export job {id} expired inside Auth0."))
@@ -296,7 +298,8 @@ impl Feed {
                         }
                     }
                     // Line ends in JSON stand between tokens only, where a blank means the same.
-                    lines.extend(user.get().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+                    lines
+                        .extend(user.get().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
                     lines.push(b'\n');
                 }
                 if !lines.is_empty() {
@@ -356,8 +359,11 @@ fn stamp(milliseconds: i64) -> String {
 /// A job that vanished says so; other errors stay as they are.
 fn gone(id: &str, error: Error) -> Error {
     if error.upstream.as_ref().is_some_and(|said| said.status_code == 404) {
-        return Error::new(Code::Auth0JobFailed, format!("Export job {id} no longer exists; Auth0 keeps jobs for 24 hours."))
-            .with_hint("Start the export again.");
+        return Error::new(
+            Code::Auth0JobFailed,
+            format!("Export job {id} no longer exists; Auth0 keeps jobs for 24 hours."),
+        )
+        .with_hint("Start the export again.");
     }
     error
 }

@@ -134,7 +134,8 @@ fn without_columns_json_carries_whole_users_as_they_were_read() {
 #[test]
 fn without_columns_csv_has_the_eleven_default_ones() {
     let (text, _) = export(&request(Format::Csv, &[]), USERS);
-    let header = "Id,Given Name,Family Name,Nickname,Name,Email,Email Verified,Picture,Connection,Created At,Updated At";
+    let header =
+        "Id,Given Name,Family Name,Nickname,Name,Email,Email Verified,Picture,Connection,Created At,Updated At";
     assert_eq!(text.lines().next(), Some(header));
     assert!(text.ends_with("google-oauth2|3,,,,,,,'@x,google,,\n"), "{text}");
 }
@@ -337,10 +338,12 @@ fn sorted(by: &str, descending: bool, values: &[&str]) -> Vec<String> {
 
 #[test]
 fn rows_are_sorted_by_type_and_value_with_missing_ones_last() {
-    let values =
-        ["\"b\"", "", "10", "true", "\"a\"", "[1]", "-5", "null", "9.5", "\"é\"", "false", "{}", "\"B\"", "-0.5", "\"\""];
+    let values = [
+        "\"b\"", "", "10", "true", "\"a\"", "[1]", "-5", "null", "9.5", "\"é\"", "false", "{}", "\"B\"", "-0.5", "\"\"",
+    ];
     let ascending = [
-        "-5", "-0.5", "9.5", "10", "false", "true", "\"\"", "\"B\"", "\"a\"", "\"b\"", "\"é\"", "[1]", "{}", "null", "null",
+        "-5", "-0.5", "9.5", "10", "false", "true", "\"\"", "\"B\"", "\"a\"", "\"b\"", "\"é\"", "[1]", "{}", "null",
+        "null",
     ];
     assert_eq!(sorted("k", false, &values), ascending);
     let mut descending: Vec<&str> = ascending.iter().rev().copied().collect();

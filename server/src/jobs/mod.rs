@@ -192,7 +192,13 @@ impl Jobs {
         let jobs = self.clone();
         self.0.tasks.spawn(async move {
             let id = job.id.clone();
-            if let Err(error) = run::to_its_end(&jobs.0, job, progress).await {
+            // A task of its own, so that even a bug in it ends as a failed job that says so.
+            let inner = Arc::clone(&jobs.0);
+            let ended = match tokio::spawn(async move { run::to_its_end(&inner, job, progress).await }).await {
+                Ok(ended) => ended,
+                Err(_) => run::failed(&jobs.0, &id, &Error::new(Code::Internal, "The job broke off by a bug.")).await,
+            };
+            if let Err(error) = ended {
                 tracing::error!(
                     job = id,
                     error = error.code.as_str(),

@@ -49,12 +49,15 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
             tracing::info!(job = id, rows = progress.processed(), "completed");
             jobs.store.finish_job(&id, JobState::Completed, Some(&summary), None, artifact).await
         }
-        Err(error) => {
-            let state = if error.code == Code::Canceled { JobState::Canceled } else { JobState::Failed };
-            tracing::info!(job = id, error = error.code.as_str(), "ended");
-            jobs.store.finish_job(&id, state, None, Some(&error.body()), None).await
-        }
+        Err(error) => failed(jobs, &id, &error).await,
     }
+}
+
+/// Stores that a job failed, or was canceled.
+pub(super) async fn failed(jobs: &Inner, id: &str, error: &Error) -> Result<()> {
+    let state = if error.code == Code::Canceled { JobState::Canceled } else { JobState::Failed };
+    tracing::info!(job = id, error = error.code.as_str(), "ended");
+    jobs.store.finish_job(id, state, None, Some(&error.body()), None).await
 }
 
 async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result<Outcome> {

@@ -11,11 +11,8 @@ use crate::auth0::Backoff;
 use crate::config::{ClientCredentials, TenantHost};
 
 const SEED: u64 = 7;
-const PACE: Pace = Pace {
-    first: Duration::from_millis(20),
-    longest: Duration::from_millis(50),
-    patience: Duration::from_secs(600),
-};
+const PACE: Pace =
+    Pace { first: Duration::from_millis(20), longest: Duration::from_millis(50), patience: Duration::from_secs(600) };
 
 async fn tenant(users: u64) -> (Tenant, ManagementClient) {
     let settings =
@@ -162,8 +159,7 @@ async fn an_export_that_waits_for_its_job_can_be_canceled() {
     tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
     let progress = Arc::new(Progress::default());
     let spec = Arc::new(ExportSpec::new(&ndjson(), MEMORY).unwrap());
-    let running =
-        tokio::spawn(source::run(spec, client, Box::new(Output::default()), Arc::clone(&progress), PACE));
+    let running = tokio::spawn(source::run(spec, client, Box::new(Output::default()), Arc::clone(&progress), PACE));
     while progress.details().is_none() {
         tokio::task::yield_now().await;
     }
@@ -178,9 +174,10 @@ async fn one_connection_is_exported_by_name_or_id() {
     let rows_by_name = rows(&by_name, &client).await;
     check(&rows_by_name, 600, |user| user["identities"][0]["connection"] == "google-oauth2");
     assert!(rows_by_name.iter().all(|row| row["connection"] == "google-oauth2"));
-    let id = tenant.control().requests().iter().find_map(|request| {
-        request.body.as_ref().and_then(|body| body["connection_id"].as_str().map(str::to_owned))
-    });
+    let id =
+        tenant.control().requests().iter().find_map(|request| {
+            request.body.as_ref().and_then(|body| body["connection_id"].as_str().map(str::to_owned))
+        });
     let by_id = ExportRequest { connection_id: id, ..ndjson() };
     assert_eq!(rows(&by_id, &client).await, rows_by_name);
     let nowhere = ExportRequest { connection_id: Some("nowhere".into()), ..ndjson() };
@@ -273,7 +270,11 @@ async fn plans_are_shown_in_plain_words() {
     for request in [
         ndjson(),
         ExportRequest { limit: Some(10), ..request(Format::Ndjson, &[]) },
-        ExportRequest { query: Some("email_verified:false".into()), connection_id: Some("google-oauth2".into()), ..ndjson() },
+        ExportRequest {
+            query: Some("email_verified:false".into()),
+            connection_id: Some("google-oauth2".into()),
+            ..ndjson()
+        },
         ExportRequest {
             query: Some("email_verified:true".into()),
             sort: Some(SortRequest { by: "name".into(), descending: true }),
@@ -293,8 +294,11 @@ fn every_cell_of_generated_users_is_right() {
     const USERS: u64 = 3000;
     let lines: Vec<String> = (0..USERS).map(|index| generate::export_user(index, SEED)).collect();
     let defaults = crate::user::DEFAULT_COLUMNS;
-    let columns: Vec<(&str, &str)> =
-        defaults.iter().copied().chain([("user.app_metadata.name || user.name", "Display"), ("app_metadata", "App")]).collect();
+    let columns: Vec<(&str, &str)> = defaults
+        .iter()
+        .copied()
+        .chain([("user.app_metadata.name || user.name", "Display"), ("app_metadata", "App")])
+        .collect();
     let (text, summary) = export(&request(Format::Json, &columns), gzip(lines.join("\n").as_bytes()));
     assert_eq!((summary.rows, summary.faults), (USERS, 0));
     let rows: Vec<BTreeMap<String, JsonValue>> = serde_json::from_str(&text).unwrap();
