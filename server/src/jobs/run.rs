@@ -43,6 +43,8 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
     jobs.store.set_job_progress(&id, progress.processed(), progress.total()).await?;
     match outcome {
         Ok((summary, artifact)) => {
+            let rows = progress.processed();
+            jobs.store.set_job_progress(&id, rows, Some(progress.total().map_or(rows, |total| total.max(rows)))).await?;
             let lifetime = SignedDuration::try_from(jobs.settings.artifact_ttl).unwrap_or(SignedDuration::MAX);
             let expires_at = Timestamp::now().checked_add(lifetime).unwrap_or(Timestamp::MAX);
             let artifact = artifact.as_deref().map(|name| (name, expires_at));
