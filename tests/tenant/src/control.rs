@@ -33,6 +33,14 @@ pub enum ControlError {
     /// A user was given without what every user has.
     #[error("a user needs user_id and identities[0].connection: {0}")]
     User(String),
+    /// A user that exists was to get another identifier.
+    #[error("the {name} of {user_id} cannot be changed")]
+    Identifier {
+        /// Which user.
+        user_id: String,
+        /// Which identifier.
+        name: &'static str,
+    },
 }
 
 impl Control {
@@ -125,14 +133,23 @@ impl Control {
         self.state.directory.by_user_id(user_id).and_then(|handle| self.state.directory.get(handle))
     }
 
-    /// Adds a user as it is, or replaces the one with its `user_id`.
+    /// Adds a user as it is, or replaces the one with its `user_id`, whose other identifiers must stay
+    /// as they are.
     pub fn put_user(&self, user: &Value) -> Result<(), ControlError> {
         let complete = user["identities"][0]["connection"].is_string();
         let Some(user_id) = user["user_id"].as_str().filter(|_| complete) else {
             return Err(ControlError::User(user.to_string()));
         };
         match self.state.directory.by_user_id(user_id) {
-            Some(handle) => self.state.directory.replace(handle, user),
+            Some(handle) => {
+                let stored = self.state.directory.get(handle).unwrap_or_default();
+                for name in ["email", "username", "phone_number"] {
+                    if stored.get(name) != user.get(name) {
+                        return Err(ControlError::Identifier { user_id: user_id.to_owned(), name });
+                    }
+                }
+                self.state.directory.replace(handle, user);
+            }
             None => {
                 self.state.directory.add(user, self.now());
             }

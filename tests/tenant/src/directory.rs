@@ -134,7 +134,7 @@ impl Directory {
         if let Some(handle) = self.read().by_phone.get(&(connection.to_owned(), phone.to_owned())) {
             return Some(*handle);
         }
-        let number = |handle| Some(self.get(handle)?.get("phone_number")?.as_str()?.to_owned());
+        let number = |handle: Handle| generate::phone_number(handle.into(), self.seed);
         let index = self.phones.get_or_init(|| self.index(number));
         candidates(index, phone)
             .find(|handle| self.in_connection(*handle, connection) && number(*handle).as_deref() == Some(phone))

@@ -126,6 +126,9 @@ async fn the_controls_can_be_reached_by_http() {
     assert_eq!(api.http.put(url("/users")).json(&user).send().await.unwrap().status(), 204);
     let found: Value = api.http.get(url("/users?email=put@example.com")).send().await.unwrap().json().await.unwrap();
     assert_eq!(found, json!([user]));
+    let mut other = user.clone();
+    other["email"] = "other@example.com".into();
+    assert_eq!(api.http.put(url("/users")).json(&other).send().await.unwrap().status(), 400);
     let requests: Value = api.http.get(url("/requests")).send().await.unwrap().json().await.unwrap();
     assert!(
         requests

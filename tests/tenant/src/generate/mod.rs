@@ -124,6 +124,14 @@ pub(crate) fn index_in_email(email: &str) -> Option<u64> {
     digits.get(..end)?.parse().ok()
 }
 
+/// The phone number of user number `index`. No generated metadata has a member of this name, so the
+/// text is searched instead of parsed.
+pub(crate) fn phone_number(index: u64, seed: u64) -> Option<String> {
+    let user = export_user(index, seed);
+    let (_, rest) = user.split_once(r#""phone_number":""#)?;
+    rest.split_once('"').map(|(number, _)| number.to_owned())
+}
+
 /// User number `index` as a line of a bulk export: one JSON object, without the line end.
 pub fn export_user(index: u64, seed: u64) -> String {
     user(index, seed, false)
