@@ -123,7 +123,7 @@ class OfficialClient(unittest.TestCase):
         self.assertEqual(dates, sorted(dates, reverse=True))
         self.assertEqual(page.next_page().response.start, 25)
         for user in page.items:
-            datetime.fromisoformat(user.created_at.replace("Z", "+00:00"))
+            self.assertIsInstance(user.created_at, datetime)
             self.assertEqual(user.identities[0].connection, DATABASE)
 
     def test_every_page_of_a_search_together_holds_every_match_once(self):

@@ -1,5 +1,6 @@
 //! The client against a tenant that misbehaves in every documented way.
 
+mod described;
 mod scripted;
 
 use std::sync::Arc;
