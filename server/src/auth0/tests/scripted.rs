@@ -2,6 +2,7 @@
 //! no well-behaved server library can be made to send.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
@@ -56,7 +57,7 @@ pub(super) fn say(status: u16, body: &Value) -> Reply {
 }
 
 /// A rate limit with one header.
-pub(super) fn limited(header: &'static str, value: impl ToString) -> Reply {
+pub(super) fn limited(header: &'static str, value: i64) -> Reply {
     let body = json!({"statusCode": 429, "error": "Too Many Requests", "errorCode": "too_many_requests",
         "message": "Too many requests. Check the X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers."});
     Reply::Say(429, vec![(header, value.to_string())], body.to_string().into_bytes())
@@ -159,10 +160,10 @@ async fn serve(stream: TcpStream, all: Arc<Mutex<Vec<Seen>>>, script: Arc<Script
         };
         let mut head = format!("HTTP/1.1 {status} Status\r\n");
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").expect("a string takes everything");
         }
         if status != 204 {
-            head.push_str(&format!("content-length: {length}\r\n"));
+            write!(head, "content-length: {length}\r\n").expect("a string takes everything");
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).await?;
         stream.write_all(&body).await?;
