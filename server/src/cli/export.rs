@@ -39,7 +39,7 @@ pub struct ExportArgs {
     /// At most so many users; with --sort, the first so many of the sorted ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// A column: an expression such as user.app_metadata.name || user.name, and after the last = its
+    /// A column: an expression such as `user.app_metadata.name || user.name`, and after the last = its
     /// name. May be given many times. Without any, JSON and NDJSON carry whole users, CSV the default
     /// columns
     #[arg(long = "column", value_name = "EXPR=Name")]
@@ -112,16 +112,16 @@ enum OnErrorArg {
 }
 
 /// Runs `export`; `config` is the file of `--config`.
-pub fn run(args: ExportArgs, config: Option<PathBuf>) -> Result<ExitCode> {
-    let request = request(&args)?;
+pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
+    let request = request(args)?;
     let mut spec = ExportSpec::new(&request, args.sort_memory.as_u64())?;
     if let Some(threads) = args.threads {
         spec = spec.with_threads(usize::from(threads));
     }
     let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let Some(summary) = (match &args.from {
-        Some(from) => from_file(&args, spec, from, output)?,
-        None => from_tenant(&args, spec, config.as_deref(), output)?,
+        Some(from) => from_file(args, &spec, from, output)?,
+        None => from_tenant(args, spec, config, output)?,
     }) else {
         return Ok(ExitCode::SUCCESS);
     };
@@ -187,7 +187,12 @@ fn request(args: &ExportArgs) -> Result<ExportRequest> {
 }
 
 /// Exports a file; nothing with `--explain`, or when nobody reads the output any more.
-fn from_file(args: &ExportArgs, spec: ExportSpec, from: &Path, output: Option<&Path>) -> Result<Option<ExportSummary>> {
+fn from_file(
+    args: &ExportArgs,
+    spec: &ExportSpec,
+    from: &Path,
+    output: Option<&Path>,
+) -> Result<Option<ExportSummary>> {
     if args.explain {
         return explain(&spec.plan_file());
     }
@@ -208,7 +213,7 @@ fn from_file(args: &ExportArgs, spec: ExportSpec, from: &Path, output: Option<&P
     let progress = Arc::new(Progress::default());
     let bar = Bar::start(&progress, size.map(|size| (size, read)));
     let target = Target::new(output)?;
-    let result = export::run_file(&spec, input, target.writer()?, &progress);
+    let result = export::run_file(spec, input, target.writer()?, &progress);
     bar.finish();
     target.finish(result)
 }
@@ -314,6 +319,7 @@ impl Target {
             Self::Standard(_) => result.map(Some),
             Self::File(file, path) => {
                 let summary = result?;
+                file.as_file().sync_all()?;
                 file.persist(&path).map_err(|failure| {
                     let mut error = Error::from(failure.error);
                     error.message = format!("--output {}: {}", path.display(), error.message);

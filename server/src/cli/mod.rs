@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Serve => serve::run(config.as_deref()),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Export(arguments) => export::run(arguments, config),
+        Command::Export(arguments) => export::run(&arguments, config.as_deref()),
         Command::Import(arguments) => import::run(arguments, config),
         Command::ValidateConfig => validate_config::run(config.as_deref()),
     };

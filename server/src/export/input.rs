@@ -59,16 +59,14 @@ impl Chunk {
                 }
             }
             Layout::Lines(first) => {
-                let mut line = *first;
                 let mut start = 0;
                 let ends = memchr::memchr_iter(b'\n', &self.data).chain([self.data.len()]);
-                for end in ends {
+                for (line, end) in (*first..).zip(ends) {
                     let row = self.data.get(start..end).unwrap_or_default().trim_ascii();
                     if !row.is_empty() {
                         each((line, Some(row)));
                     }
                     start = end + 1;
-                    line += 1;
                 }
             }
         }
@@ -344,7 +342,7 @@ impl Input {
                 Place::User { start, line, depth, kind } => {
                     let inside = |depth, kind| Place::User { start, line, depth, kind };
                     match (kind, byte) {
-                        (Inside::Escape, _) => inside(depth, Inside::Text),
+                        (Inside::Escape, _) | (Inside::Structure, b'"') => inside(depth, Inside::Text),
                         (Inside::Text, b'\\') => inside(depth, Inside::Escape),
                         (Inside::Text, b'"') if depth == 0 => self.user(start, at + 1, line),
                         (Inside::Text, b'"') => inside(depth, Inside::Structure),
@@ -356,7 +354,6 @@ impl Input {
                             self.looked = at + length;
                             place
                         }
-                        (Inside::Structure, b'"') => inside(depth, Inside::Text),
                         (Inside::Structure, b'{' | b'[') => inside(depth + 1, kind),
                         (Inside::Structure, b'}' | b']') if depth == 1 => self.user(start, at + 1, line),
                         (Inside::Structure, b'}' | b']') => inside(depth - 1, kind),

@@ -111,8 +111,8 @@ impl Encoded {
         self.faults.clear();
     }
 
-    fn fault(&mut self, number: u64, message: impl ToString) {
-        self.faults.push(Fault { before: self.ends.len() as u64, number, message: message.to_string() });
+    fn fault(&mut self, number: u64, message: impl Into<String>) {
+        self.faults.push(Fault { before: self.ends.len() as u64, number, message: message.into() });
     }
 }
 
@@ -186,7 +186,7 @@ impl<'a> Shared<'a> {
             let (text, user) = match spec.encoder.read(row, &spec.wanted, spec.sort.is_some()) {
                 Ok(read) => read,
                 Err(unreadable) => {
-                    encoded.fault(line, unreadable);
+                    encoded.fault(line, unreadable.to_string());
                     return;
                 }
             };
@@ -266,25 +266,22 @@ impl<'a> Collector<'a> {
             }
         }
         self.faults += faults;
-        match &mut self.sorter {
-            Some(sorter) => {
-                let (mut row, mut key) = (0, 0);
-                for (row_end, key_end) in encoded.ends.iter().zip(&encoded.key_ends) {
-                    sorter.push(
-                        encoded.keys.get(key..*key_end).unwrap_or_default(),
-                        encoded.bytes.get(row..*row_end).unwrap_or_default(),
-                    )?;
-                    (row, key) = (*row_end, *key_end);
-                }
+        if let Some(sorter) = &mut self.sorter {
+            let (mut row, mut key) = (0, 0);
+            for (row_end, key_end) in encoded.ends.iter().zip(&encoded.key_ends) {
+                sorter.push(
+                    encoded.keys.get(key..*key_end).unwrap_or_default(),
+                    encoded.bytes.get(row..*row_end).unwrap_or_default(),
+                )?;
+                (row, key) = (*row_end, *key_end);
             }
-            None => {
-                let end = match usize::try_from(wanted).unwrap_or(usize::MAX).checked_sub(1) {
-                    Some(last) => encoded.ends.get(last).copied().unwrap_or(encoded.bytes.len()),
-                    None => 0,
-                };
-                write_rows(&mut self.sink, self.spec, self.written, encoded.bytes.get(..end).unwrap_or_default())?;
-                self.written += wanted;
-            }
+        } else {
+            let end = match usize::try_from(wanted).unwrap_or(usize::MAX).checked_sub(1) {
+                Some(last) => encoded.ends.get(last).copied().unwrap_or(encoded.bytes.len()),
+                None => 0,
+            };
+            write_rows(&mut self.sink, self.spec, self.written, encoded.bytes.get(..end).unwrap_or_default())?;
+            self.written += wanted;
         }
         Ok(Taken { rows: wanted + faults, enough: limit == Some(self.written) })
     }

@@ -77,13 +77,13 @@ impl ExportSpec {
     /// The plan for a tenant. Asks Auth0 how many users there are.
     pub async fn plan(&self, client: &ManagementClient) -> Result<Plan> {
         let connection = match &self.connection {
-            Some(name_or_id) => Some(client.connection(name_or_id).await?),
+            Some(name_or_id) => Some(Box::pin(client.connection(name_or_id)).await?),
             None => None,
         };
         let query = combine(self.query.as_deref(), connection.as_ref().map(|connection| connection.name.as_str()));
         let search =
             UserSearch { q: query.clone(), sort: None, page: 0, per_page: 1, fields: vec!["user_id".to_owned()] };
-        let total = client.users(&search).await?.total;
+        let total = Box::pin(client.users(&search)).await?.total;
         let expected = if total < SEARCH_CAP { Expected::Exactly(total) } else { Expected::AtLeast(SEARCH_CAP) };
         let attributes = self.attributes();
         let (source, requests) = match (&self.query, expected) {

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
@@ -256,14 +256,13 @@ struct Head {
 impl Head {
     /// Reads the next row; false at the end.
     fn advance(&mut self) -> Result<bool> {
-        let mut lengths = [0; 8];
-        match self.reader.read_exact(&mut lengths) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
-            Err(error) => return Err(spilling(error)),
+        if self.reader.fill_buf().map_err(spilling)?.is_empty() {
+            return Ok(false);
         }
-        let [a, b, c, d, e, f, g, h] = lengths;
-        for (buffer, length) in [(&mut self.key, [a, b, c, d]), (&mut self.row, [e, f, g, h])] {
+        let (mut key, mut row) = ([0; 4], [0; 4]);
+        self.reader.read_exact(&mut key).map_err(spilling)?;
+        self.reader.read_exact(&mut row).map_err(spilling)?;
+        for (buffer, length) in [(&mut self.key, key), (&mut self.row, row)] {
             buffer.resize(u32::from_le_bytes(length) as usize, 0);
             self.reader.read_exact(buffer).map_err(spilling)?;
         }

@@ -58,18 +58,18 @@ pub(super) async fn run(
     pace: Pace,
 ) -> Result<ExportSummary> {
     let client = client.for_job(Arc::clone(&progress));
-    let plan = progress.or_canceled(spec.plan(&client)).await?;
+    let plan = Box::pin(progress.or_canceled(spec.plan(&client))).await?;
     if let Some(rows) = plan.rows() {
         progress.set_total(rows);
     }
     let mut feed = Feed { client, progress: Arc::clone(&progress), pace, plan, job: None };
-    feed.start().await?;
+    Box::pin(feed.start()).await?;
     let (ask, mut asked) = channel::<Sender<Piece>>(1);
     let rows = Box::new(Rows::new(ask));
     let pipeline = tokio::task::spawn_blocking(move || pipeline::run(&spec, rows, "row", output, &progress));
     let feeding = async {
         while let Some(to) = asked.recv().await {
-            let end = match feed.send(&to).await {
+            let end = match Box::pin(feed.send(&to)).await {
                 Ok(()) => Ok(None),
                 Err(Halt::Failed(error)) => Err(error),
                 Err(Halt::Unwanted) => continue,
@@ -123,7 +123,7 @@ impl Feed {
     /// Creates the export job, where there is to be one. A tenant that refuses is searched instead.
     async fn start(&mut self) -> Result<()> {
         let Source::Job(request) = &self.plan.source else { return Ok(()) };
-        match self.progress.or_canceled(self.client.create_export_job(request)).await {
+        match self.progress.or_canceled(Box::pin(self.client.create_export_job(request))).await {
             Ok(job) => self.job = Some(job),
             Err(error) if error.upstream.as_ref().is_some_and(|said| matches!(said.status_code, 400 | 403)) => {
                 tracing::warn!(message = error.message, "Auth0 refused the export job; its search is used instead");
@@ -149,7 +149,7 @@ impl Feed {
 
     async fn send_job(&mut self, to: &Sender<Piece>) -> Result<(), Halt> {
         let location = self.completed().await?;
-        let mut download = self.progress.or_canceled(self.client.download(&location)).await?;
+        let mut download = self.progress.or_canceled(Box::pin(self.client.download(&location))).await?;
         loop {
             let next = self.progress.or_canceled(async { download.next().await.transpose() }).await?;
             match next {
@@ -168,7 +168,8 @@ impl Feed {
         let started = tokio::time::Instant::now();
         let mut wait = self.pace.first;
         loop {
-            let job = self.progress.or_canceled(self.client.job(&id)).await.map_err(|error| gone(&id, error))?;
+            let job =
+                self.progress.or_canceled(Box::pin(self.client.job(&id))).await.map_err(|error| gone(&id, error))?;
             match &job.status {
                 JobStatus::Completed => {
                     self.progress.set_details(None);
@@ -255,14 +256,14 @@ impl Feed {
             per_page: 1,
             fields: vec!["user_id".to_owned(), "created_at".to_owned()],
         };
-        let page = self.progress.or_canceled(self.client.users(&search)).await?;
+        let page = self.progress.or_canceled(Box::pin(self.client.users(&search))).await?;
         page.users.first().map(|user| created(&known(user)?)).transpose()
     }
 
     async fn count(&self, span: Span) -> Result<u64> {
         let search =
             UserSearch { q: self.query(span), sort: None, page: 0, per_page: 1, fields: vec!["user_id".to_owned()] };
-        Ok(self.progress.or_canceled(self.client.users(&search)).await?.total)
+        Ok(self.progress.or_canceled(Box::pin(self.client.users(&search))).await?.total)
     }
 
     /// Sends the users of a span that holds fewer than 1000, and gives their ids. `seen` were sent
@@ -287,15 +288,15 @@ impl Feed {
                     per_page: PAGE,
                     fields: fields.clone(),
                 };
-                let answer = self.progress.or_canceled(self.client.users(&search)).await?;
+                let answer = self.progress.or_canceled(Box::pin(self.client.users(&search))).await?;
                 let mut lines = Vec::new();
                 for user in &answer.users {
                     let known = known(user)?;
                     newest = known.created_at.map(Timestamp::as_millisecond).or(newest);
-                    if let Some(id) = known.user_id {
-                        if seen.contains(&id) || !sent.insert(id) {
-                            continue;
-                        }
+                    if let Some(id) = known.user_id
+                        && (seen.contains(&id) || !sent.insert(id))
+                    {
+                        continue;
                     }
                     // Line ends in JSON stand between tokens only, where a blank means the same.
                     lines

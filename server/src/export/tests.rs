@@ -59,6 +59,10 @@ pub(super) fn request(format: Format, columns: &[(&str, &str)]) -> ExportRequest
     }
 }
 
+fn lines(rows: impl IntoIterator<Item = String>) -> String {
+    rows.into_iter().map(|row| row + "\n").collect()
+}
+
 const MEMORY: u64 = 1 << 20;
 
 fn try_export(request: &ExportRequest, input: impl Into<Vec<u8>>) -> Result<(String, ExportSummary)> {
@@ -314,7 +318,7 @@ fn an_output_that_fails_ends_the_export() {
 
 #[test]
 fn a_row_that_is_too_long_is_a_fault_and_the_next_one_is_read() {
-    /// `{"a":1}`, a line of 70 MiB, `{"a":2}`, without holding them.
+    // `{"a":1}`, a line of 70 MiB, `{"a":2}`, without holding them.
     let long = std::io::repeat(b'x').take(70 << 20);
     let input = (&b"{\"a\":1}\n"[..]).chain(long).chain(&b"\n{\"a\":2}\n"[..]);
     let spec = ExportSpec::new(&request(Format::Csv, &[("a", "A")]), MEMORY).unwrap();
@@ -325,8 +329,7 @@ fn a_row_that_is_too_long_is_a_fault_and_the_next_one_is_read() {
 }
 
 fn sorted(by: &str, descending: bool, values: &[&str]) -> Vec<String> {
-    let rows: String =
-        values.iter().enumerate().map(|(at, value)| format!("{{\"k\":{value},\"at\":{at}}}\n")).collect();
+    let rows = lines(values.iter().enumerate().map(|(at, value)| format!("{{\"k\":{value},\"at\":{at}}}")));
     let rows = rows.replace("\"k\":,", "");
     let request = ExportRequest {
         sort: Some(SortRequest { by: by.to_owned(), descending }),
@@ -354,14 +357,14 @@ fn rows_are_sorted_by_type_and_value_with_missing_ones_last() {
 #[test]
 fn equal_rows_keep_their_order_in_both_directions() {
     for descending in [false, true] {
-        let rows: String = (0..100).map(|at| format!("{{\"k\":{},\"at\":{at}}}\n", at % 3)).collect();
+        let rows = lines((0..100).map(|at| format!("{{\"k\":{},\"at\":{at}}}", at % 3)));
         let request = ExportRequest {
             sort: Some(SortRequest { by: "k".to_owned(), descending }),
             ..request(Format::Ndjson, &[("at", "at")])
         };
         let mut expected: Vec<i32> = (0..100).collect();
         expected.sort_by_key(|at| if descending { -(at % 3) } else { at % 3 });
-        let expected: String = expected.iter().map(|at| format!("{{\"at\":{at}}}\n")).collect();
+        let expected = lines(expected.iter().map(|at| format!("{{\"at\":{at}}}")));
         assert_eq!(export(&request, rows).0, expected);
     }
 }
@@ -378,7 +381,7 @@ fn a_sort_that_spills_gives_what_one_in_memory_gives() {
     for descending in [false, true] {
         let mut expected = rows.clone();
         expected.sort_by_key(|(key, _)| if descending { u64::MAX - key } else { *key });
-        let expected: String = expected.iter().map(|(_, row)| format!("{row}\n")).collect();
+        let expected = lines(expected.into_iter().map(|(_, row)| row));
         let request = ExportRequest {
             sort: Some(SortRequest { by: "k".to_owned(), descending }),
             ..request(Format::Ndjson, &[])
@@ -549,6 +552,6 @@ proptest! {
         let output = Output::default();
         let slow = Slow(std::io::Cursor::new(input.into_bytes()), reads);
         run_file(&spec, Box::new(slow), Box::new(output.clone()), &Progress::default()).unwrap();
-        prop_assert_eq!(output.text(), users.iter().map(|user| format!("{user}\n")).collect::<String>());
+        prop_assert_eq!(output.text(), lines(users));
     }
 }

@@ -432,7 +432,7 @@ impl<'a> Parser<'a> {
     fn call(&mut self) -> Result<(), Stop> {
         match self.peek() {
             Token::Name(name) if !RESERVED.contains(name) && !GLOBALS.contains(name) && *name != "user" => {
-                self.advance()
+                self.advance();
             }
             _ => return self.beyond(),
         }

@@ -126,7 +126,12 @@ impl<'a> Seen<'a> {
     /// The property `key` of this value.
     fn get(self, key: &Key) -> Self {
         match self {
-            Self::Cell(Cell::Nothing | Cell::Boolean(_) | Cell::Json(Json::Null)) => Self::NOTHING,
+            // A cell's JSON is an array or an object; everything else has a cell of its own.
+            Self::Cell(
+                Cell::Nothing
+                | Cell::Boolean(_)
+                | Cell::Json(Json::Null | Json::Boolean(_) | Json::Number(_) | Json::Text(_)),
+            ) => Self::NOTHING,
             Self::Cell(Cell::Json(Json::Object(members))) => members
                 .iter()
                 .find(|(name, _)| *name == key.name)
@@ -144,8 +149,6 @@ impl<'a> Seen<'a> {
                 None => Self::method(STRING_METHODS, key),
             },
             Self::Cell(Cell::Number(_)) => Self::method(NUMBER_METHODS, key),
-            // Json holds arrays and objects only; the others have cells of their own.
-            Self::Cell(Cell::Json(Json::Boolean(_) | Json::Number(_) | Json::Text(_))) => Self::NOTHING,
             Self::Method(method) => match key.name.as_str() {
                 // The two old names are the same functions as the new ones.
                 "name" => Self::Cell(Cell::Text(Cow::Borrowed(match method.name {

@@ -46,13 +46,12 @@ impl Tree {
             self.whole = true;
             return;
         };
-        match self.children.iter_mut().find(|(key, _)| key == first) {
-            Some((_, child)) => child.add(rest),
-            None => {
-                let mut child = Self::default();
-                child.add(rest);
-                self.children.push((first.clone(), child));
-            }
+        if let Some((_, child)) = self.children.iter_mut().find(|(key, _)| key == first) {
+            child.add(rest);
+        } else {
+            let mut child = Self::default();
+            child.add(rest);
+            self.children.push((first.clone(), child));
         }
     }
 
@@ -250,14 +249,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 }
                 places.get(&name).copied()
             };
-            match known.and_then(|place| object.get_mut(place)) {
-                Some((_, known)) => *known = value,
-                None => {
-                    if !places.is_empty() {
-                        places.insert(name.clone(), object.len());
-                    }
-                    object.push((name, value));
+            if let Some((_, known)) = known.and_then(|place| object.get_mut(place)) {
+                *known = value;
+            } else {
+                if !places.is_empty() {
+                    places.insert(name.clone(), object.len());
                 }
+                object.push((name, value));
             }
         }
         if indices {

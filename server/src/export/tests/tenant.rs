@@ -12,7 +12,7 @@ use crate::config::{ClientCredentials, TenantHost};
 
 const SEED: u64 = 7;
 const PACE: Pace =
-    Pace { first: Duration::from_millis(20), longest: Duration::from_millis(50), patience: Duration::from_secs(600) };
+    Pace { first: Duration::from_millis(20), longest: Duration::from_millis(50), patience: Duration::from_mins(10) };
 
 async fn tenant(users: u64) -> (Tenant, ManagementClient) {
     let settings =
@@ -109,7 +109,11 @@ async fn all_users_come_through_an_export_job_of_exactly_what_is_needed() {
 async fn whole_users_carry_every_exportable_attribute() {
     let (_tenant, client) = tenant(200).await;
     let rows = rows(&request(Format::Ndjson, &[]), &client).await;
-    let expected = generated(200);
+    let mut expected = generated(200);
+    // Tokens of other identity providers need a scope of their own.
+    for identity in expected.values_mut().filter_map(|user| user["identities"].as_array_mut()).flatten() {
+        identity.as_object_mut().unwrap().retain(|name, _| !matches!(name.as_str(), "access_token" | "expires_in"));
+    }
     for row in rows {
         let Some(user) = expected.get(row["user_id"].as_str().unwrap()) else { continue };
         for attribute in crate::user::ATTRIBUTES.iter().filter(|attribute| attribute.exportable) {
