@@ -8,7 +8,8 @@ import { texts } from './texts.js';
 
 /**
  * Fills a select with the tenant's database connections. `all`: offers "All connections" first and lets
- * unusable ones be chosen, since only importing needs a usable one. Returns the connections by id once
+ * unusable ones be chosen, since only importing needs a usable one. `place`: for what is to be said about
+ * them. Returns the connections by id once
  * they are there.
  */
 export async function fillConnections(select, place, { all, selected = '' }) {
@@ -31,7 +32,7 @@ export async function fillConnections(select, place, { all, selected = '' }) {
     h('option', { value: '' }, first),
     list.map((connection) => {
       const reason = all ? null : unusable(connection);
-      const label = reason ? texts.connections.unusable(connection.name, reason) : connection.name;
+      const label = reason ? texts.connections.unusable(connection.name) : connection.name;
       return h('option', { value: connection.id, disabled: Boolean(reason) }, label);
     }),
   );
@@ -40,9 +41,25 @@ export async function fillConnections(select, place, { all, selected = '' }) {
   if (list.length === 0 && !all) {
     fill(
       place,
-      texts.connections.noneHint,
-      ' ',
-      h('a', { href: config.manageUrl, target: '_blank', rel: 'noopener' }, texts.session.dashboard),
+      h(
+        'p',
+        { class: 'help' },
+        texts.connections.noneHint,
+        ' ',
+        h('a', { href: config.manageUrl, target: '_blank', rel: 'noopener' }, texts.session.dashboard),
+      ),
+    );
+  }
+  const unusables = all ? [] : list.filter(unusable);
+  if (unusables.length > 0) {
+    fill(
+      place,
+      h(
+        'details',
+        { class: 'more' },
+        h('summary', {}, texts.connections.whyUnusable(unusables.length)),
+        h('ul', { class: 'reasons' }, unusables.map((connection) => h('li', {}, h('strong', {}, connection.name), ' ', unusable(connection)))),
+      ),
     );
   }
   return new Map(list.map((connection) => [connection.id, connection]));

@@ -54,8 +54,11 @@ start(async () => {
 
   resume();
   const select = byId('connection');
-  connections = await fillConnections(select, byId('connection-error'), { all: true, selected: select.dataset.wanted });
-  askCount({ now: true });
+  const { wanted } = select.dataset;
+  if (!wanted) askCount({ now: true });
+  connections = await fillConnections(select, byId('connection-notes'), { all: true, selected: wanted });
+  delete select.dataset.wanted;
+  if (wanted) askCount({ now: true });
 });
 
 // Users
@@ -87,7 +90,7 @@ function showCount() {
   } else {
     const shown = capped ? '1000+' : number(total);
     const words = query === '' ? texts.export.everyone(total) : texts.export.matching(total);
-    fill(place, h('strong', {}, shown), words);
+    fill(place, h('strong', {}, shown), ' ', words);
     fill(push, capped ? texts.export.buttonCapped : texts.export.buttonCount(total, shown));
   }
   push.disabled = running || (state === 'known' && total === 0);
@@ -350,7 +353,7 @@ function summary(job) {
   const rows = job.summary?.rows ?? job.processed ?? 0;
   const first = Array.isArray(job.summary?.first_faults) ? job.summary.first_faults : [];
   return [
-    h('p', { class: 'count' }, h('strong', {}, number(rows)), texts.export.rows(rows)),
+    h('p', { class: 'count' }, h('strong', {}, number(rows)), ' ', texts.export.rows(rows)),
     faults(job) > 0 &&
       notice('warning', h('p', {}, texts.export.faults(faults(job), number(faults(job)))), first.map((text) => h('p', { class: 'fine' }, text))),
   ];

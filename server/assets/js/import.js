@@ -49,7 +49,7 @@ start(async () => {
   });
 
   resume();
-  await fillConnections(byId('connection'), byId('connection-error'), { all: false });
+  await fillConnections(byId('connection'), byId('connection-notes'), { all: false });
 });
 
 const showFilesError = (text) => fieldError(byId('files'), byId('files-error'), text);

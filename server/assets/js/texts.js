@@ -32,8 +32,9 @@ export const texts = {
     none: 'No database connection found',
     noneHint: 'This tenant has no database connection. Create one in the Auth0 dashboard under Authentication > Database.',
     failed: 'Connections could not be loaded',
-    unusable: (name, reason) => `${name}: ${reason}`,
-    unusableUnknown: 'users cannot be imported',
+    unusable: (name) => `${name} (not available)`,
+    whyUnusable: (count) => plural(count, 'Why is one connection not available?', `Why are ${count} connections not available?`),
+    unusableUnknown: 'Users cannot be imported into it.',
   },
 
   job: {
