@@ -1,10 +1,16 @@
 //! The command line (design, section 3): what it prints, and its exit statuses.
 
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use end_to_end::command;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
+use simulated_tenant::generate::export_user;
+use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
 
 use crate::people::good_users;
@@ -78,4 +84,116 @@ fn a_dry_run_needs_no_tenant_and_tells_faults_by_its_exit_status() {
     assert_eq!(status(&missing), 2, "{}", errors(&missing));
     let unknown = run(directory.path(), &["import", "good.ndjson", "--dry-run", "--no-such-option"], &[]);
     assert_eq!(status(&unknown), 2);
+}
+
+/// A tenant and the settings that lead the command line to it.
+async fn tenant(users: u64) -> (Tenant, [(&'static str, String); 3]) {
+    let tenant = Tenant::start(TenantSettings { users, ..TenantSettings::default() }).await.expect("a tenant");
+    let settings = [
+        ("AUTH0_DOMAIN", tenant.url()),
+        ("AUTH0_CLIENT_ID", tenant.client_id().to_owned()),
+        ("AUTH0_CLIENT_SECRET", tenant.client_secret().to_owned()),
+    ];
+    (tenant, settings)
+}
+
+fn pairs<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    settings.iter().map(|(key, value)| (*key, value.as_str())).collect()
+}
+
+#[test]
+fn export_from_a_compressed_file_computes_every_column() {
+    let directory = TempDir::new().unwrap();
+    let users: Vec<Value> = (0..300).map(|index| serde_json::from_str(&export_user(index, 7)).unwrap()).collect();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    for user in &users {
+        writeln!(gzip, "{user}").unwrap();
+    }
+    std::fs::write(directory.path().join("users.ndjson.gz"), gzip.finish().unwrap()).unwrap();
+
+    let arguments = ["export", "--from", "users.ndjson.gz", "--defaults", "--format", "csv", "--output", "out.csv"];
+    let column = ["--column", "user.app_metadata.name || user.name=Display"];
+    let output = run(directory.path(), &[&arguments[..], &column[..]].concat(), &[]);
+    assert_eq!(status(&output), 0, "{}", errors(&output));
+
+    let mut reader = csv::Reader::from_path(directory.path().join("out.csv")).unwrap();
+    assert_eq!(reader.headers().unwrap().iter().next_back(), Some("Display"));
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), users.len());
+    for (row, user) in rows.iter().zip(&users) {
+        assert_eq!(row.get(0), user["user_id"].as_str());
+        let given = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let last = given(&user["app_metadata"]["name"]).or_else(|| user["name"].as_str().map(str::to_owned));
+        let last = last.unwrap_or_default();
+        // What a spreadsheet would run as a formula is guarded (design, section 6).
+        let guard = last.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        assert_eq!(row[11], if guard { format!("'{last}") } else { last }, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn export_reads_every_user_of_a_tenant() {
+    let directory = TempDir::new().unwrap();
+    let (tenant, settings) = tenant(1500).await;
+    let output = run(directory.path(), &["export", "--format", "ndjson"], &pairs(&settings));
+    assert_eq!(status(&output), 0, "{}", errors(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let ids: BTreeSet<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["user_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), text.lines().count(), "a user stands twice");
+    assert_eq!(ids.len() as u64, tenant.control().user_count());
+    assert_eq!(tenant.control().violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_export_that_cannot_work_says_why_and_fails() {
+    let directory = TempDir::new().unwrap();
+    let (_tenant, settings) = tenant(1).await;
+    let unknown = run(directory.path(), &["export", "--connection", "Nowhere"], &pairs(&settings));
+    assert_eq!(status(&unknown), 2, "{}", errors(&unknown));
+    assert!(errors(&unknown).contains("Nowhere"), "{}", errors(&unknown));
+
+    let expression = run(directory.path(), &["export", "--column", "user.(name=Name"], &pairs(&settings));
+    assert_eq!(status(&expression), 2, "{}", errors(&expression));
+    assert!(errors(&expression).contains('^'), "no place is shown: {}", errors(&expression));
+
+    let mut wrong = pairs(&settings);
+    wrong[2].1 = "another secret";
+    let refused = run(directory.path(), &["export"], &wrong);
+    assert_eq!(status(&refused), 3, "{}", errors(&refused));
+    assert!(!errors(&refused).contains("another secret"));
+}
+
+#[tokio::test]
+async fn an_import_arrives_in_the_tenant_and_tells_failed_rows_by_its_exit_status() {
+    let directory = TempDir::new().unwrap();
+    let (tenant, settings) = tenant(5).await;
+    let before = tenant.control().user_count();
+    let rows = good_users(60);
+    let text = serde_json::to_string(&rows).unwrap();
+    std::fs::write(directory.path().join("users.json"), text).unwrap();
+    let arguments = ["import", "users.json", "--connection", "Username-Password-Authentication"];
+
+    let first = run(directory.path(), &arguments, &pairs(&settings));
+    assert_eq!(status(&first), 0, "{}", errors(&first));
+    assert_eq!(tenant.control().user_count(), before + 60);
+    for row in &rows {
+        let email = row["email"].as_str().unwrap();
+        assert!(tenant.control().user_by_email(email).is_some(), "{email} is not there");
+    }
+
+    // Once more: every user exists, none is inserted twice.
+    let report = [&arguments[..], &["--report", "faults.ndjson"]].concat();
+    let second = run(directory.path(), &report, &pairs(&settings));
+    assert_eq!(status(&second), 1, "{}", errors(&second));
+    assert_eq!(tenant.control().user_count(), before + 60);
+    let faults = std::fs::read_to_string(directory.path().join("faults.ndjson")).unwrap();
+    let failed = faults.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(failed.filter(|fault| fault["severity"] == "error").count(), 60);
+
+    let nowhere = run(directory.path(), &["import", "users.json", "--connection", "Nowhere"], &pairs(&settings));
+    assert_eq!(status(&nowhere), 2, "{}", errors(&nowhere));
+    assert_eq!(tenant.control().violations(), Vec::<String>::new());
 }
