@@ -1,6 +1,6 @@
 //! The pages inside another site's frame, as in the dashboard.
 
-use end_to_end::Demo;
+use end_to_end::Installation;
 use simulated_tenant::people::ADMIN_EMAIL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -44,7 +44,7 @@ async fn a_framed_page_signs_in_through_a_popup() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
     let site = Site::bind().await;
     let origin = site.origin();
-    let demo = Demo::start_with(10, &[("FRAME_ANCESTORS", &origin)]).await;
+    let demo = Installation::serve(10, &[("FRAME_ANCESTORS", &origin)]).await;
     site.serve(&demo.url("/history?embed=1"));
 
     browser.open(&origin).await;
@@ -76,7 +76,7 @@ async fn a_strangers_page_cannot_frame_the_pages() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
     let site = Site::bind().await;
     let origin = site.origin();
-    let demo = Demo::start_with(10, &[("FRAME_ANCESTORS", "https://manage.auth0.com")]).await;
+    let demo = Installation::serve(10, &[("FRAME_ANCESTORS", "https://manage.auth0.com")]).await;
     site.serve(&demo.url("/import?embed=1"));
     browser.open(&origin).await;
     browser.element("iframe").await.enter_frame().await.unwrap();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simulated_tenant::people::people;
 
 use crate::people::{browser_in_turn, choose_connection, good_users, sign_in};
-use end_to_end::{Browser, Demo};
+use end_to_end::{Browser, Installation};
 
 const DATABASE: &str = "Username-Password-Authentication";
 const USERS: u64 = 2000;
@@ -46,7 +46,7 @@ async fn export(browser: &Browser) -> (String, Vec<u8>) {
 #[tokio::test]
 async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_the_history() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
-    let demo = Demo::start(USERS).await;
+    let demo = Installation::demo(USERS).await;
     sign_in(&browser, &demo).await;
 
     // CSV with the default columns.
@@ -125,7 +125,7 @@ async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_
 #[tokio::test]
 async fn logging_out_ends_the_session_here_and_at_the_tenant() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
-    let demo = Demo::start(10).await;
+    let demo = Installation::demo(10).await;
     sign_in(&browser, &demo).await;
     browser.click("Log out").await;
     browser.wait_for_address(&format!("{}/", demo.tenant())).await;
@@ -138,7 +138,7 @@ async fn logging_out_ends_the_session_here_and_at_the_tenant() {
 #[tokio::test]
 async fn after_signing_in_one_is_where_one_wanted_to_be() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
-    let demo = Demo::start(10).await;
+    let demo = Installation::demo(10).await;
     browser.open(&demo.url("/history?theme=dark")).await;
     crate::people::sign_in_at_the_tenant(&browser, &demo).await;
     browser.wait_for_text("#history", "There are no jobs available.").await;
@@ -149,7 +149,7 @@ async fn after_signing_in_one_is_where_one_wanted_to_be() {
 async fn markup_in_names_files_and_columns_stays_text() {
     const ATTACK: &str = r#"<img src=x onerror="window.attacked=1"><script>window.attacked=1</script>"#;
     let Some((_turn, browser)) = browser_in_turn().await else { return };
-    let demo = Demo::start(10).await;
+    let demo = Installation::demo(10).await;
     sign_in(&browser, &demo).await;
 
     let rows = json!([{ "name": ATTACK }, { "email": ATTACK }, { "email": "a@example.com", (ATTACK): ATTACK }]);

@@ -1,6 +1,6 @@
 //! What people do in the browser, in the words of the pages.
 
-use end_to_end::{Browser, Demo, browser};
+use end_to_end::{Browser, Installation, browser};
 use serde_json::Value;
 use simulated_tenant::generate::import_user;
 use simulated_tenant::people::ADMIN_EMAIL;
@@ -16,7 +16,7 @@ pub async fn browser_in_turn() -> Option<(MutexGuard<'static, ()>, Browser)> {
 }
 
 /// Signs the tenant's admin in, from the tenant's login page on, and agrees where consent is asked for.
-pub async fn sign_in_at_the_tenant(browser: &Browser, demo: &Demo) {
+pub async fn sign_in_at_the_tenant(browser: &Browser, demo: &Installation) {
     browser.wait_for_address(&format!("{}/u/login", demo.tenant())).await;
     browser.type_into("#email", ADMIN_EMAIL).await;
     browser.element("#sign-in").await.click().await.expect("the sign-in button can be clicked");
@@ -30,7 +30,7 @@ pub async fn sign_in_at_the_tenant(browser: &Browser, demo: &Demo) {
 }
 
 /// Signs in and waits for the first page.
-pub async fn sign_in(browser: &Browser, demo: &Demo) {
+pub async fn sign_in(browser: &Browser, demo: &Installation) {
     browser.open(&demo.url("/")).await;
     sign_in_at_the_tenant(browser, demo).await;
     browser.wait_for_text("#who", ADMIN_EMAIL).await;
@@ -45,6 +45,8 @@ pub fn good_users(count: usize) -> Vec<Value> {
         user["email"].is_string()
             && !text.contains(":null")
             && user.get("unknown_key").is_none()
+            && user["nickname"] != ""
+            && !user["user_id"].as_str().unwrap_or_default().contains('|')
             && hash.is_none_or(|hash| hash.len() == 60)
     };
     (1_000_000..)

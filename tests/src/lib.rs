@@ -2,14 +2,14 @@
 //! stops everything again when a test ends, however it ends.
 
 mod browser;
-mod demo;
+mod installation;
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
 pub use browser::{Browser, Element, browser};
-pub use demo::{Demo, Program};
+pub use installation::{Installation, Program};
 
 /// The product's binary of the profile these tests were built with, built anew where its sources
 /// changed.

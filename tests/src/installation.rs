@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
 
 use crate::command;
@@ -73,29 +74,41 @@ impl Drop for Program {
     }
 }
 
-/// `user-import-export demo`: a simulated tenant with users and the server for it.
+/// A server with a simulated tenant.
 #[derive(Debug)]
-pub struct Demo {
+pub struct Installation {
     program: Program,
     tenant: String,
+    /// The tenant of `serve`, which runs in this process.
+    _own: Option<Tenant>,
 }
 
-impl Demo {
-    /// Starts a demo whose tenant has this many generated users, on free ports.
-    pub async fn start(users: u64) -> Self {
-        Self::start_with(users, &[]).await
-    }
-
-    /// As [`Demo::start`], with more settings.
-    pub async fn start_with(users: u64, settings: &[(&str, &str)]) -> Self {
+impl Installation {
+    /// `user-import-export demo` with this many generated users, on free ports.
+    pub async fn demo(users: u64) -> Self {
         let (port, tenant_port) = (free_port(), free_port());
-        let address = format!("http://127.0.0.1:{port}");
-        let program = Program::start(&address, |command| {
+        let program = Program::start(&format!("http://127.0.0.1:{port}"), |command| {
             command.args(["demo", "--users", &users.to_string(), "--port", &port.to_string()]);
-            command.args(["--tenant-port", &tenant_port.to_string()]).envs(settings.iter().copied());
+            command.args(["--tenant-port", &tenant_port.to_string()]);
         })
         .await;
-        Self { program, tenant: format!("http://127.0.0.1:{tenant_port}") }
+        Self { program, tenant: format!("http://127.0.0.1:{tenant_port}"), _own: None }
+    }
+
+    /// `user-import-export serve` for a simulated tenant with this many generated users; `settings` are
+    /// added to those it needs.
+    pub async fn serve(users: u64, settings: &[(&str, &str)]) -> Self {
+        let tenant = TenantSettings { users, ..TenantSettings::default() };
+        let tenant = Tenant::start(tenant).await.expect("the simulated tenant starts");
+        let port = free_port();
+        let program = Program::start(&format!("http://127.0.0.1:{port}"), |command| {
+            command.arg("serve").env("PORT", port.to_string());
+            command.env("AUTH0_DOMAIN", tenant.url()).env("AUTH0_RTA", tenant.url());
+            command.env("AUTH0_CLIENT_ID", tenant.client_id()).env("AUTH0_CLIENT_SECRET", tenant.client_secret());
+            command.env("EXTENSION_SECRET", "a secret of more than thirty-two bytes").envs(settings.iter().copied());
+        })
+        .await;
+        Self { program, tenant: tenant.url(), _own: Some(tenant) }
     }
 
     /// The address of a page or route; `path` starts with a slash.
