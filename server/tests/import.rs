@@ -268,7 +268,7 @@ async fn a_result_that_auth0_has_forgotten_is_settled_by_sending_again() {
         outcome = world.run("job", &request, Arc::default()) => panic!("ended before it was cut off: {outcome:?}"),
         () = world.until(|control| control.job_counts().imports == 1) => {}
     }
-    world.control.advance(Duration::from_secs(25 * 3600));
+    world.control.advance(Duration::from_hours(25));
     let outcome = world.run("job", &request, Arc::default()).await.expect("the import");
     assert_eq!(outcome, summary(4, 4, 0, 0));
     assert!(world.holds_all(4));
@@ -313,7 +313,7 @@ async fn a_canceled_import_sends_no_further_chunk_and_can_be_resumed() {
     let known = import::outcome("job", &world.store).await.expect("the outcome so far");
     assert_eq!(known, summary(9, 0, 0, 0));
     // The two hanging jobs are timed out by Auth0 after two hours, and the rest goes through.
-    world.control.advance(Duration::from_secs(3 * 3600));
+    world.control.advance(Duration::from_hours(3));
     let outcome = world.run("job", &request, Arc::default()).await.expect("the rest of the import");
     assert_eq!(outcome.total, outcome.inserted + outcome.failed);
     assert!(outcome.inserted >= 5, "{outcome:?}");

@@ -1,5 +1,6 @@
 //! `import`: checks files of users, and sends the good rows.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -59,16 +60,16 @@ pub(super) struct ImportArgs {
 }
 
 /// Runs `import`; `config` is the file named by `--config`.
-pub(super) fn run(args: ImportArgs, config: Option<PathBuf>) -> Result<ExitCode> {
+pub(super) fn run(args: &ImportArgs, config: Option<&Path>) -> Result<ExitCode> {
     if args.files.iter().filter(|path| is_stdin(path)).count() > 1 {
         return Err(Error::new(Code::InvalidArgument, "Standard input (-) can be read only once."));
     }
     let local = args.dry_run || args.chunks.is_some();
     let purpose = if local { Purpose::Local } else { Purpose::Tenant };
-    let settings = Settings::load(purpose, config.as_deref())?;
+    let settings = Settings::load(purpose, config)?;
     start_logging(&settings.log, settings.log_format)?;
     let failed = if local {
-        check(&args)?
+        check(args)?
     } else {
         let runtime = tokio::runtime::Runtime::new()?;
         runtime.block_on(send(args, &settings))?
@@ -120,14 +121,14 @@ fn check(args: &ImportArgs) -> Result<u64> {
         summary.total, summary.good, summary.failed, summary.warnings
     );
     if let Some(directory) = &args.chunks {
-        text.push_str(&format!("Wrote {} chunks to {}.\n", summary.chunks, directory.display()));
+        let _ = writeln!(text, "Wrote {} chunks to {}.", summary.chunks, directory.display());
     }
     report.finish(&text)?;
     Ok(summary.failed)
 }
 
 /// The number of rows that were not imported.
-async fn send(args: ImportArgs, settings: &Settings) -> Result<u64> {
+async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let tenant = settings.tenant()?;
     let credentials = settings
         .client
@@ -135,42 +136,38 @@ async fn send(args: ImportArgs, settings: &Settings) -> Result<u64> {
         .ok_or_else(|| Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set."))?;
     let client = ManagementClient::with_client_credentials(tenant, credentials)?;
     let mut report = Report::create(args.report.as_deref())?;
-    let (store, id, request) = match &args.resume {
-        Some(id) => {
-            let store = Store::open(&settings.data_dir).await?;
-            let request = interrupted(&store, tenant.host(), id).await?;
-            (store, id.clone(), request)
-        }
-        None => {
-            let connection = client.connection(args.connection.as_deref().unwrap_or_default()).await?;
-            let connection = client.importable_connection(&connection.id).await?;
-            let request = ImportRequest {
-                connection_id: connection.id,
-                upsert: args.upsert,
-                send_completion_email: args.send_completion_email,
-                external_id: None,
-                keep_id_prefix: args.keep_id_prefix,
-                dry_run: false,
-            };
-            let store = Store::open(&settings.data_dir).await?;
-            let new = NewJob {
-                id: jobs::new_id(),
-                tenant: tenant.host().to_owned(),
-                kind: JobKind::Import,
-                // The `sub` of a token that client credentials get.
-                owner: format!("{}@clients", credentials.id),
-                connection: Some(connection.name),
-                request: serde_json::to_value(&request)
-                    .map_err(|error| Error::new(Code::Internal, error.to_string()))?,
-            };
-            keep_files(&args.files, &store.create_job_directory(&new.id)?)?;
-            store.insert_job(&new).await?;
-            (store, new.id, request)
-        }
+    let (store, id, request) = if let Some(id) = &args.resume {
+        let store = Store::open(&settings.data_dir).await?;
+        let request = interrupted(&store, tenant.host(), id).await?;
+        (store, id.clone(), request)
+    } else {
+        let connection = client.connection(args.connection.as_deref().unwrap_or_default()).await?;
+        let connection = client.importable_connection(&connection.id).await?;
+        let request = ImportRequest {
+            connection_id: connection.id,
+            upsert: args.upsert,
+            send_completion_email: args.send_completion_email,
+            external_id: None,
+            keep_id_prefix: args.keep_id_prefix,
+            dry_run: false,
+        };
+        let store = Store::open(&settings.data_dir).await?;
+        let new = NewJob {
+            id: jobs::new_id(),
+            tenant: tenant.host().to_owned(),
+            kind: JobKind::Import,
+            // The `sub` of a token that client credentials get.
+            owner: format!("{}@clients", credentials.id),
+            connection: Some(connection.name),
+            request: serde_json::to_value(&request).map_err(|error| Error::new(Code::Internal, error.to_string()))?,
+        };
+        keep_files(&args.files, &store.create_job_directory(&new.id)?)?;
+        store.insert_job(&new).await?;
+        (store, new.id, request)
     };
     let directory = store.job_directory(&id);
     eprintln!("Import {id}");
-    let result = follow(&store, &id, &request, &directory, client).await;
+    let result = Box::pin(follow(&store, &id, &request, &directory, client)).await;
     for fault in import::faults(&directory)? {
         report.push(&fault?)?;
     }
@@ -367,7 +364,7 @@ impl Report {
         let more = self.count - self.first.len();
         if more > 0 {
             let all = if self.output.is_some() { "" } else { "; --report FILE writes all of them" };
-            text.push_str(&format!("… and {more} more{all}.\n"));
+            let _ = writeln!(text, "… and {more} more{all}.");
         }
         let written = if self.on_stdout {
             io::stderr().write_all(text.as_bytes())
@@ -382,22 +379,22 @@ impl Report {
 fn in_words(fault: &RowFault) -> String {
     let mut text = String::new();
     if let Some(file) = &fault.file {
-        text.push_str(&format!("{file}: "));
+        let _ = write!(text, "{file}: ");
     }
     if fault.line > 0 {
-        text.push_str(&format!("line {}: ", fault.line));
+        let _ = write!(text, "line {}: ", fault.line);
     }
     if fault.severity == Severity::Warning {
         text.push_str("warning: ");
     }
-    text.push_str(&format!("{} [{}]", fault.message, fault.code));
+    let _ = write!(text, "{} [{}]", fault.message, fault.code);
     // An object is better read in the file.
     if let Some(value) = fault.value.as_ref().filter(|value| !value.is_object() && !value.is_array()) {
-        text.push_str(&format!(" {value}"));
+        let _ = write!(text, " {value}");
     }
     text.push('\n');
     if let Some(hint) = &fault.hint {
-        text.push_str(&format!("  hint: {hint}\n"));
+        let _ = writeln!(text, "  hint: {hint}");
     }
     text
 }

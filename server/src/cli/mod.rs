@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
         Command::Serve => serve::run(config.as_deref()),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Export(arguments) => export::run(&arguments, config.as_deref()),
-        Command::Import(arguments) => import::run(arguments, config),
+        Command::Import(arguments) => import::run(&arguments, config.as_deref()),
         Command::ValidateConfig => validate_config::run(config.as_deref()),
     };
     result.unwrap_or_else(|error| {

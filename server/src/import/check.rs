@@ -282,8 +282,11 @@ struct Algorithm {
     encodings: &'static [&'static str],
     salt: bool,
     /// Whether a hash in `utf8` has the right form, and what that is.
-    form: Option<(fn(&str) -> bool, &'static str)>,
+    form: Option<HashForm>,
 }
+
+/// A test, and in words what passes it.
+type HashForm = (fn(&str) -> bool, &'static str);
 
 const BINARY: &[&str] = &["hex", "base64"];
 const TEXT: &[&str] = &["utf8"];
@@ -387,7 +390,11 @@ fn check_hash(algorithm: &Algorithm, hash: &Map<String, Value>, findings: &mut V
             format!("{path} must be {expected} with the algorithm {name}."),
         )),
         None if algorithm.encodings != TEXT => {
-            findings.push(Finding::new(path, "OBJECT_REQUIRED", format!("{path} is missing; {name} needs {expected}.")))
+            findings.push(Finding::new(
+                path,
+                "OBJECT_REQUIRED",
+                format!("{path} is missing; {name} needs {expected}."),
+            ));
         }
         _ => {
             check_encoded(hash, "custom_password_hash.hash", findings);

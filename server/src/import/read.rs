@@ -662,7 +662,7 @@ mod tests {
 
         #[test]
         fn both_layouts_give_back_what_was_written(values in prop::collection::vec(value(), 1..12), step in 1_usize..40, pretty in any::<bool>()) {
-            let lines: String = values.iter().map(|value| format!("{}\r\n", json(value))).collect();
+            let lines = values.iter().map(json).collect::<Vec<_>>().join("\r\n");
             let array = if pretty { serde_json::to_string_pretty(&values).unwrap() } else { json(&values) };
             for content in [lines.into_bytes(), gzip(array.as_bytes()), array.into_bytes()] {
                 let read: Vec<Value> = rows_of(content, step).unwrap().into_iter().map(|(_, _, value)| value.unwrap()).collect();

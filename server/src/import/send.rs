@@ -129,7 +129,7 @@ pub async fn run_at(
         stopped: AtomicBool::new(false),
     };
     // Both end by themselves: dropping one in the middle of a request would lose its answer.
-    let (first, second) = tokio::join!(sender.work(), sender.work());
+    let (first, second) = tokio::join!(Box::pin(sender.work()), Box::pin(sender.work()));
     progress.set_details(None);
     match (first, second) {
         (Ok(()), Ok(())) => outcome(job_id, store).await,

@@ -289,16 +289,9 @@ fn rows_reach_their_chunk_as_they_were_written() {
 #[test]
 fn chunks_of_an_earlier_run_do_not_mix_with_those_of_the_next() {
     let directory = tempfile::tempdir().unwrap();
-    let rows = |count: usize| -> String {
-        (0..count)
-            .map(|index| {
-                format!(
-                    "{}\n",
-                    json!({ "email": format!("u{index}@example.com"), "user_metadata": { "a": "x".repeat(200_000) } })
-                )
-            })
-            .collect()
-    };
+    let metadata = json!({ "a": "x".repeat(200_000) });
+    let row = |index| json!({ "email": format!("u{index}@example.com"), "user_metadata": metadata }).to_string();
+    let rows = |count: usize| (0..count).map(row).collect::<Vec<_>>().join("\n");
     assert_eq!(checked(&ImportRequest::default(), &rows(7), Some(directory.path())).0.chunks, 4);
     assert_eq!(checked(&ImportRequest::default(), &rows(3), Some(directory.path())).0.chunks, 2);
     assert_eq!(chunks_in(directory.path()).len(), 2);
