@@ -298,6 +298,20 @@ async fn a_connection_that_takes_no_imports_ends_the_job_with_auth0s_reason() {
 }
 
 #[tokio::test]
+async fn an_import_whose_sign_in_ended_goes_on_with_the_next_one() {
+    let world = World::new().await;
+    world.job("job", &users(3, 1)).await;
+    let host = TenantHost::parse(&world.tenant.url()).expect("a loopback host");
+    let ended = ManagementClient::with_token(&host, "token".to_owned().into(), jiff::Timestamp::UNIX_EPOCH)
+        .expect("a client with a token that has ended");
+    let (request, directory) = (world.request(), world.store.job_directory("job"));
+    let error = import::run("job", &request, &directory, ended, &world.store, Arc::default()).await;
+    assert_eq!(error.expect_err("nobody is signed in").code, Code::Auth0TokenEnded);
+    let outcome = world.run("job", &request, Arc::default()).await.expect("the import");
+    assert_eq!(outcome, summary(3, 3, 0, 0));
+}
+
+#[tokio::test]
 async fn a_canceled_import_sends_no_further_chunk_and_can_be_resumed() {
     let world = World::new().await;
     world.control.add(Fault::new(POST, FaultKind::HangJob).times(2));

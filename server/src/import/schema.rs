@@ -380,6 +380,10 @@ fn is_integer(number: &serde_json::Number) -> bool {
 
 /// JSON Schema's `email`: a mailbox of RFC 5321, section 4.1.2 (ASCII; a domain or an address literal).
 pub(super) fn is_email(text: &str) -> bool {
+    // RFC 5321 allows an empty quoted local part, the library does not.
+    if let Some(domain) = text.strip_prefix("\"\"@") {
+        return is_email(&format!("\"-\"@{domain}"));
+    }
     let options = Options::default().without_display_text();
     EmailAddress::parse_with_options(text, options)
         .is_ok_and(|email| email.local_part().is_ascii() && is_mail_domain(email.domain()))
@@ -625,6 +629,34 @@ mod tests {
     fn a_row_that_is_no_user_and_a_missing_address_are_named() {
         assert_eq!(codes(&json!([1])), [(None, "INVALID_TYPE")]);
         assert_eq!(codes(&json!({})), [(Some("email".to_owned()), "OBJECT_REQUIRED")]);
+    }
+
+    #[test]
+    fn addresses_follow_rfc_5321() {
+        for address in [
+            "ada@example.com",
+            "\"\"@example.com",
+            "\"a b\"@example.com",
+            "a@[127.0.0.1]",
+            "a+b@x",
+            "a@xn--mnchen-3ya.de",
+        ] {
+            assert!(is_email(address), "{address}");
+        }
+        for address in [
+            "",
+            "@",
+            "a@",
+            "a@b@c",
+            "é@example.com",
+            "a@münchen.de",
+            "a@-b.de",
+            "a@b..de",
+            "Ada <ada@example.com>",
+            "a@[1]",
+        ] {
+            assert!(!is_email(address), "{address}");
+        }
     }
 
     #[test]

@@ -382,13 +382,13 @@ impl Sender<'_> {
                 self.wait(wait, "Auth0's answer was lost; sending this part again").await?;
                 continue;
             }
-            let Some(upstream) = &error.upstream else { return Err(error) };
-            // Refused: this attempt had no effect.
+            // This attempt surely had no effect.
             self.store.chunk_not_sent(self.job_id, number).await?;
             chunk.attempts -= 1;
             if chunk.attempts == 0 {
                 chunk.first_sent_at = None;
             }
+            let Some(upstream) = &error.upstream else { return Err(error) };
             if is_import_limit(&error) {
                 let why = "Waiting for other imports in the tenant to end: it runs two at once";
                 self.wait(self.pace.busy, why).await?;

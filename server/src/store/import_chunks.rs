@@ -206,3 +206,74 @@ fn count(row: &SqliteRow, column: &str) -> Result<u64> {
     let count: i64 = row.try_get(column).map_err(storage)?;
     Ok(u64::try_from(count).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::{JobKind, NewJob};
+
+    async fn store() -> (Store, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        let job = NewJob {
+            id: "job".into(),
+            tenant: "acme.auth0.com".into(),
+            kind: JobKind::Import,
+            owner: "auth0|ada".into(),
+            connection: None,
+            request: json!({}),
+        };
+        store.insert_job(&job).await.unwrap();
+        let checked = CheckedImport { total: 7, refused: 2, warnings: 1 };
+        store.register_import("job", checked, &[3, 2]).await.unwrap();
+        assert_eq!(store.checked_import("job").await.unwrap(), Some(checked));
+        (store, directory)
+    }
+
+    async fn first(store: &Store) -> ImportChunk {
+        store.import_chunks("job").await.unwrap().swap_remove(0)
+    }
+
+    #[tokio::test]
+    async fn attempts_count_only_while_they_may_have_had_an_effect() {
+        let (store, _directory) = store().await;
+        let times = [1000, 2000, 3000].map(|time| Timestamp::from_millisecond(time).unwrap());
+        store.chunk_sending("job", 1, times[0]).await.unwrap();
+        store.chunk_not_sent("job", 1).await.unwrap();
+        let chunk = first(&store).await;
+        assert_eq!((chunk.state, chunk.attempts, chunk.first_sent_at), (ChunkState::Pending, 0, None));
+        store.chunk_sending("job", 1, times[1]).await.unwrap();
+        store.chunk_sending("job", 1, times[2]).await.unwrap();
+        let chunk = first(&store).await;
+        assert_eq!((chunk.state, chunk.attempts, chunk.first_sent_at), (ChunkState::Sending, 2, Some(times[1])));
+        store.chunk_not_sent("job", 1).await.unwrap();
+        assert_eq!(first(&store).await.first_sent_at, Some(times[1]));
+    }
+
+    #[tokio::test]
+    async fn a_chunk_keeps_its_job_and_its_outcome() {
+        let (store, _directory) = store().await;
+        store.chunk_sending("job", 1, Timestamp::UNIX_EPOCH).await.unwrap();
+        store.chunk_sent("job", 1, "job_0123456789abcdef").await.unwrap();
+        assert_eq!(first(&store).await.state, ChunkState::Sent("job_0123456789abcdef".into()));
+        store.chunk_gone("job", 1).await.unwrap();
+        assert_eq!((first(&store).await.state, first(&store).await.attempts), (ChunkState::Pending, 1));
+        let outcome = ChunkOutcome { inserted: 1, updated: 1, failed: 1 };
+        store.chunk_ended("job", 1, outcome, None).await.unwrap();
+        store.chunk_ended("job", 2, outcome, Some("reason")).await.unwrap();
+        let chunks = store.import_chunks("job").await.unwrap();
+        let ends: Vec<_> = chunks.iter().map(|chunk| (chunk.rows, &chunk.state, chunk.outcome)).collect();
+        assert_eq!(ends, [(3, &ChunkState::Done, outcome), (2, &ChunkState::Failed, outcome)]);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_chunk_is_an_error_and_a_deleted_job_takes_its_chunks_along() {
+        let (store, _directory) = store().await;
+        assert_eq!(store.chunk_gone("job", 3).await.unwrap_err().code, Code::Storage);
+        store.delete_job("job").await.unwrap();
+        assert_eq!(store.checked_import("job").await.unwrap(), None);
+        assert_eq!(store.import_chunks("job").await.unwrap(), []);
+    }
+}
