@@ -81,7 +81,7 @@ codes! {
     /// The job is in a state in which the request makes no sense.
     JobState = "job_state", 409, None, "";
     /// The artifact of a job was removed at the end of its lifetime.
-    ArtifactGone = "artifact_expired", 410, None, "Run the export again; ARTIFACT_TTL sets how long files are kept.";
+    ArtifactGone = "artifact_expired", 410, None, "Run the job again; ARTIFACT_TTL sets how long files are kept.";
     /// An upload is larger than allowed.
     PayloadTooLarge = "payload_too_large", 413, None, "Split the file, or raise UPLOAD_LIMIT.";
 
@@ -216,10 +216,14 @@ impl Error {
 
     /// Exit status of the command line (design, section 3): 2 for wrong use or bad input, else 3.
     pub fn exit_status(&self) -> u8 {
-        let settings = self.code == Code::InvalidSettings;
-        let input =
-            (400..500).contains(&self.code.status()) && !matches!(self.code, Code::Canceled | Code::Auth0TokenEnded);
-        if settings || input { 2 } else { 3 }
+        let wrong_use = match (&self.upstream, self.code) {
+            // What was asked for is wrong, not the right to ask nor the moment.
+            (Some(upstream), _) => matches!(upstream.status_code, 400 | 404 | 409 | 413 | 414),
+            (None, Code::InvalidSettings) => true,
+            (None, Code::Canceled | Code::Auth0TokenEnded) => false,
+            (None, code) => (400..500).contains(&code.status()),
+        };
+        if wrong_use { 2 } else { 3 }
     }
 
     /// The JSON shape of this error.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use rand::distr::{Alphanumeric, SampleString};
+use simulated_tenant::people::people;
 use simulated_tenant::{Tenant, TenantSettings};
 
 use super::serve::Server;
@@ -35,8 +36,9 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<ExitCode> {
     let temporary = tempfile::Builder::new().prefix("user-import-export-demo-").tempdir()?;
     let data_dir = environment("DATA_DIR").unwrap_or_else(|| temporary.path().display().to_string());
     actix_web::rt::System::new().block_on(async {
-        let settings =
-            TenantSettings { users: arguments.users, port: arguments.tenant_port, ..TenantSettings::default() };
+        // The people who can sign in are users too.
+        let generated = arguments.users.saturating_sub(people().len() as u64);
+        let settings = TenantSettings { users: generated, port: arguments.tenant_port, ..TenantSettings::default() };
         let tenant = Tenant::start(settings).await.map_err(|error| {
             Error::new(Code::InvalidArgument, format!("--tenant-port {}: {error}", arguments.tenant_port))
         })?;

@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
+use super::follow;
 use crate::auth0::ManagementClient;
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
@@ -238,18 +239,8 @@ fn from_tenant(
     let bar = Bar::start(&progress, None);
     let target = Target::new(output)?;
     let writer = target.writer()?;
-    let result = runtime.block_on(async {
-        let export = export::run(Arc::new(spec), client, writer, Arc::clone(&progress));
-        tokio::pin!(export);
-        tokio::select! {
-            result = &mut export => result,
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                progress.cancel();
-                export.await
-            }
-        }
-    });
+    let export = export::run(Arc::new(spec), client, writer, Arc::clone(&progress));
+    let result = runtime.block_on(follow::to_its_end(&progress, export, || {}));
     bar.finish();
     target.finish(result)
 }

@@ -6,12 +6,11 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::start_logging;
+use super::{follow, start_logging};
 use crate::auth0::{JobSummary, ManagementClient};
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
@@ -248,21 +247,8 @@ async fn follow(
     store.set_job_running(id, JobState::Processing).await?;
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
-    let result = {
-        let work = import::run(id, request, directory, client, store, Arc::clone(&progress));
-        tokio::pin!(work);
-        let mut ticks = tokio::time::interval(Duration::from_millis(200));
-        loop {
-            tokio::select! {
-                result = &mut work => break result,
-                _ = ticks.tick() => show(&bar, &progress),
-                Ok(()) = tokio::signal::ctrl_c(), if !progress.is_canceled() => {
-                    bar.suspend(|| eprintln!("Canceling; what Auth0 has already started is waited for a moment."));
-                    progress.cancel();
-                }
-            }
-        }
-    };
+    let work = import::run(id, request, directory, client, store, Arc::clone(&progress));
+    let result = follow::to_its_end(&progress, work, || show(&bar, &progress)).await;
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {

@@ -2,6 +2,7 @@
 
 mod demo;
 mod export;
+mod follow;
 mod import;
 mod serve;
 mod validate_config;

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use actix_web::HttpServer;
-use actix_web::dev::ServerHandle;
 use actix_web::middleware::Compress;
 use tracing_actix_web::TracingLogger;
 
@@ -37,9 +36,7 @@ pub(super) struct Server {
     /// Where it can be reached.
     pub(super) base_url: Arc<str>,
     jobs: Jobs,
-    server: actix_web::dev::Server,
-    #[allow(dead_code, reason = "keeps the server controllable")]
-    handle: ServerHandle,
+    http: actix_web::dev::Server,
 }
 
 impl Server {
@@ -57,7 +54,7 @@ impl Server {
         let access = Arc::new(Access::new(&settings, &base_url)?);
         let jobs = Jobs::new(Arc::clone(&settings), store.clone(), Arc::clone(&base_url))?;
         let app = web::App { settings, base_url: Arc::clone(&base_url), access, store, jobs: jobs.clone() };
-        let server = HttpServer::new(move || {
+        let http = HttpServer::new(move || {
             actix_web::App::new()
                 .wrap(Compress::default())
                 .wrap(TracingLogger::<web::RequestSpan>::new())
@@ -68,7 +65,7 @@ impl Server {
         .shutdown_timeout(10)
         .run();
         jobs.recover().await?;
-        Ok(Self { base_url, jobs, handle: server.handle(), server })
+        Ok(Self { base_url, jobs, http })
     }
 
     /// Serves until the process is asked to stop (SIGINT, SIGTERM); running jobs are left for the next
@@ -76,7 +73,7 @@ impl Server {
     pub(super) async fn run_to_end(self) -> Result<()> {
         let clean_up = self.jobs.clone();
         let clean_up = actix_web::rt::spawn(async move { clean_up.keep_clean().await });
-        let served = self.server.await;
+        let served = self.http.await;
         self.jobs.stop().await;
         clean_up.abort();
         served.map_err(Error::from)

@@ -36,6 +36,9 @@ use tickets::Tickets;
 /// Memory a sort may use before it spills to disk, bytes; the default of `--sort-memory`.
 pub const SORT_MEMORY: u64 = 64 << 20;
 
+/// Name of an import's uploaded file in its job's directory.
+const UPLOAD: &str = "upload";
+
 /// Entries of the history that are shown (design, section 5).
 const HISTORY_LENGTH: u32 = 200;
 
@@ -80,7 +83,7 @@ pub struct Upload {
 impl Upload {
     /// Where the uploaded file goes.
     pub fn path(&self) -> PathBuf {
-        self.directory.join("upload")
+        self.directory.join(UPLOAD)
     }
 }
 
@@ -191,12 +194,14 @@ impl Jobs {
         self.lock_running().insert(job.id.clone(), running);
         let jobs = self.clone();
         self.0.tasks.spawn(async move {
-            let id = job.id.clone();
+            let (id, kind) = (job.id.clone(), job.kind);
             // A task of its own, so that even a bug in it ends as a failed job that says so.
             let inner = Arc::clone(&jobs.0);
             let ended = match tokio::spawn(async move { run::to_its_end(&inner, job, progress).await }).await {
                 Ok(ended) => ended,
-                Err(_) => run::failed(&jobs.0, &id, &Error::new(Code::Internal, "The job broke off by a bug.")).await,
+                Err(_) => {
+                    run::failed(&jobs.0, &id, kind, &Error::new(Code::Internal, "The job broke off by a bug.")).await
+                }
             };
             if let Err(error) = ended {
                 tracing::error!(
@@ -268,6 +273,9 @@ impl Jobs {
                 format!("Job {id} neither failed nor was it canceled, so there is nothing to resume."),
             ));
         }
+        if record.kind == JobKind::Import && record.artifact.is_none() {
+            return Err(gone(id));
+        }
         self.0.clients.remember(&self.0.store, session).await?;
         self.0.store.set_job_running(id, JobState::Pending).await?;
         self.spawn(self.0.store.job(&self.0.tenant, id).await?);
@@ -278,6 +286,7 @@ impl Jobs {
     pub async fn report_directory(&self, id: &str) -> Result<PathBuf> {
         let record = self.0.store.job(&self.0.tenant, id).await?;
         match record.kind {
+            JobKind::Import if record.state.is_final() && record.artifact.is_none() => Err(gone(id)),
             JobKind::Import => Ok(self.0.store.job_directory(id)),
             JobKind::Export => {
                 Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports have a report.")))
@@ -289,12 +298,10 @@ impl Jobs {
     pub async fn artifact(&self, id: &str, ticket: &str) -> Result<Artifact> {
         self.0.tickets.check(ticket, id)?;
         let record = self.0.store.job(&self.0.tenant, id).await?;
-        let gone =
-            || Error::new(Code::ArtifactGone, format!("The file of job {id} was removed at the end of its lifetime."));
-        let name = record.artifact.as_deref().ok_or_else(gone)?;
+        let name = record.artifact.as_deref().ok_or_else(|| gone(id))?;
         let path = self.0.store.job_directory(id).join(name);
         if !path.is_file() {
-            return Err(gone());
+            return Err(gone(id));
         }
         let request: ExportRequest = serde_json::from_value(record.request)
             .map_err(|error| Error::new(Code::Storage, format!("The request of job {id}: {error}")))?;
@@ -345,7 +352,7 @@ impl Jobs {
             }
             tokio::select! {
                 () = self.0.stopping.cancelled() => {}
-                () = tokio::time::sleep(Duration::from_secs(60)) => {}
+                () = tokio::time::sleep(Duration::from_mins(1)) => {}
             }
         }
     }
@@ -390,6 +397,10 @@ pub struct Artifact {
     pub download_name: String,
     /// The export it came from.
     pub request: ExportRequest,
+}
+
+fn gone(id: &str) -> Error {
+    Error::new(Code::ArtifactGone, format!("The files of job {id} were removed at the end of their lifetime."))
 }
 
 /// An id in Auth0's own form (contract, section 0).

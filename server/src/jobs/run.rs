@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Inner, SORT_MEMORY};
+use super::{Inner, SORT_MEMORY, UPLOAD};
 use crate::auth0::ManagementClient;
 use crate::error::{Code, Error, Result};
 use crate::export::{self, ExportRequest, ExportSpec};
@@ -44,22 +44,36 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
     match outcome {
         Ok((summary, artifact)) => {
             let rows = progress.processed();
-            jobs.store.set_job_progress(&id, rows, Some(progress.total().map_or(rows, |total| total.max(rows)))).await?;
-            let lifetime = SignedDuration::try_from(jobs.settings.artifact_ttl).unwrap_or(SignedDuration::MAX);
-            let expires_at = Timestamp::now().checked_add(lifetime).unwrap_or(Timestamp::MAX);
-            let artifact = artifact.as_deref().map(|name| (name, expires_at));
+            jobs.store
+                .set_job_progress(&id, rows, Some(progress.total().map_or(rows, |total| total.max(rows))))
+                .await?;
+            let artifact = artifact.as_deref().map(|name| (name, artifact_end(jobs)));
             tracing::info!(job = id, rows = progress.processed(), "completed");
             jobs.store.finish_job(&id, JobState::Completed, Some(&summary), None, artifact).await
         }
-        Err(error) => failed(jobs, &id, &error).await,
+        Err(error) => failed(jobs, &id, job.kind, &error).await,
     }
 }
 
-/// Stores that a job failed, or was canceled.
-pub(super) async fn failed(jobs: &Inner, id: &str, error: &Error) -> Result<()> {
+/// Stores that a job failed, or was canceled; of an import with what it had come to by then.
+pub(super) async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error) -> Result<()> {
     let state = if error.code == Code::Canceled { JobState::Canceled } else { JobState::Failed };
     tracing::info!(job = id, error = error.code.as_str(), "ended");
-    jobs.store.finish_job(id, state, None, Some(&error.body()), None).await
+    let (summary, artifact) = match kind {
+        // Its files stay for the report and to be resumed.
+        JobKind::Import => (Some(json(&import::outcome(id, &jobs.store).await?)?), Some((UPLOAD, artifact_end(jobs)))),
+        JobKind::Export => {
+            super::remove_directory(jobs.store.job_directory(id)).await?;
+            (None, None)
+        }
+    };
+    jobs.store.finish_job(id, state, summary.as_ref(), Some(&error.body()), artifact).await
+}
+
+/// When the files of a job that ends now are removed.
+fn artifact_end(jobs: &Inner) -> Timestamp {
+    let lifetime = SignedDuration::try_from(jobs.settings.artifact_ttl).unwrap_or(SignedDuration::MAX);
+    Timestamp::now().checked_add(lifetime).unwrap_or(Timestamp::MAX)
 }
 
 async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result<Outcome> {
@@ -67,15 +81,13 @@ async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result
         JobKind::Import => &jobs.imports,
         JobKind::Export => &jobs.exports,
     };
-    let _turn = match queue.try_acquire() {
-        Ok(turn) => turn,
-        Err(_) => {
-            progress.set_details(Some("Waiting for another job to finish.".into()));
-            let turn = progress.or_canceled(async {
-                queue.acquire().await.map_err(|_| Error::new(Code::Interrupted, "The server is stopping."))
-            });
-            turn.await?
-        }
+    let _turn = if let Ok(turn) = queue.try_acquire() {
+        turn
+    } else {
+        progress.set_details(Some("Waiting for another job to finish.".into()));
+        let turn =
+            async { queue.acquire().await.map_err(|_| Error::new(Code::Interrupted, "The server is stopping.")) };
+        progress.or_canceled(turn).await?
     };
     progress.set_details(None);
     jobs.store.set_job_running(&job.id, JobState::Processing).await?;
@@ -114,7 +126,7 @@ async fn once(jobs: &Inner, job: &JobRecord, client: ManagementClient, progress:
         JobKind::Import => {
             let request: ImportRequest = request(job)?;
             let summary = import::run(&job.id, &request, &directory, client, &jobs.store, Arc::clone(progress)).await?;
-            Ok((json(&summary)?, None))
+            Ok((json(&summary)?, Some(UPLOAD.to_owned())))
         }
     }
 }

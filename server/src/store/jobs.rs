@@ -121,9 +121,9 @@ pub struct JobRecord {
     pub summary: Option<Value>,
     /// Why it failed.
     pub error: Option<ErrorBody>,
-    /// Name of the finished file in the job's directory.
+    /// Name in the job's directory of the finished file, or of an import's upload.
     pub artifact: Option<String>,
-    /// When that file is removed.
+    /// When the job's files are removed.
     pub artifact_expires_at: Option<Timestamp>,
 }
 
@@ -285,9 +285,10 @@ impl Store {
         sqlx::query_scalar(statement).bind(date.as_millisecond()).fetch_all(self.pool()).await.map_err(storage)
     }
 
-    /// Notes that the artifact of a job was removed.
+    /// Notes that the files of a job were removed. An export is worth nothing without its file; of an
+    /// import the history still tells how it ended.
     pub async fn expire_artifact(&self, id: &str) -> Result<()> {
-        sqlx::query("UPDATE jobs SET status = 'expired', artifact = NULL WHERE id = ?")
+        sqlx::query("UPDATE jobs SET status = iif(type = 'export', 'expired', status), artifact = NULL WHERE id = ?")
             .bind(id)
             .execute(self.pool())
             .await

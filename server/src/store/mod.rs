@@ -128,6 +128,8 @@ fn create_private_directory(path: &Path) -> std::io::Result<()> {
 }
 
 /// A failure of the database, as a row of the error table.
+// Called as a function by `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 pub(crate) fn storage(error: sqlx::Error) -> Error {
     // SQLITE_FULL: https://www.sqlite.org/rescode.html#full
     let full = error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "13");

@@ -335,7 +335,7 @@ mod tests {
                 assert!(data || tag.contains("nonce=\"bm9uY2U=\" "), "{tag}");
             }
             for forbidden in [" style=", "<style", " onclick=", "javascript:", "http://", "https://"] {
-                let allowed = if forbidden == "https://" { 1 } else { 0 };
+                let allowed = usize::from(forbidden == "https://");
                 assert_eq!(html.matches(forbidden).count(), allowed, "{page:?} {forbidden}");
             }
         }
