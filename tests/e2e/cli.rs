@@ -13,7 +13,7 @@ use simulated_tenant::generate::export_user;
 use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
 
-use crate::people::good_users;
+use crate::people::{good_users, ndjson};
 
 /// Runs the binary in a directory with arguments and settings.
 fn run(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
@@ -61,8 +61,7 @@ fn validate_config_accepts_settings_that_are_complete() {
 fn a_dry_run_needs_no_tenant_and_tells_faults_by_its_exit_status() {
     let directory = TempDir::new().unwrap();
     let write = |name: &str, rows: &[Value]| {
-        let text = rows.iter().map(|row| format!("{row}\n")).collect::<String>();
-        std::fs::write(directory.path().join(name), text).unwrap();
+        std::fs::write(directory.path().join(name), ndjson(rows)).unwrap();
     };
     let mut rows = good_users(40);
     write("good.ndjson", &rows);

@@ -63,3 +63,9 @@ pub async fn choose_connection(browser: &Browser, name: &str) {
     let select = browser.element("#connection").await;
     select.select_by_label(name).await.unwrap_or_else(|error| panic!("{name} cannot be chosen: {error}"));
 }
+
+/// A file with one row per line.
+pub fn ndjson(rows: &[Value]) -> String {
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    lines.join("\n") + "\n"
+}

@@ -18,7 +18,7 @@ const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 /// A browser with an empty profile and a directory of its own for downloads; closes when dropped.
 #[derive(Debug)]
 pub struct Browser {
-    /// The WebDriver client.
+    /// The client of chromedriver.
     pub client: Client,
     driver: Child,
     port: u16,
@@ -117,9 +117,8 @@ impl Browser {
                     return element;
                 }
             }
-            if Instant::now() > end {
-                panic!("{description:?} does not appear; the page says:\n{}", self.text("body").await);
-            }
+            let in_time = Instant::now() < end;
+            assert!(in_time, "{description:?} does not appear; the page says:\n{}", self.text("body").await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -244,7 +243,7 @@ fn announced_port(driver: &mut Child) -> u16 {
     port
 }
 
-/// An XPath literal of any text.
+/// A literal of the path language of any text.
 fn literal(text: &str) -> String {
     let parts: Vec<String> = text.split('\'').map(|part| format!("'{part}'")).collect();
     if parts.len() == 1 { parts.concat() } else { format!("concat({})", parts.join(", \"'\", ")) }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::command;
 
 /// How long a start may take: a debug build that generates users on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A process that serves HTTP; ends when dropped. What it logged is shown when a test fails.
 #[derive(Debug)]

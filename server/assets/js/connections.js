@@ -58,7 +58,7 @@ export async function fillConnections(select, place, { all, selected = '' }) {
         'details',
         { class: 'more' },
         h('summary', {}, texts.connections.whyUnusable(unusables.length)),
-        h('ul', { class: 'reasons' }, unusables.map((connection) => h('li', {}, h('strong', {}, connection.name), ' ', unusable(connection)))),
+        h('ul', { class: 'reasons' }, unusables.map((connection) => h('li', {}, h('strong', {}, `${connection.name}:`), ' ', unusable(connection)))),
       ),
     );
   }

@@ -40,7 +40,7 @@ start(async () => {
     remember();
     byId('add-column').focus();
   });
-  byId('reset').addEventListener('click', reset);
+  byId('empty-form').addEventListener('click', reset);
   const form = byId('form');
   form.addEventListener('input', remember);
   form.addEventListener('change', () => {

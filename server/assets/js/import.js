@@ -220,7 +220,7 @@ async function followJob(panel, id, name, dryRun) {
     remembered.write(null);
     return 'failed';
   }
-  panel.finish(job, dryRun ? texts.import.checked(name) : texts.import.imported(name));
+  panel.finish({ ...job, dry_run: dryRun }, dryRun ? texts.import.checked(name) : texts.import.imported(name));
   showResult(panel, job, dryRun);
   remembered.write({ id, name, dryRun, waiting: [] });
   if (job.status === 'completed') return faults(job) > 0 ? 'faults' : 'completed';

@@ -38,7 +38,7 @@ export function statusBadge(job) {
 export function statusText(job) {
   const count = faults(job);
   if (job.status === 'completed' && count > 0) {
-    return isImport(job) ? texts.job.completedWithFailures(number(count)) : texts.job.completedWithFaults(count, number(count));
+    return isImport(job) && !job.dry_run ? texts.job.completedWithFailures(number(count)) : texts.job.completedWithFaults(count, number(count));
   }
   return texts.job.status[job.status] ?? job.status;
 }
