@@ -172,6 +172,8 @@ function details(job, entry) {
       fact(texts.history.status, statusBadge(job)),
       fact(texts.history.date, time(entry.date)),
       fact(texts.history.summary, summaryText({ ...entry, summary: job.summary ?? entry.summary })),
+      fact(texts.history.connection, entry.connection),
+      fact(texts.history.format, entry.format?.toUpperCase()),
       fact(texts.history.id, h('code', {}, job.id)),
     ),
     job.details && notice('info', h('p', {}, job.details)),

@@ -72,7 +72,7 @@ export function errorText(error) {
 
 /** A message with its icon. Kind: error, warning or info. */
 export function notice(kind, ...children) {
-  const name = { error: 'error', warning: 'warning' }[kind] ?? 'ok';
+  const name = { error: 'error', warning: 'warning' }[kind] ?? 'wait';
   return h('div', { class: `notice ${kind}`, role: kind === 'error' ? 'alert' : 'status' }, icon(name), h('div', {}, ...children));
 }
 
