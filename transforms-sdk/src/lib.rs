@@ -1,5 +1,7 @@
 //! What a transform author imports: the value model shared by columns and transforms.
 
+pub mod manifest;
+
 use serde_json::Value as JsonValue;
 
 /// What an expression gives and what a transform takes and returns (design, section 8).
