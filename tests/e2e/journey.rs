@@ -26,11 +26,12 @@ const DEFAULT_COLUMNS: [&str; 11] = [
 
 /// The ids of everybody in a demo's tenant, from the tenant's own generator.
 fn everybody() -> BTreeSet<String> {
-    let generated = (0..USERS).map(|index| {
+    let people = people();
+    let generated = (0..USERS - people.len() as u64).map(|index| {
         let user: Value = serde_json::from_str(&simulated_tenant::generate::export_user(index, 42)).unwrap();
         user["user_id"].as_str().unwrap().to_owned()
     });
-    generated.chain(people().into_iter().map(|person| person.user_id)).collect()
+    generated.chain(people.into_iter().map(|person| person.user_id)).collect()
 }
 
 fn extension(name: &str) -> &str {

@@ -407,6 +407,7 @@ impl Sender<'_> {
     async fn follow(&self, id: &str) -> Result<End> {
         match self.poll(&self.client, id, true).await {
             Err(error) if error.code == Code::Canceled => {
+                self.progress.set_details(Some("Waiting a moment for what Auth0 is importing right now.".into()));
                 let client = self.unstopped.for_job(Arc::new(Progress::default()));
                 tokio::time::timeout(self.pace.cancel_grace, self.poll(&client, id, false)).await.unwrap_or(Err(error))
             }

@@ -137,7 +137,7 @@ async fn export(
     client: ManagementClient,
     progress: &Arc<Progress>,
 ) -> Result<Outcome> {
-    let spec = Arc::new(ExportSpec::new(request, SORT_MEMORY)?);
+    let spec = Arc::new(ExportSpec::new(request, SORT_MEMORY)?.with_spill_directory(directory));
     let name = format!("users.{}{}", request.format.extension(), if request.gzip { ".gz" } else { "" });
     // Under another name until it is complete, so that no artifact is ever served half-written.
     let partial = directory.join("partial");

@@ -50,6 +50,9 @@ pub struct JobView {
     /// Output format of an export.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// Whether an import only checks its rows.
+    #[serde(skip_serializing_if = "is_false")]
+    pub dry_run: bool,
     /// Share of rows done, 0 to 100; null while the total is not known.
     pub percentage_done: Option<u64>,
     /// Honest guess from the rate so far; null while there is nothing to guess from.
@@ -101,6 +104,7 @@ impl JobView {
             created_at: record.created_at,
             connection: record.connection.clone(),
             format: format(record),
+            dry_run: dry_run(record),
             percentage_done,
             time_left_seconds,
             processed,
@@ -115,6 +119,15 @@ impl JobView {
 
 fn format(record: &JobRecord) -> Option<String> {
     record.request.get("format").and_then(Value::as_str).map(str::to_owned)
+}
+
+fn dry_run(record: &JobRecord) -> bool {
+    record.request.get("dry_run").and_then(Value::as_bool).unwrap_or_default()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An entry of the history (contract, 3.1).
@@ -139,6 +152,9 @@ pub struct HistoryEntry {
     /// Output format of an export.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// Whether an import only checks its rows.
+    #[serde(skip_serializing_if = "is_false")]
+    pub dry_run: bool,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
@@ -154,6 +170,7 @@ impl From<&JobRecord> for HistoryEntry {
             summary: record.summary.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
             connection: record.connection.clone(),
             format: format(record),
+            dry_run: dry_run(record),
             error: record.error.clone(),
         }
     }

@@ -2,5 +2,6 @@
 //! tenant on loopback that says exactly what a test wants it to say.
 
 mod access;
+mod jobs;
 mod server;
 mod tenant;

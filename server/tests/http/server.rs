@@ -18,7 +18,7 @@ pub const SECRET: &str = "a secret of the tests, long enough";
 /// An application with its own data directory.
 pub struct Server {
     pub app: web::App,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// An answer, read to its end.
@@ -31,10 +31,14 @@ pub struct Reply {
 impl Server {
     /// An application with these settings and this base URL.
     pub async fn new(base_url: &str, settings: &[(&str, &str)]) -> Self {
+        Self::within(tempfile::tempdir().expect("a directory"), base_url, settings).await
+    }
+
+    /// An application with an earlier one's data directory; that one must be gone.
+    pub async fn within(directory: TempDir, base_url: &str, settings: &[(&str, &str)]) -> Self {
         let environment = [("EXTENSION_SECRET", SECRET)].iter().chain(settings);
         let environment = environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings = Settings::parse(Purpose::Serve, environment, None).expect("settings");
-        let directory = tempfile::tempdir().expect("a directory");
         let (settings, base_url) = (Arc::new(settings), Arc::<str>::from(base_url));
         let store = Store::open(directory.path()).await.expect("a store");
         let app = web::App {
@@ -44,7 +48,32 @@ impl Server {
             base_url,
             store,
         };
-        Self { app, _directory: directory }
+        Self { app, directory }
+    }
+
+    /// Stops jobs as a server that ends does, and gives back the data directory.
+    pub async fn stop(self) -> TempDir {
+        self.app.jobs.stop().await;
+        self.directory
+    }
+
+    /// The files of jobs, as paths below the data directory.
+    pub fn job_files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut directories = vec![self.directory.path().join("jobs")];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).into_iter().flatten() {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    let path = path.strip_prefix(self.directory.path()).expect("below the data directory");
+                    found.push(path.to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort();
+        found
     }
 
     /// The answer to one request.

@@ -1,0 +1,208 @@
+//! Exports (design, section 5).
+
+use actix_web::test::TestRequest;
+use serde_json::{Value, json};
+use simulated_tenant::{Fault, FaultKind};
+
+use super::{DATABASE, Desk, id, session_of};
+
+#[actix_web::test]
+async fn an_export_becomes_a_file_behind_a_link_without_a_header() {
+    let desk = Desk::new(50).await;
+    let reply = desk
+        .export(&json!({"format": "csv", "fields": [
+            {"name": "user.email", "export_as": "E-mail"}, {"name": "user.app_metadata.plan || 'none'", "export_as": "Plan"},
+        ]}))
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let started = reply.json();
+    assert_eq!(started["type"], "users_export");
+    assert_eq!(started["format"], "csv");
+    assert!(matches!(started["status"].as_str(), Some("pending" | "processing")), "{started}");
+
+    let job = desk.finished(&reply).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    let users = desk.tenant.control().user_count();
+    assert_eq!(
+        (&job["percentage_done"], &job["processed"], &job["total"]),
+        (&json!(100), &json!(users), &json!(users))
+    );
+    assert_eq!(job["summary"]["rows"], users);
+
+    let file = desk.download(&job).await;
+    assert_eq!(file.status, 200);
+    assert!(file.header("content-type").starts_with("text/csv"), "{}", file.header("content-type"));
+    assert!(file.header("content-disposition").starts_with("attachment; filename=\"127.0.0.1"));
+    assert_eq!(file.header("cache-control"), "no-store, private");
+    let mut rows = csv::Reader::from_reader(file.body.as_bytes());
+    assert_eq!(rows.headers().expect("a header"), vec!["E-mail", "Plan"]);
+    assert_eq!(rows.records().count() as u64, users);
+}
+
+#[actix_web::test]
+async fn a_search_is_sorted_and_limited_as_asked() {
+    let desk = Desk::new(300).await;
+    let request = json!({
+        "format": "json", "query": "email_verified:true", "sort": {"by": "user.email", "descending": true}, "limit": 7,
+        "fields": [{"name": "user.email", "export_as": "email"}, {"name": "user.email_verified", "export_as": "verified"}],
+    });
+    let job = desk.finished(&desk.export(&request).await).await;
+    let users: Vec<Value> = serde_json::from_str(&desk.download(&job).await.body).expect("a JSON array");
+    assert_eq!(users.len(), 7);
+    assert!(users.iter().all(|user| user["verified"] == true));
+    let emails: Vec<&str> = users.iter().filter_map(|user| user["email"].as_str()).collect();
+    assert!(emails.is_sorted_by(|a, b| a >= b), "{emails:?}");
+    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 0, "so few are searched");
+}
+
+#[actix_web::test]
+async fn every_user_of_a_connection_comes_out_whole() {
+    let desk = Desk::new(2500).await;
+    let request = json!({"format": "ndjson", "connection_id": desk.database()});
+    let reply = desk.export(&request).await;
+    assert_eq!(reply.json()["connection"], DATABASE);
+    let job = desk.finished(&reply).await;
+    let file = desk.download(&job).await.body;
+    let users: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).expect("a user a line")).collect();
+    assert!(users.len() > 1000, "more than a search gives: {}", users.len());
+    for user in &users {
+        let stored =
+            desk.tenant.control().user(user["user_id"].as_str().expect("an id")).expect("a user of the tenant");
+        assert_eq!(user["app_metadata"], stored["app_metadata"]);
+        assert_eq!(user["identities"][0]["connection"], DATABASE);
+    }
+    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 1);
+    assert_eq!(desk.tenant.control().violations(), Vec::<String>::new());
+}
+
+#[actix_web::test]
+async fn a_wrong_export_is_refused_before_anything_runs() {
+    let desk = Desk::new(5).await;
+    for (request, code, words) in [
+        (json!({"format": "xml"}), "invalid_body", "xml"),
+        (json!({"format": "csv", "limit": 0}), "invalid_body", "limit"),
+        (json!({"format": "csv", "fields": [{"name": "user..email"}]}), "invalid_expression", "^"),
+        (json!({"format": "csv", "delimiter": "ab"}), "invalid_body", "delimiter"),
+        (json!({"format": "csv", "connection_id": "con_0000000000000000"}), "", "con_0000000000000000"),
+    ] {
+        let reply = desk.export(&request).await;
+        let error = reply.json();
+        assert!((400..500).contains(&reply.status), "{request}: {error}");
+        assert!(error["message"].as_str().is_some_and(|message| message.contains(words)), "{request}: {error}");
+        assert!(code.is_empty() || error["errorCode"] == code, "{request}: {error}");
+    }
+    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
+}
+
+#[actix_web::test]
+async fn a_link_opens_its_own_job_only() {
+    let desk = Desk::new(5).await;
+    let first = desk.finished(&desk.export(&json!({"format": "json"})).await).await;
+    let second = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let ticket = first["location"].as_str().and_then(|link| link.split_once("ticket=")).expect("a ticket").1;
+    for path in [
+        format!("/ext/api/jobs/{}/download?ticket={ticket}", id(&second)),
+        format!("/ext/api/jobs/{}/download?ticket=guess", id(&first)),
+        format!("/ext/api/jobs/{}/download", id(&first)),
+    ] {
+        let reply = desk.server.get(&path).await;
+        assert_eq!((reply.status, &reply.json()["errorCode"]), (401, &json!("invalid_ticket")), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn a_download_from_auth0_that_breaks_is_mended() {
+    let desk = Desk::new(1500).await;
+    let control = desk.tenant.control();
+    let truncate = |bytes| FaultKind::Truncate { bytes };
+    control.add(Fault::new("/exports/", truncate(20_000)).once());
+    let job =
+        desk.finished(&desk.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    let file = desk.download(&job).await.body;
+    let mut ids: Vec<&str> = file.lines().collect();
+    let rows = ids.len() as u64;
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((rows, ids.len() as u64), (control.user_count(), control.user_count()), "none lost, none twice");
+    assert_eq!(control.faults(), [], "the fault happened");
+}
+
+#[actix_web::test]
+async fn an_export_that_auth0_fails_says_so_and_can_be_resumed() {
+    let desk = Desk::new(1500).await;
+    let control = desk.tenant.control();
+    control.add(Fault::new("/jobs/users-exports", FaultKind::FailJob));
+    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    if job["status"] == "failed" {
+        assert!(job["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{job}");
+        control.clear();
+        let reply = desk.post(&format!("/api/jobs/{}/resume", id(&job))).await;
+        let job = desk.finished(&reply).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        assert_eq!(job["summary"]["rows"], control.user_count());
+    } else {
+        // A search in parts took the job's place.
+        assert_eq!(job["summary"]["rows"], control.user_count());
+    }
+}
+
+#[actix_web::test]
+async fn an_export_is_canceled_at_once_and_leaves_nothing() {
+    let desk = Desk::new(1500).await;
+    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob));
+    let reply = desk.export(&json!({"format": "csv"})).await;
+    let job = desk.until(id(&reply.json()), |job| job["status"] == "processing").await;
+    let canceled = desk.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
+    assert_eq!((canceled.status, &canceled.json()["status"]), (200, &json!("canceled")), "{}", canceled.body);
+    assert_eq!(desk.server.job_files(), Vec::<String>::new());
+    let again = desk.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
+    assert_eq!((again.status, &again.json()["errorCode"]), (409, &json!("job_state")), "{}", again.body);
+}
+
+#[actix_web::test]
+async fn nobody_without_a_session_reads_a_job() {
+    let desk = Desk::new(5).await;
+    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    for path in ["", "/report"] {
+        let path = format!("/ext/api/jobs/{}{path}", id(&job));
+        assert_eq!(desk.server.call(TestRequest::get().uri(&path)).await.status, 401);
+    }
+    let other = Desk { session: session_of("auth0|grace", None), ..desk };
+    assert_eq!(other.get(&format!("/api/jobs/{}", id(&job))).await.status, 200, "admins of a tenant share its history");
+}
+
+#[actix_web::test]
+async fn matching_users_are_counted() {
+    let desk = Desk::new(1500).await;
+    let all = desk.get("/api/users").await.json();
+    assert_eq!((&all["total"], &all["capped"], &all["limit"]), (&json!(1000), &json!(true), &json!(1)), "{all}");
+    let one = desk.get("/api/users?q=email:%22admin%40acme.example%22").await.json();
+    assert_eq!(
+        (&one["capped"], &one["start"], &one["users"][0]["email"]),
+        (&Value::Null, &json!(0), &json!("admin@acme.example"))
+    );
+    let wrong = desk.get("/api/users?q=email:(").await;
+    assert_eq!(wrong.status, 400, "{}", wrong.body);
+    let nobody = desk.get(&format!("/api/users?connection={DATABASE}&q=email:nobody")).await.json();
+    assert_eq!((&nobody["total"], &nobody["length"]), (&json!(0), &json!(0)));
+}
+
+#[actix_web::test]
+async fn connections_are_listed_without_their_secrets() {
+    let desk = Desk::new(5).await;
+    let reply = desk.get("/api/connections?strategy=auth0").await;
+    let connections = reply.json();
+    let list = connections.as_array().expect("an array");
+    assert!(list.iter().any(|connection| connection["name"] == DATABASE));
+    assert!(list.iter().all(|connection| connection["strategy"] == "auth0"), "{connections}");
+    assert!(!reply.body.contains("DATABASE_PASSWORD") && !reply.body.contains("function login"), "{connections}");
+}
+
+#[actix_web::test]
+async fn the_api_describes_itself() {
+    let desk = Desk::new(1).await;
+    let document = desk.server.get("/ext/api/openapi.json").await.json();
+    let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
+    insta::assert_json_snapshot!(paths);
+}

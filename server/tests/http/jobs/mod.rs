@@ -1,0 +1,193 @@
+//! Exports, imports, history and what a tenant is asked for them, against a simulated tenant.
+
+mod exports;
+mod imports;
+mod lifetime;
+mod tokens;
+
+use std::time::Duration;
+
+use actix_web::test::TestRequest;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use simulated_tenant::{Tenant, TenantSettings};
+use tempfile::TempDir;
+use user_import_export::access::Sealer;
+
+use crate::server::{Reply, SECRET, Server};
+use crate::tenant::now;
+
+const BASE: &str = "https://tools.example/ext";
+const DATABASE: &str = "Username-Password-Authentication";
+
+/// A tenant, an application that works on it, and somebody who is signed in.
+struct Desk {
+    tenant: Tenant,
+    server: Server,
+    settings: Vec<(String, String)>,
+    session: String,
+}
+
+/// A tenant whose jobs take no time worth mentioning.
+async fn tenant(users: u64) -> Tenant {
+    let settings = TenantSettings {
+        users,
+        import_duration: Duration::from_millis(20),
+        export_duration: Duration::from_millis(20),
+        ..TenantSettings::default()
+    };
+    Tenant::start(settings).await.expect("a tenant")
+}
+
+/// A session token of this person; with `access_token` as the login of the gallery makes it.
+fn session_of(subject: &str, access_token: Option<&str>) -> String {
+    let id = format!("session of {subject}");
+    let mut claims = json!({
+        "sub": subject, "email": "ada@example.com", "iss": BASE, "aud": "urn:user-import-export-extension",
+        "iat": now(), "exp": now() + 3600, "jti": id,
+    });
+    if let Some(token) = access_token {
+        let sealer = Sealer::new(&SecretString::from(SECRET), "session access token").expect("a key");
+        claims["access_token"] = sealer.seal(&id, token).expect("sealed").into();
+    }
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token")
+}
+
+impl Desk {
+    /// An application that signs in by itself (`LOGIN=tenant`), on a tenant of so many users.
+    async fn new(users: u64) -> Self {
+        Self::with(users, &[]).await
+    }
+
+    async fn with(users: u64, settings: &[(&str, &str)]) -> Self {
+        let tenant = tenant(users).await;
+        let url = tenant.url();
+        let own = [
+            ("AUTH0_DOMAIN", url.as_str()),
+            ("LOGIN", "tenant"),
+            ("ADMIN_SUBJECTS", "auth0|ada"),
+            ("AUTH0_CLIENT_ID", tenant.client_id()),
+            ("AUTH0_CLIENT_SECRET", tenant.client_secret()),
+        ];
+        let all: Vec<(&str, &str)> = own.iter().chain(settings).copied().collect();
+        Self::start(tenant.clone(), &all, session_of("auth0|ada", None)).await
+    }
+
+    async fn start(tenant: Tenant, settings: &[(&str, &str)], session: String) -> Self {
+        let server = Server::new(BASE, settings).await;
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { tenant, server, settings, session }
+    }
+
+    /// The same after the server was stopped and started again.
+    async fn restarted(self) -> Self {
+        let Self { tenant, server, settings, session } = self;
+        let directory: TempDir = server.stop().await;
+        let pairs: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let server = Server::within(directory, BASE, &pairs).await;
+        server.app.jobs.recover().await.expect("jobs are taken up");
+        Self { tenant, server, settings, session }
+    }
+
+    async fn call(&self, request: TestRequest) -> Reply {
+        self.server.call(request.insert_header(("authorization", format!("Bearer {}", self.session)))).await
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.call(TestRequest::get().uri(&format!("/ext{path}"))).await
+    }
+
+    async fn post(&self, path: &str) -> Reply {
+        self.call(TestRequest::post().uri(&format!("/ext{path}"))).await
+    }
+
+    /// Starts an export.
+    async fn export(&self, request: &Value) -> Reply {
+        self.call(TestRequest::post().uri("/ext/api/jobs/export").set_json(request)).await
+    }
+
+    /// Starts an import of a file into a connection, with further parts.
+    async fn import(&self, connection_id: &str, users: &str, parts: &[(&str, &str)]) -> Reply {
+        let mut fields = vec![("connection_id", connection_id)];
+        fields.extend(parts);
+        self.upload(&fields, Some(users)).await
+    }
+
+    async fn upload(&self, fields: &[(&str, &str)], users: Option<&str>) -> Reply {
+        const BOUNDARY: &str = "----boundary-of-the-tests";
+        let mut body = String::new();
+        for (name, value) in fields {
+            body += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        }
+        if let Some(users) = users {
+            body += &format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"users\"; filename=\"users.json\"\r\n\
+                 Content-Type: application/json\r\n\r\n{users}\r\n"
+            );
+        }
+        body += &format!("--{BOUNDARY}--\r\n");
+        let request = TestRequest::post()
+            .uri("/ext/api/jobs/import")
+            .insert_header(("content-type", format!("multipart/form-data; boundary={BOUNDARY}")))
+            .set_payload(body);
+        self.call(request).await
+    }
+
+    fn database(&self) -> String {
+        self.tenant.database_connection_id()
+    }
+
+    /// Asks for a job until it says what is waited for.
+    async fn until(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let reply = self.get(&format!("/api/jobs/{id}")).await;
+            assert_eq!(reply.status, 200, "{}", reply.body);
+            let job = reply.json();
+            if holds(&job) {
+                return job;
+            }
+            assert!(
+                !matches!(job["status"].as_str(), Some("completed" | "failed" | "canceled" | "expired")),
+                "over before it held: {job}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn until_over(&self, id: &str) -> Value {
+        self.until(id, |job| !matches!(job["status"].as_str(), Some("pending" | "processing"))).await
+    }
+
+    /// Runs the job that this reply started to its end.
+    async fn finished(&self, reply: &Reply) -> Value {
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let job = reply.json();
+        self.until_over(id(&job)).await
+    }
+
+    /// Downloads what a job's `location` leads to, without any header, as a browser does.
+    async fn download(&self, job: &Value) -> Reply {
+        let location = job["location"].as_str().unwrap_or_else(|| panic!("no link: {job}"));
+        let path = location.strip_prefix("https://tools.example").expect("a link below the base URL");
+        self.server.get(path).await
+    }
+
+    /// How often the tenant was asked for this.
+    fn asked(&self, method: &str, path: &str) -> usize {
+        let requests = self.tenant.control().requests();
+        requests.iter().filter(|request| request.method == method && request.path.contains(path)).count()
+    }
+}
+
+fn id(job: &Value) -> &str {
+    job["id"].as_str().expect("an id")
+}
+
+/// So many good users.
+fn good_users(count: u32) -> Vec<Value> {
+    (0..count)
+        .map(|number| json!({"email": format!("new-{number}@example.com"), "app_metadata": {"number": number}}))
+        .collect()
+}
