@@ -24,7 +24,10 @@ pub fn binary() -> &'static PathBuf {
             Some(name) => name,
         };
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--locked", "--package", "user-import-export", "--profile", profile_name])
+            // The same selection of features as `cargo test --workspace`, which has built all this already:
+            // an integration test needs its package's binary.
+            .args(["test", "--quiet", "--locked", "--workspace", "--no-run", "--test", "http"])
+            .args(["--profile", profile_name])
             .arg("--target-dir")
             .arg(target)
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
