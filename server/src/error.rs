@@ -78,6 +78,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed", 405, None, "";
     /// No job of this tenant has the id.
     JobNotFound = "inexistent_job", 404, None, "The history lists every job that is still known.";
+    /// No preset of this tenant has the name.
+    PresetNotFound = "inexistent_preset", 404, None, "GET /api/presets lists those that are saved.";
     /// The job is in a state in which the request makes no sense.
     JobState = "job_state", 409, None, "";
     /// The artifact of a job was removed at the end of its lifetime.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use actix_web::HttpServer;
-use actix_web::middleware::Compress;
+use actix_web::middleware::{Compress, from_fn};
 use tracing_actix_web::TracingLogger;
 
 use super::start_logging;
@@ -53,9 +53,17 @@ impl Server {
         let store = Store::open(&settings.data_dir).await?;
         let access = Arc::new(Access::new(&settings, &base_url)?);
         let jobs = Jobs::new(Arc::clone(&settings), store.clone(), Arc::clone(&base_url))?;
-        let app = web::App { settings, base_url: Arc::clone(&base_url), access, store, jobs: jobs.clone() };
+        let app = web::App {
+            settings,
+            base_url: Arc::clone(&base_url),
+            access,
+            store,
+            jobs: jobs.clone(),
+            metrics: web::Metrics::new()?,
+        };
         let http = HttpServer::new(move || {
             actix_web::App::new()
+                .wrap(from_fn(web::count))
                 .wrap(Compress::default())
                 .wrap(TracingLogger::<web::RequestSpan>::new())
                 .wrap(web::StripPrefix::new(&app.base_path()))

@@ -4,6 +4,7 @@ mod encode;
 mod input;
 mod pipeline;
 mod plan;
+pub mod sample;
 mod sort;
 mod source;
 mod spec;

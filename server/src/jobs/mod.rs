@@ -240,6 +240,16 @@ impl Jobs {
         Ok(HistoryView { jobs: records.iter().map(HistoryEntry::from).collect() })
     }
 
+    /// How many jobs of the history there are, by kind and state.
+    pub async fn counts(&self) -> Result<Vec<(JobKind, JobState, u64)>> {
+        self.0.store.job_counts(&self.0.tenant).await
+    }
+
+    /// How many jobs run, wait or are queued in this process.
+    pub fn running(&self) -> usize {
+        self.lock_running().len()
+    }
+
     /// Asks a job to stop and waits until it has, for a moment.
     pub async fn cancel(&self, session: &Session, id: &str) -> Result<JobView> {
         let record = self.0.store.job(&self.0.tenant, id).await?;

@@ -45,7 +45,8 @@ impl JobState {
         !matches!(self, Self::Pending | Self::Processing)
     }
 
-    fn as_str(self) -> &'static str {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Processing => "processing",
@@ -68,8 +69,20 @@ impl FromStr for JobState {
     }
 }
 
+impl FromStr for JobKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Import, Self::Export]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| Error::new(Code::Storage, format!("The database holds an unknown job type {text:?}.")))
+    }
+}
+
 impl JobKind {
-    fn as_str(self) -> &'static str {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Import => "import",
             Self::Export => "export",
@@ -136,10 +149,7 @@ fn job(row: &SqliteRow) -> Result<JobRecord> {
     let time = |millisecond: i64| Timestamp::from_millisecond(millisecond).map_err(|_| broken("date"));
     let json = |text: String, what: &str| serde_json::from_str::<Value>(&text).map_err(|_| broken(what));
     let count = |value: i64| u64::try_from(value).unwrap_or_default();
-    let kind = match row.try_get::<&str, _>("type").map_err(storage)? {
-        "import" => JobKind::Import,
-        _ => JobKind::Export,
-    };
+    let kind = row.try_get::<&str, _>("type").map_err(storage)?.parse()?;
     let error: Option<String> = row.try_get("error").map_err(storage)?;
     Ok(JobRecord {
         id: row.try_get("id").map_err(storage)?,
@@ -172,6 +182,24 @@ fn integer(value: u64) -> i64 {
 }
 
 impl Store {
+    /// How many jobs of a tenant there are, by kind and state.
+    pub async fn job_counts(&self, tenant: &str) -> Result<Vec<(JobKind, JobState, u64)>> {
+        let rows =
+            sqlx::query("SELECT type, status, COUNT(*) AS jobs FROM jobs WHERE tenant = ? GROUP BY type, status")
+                .bind(tenant)
+                .fetch_all(self.pool())
+                .await
+                .map_err(storage)?;
+        rows.iter()
+            .map(|row| {
+                let kind = row.try_get::<&str, _>("type").map_err(storage)?.parse()?;
+                let state = row.try_get::<&str, _>("status").map_err(storage)?.parse()?;
+                let jobs: i64 = row.try_get("jobs").map_err(storage)?;
+                Ok((kind, state, u64::try_from(jobs).unwrap_or_default()))
+            })
+            .collect()
+    }
+
     /// Adds a job, pending.
     pub async fn insert_job(&self, new: &NewJob) -> Result<()> {
         sqlx::query(
@@ -304,7 +332,7 @@ impl Store {
 
     /// Removes every job and token (the uninstall hook).
     pub async fn delete_everything(&self) -> Result<()> {
-        for statement in ["DELETE FROM jobs", "DELETE FROM tokens"] {
+        for statement in ["DELETE FROM jobs", "DELETE FROM tokens", "DELETE FROM presets"] {
             sqlx::query(statement).execute(self.pool()).await.map_err(storage)?;
         }
         Ok(())

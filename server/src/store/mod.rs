@@ -6,6 +6,7 @@
 
 mod import_chunks;
 mod jobs;
+mod presets;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 pub use import_chunks::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk};
 pub use jobs::{JobKind, JobRecord, JobState, NewJob};
+pub use presets::Preset;
 
 use crate::error::{Code, Error, Result};
 

@@ -3,6 +3,7 @@
 pub mod api;
 mod contract;
 mod fetch_metadata;
+mod metrics;
 mod pages;
 mod prefix;
 mod reply;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, ServiceConfig};
 
+pub use metrics::{Metrics, count};
 pub use prefix::StripPrefix;
 pub use reply::{ApiError, SignedIn};
 pub use trace::RequestSpan;
@@ -35,6 +37,8 @@ pub struct App {
     pub store: Store,
     /// Running jobs.
     pub jobs: Jobs,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl App {
@@ -50,6 +54,7 @@ impl App {
 pub fn configure(config: &mut ServiceConfig, app: &App) {
     config.app_data(Data::new(app.clone()));
     contract::configure(config);
+    metrics::configure(config);
     api::configure(config);
     pages::configure(config);
 }

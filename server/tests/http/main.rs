@@ -3,5 +3,6 @@
 
 mod access;
 mod jobs;
+mod metrics;
 mod server;
 mod tenant;

@@ -44,6 +44,7 @@ impl Server {
         let app = web::App {
             access: Arc::new(Access::new(&settings, &base_url).expect("access")),
             jobs: Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs"),
+            metrics: web::Metrics::new().expect("metrics"),
             settings,
             base_url,
             store,
@@ -80,6 +81,7 @@ impl Server {
     pub async fn call(&self, request: TestRequest) -> Reply {
         let service = test::init_service(
             actix_web::App::new()
+                .wrap(actix_web::middleware::from_fn(web::count))
                 .wrap(StripPrefix::new(&self.app.base_path()))
                 .configure(|config| web::configure(config, &self.app)),
         )

@@ -1,10 +1,12 @@
 //! The HTTP API (design, section 5), one file per resource.
 
+mod attributes;
 mod connections;
 mod health;
 mod history;
 mod jobs;
 mod openapi;
+mod presets;
 mod users;
 
 use actix_web::error::{JsonPayloadError, QueryPayloadError};
@@ -28,6 +30,8 @@ pub fn configure(config: &mut ServiceConfig) {
             .configure(users::configure)
             .configure(jobs::configure)
             .configure(history::configure)
+            .configure(presets::configure)
+            .configure(attributes::configure)
             .default_service(actix_web::web::to(not_found)),
     );
 }

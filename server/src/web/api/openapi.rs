@@ -5,7 +5,7 @@ use actix_web::web::{ServiceConfig, get};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{connections, health, history, jobs, users};
+use super::{attributes, connections, health, history, jobs, presets, users};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.route("/openapi.json", get().to(document));
@@ -25,8 +25,14 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         jobs::report,
         jobs::download,
         history::list,
+        attributes::list,
+        presets::list,
+        presets::read,
+        presets::write,
+        presets::remove,
         health::alive,
         health::ready,
+        crate::web::metrics::read,
     ),
     modifiers(&Session)
 )]

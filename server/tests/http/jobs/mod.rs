@@ -3,6 +3,7 @@
 mod exports;
 mod imports;
 mod lifetime;
+mod presets;
 mod tokens;
 
 use std::time::Duration;
@@ -117,17 +118,19 @@ impl Desk {
 
     async fn upload(&self, fields: &[(&str, &str)], users: Option<&str>) -> Reply {
         const BOUNDARY: &str = "----boundary-of-the-tests";
-        let mut body = String::new();
-        for (name, value) in fields {
-            body += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-        }
-        if let Some(users) = users {
-            body += &format!(
+        let part = |(name, value): &(&str, &str)| {
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let mut body: String = fields.iter().map(part).collect();
+        body.extend(users.map(|users| {
+            format!(
                 "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"users\"; filename=\"users.json\"\r\n\
                  Content-Type: application/json\r\n\r\n{users}\r\n"
-            );
-        }
-        body += &format!("--{BOUNDARY}--\r\n");
+            )
+        }));
+        body.push_str("--");
+        body.push_str(BOUNDARY);
+        body.push_str("--\r\n");
         let request = TestRequest::post()
             .uri("/ext/api/jobs/import")
             .insert_header(("content-type", format!("multipart/form-data; boundary={BOUNDARY}")))

@@ -1,0 +1,130 @@
+//! `/api/presets`: saved settings of exports and imports, shared by the admins of a tenant.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json, Path, ServiceConfig, get, resource};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::super::{ApiError, App, SignedIn};
+use crate::error::{Code, Error, ErrorBody, Result};
+use crate::export::ExportRequest;
+use crate::store::{JobKind, Preset};
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config.route("/presets", get().to(list)).service(resource("/presets/{name}").get(read).put(write).delete(remove));
+}
+
+/// Characters of a name, enough for a sentence.
+const LONGEST_NAME: usize = 100;
+
+/// Presets of one tenant.
+const MOST: usize = 500;
+
+/// An entry of the list of presets.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PresetView {
+    /// Its name.
+    name: String,
+    /// What it is for.
+    #[serde(rename = "type")]
+    kind: JobKind,
+    /// When it was saved last.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// The list of presets.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PresetList {
+    /// By name.
+    presets: Vec<PresetView>,
+}
+
+fn tenant(app: &App) -> Result<&str> {
+    Ok(app.settings.tenant()?.host())
+}
+
+/// All presets of the tenant.
+#[utoipa::path(get, path = "/api/presets", tag = "presets",
+    responses((status = 200, body = PresetList), (status = 401, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<PresetList>, ApiError> {
+    let presets = app.store.presets(tenant(&app)?).await?;
+    let view = |preset: Preset| PresetView { name: preset.name, kind: preset.kind, updated_at: preset.updated_at };
+    Ok(Json(PresetList { presets: presets.into_iter().map(view).collect() }))
+}
+
+/// The settings of a preset as they were saved.
+#[utoipa::path(get, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
+    responses((status = 200, body = Object), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn read(_session: SignedIn, app: Data<App>, name: Path<String>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(app.store.preset(tenant(&app)?, &name).await?.settings))
+}
+
+/// Saves settings under a name: those of `POST /api/jobs/export`, or with `"type": "import"` those of an
+/// import.
+#[utoipa::path(put, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
+    request_body = Object,
+    responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn write(
+    _session: SignedIn,
+    app: Data<App>,
+    name: Path<String>,
+    settings: Json<Map<String, Value>>,
+) -> Result<Json<Value>, ApiError> {
+    let (name, settings) = (checked_name(&name)?, settings.into_inner());
+    let kind = checked_kind(&settings)?;
+    let tenant = tenant(&app)?;
+    let presets = app.store.presets(tenant).await?;
+    if presets.len() >= MOST && !presets.iter().any(|preset| preset.name == name) {
+        return Err(Error::new(Code::InvalidBody, format!("There are {MOST} presets already."))
+            .with_hint("Delete those that nobody needs any more.")
+            .into());
+    }
+    let preset = Preset { name, kind, settings: Value::Object(settings), updated_at: Timestamp::now() };
+    app.store.put_preset(tenant, &preset).await?;
+    Ok(Json(preset.settings))
+}
+
+/// Removes a preset.
+#[utoipa::path(delete, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
+    responses((status = 204), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn remove(_session: SignedIn, app: Data<App>, name: Path<String>) -> Result<HttpResponse, ApiError> {
+    app.store.delete_preset(tenant(&app)?, &name).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn checked_name(name: &str) -> Result<String> {
+    let name = name.trim();
+    let length = name.chars().count();
+    if length == 0 || length > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(Error::new(
+            Code::InvalidBody,
+            format!("The name of a preset has 1 to {LONGEST_NAME} characters in one line; {name:?} has {length}."),
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+/// What the settings are for. Those of an export must be such that an export understands them; what
+/// their expressions and query mean is checked when they are used.
+fn checked_kind(settings: &Map<String, Value>) -> Result<JobKind> {
+    match settings.get("type").and_then(Value::as_str) {
+        Some("import") => Ok(JobKind::Import),
+        None | Some("export") => {
+            let mut request = settings.clone();
+            request.remove("type");
+            serde_json::from_value::<ExportRequest>(Value::Object(request))
+                .map(|_| JobKind::Export)
+                .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of an export: {error}")))
+        }
+        Some(other) => {
+            Err(Error::new(Code::InvalidBody, format!("The type is {other:?}; expected `export` or `import`.")))
+        }
+    }
+}

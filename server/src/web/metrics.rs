@@ -1,0 +1,140 @@
+//! `GET /metrics`: what a Prometheus server may know. No personal data: routes instead of paths, counts
+//! instead of names.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, FORWARDED, HeaderName};
+use actix_web::middleware::Next;
+use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::{HttpRequest, HttpResponse};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use secrecy::ExposeSecret;
+
+use super::{ApiError, App};
+use crate::error::{Code, Error, Result};
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config.route("/metrics", get().to(read));
+}
+
+/// The counters of this process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    jobs: IntGaugeVec,
+    running: IntGauge,
+}
+
+impl Metrics {
+    /// Counters that stand at zero.
+    pub fn new() -> Result<Self> {
+        let failed = |error: prometheus::Error| Error::new(Code::Internal, format!("A metric: {error}"));
+        let registry = Registry::new_custom(Some("user_import_export".to_owned()), None).map_err(failed)?;
+        let labels = ["method", "route", "status"];
+        let requests = prometheus::Opts::new("http_requests_total", "Requests that were answered.");
+        let seconds = prometheus::HistogramOpts::new(
+            "http_request_duration_seconds",
+            "Time from a request to the head of its answer, in seconds.",
+        )
+        .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0]);
+        let jobs = prometheus::Opts::new("jobs", "Jobs in the history, by type and status.");
+        let running = IntGauge::new("running_jobs", "Jobs that run, wait or are queued now.").map_err(failed)?;
+        let inner = Inner {
+            requests: IntCounterVec::new(requests, &labels).map_err(failed)?,
+            seconds: HistogramVec::new(seconds, &["method", "route"]).map_err(failed)?,
+            jobs: IntGaugeVec::new(jobs, &["type", "status"]).map_err(failed)?,
+            running,
+            registry,
+        };
+        for collector in [
+            Box::new(inner.requests.clone()) as Box<dyn prometheus::core::Collector>,
+            Box::new(inner.seconds.clone()),
+            Box::new(inner.jobs.clone()),
+            Box::new(inner.running.clone()),
+        ] {
+            inner.registry.register(collector).map_err(failed)?;
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+
+    fn text(&self) -> Result<String> {
+        TextEncoder::new()
+            .encode_to_string(&self.0.registry.gather())
+            .map_err(|error| Error::new(Code::Internal, format!("The metrics: {error}")))
+    }
+}
+
+/// Counts a request under the pattern of its route, so that nobody's ids become labels.
+pub async fn count(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> std::result::Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let started = Instant::now();
+    let metrics = request.app_data::<Data<App>>().map(|app| app.metrics.clone());
+    let method = match request.method().as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS") => known.to_owned(),
+        _ => "other".to_owned(),
+    };
+    let outcome = next.call(request).await;
+    if let Some(metrics) = metrics {
+        let (status, route) = match &outcome {
+            Ok(response) => (response.status(), response.request().match_pattern()),
+            Err(error) => (error.as_response_error().status_code(), None),
+        };
+        let route = route.unwrap_or_else(|| "none".to_owned());
+        let labels = [method.as_str(), route.as_str(), status.as_str()];
+        metrics.0.requests.with_label_values(&labels).inc();
+        metrics.0.seconds.with_label_values(&[&method, &route]).observe(started.elapsed().as_secs_f64());
+    }
+    outcome
+}
+
+/// The metrics in Prometheus' text format: for programs on this machine, or with `METRICS_TOKEN`.
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, content_type = "text/plain"), (status = 401, body = crate::error::ErrorBody)))]
+pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::Result<HttpResponse, ApiError> {
+    check(&request, &app)?;
+    let metrics = &app.metrics.0;
+    metrics.jobs.reset();
+    for (kind, state, count) in app.jobs.counts().await? {
+        metrics.jobs.with_label_values(&[kind.as_str(), state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    metrics.running.set(i64::try_from(app.jobs.running()).unwrap_or(i64::MAX));
+    Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(app.metrics.text()?))
+}
+
+/// Lets in whoever knows the token, and who connects from this machine without a proxy in between: what a
+/// proxy passes on comes from anywhere.
+fn check(request: &HttpRequest, app: &App) -> Result<()> {
+    let token = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    if let (Some(given), Some(token)) = (token, &app.settings.metrics_token)
+        && verify_slices_are_equal(given.as_bytes(), token.expose_secret().as_bytes()).is_ok()
+    {
+        return Ok(());
+    }
+    const PROXIED: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+    let proxied = PROXIED.iter().chain([&FORWARDED]).any(|name| request.headers().contains_key(name));
+    let local = request.peer_addr().is_some_and(|address| match address.ip() {
+        IpAddr::V6(ip) => ip.to_canonical().is_loopback(),
+        IpAddr::V4(ip) => ip.is_loopback(),
+    });
+    if local && !proxied && token.is_none() {
+        return Ok(());
+    }
+    Err(Error::new(Code::CredentialsRequired, "The metrics are for this machine, or for whoever has METRICS_TOKEN.")
+        .with_hint("Send the header `Authorization: Bearer <METRICS_TOKEN>`."))
+}
