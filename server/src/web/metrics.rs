@@ -113,6 +113,9 @@ pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::R
     Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(app.metrics.text()?))
 }
 
+/// What a proxy adds to a request.
+const PROXIED: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+
 /// Lets in whoever knows the token, and who connects from this machine without a proxy in between: what a
 /// proxy passes on comes from anywhere.
 fn check(request: &HttpRequest, app: &App) -> Result<()> {
@@ -126,7 +129,6 @@ fn check(request: &HttpRequest, app: &App) -> Result<()> {
     {
         return Ok(());
     }
-    const PROXIED: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
     let proxied = PROXIED.iter().chain([&FORWARDED]).any(|name| request.headers().contains_key(name));
     let local = request.peer_addr().is_some_and(|address| match address.ip() {
         IpAddr::V6(ip) => ip.to_canonical().is_loopback(),
