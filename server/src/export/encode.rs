@@ -218,8 +218,7 @@ impl Csv {
 
     /// Text in quotes where RFC 4180 asks for them.
     fn quoted(self, text: &[u8], out: &mut Vec<u8>) {
-        let special = |byte: &u8| *byte == self.delimiter || matches!(byte, b'"' | b'\r' | b'\n');
-        if !text.iter().any(special) {
+        if memchr::memchr3(b'"', b'\n', b'\r', text).is_none() && memchr::memchr(self.delimiter, text).is_none() {
             out.extend_from_slice(text);
             return;
         }

@@ -6,6 +6,7 @@ mod lexer;
 mod parser;
 mod path;
 mod read;
+mod scan;
 
 use std::fmt;
 

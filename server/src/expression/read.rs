@@ -8,19 +8,29 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::json::Json;
 use super::path::{Key, Path, array_index};
+use super::scan;
 
 /// What is wanted of a user: the paths of several expressions, merged into a trie. Everything else is
 /// checked and skipped, never built.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted(Tree);
 
+/// What is wanted of one value.
 #[derive(Clone, Debug, Default)]
-struct Tree {
+pub(super) struct Tree {
     whole: bool,
     children: Vec<(Key, Tree)>,
+    /// The [`bit`] of every child, so that most unwanted members are told at a glance.
+    bits: u64,
 }
 
-static WHOLE: Tree = Tree { whole: true, children: Vec::new() };
+static WHOLE: Tree = Tree { whole: true, children: Vec::new(), bits: 0 };
+
+/// One of 64 bits for a name: names that differ in length or in an outer byte mostly have different ones.
+fn bit(name: &str) -> u64 {
+    let outer = name.as_bytes().first().unwrap_or(&0).wrapping_add(name.as_bytes().last().unwrap_or(&0).rotate_left(2));
+    1 << (outer.wrapping_add(name.len() as u8) & 63)
+}
 
 impl Wanted {
     /// What these expressions want.
@@ -38,6 +48,11 @@ impl Wanted {
     pub fn attributes(&self) -> Option<Vec<&str>> {
         (!self.0.whole).then(|| self.0.children.iter().map(|(key, _)| key.name.as_str()).collect())
     }
+
+    #[cfg(test)]
+    pub(super) fn tree(&self) -> &Tree {
+        &self.0
+    }
 }
 
 impl Tree {
@@ -51,18 +66,29 @@ impl Tree {
         } else {
             let mut child = Self::default();
             child.add(rest);
+            self.bits |= bit(&first.name);
             self.children.push((first.clone(), child));
         }
     }
 
-    fn member(&self, name: &str) -> Option<&Self> {
+    /// How many members are wanted.
+    pub(super) fn breadth(&self) -> usize {
+        self.children.len()
+    }
+
+    /// What is wanted of the member of this name.
+    pub(super) fn member(&self, name: &str) -> Option<&Self> {
         if self.whole {
             return Some(&WHOLE);
+        }
+        if self.bits & bit(name) == 0 {
+            return None;
         }
         self.children.iter().find(|(key, _)| key.name == name).map(|(_, child)| child)
     }
 
-    fn item(&self, index: usize) -> Option<&Self> {
+    /// What is wanted of the item at this place.
+    pub(super) fn item(&self, index: usize) -> Option<&Self> {
         if self.whole {
             return Some(&WHOLE);
         }
@@ -106,16 +132,28 @@ pub const DEEPEST: usize = 200;
 /// Reads what is wanted from the JSON text of one user. The whole text is checked; half surrogate pairs
 /// become U+FFFD.
 pub fn read<'a>(row: &'a [u8], wanted: &Wanted) -> Result<Json<'a>, Unreadable> {
-    let text = check(row)?;
+    let text = text(row)?;
+    match scan::scan(text, &wanted.0) {
+        Some(user @ Json::Object(_)) => Ok(user),
+        _ => check(text).and_then(|()| thoroughly(text, wanted)),
+    }
+}
+
+/// Reads with a parser that knows what to say about whatever it meets.
+pub(super) fn thoroughly<'a>(text: &'a str, wanted: &Wanted) -> Result<Json<'a>, Unreadable> {
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
     let user = Seed(&wanted.0).deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
     // Only the place: the parser's own message quotes the text around it, which may be personal data.
-    user.map_err(|error| not_json(&error, row))
+    user.map_err(|error| not_json(&error, text.as_bytes()))
 }
 
 /// Checks that a row is a JSON object, and gives its text.
 pub fn check_whole(row: &[u8]) -> Result<&str, Unreadable> {
-    let text = check(row)?;
+    let text = text(row)?;
+    if scan::is_object(text) {
+        return Ok(text);
+    }
+    check(text)?;
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
     let checked = deserializer.deserialize::<IgnoredAny>().and_then(|_| deserializer.end());
     checked.map_err(|error| not_json(&error, row))?;
@@ -127,19 +165,20 @@ fn not_json(error: &sonic_rs::Error, row: &[u8]) -> Unreadable {
     Unreadable::NotJson(at + 1)
 }
 
+fn text(row: &[u8]) -> Result<&str, Unreadable> {
+    simdutf8::compat::from_utf8(row).map_err(|error| Unreadable::NotUtf8(error.valid_up_to() + 1))
+}
+
 /// What must hold before a parser that recurses gets to see the row.
-fn check(row: &[u8]) -> Result<&str, Unreadable> {
-    let text = simdutf8::compat::from_utf8(row).map_err(|error| Unreadable::NotUtf8(error.valid_up_to() + 1))?;
-    if row.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+fn check(text: &str) -> Result<(), Unreadable> {
+    if !text.trim_ascii_start().starts_with('{') {
         let json = serde_json::from_str::<IgnoredAny>(text);
         return Err(json.map_or_else(|error| Unreadable::NotJson(error.column().max(1)), |_| Unreadable::NotAnObject));
     }
-    // Counting brackets is many times faster than following them, and nearly always enough.
-    let opening = row.iter().filter(|byte| **byte | 0x20 == b'{').count();
-    if opening > DEEPEST && depth(row) > DEEPEST {
+    if depth(text.as_bytes()) > DEEPEST {
         return Err(Unreadable::TooDeep(DEEPEST));
     }
-    Ok(text)
+    Ok(())
 }
 
 /// How deep a row is nested, brackets in strings left out.
@@ -230,39 +269,71 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
-        let mut object: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
-        // Large objects are hostile or at least rare; looking every name up in a list would be quadratic.
-        let mut places: HashMap<Cow<'de, str>, usize> = HashMap::new();
-        let mut indices = false;
+        let mut object = Object::with_capacity(self.0.breadth());
         while let Some(name) = members.next_key_seed(Name)? {
-            let Some(tree) = self.0.member(&name) else {
-                members.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let value = members.next_value_seed(Seed(tree))?;
-            indices |= name.as_bytes().first().is_some_and(u8::is_ascii_digit);
-            let known = if object.len() < FEW {
-                object.iter().position(|(known, _)| *known == name)
-            } else {
-                if places.is_empty() {
-                    places.extend(object.iter().enumerate().map(|(place, (known, _))| (known.clone(), place)));
+            match self.0.member(&name) {
+                Some(tree) => {
+                    let value = members.next_value_seed(Seed(tree))?;
+                    object.put(name, value);
                 }
-                places.get(&name).copied()
-            };
-            if let Some((_, known)) = known.and_then(|place| object.get_mut(place)) {
-                *known = value;
-            } else {
-                if !places.is_empty() {
-                    places.insert(name.clone(), object.len());
+                None => {
+                    members.next_value::<IgnoredAny>()?;
                 }
-                object.push((name, value));
             }
         }
-        if indices {
-            // Stable: keys that are no indices keep their order behind those that are.
-            object.sort_by_key(|(name, _)| array_index(name).unwrap_or(u32::MAX));
+        Ok(object.finish())
+    }
+}
+
+/// An object in the making.
+pub(super) struct Object<'a> {
+    members: Vec<(Cow<'a, str>, Json<'a>)>,
+    /// Large objects are hostile or at least rare; looking every name up in a list would be quadratic.
+    places: HashMap<Cow<'a, str>, usize>,
+    /// Whether a name looks like an array index.
+    indices: bool,
+    /// The [`bit`] of every member, so that new ones are mostly told at a glance.
+    bits: u64,
+}
+
+impl<'a> Object<'a> {
+    /// An empty object with room for so many members.
+    pub(super) fn with_capacity(members: usize) -> Self {
+        Self { members: Vec::with_capacity(members), places: HashMap::new(), indices: false, bits: 0 }
+    }
+
+    /// Adds a member; of a name that stands twice the last value counts, at its first place.
+    pub(super) fn put(&mut self, name: Cow<'a, str>, value: Json<'a>) {
+        self.indices |= name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        let known = if self.bits & bit(&name) == 0 {
+            None
+        } else if self.members.len() < FEW {
+            self.members.iter().position(|(known, _)| *known == name)
+        } else {
+            if self.places.is_empty() {
+                let members = self.members.iter().enumerate();
+                self.places.extend(members.map(|(place, (known, _))| (known.clone(), place)));
+            }
+            self.places.get(&name).copied()
+        };
+        if let Some((_, known)) = known.and_then(|place| self.members.get_mut(place)) {
+            *known = value;
+        } else {
+            self.bits |= bit(&name);
+            if !self.places.is_empty() {
+                self.places.insert(name.clone(), self.members.len());
+            }
+            self.members.push((name, value));
         }
-        Ok(Json::Object(object))
+    }
+
+    /// The object, keys that are array indices first.
+    pub(super) fn finish(mut self) -> Json<'a> {
+        if self.indices {
+            // Stable: keys that are no indices keep their order behind those that are.
+            self.members.sort_by_key(|(name, _)| array_index(name).unwrap_or(u32::MAX));
+        }
+        Json::Object(self.members)
     }
 }
 
