@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 
 use super::chunks::{ChunkWriter, RowIdentity, RowIndex, chunk_path, named, read_identities};
 use super::faults::{self, FaultFile};
-use super::{ImportRequest, InputFile, RowFault, Severity, check_rows, redact};
+use super::{ImportRequest, InputFile, RowFault, Severity, check_rows, reasons, redact};
 use crate::auth0::{
     ImportJobRequest, Job, JobErrors, JobStatus, JobSummary, ManagementClient, UserErrors, is_import_limit,
     may_have_happened,
@@ -151,8 +152,8 @@ pub async fn outcome(job_id: &str, store: &Store) -> Result<JobSummary> {
     Ok(summary)
 }
 
-/// The uploaded files of a job, in order, opened one by one.
-pub(super) fn uploads(directory: &Path) -> Result<impl Iterator<Item = Result<InputFile>> + Send + use<>> {
+/// The uploaded files of a job, in order.
+pub(super) fn uploads(directory: &Path) -> Result<Vec<InputFile<'static>>> {
     let path = directory.join("upload");
     let mut files: Vec<(Option<String>, PathBuf)> = Vec::new();
     if path.is_dir() {
@@ -167,10 +168,14 @@ pub(super) fn uploads(directory: &Path) -> Result<impl Iterator<Item = Result<In
     } else {
         files.push((None, path));
     }
-    Ok(files.into_iter().map(|(name, path)| {
-        let content = File::open(&path).map_err(|error| named(error, &path))?;
-        Ok(InputFile { name, content: Box::new(content) })
-    }))
+    let file = |(name, path): (Option<String>, PathBuf)| {
+        let open = move || match File::open(&path) {
+            Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
+            Err(error) => Err(named(error, &path)),
+        };
+        InputFile { name, open: Box::new(open), again: true }
+    };
+    Ok(files.into_iter().map(file).collect())
 }
 
 /// Stops the check when the future that waits for it is dropped.
@@ -215,8 +220,9 @@ async fn check_upload(
             let mut faults = FaultFile::of_check(&passing)?;
             let checked = check_rows(
                 &request,
-                &mut uploads(&directory)?,
+                uploads(&directory)?,
                 writer,
+                &passing,
                 &mut |fault| faults.push(fault),
                 &mut |summary| {
                     if summary.total % 1000 == 1 {
@@ -232,6 +238,7 @@ async fn check_upload(
             progress.set_details(None);
             let checked = checked?;
             faults.finish()?;
+            reasons::keep_inputs(&passing, &checked.0)?;
             Ok(checked)
         })
         .await
@@ -240,9 +247,9 @@ async fn check_upload(
         let _ = fs::remove_dir_all(&passing);
     })?;
     drop(guard);
-    for name in ["chunks", "rows", faults::DIRECTORY] {
+    for name in ["chunks", "rows", faults::DIRECTORY, reasons::INPUTS] {
         let (from, to) = (passing.join(name), directory.join(name));
-        if to.exists() {
+        if to.is_dir() {
             fs::remove_dir_all(&to).map_err(|error| named(error, &to))?;
         }
         if from.exists() {
