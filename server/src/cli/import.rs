@@ -509,6 +509,25 @@ mod tests {
     }
 
     #[test]
+    fn retrying_takes_the_settings_of_the_earlier_import_and_perhaps_a_mended_file() {
+        assert!(parse("--retry job_0123456789abcdef").is_ok());
+        assert!(parse("mended.csv --retry job_0123456789abcdef --failed still-failed.csv").is_ok());
+        assert!(parse("--retry job_0123456789abcdef --upsert").is_err());
+        assert!(parse("--retry job_0123456789abcdef --resume job_0123456789abcdef").is_err());
+    }
+
+    #[test]
+    fn a_mapping_of_the_command_line_is_used_in_a_dry_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("staff.csv");
+        std::fs::write(&file, "Mail;Age\nada@example.com;36\n").unwrap();
+        let line = format!("{} --dry-run --map Mail=email --map Age=app_metadata.age", file.display());
+        assert_eq!(check(&parse(&line).unwrap()).unwrap(), 0);
+        let line = format!("{} --dry-run --map Mail", file.display());
+        assert_eq!(check(&parse(&line).unwrap()).unwrap_err().code, Code::InvalidMapping);
+    }
+
+    #[test]
     fn progress_templates_are_valid() {
         for template in [
             "{bar:40} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",

@@ -2,5 +2,6 @@
 //! tenant on loopback that says exactly what a test wants it to say.
 
 mod access;
+mod imports;
 mod server;
 mod tenant;
