@@ -14,13 +14,19 @@ use super::{follow, start_logging};
 use crate::auth0::{JobSummary, ManagementClient};
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
-use crate::import::{self, ImportRequest, InputFile, InputFormat, JoinedHashes, MapRule, Reason, RowFault, Severity};
+use crate::import::{
+    self, ImportRequest, InputFile, InputFormat, JoinedHashes, MapRule, Reason, Reasons, RowFault, Severity,
+};
 use crate::jobs;
 use crate::progress::Progress;
 use crate::store::{JobKind, JobState, NewJob, Store};
 
 /// Faults that are printed; `--report` writes all of them.
 const SHOWN_FAULTS: usize = 10;
+
+/// Help of `--map`.
+const MAP_HELP: &str = "Compute an attribute from what a row holds, for example 'user[\"Full name\"]=name'; null=NAME \
+                        leaves a column or attribute out";
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
@@ -41,9 +47,7 @@ pub(super) struct ImportArgs {
     /// Keep auth0| at the start of user_id; Auth0 then puts it there twice
     #[arg(long)]
     keep_id_prefix: bool,
-    /// Compute an attribute from what a row holds, for example 'user["Full name"]=name'; null=NAME leaves
-    /// a column or attribute out
-    #[arg(long, value_name = "EXPR=attribute")]
+    #[arg(long, value_name = "EXPR=attribute", help = MAP_HELP)]
     map: Vec<String>,
     /// Only check; needs no tenant
     #[arg(long)]
@@ -130,9 +134,13 @@ fn check(args: &ImportArgs) -> Result<u64> {
         })
         .collect();
     let mut report = Report::create(args.report.as_deref())?;
+    let mut reasons = Reasons::default();
+    let mut keep = |fault: &RowFault| {
+        reasons.push(fault);
+        report.push(fault)
+    };
     let progress = Progress::default();
-    let checked =
-        import::check_files(&request, inputs, args.chunks.as_deref(), &mut |fault| report.push(fault), &progress);
+    let checked = import::check_files(&request, inputs, args.chunks.as_deref(), &mut keep, &progress);
     bar.finish_and_clear();
     let summary = checked?;
     let mut text = format!(
@@ -140,6 +148,7 @@ fn check(args: &ImportArgs) -> Result<u64> {
         summary.total, summary.good, summary.failed, summary.warnings
     );
     text.push_str(&inputs_in_words(&summary.inputs, summary.hashes));
+    text.push_str(&reasons_in_words(&reasons.finish()));
     if let Some(directory) = &args.chunks {
         let _ = writeln!(text, "Wrote {} chunks to {}.", summary.chunks, directory.display());
     }
@@ -270,7 +279,7 @@ fn keep_files(files: &[PathBuf], directory: &Path) -> Result<()> {
         io::copy(&mut open(from)?, &mut File::create_new(to)?)?;
         Ok(())
     };
-    let kept = match files {
+    match files {
         [file] => copy(file, &upload),
         files => std::fs::create_dir(&upload).map_err(Error::from).and_then(|()| {
             files.iter().enumerate().try_for_each(|(index, file)| {
@@ -282,8 +291,7 @@ fn keep_files(files: &[PathBuf], directory: &Path) -> Result<()> {
                 copy(file, &upload.join(format!("{:06}-{name}", index + 1)))
             })
         }),
-    };
-    kept
+    }
 }
 
 fn map_rules(args: &ImportArgs) -> Result<Vec<MapRule>> {

@@ -113,7 +113,11 @@ impl Checker {
             );
         }
         if let Some(Value::Object(hash)) = user.get("custom_password_hash") {
+            let before = findings.len();
             check_custom_hash(hash, findings);
+            if findings.len() == before {
+                check_hash_length(hash, warnings);
+            }
         }
         if let Some(Value::Object(metadata)) = user.get("app_metadata") {
             for name in FORBIDDEN_APP_METADATA.iter().filter(|name| metadata.contains_key(**name)) {
@@ -459,6 +463,40 @@ fn check_encoded(holder: &Map<String, Value>, path: &str, findings: &mut Vec<Fin
             format!("{path} is not written in {encoding}.")
         };
         findings.push(Finding::new(&path, "FORMAT", message));
+    }
+}
+
+/// A hash of another length than its algorithm makes can never match a password. Auth0 takes it all the
+/// same, so this is only a warning.
+fn check_hash_length(custom: &Map<String, Value>, warnings: &mut Vec<Finding>) {
+    let Some(Value::Object(hash)) = custom.get("hash") else { return };
+    let text = |name: &str| hash.get(name).and_then(Value::as_str);
+    let digest = match custom.get("algorithm").and_then(Value::as_str) {
+        Some("hmac") => text("digest"),
+        other => other,
+    };
+    let expected = match digest {
+        Some("scrypt") => custom.get("keylen").and_then(Value::as_u64),
+        Some("md4" | "md5") => Some(16),
+        Some("ripemd160" | "sha1") => Some(20),
+        Some("sha224") => Some(28),
+        Some("sha256") => Some(32),
+        Some("sha384") => Some(48),
+        Some("sha512" | "whirlpool") => Some(64),
+        _ => None,
+    };
+    let length = text("value").map(|value| match text("encoding") {
+        Some("hex") => value.len() / 2,
+        _ => value.trim_end_matches('=').len() * 3 / 4,
+    });
+    if let (Some(expected), Some(length)) = (expected, length)
+        && length as u64 != expected
+    {
+        let path = "custom_password_hash.hash.value";
+        warnings.push(
+            Finding::new(path, "HASH_LENGTH", format!("{path} has {length} bytes; its algorithm makes {expected}."))
+                .with_hint("With such a hash nobody can sign in. Check the algorithm, the encoding, and the value."),
+        );
     }
 }
 

@@ -94,7 +94,7 @@ impl Run {
             return Ok(None);
         }
         // Evenly spread keys are near where their size says.
-        let guess = (u128::from(key) * u128::from(self.entries) >> 64) as u64;
+        let guess = ((u128::from(key) * u128::from(self.entries)) >> 64) as u64;
         let (mut low, mut high) = (0, self.entries);
         let mut start = guess.saturating_sub(BLOCK / 2);
         let mut bytes = Vec::new();

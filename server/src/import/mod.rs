@@ -45,7 +45,7 @@ use hashes::PasswordHashes;
 pub use mapping::MapRule;
 use mapping::Mapping;
 use read::{RawRow, RowReader};
-pub use reasons::{Details, Reason, details, summary};
+pub use reasons::{Details, Reason, Reasons, details, summary};
 pub use report::{ReportFormat, keep_failed_rows, original_format, write_report};
 pub use send::{Pace, outcome, run, run_at};
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chunks::named;
-use super::{CheckSummary, InputFormat, JoinedHashes, Severity, faults};
+use super::{CheckSummary, InputFormat, JoinedHashes, RowFault, Severity, faults};
 use crate::auth0::JobSummary;
 use crate::error::{Code, Error, Result};
 
@@ -72,21 +72,39 @@ pub fn details(directory: &Path) -> Result<Details> {
         Ok(json) => serde_json::from_slice(&json).unwrap_or_default(),
         Err(_) => Inputs::default(),
     };
-    let mut reasons: HashMap<(String, Option<String>, bool), Reason> = HashMap::new();
+    let mut reasons = Reasons::default();
     for fault in faults(directory)? {
-        let fault = fault?;
-        let mut attribute = fault.attribute.as_deref().map(without_indexes);
-        let mut code = fault.code;
-        let is_error = fault.severity == Severity::Error;
-        let mut message = fault.message;
-        if reasons.len() >= MOST_REASONS && !reasons.contains_key(&(code.clone(), attribute.clone(), is_error)) {
-            (code, attribute) = ("OTHER".to_owned(), None);
-            "There are other reasons, too many to be told apart here.".clone_into(&mut message);
+        reasons.push(&fault?);
+    }
+    Ok(Details { inputs: known.inputs, hashes: known.hashes, reasons: reasons.finish() })
+}
+
+/// Counts faults by reason.
+#[derive(Debug, Default)]
+pub struct Reasons(HashMap<(String, Option<String>, bool), Reason>);
+
+impl Reasons {
+    /// Counts a fault.
+    pub fn push(&mut self, fault: &RowFault) {
+        let attribute = fault.attribute.as_deref().map(without_indexes);
+        let mut key = (fault.code.clone(), attribute, fault.severity == Severity::Error);
+        let mut message = fault.message.as_str();
+        if self.0.len() >= MOST_REASONS && !self.0.contains_key(&key) {
+            key = ("OTHER".to_owned(), None, key.2);
+            message = "There are other reasons, too many to be told apart here.";
         }
-        let reason = match reasons.entry((code.clone(), attribute.clone(), is_error)) {
+        let reason = match self.0.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                entry.insert(Reason { code, attribute, severity: fault.severity, count: 0, message, lines: Vec::new() })
+                let (code, attribute, _) = entry.key().clone();
+                entry.insert(Reason {
+                    code,
+                    attribute,
+                    severity: fault.severity,
+                    count: 0,
+                    message: message.to_owned(),
+                    lines: Vec::new(),
+                })
             }
         };
         reason.count += 1;
@@ -94,12 +112,16 @@ pub fn details(directory: &Path) -> Result<Details> {
             reason.lines.push(fault.line);
         }
     }
-    let mut reasons: Vec<Reason> = reasons.into_values().collect();
-    reasons.sort_by(|one, other| {
-        let key = |reason: &Reason| (reason.severity == Severity::Warning, u64::MAX - reason.count);
-        key(one).cmp(&key(other)).then_with(|| (&one.code, &one.attribute).cmp(&(&other.code, &other.attribute)))
-    });
-    Ok(Details { inputs: known.inputs, hashes: known.hashes, reasons })
+
+    /// The reasons: errors before warnings, the most frequent first.
+    pub fn finish(self) -> Vec<Reason> {
+        let mut reasons: Vec<Reason> = self.0.into_values().collect();
+        reasons.sort_by(|one, other| {
+            let key = |reason: &Reason| (reason.severity == Severity::Warning, u64::MAX - reason.count);
+            key(one).cmp(&key(other)).then_with(|| (&one.code, &one.attribute).cmp(&(&other.code, &other.attribute)))
+        });
+        reasons
+    }
 }
 
 /// The summary of a job: Auth0's four counts, and the [`Details`]. Blocking.
@@ -128,7 +150,6 @@ fn without_indexes(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RowFault;
     use super::super::faults::FaultFile;
     use super::*;
 

@@ -99,13 +99,13 @@ fn hashes_that_each_algorithm_accepts() {
         json!({ "algorithm": "argon2", "hash": { "value": "$argon2id$v=19$m=65536,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g" } }),
         json!({ "algorithm": "argon2", "hash": { "value": "$argon2i$m=4096,t=3,p=1$c2FsdA$aGFzaA", "encoding": "utf8" } }),
         json!({ "algorithm": "bcrypt", "hash": { "value": "$2y$12$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K" }, "salt": { "value": "s" } }),
-        json!({ "algorithm": "hmac", "hash": { "value": "aGFzaA==", "encoding": "base64", "digest": "sha256", "key": { "value": "6b6579", "encoding": "hex" } } }),
+        json!({ "algorithm": "hmac", "hash": { "value": "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", "encoding": "base64", "digest": "sha256", "key": { "value": "6b6579", "encoding": "hex" } } }),
         json!({ "algorithm": "ldap", "hash": { "value": "{SSHA}aGFzaGhhc2hzYWx0" } }),
         json!({ "algorithm": "md5", "hash": { "value": "67A1E09BB1F83F5007DC119C14D663AA", "encoding": "hex" }, "salt": { "value": "salt", "position": "prefix" } }),
-        json!({ "algorithm": "sha512", "hash": { "value": "_-8", "encoding": "base64" } }),
+        json!({ "algorithm": "sha512", "hash": { "value": "_-8A".repeat(21) + "_-", "encoding": "base64" } }),
         json!({ "algorithm": "pbkdf2", "hash": { "value": "$pbkdf2-sha512$i=100000,l=64$c2FsdA$aGFzaA" } }),
         json!({ "algorithm": "pbkdf2", "hash": { "value": "$pbkdf2-RSA-SHA1-2$c2FsdA$aGFzaA", "encoding": "utf8" } }),
-        json!({ "algorithm": "scrypt", "keylen": 64, "cost": 1024, "hash": { "value": "ab12", "encoding": "hex" }, "salt": { "value": "s" } }),
+        json!({ "algorithm": "scrypt", "keylen": 2, "cost": 1024, "hash": { "value": "ab12", "encoding": "hex" }, "salt": { "value": "s" } }),
     ] {
         assert_eq!(found(&custom(&hash)), [], "{hash}");
     }
@@ -191,6 +191,64 @@ fn hashes_that_an_algorithm_refuses() {
         ),
     ] {
         assert_eq!(found(&custom(&hash)), [(code.to_owned(), path)], "{hash}");
+    }
+}
+
+#[test]
+fn a_hash_of_another_length_than_its_algorithm_makes_is_a_warning() {
+    for hash in [
+        json!({ "algorithm": "sha256", "hash": { "value": "67A1E09BB1F83F5007DC119C14D663AA", "encoding": "hex" } }),
+        json!({ "algorithm": "scrypt", "keylen": 64, "hash": { "value": "ab12", "encoding": "hex" } }),
+        json!({ "algorithm": "hmac", "hash": { "value": "q83v", "encoding": "base64", "digest": "sha1", "key": { "value": "k" } } }),
+    ] {
+        let faults = faults_of(&custom(&hash));
+        let seen: Vec<_> = faults.iter().map(|fault| (fault.code.as_str(), fault.severity)).collect();
+        assert_eq!(seen, [("HASH_LENGTH", Severity::Warning)], "{hash}");
+    }
+}
+
+#[test]
+fn every_key_that_app_metadata_must_not_have_is_refused_and_free_in_user_metadata() {
+    for key in [
+        "__tenant",
+        "_id",
+        "blocked",
+        "clientID",
+        "created_at",
+        "email_verified",
+        "email",
+        "globalClientID",
+        "global_client_id",
+        "identities",
+        "lastIP",
+        "lastLogin",
+        "loginsCount",
+        "metadata",
+        "multifactor_last_modified",
+        "multifactor",
+        "updated_at",
+        "user_id",
+    ] {
+        let row = with(&json!({ "app_metadata": { key: 1 }, "user_metadata": { key: 1 } }));
+        assert_eq!(found(&row), [("NOT_PASSED".to_owned(), format!("app_metadata.{key}"))]);
+    }
+}
+
+#[test]
+fn second_factors_are_one_to_ten_with_one_kind_each() {
+    let phone = json!({ "phone": { "value": "+12125550001" } });
+    for (factors, expected) in [
+        (json!([phone, { "totp": { "secret": "ABC234" } }, { "email": { "value": "a@b.c" } }]), None),
+        (json!([]), Some(("ARRAY_LENGTH_SHORT", "mfa_factors"))),
+        (json!(vec![phone.clone(); 11]), Some(("ARRAY_LENGTH_LONG", "mfa_factors"))),
+        (json!([{}]), Some(("NOT_PASSED", "mfa_factors[0]"))),
+        (json!([{ "totp": { "secret": "ABC2=" } }]), Some(("PATTERN", "mfa_factors[0].totp.secret"))),
+        (json!([{ "phone": { "value": "2125550001" } }]), Some(("PATTERN", "mfa_factors[0].phone.value"))),
+        (json!([{ "email": { "value": "nobody" } }]), Some(("FORMAT", "mfa_factors[0].email.value"))),
+        (json!([{ "push": {} }]), Some(("FORBIDDEN_ATTRIBUTE", "mfa_factors[0].push"))),
+    ] {
+        let expected: Vec<_> = expected.into_iter().map(|(code, path)| (code.to_owned(), path.to_owned())).collect();
+        assert_eq!(found(&with(&json!({ "mfa_factors": factors }))), expected);
     }
 }
 
@@ -575,7 +633,7 @@ fn a_mapping_is_read_from_json_in_three_forms() {
         r#"["user[\"a=b\"]=name"]"#,
         r#"[{"expression": "user[\"a=b\"]", "attribute": "name"}]"#,
     ] {
-        assert_eq!(MapRule::parse_json(json).unwrap(), [rule.clone()], "{json}");
+        assert_eq!(MapRule::parse_json(json).unwrap(), std::slice::from_ref(&rule), "{json}");
     }
     for json in ["", "1", "{\"name\":1}", "[\"name\"]", "[{}]"] {
         assert_eq!(MapRule::parse_json(json).unwrap_err().code, Code::InvalidMapping, "{json}");

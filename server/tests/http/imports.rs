@@ -1,5 +1,6 @@
 //! Imports through the API, into a simulated tenant.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use actix_web::test::TestRequest;
@@ -55,11 +56,10 @@ impl World {
         let mut body = String::new();
         for (name, file, content) in parts {
             let file = file.map_or(String::new(), |file| format!("; filename=\"{file}\""));
-            body.push_str(&format!(
-                "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n"
-            ));
+            body +=
+                &format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n");
         }
-        body.push_str(&format!("--{BOUNDARY}--\r\n"));
+        let _ = write!(body, "--{BOUNDARY}--\r\n");
         let request = TestRequest::post()
             .uri(path)
             .insert_header(("content-type", format!("multipart/form-data; boundary={BOUNDARY}")))

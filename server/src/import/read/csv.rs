@@ -326,7 +326,7 @@ impl Csv {
         let mut texts = records
             .iter()
             .skip(1)
-            .flat_map(|record| record.get(identifying))
+            .filter_map(|record| record.get(identifying))
             .filter(|cell| !cell.is_empty())
             .peekable();
         csv.guarded = texts.peek().is_some() && texts.all(|cell| cell.starts_with(b"'"));
@@ -554,7 +554,7 @@ impl Csv {
     fn advance(&self, place: &mut Place, bytes: &[u8]) {
         place.advance(bytes);
         if self.carriage_returns {
-            place.line += bytes.iter().filter(|byte| **byte == b'\r').count() as u64;
+            place.line += memchr::memchr_iter(b'\r', bytes).count() as u64;
         }
     }
 }
