@@ -90,9 +90,13 @@ codes! {
     /// The multipart body has no `users` file.
     UsersFileMissing = "users_file_missing", 400, None, "Send the file as the multipart part `users`.";
     /// The `users` file has no content.
-    UsersFileEmpty = "users_file_empty", 400, None, "Choose a file that holds a JSON array of users, or one user per line.";
+    UsersFileEmpty = "users_file_empty", 400, None, "Choose a file that holds a JSON array of users, one user per line, or CSV with a header.";
     /// The `users` file is in no format that can be read.
-    UsersFileFormat = "users_file_format", 400, None, "Send a JSON array of users, or NDJSON: one user per line.";
+    UsersFileFormat = "users_file_format", 400, None, "Send a JSON array of users, NDJSON (one user per line), or CSV with a header.";
+    /// The header of a CSV file cannot be understood.
+    UsersFileColumns = "users_file_columns", 400, None, "Name the columns as Auth0 names the attributes: email, given_name, app_metadata.plan.";
+    /// A mapping of an import is wrong.
+    InvalidMapping = "invalid_mapping", 400, None, "Write EXPR=attribute, for example 'user[\"Full name\"]=name'.";
     /// Users cannot be imported into this connection.
     ConnectionUnusable = "connection_unusable", 400, None, "Choose a database connection that is enabled for at least one application.";
     /// The connection does not exist.

@@ -275,15 +275,103 @@ async fn a_result_that_auth0_has_forgotten_is_settled_by_sending_again() {
 }
 
 #[tokio::test]
-async fn rows_of_a_job_that_fails_inside_auth0_are_faults_with_the_reason() {
+async fn when_every_job_fails_inside_auth0_all_rows_are_faults_with_the_reason() {
+    let world = World::new().await;
+    world.control.add(Fault::new(POST, FaultKind::FailJob));
+    let outcome = world.import(&users(200, 1), &world.request()).await.expect("the import");
+    assert_eq!(outcome, summary(200, 0, 0, 200));
+    let faults = world.faults("job");
+    assert_eq!(faults.len(), 200);
+    assert!(faults.iter().all(|fault| fault.code == "auth0_job_failed" && !fault.message.is_empty()));
+    assert!(world.control.job_counts().imports < 120, "not every row is tried alone when nothing goes through");
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_refused_whole_is_halved_until_the_guilty_row_stands_alone() {
+    for kind in [FaultKind::RefuseUsers { containing: email(77) }, FaultKind::FailUsers { containing: email(77) }] {
+        let world = World::new().await;
+        world.control.add(Fault::new(POST, kind.clone()));
+        let outcome = world.import(&users(200, 10), &world.request()).await.expect("the import");
+        assert_eq!(outcome, summary(200, 199, 0, 1), "{kind:?}");
+        let faults = world.faults("job");
+        assert_eq!(faults.iter().map(|fault| (fault.line, fault.row)).collect::<Vec<_>>(), [(78, 78)]);
+        assert!((0..200).all(|index| world.control.users_by_email(&email(index)).len() == usize::from(index != 77)));
+        assert_eq!(world.control.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_is_cut_off_while_it_halves_a_chunk_goes_on_with_the_halves() {
+    let world = World::new().await;
+    world.control.add(Fault::new(POST, FaultKind::FailUsers { containing: email(5) }));
+    let request = world.request();
+    world.job("job", &users(64, 10)).await;
+    for _ in 0..40 {
+        let run = world.run("job", &request, Arc::default());
+        if let Ok(outcome) = tokio::time::timeout(Duration::from_millis(150), run).await {
+            assert_eq!(outcome.expect("the import"), summary(64, 63, 0, 1));
+            break;
+        }
+    }
+    let faults = world.faults("job");
+    assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [6]);
+    assert!((0..64).all(|index| world.control.users_by_email(&email(index)).len() == usize::from(index != 5)));
+}
+
+#[tokio::test]
+async fn a_job_that_failed_once_is_made_good_by_its_halves() {
     let world = World::new().await;
     world.control.add(Fault::new(POST, FaultKind::FailJob).once());
     let outcome = world.import(&users(6, 200_000), &world.request()).await.expect("the import");
-    assert_eq!((outcome.total, outcome.inserted + outcome.failed), (6, 6));
-    assert_eq!(outcome.failed, 2, "one chunk");
+    assert_eq!(outcome, summary(6, 6, 0, 0));
+    assert_eq!(world.faults("job"), []);
+}
+
+/// auth0-user-import-export-extension, issue 32: update users that exist.
+#[tokio::test]
+async fn issue_32_upsert_changes_users_that_exist_and_without_it_they_are_refused() {
+    let world = World::new().await;
+    world.import("email,app_metadata.plan\na@example.com,free\n", &world.request()).await.expect("the first import");
+    world.job("refused", "email,app_metadata.plan\na@example.com,pro\n").await;
+    let outcome = world.run("refused", &world.request(), Arc::default()).await.expect("the second import");
+    assert_eq!(outcome, summary(1, 0, 0, 1));
+    let faults = world.faults("refused");
+    assert_eq!((faults[0].code.as_str(), faults[0].line), ("DUPLICATED_USER", 2));
+    world.job("upsert", "email,app_metadata.plan\na@example.com,pro\n").await;
+    let request = ImportRequest { upsert: true, ..world.request() };
+    assert_eq!(world.run("upsert", &request, Arc::default()).await.expect("the third import"), summary(1, 0, 1, 0));
+    assert_eq!(world.control.user_by_email("a@example.com").expect("the user")["app_metadata"]["plan"], "pro");
+}
+
+#[tokio::test]
+async fn several_files_are_one_import_and_hashes_among_them_go_along() {
+    let world = World::new().await;
+    world.job("job", "").await;
+    let upload = world.store.job_directory("job").join("upload");
+    std::fs::remove_file(&upload).expect("the empty upload");
+    std::fs::create_dir(&upload).expect("a directory");
+    let hash = "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K";
+    let id = "0123456789abcdef01234567";
+    let write = |name: &str, content: String| std::fs::write(upload.join(name), content).expect("a file");
+    write("000001-users.csv", format!("user_id,email\nauth0|{id},a@example.com\n"));
+    write("000002-more.json", "[{\"email\":\"b@example.com\"},{\"email\":\"nobody\"}]".to_owned());
+    write("000003-hashes.ndjson", json!({ "_id": { "$oid": id }, "passwordHash": hash }).to_string());
+    let outcome = world.run("job", &world.request(), Arc::default()).await.expect("the import");
+    assert_eq!(outcome, summary(3, 2, 0, 1));
+    let directory = world.store.job_directory("job");
+    let details = import::details(&directory).expect("details");
+    assert_eq!(details.hashes.map(|hashes| (hashes.read, hashes.joined)), Some((1, 1)));
+    let formats: Vec<_> = details.inputs.iter().map(|input| input.format.as_str()).collect();
+    assert_eq!(formats, ["password-hashes", "csv", "json"]);
+    assert_eq!(details.reasons.len(), 1);
     let faults = world.faults("job");
-    assert_eq!(faults.len(), 2);
-    assert!(faults.iter().all(|fault| fault.code == "auth0_job_failed" && !fault.message.is_empty()));
+    assert_eq!((faults[0].file.as_deref(), faults[0].row), (Some("more.json"), 3));
+    let sent = std::fs::read_to_string(directory.join("chunks/000001.json")).expect("the chunk");
+    assert!(sent.contains(hash));
+    let mut failed = Vec::new();
+    import::write_report(&directory, Some(import::original_format(&directory).expect("a format")), &mut failed)
+        .expect("the failed rows");
+    assert_eq!(String::from_utf8(failed).expect("text"), "{\"email\":\"nobody\"}\n");
 }
 
 #[tokio::test]

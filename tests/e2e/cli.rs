@@ -196,3 +196,38 @@ async fn an_import_arrives_in_the_tenant_and_tells_failed_rows_by_its_exit_statu
     assert_eq!(status(&nowhere), 2, "{}", errors(&nowhere));
     assert_eq!(tenant.control().violations(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn failed_rows_of_a_spreadsheet_are_written_mended_and_imported_again() {
+    let directory = TempDir::new().unwrap();
+    let (tenant, settings) = tenant(1).await;
+    // As Excel writes it in western Europe.
+    std::fs::write(directory.path().join("staff.csv"), b"Mail;Vorname\r\nada@example.com;Ren\xE9e\r\nnobody;Bob\r\n")
+        .unwrap();
+    let arguments = [
+        "import",
+        "staff.csv",
+        "--connection",
+        "Username-Password-Authentication",
+        "--map",
+        "Mail=email",
+        "--map",
+        "Vorname=given_name",
+        "--failed",
+        "failed.csv",
+    ];
+    let first = run(directory.path(), &arguments, &pairs(&settings));
+    assert_eq!(status(&first), 1, "{}", errors(&first));
+    let text = String::from_utf8_lossy(&first.stdout).into_owned();
+    assert!(text.contains("read as CSV separated by ;, in windows-1252."), "{text}");
+    assert_eq!(tenant.control().user_by_email("ada@example.com").unwrap()["given_name"], "Ren\u{e9}e");
+    let failed = std::fs::read_to_string(directory.path().join("failed.csv")).unwrap();
+    assert_eq!(failed, "Mail;Vorname\nnobody;Bob\n");
+
+    std::fs::write(directory.path().join("failed.csv"), failed.replace("nobody", "bob@example.com")).unwrap();
+    let job = errors(&first).lines().find_map(|line| line.strip_prefix("Import ").map(str::to_owned)).unwrap();
+    let again = run(directory.path(), &["import", "failed.csv", "--retry", &job], &pairs(&settings));
+    assert_eq!(status(&again), 0, "{}", errors(&again));
+    assert_eq!(tenant.control().user_by_email("bob@example.com").unwrap()["given_name"], "Bob");
+    assert_eq!(tenant.control().violations(), Vec::<String>::new());
+}

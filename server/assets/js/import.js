@@ -9,7 +9,7 @@ import { config, fieldError, memory, start } from './page.js';
 import { outcome, remark, report } from './report.js';
 import { texts } from './texts.js';
 
-const FILE_NAME = /\.(json|ndjson|jsonl|gz)$/i;
+const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|gz)$/i;
 /** What is remembered of the running queue: the job that runs and the names of files that still wait. */
 const remembered = memory('import');
 

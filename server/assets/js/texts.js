@@ -69,7 +69,7 @@ export const texts = {
   import: {
     noFiles: 'Please add at least one file.',
     noConnection: 'Please choose a connection.',
-    notUsers: (name) => `${name}: This must be a JSON or NDJSON file (.json, .ndjson, .jsonl), or one compressed as .gz.`,
+    notUsers: (name) => `${name}: This must be a JSON, NDJSON or CSV file (.json, .ndjson, .jsonl, .csv, .tsv, .txt), or one compressed as .gz.`,
     emptyFile: (name) => `${name}: The file is empty.`,
     tooLarge: (name, limit) => `${name}: The file is larger than ${limit}, the most this server accepts.`,
     twice: (name) => `${name}: This file is already in the list.`,

@@ -14,7 +14,9 @@ use super::{follow, start_logging};
 use crate::auth0::{JobSummary, ManagementClient};
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
-use crate::import::{self, ImportRequest, InputFile, RowFault, Severity};
+use crate::import::{
+    self, ImportRequest, InputFile, InputFormat, JoinedHashes, MapRule, Reason, Reasons, RowFault, Severity,
+};
 use crate::jobs;
 use crate::progress::Progress;
 use crate::store::{JobKind, JobState, NewJob, Store};
@@ -22,15 +24,19 @@ use crate::store::{JobKind, JobState, NewJob, Store};
 /// Faults that are printed; `--report` writes all of them.
 const SHOWN_FAULTS: usize = 10;
 
+/// Help of `--map`.
+const MAP_HELP: &str = "Compute an attribute from what a row holds, for example 'user[\"Full name\"]=name'; null=NAME \
+                        leaves a column or attribute out";
+
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// Files of users, imported in this order: a JSON array or one user per line, gzip of either; - is
-    /// standard input
-    #[arg(value_name = "FILE", required_unless_present = "resume")]
+    /// Files of users, imported in this order: a JSON array, one user per line, or CSV; gzip of each; - is
+    /// standard input. Auth0's export of password hashes may be among them
+    #[arg(value_name = "FILE", required_unless_present_any = ["resume", "retry"])]
     files: Vec<PathBuf>,
     /// Database connection that receives the users
-    #[arg(long, value_name = "NAME|ID", required_unless_present_any = ["dry_run", "chunks", "resume"])]
+    #[arg(long, value_name = "NAME|ID", required_unless_present_any = ["dry_run", "chunks", "resume", "retry"])]
     connection: Option<String>,
     /// Change users that exist, matched by e-mail; their metadata is replaced
     #[arg(long)]
@@ -41,6 +47,8 @@ pub(super) struct ImportArgs {
     /// Keep auth0| at the start of user_id; Auth0 then puts it there twice
     #[arg(long)]
     keep_id_prefix: bool,
+    #[arg(long, value_name = "EXPR=attribute", help = MAP_HELP)]
+    map: Vec<String>,
     /// Only check; needs no tenant
     #[arg(long)]
     dry_run: bool,
@@ -51,11 +59,20 @@ pub(super) struct ImportArgs {
     /// Write every fault as a line of JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Write the rows that failed into this file, in the form they came in
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "chunks"])]
+    failed: Option<PathBuf>,
     /// Go on with an import that was interrupted, canceled or failed
     #[arg(long, value_name = "JOB", conflicts_with_all = [
-        "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks",
+        "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map", "retry",
     ])]
     resume: Option<String>,
+    /// Import the failed rows of an earlier import again, with its settings: as they were, or as mended in
+    /// the files given
+    #[arg(long, value_name = "JOB", conflicts_with_all = [
+        "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
+    ])]
+    retry: Option<String>,
 }
 
 /// Runs `import`; `config` is the file named by `--config`.
@@ -101,24 +118,37 @@ fn check(args: &ImportArgs) -> Result<u64> {
         send_completion_email: args.send_completion_email,
         keep_id_prefix: args.keep_id_prefix,
         dry_run: args.dry_run,
+        map: map_rules(args)?,
         ..ImportRequest::default()
     };
     let bar = byte_bar(&args.files);
     let several = args.files.len() > 1;
-    let mut inputs = args.files.iter().map(|path| {
-        let content = Box::new(bar.wrap_read(open(path)?));
-        Ok(InputFile { name: several.then(|| file_name(path)), content })
-    });
+    let inputs = args
+        .files
+        .iter()
+        .map(|path| {
+            let (bar, path, name) = (bar.clone(), path.clone(), several.then(|| file_name(path)));
+            let again = !is_stdin(&path);
+            let open = move || Ok(Box::new(bar.wrap_read(open(&path)?)) as Box<dyn Read + Send>);
+            InputFile { name, open: Box::new(open), again }
+        })
+        .collect();
     let mut report = Report::create(args.report.as_deref())?;
+    let mut reasons = Reasons::default();
+    let mut keep = |fault: &RowFault| {
+        reasons.push(fault);
+        report.push(fault)
+    };
     let progress = Progress::default();
-    let checked =
-        import::check_files(&request, &mut inputs, args.chunks.as_deref(), &mut |fault| report.push(fault), &progress);
+    let checked = import::check_files(&request, inputs, args.chunks.as_deref(), &mut keep, &progress);
     bar.finish_and_clear();
     let summary = checked?;
     let mut text = format!(
         "{} rows: {} can be imported, {} have errors; {} warnings.\n",
         summary.total, summary.good, summary.failed, summary.warnings
     );
+    text.push_str(&inputs_in_words(&summary.inputs, summary.hashes));
+    text.push_str(&reasons_in_words(&reasons.finish()));
     if let Some(directory) = &args.chunks {
         let _ = writeln!(text, "Wrote {} chunks to {}.", summary.chunks, directory.display());
     }
@@ -135,10 +165,40 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         .ok_or_else(|| Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set."))?;
     let client = ManagementClient::with_client_credentials(tenant, credentials)?;
     let mut report = Report::create(args.report.as_deref())?;
+    let new_job = async |store: &Store, request: &ImportRequest, connection: Option<String>| {
+        let new = NewJob {
+            id: jobs::new_id(),
+            tenant: tenant.host().to_owned(),
+            kind: JobKind::Import,
+            // The `sub` of a token that client credentials get.
+            owner: format!("{}@clients", credentials.id),
+            connection,
+            request: serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))?,
+        };
+        let directory = store.create_job_directory(&new.id)?;
+        let kept = match &args.retry {
+            Some(failed) if args.files.is_empty() => import::keep_failed_rows(&store.job_directory(failed), &directory),
+            _ => keep_files(&args.files, &directory),
+        };
+        if let Err(error) = kept {
+            // Without its job nobody would ever remove it.
+            let _ = std::fs::remove_dir_all(directory);
+            return Err(error);
+        }
+        store.insert_job(&new).await?;
+        Ok(new.id)
+    };
     let (store, id, request) = if let Some(id) = &args.resume {
         let store = Store::open(&settings.data_dir).await?;
         let request = interrupted(&store, tenant.host(), id).await?;
         (store, id.clone(), request)
+    } else if let Some(failed) = &args.retry {
+        let store = Store::open(&settings.data_dir).await?;
+        let job = store.job(tenant.host(), failed).await?;
+        let (request, connection) = jobs::retried(job)?;
+        client.importable_connection(&request.connection_id).await?;
+        let id = new_job(&store, &request, connection).await?;
+        (store, id, request)
     } else {
         let connection = client.connection(args.connection.as_deref().unwrap_or_default()).await?;
         let connection = client.importable_connection(&connection.id).await?;
@@ -149,20 +209,11 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             external_id: None,
             keep_id_prefix: args.keep_id_prefix,
             dry_run: false,
+            map: map_rules(args)?,
         };
         let store = Store::open(&settings.data_dir).await?;
-        let new = NewJob {
-            id: jobs::new_id(),
-            tenant: tenant.host().to_owned(),
-            kind: JobKind::Import,
-            // The `sub` of a token that client credentials get.
-            owner: format!("{}@clients", credentials.id),
-            connection: Some(connection.name),
-            request: serde_json::to_value(&request).map_err(|error| Error::new(Code::Internal, error.to_string()))?,
-        };
-        keep_files(&args.files, &store.create_job_directory(&new.id)?)?;
-        store.insert_job(&new).await?;
-        (store, new.id, request)
+        let id = new_job(&store, &request, Some(connection.name)).await?;
+        (store, id, request)
     };
     let directory = store.job_directory(&id);
     eprintln!("Import {id}");
@@ -172,10 +223,22 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     }
     match result {
         Ok(summary) => {
-            let text = format!(
+            let mut text = format!(
                 "{} rows: {} inserted, {} updated, {} failed.\n",
                 summary.total, summary.inserted, summary.updated, summary.failed
             );
+            let details = import::details(&directory)?;
+            text.push_str(&inputs_in_words(&details.inputs, details.hashes));
+            text.push_str(&reasons_in_words(&details.reasons));
+            if let Some(path) = &args.failed {
+                write_failed(&directory, path)?;
+                if summary.failed > 0 {
+                    let _ = writeln!(text, "Wrote the failed rows to {}.", path.display());
+                }
+            }
+            if summary.failed > 0 {
+                let _ = writeln!(text, "`import --retry {id} FILE` imports them again once they are mended.");
+            }
             report.finish(&text)?;
             Ok(summary.failed)
         }
@@ -216,7 +279,7 @@ fn keep_files(files: &[PathBuf], directory: &Path) -> Result<()> {
         io::copy(&mut open(from)?, &mut File::create_new(to)?)?;
         Ok(())
     };
-    let kept = match files {
+    match files {
         [file] => copy(file, &upload),
         files => std::fs::create_dir(&upload).map_err(Error::from).and_then(|()| {
             files.iter().enumerate().try_for_each(|(index, file)| {
@@ -228,12 +291,50 @@ fn keep_files(files: &[PathBuf], directory: &Path) -> Result<()> {
                 copy(file, &upload.join(format!("{:06}-{name}", index + 1)))
             })
         }),
-    };
-    if kept.is_err() {
-        // Without its job nobody would ever remove it.
-        let _ = std::fs::remove_dir_all(directory);
     }
-    kept
+}
+
+fn map_rules(args: &ImportArgs) -> Result<Vec<MapRule>> {
+    args.map.iter().map(|text| MapRule::parse(text)).collect()
+}
+
+fn write_failed(directory: &Path, path: &Path) -> Result<()> {
+    let named = |error: io::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
+    let format = import::original_format(directory)?;
+    if is_stdin(path) {
+        return import::write_report(directory, Some(format), &mut io::stdout().lock());
+    }
+    let mut output = BufWriter::new(File::create(path).map_err(named)?);
+    import::write_report(directory, Some(format), &mut output)?;
+    output.flush().map_err(named)
+}
+
+/// What the files were taken for, unless it goes without saying.
+fn inputs_in_words(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> String {
+    let mut text = String::new();
+    for input in inputs.iter().filter(|input| input.format == "csv" || input.encoding != "UTF-8") {
+        let name = input.file.as_deref().unwrap_or("The file");
+        let delimiter = match input.delimiter.as_deref() {
+            Some("\t") => " separated by tabs".to_owned(),
+            Some(delimiter) => format!(" separated by {delimiter}"),
+            None => String::new(),
+        };
+        let _ = writeln!(text, "{name} was read as {}{delimiter}, in {}.", input.format.to_uppercase(), input.encoding);
+    }
+    if let Some(hashes) = hashes {
+        let _ = writeln!(text, "{} of {} password hashes were joined to their users.", hashes.joined, hashes.read);
+    }
+    text
+}
+
+/// Reasons of failures, the most frequent first; a single fault speaks for itself.
+fn reasons_in_words(reasons: &[Reason]) -> String {
+    let mut text = String::new();
+    for reason in reasons.iter().filter(|reason| reason.severity == Severity::Error && reason.count > 1).take(10) {
+        let attribute = reason.attribute.as_deref().map_or(String::new(), |attribute| format!(" {attribute}"));
+        let _ = writeln!(text, "{:>8} × {}{attribute}", reason.count, reason.code);
+    }
+    text
 }
 
 /// Runs the job, shows its progress, and stores how it ended. Ctrl-C cancels it.
@@ -253,8 +354,7 @@ async fn follow(
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {
         Ok(summary) => {
-            let summary =
-                serde_json::to_value(summary).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+            let summary = import::summary(*summary, directory)?;
             store.finish_job(id, JobState::Completed, Some(&summary), None, None).await?;
         }
         Err(error) => {
@@ -414,6 +514,25 @@ mod tests {
         assert!(parse("--resume job_0123456789abcdef --report faults.ndjson").is_ok());
         assert!(parse("users.json --resume job_0123456789abcdef").is_err());
         assert!(parse("--resume job_0123456789abcdef --upsert").is_err());
+    }
+
+    #[test]
+    fn retrying_takes_the_settings_of_the_earlier_import_and_perhaps_a_mended_file() {
+        assert!(parse("--retry job_0123456789abcdef").is_ok());
+        assert!(parse("mended.csv --retry job_0123456789abcdef --failed still-failed.csv").is_ok());
+        assert!(parse("--retry job_0123456789abcdef --upsert").is_err());
+        assert!(parse("--retry job_0123456789abcdef --resume job_0123456789abcdef").is_err());
+    }
+
+    #[test]
+    fn a_mapping_of_the_command_line_is_used_in_a_dry_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("staff.csv");
+        std::fs::write(&file, "Mail;Age\nada@example.com;36\n").unwrap();
+        let line = format!("{} --dry-run --map Mail=email --map Age=app_metadata.age", file.display());
+        assert_eq!(check(&parse(&line).unwrap()).unwrap(), 0);
+        let line = format!("{} --dry-run --map Mail", file.display());
+        assert_eq!(check(&parse(&line).unwrap()).unwrap_err().code, Code::InvalidMapping);
     }
 
     #[test]

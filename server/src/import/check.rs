@@ -1,17 +1,19 @@
 //! Checks rows before anything is sent: the import schema, the rules a schema cannot say, and
 //! duplicates inside the import (contract, section 5).
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::chunks::MAX_ROW_IN_CHUNK;
+use super::index::DiskIndex;
 use super::redact;
 use super::schema::{self, Finding, is_bcrypt_body, member};
 use super::{RowFault, Severity};
+use crate::error::Result;
 
 /// The prefix Auth0 puts before the id of every imported user (contract, section 5).
 pub(super) const ID_PREFIX: &str = "auth0|";
@@ -48,7 +50,7 @@ pub(super) struct RowPlace {
 }
 
 /// Checks the rows of one import, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Checker {
     keep_id_prefix: bool,
     seen: Identities,
@@ -56,12 +58,14 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    pub(super) fn new(keep_id_prefix: bool) -> Self {
-        Self { keep_id_prefix, ..Self::default() }
+    /// `scratch` is a directory for what does not fit into memory.
+    pub(super) fn new(keep_id_prefix: bool, scratch: &Path) -> Self {
+        let seen = Identities { hasher: RandomState::new(), rows: DiskIndex::new(scratch) };
+        Self { keep_id_prefix, seen, warned_of_phone: false }
     }
 
     /// Everything that is wrong with a row. `size` is what it takes in a chunk, in bytes.
-    pub(super) fn check(&mut self, place: &RowPlace, row: &Value, size: usize) -> Vec<RowFault> {
+    pub(super) fn check(&mut self, place: &RowPlace, row: &Value, size: usize) -> Result<Vec<RowFault>> {
         let mut findings = Vec::new();
         schema::validate(row, &mut findings);
         let mut warnings = Vec::new();
@@ -69,11 +73,11 @@ impl Checker {
             let sound = findings.is_empty();
             self.check_meaning(members, size, &mut findings, &mut warnings);
             if sound && findings.is_empty() {
-                self.check_duplicates(place, members, &mut findings);
+                self.check_duplicates(place, members, &mut findings)?;
             }
         }
         let errors = findings.into_iter().map(|finding| fault(place, row, finding, Severity::Error));
-        errors.chain(warnings.into_iter().map(|finding| fault(place, row, finding, Severity::Warning))).collect()
+        Ok(errors.chain(warnings.into_iter().map(|finding| fault(place, row, finding, Severity::Warning))).collect())
     }
 
     /// The user's id as it is sent: without the prefix, which Auth0 would add a second time.
@@ -109,7 +113,11 @@ impl Checker {
             );
         }
         if let Some(Value::Object(hash)) = user.get("custom_password_hash") {
+            let before = findings.len();
             check_custom_hash(hash, findings);
+            if findings.len() == before {
+                check_hash_length(hash, warnings);
+            }
         }
         if let Some(Value::Object(metadata)) = user.get("app_metadata") {
             for name in FORBIDDEN_APP_METADATA.iter().filter(|name| metadata.contains_key(**name)) {
@@ -166,14 +174,26 @@ impl Checker {
             );
         } else if sent.contains('|') {
             warnings.push(
-                Finding::new("user_id", "ID_PREFIX", "user_id has a prefix, before which Auth0 puts auth0| once more.")
-                    .with_hint("Leave out what stands before and with the | unless this is meant."),
+                Finding::new(
+                    "user_id",
+                    "ID_PREFIX",
+                    "user_id begins with a prefix of its own; the user will be known as auth0| followed by all of it.",
+                )
+                .with_hint(
+                    "Give only the part after the last | if the user's id should not hold the prefix of another \
+                     connection.",
+                ),
             );
         }
     }
 
     /// Twice in one import is an error of the second (contract, 4.6). Only rows that are sent count.
-    fn check_duplicates(&mut self, place: &RowPlace, user: &Map<String, Value>, findings: &mut Vec<Finding>) {
+    fn check_duplicates(
+        &mut self,
+        place: &RowPlace,
+        user: &Map<String, Value>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<()> {
         let text = |name: &str| user.get(name).and_then(Value::as_str).filter(|value| !value.is_empty());
         let identities = [
             // Auth0 stores both in lower case (contract, sections 5 and 6).
@@ -185,7 +205,7 @@ impl Checker {
         let mut new = Vec::with_capacity(identities.len());
         for (name, value) in identities.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             let key = self.seen.key(name, value);
-            match self.seen.rows.get(&key) {
+            match self.seen.rows.get(key)? {
                 Some(first) => findings.push(
                     Finding::new(
                         name,
@@ -198,18 +218,21 @@ impl Checker {
             }
         }
         if findings.is_empty() {
-            self.seen.rows.extend(new.into_iter().map(|key| (key, place.row)));
+            for key in new {
+                self.seen.rows.insert(key, place.row)?;
+            }
         }
+        Ok(())
     }
 }
 
-/// What was provided so far, as keyed 64-bit hashes: a value of any length takes 16 bytes, and nobody
-/// can make values collide on purpose. Two of ten million different values collide with a probability
-/// of 3 in a million.
-#[derive(Debug, Default)]
+/// What was provided so far, as keyed 64-bit hashes: nobody can make values collide on purpose, and two
+/// of ten million different values do with a probability of 3 in a million. What memory and disk they
+/// take says [`DiskIndex`].
+#[derive(Debug)]
 struct Identities {
     hasher: RandomState,
-    rows: HashMap<u64, u64>,
+    rows: DiskIndex,
 }
 
 impl Identities {
@@ -440,6 +463,40 @@ fn check_encoded(holder: &Map<String, Value>, path: &str, findings: &mut Vec<Fin
             format!("{path} is not written in {encoding}.")
         };
         findings.push(Finding::new(&path, "FORMAT", message));
+    }
+}
+
+/// A hash of another length than its algorithm makes can never match a password. Auth0 takes it all the
+/// same, so this is only a warning.
+fn check_hash_length(custom: &Map<String, Value>, warnings: &mut Vec<Finding>) {
+    let Some(Value::Object(hash)) = custom.get("hash") else { return };
+    let text = |name: &str| hash.get(name).and_then(Value::as_str);
+    let digest = match custom.get("algorithm").and_then(Value::as_str) {
+        Some("hmac") => text("digest"),
+        other => other,
+    };
+    let expected = match digest {
+        Some("scrypt") => custom.get("keylen").and_then(Value::as_u64),
+        Some("md4" | "md5") => Some(16),
+        Some("ripemd160" | "sha1") => Some(20),
+        Some("sha224") => Some(28),
+        Some("sha256") => Some(32),
+        Some("sha384") => Some(48),
+        Some("sha512" | "whirlpool") => Some(64),
+        _ => None,
+    };
+    let length = text("value").map(|value| match text("encoding") {
+        Some("hex") => value.len() / 2,
+        _ => value.trim_end_matches('=').len() * 3 / 4,
+    });
+    if let (Some(expected), Some(length)) = (expected, length)
+        && length as u64 != expected
+    {
+        let path = "custom_password_hash.hash.value";
+        warnings.push(
+            Finding::new(path, "HASH_LENGTH", format!("{path} has {length} bytes; its algorithm makes {expected}."))
+                .with_hint("With such a hash nobody can sign in. Check the algorithm, the encoding, and the value."),
+        );
     }
 }
 

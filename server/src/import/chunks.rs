@@ -161,6 +161,34 @@ pub(super) fn read_identities(directory: &Path, number: u32) -> Result<Vec<RowId
         .collect()
 }
 
+/// Cuts a chunk and its list of rows into two, kept under new numbers; how many rows each has. None when
+/// it has no two rows.
+pub(super) fn split(directory: &Path, number: u32, parts: [u32; 2]) -> Result<Option<[u64; 2]>> {
+    let (chunks, rows) = (directory.join("chunks"), directory.join("rows"));
+    let path = chunk_path(&chunks, number);
+    let bytes = fs::read(&path).map_err(|error| named(error, &path))?;
+    let broken = |error: serde_json::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
+    let users: Vec<&RawValue> = serde_json::from_slice(&bytes).map_err(broken)?;
+    let identities = read_identities(&rows, number)?;
+    if users.len() < 2 || users.len() != identities.len() {
+        return Ok(None);
+    }
+    let middle = users.len() / 2;
+    let (first_users, last_users) = users.split_at(middle);
+    let (first_rows, last_rows) = identities.split_at(middle);
+    for (part, users, identities) in [(parts[0], first_users, first_rows), (parts[1], last_users, last_rows)] {
+        let json = serde_json::to_vec(users).map_err(broken)?;
+        write_file(&chunk_path(&chunks, part), &json, true)?;
+        let mut lines = Vec::new();
+        for identity in identities {
+            serde_json::to_writer(&mut lines, identity).map_err(broken)?;
+            lines.push(b'\n');
+        }
+        write_file(&rows_path(&rows, part), &lines, true)?;
+    }
+    Ok(Some([first_users.len() as u64, last_users.len() as u64]))
+}
+
 fn write_file(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
     let write = || {
         let mut file = File::create(path)?;

@@ -1,4 +1,4 @@
-//! Imports: detect -> parse -> check -> chunk -> submit -> report (design, section 9).
+//! Imports: detect -> parse -> map -> check -> chunk -> submit -> report (design, section 9).
 //!
 //! The whole file is checked before anything is sent. What a job keeps lies in its directory:
 //!
@@ -6,16 +6,23 @@
 //! upload              the file as it was sent; a directory of files when there were several
 //! chunks/000001.json  good rows, as they go to Auth0
 //! rows/000001.ndjson  where each row of the chunk came from
+//! inputs.json         what was found out about the files
 //! faults/             what is wrong: check.ndjson from the check, 000001.ndjson from Auth0 for that chunk
 //! ```
 //!
 //! A file below `faults` is written as a whole and replaces its predecessor, so that a step that runs
 //! again after a restart reports nothing twice. Where each chunk stands is in the store.
 
+mod cells;
 mod check;
 mod chunks;
 mod faults;
+mod hashes;
+mod index;
+mod mapping;
+mod path;
 mod read;
+mod reasons;
 mod redact;
 mod report;
 mod schema;
@@ -28,14 +35,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::progress::Progress;
 use check::{Checker, RowPlace};
 pub use chunks::MAX_CHUNK_BYTES;
 use chunks::{ChunkWriter, RowIdentity, WrittenChunk};
 pub use faults::faults;
+use hashes::PasswordHashes;
+pub use mapping::MapRule;
+use mapping::Mapping;
 use read::{RawRow, RowReader};
-pub use report::{ReportFormat, write_report};
+pub use reasons::{Details, Reason, Reasons, details, summary};
+pub use report::{ReportFormat, keep_failed_rows, original_format, write_report};
 pub use send::{Pace, outcome, run, run_at};
 
 /// Settings of one import, kept with its job.
@@ -58,6 +69,9 @@ pub struct ImportRequest {
     /// Check only, send nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// Attributes computed from what a row holds.
+    #[serde(default)]
+    pub map: Vec<MapRule>,
 }
 
 /// Weight of a fault.
@@ -75,7 +89,8 @@ pub enum Severity {
 pub struct RowFault {
     /// Physical line where the row starts, from 1; 0 when Auth0 reported a user that is in no row.
     pub line: u64,
-    /// Number of the row, from 1, counted through all files of the import; 0 as above.
+    /// Number of the row, from 1, counted through all files of the import; 0 as above, and for what
+    /// concerns a file as a whole.
     pub row: u64,
     /// The attribute's path; none for the row as a whole.
     pub attribute: Option<String>,
@@ -94,8 +109,34 @@ pub struct RowFault {
     pub file: Option<String>,
 }
 
+/// What was found out about a file by its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct InputFormat {
+    /// Name of the file, only when the import has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// `json`, `ndjson` or `csv`; `password-hashes` for Auth0's export of them.
+    pub format: String,
+    /// `UTF-8`, `UTF-16LE`, `UTF-16BE` or `windows-1252`.
+    pub encoding: String,
+    /// What stands between the cells of CSV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<String>,
+    /// The file is compressed.
+    pub gzip: bool,
+}
+
+/// What came of an export of password hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct JoinedHashes {
+    /// Hashes in the export.
+    pub read: u64,
+    /// Hashes that found their user.
+    pub joined: u64,
+}
+
 /// What a check came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckSummary {
     /// Rows read.
     pub total: u64,
@@ -103,25 +144,36 @@ pub struct CheckSummary {
     pub good: u64,
     /// Rows with errors.
     pub failed: u64,
-    /// Warnings, about good and bad rows.
+    /// Warnings, about good and bad rows, and about files.
     pub warnings: u64,
     /// Chunks the good rows fill; 0 when none were asked for.
     pub chunks: u64,
+    /// What the files are.
+    pub inputs: Vec<InputFormat>,
+    /// Set when an export of password hashes was among the files.
+    pub hashes: Option<JoinedHashes>,
 }
 
+/// Opens a file from its start.
+pub type Opener<'a> = Box<dyn FnMut() -> Result<Box<dyn Read + Send>> + Send + 'a>;
+
 /// A file of an import.
-pub struct InputFile {
+pub struct InputFile<'a> {
     /// Its name, told in faults; only when the import has several files.
     pub name: Option<String>,
     /// Its bytes.
-    pub content: Box<dyn Read + Send>,
+    pub open: Opener<'a>,
+    /// It can be opened twice, as standard input cannot. Only then it may be an export of password
+    /// hashes.
+    pub again: bool,
 }
 
 /// Checks the rows of `input`, without sending: the dry run, and the first half of [`run`]. Good rows
 /// become chunk files (JSON arrays of at most [`MAX_CHUNK_BYTES`]) in `chunks` if given; every fault
 /// goes to `fault`. Blocking.
 ///
-/// Fails when the file is empty or is no list of users, and when a JSON array is broken.
+/// Fails when the file is empty or is no list of users, when a JSON array is broken, and when the header
+/// of a CSV file cannot be understood.
 pub fn check(
     request: &ImportRequest,
     input: Box<dyn Read + Send>,
@@ -129,21 +181,23 @@ pub fn check(
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     progress: &Progress,
 ) -> Result<CheckSummary> {
-    let file = InputFile { name: None, content: input };
-    check_files(request, &mut std::iter::once(Ok(file)), chunks, fault, progress)
+    let mut input = Some(input);
+    let open = Box::new(move || input.take().ok_or_else(|| Error::new(Code::Internal, "An input was opened twice.")));
+    check_files(request, vec![InputFile { name: None, open, again: false }], chunks, fault, progress)
 }
 
 /// [`check`] over several files that are one import, in their order. A file is opened when its turn
-/// comes.
+/// comes. Auth0's export of password hashes may be among them, wherever it stands: its hashes are
+/// joined to the users by their ids (contract, 4.7).
 pub fn check_files(
     request: &ImportRequest,
-    inputs: &mut dyn Iterator<Item = Result<InputFile>>,
+    inputs: Vec<InputFile<'_>>,
     chunks: Option<&Path>,
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     progress: &Progress,
 ) -> Result<CheckSummary> {
     let writer = chunks.map(|directory| ChunkWriter::new(directory, None)).transpose()?;
-    let (summary, _) = check_rows(request, inputs, writer, fault, &mut |_| {
+    let (summary, _) = check_rows(request, inputs, writer, &std::env::temp_dir(), fault, &mut |_| {
         progress.add_processed(1);
         progress.check()
     })?;
@@ -151,34 +205,51 @@ pub fn check_files(
     Ok(summary)
 }
 
-/// The check itself; `after_row` is called after every row and may stop it.
+/// The check itself; `after_row` is called after every row and may stop it. `scratch` takes what does
+/// not fit into memory.
 fn check_rows(
     request: &ImportRequest,
-    inputs: &mut dyn Iterator<Item = Result<InputFile>>,
+    mut inputs: Vec<InputFile<'_>>,
     mut writer: Option<ChunkWriter>,
+    scratch: &Path,
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     after_row: &mut dyn FnMut(&CheckSummary) -> Result<()>,
 ) -> Result<(CheckSummary, Vec<WrittenChunk>)> {
-    let mut checker = Checker::new(request.keep_id_prefix);
+    let mapping = Mapping::new(&request.map)?;
+    let headers = mapping.headers();
+    let mut checker = Checker::new(request.keep_id_prefix, scratch);
     let mut summary = CheckSummary::default();
+    let mut hashes = join_hashes(&mut inputs, scratch, &mut summary)?;
     let mut raw = RawRow::default();
     let mut compact = Vec::new();
-    for input in inputs {
-        let InputFile { name, content } = input?;
-        let in_file = |error: crate::error::Error| match &name {
-            Some(name) => crate::error::Error { message: format!("{name}: {}", error.message), ..error },
+    for InputFile { name, mut open, .. } in inputs {
+        let in_file = |error: Error| match &name {
+            Some(name) => Error { message: format!("{name}: {}", error.message), ..error },
             None => error,
         };
-        let mut reader = RowReader::open(content).map_err(in_file)?;
+        let mut reader = RowReader::open(open()?, &headers).map_err(in_file)?;
+        for warning in left_out(&reader, name.as_deref()) {
+            summary.warnings += 1;
+            fault(&warning)?;
+        }
         while reader.next(&mut raw).map_err(in_file)? {
             summary.total += 1;
             let place = RowPlace { row: summary.total, line: raw.line, file: name.clone() };
-            let (value, found) = match reader.parse(&raw).map_err(in_file)? {
-                Ok(value) => {
-                    let id = value.get("user_id").and_then(serde_json::Value::as_str);
-                    let replaced = id.map(|id| checker.sent_id(id)).filter(|sent| Some(*sent) != id);
+            let parsed = reader.parse(&raw).map_err(in_file)?;
+            if raw.number == 1 && parsed.as_ref().is_ok_and(|value| hashes::entry(value).is_some()) {
+                return Err(in_file(lonely_hashes()));
+            }
+            let (value, found) = match parsed.and_then(|value| mapping.apply(value, &mut raw.bytes)) {
+                Ok(mut value) => {
+                    let id = value.get("user_id").and_then(serde_json::Value::as_str).map(str::to_owned);
+                    if let (Some(hashes), Some(id)) = (&mut hashes, &id) {
+                        let id = id.strip_prefix(check::ID_PREFIX).unwrap_or(id);
+                        hashes.join(id, &mut value, &mut raw.bytes)?;
+                    }
+                    let replaced =
+                        id.as_deref().map(|id| checker.sent_id(id)).filter(|sent| Some(*sent) != id.as_deref());
                     chunks::compact(&raw.bytes, replaced, &mut compact)?;
-                    let found = checker.check(&place, &value, compact.len());
+                    let found = checker.check(&place, &value, compact.len())?;
                     (Some(value), found)
                 }
                 Err(flaw) => (None, vec![flaw.fault(&place)]),
@@ -199,29 +270,97 @@ fn check_rows(
             }
             after_row(&summary)?;
         }
+        summary.inputs.push(InputFormat { file: name, ..reader.format() });
+    }
+    if let Some(hashes) = hashes {
+        summary.hashes = Some(JoinedHashes { read: hashes.count, joined: hashes.joined });
     }
     let written = writer.map(ChunkWriter::finish).transpose()?.unwrap_or_default();
     summary.chunks = written.len() as u64;
     Ok((summary, written))
 }
 
+/// Reads the exports of password hashes among several files, and takes them out of the list.
+fn join_hashes(
+    inputs: &mut Vec<InputFile<'_>>,
+    scratch: &Path,
+    summary: &mut CheckSummary,
+) -> Result<Option<PasswordHashes>> {
+    let mut hashes = None;
+    if inputs.len() < 2 {
+        return Ok(None);
+    }
+    let mut users = Vec::with_capacity(inputs.len());
+    for mut input in inputs.drain(..) {
+        if input.again && hashes::is_export((input.open)()?) {
+            let hashes = match &mut hashes {
+                Some(hashes) => hashes,
+                None => hashes.insert(PasswordHashes::new(scratch)?),
+            };
+            let format = hashes.read((input.open)()?)?;
+            summary.inputs.push(InputFormat { file: input.name, format: "password-hashes".to_owned(), ..format });
+        } else {
+            users.push(input);
+        }
+    }
+    *inputs = users;
+    if inputs.is_empty() { Err(lonely_hashes()) } else { Ok(hashes) }
+}
+
+fn lonely_hashes() -> Error {
+    Error::new(Code::UsersFileFormat, "The file is Auth0's export of password hashes, which holds no users.")
+        .with_hint("Give it together with an export of the users: the hashes are joined to them by user_id.")
+}
+
+/// Warnings about columns that are not imported.
+fn left_out(reader: &RowReader, file: Option<&str>) -> Vec<RowFault> {
+    let (columns, line) = reader.left_out();
+    let warning = |column: &read::LeftOutColumn| RowFault {
+        line,
+        row: 0,
+        attribute: Some(column.attribute.to_owned()),
+        code: "COLUMN_LEFT_OUT".to_owned(),
+        message: format!("The column {:?} is left out: Auth0 sets {} itself.", column.header, column.attribute),
+        hint: None,
+        value: None,
+        severity: Severity::Warning,
+        file: file.map(str::to_owned),
+    };
+    columns.iter().map(warning).collect()
+}
+
 /// How much of an upload [`probe`] reads, in bytes.
 const PROBED_BYTES: usize = 8 << 20;
 
-/// Looks into an uploaded file before its job starts: empty, or in no format that can be read? Small
-/// files are read whole, so that a broken JSON array is refused at once; of large ones only the
-/// beginning is.
-pub async fn probe(upload: &Path) -> Result<()> {
-    let upload = upload.to_owned();
+/// Looks into what was uploaded for a job before it starts: a mapping that cannot be, a file that is
+/// empty or in no format that can be read? Small files are read whole, so that a broken JSON array is
+/// refused at once; of large ones only the beginning is.
+pub async fn probe(directory: &Path, request: &ImportRequest) -> Result<()> {
+    let directory = directory.to_owned();
+    let mapping = Mapping::new(&request.map)?;
     send::blocking(move || {
-        let file = std::fs::File::open(&upload).map_err(|error| chunks::named(error, &upload))?;
-        let mut reader = RowReader::open(Box::new(file))?;
-        let mut row = RawRow::default();
-        let mut read = 0;
-        while read < PROBED_BYTES && reader.next(&mut row)? {
-            read += row.bytes.len();
-            // What is wrong with single rows is the check's matter.
-            let _ = reader.parse(&row)?;
+        let mut inputs = send::uploads(&directory)?;
+        if inputs.len() > 1 {
+            inputs.retain_mut(|input| !(input.open)().is_ok_and(hashes::is_export));
+        }
+        for InputFile { name, mut open, .. } in inputs {
+            let look = |content| {
+                let mut reader = RowReader::open(content, &mapping.headers())?;
+                let mut row = RawRow::default();
+                let mut read = 0;
+                while read < PROBED_BYTES && reader.next(&mut row)? {
+                    read += row.bytes.len();
+                    // What is wrong with single rows is the check's matter.
+                    if reader.parse(&row)?.is_ok_and(|value| row.number == 1 && hashes::entry(&value).is_some()) {
+                        return Err(lonely_hashes());
+                    }
+                }
+                Ok(())
+            };
+            look(open()?).map_err(|error| match &name {
+                Some(name) => Error { message: format!("{name}: {}", error.message), ..error },
+                None => error,
+            })?;
         }
         Ok(())
     })

@@ -1,16 +1,24 @@
-//! Reads rows of a users file: a JSON array or NDJSON, gzip of either, told apart by content.
+//! Reads rows of a users file: a JSON array, NDJSON or CSV, gzip of each, told apart by content.
 //!
-//! Streams: memory holds one row at a time, whatever the file's size. Rows keep their bytes as they
-//! stand in the file. A broken row of NDJSON is a flaw of that row, since the next line starts afresh;
-//! in an array the place where the next element starts would be a guess, so reading stops there with
-//! line and column.
+//! Streams: memory holds one row at a time, whatever the file's size. Rows of JSON keep their bytes as
+//! they stand in the file; those of CSV become JSON. A broken row of NDJSON or CSV is a flaw of that
+//! row, since the next line starts afresh; in an array the place where the next element starts would
+//! be a guess, so reading stops there with line and column.
+
+mod csv;
+mod encoding;
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memchr_iter, memchr2};
 use serde_json::Value;
 
+use self::csv::Csv;
+pub(super) use self::csv::{Headers, LeftOutColumn};
+use super::InputFormat;
 use crate::error::{Code, Error, Result};
 
 /// The largest row that is held, in bytes as written in the file. Auth0 takes at most 500,000 bytes at
@@ -31,14 +39,20 @@ pub(super) struct RawRow {
     pub(super) line: u64,
     /// Column where it starts, in characters from 1.
     column: u64,
-    /// Its text, without the line end. Only the first part when `truncated`.
+    /// Its JSON, without the line end. Only the first part when `truncated`.
     pub(super) bytes: Vec<u8>,
     /// The row is larger than [`MAX_ROW_BYTES`] and was not kept whole.
     pub(super) truncated: bool,
+    /// CSV: the record as it stands in the file, without the line end.
+    pub(super) source: Vec<u8>,
+    /// CSV: how many cells it has.
+    cells: usize,
+    /// CSV: why no user can be made of it.
+    flaw: Option<Flaw>,
 }
 
 /// Why a row cannot be read, while the rows after it can.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Flaw {
     pub(super) code: &'static str,
     pub(super) message: String,
@@ -52,13 +66,21 @@ pub(super) enum Layout {
     Array,
     /// One JSON value per line.
     Lines,
+    /// A header and records of cells.
+    Csv,
 }
 
 /// Reads the rows of one file.
 pub(super) struct RowReader {
     input: Box<dyn BufRead + Send>,
     layout: Layout,
+    /// With the layout of that name.
+    csv: Option<Box<Csv>>,
     gzip: bool,
+    /// UTF-16 as its byte order mark says.
+    encoding: Option<&'static str>,
+    /// The text turned out to be Windows-1252.
+    windows: Arc<AtomicBool>,
     place: Place,
     rows: u64,
     /// Array: a value, not a comma or the end, was read last.
@@ -106,26 +128,34 @@ fn empty_error(message: &str) -> Error {
 }
 
 impl RowReader {
-    /// Looks at the first bytes and says how the rows are laid out. Fails when the file is empty or is
-    /// neither JSON nor NDJSON.
-    pub(super) fn open(mut input: Box<dyn Read + Send>) -> Result<Self> {
+    /// Looks at the first bytes and says how the rows are laid out. Fails when the file is empty, is
+    /// neither JSON nor text, or has a CSV header that cannot be understood.
+    pub(super) fn open(mut input: Box<dyn Read + Send>, headers: &Headers) -> Result<Self> {
         let head = take_head(&mut input, 2)?;
         let gzip = head == [0x1F, 0x8B];
         let input: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(input));
         let mut input: Box<dyn Read + Send> =
             if gzip { Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, input))) } else { input };
         let mut head = take_head(&mut input, 3).map_err(|error| read_error(error, gzip))?;
-        if head == [0xEF, 0xBB, 0xBF] {
+        let encoding = encoding::of_mark(&head);
+        if let Some(encoding) = encoding {
+            let rest = Cursor::new(head.split_off(2)).chain(input);
+            input = Box::new(encoding::Decoding::new(rest, encoding));
+            head.clear();
+        } else if head == [0xEF, 0xBB, 0xBF] {
             head.clear();
         }
         if let Some(found) = foreign(&head) {
-            return Err(format_error(format!("The users file is {found}, not JSON.")));
+            return Err(format_error(format!("The users file is {found}, neither JSON nor CSV.")));
         }
         let input = BufReader::with_capacity(READ_BUFFER, Cursor::new(head).chain(input));
         let mut reader = Self {
             input: Box::new(input),
             layout: Layout::Lines,
+            csv: None,
             gzip,
+            encoding: encoding.map(encoding_rs::Encoding::name),
+            windows: Arc::default(),
             place: Place { line: 1, column: 1 },
             rows: 0,
             after_value: false,
@@ -139,23 +169,74 @@ impl RowReader {
                 reader.take(1);
                 Ok(reader)
             }
-            Some(byte) => {
-                let line = reader.place.line;
-                Err(format_error(format!(
-                    "The users file is {}, not JSON: line {line} begins with neither [ nor {{.",
-                    text_kind(byte)
-                )))
-            }
+            Some(byte) => match not_text(byte) {
+                Some(kind) => {
+                    let line = reader.place.line;
+                    Err(format_error(format!("The users file is {kind}, neither JSON nor CSV, as line {line} shows.")))
+                }
+                None => reader.open_csv(headers),
+            },
         }
+    }
+
+    fn open_csv(mut self, headers: &Headers) -> Result<Self> {
+        if self.encoding.is_none() {
+            let fallback = encoding::Fallback::new(self.input, Arc::clone(&self.windows));
+            self.input = Box::new(BufReader::with_capacity(READ_BUFFER, fallback));
+        }
+        let sample = take_head(&mut self.input, csv::SAMPLE as u64).map_err(|error| read_error(error, self.gzip))?;
+        let input = Cursor::new(sample.clone()).chain(self.input);
+        self.input = Box::new(BufReader::with_capacity(READ_BUFFER, input));
+        self.layout = Layout::Csv;
+        let csv = Csv::open(&sample, &mut *self.input, &mut self.place, headers, self.gzip)?;
+        self.csv = Some(Box::new(csv));
+        Ok(self)
+    }
+
+    /// What was found out about the file so far; the encoding is sure at its end.
+    pub(super) fn format(&self) -> InputFormat {
+        let encoding = match self.encoding {
+            Some(name) => name,
+            None if self.windows.load(Ordering::Relaxed) => "windows-1252",
+            None => "UTF-8",
+        };
+        InputFormat {
+            file: None,
+            format: match self.layout {
+                Layout::Array => "json",
+                Layout::Lines => "ndjson",
+                Layout::Csv => "csv",
+            }
+            .to_owned(),
+            encoding: encoding.to_owned(),
+            delimiter: self.csv.as_ref().map(|csv| char::from(csv.dialect.delimiter).to_string()),
+            gzip: self.gzip,
+        }
+    }
+
+    /// CSV: the header as it stands in the file.
+    pub(super) fn header(&self) -> Option<&[u8]> {
+        self.csv.as_ref().map(|csv| csv.header.as_slice())
+    }
+
+    /// CSV: columns that cannot be imported, and the line of the header.
+    pub(super) fn left_out(&self) -> (&[LeftOutColumn], u64) {
+        self.csv.as_ref().map_or((&[], 0), |csv| (&csv.left_out, csv.header_line))
     }
 
     /// The next row into `row`, whose memory is used again; `false` at the end of the file.
     pub(super) fn next(&mut self, row: &mut RawRow) -> Result<bool> {
         row.bytes.clear();
+        row.source.clear();
         row.truncated = false;
+        row.flaw = None;
         let found = match self.layout {
             Layout::Lines => self.next_line(row)?,
             Layout::Array => self.next_element(row)?,
+            Layout::Csv => match &mut self.csv {
+                Some(csv) => csv.next(&mut *self.input, &mut self.place, row, self.gzip)?,
+                None => false,
+            },
         };
         if found {
             self.rows += 1;
@@ -171,6 +252,9 @@ impl RowReader {
 
     /// Parses a row that was read last. A flaw concerns this row alone; an error ends the file.
     pub(super) fn parse(&self, row: &RawRow) -> Result<Result<Value, Flaw>> {
+        if let Some(flaw) = &row.flaw {
+            return Ok(Err(flaw.clone()));
+        }
         let parsed = serde_json::from_slice::<Value>(&row.bytes);
         let error = match parsed {
             Ok(value) if !row.truncated => return Ok(Ok(value)),
@@ -225,7 +309,7 @@ impl RowReader {
                 any = true;
                 let end = memchr(b'\n', buffer);
                 let part = end.map_or(buffer, |at| &buffer[..at]);
-                keep(row, part);
+                keep(&mut row.bytes, &mut row.truncated, part);
                 let taken = end.map_or(buffer.len(), |at| at + 1);
                 if end.is_some() {
                     self.place = Place { line: self.place.line + 1, column: 1 };
@@ -308,7 +392,7 @@ impl RowReader {
             }
             let end = scan.end(buffer);
             let taken = end.unwrap_or(buffer.len());
-            keep(row, &buffer[..taken]);
+            keep(&mut row.bytes, &mut row.truncated, &buffer[..taken]);
             self.place.advance(&buffer[..taken]);
             self.input.consume(taken);
             if end.is_some() {
@@ -398,10 +482,10 @@ impl Scan {
     }
 }
 
-fn keep(row: &mut RawRow, part: &[u8]) {
-    let room = MAX_ROW_BYTES - row.bytes.len();
-    row.truncated |= part.len() > room;
-    row.bytes.extend_from_slice(part.get(..room).unwrap_or(part));
+fn keep(bytes: &mut Vec<u8>, truncated: &mut bool, part: &[u8]) {
+    let room = MAX_ROW_BYTES - bytes.len();
+    *truncated |= part.len() > room;
+    bytes.extend_from_slice(part.get(..room).unwrap_or(part));
 }
 
 fn too_large() -> Flaw {
@@ -463,11 +547,10 @@ fn read_error(error: io::Error, gzip: bool) -> Error {
     }
 }
 
-/// What a file is that starts with these bytes, when it is surely no text in UTF-8.
+/// What a file is that starts with these bytes, when it is surely no text.
 fn foreign(head: &[u8]) -> Option<&'static str> {
     match head {
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Some("text in UTF-16"),
-        [b'P', b'K', ..] => Some("a ZIP archive or a spreadsheet"),
+        [b'P', b'K', 3, ..] => Some("a ZIP archive or a spreadsheet"),
         [0x28, 0xB5, 0x2F, ..] => Some("compressed with Zstandard"),
         [b'B', b'Z', b'h', ..] => Some("compressed with bzip2"),
         [0xFD, b'7', b'z', ..] => Some("compressed with xz"),
@@ -476,14 +559,13 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What a text is that starts with this byte.
-fn text_kind(byte: u8) -> &'static str {
+/// What a file is that starts with this byte, when it cannot be the header of a CSV file.
+fn not_text(byte: u8) -> Option<&'static str> {
     match byte {
-        b'<' => "HTML or XML",
-        b'"' => "a JSON string, CSV or other text",
-        b'0'..=b'9' | b'-' => "a number or other text",
-        b'\x20'..=b'\x7E' | 0x80.. => "text in another format, perhaps CSV",
-        _ => "binary data",
+        b'<' => Some("HTML or XML"),
+        b'}' | b']' => Some("broken JSON"),
+        0..b' ' | 0x7F => Some("binary data"),
+        _ => None,
     }
 }
 
@@ -492,6 +574,7 @@ mod tests {
     use std::io::Write;
 
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -505,10 +588,132 @@ mod tests {
         }
     }
 
+    fn format_of(content: &[u8]) -> InputFormat {
+        let mut reader = RowReader::open(Box::new(Cursor::new(content.to_vec())), &Headers::default()).unwrap();
+        let mut raw = RawRow::default();
+        while reader.next(&mut raw).unwrap() {}
+        reader.format()
+    }
+
+    /// The users of a CSV file, and the codes of rows that are none.
+    fn users(content: impl Into<Vec<u8>>) -> Vec<(u64, Result<Value, &'static str>)> {
+        let rows = rows_of(content, 7).unwrap_or_else(|error| panic!("{error}"));
+        rows.into_iter().map(|(_, line, value)| (line, value.map_err(|flaw| flaw.code))).collect()
+    }
+
+    fn values(content: impl Into<Vec<u8>>) -> Vec<Value> {
+        users(content).into_iter().map(|(_, value)| value.unwrap()).collect()
+    }
+
+    #[test]
+    fn headers_with_dots_and_brackets_become_nested_objects_with_types() {
+        let content = "email,email_verified,app_metadata.plan,app_metadata.seats,user_metadata[\"favourite colour\"],mfa_factors[0].phone.value,user_metadata.tags,app_metadata.empty.deep\n\
+            ada@example.com,TRUE,pro,5,\"dark, red\",+12125550001,\"[\"\"a\"\",1]\",\n\
+            bob@example.com,,,,,,,\n";
+        let content =
+            content.replace("user_metadata[\"favourite colour\"]", "\"user_metadata[\"\"favourite colour\"\"]\"");
+        assert_eq!(
+            values(content),
+            [
+                json!({
+                    "email": "ada@example.com", "email_verified": true,
+                    "app_metadata": { "plan": "pro", "seats": 5 },
+                    "user_metadata": { "favourite colour": "dark, red", "tags": ["a", 1] },
+                    "mfa_factors": [{ "phone": { "value": "+12125550001" } }],
+                }),
+                json!({ "email": "bob@example.com" }),
+            ]
+        );
+    }
+
+    #[test]
+    fn delimiter_and_quotes_are_found_and_said() {
+        for (content, delimiter) in [
+            ("email,name\na@b.c,\"x; y\"\n", ","),
+            ("email;name\na@b.c;x, y\nb@b.c;x, z\n", ";"),
+            ("email\tname\na@b.c\tx, y\n", "\t"),
+            ("email|name\na@b.c|x, y\n", "|"),
+            ("sep=;\nemail;name\na@b.c;x, y\n", ";"),
+            ("'email';'name'\n'a@b.c';'x; y'\n", ";"),
+            ("email\na@b.c\n", ","),
+        ] {
+            let format = format_of(content.as_bytes());
+            assert_eq!((format.format.as_str(), format.delimiter.as_deref()), ("csv", Some(delimiter)), "{content}");
+            let user = values(content).remove(0);
+            assert_eq!(user["email"], "a@b.c", "{content}");
+            assert!(user["name"].is_null() || user["name"].as_str().unwrap().starts_with('x'), "{user}");
+        }
+    }
+
+    #[test]
+    fn rows_of_csv_have_their_physical_lines_and_ragged_ones_are_flaws() {
+        let content = "\u{FEFF}\r\nemail,name\r\n\r\na@b.c,\"two\r\nlines\"\r\nb@b.c\r\n,\r\nc@b.c,x,y\r\nd@b.c,\"it\"\"s\"\r\n\"open,";
+        let lines: Vec<_> = users(content).into_iter().map(|(line, value)| (line, value.err())).collect();
+        assert_eq!(
+            lines,
+            [(4, None), (6, Some("RAGGED_ROW")), (8, Some("RAGGED_ROW")), (9, None), (10, Some("OPEN_QUOTE"))]
+        );
+        let old = users("email,name\ra@b.c,x\rb@b.c,y\r");
+        assert_eq!(old.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn csv_from_spreadsheets_in_other_encodings_is_read_and_its_encoding_said() {
+        let text = "email;name\na@b.c;José €\n";
+        let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let windows = b"email;name\na@b.c;Jos\xE9 \x80\n".to_vec();
+        for (content, encoding) in [
+            (text.as_bytes().to_vec(), "UTF-8"),
+            (utf16, "UTF-16LE"),
+            (windows.clone(), "windows-1252"),
+            (gzip(&windows), "windows-1252"),
+        ] {
+            assert_eq!(format_of(&content).encoding, encoding);
+            assert_eq!(values(content)[0]["name"], "José €");
+        }
+    }
+
+    #[test]
+    fn auth0s_own_csv_loses_its_apostrophes() {
+        let content = "user_id,email,name,email_verified,created_at,app_metadata.n\n\
+            \"'auth0|1\",\"'ada@example.com\",\"''t Hart \"\"x\"\"\",True,2024-01-01T00:00:00.000Z,\"'42\"\n\
+            \"'auth0|2\",\"'bob@example.com\",,False,2024-01-01T00:00:00.000Z,42\n";
+        assert_eq!(
+            values(content),
+            [
+                json!({ "user_id": "auth0|1", "email": "ada@example.com", "name": "'t Hart \"x\"", "email_verified": true, "app_metadata": { "n": "42" } }),
+                json!({ "user_id": "auth0|2", "email": "bob@example.com", "email_verified": false, "app_metadata": { "n": 42 } }),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_list_of_addresses_needs_no_header() {
+        let rows = users("a@b.c\n\nb@b.c\n");
+        assert_eq!(rows, [(1, Ok(json!({ "email": "a@b.c" }))), (3, Ok(json!({ "email": "b@b.c" })))]);
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_understood_stops_with_what_was_probably_meant() {
+        for (header, part) in [
+            ("email,Emial", "did you mean email?"),
+            ("email,shoe size", "\"shoe size\""),
+            ("email,name,Email", "Columns 1 (\"email\") and 3 (\"Email\")"),
+            ("email,app_metadata,app_metadata.plan", "Columns 2"),
+            ("given_name,family_name", "No column of the users file is named email"),
+            ("email,custom_password_hash.salty", "custom_password_hash.salty"),
+        ] {
+            let error = failure(format!("{header}\n"));
+            assert_eq!(error.code, Code::UsersFileColumns, "{header}");
+            assert!(error.message.contains(part), "{}", error.message);
+        }
+        assert_eq!(failure("email,name\n").code, Code::UsersFileEmpty);
+    }
+
     type Rows = Vec<(u64, u64, Result<Value, Flaw>)>;
 
     fn rows_of(content: impl Into<Vec<u8>>, step: usize) -> Result<Rows, Error> {
-        let mut reader = RowReader::open(Box::new(Drip(Cursor::new(content.into()), step)))?;
+        let mut reader = RowReader::open(Box::new(Drip(Cursor::new(content.into()), step)), &Headers::default())?;
         let mut rows = Vec::new();
         let mut raw = RawRow::default();
         while reader.next(&mut raw)? {
@@ -606,20 +811,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_named() {
-        let utf16: Vec<u8> = "[{}]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fn what_is_neither_json_nor_csv_is_named() {
         for (content, found) in [
-            (b"email,name\n".to_vec(), "perhaps CSV"),
             (b"<html>".to_vec(), "HTML or XML"),
             (b"PK\x03\x04".to_vec(), "ZIP archive"),
-            ([vec![0xFF, 0xFE], utf16].concat(), "UTF-16"),
             (vec![0, 1, 2, 3], "binary data"),
-            (b"\n\n42".to_vec(), "line 3"),
+            (b"\n\n]".to_vec(), "line 3"),
             (b"{\n  \"users\": [\n    {\"email\": \"a@b.c\"}\n  ]\n}".to_vec(), "single JSON object"),
         ] {
             let error = failure(content);
             assert_eq!(error.code, Code::UsersFileFormat);
             assert!(error.message.contains(found), "{}", error.message);
+        }
+        assert_eq!(failure(b"42".to_vec()).code, Code::UsersFileColumns);
+    }
+
+    #[test]
+    fn json_in_utf_16_is_read_as_what_it_says() {
+        for (mark, swap) in [([0xFF, 0xFE], false), ([0xFE, 0xFF], true)] {
+            let units = "[{\"a\": \"é\"}]".encode_utf16();
+            let text: Vec<u8> =
+                units.flat_map(|unit| if swap { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect();
+            let rows = rows_of([mark.to_vec(), text].concat(), 3).unwrap();
+            assert_eq!(rows[0].2.as_ref().unwrap()["a"], "é");
         }
     }
 
@@ -637,7 +851,7 @@ mod tests {
     fn a_row_that_is_too_large_is_a_flaw_and_is_not_held() {
         let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ROW_BYTES));
         for content in [format!("{large}\n{{\"a\":1}}\n"), format!("[{large},{{\"a\":1}}]")] {
-            let mut reader = RowReader::open(Box::new(Cursor::new(content.into_bytes()))).unwrap();
+            let mut reader = RowReader::open(Box::new(Cursor::new(content.into_bytes())), &Headers::default()).unwrap();
             let mut raw = RawRow::default();
             assert!(reader.next(&mut raw).unwrap());
             assert_eq!(raw.bytes.len(), MAX_ROW_BYTES);
@@ -653,6 +867,32 @@ mod tests {
         #[test]
         fn no_bytes_make_the_reader_panic(content in prop::collection::vec(any::<u8>(), 0..300), step in 1_usize..20) {
             let _ = rows_of(content, step);
+        }
+
+        #[test]
+        fn no_text_like_csv_makes_the_reader_panic(content in "(sep=;\n)?email[,;\t|'\"\n\r a@.é=-]{0,60}", step in 1_usize..20) {
+            let _ = rows_of(content, step);
+        }
+
+        #[test]
+        fn cells_come_back_as_they_were_written(
+            cells in prop::collection::vec(("[a-z]{1,5}@b\\.c", "[ -~é\n\r]{0,12}"), 1..9),
+            delimiter in prop::sample::select(vec![b',', b';', b'\t', b'|']),
+            step in 1_usize..40,
+        ) {
+            let mut writer = ::csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+            writer.write_record(["email", "user_id", "nickname"]).unwrap();
+            for (email, nickname) in &cells {
+                // Text for text: the guard is a matter of cells.
+                prop_assume!(!nickname.starts_with('\''));
+                writer.write_record([email.as_str(), "1", nickname]).unwrap();
+            }
+            let read: Vec<Value> = rows_of(writer.into_inner().unwrap(), step).unwrap().into_iter().map(|(_, _, value)| value.unwrap()).collect();
+            let expected: Vec<Value> = cells
+                .iter()
+                .map(|(email, nickname)| if nickname.is_empty() { json!({ "email": email, "user_id": "1" }) } else { json!({ "email": email, "user_id": "1", "nickname": nickname }) })
+                .collect();
+            prop_assert_eq!(read, expected);
         }
 
         #[test]

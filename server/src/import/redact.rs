@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use super::path::{Step, steps};
+
 /// What stands in the place of a secret.
 pub(super) const HIDDEN: &str = "*****";
 
@@ -106,36 +108,4 @@ fn cut(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(cut),
         _ => {}
     }
-}
-
-enum Step {
-    Member(String),
-    Index(usize),
-}
-
-/// Takes apart the paths that [`super::schema::member`] puts together.
-fn steps(path: &str) -> Option<Vec<Step>> {
-    let mut steps = Vec::new();
-    let mut rest = path;
-    while !rest.is_empty() {
-        if let Some(inside) = rest.strip_prefix('[') {
-            if inside.starts_with('"') {
-                let mut names = serde_json::Deserializer::from_str(inside).into_iter::<String>();
-                let name = names.next()?.ok()?;
-                rest = inside.get(names.byte_offset()..)?.strip_prefix(']')?;
-                steps.push(Step::Member(name));
-            } else {
-                let (index, after) = inside.split_once(']')?;
-                steps.push(Step::Index(index.parse().ok()?));
-                rest = after;
-            }
-        } else {
-            rest = rest.strip_prefix('.').unwrap_or(rest);
-            let end = rest.find(['.', '[']).unwrap_or(rest.len());
-            let (name, after) = rest.split_at(end);
-            steps.push(Step::Member(name.to_owned()));
-            rest = after;
-        }
-    }
-    Some(steps)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use super::chunks::{compact, named};
 use super::faults;
-use super::read::{RawRow, RowReader};
-use super::schema::member;
+use super::path::{Step, steps};
+use super::read::{Headers, RawRow, RowReader};
+use super::schema::{self, member};
 use super::send::uploads;
-use super::{InputFile, RowFault, Severity, redact};
-use crate::error::Result;
+use super::{InputFile, RowFault, Severity, cells, hashes, redact};
+use crate::error::{Code, Error, Result};
 
 /// Format of the file with failed rows (design, section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -25,7 +26,7 @@ pub enum ReportFormat {
     Json,
     /// One row a line.
     Ndjson,
-    /// Dotted headers, `app_metadata.plan`.
+    /// With the header the rows came under, or else dotted ones, `app_metadata.plan`.
     Csv,
 }
 
@@ -49,12 +50,26 @@ impl ReportFormat {
     }
 }
 
+/// The form in which the rows of a job came: that of its file. Several files that differ are best put
+/// together as NDJSON.
+pub fn original_format(directory: &Path) -> Result<ReportFormat> {
+    if common_header(directory)?.is_some() {
+        return Ok(ReportFormat::Csv);
+    }
+    let mut formats = Vec::new();
+    for upload in user_files(directory)? {
+        formats.push(open(upload)?.format().format);
+    }
+    Ok(if formats == ["json"] { ReportFormat::Json } else { ReportFormat::Ndjson })
+}
+
 /// Writes the failed rows of the job in `directory`, in the order of rows: without a format
 /// `[{user, errors: [{code, message}], line}]` with secrets hidden (contract, 4.7), with one a file of
 /// rows that can be imported again. Blocking.
 ///
 /// The files hold secrets as they came, since the file goes back to whoever sent it. Rows that
-/// are not valid JSON can stand in NDJSON only, and rows too large to be held in none.
+/// are no users can stand only in the form they came in, and rows too large to be held in none. Rows of
+/// CSV go back into CSV as they were; a mapping is not applied.
 pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
     match format {
         None => write_array(output, |element| for_each_failed_row(directory, &mut |row| element(&row.report()))),
@@ -62,7 +77,7 @@ pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut
             let mut buffer = Vec::new();
             let mut first = true;
             for_each_failed_row(directory, &mut |row| {
-                let Some(Row { bytes, value: Some(_) }) = row.row else { return Ok(()) };
+                let Some(Row { bytes, value: Some(_), .. }) = row.row else { return Ok(()) };
                 compact(bytes, None, &mut buffer)?;
                 output.write_all(if first { b"[\n" } else { b",\n" })?;
                 first = false;
@@ -75,12 +90,12 @@ pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut
             for_each_failed_row(directory, &mut |row| {
                 match row.row {
                     // An element of an array may stand on several lines.
-                    Some(Row { bytes, value: Some(_) }) => compact(bytes, None, &mut buffer)?,
-                    Some(Row { bytes, value: None }) => {
+                    Some(Row { bytes, value: Some(_), .. }) => compact(bytes, None, &mut buffer)?,
+                    Some(Row { bytes, value: None, .. }) if !bytes.is_empty() => {
                         buffer.clear();
                         buffer.extend(bytes.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
                     }
-                    None => return Ok(()),
+                    _ => return Ok(()),
                 }
                 buffer.push(b'\n');
                 Ok(output.write_all(&buffer)?)
@@ -88,6 +103,20 @@ pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut
         }
         Some(ReportFormat::Csv) => write_csv(directory, output),
     }
+}
+
+/// Makes the failed rows of one job, in the form they came in, the upload of another. Blocking.
+pub fn keep_failed_rows(failed: &Path, directory: &Path) -> Result<()> {
+    let format = original_format(failed)?;
+    let path = directory.join("upload");
+    let file = File::create(&path).map_err(|error| named(error, &path))?;
+    let mut output = BufWriter::new(file);
+    write_report(failed, Some(format), &mut output)?;
+    let file = output.into_inner().map_err(|error| named(error.into_error(), &path))?;
+    if file.metadata().map_err(|error| named(error, &path))?.len() <= "[]\n".len() as u64 {
+        return Err(Error::new(Code::JobState, "No row of this import failed that could be imported again."));
+    }
+    file.sync_all().map_err(|error| named(error, &path))
 }
 
 /// Writes a JSON array whose elements `fill` hands over one by one.
@@ -107,8 +136,10 @@ fn write_array(
 /// A row as it stands in the file.
 struct Row<'a> {
     bytes: &'a [u8],
-    /// None when the row is not valid JSON.
+    /// None when the row is no valid JSON, or no record of CSV.
     value: Option<Value>,
+    /// The record of CSV.
+    source: &'a [u8],
 }
 
 /// A row that was not imported.
@@ -209,6 +240,34 @@ impl FaultIndex {
     }
 }
 
+/// The uploaded files that hold users.
+fn user_files(directory: &Path) -> Result<Vec<InputFile<'static>>> {
+    let mut files = uploads(directory)?;
+    if files.len() > 1 {
+        files.retain_mut(|file| !(file.open)().is_ok_and(hashes::is_export));
+    }
+    Ok(files)
+}
+
+fn open(mut file: InputFile<'_>) -> Result<RowReader> {
+    RowReader::open((file.open)()?, &Headers { any: true, ..Headers::default() })
+}
+
+/// The header that all files share, if all are CSV; empty for lists of addresses without one.
+fn common_header(directory: &Path) -> Result<Option<Vec<u8>>> {
+    let mut common: Option<(Vec<u8>, Option<String>)> = None;
+    for file in user_files(directory)? {
+        let reader = open(file)?;
+        let Some(header) = reader.header() else { return Ok(None) };
+        let found = (header.to_vec(), reader.format().delimiter);
+        if common.as_ref().is_some_and(|common| *common != found) {
+            return Ok(None);
+        }
+        common = Some(found);
+    }
+    Ok(common.map(|(header, _)| header))
+}
+
 /// Goes through the uploaded file once more and hands over every row that has an error.
 fn for_each_failed_row(directory: &Path, action: &mut dyn FnMut(FailedRow<'_>) -> Result<()>) -> Result<()> {
     let mut index = FaultIndex::read(directory)?;
@@ -217,9 +276,8 @@ fn for_each_failed_row(directory: &Path, action: &mut dyn FnMut(FailedRow<'_>) -
     if index.places.is_empty() {
         return Ok(());
     }
-    for upload in uploads(directory)? {
-        let InputFile { content, .. } = upload?;
-        let mut reader = RowReader::open(content)?;
+    for upload in user_files(directory)? {
+        let mut reader = open(upload)?;
         let mut raw = RawRow::default();
         while index.places.get(at).is_some_and(|place| place.row != 0) && reader.next(&mut raw)? {
             number += 1;
@@ -229,8 +287,8 @@ fn for_each_failed_row(directory: &Path, action: &mut dyn FnMut(FailedRow<'_>) -
                 at += 1;
             }
             if !errors.is_empty() {
-                let row =
-                    if raw.truncated { None } else { Some(Row { bytes: &raw.bytes, value: reader.parse(&raw)?.ok() }) };
+                let value = if raw.truncated { None } else { reader.parse(&raw)?.ok() };
+                let row = (!raw.truncated).then_some(Row { bytes: &raw.bytes, value, source: &raw.source });
                 action(FailedRow { row, errors })?;
             }
         }
@@ -242,8 +300,23 @@ fn for_each_failed_row(directory: &Path, action: &mut dyn FnMut(FailedRow<'_>) -
     Ok(())
 }
 
-/// Two passes: the columns are only known when every row was seen.
+/// Rows of JSON take two passes: the columns are only known when every row was seen.
 fn write_csv(directory: &Path, output: &mut dyn Write) -> Result<()> {
+    if faults::files(directory)?.is_empty() {
+        return Ok(());
+    }
+    if let Some(header) = common_header(directory)? {
+        let mut first = !header.is_empty();
+        return for_each_failed_row(directory, &mut |row| {
+            let Some(Row { source, .. }) = row.row else { return Ok(()) };
+            if std::mem::take(&mut first) {
+                output.write_all(&header)?;
+                output.write_all(b"\n")?;
+            }
+            output.write_all(source)?;
+            Ok(output.write_all(b"\n")?)
+        });
+    }
     let mut columns = Vec::new();
     let mut known = HashSet::new();
     for_each_failed_row(directory, &mut |row| {
@@ -266,7 +339,7 @@ fn write_csv(directory: &Path, output: &mut dyn Write) -> Result<()> {
         if let Some(Row { value: Some(value @ Value::Object(_)), .. }) = &row.row {
             let mut cells = std::collections::HashMap::new();
             flatten(value, "", &mut |path, value| {
-                cells.insert(path.to_owned(), cell(value));
+                cells.insert(path.to_owned(), cell(path, value));
             });
             let record = columns.iter().map(|column| cells.get(column).map_or("", String::as_str));
             writer.write_record(record).map_err(csv_error)?;
@@ -288,17 +361,19 @@ fn flatten(value: &Value, path: &str, action: &mut dyn FnMut(&str, &Value)) {
     }
 }
 
-/// A cell as the export writes it (design, section 6): nothing for null, strings guarded against being
-/// taken for formulas, arrays and objects as compact JSON.
-fn cell(value: &Value) -> String {
+/// A cell as the import reads it: nothing for null, strings guarded where they would come back as
+/// something else, arrays and objects as compact JSON.
+fn cell(path: &str, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
-        Value::String(text) => text.clone(),
+        Value::String(text) => {
+            let steps: Option<Vec<Step>> = steps(path);
+            cells::guarded(text, steps.and_then(|steps| schema::target(&steps)))
+        }
         other => other.to_string(),
     }
 }
 
-fn csv_error(error: csv::Error) -> crate::error::Error {
+fn csv_error(error: csv::Error) -> Error {
     io::Error::from(error).into()
 }

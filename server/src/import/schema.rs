@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 
+use super::path::Step;
 use crate::user;
 
 /// What a value must be.
@@ -166,6 +167,40 @@ const MFA_FACTOR: Object = Object {
 const TOTP: Object = object(&[("secret", form(Form::Base32))], &["secret"]);
 const MFA_PHONE: Object = object(&[("value", form(Form::Phone))], &["value"]);
 const MFA_EMAIL: Object = object(&[("value", form(Form::Email))], &["value"]);
+
+/// What may stand at a path of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Boolean,
+    Integer,
+    Text,
+    /// An object or an array that the schema describes, or metadata as a whole.
+    Json,
+    /// Inside metadata, where anything may stand.
+    Free,
+}
+
+/// What may stand at a path; none when the schema knows no such place.
+pub(super) fn target(path: &[Step]) -> Option<Target> {
+    fn in_object(object: &Object, path: &[Step]) -> Option<Target> {
+        let Some((first, rest)) = path.split_first() else { return Some(Target::Json) };
+        let Step::Member(name) = first else { return None };
+        let (_, rule) = object.members.iter().find(|(known, _)| known == name)?;
+        match (rule, rest) {
+            (Rule::Boolean, []) => Some(Target::Boolean),
+            (Rule::Integer, []) => Some(Target::Integer),
+            (Rule::Text(_), []) => Some(Target::Text),
+            (Rule::AnyObject | Rule::Array(_), []) => Some(Target::Json),
+            (Rule::AnyObject, [Step::Member(_), ..]) => Some(Target::Free),
+            (Rule::Object(object), rest) => in_object(object, rest),
+            (Rule::Array(array), [Step::Index(index), rest @ ..]) if *index < array.length.1 => {
+                in_object(array.item, rest)
+            }
+            _ => None,
+        }
+    }
+    if path.is_empty() { None } else { in_object(&USER, path) }
+}
 
 /// A rule that a row breaks. The texts never quote a value; whoever reports it shows the value with
 /// secrets hidden.
@@ -417,7 +452,8 @@ fn is_phone(text: &str) -> bool {
         .is_some_and(|digits| (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-fn is_import_bcrypt(text: &str) -> bool {
+/// bcrypt as `password_hash` takes it.
+pub(super) fn is_import_bcrypt(text: &str) -> bool {
     ["$2a$10$", "$2b$10$"].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(is_bcrypt_body))
 }
 

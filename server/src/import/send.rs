@@ -7,8 +7,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::chunks::{ChunkWriter, RowIdentity, RowIndex, chunk_path, named, read_identities};
+use super::chunks::{self, ChunkWriter, RowIdentity, RowIndex, chunk_path, named, read_identities};
 use super::faults::{self, FaultFile};
-use super::{ImportRequest, InputFile, RowFault, Severity, check_rows, redact};
+use super::{ImportRequest, InputFile, RowFault, Severity, check_rows, reasons, redact};
 use crate::auth0::{
     ImportJobRequest, Job, JobErrors, JobStatus, JobSummary, ManagementClient, UserErrors, is_import_limit,
     may_have_happened,
@@ -31,6 +32,10 @@ use crate::store::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk, Store};
 
 /// Import jobs a tenant runs at once (contract, section 0).
 const JOBS_AT_ONCE: usize = 2;
+
+/// Chunks that Auth0 refuses as a whole, with none between that it takes, before it is no longer believed
+/// that single rows are to blame. The largest chunk that rows can fill is halved 13 times.
+const MOST_FRUITLESS: u32 = 40;
 
 /// Look-ups of single users at once.
 const LOOKUPS_AT_ONCE: usize = 4;
@@ -127,6 +132,8 @@ pub async fn run_at(
         places: places(store.directory()),
         queue: Mutex::new(open.into()),
         stopped: AtomicBool::new(false),
+        fruitless: AtomicU32::new(0),
+        splitting: tokio::sync::Mutex::new(()),
     };
     // Both end by themselves: dropping one in the middle of a request would lose its answer.
     let (first, second) = tokio::join!(Box::pin(sender.work()), Box::pin(sender.work()));
@@ -151,8 +158,8 @@ pub async fn outcome(job_id: &str, store: &Store) -> Result<JobSummary> {
     Ok(summary)
 }
 
-/// The uploaded files of a job, in order, opened one by one.
-pub(super) fn uploads(directory: &Path) -> Result<impl Iterator<Item = Result<InputFile>> + Send + use<>> {
+/// The uploaded files of a job, in order.
+pub(super) fn uploads(directory: &Path) -> Result<Vec<InputFile<'static>>> {
     let path = directory.join("upload");
     let mut files: Vec<(Option<String>, PathBuf)> = Vec::new();
     if path.is_dir() {
@@ -167,10 +174,14 @@ pub(super) fn uploads(directory: &Path) -> Result<impl Iterator<Item = Result<In
     } else {
         files.push((None, path));
     }
-    Ok(files.into_iter().map(|(name, path)| {
-        let content = File::open(&path).map_err(|error| named(error, &path))?;
-        Ok(InputFile { name, content: Box::new(content) })
-    }))
+    let file = |(name, path): (Option<String>, PathBuf)| {
+        let open = move || match File::open(&path) {
+            Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
+            Err(error) => Err(named(error, &path)),
+        };
+        InputFile { name, open: Box::new(open), again: true }
+    };
+    Ok(files.into_iter().map(file).collect())
 }
 
 /// Stops the check when the future that waits for it is dropped.
@@ -215,8 +226,9 @@ async fn check_upload(
             let mut faults = FaultFile::of_check(&passing)?;
             let checked = check_rows(
                 &request,
-                &mut uploads(&directory)?,
+                uploads(&directory)?,
                 writer,
+                &passing,
                 &mut |fault| faults.push(fault),
                 &mut |summary| {
                     if summary.total % 1000 == 1 {
@@ -232,6 +244,7 @@ async fn check_upload(
             progress.set_details(None);
             let checked = checked?;
             faults.finish()?;
+            reasons::keep_inputs(&passing, &checked.0)?;
             Ok(checked)
         })
         .await
@@ -240,9 +253,9 @@ async fn check_upload(
         let _ = fs::remove_dir_all(&passing);
     })?;
     drop(guard);
-    for name in ["chunks", "rows", faults::DIRECTORY] {
+    for name in ["chunks", "rows", faults::DIRECTORY, reasons::INPUTS] {
         let (from, to) = (passing.join(name), directory.join(name));
-        if to.exists() {
+        if to.is_dir() {
             fs::remove_dir_all(&to).map_err(|error| named(error, &to))?;
         }
         if from.exists() {
@@ -290,6 +303,10 @@ struct Sender<'a> {
     queue: Mutex<VecDeque<ImportChunk>>,
     /// One of the two workers failed: the other ends what it does and starts nothing new.
     stopped: AtomicBool,
+    /// Chunks refused as a whole since one was taken.
+    fruitless: AtomicU32,
+    /// Held while a chunk gets its new numbers.
+    splitting: tokio::sync::Mutex<()>,
 }
 
 /// How a job inside Auth0 ended.
@@ -463,6 +480,7 @@ impl Sender<'_> {
 
     /// A job that ran to its end: asks which rows failed, and keeps the outcome.
     async fn completed(&self, chunk: &ImportChunk, id: &str, summary: Option<JobSummary>) -> Result<()> {
+        self.fruitless.store(0, Ordering::Relaxed);
         let errors =
             if summary.is_some_and(|summary| summary.failed == 0) { Vec::new() } else { self.user_errors(id).await? };
         let rows = self.rows(chunk).await?;
@@ -470,7 +488,11 @@ impl Sender<'_> {
         let reported: Vec<(UserErrors, Option<&RowIdentity>)> = errors
             .into_iter()
             .map(|error| {
-                let row = index.find(&error.user);
+                // A chunk of one row leaves no doubt, whatever Auth0 hides of the user.
+                let row = index.find(&error.user).or(match rows.as_slice() {
+                    [only] => Some(only),
+                    _ => None,
+                });
                 (error, row)
             })
             .collect();
@@ -533,12 +555,46 @@ impl Sender<'_> {
             },
         };
         let reason = reason.unwrap_or_else(|| format!("The job {id} failed inside Auth0 without a reason."));
+        if self.split(chunk, &reason).await? {
+            return Ok(());
+        }
         self.whole(chunk, Code::Auth0JobFailed.as_str(), &reason, true).await
     }
 
     /// A chunk that Auth0 did not take: its rows are faults. An earlier attempt may have had an effect.
     async fn refused_whole(&self, chunk: &ImportChunk, code: &str, reason: &str) -> Result<()> {
+        if self.split(chunk, reason).await? {
+            return Ok(());
+        }
         self.whole(chunk, code, reason, chunk.attempts > 0).await
+    }
+
+    /// Halves a chunk that was refused as a whole, so that in the end the guilty row stands alone; `false`
+    /// when it is one row already, or everything is refused.
+    async fn split(&self, chunk: &ImportChunk, reason: &str) -> Result<bool> {
+        if chunk.rows < 2 || self.fruitless.fetch_add(1, Ordering::Relaxed) >= MOST_FRUITLESS {
+            return Ok(false);
+        }
+        let _numbers = self.splitting.lock().await;
+        let last = self.store.import_chunks(self.job_id).await?.last().map_or(chunk.number, |chunk| chunk.number);
+        let parts = [last + 1, last + 2];
+        let (directory, number) = (self.directory.to_owned(), chunk.number);
+        let Some(rows) = blocking(move || chunks::split(&directory, number, parts)).await? else { return Ok(false) };
+        let numbered = [(parts[0], rows[0]), (parts[1], rows[1])];
+        self.store.split_chunk(self.job_id, number, numbered, reason).await?;
+        tracing::info!(chunk = number, rows = chunk.rows, "a part that was refused as a whole is sent in halves");
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, rows) in numbered.into_iter().rev() {
+            queue.push_front(ImportChunk {
+                number,
+                rows,
+                state: ChunkState::Pending,
+                attempts: chunk.attempts.min(1),
+                first_sent_at: chunk.first_sent_at,
+                outcome: ChunkOutcome::default(),
+            });
+        }
+        Ok(true)
     }
 
     async fn whole(&self, chunk: &ImportChunk, code: &str, reason: &str, look_up: bool) -> Result<()> {
@@ -548,7 +604,10 @@ impl Sender<'_> {
         } else {
             HashSet::new()
         };
-        let hint = if self.request.upsert && look_up {
+        let hint = if chunk.rows == 1 {
+            "Auth0 refuses this row even alone. Mend what the message names; if it names nothing, try the row without \
+             its metadata and hashes."
+        } else if self.request.upsert && look_up {
             "Auth0 may have imported some of these users before; importing them again does no harm."
         } else {
             "Import these users again."

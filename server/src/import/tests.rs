@@ -60,7 +60,7 @@ fn custom(hash: &Value) -> Value {
 fn good_and_bad_rows_are_counted_and_the_bad_ones_named_with_their_lines() {
     let content = "{\"email\":\"ada@example.com\"}\n\n{\"email\":42}\nnonsense\n{\"email\":\"bob@example.com\",\"user_id\":\"sms|1\"}\n";
     let (summary, faults) = checked(&ImportRequest::default(), content, None);
-    assert_eq!(summary, CheckSummary { total: 4, good: 2, failed: 2, warnings: 1, chunks: 0 });
+    assert_eq!((summary.total, summary.good, summary.failed, summary.warnings, summary.chunks), (4, 2, 2, 1, 0));
     let places: Vec<_> = faults.iter().map(|fault| (fault.line, fault.row, fault.code.as_str())).collect();
     assert_eq!(places, [(3, 2, "INVALID_TYPE"), (4, 3, "INVALID_JSON"), (5, 4, "ID_PREFIX")]);
     assert_eq!(faults[0].value, Some(json!(42)));
@@ -99,13 +99,13 @@ fn hashes_that_each_algorithm_accepts() {
         json!({ "algorithm": "argon2", "hash": { "value": "$argon2id$v=19$m=65536,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g" } }),
         json!({ "algorithm": "argon2", "hash": { "value": "$argon2i$m=4096,t=3,p=1$c2FsdA$aGFzaA", "encoding": "utf8" } }),
         json!({ "algorithm": "bcrypt", "hash": { "value": "$2y$12$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K" }, "salt": { "value": "s" } }),
-        json!({ "algorithm": "hmac", "hash": { "value": "aGFzaA==", "encoding": "base64", "digest": "sha256", "key": { "value": "6b6579", "encoding": "hex" } } }),
+        json!({ "algorithm": "hmac", "hash": { "value": "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", "encoding": "base64", "digest": "sha256", "key": { "value": "6b6579", "encoding": "hex" } } }),
         json!({ "algorithm": "ldap", "hash": { "value": "{SSHA}aGFzaGhhc2hzYWx0" } }),
         json!({ "algorithm": "md5", "hash": { "value": "67A1E09BB1F83F5007DC119C14D663AA", "encoding": "hex" }, "salt": { "value": "salt", "position": "prefix" } }),
-        json!({ "algorithm": "sha512", "hash": { "value": "_-8", "encoding": "base64" } }),
+        json!({ "algorithm": "sha512", "hash": { "value": "_-8A".repeat(21) + "_-", "encoding": "base64" } }),
         json!({ "algorithm": "pbkdf2", "hash": { "value": "$pbkdf2-sha512$i=100000,l=64$c2FsdA$aGFzaA" } }),
         json!({ "algorithm": "pbkdf2", "hash": { "value": "$pbkdf2-RSA-SHA1-2$c2FsdA$aGFzaA", "encoding": "utf8" } }),
-        json!({ "algorithm": "scrypt", "keylen": 64, "cost": 1024, "hash": { "value": "ab12", "encoding": "hex" }, "salt": { "value": "s" } }),
+        json!({ "algorithm": "scrypt", "keylen": 2, "cost": 1024, "hash": { "value": "ab12", "encoding": "hex" }, "salt": { "value": "s" } }),
     ] {
         assert_eq!(found(&custom(&hash)), [], "{hash}");
     }
@@ -191,6 +191,64 @@ fn hashes_that_an_algorithm_refuses() {
         ),
     ] {
         assert_eq!(found(&custom(&hash)), [(code.to_owned(), path)], "{hash}");
+    }
+}
+
+#[test]
+fn a_hash_of_another_length_than_its_algorithm_makes_is_a_warning() {
+    for hash in [
+        json!({ "algorithm": "sha256", "hash": { "value": "67A1E09BB1F83F5007DC119C14D663AA", "encoding": "hex" } }),
+        json!({ "algorithm": "scrypt", "keylen": 64, "hash": { "value": "ab12", "encoding": "hex" } }),
+        json!({ "algorithm": "hmac", "hash": { "value": "q83v", "encoding": "base64", "digest": "sha1", "key": { "value": "k" } } }),
+    ] {
+        let faults = faults_of(&custom(&hash));
+        let seen: Vec<_> = faults.iter().map(|fault| (fault.code.as_str(), fault.severity)).collect();
+        assert_eq!(seen, [("HASH_LENGTH", Severity::Warning)], "{hash}");
+    }
+}
+
+#[test]
+fn every_key_that_app_metadata_must_not_have_is_refused_and_free_in_user_metadata() {
+    for key in [
+        "__tenant",
+        "_id",
+        "blocked",
+        "clientID",
+        "created_at",
+        "email_verified",
+        "email",
+        "globalClientID",
+        "global_client_id",
+        "identities",
+        "lastIP",
+        "lastLogin",
+        "loginsCount",
+        "metadata",
+        "multifactor_last_modified",
+        "multifactor",
+        "updated_at",
+        "user_id",
+    ] {
+        let row = with(&json!({ "app_metadata": { key: 1 }, "user_metadata": { key: 1 } }));
+        assert_eq!(found(&row), [("NOT_PASSED".to_owned(), format!("app_metadata.{key}"))]);
+    }
+}
+
+#[test]
+fn second_factors_are_one_to_ten_with_one_kind_each() {
+    let phone = json!({ "phone": { "value": "+12125550001" } });
+    for (factors, expected) in [
+        (json!([phone, { "totp": { "secret": "ABC234" } }, { "email": { "value": "a@b.c" } }]), None),
+        (json!([]), Some(("ARRAY_LENGTH_SHORT", "mfa_factors"))),
+        (json!(vec![phone.clone(); 11]), Some(("ARRAY_LENGTH_LONG", "mfa_factors"))),
+        (json!([{}]), Some(("NOT_PASSED", "mfa_factors[0]"))),
+        (json!([{ "totp": { "secret": "ABC2=" } }]), Some(("PATTERN", "mfa_factors[0].totp.secret"))),
+        (json!([{ "phone": { "value": "2125550001" } }]), Some(("PATTERN", "mfa_factors[0].phone.value"))),
+        (json!([{ "email": { "value": "nobody" } }]), Some(("FORMAT", "mfa_factors[0].email.value"))),
+        (json!([{ "push": {} }]), Some(("FORBIDDEN_ATTRIBUTE", "mfa_factors[0].push"))),
+    ] {
+        let expected: Vec<_> = expected.into_iter().map(|(code, path)| (code.to_owned(), path.to_owned())).collect();
+        assert_eq!(found(&with(&json!({ "mfa_factors": factors }))), expected);
     }
 }
 
@@ -428,12 +486,248 @@ async fn a_probe_refuses_what_the_check_would_stop_at() {
     let path = directory.path().join("upload");
     for (content, code) in [
         ("", Some(Code::UsersFileEmpty)),
-        ("email\n", Some(Code::UsersFileFormat)),
+        ("email\n", Some(Code::UsersFileEmpty)),
+        ("shoe size\n42\n", Some(Code::UsersFileColumns)),
         ("[{]", Some(Code::UsersFileFormat)),
         ("[{}]", None),
         ("{}\nnonsense\n", None),
     ] {
         fs::write(&path, content).unwrap();
-        assert_eq!(probe(&path).await.err().map(|error| error.code), code, "{content:?}");
+        assert_eq!(
+            probe(directory.path(), &ImportRequest::default()).await.err().map(|error| error.code),
+            code,
+            "{content:?}"
+        );
     }
+}
+
+fn users_of(chunks: &Path) -> Vec<Value> {
+    chunks_in(chunks).iter().flat_map(|chunk| serde_json::from_slice::<Vec<Value>>(chunk).unwrap()).collect()
+}
+
+/// What an import of this content would send, and its faults.
+fn sent(request: &ImportRequest, content: &str) -> (Vec<Value>, Vec<RowFault>) {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, faults) = checked(request, content, Some(directory.path()));
+    (users_of(directory.path()), faults)
+}
+
+fn mapped(rules: &[&str]) -> ImportRequest {
+    ImportRequest { map: rules.iter().map(|rule| MapRule::parse(rule).unwrap()).collect(), ..ImportRequest::default() }
+}
+
+/// auth0-user-import-export-extension, issue 12: import from CSV.
+#[test]
+fn issue_12_csv_with_dotted_headers_is_imported() {
+    let (users, faults) = sent(&ImportRequest::default(), "email,username,app_metadata.age\nada@example.com,ada,36\n");
+    assert_eq!(faults, []);
+    assert_eq!(users, [json!({ "email": "ada@example.com", "username": "ada", "app_metadata": { "age": 36 } })]);
+}
+
+/// Issue 45: exports are one JSON value a line and still named `.json`.
+#[test]
+fn issue_45_exports_of_one_user_a_line_are_imported_as_they_are() {
+    let content = "{\"email\":\"ada@example.com\"}\n{\"email\":\"bob@example.com\"}\n";
+    assert_eq!(sent(&ImportRequest::default(), content).0.len(), 2);
+}
+
+/// Issue 62: `Forbidden attribute in appUser:` without a name, since both kinds of hash were there.
+#[test]
+fn issue_62_forbidden_attributes_are_named_before_anything_is_sent() {
+    let row = with(&json!({
+        "password_hash": "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K",
+        "custom_password_hash": { "algorithm": "bcrypt", "hash": { "value": "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K" } },
+        "last_login": "2024-01-01T00:00:00.000Z",
+    }));
+    let faults = faults_of(&row);
+    let named: Vec<_> = faults.iter().map(|fault| (fault.code.as_str(), fault.attribute.as_deref())).collect();
+    assert_eq!(named, [("FORBIDDEN_ATTRIBUTE", Some("last_login")), ("NOT_PASSED", Some("custom_password_hash"))]);
+    assert!(faults[1].message.contains("password_hash or custom_password_hash, not both"));
+}
+
+/// Issue 79: an export with the default titles could not be imported.
+#[test]
+fn issue_79_exports_with_default_titles_come_back_in() {
+    let header: Vec<&str> = crate::user::DEFAULT_COLUMNS.iter().map(|(_, title)| *title).collect();
+    let content = format!(
+        "{}\nauth0|1,Ada,Lovelace,ada,Ada Lovelace,ada@example.com,true,https://example.com/a.png,Users,2024-01-01T00:00:00.000Z,2024-01-01T00:00:00.000Z\n",
+        header.join(",")
+    );
+    let (users, faults) = sent(&ImportRequest::default(), &content);
+    assert_eq!(
+        users,
+        [json!({
+            "user_id": "1", "given_name": "Ada", "family_name": "Lovelace", "nickname": "ada", "name": "Ada Lovelace",
+            "email": "ada@example.com", "email_verified": true, "picture": "https://example.com/a.png",
+        })]
+    );
+    let left_out: Vec<_> =
+        faults.iter().map(|fault| (fault.code.as_str(), fault.severity, fault.attribute.as_deref())).collect();
+    let warning = |attribute| ("COLUMN_LEFT_OUT", Severity::Warning, Some(attribute));
+    assert_eq!(left_out, [warning("identities"), warning("created_at"), warning("updated_at")]);
+}
+
+#[test]
+fn a_mapping_shapes_foreign_csv() {
+    let content = "Mail,Full name,Active,Age,Notes\nada@example.com,Ada Lovelace,no,36,\"a, b\"\nbob@example.com,,,,\n";
+    let request = mapped(&[
+        "Mail=email",
+        "user[\"Full name\"] || user.Mail=name",
+        "Age=app_metadata.age",
+        "Active=email_verified",
+        "null=Notes",
+    ]);
+    let (users, faults) = sent(&request, content);
+    assert_eq!(faults, []);
+    assert_eq!(
+        users,
+        [
+            json!({ "email": "ada@example.com", "name": "Ada Lovelace", "app_metadata": { "age": 36 }, "email_verified": false }),
+            json!({ "email": "bob@example.com", "name": "bob@example.com" }),
+        ]
+    );
+}
+
+#[test]
+fn a_mapping_shapes_foreign_json_and_the_result_is_checked() {
+    let content = "{\"mail\":\"ada@example.com\",\"id\":7,\"profile\":{\"first\":\"Ada\"},\"app_metadata\":{\"a\":1},\"extra\":true}\n{\"mail\":\"nobody\",\"id\":8}\n";
+    let request = mapped(&[
+        "user.mail=email",
+        "id=user_id",
+        "profile.first=given_name",
+        "profile=app_metadata.profile",
+        "null=extra",
+    ]);
+    let (users, faults) = sent(&request, content);
+    assert_eq!(
+        users,
+        [
+            json!({ "app_metadata": { "a": 1, "profile": { "first": "Ada" } }, "email": "ada@example.com", "user_id": "7", "given_name": "Ada" })
+        ]
+    );
+    assert_eq!(faults.iter().map(|fault| (fault.line, fault.code.as_str())).collect::<Vec<_>>(), [(2, "FORMAT")]);
+}
+
+#[test]
+fn a_mapping_that_cannot_be_is_refused_before_anything_is_read() {
+    for (rules, code, part) in [
+        (&["user.mail=emial"][..], Code::InvalidMapping, "emial"),
+        (&["a=name", "b=name"][..], Code::InvalidMapping, "name"),
+        (&["a=app_metadata", "b=app_metadata.plan"][..], Code::InvalidMapping, "app_metadata"),
+        (&["user.name.toUpperCase()=name"][..], Code::UnsupportedExpression, "JavaScript"),
+        (&["user.=name"][..], Code::InvalidExpression, "^"),
+    ] {
+        let rules = rules.iter().map(|rule| MapRule::parse(rule).unwrap()).collect::<Vec<_>>();
+        let error = Mapping::new(&rules).err().unwrap();
+        assert_eq!(error.code, code, "{rules:?}");
+        assert!(error.message.contains(part), "{}", error.message);
+    }
+    assert_eq!(MapRule::parse("name").unwrap_err().code, Code::InvalidMapping);
+}
+
+#[test]
+fn a_mapping_is_read_from_json_in_three_forms() {
+    let rule = MapRule { expression: "user[\"a=b\"]".into(), attribute: "name".into() };
+    for json in [
+        r#"{"name": "user[\"a=b\"]"}"#,
+        r#"["user[\"a=b\"]=name"]"#,
+        r#"[{"expression": "user[\"a=b\"]", "attribute": "name"}]"#,
+    ] {
+        assert_eq!(MapRule::parse_json(json).unwrap(), std::slice::from_ref(&rule), "{json}");
+    }
+    for json in ["", "1", "{\"name\":1}", "[\"name\"]", "[{}]"] {
+        assert_eq!(MapRule::parse_json(json).unwrap_err().code, Code::InvalidMapping, "{json}");
+    }
+}
+
+const HASH_10: &str = "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K";
+const HASH_12: &str = "$2b$12$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K";
+
+fn several(contents: &[&str], chunks: Option<&Path>) -> Result<(CheckSummary, Vec<RowFault>)> {
+    let mut faults = Vec::new();
+    let inputs = contents
+        .iter()
+        .enumerate()
+        .map(|(index, content)| {
+            let content = content.as_bytes().to_vec();
+            let open = move || Ok(Box::new(Cursor::new(content.clone())) as Box<dyn Read + Send>);
+            InputFile { name: Some(format!("file{index}")), open: Box::new(open), again: true }
+        })
+        .collect();
+    let mut keep = |fault: &RowFault| {
+        faults.push(fault.clone());
+        Ok(())
+    };
+    let summary = check_files(&ImportRequest::default(), inputs, chunks, &mut keep, &Progress::default())?;
+    Ok((summary, faults))
+}
+
+#[test]
+fn an_export_of_password_hashes_is_joined_to_the_users_by_id() {
+    let id = |number: u8| format!("{number:024x}");
+    let users = format!(
+        "[{{\"user_id\":\"auth0|{}\",\"email\":\"a@b.c\"}}, {{\"email\":\"b@b.c\", \"user_id\" : \"{}\" }} ,\n{{\"user_id\":\"auth0|{}\",\"email\":\"c@b.c\"}}]",
+        id(1),
+        id(2),
+        id(3)
+    );
+    let line = |number, hash| {
+        json!({ "_id": { "$oid": id(number) }, "email": "x", "passwordHash": hash, "tenant": "t", "_tmp_is_unique": true }).to_string()
+    };
+    let hashes = [line(2, HASH_12), line(1, HASH_10), line(9, HASH_10)].join("\n");
+    let directory = tempfile::tempdir().unwrap();
+    for order in [[users.as_str(), &hashes], [&hashes, &users]] {
+        let (summary, faults) = several(&order, Some(directory.path())).unwrap();
+        assert_eq!(faults, []);
+        assert_eq!((summary.total, summary.hashes), (3, Some(JoinedHashes { read: 3, joined: 2 })));
+        let sent = users_of(directory.path());
+        assert_eq!(sent[0], json!({ "user_id": id(1), "email": "a@b.c", "password_hash": HASH_10 }));
+        assert_eq!(sent[1]["custom_password_hash"]["hash"]["value"], HASH_12);
+        assert_eq!(sent[2].get("password_hash"), None);
+    }
+    assert_eq!(several(&[&hashes], None).unwrap_err().code, Code::UsersFileFormat);
+    assert_eq!(several(&[&hashes, &hashes], None).unwrap_err().code, Code::UsersFileFormat);
+}
+
+#[test]
+fn failed_rows_of_csv_come_back_under_their_header_as_they_were() {
+    let content = "email;Full name;app_metadata.plan\n\"ada@example.com\";x;\"pro;\nplus\"\nnobody;y;z\nshort\nbob@example.com;;\n";
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("upload"), content).unwrap();
+    let mut file = super::faults::FaultFile::of_check(directory.path()).unwrap();
+    for fault in checked(&mapped(&["user[\"Full name\"]=name"]), content, None).1 {
+        file.push(&fault).unwrap();
+    }
+    file.push(&reported(1, 2)).unwrap();
+    file.finish().unwrap();
+    assert_eq!(original_format(directory.path()).unwrap(), ReportFormat::Csv);
+    assert_eq!(
+        report(directory.path(), Some(ReportFormat::Csv)),
+        "email;Full name;app_metadata.plan\n\"ada@example.com\";x;\"pro;\nplus\"\nnobody;y;z\nshort\n"
+    );
+    let again = tempfile::tempdir().unwrap();
+    keep_failed_rows(directory.path(), again.path()).unwrap();
+    let mended = fs::read_to_string(again.path().join("upload")).unwrap();
+    let (summary, faults) = checked(&mapped(&["user[\"Full name\"]=name"]), &mended, None);
+    assert_eq!((summary.total, summary.good), (3, 1));
+    assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [4, 5]);
+}
+
+#[test]
+fn failed_rows_of_json_written_as_csv_are_the_same_users_when_they_come_back() {
+    let user = with(&json!({
+        "name": "=1+1", "phone_number": "+12125550001", "email_verified": false,
+        "user_metadata": { "zip": "10115", "n": 10115, "yes": "true", "list": [1, "a"], "deep": { "a b": "'5" }, "quote": "'=x" },
+    }));
+    let directory = job_directory(&format!("{user}\n"), &[reported(1, 1)]);
+    let csv = report(directory.path(), Some(ReportFormat::Csv));
+    assert_eq!(sent(&ImportRequest::default(), &csv).0, [user], "{csv}");
+}
+
+#[test]
+fn a_check_says_what_the_file_is() {
+    let (summary, _) = checked(&ImportRequest::default(), "email;name\na@b.c;x\n", None);
+    let format = &summary.inputs[0];
+    assert_eq!((format.format.as_str(), format.encoding.as_str()), ("csv", "UTF-8"));
+    assert_eq!((format.delimiter.as_deref(), format.gzip), (Some(";"), false));
 }

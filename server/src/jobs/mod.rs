@@ -11,7 +11,7 @@ mod tickets;
 mod view;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ use crate::access::Session;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::export::{ExportRequest, ExportSpec};
-use crate::import::ImportRequest;
+use crate::import::{self, ImportRequest};
 use crate::progress::Progress;
 use crate::store::{JobKind, JobRecord, JobState, NewJob, Store};
 use tickets::Tickets;
@@ -81,7 +81,12 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Where the uploaded file goes.
+    /// The directory of the job to come.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where the uploaded file goes, or a directory of files when there are several.
     pub fn path(&self) -> PathBuf {
         self.directory.join(UPLOAD)
     }
@@ -292,6 +297,32 @@ impl Jobs {
         self.job(session, id).await
     }
 
+    /// Imports the failed rows of an import again, as a new job with its settings: the rows in `mended`, or
+    /// without it as they were.
+    pub async fn retry(&self, session: &Session, id: &str, mended: Option<Upload>) -> Result<JobView> {
+        let record = self.0.store.job(&self.0.tenant, id).await?;
+        if mended.is_none() && record.artifact.is_none() && record.kind == JobKind::Import && record.state.is_final() {
+            return Err(gone(id));
+        }
+        let failed = self.0.store.job_directory(id);
+        let (request, connection) = retried(record)?;
+        let upload = if let Some(upload) = mended {
+            import::probe(upload.directory(), &request).await?;
+            upload
+        } else {
+            let upload = self.receive()?;
+            let directory = upload.directory().to_owned();
+            tokio::task::spawn_blocking(move || import::keep_failed_rows(&failed, &directory))
+                .await
+                .map_err(|error| Error::new(Code::Internal, error.to_string()))??;
+            upload
+        };
+        if !request.connection_id.is_empty() {
+            self.0.clients.for_session(session)?.importable_connection(&request.connection_id).await?;
+        }
+        self.start_import(session, &request, connection, upload).await
+    }
+
     /// The directory of an import whose report is asked for.
     pub async fn report_directory(&self, id: &str) -> Result<PathBuf> {
         let record = self.0.store.job(&self.0.tenant, id).await?;
@@ -396,6 +427,24 @@ impl Jobs {
             tracing::warn!("some jobs did not stop within 10 s; the next start takes them up all the same");
         }
     }
+}
+
+/// Settings and connection of an import whose failed rows are to be imported again.
+pub(crate) fn retried(job: JobRecord) -> Result<(ImportRequest, Option<String>)> {
+    let id = &job.id;
+    if job.kind != JobKind::Import {
+        return Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports have failed rows.")));
+    }
+    if job.state != JobState::Completed {
+        return Err(Error::new(
+            Code::JobState,
+            format!("Job {id} is not completed, so it is not known yet which rows fail."),
+        )
+        .with_hint("Resume the job, or wait for its end; then import its failed rows again."));
+    }
+    let request = serde_json::from_value(job.request)
+        .map_err(|error| Error::new(Code::Storage, format!("The request of job {id} cannot be read: {error}")))?;
+    Ok((request, job.connection))
 }
 
 /// A finished file to download.

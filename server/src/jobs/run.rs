@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Inner, SORT_MEMORY, UPLOAD};
-use crate::auth0::ManagementClient;
+use crate::auth0::{JobSummary, ManagementClient};
 use crate::error::{Code, Error, Result};
 use crate::export::{self, ExportRequest, ExportSpec};
 use crate::import::{self, ImportRequest};
@@ -61,7 +61,11 @@ pub(super) async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error)
     tracing::info!(job = id, error = error.code.as_str(), "ended");
     let (summary, artifact) = match kind {
         // Its files stay for the report and to be resumed.
-        JobKind::Import => (Some(json(&import::outcome(id, &jobs.store).await?)?), Some((UPLOAD, artifact_end(jobs)))),
+        JobKind::Import => {
+            let counts = import::outcome(id, &jobs.store).await?;
+            let summary = import_summary(counts, jobs.store.job_directory(id)).await?;
+            (Some(summary), Some((UPLOAD, artifact_end(jobs))))
+        }
         JobKind::Export => {
             super::remove_directory(jobs.store.job_directory(id)).await?;
             (None, None)
@@ -126,9 +130,16 @@ async fn once(jobs: &Inner, job: &JobRecord, client: ManagementClient, progress:
         JobKind::Import => {
             let request: ImportRequest = request(job)?;
             let summary = import::run(&job.id, &request, &directory, client, &jobs.store, Arc::clone(progress)).await?;
-            Ok((json(&summary)?, Some(UPLOAD.to_owned())))
+            Ok((import_summary(summary, directory).await?, Some(UPLOAD.to_owned())))
         }
     }
+}
+
+/// The counts of an import, with what its files were and why rows failed.
+async fn import_summary(counts: JobSummary, directory: PathBuf) -> Result<Value> {
+    tokio::task::spawn_blocking(move || import::summary(counts, &directory))
+        .await
+        .map_err(|error| Error::new(Code::Internal, error.to_string()))?
 }
 
 async fn export(

@@ -163,6 +163,37 @@ impl Store {
         self.change_chunk(query.bind(job).bind(number)).await
     }
 
+    /// Puts two new chunks, given as their number and rows, into the place of one that was refused as a
+    /// whole: all or nothing. What an earlier attempt of it may have done is remembered for both.
+    pub async fn split_chunk(&self, job: &str, number: u32, parts: [(u32, u64); 2], reason: &str) -> Result<()> {
+        let mut transaction = self.pool().begin().await.map_err(storage)?;
+        for (part, rows) in parts {
+            sqlx::query(
+                "INSERT INTO import_chunks (job_id, number, rows, state, attempts, first_sent_at)
+                 SELECT job_id, ?, ?, 'pending', min(attempts, 1), first_sent_at FROM import_chunks
+                 WHERE job_id = ? AND number = ?",
+            )
+            .bind(part)
+            .bind(stored(rows))
+            .bind(job)
+            .bind(number)
+            .execute(&mut *transaction)
+            .await
+            .map_err(storage)?;
+        }
+        sqlx::query(
+            "UPDATE import_chunks SET state = 'done', rows = 0, auth0_job_id = NULL, reason = ?
+             WHERE job_id = ? AND number = ?",
+        )
+        .bind(reason)
+        .bind(job)
+        .bind(number)
+        .execute(&mut *transaction)
+        .await
+        .map_err(storage)?;
+        transaction.commit().await.map_err(storage)
+    }
+
     async fn change_chunk(
         &self,
         query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
@@ -266,6 +297,32 @@ mod tests {
         let chunks = store.import_chunks("job").await.unwrap();
         let ends: Vec<_> = chunks.iter().map(|chunk| (chunk.rows, &chunk.state, chunk.outcome)).collect();
         assert_eq!(ends, [(3, &ChunkState::Done, outcome), (2, &ChunkState::Failed, outcome)]);
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_is_split_leaves_its_rows_and_what_may_have_happened_to_its_parts() {
+        let (store, _directory) = store().await;
+        let time = Timestamp::from_millisecond(1000).unwrap();
+        for _ in 0..3 {
+            store.chunk_sending("job", 1, time).await.unwrap();
+        }
+        store.split_chunk("job", 1, [(3, 1), (4, 2)], "refused").await.unwrap();
+        let chunks = store.import_chunks("job").await.unwrap();
+        let seen: Vec<_> = chunks
+            .iter()
+            .map(|chunk| (chunk.number, chunk.rows, chunk.state.clone(), chunk.attempts, chunk.first_sent_at))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (1, 0, ChunkState::Done, 3, Some(time)),
+                (2, 2, ChunkState::Pending, 0, None),
+                (3, 1, ChunkState::Pending, 1, Some(time)),
+                (4, 2, ChunkState::Pending, 1, Some(time)),
+            ]
+        );
+        assert!(store.split_chunk("job", 2, [(3, 1), (5, 1)], "refused").await.is_err(), "the number is taken");
+        assert_eq!(store.import_chunks("job").await.unwrap().len(), 4);
     }
 
     #[tokio::test]

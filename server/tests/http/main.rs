@@ -2,6 +2,7 @@
 //! tenant on loopback that says exactly what a test wants it to say.
 
 mod access;
+mod imports;
 mod jobs;
 mod metrics;
 mod server;

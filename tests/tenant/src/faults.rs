@@ -60,6 +60,16 @@ pub enum FaultKind {
     ExpiredLink,
     /// The job this request creates will fail.
     FailJob,
+    /// 400 for every file of users that contains this text.
+    RefuseUsers {
+        /// What the file must contain.
+        containing: String,
+    },
+    /// The job fails as a whole when its file of users contains this text.
+    FailUsers {
+        /// What the file must contain.
+        containing: String,
+    },
     /// The job this request creates never ends by itself.
     HangJob,
     /// Every token issued before this request counts as expired.

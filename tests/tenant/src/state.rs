@@ -142,6 +142,11 @@ impl Hits {
         self.0.contains(kind)
     }
 
+    /// What hits the request.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &FaultKind> {
+        self.0.iter()
+    }
+
     /// What becomes of a job created now.
     pub(crate) fn fate(&self) -> Fate {
         if self.has(&FaultKind::HangJob) {

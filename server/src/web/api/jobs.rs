@@ -1,10 +1,10 @@
-//! `/api/jobs`: start, watch, cancel and resume exports and imports; reports and downloads.
+//! `/api/jobs`: start, watch, cancel, resume and retry exports and imports; reports and downloads.
 
 use actix_files::NamedFile;
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::{CACHE_CONTROL, ContentDisposition, DispositionParam, DispositionType};
-use actix_web::web::{Data, Json, Path, Query, ServiceConfig, get, post};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig, get, post};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::super::{ApiError, App, SignedIn};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
-use crate::import::{self, ImportRequest, ReportFormat};
+use crate::import::{self, ImportRequest, MapRule, ReportFormat};
 use crate::jobs::{JobView, Upload};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -23,12 +23,16 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .route("/jobs/{id}", get().to(read))
         .route("/jobs/{id}/cancel", post().to(cancel))
         .route("/jobs/{id}/resume", post().to(resume))
+        .route("/jobs/{id}/retry", post().to(retry))
         .route("/jobs/{id}/report", get().to(report))
         .route("/jobs/{id}/download", get().to(download));
 }
 
 /// Longest text part of an import's form, bytes.
-const TEXT_PART: usize = 4096;
+const TEXT_PART: usize = 64 << 10;
+
+/// The most files of one import.
+const MOST_FILES: usize = 1000;
 
 /// Starts an export.
 #[utoipa::path(post, path = "/api/jobs/export", tag = "jobs", request_body = ExportRequest,
@@ -48,7 +52,8 @@ pub(super) async fn start_export(
 pub(super) struct ImportForm {
     /// Id of the database connection.
     connection_id: String,
-    /// The file: a JSON array of users, or one user a line; gzip of either.
+    /// The file: a JSON array of users, one user a line, or CSV; gzip of each. Several parts of this name
+    /// are one import; Auth0's export of password hashes may be among them.
     #[schema(value_type = String, format = Binary)]
     users: Vec<u8>,
     /// Update users that exist, matched by e-mail; their metadata is replaced.
@@ -62,6 +67,9 @@ pub(super) struct ImportForm {
     /// Check only, send nothing.
     #[schema(default = false)]
     dry_run: Option<bool>,
+    /// Attributes computed from what a row holds, as JSON: `{"name": "user[\"Full name\"]"}`. The expression
+    /// `null` leaves a column or attribute out.
+    map: Option<String>,
 }
 
 /// Starts an import, or with `dry_run` only checks the file.
@@ -82,7 +90,7 @@ pub(super) async fn start_import(
             .with_hint("Send the id of a database connection; GET /api/connections lists them.")
             .into());
     }
-    import::probe(&upload.path()).await?;
+    import::probe(upload.directory(), &request).await?;
     let mut name = None;
     if !request.connection_id.is_empty() {
         let client = app.jobs.clients().for_session(&session)?;
@@ -95,39 +103,81 @@ pub(super) async fn start_import(
 
 async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<ImportRequest> {
     let mut request = ImportRequest::default();
-    let mut received = None;
+    let mut received = Received::default();
     while let Some(field) = form.try_next().await.map_err(broken_form)? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
-            "users" => received = Some(save(field, upload, limit).await?),
+            "users" => received.save(field, upload, limit).await?,
             "connection_id" => request.connection_id = text(field, &name).await?,
             "external_id" => request.external_id = Some(text(field, &name).await?).filter(|text| !text.is_empty()),
             "upsert" => request.upsert = boolean(field, &name).await?,
             "send_completion_email" => request.send_completion_email = boolean(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
             "dry_run" => request.dry_run = boolean(field, &name).await?,
+            "map" => {
+                let map = text(field, &name).await?;
+                request.map = if map.is_empty() { Vec::new() } else { MapRule::parse_json(&map)? };
+            }
             // Auth0 tolerates unknown parts too (contract, 4.6).
             _ => drain(field).await?,
         }
     }
-    match received {
-        None => Err(Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part.")),
-        Some(0) => Err(Error::new(Code::UsersFileEmpty, "Users file must not be empty.")),
-        Some(_) => Ok(request),
+    if received.names.is_empty() {
+        return Err(Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part."));
+    }
+    if received.size == 0 {
+        return Err(Error::new(Code::UsersFileEmpty, "Users file must not be empty."));
+    }
+    Ok(request)
+}
+
+/// The files of a form.
+#[derive(Default)]
+struct Received {
+    names: Vec<String>,
+    size: u64,
+}
+
+impl Received {
+    /// Streams a file to disk. The first one is the upload; with the second the upload becomes a directory
+    /// of files, numbered in their order.
+    async fn save(&mut self, field: Field, upload: &Upload, limit: u64) -> Result<(), Error> {
+        if self.names.len() >= MOST_FILES {
+            return Err(Error::new(Code::InvalidBody, format!("An import takes at most {MOST_FILES} files.")));
+        }
+        let name = field.content_disposition().and_then(ContentDisposition::get_filename).unwrap_or("users");
+        let name: String =
+            name.chars().map(|c| if c.is_alphanumeric() || "._- ".contains(c) { c } else { '_' }).take(60).collect();
+        let number = self.names.len() + 1;
+        let path = upload.path();
+        let target = if let [first] = self.names.as_slice() {
+            let moving = upload.directory().join("first");
+            tokio::fs::rename(&path, &moving).await?;
+            tokio::fs::create_dir(&path).await?;
+            tokio::fs::rename(&moving, path.join(format!("{:06}-{first}", 1))).await?;
+            path.join(format!("{number:06}-{name}"))
+        } else if self.names.is_empty() {
+            path
+        } else {
+            path.join(format!("{number:06}-{name}"))
+        };
+        self.size += save(field, &target, limit.saturating_sub(self.size), limit).await?;
+        self.names.push(name);
+        Ok(())
     }
 }
 
 /// Streams the file to disk; its size is checked as it arrives.
-async fn save(mut field: Field, upload: &Upload, limit: u64) -> Result<u64> {
+async fn save(mut field: Field, path: &std::path::Path, left: u64, limit: u64) -> Result<u64> {
     let mut options = tokio::fs::OpenOptions::new();
     options.create(true).write(true).truncate(true);
     #[cfg(unix)]
     options.mode(0o600);
-    let mut file = tokio::io::BufWriter::new(options.open(upload.path()).await?);
+    let mut file = tokio::io::BufWriter::new(options.open(path).await?);
     let mut size = 0_u64;
     while let Some(bytes) = field.try_next().await.map_err(broken_form)? {
         size += bytes.len() as u64;
-        if size > limit {
+        if size > left {
             let limit = bytesize::ByteSize(limit);
             return Err(Error::new(
                 Code::PayloadTooLarge,
@@ -213,15 +263,61 @@ pub(super) async fn resume(
     Ok(Json(app.jobs.resume(&session, &id).await?))
 }
 
+/// Imports the failed rows of a completed import again, as a new job with its settings: without a body as
+/// they were, or the rows of the multipart part `users`.
+#[utoipa::path(post, path = "/api/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)),
+    request_body(content = Option<RetryForm>, content_type = "multipart/form-data"),
+    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn retry(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    id: Path<String>,
+    http: HttpRequest,
+    body: Payload,
+) -> Result<Json<JobView>, ApiError> {
+    let is_form = http.content_type().eq_ignore_ascii_case("multipart/form-data");
+    let mended = if is_form {
+        let upload = app.jobs.receive()?;
+        // Its settings are those of the first import.
+        read_form(Multipart::new(http.headers(), body), &upload, app.settings.upload_limit).await?;
+        Some(upload)
+    } else {
+        None
+    };
+    Ok(Json(app.jobs.retry(&session, &id, mended).await?))
+}
+
+/// The form of a retry.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "describes the multipart body in the OpenAPI document")]
+pub(super) struct RetryForm {
+    /// The mended rows.
+    #[schema(value_type = String, format = Binary)]
+    users: Vec<u8>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct ReportQuery {
-    format: Option<ReportFormat>,
+    format: Option<FileFormat>,
+}
+
+/// Format of a file with failed rows.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FileFormat {
+    Json,
+    Ndjson,
+    Csv,
+    /// That of the file that was imported.
+    Original,
 }
 
 /// The rows an import refused and why; with `format` the same rows as a file that can be imported
 /// again.
 #[utoipa::path(get, path = "/api/jobs/{id}/report", tag = "jobs",
-    params(("id" = String, Path), ("format" = Option<String>, Query, description = "json, ndjson or csv")),
+    params(("id" = String, Path), ("format" = Option<String>, Query, description = "json, ndjson, csv, or original: that of the imported file")),
     responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody)),
     security(("session" = [])))]
@@ -232,7 +328,17 @@ pub(super) async fn report(
     query: Query<ReportQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let directory = app.jobs.report_directory(&id).await?;
-    let format = query.format;
+    let format = match query.format {
+        None => None,
+        Some(FileFormat::Json) => Some(ReportFormat::Json),
+        Some(FileFormat::Ndjson) => Some(ReportFormat::Ndjson),
+        Some(FileFormat::Csv) => Some(ReportFormat::Csv),
+        Some(FileFormat::Original) => {
+            let directory = directory.clone();
+            let format = tokio::task::spawn_blocking(move || import::original_format(&directory)).await;
+            Some(format.map_err(|error| Error::new(Code::Internal, error.to_string()))??)
+        }
+    };
     let (reader, mut writer) = std::io::pipe()?;
     tokio::task::spawn_blocking(move || {
         if let Err(error) = import::write_report(&directory, format, &mut writer) {

@@ -22,6 +22,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         jobs::read,
         jobs::cancel,
         jobs::resume,
+        jobs::retry,
         jobs::report,
         jobs::download,
         history::list,

@@ -16,7 +16,7 @@ use crate::clock::millis;
 use crate::connections::{has_id_shape, is_id};
 use crate::export::{self, CSV_FIELDS, Field, Format, Plan};
 use crate::faults::FaultKind;
-use crate::jobs::{Errors, Export, Import};
+use crate::jobs::{Errors, Export, Fate, Import};
 use crate::record::RecordedBody;
 use crate::reply::{ApiError, ApiResult, json_body, ok};
 use crate::state::{Hits, State, TENANT};
@@ -101,6 +101,13 @@ pub(super) async fn import(request: HttpRequest, state: web::Data<State>, payloa
     if users.is_empty() {
         return Err(ApiError::body("Users file must not be empty."));
     }
+    let hits = hits(&request);
+    let contains = |text: &str| String::from_utf8_lossy(&users).contains(text);
+    if hits.kinds().any(|kind| matches!(kind, FaultKind::RefuseUsers { containing } if contains(containing))) {
+        return Err(ApiError::body("Users file could not be processed."));
+    }
+    let fails = hits.kinds().any(|kind| matches!(kind, FaultKind::FailUsers { containing } if contains(containing)));
+    let fate = if fails { Fate::Fails } else { hits.fate() };
     let text = |name: &str| parts.texts.get(name).and_then(Value::as_str);
     let id = text("connection_id").ok_or_else(|| ApiError::body("Must provide 'connection_id' as multipart part."))?;
     let boolean = |name: &str, default: bool| match text(name) {
@@ -134,7 +141,7 @@ pub(super) async fn import(request: HttpRequest, state: web::Data<State>, payloa
     };
     let duration = millis(state.settings.import_duration);
     let now = state.clock.now();
-    match state.jobs.import(import, mail, duration, hits(&request).fate(), now) {
+    match state.jobs.import(import, mail, duration, fate, now) {
         Ok(job) => Ok(json_body(&mut HttpResponse::Accepted(), &job)),
         Err(active) => Err(active_imports(active)),
     }

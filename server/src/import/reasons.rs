@@ -1,0 +1,199 @@
+//! What an import came to besides its counts: what its files were, and why rows failed, by reason.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::chunks::named;
+use super::{CheckSummary, InputFormat, JoinedHashes, RowFault, Severity, faults};
+use crate::auth0::JobSummary;
+use crate::error::{Code, Error, Result};
+
+/// Where a job keeps what was found out about its files.
+pub(super) const INPUTS: &str = "inputs.json";
+
+/// The most reasons that are told apart; what comes after is counted together.
+const MOST_REASONS: usize = 100;
+
+/// Lines that are named for each reason.
+const LINES: usize = 5;
+
+/// Why rows failed or were warned about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Reason {
+    /// Code of the faults.
+    pub code: String,
+    /// The attribute concerned, with `[]` for every index; none for rows as a whole.
+    pub attribute: Option<String>,
+    /// Error or warning.
+    pub severity: Severity,
+    /// How many faults there are.
+    pub count: u64,
+    /// The message of the first.
+    pub message: String,
+    /// The first lines concerned.
+    pub lines: Vec<u64>,
+}
+
+/// What is told of an import besides its counts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Details {
+    /// What the files are.
+    pub inputs: Vec<InputFormat>,
+    /// Set when an export of password hashes was among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hashes: Option<JoinedHashes>,
+    /// Reasons of errors and warnings, the most frequent first.
+    pub reasons: Vec<Reason>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Inputs {
+    inputs: Vec<InputFormat>,
+    hashes: Option<JoinedHashes>,
+}
+
+/// Keeps what a check found out about the files.
+pub(super) fn keep_inputs(directory: &Path, summary: &CheckSummary) -> Result<()> {
+    let path = directory.join(INPUTS);
+    let inputs = Inputs { inputs: summary.inputs.clone(), hashes: summary.hashes };
+    let json = serde_json::to_vec(&inputs).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+    fs::write(&path, json).map_err(|error| named(error, &path))
+}
+
+/// What is known of the import in this directory. Reads every fault once. Blocking.
+pub fn details(directory: &Path) -> Result<Details> {
+    let path = directory.join(INPUTS);
+    let known: Inputs = match fs::read(&path) {
+        Ok(json) => serde_json::from_slice(&json).unwrap_or_default(),
+        Err(_) => Inputs::default(),
+    };
+    let mut reasons = Reasons::default();
+    for fault in faults(directory)? {
+        reasons.push(&fault?);
+    }
+    Ok(Details { inputs: known.inputs, hashes: known.hashes, reasons: reasons.finish() })
+}
+
+/// Counts faults by reason.
+#[derive(Debug, Default)]
+pub struct Reasons(HashMap<(String, Option<String>, bool), Reason>);
+
+impl Reasons {
+    /// Counts a fault.
+    pub fn push(&mut self, fault: &RowFault) {
+        let attribute = fault.attribute.as_deref().map(without_indexes);
+        let mut key = (fault.code.clone(), attribute, fault.severity == Severity::Error);
+        let mut message = fault.message.as_str();
+        if self.0.len() >= MOST_REASONS && !self.0.contains_key(&key) {
+            key = ("OTHER".to_owned(), None, key.2);
+            message = "There are other reasons, too many to be told apart here.";
+        }
+        let reason = match self.0.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let (code, attribute, _) = entry.key().clone();
+                entry.insert(Reason {
+                    code,
+                    attribute,
+                    severity: fault.severity,
+                    count: 0,
+                    message: message.to_owned(),
+                    lines: Vec::new(),
+                })
+            }
+        };
+        reason.count += 1;
+        if fault.line > 0 && reason.lines.len() < LINES {
+            reason.lines.push(fault.line);
+        }
+    }
+
+    /// The reasons: errors before warnings, the most frequent first.
+    pub fn finish(self) -> Vec<Reason> {
+        let mut reasons: Vec<Reason> = self.0.into_values().collect();
+        reasons.sort_by(|one, other| {
+            let key = |reason: &Reason| (reason.severity == Severity::Warning, u64::MAX - reason.count);
+            key(one).cmp(&key(other)).then_with(|| (&one.code, &one.attribute).cmp(&(&other.code, &other.attribute)))
+        });
+        reasons
+    }
+}
+
+/// The summary of a job: Auth0's four counts, and the [`Details`]. Blocking.
+pub fn summary(counts: JobSummary, directory: &Path) -> Result<Value> {
+    let internal = |error: serde_json::Error| Error::new(Code::Internal, error.to_string());
+    let mut summary = serde_json::to_value(counts).map_err(internal)?;
+    let details = serde_json::to_value(details(directory)?).map_err(internal)?;
+    if let (Value::Object(summary), Value::Object(details)) = (&mut summary, details) {
+        summary.extend(details);
+    }
+    Ok(summary)
+}
+
+/// `mfa_factors[3].totp` and `mfa_factors[0].totp` are one reason.
+fn without_indexes(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('[') {
+        text.push_str(before);
+        text.push('[');
+        rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::faults::FaultFile;
+    use super::*;
+
+    fn fault(line: u64, code: &str, attribute: &str, severity: Severity) -> RowFault {
+        RowFault {
+            line,
+            row: line,
+            attribute: Some(attribute.to_owned()),
+            code: code.to_owned(),
+            message: format!("{attribute} is wrong."),
+            hint: None,
+            value: None,
+            severity,
+            file: None,
+        }
+    }
+
+    #[test]
+    fn faults_are_grouped_by_code_and_attribute_errors_and_frequent_ones_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = FaultFile::of_check(directory.path()).unwrap();
+        for line in 1..8 {
+            file.push(&fault(line, "ID_PREFIX", "user_id", Severity::Warning)).unwrap();
+            file.push(&fault(line, "PATTERN", &format!("mfa_factors[{line}].totp.secret"), Severity::Error)).unwrap();
+        }
+        file.push(&fault(9, "FORMAT", "email", Severity::Error)).unwrap();
+        file.finish().unwrap();
+        let reasons = details(directory.path()).unwrap().reasons;
+        let seen: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.count)).collect();
+        assert_eq!(seen, [("PATTERN", 7), ("FORMAT", 1), ("ID_PREFIX", 7)]);
+        assert_eq!(reasons[0].attribute.as_deref(), Some("mfa_factors[].totp.secret"));
+        assert_eq!(reasons[0].lines, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn reasons_without_number_do_not_fill_the_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = FaultFile::of_check(directory.path()).unwrap();
+        for line in 1..=300 {
+            file.push(&fault(line, "METADATA_KEY", &format!("user_metadata.k{line}"), Severity::Error)).unwrap();
+        }
+        file.finish().unwrap();
+        let reasons = details(directory.path()).unwrap().reasons;
+        assert_eq!(reasons.len(), MOST_REASONS + 1);
+        assert_eq!((reasons[0].code.as_str(), reasons[0].count), ("OTHER", 200));
+    }
+}
