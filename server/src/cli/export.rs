@@ -119,6 +119,11 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
         spec = spec.with_threads(usize::from(threads));
     }
+    if !args.explain {
+        for remark in spec.remarks() {
+            eprintln!("remark: {remark}");
+        }
+    }
     let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let Some(summary) = (match &args.from {
         Some(from) => from_file(args, &spec, from, output)?,
@@ -131,17 +136,6 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
 
 /// The same request the HTTP API takes.
 fn request(args: &ExportArgs) -> Result<ExportRequest> {
-    if args.from.is_some() {
-        for (given, name) in [(args.query.is_some(), "--query"), (args.connection.is_some(), "--connection")] {
-            if given {
-                return Err(Error::new(
-                    Code::InvalidArgument,
-                    format!("{name} cannot be used with --from: users of a file are not filtered in this version."),
-                )
-                .with_hint("Leave it out, or export from the tenant, where Auth0 filters."));
-            }
-        }
-    }
     let mut fields = Vec::new();
     if args.defaults {
         fields.extend(
@@ -195,7 +189,7 @@ fn from_file(
     output: Option<&Path>,
 ) -> Result<Option<ExportSummary>> {
     if args.explain {
-        return explain(&spec.plan_file());
+        return explain(&spec.plan_file()?);
     }
     let (input, size): (Box<dyn Read + Send>, Option<u64>) = if from == Path::new("-") {
         (Box::new(std::io::stdin()), None)

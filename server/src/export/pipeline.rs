@@ -190,6 +190,9 @@ impl<'a> Shared<'a> {
                     return;
                 }
             };
+            if spec.filter.as_ref().is_some_and(|filter| !filter.matches(&user)) {
+                return;
+            }
             let start = encoded.bytes.len();
             if let Err(NoEmail) = spec.encoder.row(text, &user, &mut encoded.bytes) {
                 encoded.bytes.truncate(start);

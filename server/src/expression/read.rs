@@ -9,10 +9,14 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::json::Json;
 use super::path::{Key, Path, array_index};
 
-/// What is wanted of a user: the paths of several expressions, merged into a trie. Everything else is
-/// checked and skipped, never built.
+/// What is wanted of a user: the paths of several expressions and the fields of a search, each merged
+/// into a trie. Everything else is checked and skipped, never built.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted(Tree);
+pub struct Wanted {
+    paths: Tree,
+    /// Unlike a path, a field leads through arrays: it means the values of all their items.
+    fields: Tree,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Tree {
@@ -28,15 +32,35 @@ impl Wanted {
         let mut wanted = Self::default();
         for path in paths {
             for keys in path.accesses() {
-                wanted.0.add(keys);
+                wanted.paths.add(keys);
             }
         }
         wanted
     }
 
+    /// The same, and the values a search looks at: of every field the names that lead to it from the
+    /// user on. An array on the way stands for each of its items.
+    #[must_use]
+    pub fn and_fields<'a>(mut self, fields: impl IntoIterator<Item = &'a [String]>) -> Self {
+        for field in fields {
+            let keys: Vec<Key> = field.iter().map(Key::new).collect();
+            self.fields.add(&keys);
+        }
+        self
+    }
+
     /// The root attributes that are read; none when whole users are.
     pub fn attributes(&self) -> Option<Vec<&str>> {
-        (!self.0.whole).then(|| self.0.children.iter().map(|(key, _)| key.name.as_str()).collect())
+        if self.paths.whole || self.fields.whole {
+            return None;
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for (key, _) in self.paths.children.iter().chain(&self.fields.children) {
+            if !names.contains(&key.name.as_str()) {
+                names.push(&key.name);
+            }
+        }
+        Some(names)
     }
 }
 
@@ -108,7 +132,9 @@ pub const DEEPEST: usize = 200;
 pub fn read<'a>(row: &'a [u8], wanted: &Wanted) -> Result<Json<'a>, Unreadable> {
     let text = check(row)?;
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
-    let user = Seed(&wanted.0).deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
+    let fields = &wanted.fields;
+    let seed = Seed { path: Some(&wanted.paths), field: (!fields.children.is_empty()).then_some(fields) };
+    let user = seed.deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
     // Only the place: the parser's own message quotes the text around it, which may be personal data.
     user.map_err(|error| not_json(&error, row))
 }
@@ -169,7 +195,27 @@ fn depth(row: &[u8]) -> usize {
     deepest
 }
 
-struct Seed<'t>(&'t Tree);
+/// What is wanted here by paths, and by fields; one of both is something.
+#[derive(Clone, Copy)]
+struct Seed<'t> {
+    path: Option<&'t Tree>,
+    field: Option<&'t Tree>,
+}
+
+impl<'t> Seed<'t> {
+    fn member(self, name: &str) -> Option<Self> {
+        let path = self.path.and_then(|tree| tree.member(name));
+        Self::of(path, self.field.and_then(|tree| tree.member(name)))
+    }
+
+    fn item(self, index: usize) -> Option<Self> {
+        Self::of(self.path.and_then(|tree| tree.item(index)), self.field)
+    }
+
+    fn of(path: Option<&'t Tree>, field: Option<&'t Tree>) -> Option<Self> {
+        (path.is_some() || field.is_some()).then_some(Self { path, field })
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Json<'de>;
@@ -217,8 +263,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
         let mut array = Vec::new();
         loop {
-            let item = match self.0.item(array.len()) {
-                Some(tree) => items.next_element_seed(Seed(tree))?,
+            let item = match self.item(array.len()) {
+                Some(seed) => items.next_element_seed(seed)?,
                 // The place is kept, so that later indices and the length are right.
                 None => items.next_element::<IgnoredAny>()?.map(|_| Json::Null),
             };
@@ -235,11 +281,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut places: HashMap<Cow<'de, str>, usize> = HashMap::new();
         let mut indices = false;
         while let Some(name) = members.next_key_seed(Name)? {
-            let Some(tree) = self.0.member(&name) else {
+            let Some(seed) = self.member(&name) else {
                 members.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let value = members.next_value_seed(Seed(tree))?;
+            let value = members.next_value_seed(seed)?;
             indices |= name.as_bytes().first().is_some_and(u8::is_ascii_digit);
             let known = if object.len() < FEW {
                 object.iter().position(|(known, _)| *known == name)

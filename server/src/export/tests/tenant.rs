@@ -289,7 +289,7 @@ async fn plans_are_shown_in_plain_words() {
         let spec = ExportSpec::new(&request, MEMORY).unwrap();
         shown.push(spec.plan(&client).await.unwrap().to_string());
     }
-    shown.push(ExportSpec::new(&ndjson(), MEMORY).unwrap().plan_file().to_string());
+    shown.push(ExportSpec::new(&ndjson(), MEMORY).unwrap().plan_file().unwrap().to_string());
     insta::assert_snapshot!(shown.join("\n"));
 }
 
