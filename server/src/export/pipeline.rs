@@ -183,7 +183,7 @@ impl<'a> Shared<'a> {
                 encoded.fault(line, format!("longer than {} MiB", LONGEST_ROW >> 20));
                 return;
             };
-            let (text, user) = match spec.encoder.read(row, &spec.wanted, spec.sort.is_some()) {
+            let (text, user) = match spec.encoder.read(row, &spec.wanted, spec.needs_values()) {
                 Ok(read) => read,
                 Err(unreadable) => {
                     encoded.fault(line, unreadable.to_string());

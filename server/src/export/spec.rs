@@ -167,6 +167,11 @@ impl ExportSpec {
         self.filter.is_none() && !matches!(self.encoder.shape, Shape::Import(_))
     }
 
+    /// Whether a user's values are looked at even where whole users are written as they were read.
+    pub(super) fn needs_values(&self) -> bool {
+        self.sort.is_some() || self.filter.is_some()
+    }
+
     /// Whether whole users are written.
     pub(super) fn writes_whole_users(&self) -> bool {
         matches!(self.encoder.shape, Shape::Whole)

@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 pub use column::split_column;
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
-pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read};
+pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read, read_with_text};
 
 /// What an expression is, as the UI and `/api/preview` name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]

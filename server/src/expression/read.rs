@@ -130,13 +130,18 @@ pub const DEEPEST: usize = 200;
 /// Reads what is wanted from the JSON text of one user. The whole text is checked; half surrogate pairs
 /// become U+FFFD.
 pub fn read<'a>(row: &'a [u8], wanted: &Wanted) -> Result<Json<'a>, Unreadable> {
+    read_with_text(row, wanted).map(|(_, user)| user)
+}
+
+/// As [`read`], and the text of the row, in one pass.
+pub fn read_with_text<'a>(row: &'a [u8], wanted: &Wanted) -> Result<(&'a str, Json<'a>), Unreadable> {
     let text = check(row)?;
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
     let fields = &wanted.fields;
     let seed = Seed { path: Some(&wanted.paths), field: (!fields.children.is_empty()).then_some(fields) };
     let user = seed.deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
     // Only the place: the parser's own message quotes the text around it, which may be personal data.
-    user.map_err(|error| not_json(&error, row))
+    user.map(|user| (text, user)).map_err(|error| not_json(&error, row))
 }
 
 /// Checks that a row is a JSON object, and gives its text.

@@ -28,8 +28,8 @@ impl Period {
         };
         let mut numbers = date.split('-');
         let year = digits(numbers.next()?, 4)?;
-        let month = optional(numbers.next(), 2)?;
-        let day = optional(numbers.next(), 2)?;
+        let month = optional(numbers.next(), 2).ok()?;
+        let day = optional(numbers.next(), 2).ok()?;
         if numbers.next().is_some() || (time.is_some() && day.is_none()) {
             return None;
         }
@@ -52,8 +52,8 @@ impl Period {
         };
         let mut numbers = time.split(':');
         let hour = digits(numbers.next()?, 2)?;
-        let minute = optional(numbers.next(), 2)?;
-        let second = optional(numbers.next(), 2)?;
+        let minute = optional(numbers.next(), 2).ok()?;
+        let second = optional(numbers.next(), 2).ok()?;
         if numbers.next().is_some() || (fraction.is_some() && second.is_none()) {
             return None;
         }
@@ -81,10 +81,12 @@ pub(super) fn instant(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
 }
 
-/// Nothing when there is no text, and none when it is no number of so many digits.
-fn optional(text: Option<&str>, length: usize) -> Option<Option<i16>> {
-    text.map_or(Some(None), |text| digits(text, length).map(Some))
+/// `digits` of what need not be there; `Err` when it is there and something else.
+fn optional(text: Option<&str>, length: usize) -> Result<Option<i16>, NotANumber> {
+    text.map(|text| digits(text, length).ok_or(NotANumber)).transpose()
 }
+
+struct NotANumber;
 
 fn digits(text: &str, length: usize) -> Option<i16> {
     (text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()

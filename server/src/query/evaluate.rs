@@ -39,7 +39,9 @@ fn fulfils(value: &Json<'_>, wish: &Wish) -> bool {
         (_, Wish::Exists) => is_indexed(value),
         (Json::Text(text), wish) => text_fulfils(text, wish),
         (Json::Boolean(found), Wish::Is(wanted)) => wanted.text == if *found { "true" } else { "false" },
-        (Json::Number(found), Wish::Is(wanted)) => wanted.number.is_some_and(|wanted| *found == wanted),
+        (Json::Number(found), Wish::Is(wanted)) => {
+            wanted.number.is_some_and(|wanted| found.partial_cmp(&wanted) == Some(Ordering::Equal))
+        }
         (Json::Number(found), Wish::Range { low, high, .. }) => {
             in_range(low, high, |end| found.partial_cmp(&end.number?))
         }

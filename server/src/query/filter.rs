@@ -107,7 +107,9 @@ impl Filter {
 fn collect<'a>(condition: &'a Condition, fields: &mut Vec<&'a [String]>) {
     match condition {
         Condition::Any(conditions) | Condition::All(conditions) => {
-            conditions.iter().for_each(|condition| collect(condition, fields));
+            for condition in conditions {
+                collect(condition, fields);
+            }
         }
         Condition::Not(condition) => collect(condition, fields),
         Condition::Field(place, _) => fields.push(&place.path),
@@ -182,7 +184,7 @@ fn wish(field: &Field, test: &Test, at: usize) -> Result<Wish, Fault> {
     let name = field.to_string();
     let expected = |what: &str, hint: String| Err(Fault::new(at, format!("{name} holds {what}"), hint));
     match (kind, test) {
-        (Some(Kind::Object), _) | (Some(Kind::Array), _) if field.root() != "multifactor" => {
+        (Some(Kind::Object | Kind::Array), _) if field.root() != "multifactor" => {
             let part = if field.root() == "identities" { "connection" } else { "plan" };
             return expected(
                 "an object, which has no value of its own",

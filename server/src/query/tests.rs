@@ -295,6 +295,21 @@ fn nesting_ends_where_it_could_harm() {
     assert!(found(&deep, &json!({"name": "a"})));
 }
 
+#[test]
+fn every_example_of_the_manual_can_be_carried_out() {
+    let manual = include_str!("../../../docs/query.md");
+    let table = manual.lines().skip_while(|line| *line != "| query | finds |").skip(2);
+    let examples: Vec<&str> =
+        table.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('`').nth(1)).collect();
+    assert!(examples.len() > 10, "the table was not found");
+    for example in examples {
+        let query = Query::parse(example).unwrap_or_else(|error| panic!("{error}"));
+        query.filter().unwrap_or_else(|error| panic!("{error}"));
+        assert!(query.remarks().is_empty(), "{:?}", query.remarks());
+        assert_eq!(query.beyond_auth0().is_some(), example.starts_with("app_metadata.seats"), "{example}");
+    }
+}
+
 fn field() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("name".to_owned()),
@@ -341,7 +356,7 @@ fn query() -> impl Strategy<Value = String> {
                 if at > 0 {
                     text.push_str(join);
                 }
-                text.push_str(&if grouped { format!("{prefix}({term})") } else { format!("{prefix}{term}") });
+                text.extend(if grouped { [prefix, "(", &term, ")"] } else { [prefix, &term, "", ""] });
             }
             text
         })

@@ -25,11 +25,10 @@ fn class_path() -> Option<String> {
         let mut found: Vec<PathBuf> = std::fs::read_dir(&directory)
             .ok()?
             .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "jar"))
             .filter(|path| {
-                path.file_name().and_then(|file| file.to_str()).is_some_and(|file| {
-                    file.strip_prefix(name)
-                        .is_some_and(|version| version.starts_with("-8.") && version.ends_with(".jar"))
-                })
+                let version = path.file_name().and_then(|file| file.to_str()?.strip_prefix(name));
+                version.is_some_and(|version| version.starts_with("-8."))
             })
             .collect();
         found.sort();
@@ -71,7 +70,9 @@ fn fields(value: &Value, path: &str, input: &mut String, exists: &mut BTreeSet<S
             }
         }
         Value::Array(items) => {
-            items.iter().for_each(|item| fields(item, path, input, exists));
+            for item in items {
+                fields(item, path, input, exists);
+            }
             return;
         }
         Value::Object(members) => {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const DATES: &[&str] = &["created_at", "updated_at", "last_login"];
 
-/// SplitMix64: the same queries in every run.
+/// `SplitMix64`: the same queries in every run.
 pub struct Random(pub u64);
 
 impl Random {
@@ -109,11 +109,11 @@ impl Pool {
                 let plain = |random: &mut Random, least| {
                     let mut trees = some(random, least);
                     // NOT has its own place among terms side by side.
-                    trees.iter_mut().for_each(|tree| {
+                    for tree in &mut trees {
                         if matches!(tree, Tree::Not(_)) {
                             *tree = Tree::Term(self.term(random));
                         }
-                    });
+                    }
                     trees
                 };
                 let must: Vec<Tree> = must.into_iter().filter(|tree| !matches!(tree, Tree::Not(_))).collect();
