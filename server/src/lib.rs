@@ -5,11 +5,12 @@
 //! `tests/architecture.rs`):
 //!
 //! ```text
-//! web, cli -> jobs -> export, import -> expression, sandbox, auth0, store -> user, error, config, progress
+//! web, cli -> jobs -> export, import -> query -> expression, sandbox, auth0, store -> user, error, config, progress
 //! ```
 
 pub mod access;
 pub mod auth0;
+pub mod caret;
 pub mod cli;
 pub mod config;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod expression;
 pub mod import;
 pub mod jobs;
 pub mod progress;
+pub mod query;
 pub mod store;
 pub mod user;
 pub mod web;

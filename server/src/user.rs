@@ -103,10 +103,19 @@ pub const DEFAULT_COLUMNS: [(&str, &str); 11] = [
 /// The attribute of an import file whose name is nearest to an unknown one, if any is near enough to
 /// be what was meant.
 pub fn nearest_importable(name: &str) -> Option<&'static str> {
+    nearest(name, |attribute| attribute.importable)
+}
+
+/// The same of an exported user.
+pub fn nearest_exportable(name: &str) -> Option<&'static str> {
+    nearest(name, |attribute| attribute.exportable)
+}
+
+fn nearest(name: &str, eligible: impl Fn(&Attribute) -> bool) -> Option<&'static str> {
     let wanted = name.to_ascii_lowercase().replace([' ', '-'], "_");
     ATTRIBUTES
         .iter()
-        .filter(|attribute| attribute.importable)
+        .filter(|attribute| eligible(attribute))
         .map(|attribute| (strsim::damerau_levenshtein(&wanted, attribute.name), attribute.name))
         .min()
         .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(4))

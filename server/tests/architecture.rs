@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 /// never see each other.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["config", "progress", "user"],
+    &["caret", "config", "progress", "user"],
     &["auth0", "store", "sandbox"],
     &["access", "expression"],
+    &["query"],
     &["export", "import"],
     &["jobs"],
     &["web"],
@@ -17,8 +18,16 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Uses that the floors allow and the design does not.
-const FORBIDDEN: &[(&str, &str)] =
-    &[("export", "access"), ("import", "access"), ("expression", "auth0"), ("expression", "store")];
+const FORBIDDEN: &[(&str, &str)] = &[
+    ("export", "access"),
+    ("import", "access"),
+    ("expression", "auth0"),
+    ("expression", "store"),
+    ("query", "access"),
+    ("query", "auth0"),
+    ("query", "store"),
+    ("query", "sandbox"),
+];
 
 /// Libraries that belong to one room, and the files that may name them.
 const LIBRARIES: &[(&str, &[&str])] = &[

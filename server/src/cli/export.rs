@@ -31,10 +31,11 @@ pub struct ExportArgs {
     /// found by content; `-` is standard input
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Only users of this connection
+    /// Only users of this connection; with --from its name
     #[arg(long, value_name = "NAME|ID")]
     connection: Option<String>,
-    /// Only users that match this query, in the syntax of Auth0's user search (Lucene)
+    /// Only users that match this query, in the syntax of Auth0's user search (Lucene); docs/query.md
+    /// says what can be searched. --explain says what Auth0 filters and what is filtered here
     #[arg(long, value_name = "LUCENE")]
     query: Option<String>,
     /// At most so many users; with --sort, the first so many of the sorted ones
@@ -114,10 +115,15 @@ enum OnErrorArg {
 
 /// Runs `export`; `config` is the file of `--config`.
 pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
-    let request = request(args)?;
+    let request = request(args);
     let mut spec = ExportSpec::new(&request, args.sort_memory.as_u64())?;
     if let Some(threads) = args.threads {
         spec = spec.with_threads(usize::from(threads));
+    }
+    if !args.explain {
+        for remark in spec.remarks() {
+            eprintln!("remark: {remark}");
+        }
     }
     let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let Some(summary) = (match &args.from {
@@ -130,18 +136,7 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
 }
 
 /// The same request the HTTP API takes.
-fn request(args: &ExportArgs) -> Result<ExportRequest> {
-    if args.from.is_some() {
-        for (given, name) in [(args.query.is_some(), "--query"), (args.connection.is_some(), "--connection")] {
-            if given {
-                return Err(Error::new(
-                    Code::InvalidArgument,
-                    format!("{name} cannot be used with --from: users of a file are not filtered in this version."),
-                )
-                .with_hint("Leave it out, or export from the tenant, where Auth0 filters."));
-            }
-        }
-    }
+fn request(args: &ExportArgs) -> ExportRequest {
     let mut fields = Vec::new();
     if args.defaults {
         fields.extend(
@@ -168,7 +163,7 @@ fn request(args: &ExportArgs) -> Result<ExportRequest> {
         FormatArg::Ndjson => Format::Ndjson,
     });
     let usual_format = if args.preset.is_some() { Format::Json } else { Format::Csv };
-    Ok(ExportRequest {
+    ExportRequest {
         format: given_format.or(named_format).unwrap_or(usual_format),
         connection_id: args.connection.clone(),
         fields: (!fields.is_empty()).then_some(fields),
@@ -184,7 +179,7 @@ fn request(args: &ExportArgs) -> Result<ExportRequest> {
             OnErrorArg::Empty => OnError::Empty,
             OnErrorArg::Fail => OnError::Fail,
         },
-    })
+    }
 }
 
 /// Exports a file; nothing with `--explain`, or when nobody reads the output any more.
@@ -195,7 +190,7 @@ fn from_file(
     output: Option<&Path>,
 ) -> Result<Option<ExportSummary>> {
     if args.explain {
-        return explain(&spec.plan_file());
+        return explain(&spec.plan_file()?);
     }
     let (input, size): (Box<dyn Read + Send>, Option<u64>) = if from == Path::new("-") {
         (Box::new(std::io::stdin()), None)

@@ -1,7 +1,9 @@
 //! Rows as CSV, JSON and NDJSON (design, section 6).
 
 use super::Format;
-use crate::expression::{Cell, Json, Path, Unreadable, Wanted, check_whole, read, write_json_text, write_number};
+use crate::expression::{
+    Cell, Json, Path, Unreadable, Wanted, check_whole, read, read_with_text, write_json_text, write_number,
+};
 
 /// A column: its name and what it computes.
 #[derive(Clone, Debug)]
@@ -101,14 +103,11 @@ impl Encoder {
         usize::from(self.format == Format::Json)
     }
 
-    /// Reads what is needed of a row; nothing when whole users are written unsorted.
-    pub fn read<'a>(&self, row: &'a [u8], wanted: &Wanted, sorted: bool) -> Result<(&'a str, Json<'a>), Unreadable> {
+    /// Reads what is needed of a row; nothing when whole users are written and nobody looks at `values`.
+    pub fn read<'a>(&self, row: &'a [u8], wanted: &Wanted, values: bool) -> Result<(&'a str, Json<'a>), Unreadable> {
         match self.shape {
-            Shape::Whole => {
-                let text = check_whole(row)?;
-                let user = if sorted { read(row, wanted)? } else { Json::Null };
-                Ok((text, user))
-            }
+            Shape::Whole if values => read_with_text(row, wanted),
+            Shape::Whole => Ok((check_whole(row)?, Json::Null)),
             Shape::Columns(_) | Shape::Import(_) => Ok(("", read(row, wanted)?)),
         }
     }

@@ -1,4 +1,4 @@
-//! Exports: plan -> source -> columns -> sort -> encode -> artifact (design, sections 2 and 6).
+//! Exports: plan -> source -> filter -> columns -> sort -> encode -> artifact (design, sections 2 and 6).
 
 mod encode;
 mod input;
@@ -18,7 +18,7 @@ use crate::auth0::ManagementClient;
 use crate::error::Result;
 use crate::progress::Progress;
 
-pub use plan::{Expected, Plan, Source};
+pub use plan::{Expected, Filtering, Plan, Source};
 pub use spec::ExportSpec;
 
 /// Output format.
@@ -155,7 +155,7 @@ pub fn run_file(
     output: Box<dyn Write + Send>,
     progress: &Progress,
 ) -> Result<ExportSummary> {
-    pipeline::run(spec, input, "line", output, progress)
+    pipeline::run(&spec.for_file()?, input, "line", output, progress)
 }
 
 /// Exports a tenant's users.

@@ -183,13 +183,16 @@ impl<'a> Shared<'a> {
                 encoded.fault(line, format!("longer than {} MiB", LONGEST_ROW >> 20));
                 return;
             };
-            let (text, user) = match spec.encoder.read(row, &spec.wanted, spec.sort.is_some()) {
+            let (text, user) = match spec.encoder.read(row, &spec.wanted, spec.needs_values()) {
                 Ok(read) => read,
                 Err(unreadable) => {
                     encoded.fault(line, unreadable.to_string());
                     return;
                 }
             };
+            if spec.filter.as_ref().is_some_and(|filter| !filter.matches(&user)) {
+                return;
+            }
             let start = encoded.bytes.len();
             if let Err(NoEmail) = spec.encoder.row(text, &user, &mut encoded.bytes) {
                 encoded.bytes.truncate(start);

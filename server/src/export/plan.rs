@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::ExportSpec;
 use crate::auth0::{ExportField, ExportJobRequest, JobFormat, ManagementClient, UserSearch};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::user::ATTRIBUTES;
 
 /// Auth0 stops counting, and answering, here (contract, 4.4).
@@ -38,15 +38,35 @@ pub enum Expected {
     AtLeast(u64),
 }
 
+/// Who decides which users match the query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filtering {
+    /// There is no query.
+    None,
+    /// Auth0's search.
+    Auth0,
+    /// This program, which reads all users of the source.
+    Here {
+        /// The query as it was written; none when only the connection counts.
+        query: Option<String>,
+        /// Why Auth0 cannot; nothing when it could, but finds too many users.
+        because: Option<String>,
+    },
+}
+
 /// What an export is going to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Where the users come from.
     pub source: Source,
-    /// How many users there will be, before `limit`.
+    /// How many users are read, before `limit`.
     pub expected: Expected,
     /// The Lucene query sent with every search; empty for all users.
     pub query: String,
+    /// Who decides which users match.
+    pub filtering: Filtering,
+    /// What the query's writer may not expect.
+    pub remarks: Vec<String>,
     /// Root attributes asked for; none for whole users.
     pub attributes: Option<Vec<String>>,
     /// At least so many requests to the Management API, where that can be told.
@@ -60,18 +80,16 @@ pub struct Plan {
 }
 
 impl ExportSpec {
-    /// The plan for a file.
-    pub fn plan_file(&self) -> Plan {
-        Plan {
-            source: Source::File,
-            expected: Expected::Unknown,
-            query: String::new(),
-            attributes: self.attributes(),
-            requests: None,
-            limit: self.limit,
-            sort: self.sort.as_ref().map(|sort| (sort.source.clone(), sort.descending)),
-            connection: None,
-        }
+    /// The plan for a file. Fails when only Auth0's search can carry out the query.
+    pub fn plan_file(&self) -> Result<Plan> {
+        let filtered = self.for_file()?;
+        let filtering = match (&self.query, &self.connection) {
+            (None, None) => Filtering::None,
+            (query, _) => {
+                Filtering::Here { query: query.as_ref().map(|query| query.source().to_owned()), because: None }
+            }
+        };
+        Ok(Plan { filtering, connection: self.connection.clone(), ..filtered.plan_of(Source::File, Expected::Unknown) })
     }
 
     /// The plan for a tenant. Asks Auth0 how many users there are.
@@ -80,36 +98,102 @@ impl ExportSpec {
             Some(name_or_id) => Some(Box::pin(client.connection(name_or_id)).await?),
             None => None,
         };
-        let query = combine(self.query.as_deref(), connection.as_ref().map(|connection| connection.name.as_str()));
-        let search =
-            UserSearch { q: query.clone(), sort: None, page: 0, per_page: 1, fields: vec!["user_id".to_owned()] };
-        let total = Box::pin(client.users(&search)).await?.total;
-        let expected = if total < SEARCH_CAP { Expected::Exactly(total) } else { Expected::AtLeast(SEARCH_CAP) };
-        let attributes = self.attributes();
-        let (source, requests) = match (&self.query, expected) {
-            (Some(_), Expected::Exactly(total)) => (Source::Search, 1 + total.div_ceil(u64::from(PAGE))),
-            (None, _) if attributes.iter().flatten().all(|name| can_be_a_field(name)) => {
-                // Rows the preset drops must not count, so that only we can limit then.
-                let limit = self.limit.filter(|_| self.sort.is_none() && self.writes_every_user());
-                let request = ExportJobRequest {
-                    connection_id: connection.as_ref().map(|connection| connection.id.clone()),
-                    format: JobFormat::Json,
-                    limit,
-                    fields: job_fields(attributes.as_deref()),
-                };
-                (Source::Job(request), 4)
-            }
-            _ => (Source::SplitSearch, 3 + total.div_ceil(u64::from(PAGE))),
+        let of_connection = combine(None, connection.as_ref().map(|connection| connection.name.as_str()));
+        let name = connection.as_ref().map(|connection| connection.name.clone());
+        let asked = u64::from(connection.is_some());
+        let Some(query) = &self.query else {
+            let expected = Box::pin(count(client, &of_connection)).await?;
+            let id = connection.map(|connection| connection.id);
+            let plan = self.plan_all(expected, id, of_connection);
+            return Ok(Plan { connection: name, ..plan.and_requests(1 + asked) });
         };
-        Ok(Plan {
+        let sent = combine(Some(query.source()), name.as_deref());
+        let mut requests = 1 + asked;
+        let refused = match query.beyond_auth0() {
+            Some(because) => Some((because, None)),
+            None => match Box::pin(count(client, &sent)).await {
+                Ok(expected @ Expected::Exactly(_)) => {
+                    let plan =
+                        Plan { query: sent, filtering: Filtering::Auth0, ..self.plan_of(Source::Search, expected) };
+                    return Ok(Plan { connection: name, ..plan.and_requests(requests) });
+                }
+                Ok(_) => None,
+                Err(error) => match why_refused(&error) {
+                    Some(because) => {
+                        requests += 1;
+                        Some((because, Some(error)))
+                    }
+                    None => return Err(error),
+                },
+            },
+        };
+        let plan = match (self.filtered(), refused) {
+            (Ok(filtered), refused) => {
+                let id = connection.map(|connection| connection.id);
+                let because = refused.map(|(because, _)| because);
+                let (expected, query_to_send) = match &because {
+                    Some(_) => (Box::pin(count(client, &of_connection)).await?, of_connection),
+                    None => (Expected::AtLeast(SEARCH_CAP), sent),
+                };
+                let mut plan = filtered.plan_all(expected, id, query_to_send);
+                // What Auth0 can search and no job can bring is better searched than filtered.
+                plan.filtering = if because.is_none() && !matches!(plan.source, Source::Job(_)) {
+                    Filtering::Auth0
+                } else {
+                    Filtering::Here { query: Some(query.source().to_owned()), because }
+                };
+                plan
+            }
+            (Err(_), None) => {
+                let plan = self.plan_of(Source::SplitSearch, Expected::AtLeast(SEARCH_CAP));
+                Plan { query: sent, filtering: Filtering::Auth0, ..plan }
+            }
+            (Err(error), Some((_, upstream))) => return Err(upstream.unwrap_or(error)),
+        };
+        Ok(Plan { connection: name, ..plan.and_requests(requests) })
+    }
+
+    /// A plan that reads all users, or what `query` finds of them if there can be no job.
+    fn plan_all(&self, expected: Expected, connection_id: Option<String>, query: String) -> Plan {
+        let names = self.job_names();
+        let few = matches!(expected, Expected::Exactly(_)) && self.filter.is_some();
+        let source = if few {
+            Source::Search
+        } else if names.iter().all(|name| can_be_a_field(name)) {
+            // Rows that are dropped here must not count, so that only we can limit then.
+            let limit = self.limit.filter(|_| self.sort.is_none() && self.writes_every_user());
+            let field = |name: String| ExportField { name, export_as: None };
+            let fields = names.into_iter().map(field).collect();
+            Source::Job(ExportJobRequest { connection_id, format: JobFormat::Json, limit, fields })
+        } else {
+            Source::SplitSearch
+        };
+        Plan { query, ..self.plan_of(source, expected) }
+    }
+
+    fn plan_of(&self, source: Source, expected: Expected) -> Plan {
+        let pages = match expected {
+            Expected::Exactly(total) | Expected::AtLeast(total) => total.div_ceil(u64::from(PAGE)),
+            Expected::Unknown => 0,
+        };
+        let requests = match source {
+            Source::File => None,
+            Source::Search => Some(pages),
+            Source::SplitSearch => Some(2 + pages),
+            Source::Job(_) => Some(3),
+        };
+        Plan {
             source,
-            query,
-            requests: Some(requests + u64::from(connection.is_some())),
-            connection: connection.map(|connection| connection.name),
             expected,
-            attributes,
-            ..self.plan_file()
-        })
+            query: String::new(),
+            filtering: Filtering::None,
+            remarks: self.remarks().to_vec(),
+            attributes: self.attributes(),
+            requests,
+            limit: self.limit,
+            sort: self.sort.as_ref().map(|sort| (sort.source.clone(), sort.descending)),
+            connection: None,
+        }
     }
 
     fn attributes(&self) -> Option<Vec<String>> {
@@ -118,15 +202,61 @@ impl ExportSpec {
         }
         self.wanted.attributes().map(|names| names.into_iter().map(str::to_owned).collect())
     }
+
+    /// What a job exports; always sent, since Auth0's default is not published (contract, 11.4).
+    fn job_names(&self) -> Vec<String> {
+        let wanted = self.wanted.attributes().unwrap_or_default().into_iter().map(str::to_owned);
+        if let Some(names) = self.attributes() {
+            return if names.is_empty() { vec!["user_id".to_owned()] } else { names };
+        }
+        let mut names: Vec<String> = ATTRIBUTES
+            .iter()
+            .filter(|attribute| attribute.exportable)
+            .map(|attribute| attribute.name.to_owned())
+            .collect();
+        for name in wanted {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+/// How many users a search finds.
+async fn count(client: &ManagementClient, query: &str) -> Result<Expected> {
+    let search =
+        UserSearch { q: query.to_owned(), sort: None, page: 0, per_page: 1, fields: vec!["user_id".to_owned()] };
+    let total = Box::pin(client.users(&search)).await?.total;
+    Ok(if total < SEARCH_CAP { Expected::Exactly(total) } else { Expected::AtLeast(SEARCH_CAP) })
+}
+
+/// Why Auth0 does not carry out a query, if that is what an error says: it is wrong to Auth0, too long for
+/// a URL, or takes longer than the two seconds a search may (contract, section 7).
+fn why_refused(error: &Error) -> Option<String> {
+    let said = error.upstream.as_ref().filter(|said| matches!(said.status_code, 400 | 414 | 503))?;
+    Some(format!("Auth0 refuses it: {}", said.message.trim_end_matches('.')))
 }
 
 impl Plan {
     /// How many rows there will be, where that is known.
     pub fn rows(&self) -> Option<u64> {
         match self.expected {
-            Expected::Exactly(users) => Some(self.limit.map_or(users, |limit| users.min(limit))),
-            Expected::Unknown | Expected::AtLeast(_) => None,
+            Expected::Exactly(users) if !self.filters_here() => {
+                Some(self.limit.map_or(users, |limit| users.min(limit)))
+            }
+            Expected::Exactly(_) | Expected::Unknown | Expected::AtLeast(_) => None,
         }
+    }
+
+    /// Whether this program decides which users match.
+    pub fn filters_here(&self) -> bool {
+        matches!(self.filtering, Filtering::Here { .. })
+    }
+
+    fn and_requests(mut self, more: u64) -> Self {
+        self.requests = self.requests.map(|requests| requests + more);
+        self
     }
 
     /// The same plan without an export job, for a tenant that refuses them.
@@ -135,6 +265,10 @@ impl Plan {
             Expected::Exactly(_) => Source::Search,
             Expected::Unknown | Expected::AtLeast(_) => Source::SplitSearch,
         };
+        // The query was too broad for one search, but it is not for many.
+        if matches!(self.filtering, Filtering::Here { because: None, .. }) {
+            self.filtering = Filtering::Auth0;
+        }
         self
     }
 
@@ -159,18 +293,6 @@ impl Plan {
 fn can_be_a_field(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-}
-
-/// What a job exports; always sent, since Auth0's default is not published (contract, 11.4).
-fn job_fields(attributes: Option<&[String]>) -> Vec<ExportField> {
-    let field = |name: &str| ExportField { name: name.to_owned(), export_as: None };
-    match attributes {
-        Some([]) => vec![field("user_id")],
-        Some(names) => names.iter().map(|name| field(name)).collect(),
-        None => {
-            ATTRIBUTES.iter().filter(|attribute| attribute.exportable).map(|attribute| field(attribute.name)).collect()
-        }
-    }
 }
 
 /// A query that also asks for a connection.
@@ -198,16 +320,35 @@ impl fmt::Display for Plan {
             Source::Job(_) => "an export job inside Auth0, then its file",
         };
         writeln!(f, "Source:     {source}")?;
+        let matching = if self.filters_here() { "; how many match is not known before the end" } else { "" };
         match self.expected {
             Expected::Unknown => writeln!(f, "Users:      not known before the end")?,
-            Expected::Exactly(users) => writeln!(f, "Users:      {users}")?,
-            Expected::AtLeast(users) => writeln!(f, "Users:      {users} or more (Auth0 stops counting there)")?,
+            Expected::Exactly(users) => writeln!(f, "Users:      {users}{matching}")?,
+            Expected::AtLeast(users) => {
+                writeln!(f, "Users:      {users} or more (Auth0 stops counting there){matching}")?;
+            }
         }
         if let Some(connection) = &self.connection {
-            writeln!(f, "Connection: {connection}")?;
+            let by = if matches!(self.source, Source::File) { " (here)" } else { "" };
+            writeln!(f, "Connection: {connection}{by}")?;
         }
-        if !self.query.is_empty() && !matches!(self.source, Source::Job(_)) {
-            writeln!(f, "Filter:     {} (by Auth0)", self.query)?;
+        match &self.filtering {
+            Filtering::Here { query: Some(query), because: Some(because) } => {
+                writeln!(f, "Filter:     {query} (here, since {because})")?;
+            }
+            Filtering::Here { query: Some(query), because: None } => match self.source {
+                Source::File => writeln!(f, "Filter:     {query} (here)")?,
+                _ => writeln!(f, "Filter:     {query} (here, since Auth0's search stops at {SEARCH_CAP} users)")?,
+            },
+            Filtering::Here { query: None, .. } => {}
+            Filtering::None | Filtering::Auth0 => {
+                if !self.query.is_empty() && !matches!(self.source, Source::Job(_)) {
+                    writeln!(f, "Filter:     {} (by Auth0)", self.query)?;
+                }
+            }
+        }
+        for remark in &self.remarks {
+            writeln!(f, "Remark:     {remark}")?;
         }
         match &self.attributes {
             None => writeln!(f, "Attributes: all")?,

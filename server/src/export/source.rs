@@ -64,6 +64,7 @@ pub(super) async fn run(
     }
     let mut feed = Feed { client, progress: Arc::clone(&progress), pace, plan, job: None };
     Box::pin(feed.start()).await?;
+    let spec = if feed.plan.filters_here() { Arc::new(spec.filtered()?) } else { spec };
     let (ask, mut asked) = channel::<Sender<Piece>>(1);
     let rows = Box::new(Rows::new(ask));
     let pipeline = tokio::task::spawn_blocking(move || pipeline::run(&spec, rows, "row", output, &progress));

@@ -7,6 +7,7 @@ use super::encode::{Column, Csv, Encoder, Shape};
 use super::{ExportRequest, FieldRequest, Format, OnError, Preset};
 use crate::error::{Code, Error, Result};
 use crate::expression::{Expression, Path, Wanted};
+use crate::query::{Filter, Query};
 use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
 /// A checked export: every expression parsed, every option within its range.
@@ -20,7 +21,9 @@ pub struct ExportSpec {
     pub(super) gzip: bool,
     pub(super) on_error: OnError,
     pub(super) connection: Option<String>,
-    pub(super) query: Option<String>,
+    pub(super) query: Option<Query>,
+    /// Which users become rows, where that is decided here; `wanted` holds what it looks at.
+    pub(super) filter: Option<Filter>,
     /// Bytes the sort may use before it spills.
     pub(super) sort_memory: usize,
     pub(super) spill_directory: PathBuf,
@@ -99,7 +102,8 @@ impl ExportSpec {
             gzip: request.gzip,
             on_error: request.on_error,
             connection: some(&request.connection_id),
-            query: some(&request.query),
+            query: some(&request.query).map(|query| Query::parse(&query)).transpose()?,
+            filter: None,
             sort_memory,
             spill_directory: std::env::temp_dir(),
             threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
@@ -121,15 +125,62 @@ impl ExportSpec {
         self
     }
 
+    /// What the query's writer may not expect, such as how AND and OR without parentheses were read.
+    pub fn remarks(&self) -> &[String] {
+        self.query.as_ref().map_or(&[], Query::remarks)
+    }
+
+    /// The same export with its query evaluated here. The error says why that cannot be done.
+    pub(super) fn filtered(&self) -> Result<Self> {
+        let filter = self.query.as_ref().map(Query::filter).transpose()?;
+        Ok(self.clone().with_filter(filter))
+    }
+
+    /// The same export of a file, where query and connection are both up to us.
+    pub(super) fn for_file(&self) -> Result<Self> {
+        let Some(connection) = &self.connection else { return self.filtered() };
+        if is_connection_id(connection) {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("The connection {connection} is given by its id, but users in a file carry its name."),
+            )
+            .with_hint("Give the connection's name; it stands in identities[0].connection."));
+        }
+        let connection = Filter::connection(connection);
+        let filter = match self.query.as_ref().map(Query::filter).transpose()? {
+            Some(filter) => filter.and(connection),
+            None => connection,
+        };
+        Ok(self.clone().with_filter(Some(filter)))
+    }
+
+    fn with_filter(mut self, filter: Option<Filter>) -> Self {
+        if let Some(filter) = &filter {
+            self.wanted = filter.wanted(self.wanted);
+        }
+        self.filter = filter;
+        self
+    }
+
     /// Whether every user that can be read becomes a row.
     pub(super) fn writes_every_user(&self) -> bool {
-        !matches!(self.encoder.shape, Shape::Import(_))
+        self.filter.is_none() && !matches!(self.encoder.shape, Shape::Import(_))
+    }
+
+    /// Whether a user's values are looked at even where whole users are written as they were read.
+    pub(super) fn needs_values(&self) -> bool {
+        self.sort.is_some() || self.filter.is_some()
     }
 
     /// Whether whole users are written.
     pub(super) fn writes_whole_users(&self) -> bool {
         matches!(self.encoder.shape, Shape::Whole)
     }
+}
+
+/// The pattern of the contract's section 0.
+fn is_connection_id(text: &str) -> bool {
+    text.strip_prefix("con_").is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// Below this a spill file per handful of rows would be written.

@@ -11,6 +11,7 @@ use serde_json::{Value as JsonValue, json};
 use super::*;
 use crate::error::Code;
 
+mod filter;
 mod tenant;
 
 /// An output that can be looked at afterwards.

@@ -10,14 +10,13 @@ mod scan;
 
 use std::fmt;
 
-use unicode_width::UnicodeWidthStr;
-
+use crate::caret::Caret;
 use crate::error::{Code, Error, Result};
 
 pub use column::split_column;
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
-pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read};
+pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read, read_with_text};
 
 /// What an expression is, as the UI and `/api/preview` name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -120,40 +119,6 @@ impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.source)
     }
-}
-
-/// The line of a text in which a place lies, and a `^` under the place.
-struct Caret<'a> {
-    source: &'a str,
-    at: usize,
-}
-
-impl fmt::Display for Caret<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Wide enough for any sensible expression, narrow enough for a terminal.
-        const AROUND: usize = 60;
-        let (before, after) = self.source.split_at_checked(self.at).unwrap_or((self.source, ""));
-        let line_start = before
-            .rfind(lexer::is_line_end)
-            .map_or(0, |end| end + before.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8));
-        let before = before.get(line_start..).unwrap_or_default();
-        let after = after.split(lexer::is_line_end).next().unwrap_or_default();
-        let skipped = before.chars().count().saturating_sub(AROUND);
-        let mut shown: String = before.chars().skip(skipped).map(printable).collect();
-        if skipped > 0 {
-            shown.insert(0, '…');
-        }
-        let width = shown.width();
-        shown.extend(after.chars().take(AROUND).map(printable));
-        if after.chars().nth(AROUND).is_some() {
-            shown.push('…');
-        }
-        write!(f, "  {shown}\n  {:width$}^", "")
-    }
-}
-
-fn printable(c: char) -> char {
-    if c.is_control() { ' ' } else { c }
 }
 
 #[cfg(test)]

@@ -10,14 +10,17 @@ use super::json::Json;
 use super::path::{Key, Path, array_index};
 use super::scan;
 
-/// What is wanted of a user: the paths of several expressions, merged into a trie. Everything else is
-/// checked and skipped, never built.
+/// What is wanted of a user: the paths of several expressions and the fields of a search, each merged
+/// into a trie. Everything else is checked and skipped, never built.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted(Tree);
+pub struct Wanted {
+    paths: Tree,
+    /// Unlike a path, a field leads through arrays: it means the values of all their items.
+    fields: Tree,
+}
 
-/// What is wanted of one value.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tree {
+struct Tree {
     whole: bool,
     children: Vec<(Key, Tree)>,
     /// The [`bit`] of every child, so that most unwanted members are told at a glance.
@@ -38,20 +41,40 @@ impl Wanted {
         let mut wanted = Self::default();
         for path in paths {
             for keys in path.accesses() {
-                wanted.0.add(keys);
+                wanted.paths.add(keys);
             }
         }
         wanted
     }
 
-    /// The root attributes that are read; none when whole users are.
-    pub fn attributes(&self) -> Option<Vec<&str>> {
-        (!self.0.whole).then(|| self.0.children.iter().map(|(key, _)| key.name.as_str()).collect())
+    /// The same, and the values a search looks at: of every field the names that lead to it from the
+    /// user on. An array on the way stands for each of its items.
+    #[must_use]
+    pub fn and_fields<'a>(mut self, fields: impl IntoIterator<Item = &'a [String]>) -> Self {
+        for field in fields {
+            let keys: Vec<Key> = field.iter().map(Key::new).collect();
+            self.fields.add(&keys);
+        }
+        self
     }
 
-    #[cfg(test)]
-    pub(super) fn tree(&self) -> &Tree {
-        &self.0
+    /// The root attributes that are read; none when whole users are.
+    pub fn attributes(&self) -> Option<Vec<&str>> {
+        if self.paths.whole || self.fields.whole {
+            return None;
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for (key, _) in self.paths.children.iter().chain(&self.fields.children) {
+            if !names.contains(&key.name.as_str()) {
+                names.push(&key.name);
+            }
+        }
+        Some(names)
+    }
+
+    /// Where reading starts.
+    pub(super) fn seed(&self) -> Seed<'_> {
+        Seed { path: Some(&self.paths), field: (!self.fields.children.is_empty()).then_some(&self.fields) }
     }
 }
 
@@ -71,13 +94,7 @@ impl Tree {
         }
     }
 
-    /// How many members are wanted.
-    pub(super) fn breadth(&self) -> usize {
-        self.children.len()
-    }
-
-    /// What is wanted of the member of this name.
-    pub(super) fn member(&self, name: &str) -> Option<&Self> {
+    fn member(&self, name: &str) -> Option<&Self> {
         if self.whole {
             return Some(&WHOLE);
         }
@@ -87,8 +104,7 @@ impl Tree {
         self.children.iter().find(|(key, _)| key.name == name).map(|(_, child)| child)
     }
 
-    /// What is wanted of the item at this place.
-    pub(super) fn item(&self, index: usize) -> Option<&Self> {
+    fn item(&self, index: usize) -> Option<&Self> {
         if self.whole {
             return Some(&WHOLE);
         }
@@ -132,17 +148,23 @@ pub const DEEPEST: usize = 200;
 /// Reads what is wanted from the JSON text of one user. The whole text is checked; half surrogate pairs
 /// become U+FFFD.
 pub fn read<'a>(row: &'a [u8], wanted: &Wanted) -> Result<Json<'a>, Unreadable> {
+    read_with_text(row, wanted).map(|(_, user)| user)
+}
+
+/// As [`read`], and the text of the row, in one pass.
+pub fn read_with_text<'a>(row: &'a [u8], wanted: &Wanted) -> Result<(&'a str, Json<'a>), Unreadable> {
     let text = text(row)?;
-    match scan::scan(text, &wanted.0) {
-        Some(user @ Json::Object(_)) => Ok(user),
-        _ => check(text).and_then(|()| thoroughly(text, wanted)),
-    }
+    let user = match scan::scan(text, wanted.seed()) {
+        Some(user @ Json::Object(_)) => user,
+        _ => check(text).and_then(|()| thoroughly(text, wanted))?,
+    };
+    Ok((text, user))
 }
 
 /// Reads with a parser that knows what to say about whatever it meets.
 pub(super) fn thoroughly<'a>(text: &'a str, wanted: &Wanted) -> Result<Json<'a>, Unreadable> {
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
-    let user = Seed(&wanted.0).deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
+    let user = wanted.seed().deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
     // Only the place: the parser's own message quotes the text around it, which may be personal data.
     user.map_err(|error| not_json(&error, text.as_bytes()))
 }
@@ -208,7 +230,35 @@ fn depth(row: &[u8]) -> usize {
     deepest
 }
 
-struct Seed<'t>(&'t Tree);
+/// What is wanted here by paths, and by fields; one of both is something.
+#[derive(Clone, Copy)]
+pub(super) struct Seed<'t> {
+    path: Option<&'t Tree>,
+    field: Option<&'t Tree>,
+}
+
+impl<'t> Seed<'t> {
+    /// How many members are wanted at most.
+    pub(super) fn breadth(self) -> usize {
+        let breadth = |tree: Option<&Tree>| tree.map_or(0, |tree| tree.children.len());
+        breadth(self.path) + breadth(self.field)
+    }
+
+    /// What is wanted of the member of this name.
+    pub(super) fn member(self, name: &str) -> Option<Self> {
+        let path = self.path.and_then(|tree| tree.member(name));
+        Self::of(path, self.field.and_then(|tree| tree.member(name)))
+    }
+
+    /// What is wanted of the item at this place.
+    pub(super) fn item(self, index: usize) -> Option<Self> {
+        Self::of(self.path.and_then(|tree| tree.item(index)), self.field)
+    }
+
+    fn of(path: Option<&'t Tree>, field: Option<&'t Tree>) -> Option<Self> {
+        (path.is_some() || field.is_some()).then_some(Self { path, field })
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Json<'de>;
@@ -256,8 +306,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
         let mut array = Vec::new();
         loop {
-            let item = match self.0.item(array.len()) {
-                Some(tree) => items.next_element_seed(Seed(tree))?,
+            let item = match self.item(array.len()) {
+                Some(seed) => items.next_element_seed(seed)?,
                 // The place is kept, so that later indices and the length are right.
                 None => items.next_element::<IgnoredAny>()?.map(|_| Json::Null),
             };
@@ -269,11 +319,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
-        let mut object = Object::with_capacity(self.0.breadth());
+        let mut object = Object::with_capacity(self.breadth());
         while let Some(name) = members.next_key_seed(Name)? {
-            match self.0.member(&name) {
-                Some(tree) => {
-                    let value = members.next_value_seed(Seed(tree))?;
+            match self.member(&name) {
+                Some(seed) => {
+                    let value = members.next_value_seed(seed)?;
                     object.put(name, value);
                 }
                 None => {

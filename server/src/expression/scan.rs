@@ -8,10 +8,10 @@
 use std::borrow::Cow;
 
 use super::json::Json;
-use super::read::{DEEPEST, Object, Tree};
+use super::read::{DEEPEST, Object, Seed};
 
 /// Reads what is wanted of the JSON in `text`; nothing where that takes the thorough parser.
-pub(super) fn scan<'a>(text: &'a str, wanted: &Tree) -> Option<Json<'a>> {
+pub(super) fn scan<'a>(text: &'a str, wanted: Seed<'_>) -> Option<Json<'a>> {
     let mut scanner = Scanner::new(text);
     scanner.blanks();
     let user = scanner.value(wanted)?;
@@ -126,7 +126,7 @@ impl<'a> Scanner<'a> {
         self.close(close).then_some(false)
     }
 
-    fn value(&mut self, wanted: &Tree) -> Option<Json<'a>> {
+    fn value(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
         match self.next() {
             b'"' => self.string().map(Json::Text),
             b'{' => self.object(wanted),
@@ -138,7 +138,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn object(&mut self, wanted: &Tree) -> Option<Json<'a>> {
+    fn object(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
         let mut object = Object::with_capacity(wanted.breadth());
         self.open()?;
         if self.close(b'}') {
@@ -148,8 +148,8 @@ impl<'a> Scanner<'a> {
             let name = self.string()?;
             self.colon()?;
             match wanted.member(&name) {
-                Some(tree) => {
-                    let value = self.value(tree)?;
+                Some(seed) => {
+                    let value = self.value(seed)?;
                     object.put(name, value);
                 }
                 None => self.skip()?,
@@ -160,7 +160,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn array(&mut self, wanted: &Tree) -> Option<Json<'a>> {
+    fn array(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
         let mut items = Vec::new();
         self.open()?;
         if self.close(b']') {
@@ -168,7 +168,7 @@ impl<'a> Scanner<'a> {
         }
         loop {
             items.push(match wanted.item(items.len()) {
-                Some(tree) => self.value(tree)?,
+                Some(seed) => self.value(seed)?,
                 // The place is kept, so that later indices and the length are right.
                 None => {
                     self.skip()?;
@@ -357,7 +357,7 @@ mod tests {
     fn agree(text: &str) {
         let whole = Wanted::new([&Expression::parse("user").unwrap().path().unwrap().clone()]);
         for wanted in [&wanted(), &whole] {
-            if let Some(quick) = scan(text, wanted.tree()) {
+            if let Some(quick) = scan(text, wanted.seed()) {
                 let thorough = thoroughly(text, wanted).unwrap_or_else(|error| panic!("{error}: {text}"));
                 assert_eq!(quick, thorough, "{text}");
             }
@@ -376,7 +376,7 @@ mod tests {
             "{}",
             r#"{"1":1,"0":0,"a":1e2,"é":"日本語 with more than eight bytes"}"#,
         ] {
-            assert!(scan(text, wanted().tree()).is_some() && is_object(text), "{text}");
+            assert!(scan(text, wanted().seed()).is_some() && is_object(text), "{text}");
             agree(text);
         }
     }
@@ -412,11 +412,11 @@ mod tests {
             "{\"x\":\"\\ud83dx\"}",
             "{\"a\":1e999}",
         ] {
-            assert!(scan(text, wanted().tree()).is_none(), "{text}");
+            assert!(scan(text, wanted().seed()).is_none(), "{text}");
         }
         let deep = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(is_object(&deep(DEEPEST - 1)) && !is_object(&deep(DEEPEST)));
-        assert!(scan(&deep(DEEPEST), wanted().tree()).is_none());
+        assert!(scan(&deep(DEEPEST), wanted().seed()).is_none());
     }
 
     #[test]
@@ -458,7 +458,7 @@ mod tests {
         fn both_ways_read_the_same(value in json(), pretty in any::<bool>()) {
             let user = serde_json::json!({"a": value.clone(), "b": [1, {"c": value.clone(), "x": value.clone()}], "c": value});
             let text = if pretty { serde_json::to_string_pretty(&user).unwrap() } else { user.to_string() };
-            prop_assert!(scan(&text, wanted().tree()).is_some());
+            prop_assert!(scan(&text, wanted().seed()).is_some());
             agree(&text);
         }
 

@@ -47,6 +47,8 @@ pub enum FaultKind {
     ServerError,
     /// 503.
     Unavailable,
+    /// 403, as for a token without the scope.
+    Forbidden,
     /// The connection breaks before the request has any effect.
     DropBefore,
     /// The request takes effect, but the connection breaks before the answer.

@@ -180,6 +180,13 @@ fn refusal(hits: &[FaultKind], standing: Option<Standing>, now: i64) -> Option<A
             FaultKind::Unavailable => {
                 return Some(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, None, "Service Unavailable"));
             }
+            FaultKind::Forbidden => {
+                return Some(ApiError::new(
+                    StatusCode::FORBIDDEN,
+                    Some("insufficient_scope"),
+                    "Insufficient scope, the tenant's owner does not allow this.",
+                ));
+            }
             _ => {}
         }
     }

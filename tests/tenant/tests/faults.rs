@@ -6,7 +6,7 @@ use simulated_tenant::{Fault, FaultKind};
 use crate::support::{Api, client_credentials};
 
 #[tokio::test]
-async fn answers_can_be_429_500_and_503() {
+async fn answers_can_be_429_403_500_and_503() {
     let api = Api::start().await;
     let limit = FaultKind::RateLimit { reset_after: 7, retry_after: true };
     api.control.add(Fault::new("/connections", limit).once());
@@ -19,7 +19,7 @@ async fn answers_can_be_429_500_and_503() {
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["errorCode"], "too_many_requests");
     assert!(body["message"].as_str().unwrap().starts_with("Too many requests."));
-    for (kind, status) in [(FaultKind::ServerError, 500), (FaultKind::Unavailable, 503)] {
+    for (kind, status) in [(FaultKind::Forbidden, 403), (FaultKind::ServerError, 500), (FaultKind::Unavailable, 503)] {
         api.control.add(Fault::new("/connections", kind).method("GET").times(2));
         for expected in [status, status, 200] {
             let response = api.request(reqwest::Method::GET, "/connections").send().await.unwrap();

@@ -14,7 +14,7 @@ const SEED: u64 = 7;
 const PACE: Pace =
     Pace { first: Duration::from_millis(20), longest: Duration::from_millis(50), patience: Duration::from_mins(10) };
 
-async fn tenant(users: u64) -> (Tenant, ManagementClient) {
+pub(super) async fn tenant(users: u64) -> (Tenant, ManagementClient) {
     let settings =
         TenantSettings { users, seed: SEED, export_duration: Duration::from_millis(50), ..TenantSettings::default() };
     let tenant = Tenant::start(settings).await.unwrap();
@@ -26,7 +26,7 @@ async fn tenant(users: u64) -> (Tenant, ManagementClient) {
     (tenant, client)
 }
 
-async fn try_run(request: &ExportRequest, client: &ManagementClient) -> Result<(String, ExportSummary)> {
+pub(super) async fn try_run(request: &ExportRequest, client: &ManagementClient) -> Result<(String, ExportSummary)> {
     let spec = Arc::new(ExportSpec::new(request, MEMORY)?.with_threads(2));
     let output = Output::default();
     let progress = Arc::new(Progress::default());
@@ -34,7 +34,7 @@ async fn try_run(request: &ExportRequest, client: &ManagementClient) -> Result<(
     Ok((output.text(), summary))
 }
 
-async fn rows(request: &ExportRequest, client: &ManagementClient) -> Vec<JsonValue> {
+pub(super) async fn rows(request: &ExportRequest, client: &ManagementClient) -> Vec<JsonValue> {
     let (text, summary) = try_run(request, client).await.expect("the export succeeds");
     assert_eq!(summary.faults, 0, "{:?}", summary.first_faults);
     let rows: Vec<JsonValue> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -43,7 +43,7 @@ async fn rows(request: &ExportRequest, client: &ManagementClient) -> Vec<JsonVal
 }
 
 /// The generated users by id.
-fn generated(users: u64) -> BTreeMap<String, JsonValue> {
+pub(super) fn generated(users: u64) -> BTreeMap<String, JsonValue> {
     (0..users)
         .map(|index| serde_json::from_str::<JsonValue>(&generate::export_user(index, SEED)).unwrap())
         .map(|user| (user["user_id"].as_str().unwrap().to_owned(), user))
@@ -52,7 +52,7 @@ fn generated(users: u64) -> BTreeMap<String, JsonValue> {
 
 /// Checks that every generated user that `wanted` keeps stands in the rows exactly once, with its
 /// attributes; users who can sign in are there beside them.
-fn check(rows: &[JsonValue], users: u64, wanted: impl Fn(&JsonValue) -> bool) {
+pub(super) fn check(rows: &[JsonValue], users: u64, wanted: impl Fn(&JsonValue) -> bool) {
     let mut expected = generated(users);
     expected.retain(|_, user| wanted(user));
     let mut seen = std::collections::HashSet::new();
@@ -78,7 +78,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("app_metadata.tenant.limits.seats", "seats"),
 ];
 
-fn ndjson() -> ExportRequest {
+pub(super) fn ndjson() -> ExportRequest {
     request(Format::Ndjson, COLUMNS)
 }
 
@@ -289,7 +289,7 @@ async fn plans_are_shown_in_plain_words() {
         let spec = ExportSpec::new(&request, MEMORY).unwrap();
         shown.push(spec.plan(&client).await.unwrap().to_string());
     }
-    shown.push(ExportSpec::new(&ndjson(), MEMORY).unwrap().plan_file().to_string());
+    shown.push(ExportSpec::new(&ndjson(), MEMORY).unwrap().plan_file().unwrap().to_string());
     insta::assert_snapshot!(shown.join("\n"));
 }
 
