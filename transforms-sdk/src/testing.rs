@@ -16,29 +16,56 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::manifest::Manifest;
 use crate::{Arguments, Fault, Transform, Value};
 
 /// Arguments, and what they give or how they are refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Case {
     /// What it shows, if that needs saying.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The arguments of the call, in order.
     pub arguments: Vec<Json>,
     /// What they give.
-    #[serde(flatten)]
     pub expected: Expected,
 }
 
+/// A case as it stands in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: Option<String>,
+    arguments: Vec<Json>,
+    /// `null` is something to give: it is told from nothing written.
+    #[serde(default, deserialize_with = "present")]
+    gives: Option<Json>,
+    fault: Option<String>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<Written> for Case {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { name, arguments, gives, fault } = written;
+        let expected = match (gives, fault) {
+            (Some(gives), None) => Expected::Gives(gives),
+            (None, Some(fault)) => Expected::Fault(fault),
+            _ => return Err("a case has either `gives` or `fault`".into()),
+        };
+        Ok(Self { name, arguments, expected })
+    }
+}
+
 /// What is expected of a case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Expected {
     /// This result, as a cell of a JSON file.
     Gives(Json),
@@ -52,8 +79,8 @@ impl Case {
         match (&self.expected, outcome) {
             (Expected::Gives(expected), Ok(value)) if same(expected, &value.clone().into()) => Ok(()),
             (Expected::Fault(part), Err(message)) if message.contains(part.as_str()) => Ok(()),
-            (expected, Ok(value)) => Err(format!("gives {}, but {expected}", Json::from(value.clone()))),
-            (expected, Err(message)) => Err(format!("is refused: {message}; but {expected}")),
+            (expected, Ok(value)) => Err(format!("gives {}; {expected}", Json::from(value.clone()))),
+            (expected, Err(message)) => Err(format!("is refused with {message:?}; {expected}")),
         }
     }
 }

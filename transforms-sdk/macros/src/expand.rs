@@ -229,6 +229,8 @@ fn assemble(function: &ItemFn, name: &str, parameters: &[Parameter], manifest: &
         let argument = elided(kind);
         quote_spanned!(kind.span()=> arguments.get::<#argument>(#index, #name, #secret)?)
     });
+    let call = quote!(#ident(#(#calls),*));
+    let given = quote_spanned!(function.sig.output.span()=> ::transforms_sdk::Output::into_result(#call));
     let count = parameters.len();
     let reserved = format!(
         "`{name}` means something in expressions already (a global or a word of JavaScript, `user` or `secret`): rename the function"
@@ -264,7 +266,7 @@ fn assemble(function: &ItemFn, name: &str, parameters: &[Parameter], manifest: &
             fn call(
                 arguments: &::transforms_sdk::Arguments<'_>,
             ) -> ::core::result::Result<::transforms_sdk::Value, ::transforms_sdk::Fault> {
-                ::transforms_sdk::Output::into_result(#ident(#(#calls),*))
+                #given
             }
         }
 
