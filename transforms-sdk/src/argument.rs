@@ -234,7 +234,7 @@ macro_rules! whole_numbers {
                 // way back finds out.
                 #[allow(clippy::cast_possible_truncation)]
                 let whole = number as i128;
-                #[allow(clippy::cast_precision_loss)]
+                #[allow(clippy::cast_precision_loss, clippy::float_cmp)]
                 let exact = number.fract() == 0.0 && whole as f64 == number;
                 exact
                     .then(|| Self::try_from(whole).ok())

@@ -175,7 +175,7 @@ pub fn examples<T: Transform>() {
         name: None,
         expected: Expected::Gives(example.gives),
     });
-    report(run::<T>("example", examples));
+    report(&run::<T>("example", examples));
 }
 
 /// Runs the cases of every `.json` file in a directory. Panics with all that do not hold.
@@ -185,7 +185,7 @@ pub fn cases<T: Transform>(directory: impl AsRef<Path>) {
         let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         run::<T>(&file, cases)
     });
-    report(wrong.collect());
+    report(&wrong.collect::<Vec<_>>());
 }
 
 fn run<T: Transform>(place: &str, cases: impl IntoIterator<Item = Case>) -> Vec<String> {
@@ -197,6 +197,6 @@ fn run<T: Transform>(place: &str, cases: impl IntoIterator<Item = Case>) -> Vec<
     cases.into_iter().zip(1..).filter_map(judge).collect()
 }
 
-fn report(wrong: Vec<String>) {
+fn report(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n  {}\n", wrong.join("\n  "));
 }

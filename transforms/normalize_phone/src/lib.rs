@@ -89,10 +89,7 @@ fn read(phone: &str) -> Result<Written, Fault> {
             '(' if !digits.is_empty() && rest.as_str().starts_with("0)") && (plus || digits.starts_with("00")) => {
                 rest.nth(1);
             }
-            '(' | ')' | '-' | '.' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' => {}
-            // Marks of direction and other invisible ones that come with copied numbers.
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {}
-            character if character.is_whitespace() => {}
+            character if separates(character) => {}
             character => match digit(character) {
                 Some(digit) => digits.push(digit),
                 None => return Err(fault!("`phone` contains {character:?}, which no phone number has")),
@@ -100,6 +97,14 @@ fn read(phone: &str) -> Result<Written, Fault> {
         }
     }
     Ok(Written { plus, digits })
+}
+
+/// What only makes a number easier to read, and the invisible marks that come with copied text.
+fn separates(character: char) -> bool {
+    let written = matches!(character, '(' | ')' | '-' | '.' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}');
+    let invisible =
+        matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    written || invisible || character.is_whitespace()
 }
 
 /// A decimal digit of the scripts that phone numbers are written in, as ASCII.

@@ -1,6 +1,7 @@
 //! The transform `title_case`.
 
 use icu_casemap::TitlecaseMapper;
+use icu_casemap::options::TitlecaseOptions;
 use icu_locale_core::LanguageIdentifier;
 use transforms_sdk::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
@@ -22,7 +23,11 @@ pub fn title_case(
     let mapper = TitlecaseMapper::new();
     let mut written = String::with_capacity(text.len());
     for word in text.split_word_bounds() {
-        written.push_str(&mapper.titlecase_segment_to_string(word, &LanguageIdentifier::UNKNOWN, Default::default()));
+        written.push_str(&mapper.titlecase_segment_to_string(
+            word,
+            &LanguageIdentifier::UNKNOWN,
+            TitlecaseOptions::default(),
+        ));
     }
     Some(written)
 }
