@@ -1,0 +1,7 @@
+use transforms_sdk::prelude::*;
+
+/// Holds.
+#[transform]
+struct Held(String);
+
+fn main() {}
