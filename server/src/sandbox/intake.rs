@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use transforms_sdk::manifest::{CONTRACT, Manifest, SECTION};
+use transforms_sdk::manifest::{CONTRACT, Manifest, SECTION, is_reserved};
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
 /// The world a transform is built for.
@@ -11,126 +11,6 @@ const WORLD: &str = "user-import-export:transform";
 
 /// The target every transform is built for.
 pub const TARGET: &str = "wasm32-unknown-unknown";
-
-/// Names that expressions read as ECMAScript's own (design, section 6), so that no transform may take
-/// them: the properties of the global object, `user` and `secret`, and reserved words.
-const TAKEN: &[&str] = &[
-    "AggregateError",
-    "Array",
-    "ArrayBuffer",
-    "AsyncDisposableStack",
-    "AsyncFunction",
-    "Atomics",
-    "BigInt",
-    "BigInt64Array",
-    "BigUint64Array",
-    "Boolean",
-    "DataView",
-    "Date",
-    "DisposableStack",
-    "Error",
-    "EvalError",
-    "FinalizationRegistry",
-    "Float16Array",
-    "Float32Array",
-    "Float64Array",
-    "Function",
-    "Infinity",
-    "Int16Array",
-    "Int32Array",
-    "Int8Array",
-    "Intl",
-    "Iterator",
-    "JSON",
-    "Map",
-    "Math",
-    "NaN",
-    "Number",
-    "Object",
-    "Promise",
-    "Proxy",
-    "RangeError",
-    "ReferenceError",
-    "Reflect",
-    "RegExp",
-    "Set",
-    "SharedArrayBuffer",
-    "String",
-    "SuppressedError",
-    "Symbol",
-    "SyntaxError",
-    "TypeError",
-    "URIError",
-    "Uint16Array",
-    "Uint32Array",
-    "Uint8Array",
-    "Uint8ClampedArray",
-    "WeakMap",
-    "WeakRef",
-    "WeakSet",
-    "decodeURI",
-    "decodeURIComponent",
-    "encodeURI",
-    "encodeURIComponent",
-    "escape",
-    "eval",
-    "globalThis",
-    "isFinite",
-    "isNaN",
-    "parseFloat",
-    "parseInt",
-    "undefined",
-    "unescape",
-    "user",
-    "secret",
-    "arguments",
-    "await",
-    "break",
-    "case",
-    "catch",
-    "class",
-    "const",
-    "continue",
-    "debugger",
-    "default",
-    "delete",
-    "do",
-    "else",
-    "enum",
-    "export",
-    "extends",
-    "false",
-    "finally",
-    "for",
-    "function",
-    "if",
-    "implements",
-    "import",
-    "in",
-    "instanceof",
-    "interface",
-    "let",
-    "new",
-    "null",
-    "package",
-    "private",
-    "protected",
-    "public",
-    "return",
-    "static",
-    "super",
-    "switch",
-    "this",
-    "throw",
-    "true",
-    "try",
-    "typeof",
-    "var",
-    "void",
-    "while",
-    "with",
-    "yield",
-];
 
 /// Why bytes are no transform: a sentence about "it", and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -378,7 +258,7 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
             "Rename its function.",
         );
     }
-    if TAKEN.contains(&name.as_str()) {
+    if is_reserved(&manifest.name) {
         return refuse(
             format!("Its name is {name}, which means something else in expressions already"),
             "Rename its function.",
@@ -408,7 +288,7 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
 }
 
 /// A letter, then letters, digits and `_`, all of ASCII.
-pub(super) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')

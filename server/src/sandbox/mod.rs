@@ -6,6 +6,7 @@
 
 mod cache;
 mod catalog;
+mod check;
 mod convert;
 mod engine;
 mod fault;
@@ -26,10 +27,11 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use catalog::{Catalog, LARGEST_FILE, Origin, Problem, Transform, UPLOADS};
+pub use check::Checked;
 pub use convert::DEEPEST;
 pub use engine::Counting;
 pub use fault::{FaultKind, RowFault};
-pub use intake::TARGET;
+pub use intake::{TARGET, is_name};
 pub use run::{Runner, Usage};
 
 use crate::config::Settings;

@@ -4,3 +4,4 @@
 mod access;
 mod server;
 mod tenant;
+mod transforms;

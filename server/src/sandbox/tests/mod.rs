@@ -3,6 +3,7 @@
 mod catalog;
 mod guests;
 mod hostile;
+mod shipped;
 
 use serde_json::json;
 use transforms_sdk::Value;
