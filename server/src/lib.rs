@@ -20,6 +20,7 @@ pub mod import;
 pub mod jobs;
 pub mod progress;
 pub mod query;
+pub mod sandbox;
 pub mod store;
 pub mod user;
 pub mod web;

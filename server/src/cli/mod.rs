@@ -5,6 +5,7 @@ mod export;
 mod follow;
 mod import;
 mod serve;
+mod transform;
 mod validate_config;
 
 use std::io::IsTerminal;
@@ -44,6 +45,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Import users from files, or only check them
     Import(import::ImportArgs),
+    /// Write, build, test and look at column transforms
+    Transform(transform::TransformArgs),
     /// Check the settings without starting
     ValidateConfig,
 }
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Export(arguments) => export::run(&arguments, config.as_deref()),
         Command::Import(arguments) => import::run(&arguments, config.as_deref()),
+        Command::Transform(arguments) => transform::run(&arguments, config.as_deref()),
         Command::ValidateConfig => validate_config::run(config.as_deref()),
     };
     result.unwrap_or_else(|error| {

@@ -30,6 +30,7 @@ use crate::error::{Code, Error, Result};
 use crate::export::{ExportRequest, ExportSpec};
 use crate::import::{self, ImportRequest};
 use crate::progress::Progress;
+use crate::sandbox::Sandbox;
 use crate::store::{JobKind, JobRecord, JobState, NewJob, Store};
 use tickets::Tickets;
 
@@ -53,6 +54,7 @@ struct Inner {
     base_url: Arc<str>,
     tenant: String,
     clients: Clients,
+    sandbox: Sandbox,
     running: Mutex<HashMap<String, Running>>,
     tickets: Tickets,
     /// Auth0 takes two imports at once for the whole tenant, and one import already uses both.
@@ -107,12 +109,14 @@ impl Jobs {
     pub fn new(settings: Arc<Settings>, store: Store, base_url: Arc<str>) -> Result<Self> {
         let tenant = settings.tenant()?.host().to_owned();
         let clients = Clients::new(&settings)?;
+        let sandbox = Sandbox::open(&settings)?;
         Ok(Self(Arc::new(Inner {
             store,
             settings,
             base_url,
             tenant,
             clients,
+            sandbox,
             running: Mutex::default(),
             tickets: Tickets::default(),
             imports: Semaphore::new(1),
@@ -126,6 +130,11 @@ impl Jobs {
     /// Clients of the Management API, for requests that are not jobs.
     pub fn clients(&self) -> &Clients {
         &self.0.clients
+    }
+
+    /// Transforms and what runs them.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.0.sandbox
     }
 
     /// Takes up every job that an earlier process left unfinished. The lock on DATA_DIR makes sure that

@@ -7,3 +7,4 @@ mod jobs;
 mod metrics;
 mod server;
 mod tenant;
+mod transforms;

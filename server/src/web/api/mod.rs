@@ -7,6 +7,7 @@ mod history;
 mod jobs;
 mod openapi;
 mod presets;
+mod transforms;
 mod users;
 
 use actix_web::error::{JsonPayloadError, QueryPayloadError};
@@ -32,6 +33,7 @@ pub fn configure(config: &mut ServiceConfig) {
             .configure(history::configure)
             .configure(presets::configure)
             .configure(attributes::configure)
+            .configure(transforms::configure)
             .default_service(actix_web::web::to(not_found)),
     );
 }

@@ -5,7 +5,7 @@ use actix_web::web::{ServiceConfig, get};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{attributes, connections, health, history, jobs, presets, users};
+use super::{attributes, connections, health, history, jobs, presets, transforms, users};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.route("/openapi.json", get().to(document));
@@ -31,6 +31,9 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         presets::read,
         presets::write,
         presets::remove,
+        transforms::list,
+        transforms::upload,
+        transforms::remove,
         health::alive,
         health::ready,
         crate::web::metrics::read,

@@ -1,0 +1,100 @@
+//! `transform new`.
+
+use std::path::Path;
+
+use rust_embed::{Embed, EmbeddedFile};
+use transforms_sdk::manifest::is_reserved;
+
+use crate::error::{Code, Error, Result};
+use crate::sandbox::is_name;
+
+#[derive(Embed)]
+#[folder = "../transforms-sdk/template"]
+#[allow_missing = true]
+struct Template;
+
+#[derive(Embed)]
+#[folder = "../transforms-sdk/src"]
+struct SdkSource;
+
+#[derive(Embed)]
+#[folder = "../transforms-sdk/macros"]
+struct SdkMacros;
+
+#[derive(Embed)]
+#[folder = "../transforms-sdk/wit"]
+struct SdkWit;
+
+/// The SDK's own Cargo.toml, which stands on its own.
+const SDK_CARGO: &str = include_str!("../../../../transforms-sdk/Cargo.toml");
+
+/// Where the SDK's sources go in a new crate, so that it builds wherever it is.
+const SDK: &str = "transforms-sdk";
+
+/// Stands in the template for the transform's name.
+const NAME: &str = "{{name}}";
+
+/// Makes a new crate in `path`, which must not exist or be empty; says what to do next.
+pub(super) fn create(name: &str, path: &Path) -> Result<String> {
+    check_name(name)?;
+    let there = path.exists() && std::fs::read_dir(path).map_or(true, |mut files| files.next().is_some());
+    if there {
+        return Err(Error::new(Code::InvalidArgument, format!("{} is there already.", path.display()))
+            .with_hint("Choose another name, or another directory with --path."));
+    }
+    let write = |file: &str, content: &[u8]| {
+        let target = path.join(file);
+        target.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(&target, content).map_err(Error::from)
+    };
+    for file in Template::iter() {
+        if let Some(template) = Template::get(&file) {
+            let filled = String::from_utf8_lossy(&template.data).replace(NAME, name);
+            write(&file.replace(NAME, name), filled.as_bytes())?;
+        }
+    }
+    write(&format!("{SDK}/Cargo.toml"), SDK_CARGO.as_bytes())?;
+    copy("src", SdkSource::iter(), SdkSource::get, &write)?;
+    copy("macros", SdkMacros::iter(), SdkMacros::get, &write)?;
+    copy("wit", SdkWit::iter(), SdkWit::get, &write)?;
+    let path = path.display();
+    Ok(format!(
+        "Made {path}: a transform called {name} that builds and passes its tests.\n\n  \
+         {path}/src/lib.rs   what it does\n  \
+         {path}/cases/       arguments and what they give\n\n\
+         Next: user-import-export transform test {path}\n      \
+         user-import-export transform build {path}\n"
+    ))
+}
+
+fn copy(
+    to: &str,
+    files: impl Iterator<Item = std::borrow::Cow<'static, str>>,
+    get: impl Fn(&str) -> Option<EmbeddedFile>,
+    write: &impl Fn(&str, &[u8]) -> Result<()>,
+) -> Result<()> {
+    for file in files {
+        if let Some(content) = get(&file) {
+            write(&format!("{SDK}/{to}/{file}"), &content.data)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if is_name(name) && !is_reserved(name) {
+        return Ok(());
+    }
+    let why = if is_reserved(name) {
+        "which means something else in expressions already".to_owned()
+    } else {
+        "expected a letter, then letters, digits and `_`, 64 characters at most".to_owned()
+    };
+    let error = Error::new(Code::InvalidArgument, format!("The name is {name:?}: {why}."));
+    let better: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    Err(if better != name && is_name(&better) && !is_reserved(&better) {
+        error.with_hint(format!("Call it {better}."))
+    } else {
+        error.with_hint("A name says what the transform does, such as mask_email.")
+    })
+}

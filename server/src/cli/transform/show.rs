@@ -1,0 +1,116 @@
+//! `transform inspect` and `transform list`.
+
+use std::fmt::Write;
+
+use bytesize::ByteSize;
+use transforms_sdk::manifest::Parameter;
+
+use crate::error::Result;
+use crate::sandbox::{Catalog, LARGEST_FILE, Sandbox, Transform};
+
+/// What a transform says about itself, and whether it starts here.
+pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> Result<String> {
+    let manifest = transform.manifest();
+    let limits = sandbox.limits();
+    let mut text = format!("{} {}\n", manifest.name, manifest.version);
+    if !manifest.summary.is_empty() {
+        line(&mut text, "", &manifest.summary);
+    }
+    line(&mut text, "Call", &signature(transform));
+    for parameter in &manifest.parameters {
+        line(&mut text, "Parameter", &describe(parameter));
+    }
+    line(&mut text, "Gives", manifest.output.as_str());
+    for example in &manifest.examples {
+        line(&mut text, "Example", &format!("{} gives {}", example.call, example.gives));
+    }
+    line(&mut text, "Contract", &manifest.contract);
+    line(&mut text, "Imports", "none");
+    line(&mut text, "Size", &format!("{}, of {} allowed", ByteSize(transform.size()), ByteSize(LARGEST_FILE)));
+    line(&mut text, "SHA-256", transform.sha256());
+    line(&mut text, "Origin", &transform.origin().to_string());
+    let time = humantime::format_duration(limits.time);
+    line(
+        &mut text,
+        "Limits",
+        &format!(
+            "{} of memory, {time} of computing a row, {} a result, {} of stack",
+            ByteSize(limits.memory),
+            ByteSize(limits.result),
+            ByteSize(limits.stack)
+        ),
+    );
+    // Shown after all the rest, so that a file that does not start is shown too.
+    let started = sandbox.start(transform, vec![None; manifest.parameters.len()]);
+    match started {
+        Ok(runner) => {
+            let memory = ByteSize(runner.usage().memory);
+            line(&mut text, "Starts", &format!("yes, with {memory} of memory"));
+        }
+        Err(error) => line(&mut text, "Starts", &format!("no: {}", error.message)),
+    }
+    Ok(text)
+}
+
+fn line(text: &mut String, label: &str, value: &str) {
+    // A string takes whatever is written to it.
+    let _ = if label.is_empty() { writeln!(text, "  {value}") } else { writeln!(text, "  {label:<10} {value}") };
+}
+
+/// How it is called: `join(parts, separator?)`.
+fn signature(transform: &Transform) -> String {
+    let manifest = transform.manifest();
+    let parameters: Vec<_> = manifest
+        .parameters
+        .iter()
+        .map(|parameter| format!("{}{}", parameter.name, if parameter.optional { "?" } else { "" }))
+        .collect();
+    format!("{}({})", manifest.name, parameters.join(", "))
+}
+
+fn describe(parameter: &Parameter) -> String {
+    let mut text = format!("{}: {}", parameter.name, parameter.kind.as_str());
+    if parameter.optional {
+        text.push_str(", or nothing");
+    }
+    if parameter.secret {
+        text.push_str(", secret");
+    }
+    if !parameter.description.is_empty() {
+        text.push_str(". ");
+        text.push_str(&parameter.description);
+    }
+    text
+}
+
+/// The transforms there are, as a table; and what was left out, for standard error.
+pub(super) fn list(catalog: &Catalog) -> (String, String) {
+    let rows: Vec<[String; 4]> = catalog
+        .transforms()
+        .map(|transform| {
+            let manifest = transform.manifest();
+            [
+                signature(transform),
+                manifest.version.clone(),
+                transform.origin().to_string(),
+                manifest.summary.lines().next().unwrap_or_default().to_owned(),
+            ]
+        })
+        .collect();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let (call, version, origin) = (width(0), width(1), width(2));
+    let mut list = String::new();
+    for [a, b, c, d] in &rows {
+        let _ = writeln!(list, "{}", format!("{a:<call$}  {b:<version$}  {c:<origin$}  {d}").trim_end());
+    }
+    if rows.is_empty() {
+        list.push_str("There are no transforms.\n");
+    }
+    let mut left_out = String::new();
+    for problem in catalog.problems() {
+        let _ = writeln!(left_out, "warning: {}: {}. {}", problem.file, problem.message, problem.hint);
+    }
+    (list, left_out)
+}

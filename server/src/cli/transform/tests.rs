@@ -1,0 +1,1 @@
+//! The author's day: from nothing to a transform in use.

@@ -1,0 +1,251 @@
+//! `/api/transforms`: which transforms there are; upload and removal of an admin's own.
+
+use actix_web::web::{Data, Json, Path, Payload, ServiceConfig, delete, get, post};
+use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_LENGTH};
+use futures_util::StreamExt;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::{ApiError, App, SignedIn};
+use crate::error::{Code, Error, ErrorBody, Result};
+use crate::sandbox::{self, LARGEST_FILE, Origin, Problem, Sandbox, Transform};
+
+pub(super) fn configure(config: &mut ServiceConfig) {
+    config
+        .route("/transforms", get().to(list))
+        .route("/transforms", post().to(upload))
+        .route("/transforms/{name}", delete().to(remove));
+}
+
+/// The transforms there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Transforms {
+    /// In the order of their names.
+    transforms: Vec<TransformView>,
+    /// Files that were left out, and why.
+    problems: Vec<Problem>,
+    /// What each of them may take.
+    limits: LimitsView,
+}
+
+/// A transform that columns may call.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TransformView {
+    /// What expressions call it by.
+    name: String,
+    /// Its own version.
+    version: String,
+    /// Version of the contract it was built against.
+    contract: String,
+    /// What it does, in one sentence.
+    summary: String,
+    /// Its documentation, Markdown.
+    documentation: String,
+    /// Its parameters, in order.
+    parameters: Vec<ParameterView>,
+    /// What it gives: boolean, number, text, json, user or any.
+    output: String,
+    /// Calls and what they give.
+    examples: Vec<ExampleView>,
+    /// SHA-256 of its file, in hexadecimal.
+    sha256: String,
+    /// Size of its file, bytes.
+    size: u64,
+    /// Where it comes from.
+    origin: Origin,
+}
+
+/// A parameter of a transform.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ParameterView {
+    /// Its name.
+    name: String,
+    /// What it takes: boolean, number, text, json, user or any.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Whether it takes nothing too.
+    optional: bool,
+    /// Whether it is given as `secret("NAME")` and never shown.
+    secret: bool,
+    /// What it means.
+    description: String,
+}
+
+/// A call and what it gives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ExampleView {
+    /// The call as an expression whose arguments are literals.
+    call: String,
+    /// What it gives, as a cell of a JSON file.
+    gives: serde_json::Value,
+}
+
+/// What a transform may take.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LimitsView {
+    /// Memory, bytes.
+    memory: u64,
+    /// Time one row may compute, milliseconds.
+    time_ms: u64,
+    /// Size of one result, bytes.
+    result: u64,
+    /// Stack, bytes.
+    stack: u64,
+    /// Size of a file, bytes.
+    file: u64,
+}
+
+impl From<&Transform> for TransformView {
+    fn from(transform: &Transform) -> Self {
+        let manifest = transform.manifest().clone();
+        let parameters = manifest.parameters.into_iter().map(|parameter| ParameterView {
+            name: parameter.name,
+            kind: parameter.kind.as_str().to_owned(),
+            optional: parameter.optional,
+            secret: parameter.secret,
+            description: parameter.description,
+        });
+        let examples = manifest.examples.into_iter();
+        Self {
+            name: manifest.name,
+            version: manifest.version,
+            contract: manifest.contract,
+            summary: manifest.summary,
+            documentation: manifest.documentation,
+            parameters: parameters.collect(),
+            output: manifest.output.as_str().to_owned(),
+            examples: examples.map(|example| ExampleView { call: example.call, gives: example.gives }).collect(),
+            sha256: transform.sha256().to_owned(),
+            size: transform.size(),
+            origin: transform.origin(),
+        }
+    }
+}
+
+impl From<sandbox::Limits> for LimitsView {
+    fn from(limits: sandbox::Limits) -> Self {
+        Self {
+            memory: limits.memory,
+            time_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
+            result: limits.result,
+            stack: limits.stack,
+            file: LARGEST_FILE,
+        }
+    }
+}
+
+/// All transforms: those shipped, files in `TRANSFORMS_DIR`, and uploads.
+#[utoipa::path(get, path = "/api/transforms", tag = "transforms",
+    responses((status = 200, body = Transforms), (status = 401, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<Transforms>, ApiError> {
+    let sandbox = app.jobs.sandbox().clone();
+    let catalog = blocking(move || Ok(sandbox.catalog())).await?;
+    // Where files lie on the server is nobody's business here.
+    let problems = catalog.problems().iter().map(|problem| Problem {
+        file: std::path::Path::new(&problem.file)
+            .file_name()
+            .map_or_else(|| problem.file.clone(), |name| name.to_string_lossy().into_owned()),
+        ..problem.clone()
+    });
+    Ok(Json(Transforms {
+        transforms: catalog.transforms().map(|transform| TransformView::from(&**transform)).collect(),
+        problems: problems.collect(),
+        limits: app.jobs.sandbox().limits().into(),
+    }))
+}
+
+/// Takes in a transform: a `.wasm` file as the body. It is checked and its own examples are run before it
+/// is kept; it replaces an earlier upload of its name, and no other transform.
+#[utoipa::path(post, path = "/api/transforms", tag = "transforms",
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses((status = 201, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn upload(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > LARGEST_FILE) {
+        return Err(too_large().into());
+    }
+    let bytes = receive(body).await?;
+    let sandbox = app.jobs.sandbox().clone();
+    let transform = blocking(move || take_in(&sandbox, bytes)).await?;
+    tracing::info!(
+        transform = transform.label(),
+        sha256 = transform.sha256(),
+        by = session.subject,
+        "a transform was uploaded"
+    );
+    Ok(HttpResponse::Created().json(TransformView::from(&transform)))
+}
+
+/// Removes an uploaded transform. Running jobs keep it to their end.
+#[utoipa::path(delete, path = "/api/transforms/{name}", tag = "transforms", params(("name" = String, Path)),
+    responses((status = 204), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+              (status = 409, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn remove(
+    SignedIn(session): SignedIn,
+    app: Data<App>,
+    name: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let sandbox = app.jobs.sandbox().clone();
+    let name = name.into_inner();
+    let removed = name.clone();
+    blocking(move || sandbox.remove(&removed)).await?;
+    tracing::info!(transform = name, by = session.subject, "a transform was removed");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The body, as far as it is allowed.
+async fn receive(mut body: Payload) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(more) = body.next().await {
+        let more =
+            more.map_err(|error| Error::new(Code::InvalidBody, format!("The body could not be read: {error}")))?;
+        if (bytes.len() + more.len()) as u64 > LARGEST_FILE {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&more);
+    }
+    Ok(bytes)
+}
+
+fn too_large() -> Error {
+    let limit = bytesize::ByteSize(LARGEST_FILE);
+    Error::new(Code::PayloadTooLarge, format!("The file is larger than the {limit} allowed for a transform."))
+        .with_hint("Build it with optimisation and without debug information, as `transform build` does.")
+}
+
+/// Checks a file, runs its examples, and keeps it.
+fn take_in(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Transform> {
+    let transform = Transform::from_bytes("The file", bytes, Origin::Upload)?;
+    // Started even when there is no example: what cannot be started is not kept.
+    sandbox.start(&transform, vec![None; transform.manifest().parameters.len()])?;
+    let wrong: Vec<_> = sandbox
+        .check_examples(&transform)?
+        .into_iter()
+        .filter_map(|checked| Some(format!("{} {}", checked.call, checked.wrong?)))
+        .collect();
+    if !wrong.is_empty() {
+        return Err(Error::new(
+            Code::InvalidTransform,
+            format!("The examples of {} do not hold here: {}.", transform.label(), wrong.join("; ")),
+        )
+        .with_hint("`transform test` shows the same on the author's machine."));
+    }
+    sandbox.keep(&transform)?;
+    Ok(transform)
+}
+
+/// Compiling and running computes: not on the threads that answer requests.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    actix_web::web::block(work)
+        .await
+        .unwrap_or_else(|error| Err(Error::new(Code::Internal, format!("A computation broke off: {error}"))))
+}
