@@ -1,8 +1,59 @@
-//! What a transform author imports: the value model shared by columns and transforms.
+//! What an author of transforms imports, and what the host and transforms share: values, manifest, contract.
+//!
+//! ```
+//! use transforms_sdk::prelude::*;
+//!
+//! /// The part of an e-mail address after the last `@`.
+//! #[transform(example(r#"domain("ada@example.com")"# => "example.com"))]
+//! pub fn domain(email: Option<&str>) -> Option<String> {
+//!     Some(email?.rsplit_once('@')?.1.to_lowercase())
+//! }
+//! ```
+//!
+//! That is a whole transform: [`macro@transform`] makes the manifest and exports the function, [`Argument`]
+//! and [`Output`] say what it may take and give, a [`Fault`] is why a row has no result, and [`testing`] runs
+//! the examples and `cases/*.json` natively.
 
+#[doc(hidden)]
+pub mod build;
+pub mod last_panic;
 pub mod manifest;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod guest;
+
+mod argument;
+mod fault;
+mod output;
+mod user;
 
 use serde_json::Value as JsonValue;
+
+pub use argument::{Argument, Arguments, Given, Mismatch};
+pub use fault::Fault;
+pub use output::Output;
+pub use serde_json;
+pub use transforms_sdk_macros::transform;
+pub use user::User;
+
+/// What a transform's source begins with: `use transforms_sdk::prelude::*;`
+pub mod prelude {
+    pub use crate::{Fault, User, Value, fault, transform};
+}
+
+/// A transform. Implemented by `#[transform]`, on a type with the function's name.
+pub trait Transform {
+    /// The manifest, as JSON.
+    const MANIFEST: &'static str;
+    /// How many parameters there are.
+    const PARAMETERS: usize;
+
+    /// The result for one row.
+    fn call(arguments: &Arguments<'_>) -> Result<Value, Fault>;
+}
 
 /// What an expression gives and what a transform takes and returns (design, section 8).
 ///
@@ -22,6 +73,30 @@ pub enum Value {
     Text(String),
     /// An object or an array.
     Json(JsonValue),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(boolean: bool) -> Self {
+        Self::Boolean(boolean)
+    }
 }
 
 impl From<JsonValue> for Value {

@@ -23,7 +23,7 @@ pub struct Manifest {
     /// The documentation, Markdown.
     #[serde(default)]
     pub documentation: String,
-    /// Its parameters, in order. Those that are optional come last.
+    /// Its parameters, in order.
     pub parameters: Vec<Parameter>,
     /// What it gives.
     pub output: Type,
@@ -41,7 +41,8 @@ pub struct Parameter {
     /// What it takes.
     #[serde(rename = "type")]
     pub kind: Type,
-    /// Whether it takes nothing too; an argument left out at the end of a call is nothing.
+    /// Whether it takes nothing too. An argument left out at the end of a call is nothing, so optional
+    /// parameters that no other follows may be left out.
     #[serde(default)]
     pub optional: bool,
     /// Whether its value is a secret: given as `secret("NAME")` or a literal, and never shown.
@@ -70,12 +71,81 @@ pub enum Type {
     Any,
 }
 
+impl Type {
+    /// As the manifest has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Number => "number",
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::User => "user",
+            Self::Any => "any",
+        }
+    }
+}
+
+/// Names that mean something in expressions already: globals and words of ECMAScript, and our own.
+#[rustfmt::skip]
+const RESERVED: &[&str] = &[
+    // ECMA-262, sections 19 and B.2.1.
+    "AggregateError", "Array", "ArrayBuffer", "Atomics", "BigInt", "BigInt64Array", "BigUint64Array", "Boolean",
+    "DataView", "Date", "Error", "EvalError", "FinalizationRegistry", "Float16Array", "Float32Array", "Float64Array",
+    "Function", "Infinity", "Int16Array", "Int32Array", "Int8Array", "Iterator", "JSON", "Map", "Math", "NaN",
+    "Number", "Object", "Promise", "Proxy", "RangeError", "ReferenceError", "Reflect", "RegExp", "Set",
+    "SharedArrayBuffer", "String", "Symbol", "SyntaxError", "TypeError", "URIError", "Uint16Array", "Uint32Array",
+    "Uint8Array", "Uint8ClampedArray", "WeakMap", "WeakRef", "WeakSet", "decodeURI", "decodeURIComponent",
+    "encodeURI", "encodeURIComponent", "escape", "eval", "globalThis", "isFinite", "isNaN", "parseFloat", "parseInt",
+    "undefined", "unescape",
+    // ECMA-402.
+    "Intl",
+    // Reserved words, and those that read as such.
+    "arguments", "async", "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default",
+    "delete", "do", "else", "enum", "export", "extends", "false", "finally", "for", "function", "if", "implements",
+    "import", "in", "instanceof", "interface", "let", "new", "null", "of", "package", "private", "protected",
+    "public", "return", "static", "super", "switch", "this", "throw", "true", "try", "typeof", "var", "void", "while",
+    "with", "yield",
+    // What expressions are made of.
+    "secret", "user",
+];
+
+/// Whether expressions already know `name` as something else, so that no transform may take it.
+pub const fn is_reserved(name: &str) -> bool {
+    let mut index = 0;
+    while index < RESERVED.len() {
+        if same(RESERVED[index].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+const fn same(left: &[u8], right: &[u8]) -> bool {
+    let mut index = 0;
+    while index < left.len() && index < right.len() {
+        if left[index] != right[index] {
+            return false;
+        }
+        index += 1;
+    }
+    left.len() == right.len()
+}
+
 /// A call and what it gives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
-    /// The call as an expression whose arguments are literals.
+    /// The call as an expression whose arguments are JSON literals: `join(["a", "b"], "-")`.
     pub call: String,
     /// What it gives, as a cell of a JSON file.
     pub gives: serde_json::Value,
+}
+
+impl Example {
+    /// The arguments of the call; none if it is not a call with JSON literals.
+    pub fn arguments(&self) -> Option<Vec<serde_json::Value>> {
+        let (_, arguments) = self.call.trim().strip_suffix(')')?.split_once('(')?;
+        serde_json::from_str(&format!("[{arguments}]")).ok()
+    }
 }

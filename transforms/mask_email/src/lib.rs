@@ -1,0 +1,25 @@
+//! The transform `mask_email`.
+
+use transforms_sdk::prelude::*;
+
+/// Hides the local part of an e-mail address: its first character stays, the others become stars.
+///
+/// A local part of one character is hidden whole. The domain stays as it is. Nothing gives nothing; text without an `@` between a local part and a domain is
+/// refused, so that no unmasked value slips through.
+#[transform(
+    example(r#"mask_email("ada@example.com")"# => "a**@example.com"),
+    example("mask_email(null)" => null),
+)]
+pub fn mask_email(
+    /// The address.
+    email: Option<&str>,
+) -> Result<Option<String>, Fault> {
+    let Some(email) = email else { return Ok(None) };
+    let (local, domain) = email
+        .rsplit_once('@')
+        .filter(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        .ok_or("`email` is no e-mail address: text such as ada@example.com is expected")?;
+    let shown = usize::from(local.chars().nth(1).is_some());
+    let masked = local.chars().enumerate().map(|(index, character)| if index < shown { character } else { '*' });
+    Ok(Some(masked.chain(['@']).chain(domain.chars()).collect()))
+}
