@@ -107,6 +107,15 @@ codes! {
     /// A row could not be computed and the job was told to stop at the first such row.
     RowFault = "row_fault", 422, None, "Export with --on-error empty to leave such cells empty and count them.";
 
+    /// A file is no transform that this server can run.
+    InvalidTransform = "invalid_transform", 400, None, "";
+    /// There is no transform of that name.
+    TransformNotFound = "inexistent_transform", 404, None, "GET /api/transforms and `transform list` show every transform there is.";
+    /// A transform of that name is there already.
+    TransformExists = "transform_exists", 409, None, "Rename the function, or remove the other transform first.";
+    /// What building transforms needs is not installed.
+    ToolchainMissing = "toolchain_missing", 500, None, "";
+
     /// Auth0 refused a request; status, message and errorCode are Auth0's own.
     Auth0Refused = "auth0_refused", 502, None, "";
     /// Auth0 did not answer.

@@ -18,6 +18,7 @@ pub mod expression;
 pub mod import;
 pub mod jobs;
 pub mod progress;
+pub mod sandbox;
 pub mod store;
 pub mod user;
 pub mod web;

@@ -29,6 +29,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sqlx", &["store/"]),
     ("reqwest", &["auth0/"]),
     ("simulated_tenant", &["cli/demo.rs"]),
+    ("wasmtime", &["sandbox/"]),
+    ("wit_component", &["sandbox/"]),
 ];
 
 fn source() -> PathBuf {
@@ -146,6 +148,17 @@ fn libraries_stay_in_their_room() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn code_whose_safety_nobody_checks_stands_in_one_place() {
+    let unsafe_word = ["un", "safe "].concat();
+    let places: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, code)| code.contains(&unsafe_word))
+        .map(|(file, code)| (file, code.matches(&unsafe_word).count()))
+        .collect();
+    assert_eq!(places, [("sandbox/cache.rs".to_owned(), 1)], "loading compiled code needs it, nothing else does");
 }
 
 #[test]

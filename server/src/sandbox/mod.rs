@@ -1,0 +1,269 @@
+//! Runs foreign code: transforms, compiled to WASM, with limits they cannot leave (design, section 8).
+//!
+//! A transform is a component without imports: it computes, and reaches nothing else. [`Sandbox`] knows
+//! which transforms there are ([`Catalog`]) and compiles them, once ([`cache`]); a [`Runner`] hands rows
+//! to one of them in batches and always has one result per row, whatever the transform does.
+
+mod cache;
+mod catalog;
+mod convert;
+mod engine;
+mod fault;
+mod intake;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use transforms_sdk::Value;
+use transforms_sdk::manifest::Manifest;
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+pub use catalog::{Catalog, LARGEST_FILE, Origin, Problem, Transform, UPLOADS};
+pub use convert::DEEPEST;
+pub use engine::Counting;
+pub use fault::{FaultKind, RowFault};
+pub use intake::TARGET;
+pub use run::{Runner, Usage};
+
+use crate::config::Settings;
+use crate::error::{Code, Error, Result};
+use cache::Cache;
+use catalog::Shelf;
+use engine::{Guest, Ticker};
+
+/// Directory of compiled code below `DATA_DIR`.
+const COMPILED: &str = "compiled";
+
+/// Largest result of a row, bytes.
+const LARGEST_RESULT: u64 = 1 << 20;
+
+/// What a transform may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory of one instance, bytes (`SANDBOX_MEMORY`).
+    pub memory: u64,
+    /// Time one row may compute, alone (`SANDBOX_TIMEOUT`): time of the processor, not of the clock.
+    pub time: Duration,
+    /// Size of one result, bytes; of JSON each element counts 64 bytes at least.
+    pub result: u64,
+    /// Stack, bytes.
+    pub stack: u64,
+    /// Rows handed over at once, at most.
+    pub batch: usize,
+}
+
+impl Limits {
+    /// The limits of the settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            memory: settings.sandbox_memory,
+            time: settings.sandbox_timeout,
+            result: LARGEST_RESULT,
+            stack: engine::STACK as u64,
+            batch: run::BATCH,
+        }
+    }
+}
+
+/// Transforms and what runs them. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    ticker: Ticker,
+    limits: Limits,
+    cache: Cache,
+    shelf: Mutex<Shelf>,
+    /// Compiled transforms by the hash of their file.
+    compiled: Mutex<HashMap<String, InstancePre<Guest>>>,
+    uploads: PathBuf,
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sandbox({:?})", self.0.limits)
+    }
+}
+
+impl Sandbox {
+    /// A sandbox with what is shipped, what is in `TRANSFORMS_DIR` and what was uploaded. Compiles nothing.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        Self::open_counting(settings, Counting::Off)
+    }
+
+    /// A sandbox that counts guest instructions, or not.
+    pub fn open_counting(settings: &Settings, counting: Counting) -> Result<Self> {
+        let engine = engine::engine(counting)?;
+        let cache = Cache::new(cache_directory(&settings.data_dir), &engine);
+        let uploads = settings.data_dir.join(UPLOADS);
+        let mut directories = Vec::new();
+        if let Some(directory) = &settings.transforms_dir {
+            if !directory.is_dir() {
+                return Err(Error::new(
+                    Code::InvalidSettings,
+                    format!("TRANSFORMS_DIR is {}: expected a directory that exists", directory.display()),
+                ));
+            }
+            directories.push((directory.clone(), Origin::File));
+        }
+        directories.push((uploads.clone(), Origin::Upload));
+        let shelf = Shelf::open(directories, &cache)?;
+        Ok(Self(Arc::new(Inner {
+            engine,
+            ticker: Ticker::new(),
+            limits: Limits::of(settings),
+            cache,
+            shelf: Mutex::new(shelf),
+            compiled: Mutex::default(),
+            uploads,
+        })))
+    }
+
+    /// What a transform may take here.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// The transforms there are now: files that changed are read again, and what is left out is warned
+    /// about in the log.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner).catalog(&self.0.cache)
+    }
+
+    /// Starts a transform. `literals` has one entry per argument of the call: the value where it is the
+    /// same for every row, none where rows bring it.
+    ///
+    /// Compiles it unless that was done before. The runner keeps what it started with, should the file
+    /// change. Fails with [`Code::InvalidTransform`] where the transform is broken.
+    pub fn start(&self, transform: &Transform, literals: Vec<Option<Value>>) -> Result<Runner> {
+        let inner = &self.0;
+        let component = self.compiled(transform)?;
+        Runner::start(&inner.engine, &inner.ticker, component, literals, inner.limits, &transform.label())
+    }
+
+    /// Takes in an uploaded file, `name` in messages, and keeps it. Nothing of it is run: see [`Sandbox::start`].
+    ///
+    /// Fails with [`Code::TransformExists`] where the name is taken, unless by an earlier upload.
+    pub fn keep(&self, transform: &Transform) -> Result<()> {
+        let name = &transform.manifest().name;
+        if let Some(there) = self.catalog().get(name)
+            && there.origin() != Origin::Upload
+        {
+            return Err(Error::new(
+                Code::TransformExists,
+                format!("A transform called {name} is there already, and was not uploaded ({}).", there.origin()),
+            )
+            .with_hint("Rename the function and build it again."));
+        }
+        let bytes = transform.bytes()?;
+        std::fs::create_dir_all(&self.0.uploads)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.0.uploads)?;
+        std::io::Write::write_all(&mut file, &bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(self.0.uploads.join(format!("{name}.wasm"))).map_err(|error| Error::from(error.error))?;
+        Ok(())
+    }
+
+    /// Removes an uploaded transform. Jobs that run it go on.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let catalog = self.catalog();
+        let transform = catalog.require(name)?;
+        match transform.path() {
+            Some(path) if transform.origin() == Origin::Upload => Ok(std::fs::remove_file(path)?),
+            _ => Err(Error::new(
+                Code::TransformExists,
+                format!(
+                    "The transform {name} was not uploaded ({}), so it cannot be removed here.",
+                    transform.origin()
+                ),
+            )
+            .with_hint("Only uploaded transforms can be removed; files in TRANSFORMS_DIR are removed there.")),
+        }
+    }
+
+    fn compiled(&self, transform: &Transform) -> Result<InstancePre<Guest>> {
+        let inner = &self.0;
+        let sha256 = transform.sha256();
+        if let Some(ready) = self.lock_compiled().get(sha256) {
+            return Ok(ready.clone());
+        }
+        let component = if let Some(component) = inner.cache.load(&inner.engine, sha256) {
+            component
+        } else {
+            let component = compile(&inner.engine, transform)?;
+            inner.cache.keep(sha256, &component);
+            component
+        };
+        let ready = link(&inner.engine, &component, &transform.label())?;
+        let mut compiled = self.lock_compiled();
+        if !compiled.contains_key(sha256) && compiled.len() >= KEPT_READY {
+            compiled.clear();
+        }
+        compiled.insert(sha256.to_owned(), ready.clone());
+        Ok(ready)
+    }
+
+    fn lock_compiled(&self) -> std::sync::MutexGuard<'_, HashMap<String, InstancePre<Guest>>> {
+        self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Compiled transforms kept in memory; each is some hundred kilobytes, and loading one again is quick.
+const KEPT_READY: usize = 64;
+
+/// The bytes with a manifest at their end: for components that tools for other languages made. Fails where
+/// either is not what it should be.
+pub fn with_manifest(name: &str, bytes: &[u8], manifest: &Manifest) -> Result<Vec<u8>> {
+    intake::check_manifest(manifest).map_err(|refusal| catalog::error("The manifest", &refusal))?;
+    let all = intake::with_manifest(bytes, manifest);
+    intake::look(&all).map_err(|refusal| catalog::error(name, &refusal))?;
+    Ok(all)
+}
+
+/// Where compiled code is kept: below DATA_DIR, or, for commands that have none, where this person's caches
+/// are.
+fn cache_directory(data_dir: &Path) -> Option<PathBuf> {
+    if data_dir.is_dir() {
+        return Some(data_dir.join(COMPILED));
+    }
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = set("XDG_CACHE_HOME").or_else(|| {
+        let home = set("HOME")?;
+        Some(if cfg!(target_os = "macos") { home.join("Library/Caches") } else { home.join(".cache") })
+    })?;
+    Some(caches.join("user-import-export").join(COMPILED))
+}
+
+fn compile(engine: &Engine, transform: &Transform) -> Result<Component> {
+    let bytes = transform.bytes()?;
+    let component = intake::component(&bytes).map_err(|refusal| catalog::error(&transform.label(), &refusal))?;
+    Component::from_binary(engine, &component).map_err(|error| {
+        Error::new(
+            Code::InvalidTransform,
+            format!("{} cannot be compiled: {}.", transform.label(), intake::one_line(&format!("{error:#}"))),
+        )
+        .with_hint("Build it again with the transforms-sdk that this server's `transform new` sets up.")
+    })
+}
+
+/// Makes the component ready to be instantiated with no imports at all.
+fn link(engine: &Engine, component: &Component, label: &str) -> Result<InstancePre<Guest>> {
+    Linker::new(engine)
+        .instantiate_pre(component)
+        .map_err(|error| breach(label, &intake::one_line(&format!("{error:#}"))))
+}
+
+/// A transform that is not of the contract.
+fn breach(label: &str, what: &str) -> Error {
+    Error::new(Code::InvalidTransform, format!("{label} does not keep to the contract: {what}.")).with_hint(
+        "Build it against the WIT package user-import-export:transform@1.0.0, which `transform new` sets up.",
+    )
+}

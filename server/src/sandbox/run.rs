@@ -1,0 +1,476 @@
+//! Runs one transform over batches of rows.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use memchr::memmem;
+use transforms_sdk::Value;
+use wasmtime::component::{Func, InstancePre};
+use wasmtime::{Engine, Store, Trap, WasmCoreDump};
+
+use super::convert::{self, BadResult, DEEPEST, In, Out, OutFault, Texts};
+use super::engine::{self, Guest, Ticker};
+use super::fault::{FaultKind, RowFault, shown};
+use super::{Limits, intake};
+use crate::error::{Code, Error, Result};
+
+/// The function every transform exports.
+const APPLY: &str = "apply";
+
+/// Rows handed over at once. More gain nothing: what a call costs is then below a tenth of what a row costs.
+pub(super) const BATCH: usize = 128;
+
+/// Texts handed over at once, bytes: large values make small batches.
+const BATCH_TEXT: usize = 1 << 20;
+
+/// Results of one batch, bytes; where they are larger, rows are handed over one by one.
+const BATCH_RESULTS: usize = 8 << 20;
+
+/// What a result takes beside its text.
+const RESULT_ROOM: usize = 4096;
+
+/// A transform is given up when its guilty rows have cost so many times the time of one.
+const PATIENCE: u32 = 20;
+
+/// Where the SDK's panic hook leaves the text of a panic: this, four bytes of length (little endian), UTF-8.
+const PANIC: &[u8] = b"user-import-export:panic:1\0";
+
+/// Longest text of a panic, bytes.
+const LONGEST_PANIC: usize = 4096;
+
+/// What every runner of a job shares.
+struct Shared {
+    engine: Engine,
+    ticker: Ticker,
+    component: InstancePre<Guest>,
+    literals: Vec<Option<Value>>,
+    limits: Limits,
+    label: Arc<str>,
+    /// Nanoseconds that guilty rows have cost.
+    wasted: AtomicU64,
+}
+
+/// An instance of the transform.
+struct Live {
+    store: Store<Guest>,
+    apply: Func,
+    /// It has computed rows before.
+    used: bool,
+}
+
+/// What running has taken, for `transform bench`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Rows computed, faults included.
+    pub rows: u64,
+    /// Calls of the transform.
+    pub calls: u64,
+    /// Instances that were made: one, and one more after each trap.
+    pub instances: u64,
+    /// Time computed inside the sandbox, handing over included.
+    pub time: Duration,
+    /// The longest time any call took, for one row of it.
+    pub slowest_row: Duration,
+    /// Fuel burnt: about one for each WASM instruction. None unless it is counted.
+    pub fuel: Option<u64>,
+    /// The most memory an instance has had, bytes.
+    pub memory: u64,
+    /// The largest result, bytes.
+    pub result: u64,
+}
+
+/// Runs one transform with the same literals over as many rows as one likes. Belongs to one thread at a
+/// time, which must have a stack of 2 MiB, as Rust's threads do.
+pub struct Runner {
+    shared: Arc<Shared>,
+    live: Option<Live>,
+    /// Rows handed over at once.
+    batch: usize,
+    usage: Usage,
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Runner({})", self.shared.label)
+    }
+}
+
+/// Why a call gave nothing, before anyone is found guilty.
+struct Failure {
+    kind: FaultKind,
+    message: String,
+    /// What it cost.
+    time: Duration,
+}
+
+type Outcome = std::result::Result<Out, OutFault>;
+
+/// What the contract's function takes: literals and rows.
+type Arguments<'a> = (&'a [Option<In<'a>>], &'a [&'a [In<'a>]]);
+
+/// What it gives.
+type Results = (Vec<Outcome>,);
+
+impl Runner {
+    pub(super) fn start(
+        engine: &Engine,
+        ticker: &Ticker,
+        component: InstancePre<Guest>,
+        literals: Vec<Option<Value>>,
+        limits: Limits,
+        label: &str,
+    ) -> Result<Self> {
+        if literals.iter().flatten().any(convert::too_deep) {
+            return Err(Error::new(
+                Code::InvalidTransform,
+                format!("{label}: An argument is nested deeper than {DEEPEST} levels."),
+            ));
+        }
+        let shared = Shared {
+            engine: engine.clone(),
+            ticker: ticker.clone(),
+            component,
+            literals,
+            limits,
+            label: label.into(),
+            wasted: AtomicU64::new(0),
+        };
+        let mut runner =
+            Self { shared: Arc::new(shared), live: None, batch: limits.batch.max(1), usage: Usage::default() };
+        // What cannot even be instantiated, or called, is found before the job begins.
+        let live = runner.make().map_err(|failure| {
+            Error::new(Code::InvalidTransform, format!("{label} cannot be started: {}.", failure.message))
+                .with_hint("`transform inspect FILE.wasm` says more about it.")
+        })?;
+        live.apply.typed::<Arguments<'_>, Results>(&live.store).map_err(|error| {
+            super::breach(label, &format!("{APPLY} has another type: {}", intake::one_line(&format!("{error:#}"))))
+        })?;
+        runner.live = Some(live);
+        Ok(runner)
+    }
+
+    /// A runner of the same transform and literals for another thread. Patience with it is shared.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            live: None,
+            batch: self.shared.limits.batch.max(1),
+            usage: Usage::default(),
+        }
+    }
+
+    /// What running has taken so far.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Computes rows: each has the values of the arguments that are no literals, in order. One result per
+    /// row comes back, in order, whatever the transform does.
+    pub fn apply(&mut self, rows: &[Vec<Value>]) -> Vec<Result<Value, RowFault>> {
+        let mut results = Vec::with_capacity(rows.len());
+        let mut rest = rows;
+        while !rest.is_empty() {
+            if self.given_up() {
+                results.extend(rest.iter().map(|_| Err(self.give_up())));
+                break;
+            }
+            let (texts, rows, too_deep) = self.next_batch(rest);
+            rest = rest.get(rows.len()..).unwrap_or_default();
+            self.batch(rows, &texts, too_deep, &mut results);
+        }
+        self.usage.rows += rows.len() as u64;
+        results
+    }
+
+    /// The rows that are handed over next, their texts, and whether one of them is nested too deeply.
+    fn next_batch<'r>(&self, rows: &'r [Vec<Value>]) -> (Texts, &'r [Vec<Value>], bool) {
+        let mut texts = Texts::default();
+        let mut too_deep = false;
+        let mut count = 0;
+        for row in rows.iter().take(self.batch) {
+            too_deep |= row.iter().any(convert::too_deep);
+            texts.add(row);
+            count += 1;
+            if texts.size > BATCH_TEXT {
+                break;
+            }
+        }
+        (texts, rows.get(..count).unwrap_or(rows), too_deep)
+    }
+
+    fn batch(
+        &mut self,
+        rows: &[Vec<Value>],
+        texts: &Texts,
+        too_deep: bool,
+        results: &mut Vec<Result<Value, RowFault>>,
+    ) {
+        if rows.len() > 1 && !too_deep {
+            if let Ok(outcomes) = self.call(rows, texts, BATCH_RESULTS) {
+                results.extend(outcomes.into_iter().map(|outcome| self.result(outcome)));
+                return;
+            }
+            // Rows one by one find the guilty with one fresh instance each; bisecting would need several,
+            // and would wait for the time limit several times.
+            let before = results.len();
+            self.one_by_one(rows, results);
+            let innocent = results.iter().skip(before).all(|result| !is_breakdown(result));
+            if innocent {
+                // Together they are too much: too slow, too large, too hungry.
+                self.batch = (rows.len() / 2).max(1);
+            }
+            return;
+        }
+        self.one_by_one(rows, results);
+    }
+
+    fn one_by_one(&mut self, rows: &[Vec<Value>], results: &mut Vec<Result<Value, RowFault>>) {
+        for row in rows {
+            let result = if self.given_up() { Err(self.give_up()) } else { self.judge(row) };
+            results.push(result);
+        }
+    }
+
+    /// Computes one row, alone.
+    fn judge(&mut self, row: &[Value]) -> Result<Value, RowFault> {
+        if row.iter().any(convert::too_deep) {
+            let message = format!("an argument is nested deeper than {DEEPEST} levels");
+            return Err(self.fault(FaultKind::Argument, message));
+        }
+        let mut texts = Texts::default();
+        texts.add(row);
+        let rows = [row];
+        let room = usize::try_from(self.shared.limits.result).unwrap_or(usize::MAX).saturating_add(RESULT_ROOM);
+        let fresh = self.live.as_ref().is_none_or(|live| !live.used);
+        let mut outcome = self.call(&rows, &texts, room);
+        if let Err(failure) = &outcome
+            && !fresh
+            && failure.kind != FaultKind::Time
+        {
+            // What earlier rows left in the instance's memory is not this row's fault.
+            outcome = self.call(&rows, &texts, room);
+        }
+        match outcome {
+            Ok(outcomes) => match outcomes.into_iter().next() {
+                Some(outcome) => self.result(outcome),
+                None => Err(self.fault(FaultKind::BadResult, "no result came back".into())),
+            },
+            Err(failure) => {
+                let cost = u64::try_from(failure.time.as_nanos()).unwrap_or(u64::MAX);
+                self.shared.wasted.fetch_add(cost, Ordering::Relaxed);
+                Err(self.fault(failure.kind, failure.message))
+            }
+        }
+    }
+
+    /// Calls the transform. After a failure the instance is gone.
+    fn call<R: AsRef<[Value]>>(
+        &mut self,
+        rows: &[R],
+        texts: &Texts,
+        room: usize,
+    ) -> std::result::Result<Vec<Outcome>, Failure> {
+        let mut live = match self.live.take() {
+            Some(live) => live,
+            None => self.make()?,
+        };
+        let shared = Arc::clone(&self.shared);
+        let mut literal_texts = Texts::default();
+        literal_texts.add(shared.literals.iter().flatten());
+        let mut given = literal_texts.lower(shared.literals.iter().flatten()).into_iter();
+        let literals: Vec<Option<In<'_>>> =
+            shared.literals.iter().map(|literal| literal.as_ref().and_then(|_| given.next())).collect();
+        let values = texts.lower(rows.iter().flat_map(AsRef::as_ref));
+        let mut rest = values.as_slice();
+        let arguments: Vec<&[In<'_>]> = rows
+            .iter()
+            .map(|row| {
+                let (row, after) = rest.split_at_checked(row.as_ref().len()).unwrap_or((rest, &[]));
+                rest = after;
+                row
+            })
+            .collect();
+
+        let _ticking = shared.ticker.start(&shared.engine).map_err(|error| cannot_watch(&error))?;
+        let before = engine::computed();
+        engine::allow(&mut live.store, before, shared.limits.time);
+        live.store.set_hostcall_fuel(room);
+        let fuel = live.store.set_fuel(u64::MAX).is_ok();
+        // Checking the types again costs a microsecond a batch; keeping the checked function would tie it
+        // to the lifetime of one batch's texts.
+        let outcome = live
+            .apply
+            .typed::<Arguments<'_>, Results>(&live.store)
+            .and_then(|apply| apply.call(&mut live.store, (&literals, &arguments)));
+        let time = engine::computed().saturating_sub(before);
+        self.usage.calls += 1;
+        self.usage.time += time;
+        self.usage.memory = self.usage.memory.max(live.store.data().memory());
+        self.usage.slowest_row =
+            self.usage.slowest_row.max(time / u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1));
+        if fuel && let Ok(left) = live.store.get_fuel() {
+            *self.usage.fuel.get_or_insert(0) += u64::MAX - left;
+        }
+        match outcome {
+            Ok((outcomes,)) if outcomes.len() == rows.len() => {
+                live.used = true;
+                self.live = Some(live);
+                Ok(outcomes)
+            }
+            Ok((outcomes,)) => {
+                live.used = true;
+                self.live = Some(live);
+                Err(Failure {
+                    kind: FaultKind::BadResult,
+                    message: format!("{} results came back for {}", outcomes.len(), count_rows(rows.len())),
+                    time,
+                })
+            }
+            Err(error) => {
+                let (kind, message) = explain(&error, &live.store, &shared.limits);
+                Err(Failure { kind, message, time })
+            }
+        }
+    }
+
+    /// Makes an instance; its own start-up obeys the limits of a row.
+    fn make(&mut self) -> std::result::Result<Live, Failure> {
+        let shared = &self.shared;
+        let mut store = engine::store(&shared.engine, shared.limits.memory);
+        let _ticking = shared.ticker.start(&shared.engine).map_err(|error| cannot_watch(&error))?;
+        let before = engine::computed();
+        engine::allow(&mut store, before, shared.limits.time);
+        // Has no effect, and fails, where fuel is not counted.
+        let _ = store.set_fuel(u64::MAX);
+        let made = shared.component.instantiate(&mut store);
+        let time = engine::computed().saturating_sub(before);
+        self.usage.instances += 1;
+        self.usage.memory = self.usage.memory.max(store.data().memory());
+        let apply = made.map(|instance| instance.get_func(&mut store, APPLY));
+        match apply {
+            Ok(Some(apply)) => Ok(Live { store, apply, used: false }),
+            Ok(None) => {
+                Err(Failure { kind: FaultKind::BadResult, message: format!("it exports no function {APPLY}"), time })
+            }
+            Err(error) => {
+                let (kind, message) = explain(&error, &store, &shared.limits);
+                Err(Failure { kind, message, time })
+            }
+        }
+    }
+
+    fn result(&mut self, outcome: Outcome) -> Result<Value, RowFault> {
+        let limit = self.shared.limits.result;
+        let out = match outcome {
+            Ok(out) => out,
+            Err(fault) => {
+                let message = shown(&fault.message);
+                let message = if message.is_empty() { "it refused the row without a reason".into() } else { message };
+                return Err(self.fault(FaultKind::Refused, message));
+            }
+        };
+        if let Out::Text(text) | Out::Json(text) = &out {
+            self.usage.result = self.usage.result.max(text.len() as u64);
+        }
+        convert::raise(out, limit).map_err(|bad| match bad {
+            BadResult::TooLarge => self.fault(FaultKind::TooLarge, too_large(limit)),
+            BadResult::Invalid(what) => self.fault(FaultKind::BadResult, format!("it gave {what}")),
+        })
+    }
+
+    fn fault(&self, kind: FaultKind, message: String) -> RowFault {
+        RowFault { kind, transform: Arc::clone(&self.shared.label), message }
+    }
+
+    fn patience(&self) -> Duration {
+        self.shared.limits.time.saturating_mul(PATIENCE)
+    }
+
+    fn given_up(&self) -> bool {
+        u128::from(self.shared.wasted.load(Ordering::Relaxed)) >= self.patience().as_nanos()
+    }
+
+    fn give_up(&self) -> RowFault {
+        let patience = humantime::format_duration(self.patience());
+        self.fault(
+            FaultKind::GivenUp,
+            format!("it was given up for the rest of this job: rows that broke it had cost {patience} of computing"),
+        )
+    }
+}
+
+/// Whether a result says that the transform broke down, rather than refused the row.
+fn is_breakdown(result: &Result<Value, RowFault>) -> bool {
+    matches!(result, Err(fault) if !matches!(fault.kind, FaultKind::Refused | FaultKind::Argument))
+}
+
+fn count_rows(rows: usize) -> String {
+    if rows == 1 { "1 row".into() } else { format!("{rows} rows") }
+}
+
+fn too_large(limit: u64) -> String {
+    format!("its result is larger than the {} allowed", bytesize::ByteSize(limit))
+}
+
+fn cannot_watch(error: &std::io::Error) -> Failure {
+    Failure {
+        kind: FaultKind::Trap,
+        message: format!("the thread that would watch its time cannot be started: {error}"),
+        time: Duration::ZERO,
+    }
+}
+
+/// Says why a call failed.
+fn explain(error: &wasmtime::Error, store: &Store<Guest>, limits: &Limits) -> (FaultKind, String) {
+    let guest = store.data();
+    if guest.timed_out {
+        let time = humantime::format_duration(limits.time);
+        return (FaultKind::Time, format!("it computed for more than {time}, the time limit of a row"));
+    }
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::StackOverflow) {
+        return (FaultKind::Stack, "it called itself too deeply: its stack is full".into());
+    }
+    if guest.refused {
+        let memory = bytesize::ByteSize(limits.memory);
+        return (FaultKind::Memory, format!("it asked for more than {memory} of memory, the limit"));
+    }
+    let dump = error.downcast_ref::<WasmCoreDump>();
+    if let Some(text) = dump.and_then(|dump| panic_text(dump, store)) {
+        return (FaultKind::Panic, format!("it panicked: {}", shown(&text)));
+    }
+    match trap {
+        Some(Trap::UnreachableCodeReached) => (FaultKind::Panic, "it panicked, and left no text".into()),
+        Some(trap) => {
+            let text = trap.to_string();
+            (FaultKind::Trap, format!("it broke off: {}", text.trim_start_matches("wasm trap: ")))
+        }
+        None => {
+            let text = error.root_cause().to_string();
+            if text.contains("hostcalls has been exhausted") {
+                (FaultKind::TooLarge, too_large(limits.result))
+            } else if text.contains("UTF-8") || text.contains("utf-8") {
+                (FaultKind::BadResult, "it gave text that is not UTF-8".into())
+            } else {
+                (FaultKind::BadResult, format!("it gave something that is no result: {}", intake::one_line(&text)))
+            }
+        }
+    }
+}
+
+/// The text that the SDK's panic hook left in the guest's memory.
+fn panic_text(dump: &WasmCoreDump, store: &Store<Guest>) -> Option<String> {
+    dump.memories().iter().find_map(|memory| {
+        let data = memory.data(store);
+        memmem::find_iter(data, PANIC).find_map(|at| {
+            let rest = data.get(at + PANIC.len()..)?;
+            let (length, text) = rest.split_first_chunk::<4>()?;
+            let length = u32::from_le_bytes(*length) as usize;
+            let text = text.get(..length.min(LONGEST_PANIC))?;
+            (length > 0).then(|| String::from_utf8_lossy(text).into_owned())
+        })
+    })
+}
