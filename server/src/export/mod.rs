@@ -4,6 +4,7 @@ mod encode;
 mod input;
 mod pipeline;
 mod plan;
+mod preview;
 mod sort;
 mod source;
 mod spec;
@@ -18,6 +19,7 @@ use crate::error::Result;
 use crate::progress::Progress;
 
 pub use plan::{Expected, Plan, Source};
+pub use preview::{MOST_PREVIEWED, Preview, PreviewCell, PreviewColumn, preview, previewed};
 pub use spec::ExportSpec;
 
 /// Output format.
@@ -143,6 +145,9 @@ pub struct ExportSummary {
     pub rows: u64,
     /// Cells or rows that could not be computed or read.
     pub faults: u64,
+    /// Those of the faults that are single cells: they are empty, and their rows were written.
+    #[serde(default)]
+    pub cells: u64,
     /// The first few faults in words.
     pub first_faults: Vec<String>,
 }

@@ -555,3 +555,5 @@ proptest! {
         prop_assert_eq!(output.text(), lines(users));
     }
 }
+
+mod computed;

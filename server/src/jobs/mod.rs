@@ -27,9 +27,11 @@ pub use view::{HistoryEntry, HistoryView, JobType, JobView};
 use crate::access::Session;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::export::{ExportRequest, ExportSpec};
+use crate::export::{self, ExportRequest, ExportSpec, Preview};
+use crate::expression::Tools;
 use crate::import::ImportRequest;
 use crate::progress::Progress;
+use crate::sandbox::Sandbox;
 use crate::store::{JobKind, JobRecord, JobState, NewJob, Store};
 use tickets::Tickets;
 
@@ -53,6 +55,7 @@ struct Inner {
     base_url: Arc<str>,
     tenant: String,
     clients: Clients,
+    sandbox: Sandbox,
     running: Mutex<HashMap<String, Running>>,
     tickets: Tickets,
     /// Auth0 takes two imports at once for the whole tenant, and one import already uses both.
@@ -97,17 +100,31 @@ impl Drop for Upload {
     }
 }
 
+impl Inner {
+    /// Checks a request for an export, with the transforms there are now.
+    async fn export_spec(&self, request: &ExportRequest) -> Result<ExportSpec> {
+        let tools = Tools::new(&self.sandbox, &self.settings.secrets);
+        let request = request.clone();
+        // Compiling an engine that was never used takes a second or two.
+        tokio::task::spawn_blocking(move || ExportSpec::with_tools(&request, SORT_MEMORY, &tools))
+            .await
+            .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+    }
+}
+
 impl Jobs {
     /// A runner for one tenant. `base_url` has no trailing slash.
     pub fn new(settings: Arc<Settings>, store: Store, base_url: Arc<str>) -> Result<Self> {
         let tenant = settings.tenant()?.host().to_owned();
         let clients = Clients::new(&settings)?;
+        let sandbox = Sandbox::open(&settings)?;
         Ok(Self(Arc::new(Inner {
             store,
             settings,
             base_url,
             tenant,
             clients,
+            sandbox,
             running: Mutex::default(),
             tickets: Tickets::default(),
             imports: Semaphore::new(1),
@@ -123,6 +140,11 @@ impl Jobs {
         &self.0.clients
     }
 
+    /// Transforms and what runs them.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.0.sandbox
+    }
+
     /// Takes up every job that an earlier process left unfinished. The lock on DATA_DIR makes sure that
     /// no other process still runs them.
     pub async fn recover(&self) -> Result<()> {
@@ -133,9 +155,17 @@ impl Jobs {
         Ok(())
     }
 
+    /// The first few rows of an export: one search of the tenant, nothing is kept.
+    pub async fn preview_export(&self, session: &Session, request: &ExportRequest) -> Result<Preview> {
+        let limit = export::previewed(request)?;
+        let spec = self.0.export_spec(request).await?;
+        let client = self.0.clients.for_session(session)?;
+        export::preview(spec, limit, &client).await
+    }
+
     /// Starts an export.
     pub async fn start_export(&self, session: &Session, request: &ExportRequest) -> Result<JobView> {
-        ExportSpec::new(request, SORT_MEMORY)?;
+        self.0.export_spec(request).await?;
         let connection = match &request.connection_id {
             Some(id) => Some(self.0.clients.for_session(session)?.connection(id).await?.name),
             None => None,

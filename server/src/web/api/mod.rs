@@ -5,6 +5,7 @@ mod health;
 mod history;
 mod jobs;
 mod openapi;
+mod preview;
 mod users;
 
 use actix_web::error::{JsonPayloadError, QueryPayloadError};
@@ -28,6 +29,7 @@ pub fn configure(config: &mut ServiceConfig) {
             .configure(users::configure)
             .configure(jobs::configure)
             .configure(history::configure)
+            .configure(preview::configure)
             .default_service(actix_web::web::to(not_found)),
     );
 }

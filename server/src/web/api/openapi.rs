@@ -5,7 +5,7 @@ use actix_web::web::{ServiceConfig, get};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{connections, health, history, jobs, users};
+use super::{connections, health, history, jobs, preview, users};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.route("/openapi.json", get().to(document));
@@ -25,6 +25,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         jobs::report,
         jobs::download,
         history::list,
+        preview::preview,
         health::alive,
         health::ready,
     ),
