@@ -392,7 +392,6 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
         );
     }
     let mut names = BTreeSet::new();
-    let mut optional = None;
     for parameter in &manifest.parameters {
         let shown = one_line(&parameter.name);
         if !is_name(&parameter.name) {
@@ -403,18 +402,6 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
         }
         if !names.insert(parameter.name.as_str()) {
             return refuse(format!("Two parameters of {name} are called {shown}"), "Rename one of them.");
-        }
-        match (parameter.optional, optional) {
-            (true, _) => optional = Some(shown),
-            (false, Some(before)) => {
-                return refuse(
-                    format!(
-                        "The parameter {shown} of {name} is required, but stands after {before}, which is optional"
-                    ),
-                    "Put optional parameters last.",
-                );
-            }
-            (false, none) => optional = none,
         }
     }
     Ok(())
