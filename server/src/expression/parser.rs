@@ -154,7 +154,10 @@ pub(super) fn parse(source: &str) -> Result<Form, Stop> {
                 Err(_) => Ok(Form::JavaScript(analyse(source, at)?)),
             }
         }
-        Err(invalid) => Err(invalid),
+        // It may be JavaScript all the same, as `(() => 1)()` is; if not, what was said of the path says more.
+        Err(Stop::Invalid { at, message, hint }) => {
+            analyse(source, at).map(Form::JavaScript).map_err(|_| Stop::Invalid { at, message, hint })
+        }
     }
 }
 

@@ -326,7 +326,8 @@ fn every_cell_of_generated_users_is_right() {
 #[tokio::test]
 async fn a_preview_shows_the_first_rows_with_their_faults() {
     let (_tenant, client) = tenant(30).await;
-    let columns = [("email", "E"), ("split_part(user.email, '@', 2)", "Domain"), ("user.logins_count.x.y", "Broken")];
+    let columns =
+        [("email", "E"), ("split_part(user.email, '@', 2)", "Domain"), ("user.logins_count.x.y + 1", "Broken")];
     let asked = ExportRequest { limit: Some(5), ..request(Format::Csv, &columns) };
     let limit = previewed(&asked).unwrap();
     let spec = ExportSpec::with_tools(&asked, MEMORY, &super::computed::tools()).unwrap();
