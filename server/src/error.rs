@@ -104,7 +104,7 @@ codes! {
 
     /// A column or sort expression cannot be parsed.
     InvalidExpression = "invalid_expression", 400, None, "";
-    /// The expression is more than a path, which this version cannot compute.
+    /// The expression is more than a path, where only paths can be computed.
     UnsupportedExpression = "unsupported_expression", 400, None, "Use a path such as user.app_metadata.name, or alternatives joined by || or ??.";
     /// A search query cannot be carried out.
     InvalidSearch = "invalid_search", 400, None, "";

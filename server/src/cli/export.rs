@@ -20,8 +20,9 @@ use crate::error::{Code, Error, Result};
 use crate::export::{
     self, ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, SortRequest,
 };
-use crate::expression::split_column;
+use crate::expression::{Tools, split_column};
 use crate::progress::Progress;
+use crate::sandbox::Sandbox;
 use crate::user::DEFAULT_COLUMNS;
 
 /// Arguments of `export`.
@@ -116,7 +117,7 @@ enum OnErrorArg {
 /// Runs `export`; `config` is the file of `--config`.
 pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
     let request = request(args);
-    let mut spec = ExportSpec::new(&request, args.sort_memory.as_u64())?;
+    let mut spec = spec(args, &request, config)?;
     if let Some(threads) = args.threads {
         spec = spec.with_threads(usize::from(threads));
     }
@@ -133,6 +134,20 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     Ok(report(&summary))
+}
+
+/// The request, checked. Columns that are all paths need no settings; others need the sandbox and secrets.
+fn spec(args: &ExportArgs, request: &ExportRequest, config: Option<&Path>) -> Result<ExportSpec> {
+    let sort_memory = args.sort_memory.as_u64();
+    match ExportSpec::new(request, sort_memory) {
+        Err(error) if error.code == Code::UnsupportedExpression => {
+            let purpose = if args.from.is_some() { Purpose::Local } else { Purpose::Tenant };
+            let settings = Settings::load(purpose, config)?;
+            let tools = Tools::new(&Sandbox::open(&settings)?, &settings.secrets);
+            ExportSpec::with_tools(request, sort_memory, &tools)
+        }
+        checked => checked,
+    }
 }
 
 /// The same request the HTTP API takes.
@@ -257,12 +272,21 @@ fn report(summary: &ExportSummary) -> ExitCode {
     if left > 0 {
         eprintln!("… and {left} more");
     }
-    let (rows, faults) = (summary.rows, summary.faults);
-    eprintln!(
-        "{faults} {} could not be exported; {rows} {} written.",
-        if faults == 1 { "user" } else { "users" },
-        if rows == 1 { "was" } else { "were" }
-    );
+    let (rows, cells) = (summary.rows, summary.cells);
+    let users = summary.faults.saturating_sub(cells);
+    let counted = |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let mut lost = Vec::new();
+    if users > 0 {
+        lost.push(format!("{} could not be exported", counted(users, "user")));
+    }
+    if cells > 0 {
+        lost.push(format!(
+            "{} could not be computed and {} empty",
+            counted(cells, "cell"),
+            if cells == 1 { "is" } else { "are" }
+        ));
+    }
+    eprintln!("{}; {rows} {} written.", lost.join(", "), if rows == 1 { "was" } else { "were" });
     ExitCode::from(1)
 }
 

@@ -2,24 +2,62 @@
 
 use super::Format;
 use crate::expression::{
-    Cell, Json, Path, Unreadable, Wanted, check_whole, read, read_with_text, write_json_text, write_number,
+    Cell, Cells, Formula, Json, Kind, Unreadable, Wanted, check_whole, read, read_with_text, write_json_text,
+    write_number,
 };
 
 /// A column: its name and what it computes.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     pub name: String,
-    pub path: Path,
+    pub formula: Formula,
+    /// Which of the computed formulas it is; none for a path.
+    computed: Option<usize>,
     /// `"name":`, ready to be written.
     json_name: Vec<u8>,
 }
 
 impl Column {
-    pub fn new(name: &str, path: Path) -> Self {
+    pub fn new(name: &str, formula: Formula) -> Self {
         let mut json_name = Vec::new();
         write_json_text(name, &mut json_name);
         json_name.push(b':');
-        Self { name: name.to_owned(), path, json_name }
+        Self { name: name.to_owned(), formula, computed: None, json_name }
+    }
+
+    /// Why it has no value in this row, if it should have.
+    pub fn fault<'a>(&self, given: Given<'a>) -> Option<&'a str> {
+        let cells = self.computed.and_then(|computed| given.computed.get(computed));
+        cells.and_then(|cells| cells.get(given.row)).and_then(|cell| cell.as_ref().err()).map(String::as_str)
+    }
+
+    pub fn cell<'a>(&'a self, user: &'a Json<'a>, given: Given<'a>) -> Cell<'a> {
+        given.cell(&self.formula, self.computed, user)
+    }
+}
+
+/// What was computed for one row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'a> {
+    /// The cells of all rows, for each formula that is no path.
+    pub computed: &'a [Cells],
+    pub row: usize,
+}
+
+impl<'a> Given<'a> {
+    /// For formulas that are all paths.
+    pub const NOTHING: Self = Self { computed: &[], row: 0 };
+
+    /// The cell of a formula, the `computed`th of those that are no paths; nothing after a fault.
+    pub fn cell(self, formula: &'a Formula, computed: Option<usize>, user: &'a Json<'a>) -> Cell<'a> {
+        if let Some(path) = formula.as_path() {
+            return path.evaluate(user);
+        }
+        let cells = computed.and_then(|computed| self.computed.get(computed));
+        match cells.and_then(|cells| cells.get(self.row)) {
+            Some(Ok(json)) => Cell::from(json),
+            Some(Err(_)) | None => Cell::Nothing,
+        }
     }
 }
 
@@ -35,6 +73,18 @@ pub(super) enum Shape {
 }
 
 impl Shape {
+    /// Numbers the columns that are computed; gives how many there are.
+    pub fn number_computed(&mut self) -> usize {
+        let mut next = 0;
+        if let Self::Columns(columns) | Self::Import(columns) = self {
+            for column in columns.iter_mut().filter(|column| column.formula.kind() != Kind::Path) {
+                column.computed = Some(next);
+                next += 1;
+            }
+        }
+        next
+    }
+
     pub fn columns(&self) -> &[Column] {
         match self {
             Self::Whole => &[],
@@ -113,12 +163,12 @@ impl Encoder {
     }
 
     /// Writes one row; `text` is the user as it was read, for whole users.
-    pub fn row(&self, text: &str, user: &Json<'_>, out: &mut Vec<u8>) -> Result<(), NoEmail> {
+    pub fn row(&self, text: &str, user: &Json<'_>, given: Given<'_>, out: &mut Vec<u8>) -> Result<(), NoEmail> {
         if self.format == Format::Json {
             out.extend_from_slice(b",\n");
         }
         match (&self.shape, self.format) {
-            (Shape::Columns(columns), Format::Csv) => self.csv.row(columns, user, out),
+            (Shape::Columns(columns), Format::Csv) => self.csv.row(columns, user, given, out),
             (Shape::Columns(columns), _) => {
                 out.push(b'{');
                 for (at, column) in columns.iter().enumerate() {
@@ -126,11 +176,11 @@ impl Encoder {
                         out.push(b',');
                     }
                     out.extend_from_slice(&column.json_name);
-                    column.path.evaluate(user).write_json(out);
+                    column.cell(user, given).write_json(out);
                 }
                 out.push(b'}');
             }
-            (Shape::Import(columns), _) => import_row(columns, user, out)?,
+            (Shape::Import(columns), _) => import_row(columns, user, given, out)?,
             (Shape::Whole, _) => compact(text, out),
         }
         if self.format != Format::Json {
@@ -140,11 +190,11 @@ impl Encoder {
     }
 }
 
-fn import_row(columns: &[Column], user: &Json<'_>, out: &mut Vec<u8>) -> Result<(), NoEmail> {
+fn import_row(columns: &[Column], user: &Json<'_>, given: Given<'_>, out: &mut Vec<u8>) -> Result<(), NoEmail> {
     out.push(b'{');
     let mut first = true;
     for column in columns {
-        let cell = match (column.name.as_str(), column.path.evaluate(user)) {
+        let cell = match (column.name.as_str(), column.cell(user, given)) {
             ("email", Cell::Text(text)) if !text.is_empty() => Cell::Text(text),
             ("email", _) => return Err(NoEmail),
             // Auth0 puts `auth0|` before whatever it finds (contract, section 5).
@@ -169,13 +219,13 @@ fn import_row(columns: &[Column], user: &Json<'_>, out: &mut Vec<u8>) -> Result<
 }
 
 impl Csv {
-    fn row(self, columns: &[Column], user: &Json<'_>, out: &mut Vec<u8>) {
+    fn row(self, columns: &[Column], user: &Json<'_>, given: Given<'_>, out: &mut Vec<u8>) {
         let start = out.len();
         for (at, column) in columns.iter().enumerate() {
             if at > 0 {
                 out.push(self.delimiter);
             }
-            match column.path.evaluate(user) {
+            match column.cell(user, given) {
                 Cell::Nothing => {}
                 Cell::Boolean(boolean) => out.extend_from_slice(if boolean { b"true" } else { b"false" }),
                 Cell::Number(number) => self.number(number, out),

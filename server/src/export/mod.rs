@@ -4,6 +4,7 @@ mod encode;
 mod input;
 mod pipeline;
 mod plan;
+mod preview;
 pub mod sample;
 mod sort;
 mod source;
@@ -19,6 +20,7 @@ use crate::error::Result;
 use crate::progress::Progress;
 
 pub use plan::{Expected, Filtering, Plan, Source};
+pub use preview::{MOST_PREVIEWED, Preview, PreviewCell, PreviewColumn, preview, previewed};
 pub use spec::ExportSpec;
 
 /// Output format.
@@ -144,6 +146,9 @@ pub struct ExportSummary {
     pub rows: u64,
     /// Cells or rows that could not be computed or read.
     pub faults: u64,
+    /// Those of the faults that are single cells: they are empty, and their rows were written.
+    #[serde(default)]
+    pub cells: u64,
     /// The first few faults in words.
     pub first_faults: Vec<String>,
 }

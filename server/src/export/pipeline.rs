@@ -11,11 +11,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::encode::NoEmail;
+use super::encode::{Given, NoEmail};
 use super::input::{Chunk, Input, LONGEST_ROW};
 use super::sort::{Sorter, write_key};
 use super::{ExportSpec, ExportSummary, OnError};
 use crate::error::{Code, Error, Result};
+use crate::expression::{Cell, Evaluator, Json, Path};
 use crate::progress::Progress;
 
 /// So many faults are kept in words; the others are only counted.
@@ -38,6 +39,7 @@ pub(super) fn run(
         turn: Mutex::new(Turn { next: 0, collector: Collector::new(spec, output)?, failure: None }),
         changed: Condvar::new(),
         stopped: AtomicBool::new(false),
+        user_id: Path::attribute("user_id"),
     };
     if spec.threads == 1 {
         shared.work();
@@ -65,6 +67,7 @@ struct Shared<'a> {
     changed: Condvar,
     /// No more chunks are wanted: enough rows, or a failure.
     stopped: AtomicBool,
+    user_id: Path,
 }
 
 struct Reader {
@@ -93,13 +96,15 @@ struct Encoded {
     faults: Vec<Fault>,
 }
 
-/// A row that cannot be written.
+/// A row that cannot be written, or a cell that cannot be computed.
 struct Fault {
     /// How many good rows of the chunk stand before it.
     before: u64,
     /// The row's number.
     number: u64,
     message: String,
+    /// Whether the row is left out; otherwise one of its cells is empty.
+    whole_row: bool,
 }
 
 impl Encoded {
@@ -112,7 +117,14 @@ impl Encoded {
     }
 
     fn fault(&mut self, number: u64, message: impl Into<String>) {
-        self.faults.push(Fault { before: self.ends.len() as u64, number, message: message.into() });
+        let before = self.ends.len() as u64;
+        self.faults.push(Fault { before, number, message: message.into(), whole_row: true });
+    }
+
+    /// A cell of the row that is about to be written.
+    fn cell_fault(&mut self, number: u64, message: String) {
+        let before = self.ends.len() as u64;
+        self.faults.push(Fault { before, number, message, whole_row: false });
     }
 }
 
@@ -132,11 +144,12 @@ impl<'a> Shared<'a> {
         let _guard = StopOnPanic(self);
         let mut chunk = Chunk::default();
         let mut encoded = Encoded::default();
+        let mut evaluator = Evaluator::new(self.spec.formulas());
         loop {
             let Some((number, read)) = self.next_chunk(&mut chunk) else { return };
             encoded.clear();
             if read.is_ok() {
-                self.encode(&chunk, &mut encoded);
+                self.encode(&chunk, &mut evaluator, &mut encoded);
             }
             let Some(mut turn) = self.wait(number) else { return };
             let taken = read.and_then(|()| turn.collector.take(&encoded, self.unit));
@@ -176,35 +189,71 @@ impl<'a> Shared<'a> {
         }
     }
 
-    fn encode(&self, chunk: &Chunk, encoded: &mut Encoded) {
-        let Self { spec, .. } = self;
-        chunk.for_each(|(line, row)| {
-            let Some(row) = row else {
-                encoded.fault(line, format!("longer than {} MiB", LONGEST_ROW >> 20));
-                return;
-            };
-            let (text, user) = match spec.encoder.read(row, &spec.wanted, spec.needs_values()) {
-                Ok(read) => read,
-                Err(unreadable) => {
-                    encoded.fault(line, unreadable.to_string());
-                    return;
+    fn encode(&self, chunk: &Chunk, evaluator: &mut Evaluator, encoded: &mut Encoded) {
+        if evaluator.is_idle() {
+            chunk.for_each(|(line, row)| match self.read(row) {
+                Ok(Some((text, user))) => self.write(line, text, &user, Given::NOTHING, encoded),
+                Ok(None) => {}
+                Err(message) => encoded.fault(line, message),
+            });
+            return;
+        }
+        // Transforms take many rows at once.
+        let mut rows = Vec::new();
+        chunk.for_each(|(line, row)| rows.extend(self.read(row).transpose().map(|row| (line, row))));
+        let users: Vec<&Json<'_>> =
+            rows.iter().filter_map(|(_, row)| row.as_ref().ok().map(|(_, user)| user)).collect();
+        let computed = evaluator.compute(&users);
+        let names = self.spec.computed_names();
+        let mut place = 0;
+        for (line, row) in &rows {
+            match row {
+                Ok((text, user)) => {
+                    for (name, cells) in names.iter().zip(&computed) {
+                        if let Some(Err(why)) = cells.get(place) {
+                            encoded.cell_fault(*line, format!("{}{name}: {why}", self.who(user)));
+                        }
+                    }
+                    self.write(*line, text, user, Given { computed: &computed, row: place }, encoded);
+                    place += 1;
                 }
-            };
-            if spec.filter.as_ref().is_some_and(|filter| !filter.matches(&user)) {
-                return;
+                Err(message) => encoded.fault(*line, message),
             }
-            let start = encoded.bytes.len();
-            if let Err(NoEmail) = spec.encoder.row(text, &user, &mut encoded.bytes) {
-                encoded.bytes.truncate(start);
-                encoded.fault(line, "the user has no e-mail address, which an import needs");
-                return;
-            }
-            encoded.ends.push(encoded.bytes.len());
-            if let Some(sort) = &spec.sort {
-                write_key(&sort.path.evaluate(&user), &mut encoded.keys);
-                encoded.key_ends.push(encoded.keys.len());
-            }
-        });
+        }
+    }
+
+    /// Who the user is, for a fault; nothing when that cannot be told.
+    fn who(&self, user: &Json<'_>) -> String {
+        match self.user_id.evaluate(user) {
+            Cell::Text(id) => format!("user {id}, "),
+            _ => String::new(),
+        }
+    }
+
+    /// Reads what is needed of a row, or says why that cannot be done; nothing where the search does not
+    /// find the user.
+    fn read<'r>(&self, row: Option<&'r [u8]>) -> std::result::Result<Option<(&'r str, Json<'r>)>, String> {
+        let spec = self.spec;
+        let Some(row) = row else { return Err(format!("longer than {} MiB", LONGEST_ROW >> 20)) };
+        let (text, user) =
+            spec.encoder.read(row, &spec.wanted, spec.needs_values()).map_err(|unreadable| unreadable.to_string())?;
+        let found = spec.filter.as_ref().is_none_or(|filter| filter.matches(&user));
+        Ok(found.then_some((text, user)))
+    }
+
+    fn write(&self, line: u64, text: &str, user: &Json<'_>, given: Given<'_>, encoded: &mut Encoded) {
+        let spec = self.spec;
+        let start = encoded.bytes.len();
+        if let Err(NoEmail) = spec.encoder.row(text, user, given, &mut encoded.bytes) {
+            encoded.bytes.truncate(start);
+            encoded.fault(line, "the user has no e-mail address, which an import needs");
+            return;
+        }
+        encoded.ends.push(encoded.bytes.len());
+        if let Some(sort) = &spec.sort {
+            write_key(&given.cell(&sort.formula, sort.computed, user), &mut encoded.keys);
+            encoded.key_ends.push(encoded.keys.len());
+        }
     }
 
     /// Waits for the turn of a chunk; nothing when there will be none.
@@ -236,6 +285,7 @@ struct Collector<'a> {
     sorter: Option<Sorter>,
     written: u64,
     faults: u64,
+    cells: u64,
     first_faults: Vec<String>,
 }
 
@@ -247,7 +297,7 @@ impl<'a> Collector<'a> {
         sink.write(&start)?;
         let sorter =
             spec.sort.as_ref().map(|sort| Sorter::new(sort.descending, spec.sort_memory, spec.spill_directory.clone()));
-        Ok(Self { spec, sink, sorter, written: 0, faults: 0, first_faults: Vec::new() })
+        Ok(Self { spec, sink, sorter, written: 0, faults: 0, cells: 0, first_faults: Vec::new() })
     }
 
     /// Takes the rows of a chunk, as many as the limit allows.
@@ -257,18 +307,20 @@ impl<'a> Collector<'a> {
         let limit = self.spec.limit.filter(|_| self.sorter.is_none());
         let left = limit.map(|limit| limit - self.written);
         let wanted = left.map_or(rows, |left| rows.min(left));
-        let mut faults = 0;
+        let (mut faults, mut lost_rows) = (0, 0);
         for fault in encoded.faults.iter().filter(|fault| left.is_none_or(|left| fault.before < left)) {
             let text = format!("{unit} {}: {}", fault.number, fault.message);
             if self.spec.on_error == OnError::Fail {
                 return Err(Error::new(Code::RowFault, format!("The export stopped at {text}.")));
             }
             faults += 1;
+            lost_rows += u64::from(fault.whole_row);
             if self.first_faults.len() < FAULTS_KEPT {
                 self.first_faults.push(text);
             }
         }
         self.faults += faults;
+        self.cells += faults - lost_rows;
         if let Some(sorter) = &mut self.sorter {
             let (mut row, mut key) = (0, 0);
             for (row_end, key_end) in encoded.ends.iter().zip(&encoded.key_ends) {
@@ -286,7 +338,7 @@ impl<'a> Collector<'a> {
             write_rows(&mut self.sink, self.spec, self.written, encoded.bytes.get(..end).unwrap_or_default())?;
             self.written += wanted;
         }
-        Ok(Taken { rows: wanted + faults, enough: limit == Some(self.written) })
+        Ok(Taken { rows: wanted + lost_rows, enough: limit == Some(self.written) })
     }
 
     fn finish(mut self, progress: &Progress) -> Result<ExportSummary> {
@@ -306,7 +358,12 @@ impl<'a> Collector<'a> {
         self.spec.encoder.end(self.written, &mut end);
         self.sink.write(&end)?;
         self.sink.finish()?;
-        Ok(ExportSummary { rows: self.written, faults: self.faults, first_faults: self.first_faults })
+        Ok(ExportSummary {
+            rows: self.written,
+            faults: self.faults,
+            cells: self.cells,
+            first_faults: self.first_faults,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::ExportSpec;
 use crate::auth0::{ExportField, ExportJobRequest, JobFormat, ManagementClient, UserSearch};
 use crate::error::{Error, Result};
+use crate::expression::Kind;
 use crate::user::ATTRIBUTES;
 
 /// Auth0 stops counting, and answering, here (contract, 4.4).
@@ -73,6 +74,8 @@ pub struct Plan {
     pub requests: Option<u64>,
     /// At most so many users are written.
     pub limit: Option<u64>,
+    /// The columns: name, kind and expression, secrets hidden; none for whole users.
+    pub columns: Vec<(String, Kind, String)>,
     /// The expression that rows are sorted by, and whether descending.
     pub sort: Option<(String, bool)>,
     /// Name of the only connection whose users are exported.
@@ -191,9 +194,15 @@ impl ExportSpec {
             attributes: self.attributes(),
             requests,
             limit: self.limit,
-            sort: self.sort.as_ref().map(|sort| (sort.source.clone(), sort.descending)),
+            columns: self.columns(),
+            sort: self.sort.as_ref().map(|sort| (sort.formula.shown().to_owned(), sort.descending)),
             connection: None,
         }
+    }
+
+    fn columns(&self) -> Vec<(String, Kind, String)> {
+        let columns = self.encoder.shape.columns().iter();
+        columns.map(|column| (column.name.clone(), column.formula.kind(), column.formula.shown().to_owned())).collect()
     }
 
     fn attributes(&self) -> Option<Vec<String>> {
@@ -296,7 +305,7 @@ fn can_be_a_field(name: &str) -> bool {
 }
 
 /// A query that also asks for a connection.
-fn combine(query: Option<&str>, connection: Option<&str>) -> String {
+pub(super) fn combine(query: Option<&str>, connection: Option<&str>) -> String {
     let connection = connection.map(|name| {
         let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
         format!("identities.connection:\"{quoted}\"")
@@ -354,6 +363,19 @@ impl fmt::Display for Plan {
             None => writeln!(f, "Attributes: all")?,
             Some(names) if names.is_empty() => writeln!(f, "Attributes: none")?,
             Some(names) => writeln!(f, "Attributes: {}", names.join(", "))?,
+        }
+        for (at, (name, kind, expression)) in self.columns.iter().enumerate() {
+            let title = if at == 0 { "Columns:" } else { "" };
+            let kind = match kind {
+                Kind::Path => "path",
+                Kind::Transform => "transform",
+                Kind::JavaScript => "JavaScript",
+            };
+            if name == expression {
+                writeln!(f, "{title:<12}{kind} {expression}")?;
+            } else {
+                writeln!(f, "{title:<12}{name}: {kind} {expression}")?;
+            }
         }
         match &self.sort {
             Some((by, descending)) => {

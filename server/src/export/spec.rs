@@ -6,7 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use super::encode::{Column, Csv, Encoder, Shape};
 use super::{ExportRequest, FieldRequest, Format, OnError, Preset};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Expression, Path, Wanted};
+use crate::expression::{Expression, Formula, Kind, Path, Tools, Wanted, read};
 use crate::query::{Filter, Query};
 use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
@@ -33,14 +33,26 @@ pub struct ExportSpec {
 /// The order of rows.
 #[derive(Clone, Debug)]
 pub(super) struct Sort {
-    pub path: Path,
-    pub source: String,
+    pub formula: Formula,
+    /// Which of the computed formulas it is; none for a path.
+    pub computed: Option<usize>,
     pub descending: bool,
 }
 
 impl ExportSpec {
-    /// Checks a request: expressions, delimiter, limits. `sort_memory` is in bytes.
+    /// Checks a request whose expressions are all paths: expressions, delimiter, limits. `sort_memory` is in
+    /// bytes.
     pub fn new(request: &ExportRequest, sort_memory: u64) -> Result<Self> {
+        Self::check(request, sort_memory, None)
+    }
+
+    /// As [`ExportSpec::new`], where expressions may call transforms and be JavaScript too. That compiles
+    /// them, which takes a second or two the first time ever.
+    pub fn with_tools(request: &ExportRequest, sort_memory: u64, tools: &Tools) -> Result<Self> {
+        Self::check(request, sort_memory, Some(tools))
+    }
+
+    fn check(request: &ExportRequest, sort_memory: u64, tools: Option<&Tools>) -> Result<Self> {
         if request.limit == Some(0) {
             return Err(Error::new(Code::InvalidBody, "The limit is 0; expected 1 or more, or none for all users."));
         }
@@ -59,7 +71,7 @@ impl ExportSpec {
             }
         }
         let fields = request.fields.as_deref().unwrap_or_default();
-        let shape = match request.preset {
+        let mut shape = match request.preset {
             Some(Preset::Import) if request.format != Format::Json => {
                 return Err(Error::new(
                     Code::InvalidBody,
@@ -69,22 +81,27 @@ impl ExportSpec {
                     ),
                 ));
             }
-            Some(Preset::Import) => Shape::Import(import_columns(fields)?),
-            None if !fields.is_empty() && request.format == Format::Csv => Shape::Columns(columns(fields)?),
-            None if !fields.is_empty() => Shape::Columns(members(columns(fields)?)),
+            Some(Preset::Import) => Shape::Import(import_columns(fields, tools)?),
+            None if !fields.is_empty() && request.format == Format::Csv => Shape::Columns(columns(fields, tools)?),
+            None if !fields.is_empty() => Shape::Columns(members(columns(fields, tools)?)),
             None if request.format == Format::Csv => Shape::Columns(default_columns()?),
             None => Shape::Whole,
         };
         let sort = match &request.sort {
             Some(sort) => {
-                let expression = Expression::parse(&sort.by).map_err(|error| within("The sort expression", error))?;
-                let path = expression.path().map_err(|error| within("The sort expression", error))?.clone();
-                Some(Sort { path, source: expression.source().to_owned(), descending: sort.descending })
+                let formula = Expression::parse(&sort.by).and_then(|expression| Formula::new(&expression, tools));
+                let formula = formula.map_err(|error| within("The sort expression", error))?;
+                let computed = (formula.kind() != Kind::Path).then_some(shape.number_computed());
+                Some(Sort { formula, computed, descending: sort.descending })
             }
             None => None,
         };
-        let paths = shape.columns().iter().map(|column| &column.path);
-        let wanted = Wanted::new(paths.chain(sort.as_ref().map(|sort| &sort.path)));
+        let computes = shape.number_computed() > 0 || sort.as_ref().is_some_and(|sort: &Sort| sort.computed.is_some());
+        let formulas = shape.columns().iter().map(|column| &column.formula);
+        let paths = formulas.chain(sort.as_ref().map(|sort| &sort.formula)).flat_map(Formula::paths);
+        // A fault names the user.
+        let user_id = Path::attribute("user_id");
+        let wanted = Wanted::new(paths.chain(computes.then_some(&user_id)));
         let sort_memory = usize::try_from(sort_memory).unwrap_or(usize::MAX);
         if sort_memory < LEAST_SORT_MEMORY {
             return Err(Error::new(
@@ -154,12 +171,34 @@ impl ExportSpec {
         Ok(self.clone().with_filter(Some(filter)))
     }
 
+    /// Whether the filter, if there is one, finds the user in this text.
+    pub(super) fn finds(&self, user: &[u8]) -> bool {
+        let matches = |filter: &Filter| read(user, &self.wanted).is_ok_and(|user| filter.matches(&user));
+        self.filter.as_ref().is_none_or(matches)
+    }
+
     fn with_filter(mut self, filter: Option<Filter>) -> Self {
         if let Some(filter) = &filter {
             self.wanted = filter.wanted(self.wanted);
         }
         self.filter = filter;
         self
+    }
+
+    /// What is computed, columns first: in the order of `Given::computed` once paths are left out.
+    pub(super) fn formulas(&self) -> impl Iterator<Item = &Formula> {
+        let columns = self.encoder.shape.columns().iter().map(|column| &column.formula);
+        columns.chain(self.sort.as_ref().map(|sort| &sort.formula))
+    }
+
+    /// What the formulas that are no paths are called in a fault, in the order of `Given::computed`.
+    pub(super) fn computed_names(&self) -> Vec<String> {
+        let columns = self.encoder.shape.columns().iter().filter(|column| column.formula.kind() != Kind::Path);
+        let sort = self.sort.as_ref().filter(|sort| sort.computed.is_some());
+        columns
+            .map(|column| format!("column {:?}", column.name))
+            .chain(sort.map(|_| "the sort expression".to_owned()))
+            .collect()
     }
 
     /// Whether every user that can be read becomes a row.
@@ -203,11 +242,11 @@ fn delimiter(text: &str) -> Result<u8> {
 }
 
 fn default_columns() -> Result<Vec<Column>> {
-    DEFAULT_COLUMNS.iter().map(|(expression, name)| column(expression, Some(name))).collect()
+    DEFAULT_COLUMNS.iter().map(|(expression, name)| column(expression, Some(name), None)).collect()
 }
 
-fn columns(fields: &[FieldRequest]) -> Result<Vec<Column>> {
-    fields.iter().map(|field| column(&field.name, field.export_as.as_deref())).collect()
+fn columns(fields: &[FieldRequest], tools: Option<&Tools>) -> Result<Vec<Column>> {
+    fields.iter().map(|field| column(&field.name, field.export_as.as_deref(), tools)).collect()
 }
 
 /// Columns as members of an object: of those with one name the last, at the place of the first, as
@@ -223,8 +262,8 @@ fn members(columns: Vec<Column>) -> Vec<Column> {
     members
 }
 
-fn import_columns(fields: &[FieldRequest]) -> Result<Vec<Column>> {
-    let own = columns(fields)?;
+fn import_columns(fields: &[FieldRequest], tools: Option<&Tools>) -> Result<Vec<Column>> {
+    let own = columns(fields, tools)?;
     let importable = |name: &str| ATTRIBUTES.iter().any(|attribute| attribute.importable && attribute.name == name);
     if let Some(column) = own.iter().find(|column| !importable(&column.name)) {
         let nearest = crate::user::nearest_importable(&column.name);
@@ -241,21 +280,23 @@ fn import_columns(fields: &[FieldRequest]) -> Result<Vec<Column>> {
     attributes
         .map(|name| match own.iter().rfind(|column| column.name == name) {
             Some(column) => Ok(column.clone()),
-            None => column(name, None),
+            None => column(name, None, None),
         })
         .collect()
 }
 
-fn column(expression: &str, name: Option<&str>) -> Result<Column> {
+fn column(expression: &str, name: Option<&str>, tools: Option<&Tools>) -> Result<Column> {
     let what = || format!("Column {:?}", name.unwrap_or(expression));
-    let expression = Expression::parse(expression).map_err(|error| within(&what(), error))?;
-    let path = expression.path().map_err(|error| within(&what(), error))?.clone();
-    let name = name.unwrap_or(expression.source());
+    let formula = Expression::parse(expression).and_then(|expression| Formula::new(&expression, tools));
+    let formula = formula.map_err(|error| within(&what(), error))?;
+    let name = name.unwrap_or(formula.shown());
     if name.is_empty() {
-        return Err(Error::new(Code::InvalidExpression, format!("The column `{expression}` has an empty name."))
+        let shown = formula.shown();
+        return Err(Error::new(Code::InvalidExpression, format!("The column `{shown}` has an empty name."))
             .with_hint("Leave the name out to name the column by its expression."));
     }
-    Ok(Column::new(name, path))
+    let name = name.to_owned();
+    Ok(Column::new(&name, formula))
 }
 
 /// Says which of several expressions an error is about.

@@ -556,3 +556,5 @@ proptest! {
         prop_assert_eq!(output.text(), lines(users));
     }
 }
+
+mod computed;

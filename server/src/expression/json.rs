@@ -60,6 +60,34 @@ impl Json<'_> {
     }
 }
 
+impl From<Value> for Json<'static> {
+    /// The value as a piece of a user; a number JSON cannot hold stays one.
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Nothing => Self::Null,
+            Value::Boolean(boolean) => Self::Boolean(boolean),
+            Value::Number(number) => Self::Number(number),
+            Value::Text(text) => Self::Text(Cow::Owned(text)),
+            Value::Json(json) => Self::from(json),
+        }
+    }
+}
+
+impl From<JsonValue> for Json<'static> {
+    fn from(json: JsonValue) -> Self {
+        match json {
+            JsonValue::Null => Self::Null,
+            JsonValue::Bool(boolean) => Self::Boolean(boolean),
+            JsonValue::Number(number) => number.as_f64().map_or(Self::Null, Self::Number),
+            JsonValue::String(text) => Self::Text(Cow::Owned(text)),
+            JsonValue::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
+            JsonValue::Object(members) => {
+                Self::Object(members.into_iter().map(|(name, value)| (Cow::Owned(name), Self::from(value))).collect())
+            }
+        }
+    }
+}
+
 impl From<&Json<'_>> for JsonValue {
     fn from(json: &Json<'_>) -> Self {
         match json {
@@ -98,6 +126,18 @@ impl From<Cell<'_>> for Value {
             Cell::Number(number) => Self::Number(number),
             Cell::Text(text) => Self::Text(text.into_owned()),
             Cell::Json(json) => Self::Json(json.into()),
+        }
+    }
+}
+
+impl<'a> From<&'a Json<'a>> for Cell<'a> {
+    fn from(json: &'a Json<'a>) -> Self {
+        match json {
+            Json::Null => Self::Nothing,
+            Json::Boolean(boolean) => Self::Boolean(*boolean),
+            Json::Number(number) => Self::Number(*number),
+            Json::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Json::Array(_) | Json::Object(_) => Self::Json(json),
         }
     }
 }

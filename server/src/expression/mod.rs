@@ -1,6 +1,9 @@
 //! What a column says: parse -> path | transform call | JavaScript (design, section 6).
 
+mod call;
 mod column;
+mod compute;
+mod javascript;
 mod json;
 mod lexer;
 mod parser;
@@ -12,8 +15,11 @@ use std::fmt;
 
 use crate::caret::Caret;
 use crate::error::{Code, Error, Result};
+use call::Call;
+use javascript::Script;
 
 pub use column::split_column;
+pub use compute::{Cells, Evaluator, Formula, Tools};
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
 pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read, read_with_text};
@@ -43,9 +49,8 @@ pub struct Expression {
 #[derive(Clone, Debug, PartialEq)]
 enum Form {
     Path(Path),
-    /// With the place where it stops being a path, in bytes.
-    Transform(usize),
-    JavaScript(usize),
+    Transform(Call),
+    JavaScript(Script),
 }
 
 /// Where and why reading an expression stopped.
@@ -61,6 +66,16 @@ impl Stop {
     fn invalid(at: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Invalid { at, message: message.into(), hint: hint.into() }
     }
+
+    /// The error, with a `^` under the place.
+    fn explain(self, source: &str) -> Error {
+        let (at, message, hint) = match self {
+            Self::Invalid { at, message, hint } => (at, message, hint),
+            Self::Beyond { at } => (at, "this does not fit here".to_owned(), "expected one expression".to_owned()),
+        };
+        let message = format!("The expression cannot be read: {message}.\n{}", Caret { source, at });
+        Error::new(Code::InvalidExpression, message).with_hint(hint)
+    }
 }
 
 impl Expression {
@@ -74,14 +89,7 @@ impl Expression {
                 format!("An expression of {} bytes is too long; {LONGEST} are allowed.", source.len()),
             ));
         }
-        let form = match parser::parse(source) {
-            Ok(form) => form,
-            Err(Stop::Beyond { at }) => Form::JavaScript(at),
-            Err(Stop::Invalid { at, message, hint }) => {
-                let message = format!("The expression cannot be read: {message}.\n{}", Caret { source, at });
-                return Err(Error::new(Code::InvalidExpression, message).with_hint(hint));
-            }
-        };
+        let form = parser::parse(source).map_err(|stop| stop.explain(source))?;
         Ok(Self { source: source.to_owned(), form })
     }
 
@@ -99,18 +107,19 @@ impl Expression {
         &self.source
     }
 
-    /// The path to compute. Calls of transforms and JavaScript fail with
-    /// [`Code::UnsupportedExpression`] and a `^` under the place where the expression stops being a path.
+    /// The path, where it is one. Calls of transforms and JavaScript fail with
+    /// [`Code::UnsupportedExpression`] and a `^` under the place where the expression stops being a path;
+    /// [`Formula::new`] takes them too.
     pub fn path(&self) -> Result<&Path> {
         let (at, what) = match &self.form {
             Form::Path(path) => return Ok(path),
-            Form::Transform(at) => (*at, "calls a transform"),
-            Form::JavaScript(at) => (*at, "is JavaScript"),
+            Form::Transform(call) => (call.at, "calls a transform"),
+            Form::JavaScript(script) => (script.beyond, "is JavaScript"),
         };
         let place = Caret { source: &self.source, at };
         Err(Error::new(
             Code::UnsupportedExpression,
-            format!("The expression {what}, which this version cannot compute; it stops being a path here:\n{place}"),
+            format!("The expression {what}, which cannot be used here; it stops being a path at this place:\n{place}"),
         ))
     }
 }

@@ -1,11 +1,16 @@
 //! Tells paths from transform calls and from JavaScript, and reads paths.
 
+use super::call::{Argument, Call, Input};
+use super::javascript::Script;
 use super::lexer::{Lexeme, Lexer, Token};
 use super::path::{INHERITED_BY_ALL, Key, Literal, Node, Path, array_index};
 use super::{Form, Stop};
 
 /// Parentheses and calls are read by recursion; nobody writes more of them than this.
 const DEEPEST: u32 = 64;
+
+/// As [`DEEPEST`], for everything that is not a path.
+const DEEPEST_BRACKETS: usize = 200;
 
 /// Words that can never name an attribute by themselves.
 const RESERVED: &[&str] = &[
@@ -52,7 +57,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// The properties of the global object (ECMA-262, section 19 and annex B.2.1).
-const GLOBALS: &[&str] = &[
+pub(super) const GLOBALS: &[&str] = &[
     "AggregateError",
     "Array",
     "ArrayBuffer",
@@ -131,6 +136,11 @@ const MEANT: &[(&str, &str)] = &[
     ("NULL", "null"),
 ];
 
+/// Reads JavaScript; `at` is where it stops being a path.
+fn analyse(source: &str, at: usize) -> Result<Script, Stop> {
+    super::javascript::analyse(source).map(|script| Script { beyond: at, ..script })
+}
+
 pub(super) fn parse(source: &str) -> Result<Form, Stop> {
     let lexemes = lexemes(source)?;
     let mut parser = Parser { lexemes: &lexemes, at: 0, depth: 0 };
@@ -138,10 +148,16 @@ pub(super) fn parse(source: &str) -> Result<Form, Stop> {
         Ok(node) => Ok(Form::Path(Path(node))),
         Err(Stop::Beyond { at }) => {
             let mut parser = Parser { lexemes: &lexemes, at: 0, depth: 0 };
-            let call = parser.call().and_then(|()| parser.end());
-            Ok(if call.is_ok() { Form::Transform(at) } else { Form::JavaScript(at) })
+            let call = parser.call().and_then(|call| parser.end().map(|()| call));
+            match call {
+                Ok(call) => Ok(Form::Transform(call)),
+                Err(_) => Ok(Form::JavaScript(analyse(source, at)?)),
+            }
         }
-        Err(invalid) => Err(invalid),
+        // It may be JavaScript all the same, as `(() => 1)()` is; if not, what was said of the path says more.
+        Err(Stop::Invalid { at, message, hint }) => {
+            analyse(source, at).map(Form::JavaScript).map_err(|_| Stop::Invalid { at, message, hint })
+        }
     }
 }
 
@@ -153,7 +169,12 @@ fn lexemes(source: &str) -> Result<Vec<Lexeme<'_>>, Stop> {
     loop {
         let lexeme = lexer.next()?;
         match lexeme.token {
-            Token::Punctuator(bracket @ ("(" | "[" | "{")) => open.push((bracket, lexeme.start)),
+            Token::Punctuator(bracket @ ("(" | "[" | "{")) => {
+                if open.len() == DEEPEST_BRACKETS {
+                    return Err(Stop::invalid(lexeme.start, "this is nested too deeply", "use fewer brackets"));
+                }
+                open.push((bracket, lexeme.start));
+            }
             Token::Punctuator(bracket @ (")" | "]" | "}")) => {
                 let opening = match bracket {
                     ")" => "(",
@@ -429,28 +450,33 @@ impl<'a> Parser<'a> {
     }
 
     /// A call of a transform: a name, and arguments that are paths, literals or calls.
-    fn call(&mut self) -> Result<(), Stop> {
-        match self.peek() {
+    fn call(&mut self) -> Result<Call, Stop> {
+        let at = self.place();
+        let name = match self.peek() {
             Token::Name(name) if !RESERVED.contains(name) && !GLOBALS.contains(name) && *name != "user" => {
                 self.advance();
+                (*name).to_owned()
             }
             _ => return self.beyond(),
-        }
+        };
         if !self.eat("(") {
             return self.beyond();
         }
-        while !self.eat(")") {
-            let is_call = matches!(self.peek(), Token::Name(_)) && *self.ahead() == Token::Punctuator("(");
-            if is_call {
-                self.deeper(Self::call)?;
-            } else {
-                self.alternatives()?;
+        let mut arguments = Vec::new();
+        loop {
+            if self.eat(")") {
+                return Ok(Call { name, at, arguments });
             }
+            let start = self.place();
+            let is_call = matches!(self.peek(), Token::Name(_)) && *self.ahead() == Token::Punctuator("(");
+            let input =
+                if is_call { Input::Call(self.deeper(Self::call)?) } else { Input::Path(Path(self.alternatives()?)) };
+            let end = self.at.checked_sub(1).and_then(|last| self.lexemes.get(last)).map_or(start, |last| last.end);
+            arguments.push(Argument { at: start, end, input });
             if !self.eat(",") && *self.peek() != Token::Punctuator(")") {
                 return self.beyond();
             }
         }
-        Ok(())
     }
 }
 

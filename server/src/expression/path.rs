@@ -90,6 +90,8 @@ impl<'a> Seen<'a> {
 
     fn cell(self) -> Cell<'a> {
         match self {
+            // JSON has no such numbers, and no tier may give what another does not.
+            Self::Cell(Cell::Number(number)) if !number.is_finite() => Cell::Nothing,
             Self::Cell(cell) => cell,
             Self::Method(_) => Cell::Nothing,
         }
@@ -110,13 +112,7 @@ impl<'a> Seen<'a> {
     }
 
     fn from_json(json: &'a Json<'a>) -> Self {
-        Self::Cell(match json {
-            Json::Null => Cell::Nothing,
-            Json::Boolean(boolean) => Cell::Boolean(*boolean),
-            Json::Number(number) => Cell::Number(*number),
-            Json::Text(text) => Cell::Text(Cow::Borrowed(text)),
-            Json::Array(_) | Json::Object(_) => Cell::Json(json),
-        })
+        Self::Cell(Cell::from(json))
     }
 
     fn method(methods: &'static [Method], key: &Key) -> Self {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::json::Json;
+use super::json::{Json, write_json_text};
 use super::path::{Key, Path, array_index};
 use super::scan;
 
@@ -58,6 +58,20 @@ impl Wanted {
         self
     }
 
+    /// What is wanted of an access by these steps from the user.
+    pub(super) fn of_steps<'a>(steps: impl IntoIterator<Item = &'a [Key]>) -> Self {
+        let mut wanted = Self::default();
+        for keys in steps {
+            wanted.paths.add(keys);
+        }
+        wanted
+    }
+
+    /// Writes what is wanted of a user as JSON: what an access that is wanted meets is there, nothing else.
+    pub(super) fn write(&self, user: &Json<'_>, out: &mut Vec<u8>) {
+        self.paths.write(user, out);
+    }
+
     /// The root attributes that are read; none when whole users are.
     pub fn attributes(&self) -> Option<Vec<&str>> {
         if self.paths.whole || self.fields.whole {
@@ -91,6 +105,40 @@ impl Tree {
             child.add(rest);
             self.bits |= bit(&first.name);
             self.children.push((first.clone(), child));
+        }
+    }
+
+    fn write(&self, json: &Json<'_>, out: &mut Vec<u8>) {
+        match json {
+            Json::Object(members) if !self.whole => {
+                out.push(b'{');
+                let mut first = true;
+                for (name, value) in members {
+                    let Some(wanted) = self.member(name) else { continue };
+                    if !first {
+                        out.push(b',');
+                    }
+                    first = false;
+                    write_json_text(name, out);
+                    out.push(b':');
+                    wanted.write(value, out);
+                }
+                out.push(b'}');
+            }
+            Json::Array(items) if !self.whole => {
+                out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    match self.item(at) {
+                        Some(wanted) => wanted.write(item, out),
+                        None => out.extend_from_slice(b"null"),
+                    }
+                }
+                out.push(b']');
+            }
+            whole => whole.write(out),
         }
     }
 

@@ -1,3 +1,5 @@
+mod computed;
+
 use proptest::prelude::*;
 use serde_json::{Value as JsonValue, json};
 

@@ -27,7 +27,8 @@ pub use view::{HistoryEntry, HistoryView, JobType, JobView};
 use crate::access::Session;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::export::{ExportRequest, ExportSpec};
+use crate::export::{self, ExportRequest, ExportSpec, Preview};
+use crate::expression::Tools;
 use crate::import::{self, ImportRequest};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
@@ -104,6 +105,18 @@ impl Drop for Upload {
     }
 }
 
+impl Inner {
+    /// Checks a request for an export, with the transforms there are now.
+    async fn export_spec(&self, request: &ExportRequest) -> Result<ExportSpec> {
+        let tools = Tools::new(&self.sandbox, &self.settings.secrets);
+        let request = request.clone();
+        // Compiling an engine that was never used takes a second or two.
+        tokio::task::spawn_blocking(move || ExportSpec::with_tools(&request, SORT_MEMORY, &tools))
+            .await
+            .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+    }
+}
+
 impl Jobs {
     /// A runner for one tenant. `base_url` has no trailing slash.
     pub fn new(settings: Arc<Settings>, store: Store, base_url: Arc<str>) -> Result<Self> {
@@ -147,9 +160,17 @@ impl Jobs {
         Ok(())
     }
 
+    /// The first few rows of an export: one search of the tenant, nothing is kept.
+    pub async fn preview_export(&self, session: &Session, request: &ExportRequest) -> Result<Preview> {
+        let limit = export::previewed(request)?;
+        let spec = self.0.export_spec(request).await?;
+        let client = self.0.clients.for_session(session)?;
+        export::preview(spec, limit, &client).await
+    }
+
     /// Starts an export.
     pub async fn start_export(&self, session: &Session, request: &ExportRequest) -> Result<JobView> {
-        ExportSpec::new(request, SORT_MEMORY)?;
+        self.0.export_spec(request).await?;
         let connection = match &request.connection_id {
             Some(id) => Some(self.0.clients.for_session(session)?.connection(id).await?.name),
             None => None,

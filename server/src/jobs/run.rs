@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Inner, SORT_MEMORY, UPLOAD};
+use super::{Inner, UPLOAD};
 use crate::auth0::{JobSummary, ManagementClient};
 use crate::error::{Code, Error, Result};
-use crate::export::{self, ExportRequest, ExportSpec};
+use crate::export::{self, ExportRequest};
 use crate::import::{self, ImportRequest};
 use crate::progress::Progress;
 use crate::store::{JobKind, JobRecord, JobState};
@@ -125,7 +125,7 @@ async fn once(jobs: &Inner, job: &JobRecord, client: ManagementClient, progress:
         JobKind::Export => {
             let request: ExportRequest = request(job)?;
             progress.set_processed(0);
-            export(&request, &directory, client, progress).await
+            export(jobs, &request, &directory, client, progress).await
         }
         JobKind::Import => {
             let request: ImportRequest = request(job)?;
@@ -143,12 +143,13 @@ async fn import_summary(counts: JobSummary, directory: PathBuf) -> Result<Value>
 }
 
 async fn export(
+    jobs: &Inner,
     request: &ExportRequest,
     directory: &Path,
     client: ManagementClient,
     progress: &Arc<Progress>,
 ) -> Result<Outcome> {
-    let spec = Arc::new(ExportSpec::new(request, SORT_MEMORY)?.with_spill_directory(directory));
+    let spec = Arc::new(jobs.export_spec(request).await?.with_spill_directory(directory));
     let name = format!("users.{}{}", request.format.extension(), if request.gzip { ".gz" } else { "" });
     // Under another name until it is complete, so that no artifact is ever served half-written.
     let partial = directory.join("partial");

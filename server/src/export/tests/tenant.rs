@@ -322,3 +322,35 @@ fn every_cell_of_generated_users_is_right() {
         assert_eq!(row["App"]["signup"]["score"].as_f64(), user["app_metadata"]["signup"]["score"].as_f64(), "{line}");
     }
 }
+
+#[tokio::test]
+async fn a_preview_shows_the_first_rows_with_their_faults() {
+    let (_tenant, client) = tenant(30).await;
+    let columns =
+        [("email", "E"), ("split_part(user.email, '@', 2)", "Domain"), ("user.logins_count.x.y + 1", "Broken")];
+    let asked = ExportRequest { limit: Some(5), ..request(Format::Csv, &columns) };
+    let limit = previewed(&asked).unwrap();
+    let spec = ExportSpec::with_tools(&asked, MEMORY, &super::computed::tools()).unwrap();
+    let preview = preview(spec, limit, &client).await.unwrap();
+    let shown = serde_json::to_value(&preview).unwrap();
+    assert_eq!(
+        shown["columns"],
+        serde_json::json!([
+            {"name": "E", "kind": "path"}, {"name": "Domain", "kind": "transform"}, {"name": "Broken", "kind": "javascript"}
+        ])
+    );
+    assert_eq!(preview.rows.len(), 5);
+    assert!(preview.users >= 30);
+    for row in shown["rows"].as_array().unwrap() {
+        let email = row[0]["value"].as_str().unwrap();
+        assert_eq!(row[1]["value"].as_str(), email.rsplit_once('@').map(|(_, domain)| domain));
+        assert!(row[2]["error"].as_str().unwrap().starts_with("javascript@1.0.0: TypeError: "), "{row}");
+    }
+    let whole = ExportSpec::new(&request(Format::Json, &[]), MEMORY).unwrap();
+    let users = super::super::preview(whole, 2, &client).await.unwrap();
+    assert_eq!((users.columns.len(), users.rows.len()), (1, 2));
+    for limit in [0, 51] {
+        let asked = ExportRequest { limit: Some(limit), ..request(Format::Csv, &[]) };
+        assert_eq!(previewed(&asked).unwrap_err().code, Code::InvalidBody);
+    }
+}

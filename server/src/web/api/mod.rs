@@ -7,6 +7,7 @@ mod history;
 mod jobs;
 mod openapi;
 mod presets;
+mod preview;
 mod transforms;
 mod users;
 
@@ -34,6 +35,7 @@ pub fn configure(config: &mut ServiceConfig) {
             .configure(presets::configure)
             .configure(attributes::configure)
             .configure(transforms::configure)
+            .configure(preview::configure)
             .default_service(actix_web::web::to(not_found)),
     );
 }

@@ -5,7 +5,7 @@ use actix_web::web::{ServiceConfig, get};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{attributes, connections, health, history, jobs, presets, transforms, users};
+use super::{attributes, connections, health, history, jobs, presets, preview, transforms, users};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.route("/openapi.json", get().to(document));
@@ -34,6 +34,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         transforms::list,
         transforms::upload,
         transforms::remove,
+        preview::preview,
         health::alive,
         health::ready,
         crate::web::metrics::read,

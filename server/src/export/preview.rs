@@ -1,0 +1,124 @@
+//! What an export would give for the first few users: its own stages, without a file.
+
+use serde::Serialize;
+use serde_json::Value as JsonValue;
+
+use super::encode::Given;
+use super::plan::combine;
+use super::{ExportRequest, ExportSpec};
+use crate::auth0::{ManagementClient, UserSearch};
+use crate::error::{Code, Error, Result};
+use crate::expression::{Evaluator, Json, Kind};
+use crate::query::Query;
+
+/// At most so many users are previewed.
+pub const MOST_PREVIEWED: u64 = 50;
+
+/// Without a limit so many are.
+const USUAL: u64 = 10;
+
+/// The first few rows of an export.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Preview {
+    /// The columns; one, named `user`, where whole users are exported.
+    pub columns: Vec<PreviewColumn>,
+    /// A row for each user, with a cell for each column.
+    pub rows: Vec<Vec<PreviewCell>>,
+    /// How many users match; Auth0 stops counting at 1000.
+    pub users: u64,
+}
+
+/// A column of a preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct PreviewColumn {
+    /// Its name.
+    pub name: String,
+    /// What its expression is.
+    pub kind: Kind,
+}
+
+/// A cell of a preview.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PreviewCell {
+    /// What it holds; `null` where it is empty.
+    #[schema(value_type = Object)]
+    Value(JsonValue),
+    /// Why it cannot be computed.
+    Error(String),
+}
+
+/// How many users a request for a preview asks for. More than [`MOST_PREVIEWED`] are refused.
+pub fn previewed(request: &ExportRequest) -> Result<u64> {
+    match request.limit.unwrap_or(USUAL) {
+        limit @ 1..=MOST_PREVIEWED => Ok(limit),
+        limit => Err(Error::new(
+            Code::InvalidBody,
+            format!("The limit of a preview is {limit}; expected 1 to {MOST_PREVIEWED}."),
+        )),
+    }
+}
+
+/// Users that are looked through where Auth0 cannot search and we do: one page.
+const LOOKED_THROUGH: u32 = 100;
+
+/// Previews an export of a tenant's users: one search. Rows are not sorted, since all users would have to be
+/// read for that. Where Auth0 cannot carry out the query, the users are those among one page that match.
+pub async fn preview(mut spec: ExportSpec, limit: u64, client: &ManagementClient) -> Result<Preview> {
+    let connection = match &spec.connection {
+        Some(name_or_id) => Some(client.connection(name_or_id).await?.name),
+        None => None,
+    };
+    let (mut query, mut per_page) = (spec.query.as_ref().map(Query::source), u32::try_from(limit).unwrap_or(u32::MAX));
+    let beyond_auth0 = spec.query.as_ref().is_some_and(|query| query.beyond_auth0().is_some());
+    if beyond_auth0 {
+        (query, per_page) = (None, LOOKED_THROUGH);
+    }
+    let q = combine(query, connection.as_deref());
+    let page = client.users(&UserSearch { q, per_page, ..UserSearch::default() }).await?;
+    let mut users: Vec<String> = page.users.iter().map(|user| user.get().to_owned()).collect();
+    let mut total = page.total;
+    if beyond_auth0 {
+        spec = spec.filtered()?;
+        users.retain(|user| spec.finds(user.as_bytes()));
+        total = users.len() as u64;
+        users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    // Transforms may take their time.
+    let (columns, rows) = tokio::task::spawn_blocking(move || rows(&spec, &users))
+        .await
+        .map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+    Ok(Preview { columns, rows, users: total })
+}
+
+fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<PreviewCell>>) {
+    let columns = spec.encoder.shape.columns();
+    if columns.is_empty() {
+        let rows = users.iter().map(|user| {
+            let value = serde_json::from_str(user).map_err(|error| error.to_string());
+            vec![value.map_or_else(PreviewCell::Error, PreviewCell::Value)]
+        });
+        return (vec![PreviewColumn { name: "user".to_owned(), kind: Kind::Path }], rows.collect());
+    }
+    let titles =
+        columns.iter().map(|column| PreviewColumn { name: column.name.clone(), kind: column.formula.kind() }).collect();
+    let read: Vec<_> = users.iter().map(|user| spec.encoder.read(user.as_bytes(), &spec.wanted, false)).collect();
+    let good: Vec<&Json<'_>> = read.iter().filter_map(|read| read.as_ref().ok().map(|(_, user)| user)).collect();
+    let computed = Evaluator::new(spec.formulas()).compute(&good);
+    let mut place = 0;
+    let rows = read.iter().map(|read| match read {
+        Err(unreadable) => columns.iter().map(|_| PreviewCell::Error(unreadable.to_string())).collect(),
+        Ok((_, user)) => {
+            let given = Given { computed: &computed, row: place };
+            place += 1;
+            columns
+                .iter()
+                .map(|column| match column.fault(given) {
+                    Some(why) => PreviewCell::Error(why.to_owned()),
+                    None => PreviewCell::Value(transforms_sdk::Value::from(column.cell(user, given)).into()),
+                })
+                .collect()
+        }
+    });
+    (titles, rows.collect())
+}

@@ -1,0 +1,595 @@
+//! Formulas: expressions checked against the transforms there are, and computed over batches of users.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use secrecy::{ExposeSecret, SecretString};
+use transforms_sdk::Value;
+use transforms_sdk::manifest::{Parameter, Type};
+
+use super::call::{Argument, Call, Input};
+use super::javascript::Script;
+use super::json::{Cell, Json};
+use super::path::{Literal, Node, Path};
+use super::read::Wanted;
+use super::{Expression, Form, Kind, Stop};
+use crate::error::{Code, Error, Result};
+use crate::sandbox::{Catalog, Runner, Sandbox};
+use crate::user::ATTRIBUTES;
+
+/// The transform that runs JavaScript.
+const ENGINE: &str = "javascript";
+
+/// How an engine's message begins when it cannot even compile the code.
+const NOT_COMPILED: &str = "cannot be compiled: ";
+
+/// What stands for a secret wherever an expression is shown.
+const HIDDEN: &str = "***";
+
+/// How the value of a named secret is asked for: `secret("NAME")`.
+const SECRET: &str = "secret";
+
+/// What formulas that are no paths need: a sandbox with its transforms as they are now, named secrets, and
+/// the time that JavaScript sees. One for each job, so that all of its rows see the same.
+#[derive(Clone)]
+pub struct Tools {
+    sandbox: Sandbox,
+    catalog: Arc<Catalog>,
+    secrets: BTreeMap<String, SecretString>,
+    /// Milliseconds since 1970.
+    now: f64,
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tools").field("sandbox", &self.sandbox).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl Tools {
+    /// The transforms of this sandbox as they are now, and the settings' `SECRET_<NAME>`.
+    pub fn new(sandbox: &Sandbox, secrets: &BTreeMap<String, SecretString>) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64;
+        Self { sandbox: sandbox.clone(), catalog: sandbox.catalog(), secrets: secrets.clone(), now }
+    }
+
+    /// The same with another time: milliseconds since 1970, what `Date.now()` gives.
+    #[must_use]
+    pub fn at(mut self, now: f64) -> Self {
+        self.now = now;
+        self
+    }
+}
+
+/// An expression that was checked whole and can be computed.
+#[derive(Clone, Debug)]
+pub struct Formula {
+    kind: Kind,
+    shown: String,
+    program: Program,
+}
+
+#[derive(Clone, Debug)]
+enum Program {
+    Path(Path),
+    Computed(Arc<Step>),
+}
+
+/// A call of a transform.
+struct Step {
+    /// What runners of all threads are made from.
+    first: Mutex<Runner>,
+    /// The arguments that rows bring.
+    inputs: Vec<Given>,
+    label: String,
+}
+
+/// An argument that differs from row to row.
+enum Given {
+    Path(Path),
+    Step(Arc<Step>),
+    /// What JavaScript reads of a user, as the text of JSON.
+    Needed(Wanted, Vec<Path>),
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the literals: some are secrets.
+        write!(f, "Step({})", self.label)
+    }
+}
+
+impl Formula {
+    /// Checks an expression: every name, every argument. What is no path needs `tools`.
+    pub fn new(expression: &Expression, tools: Option<&Tools>) -> Result<Self> {
+        let source = expression.source();
+        let kind = expression.kind();
+        let tools = || {
+            tools.ok_or_else(|| {
+                expression.path().err().unwrap_or_else(|| Error::new(Code::Internal, "There is no sandbox here."))
+            })
+        };
+        let (program, hidden) = match &expression.form {
+            Form::Path(path) => (Program::Path(path.clone()), Vec::new()),
+            Form::Transform(call) => {
+                let mut check = Check { source, tools: tools()?, hidden: Vec::new() };
+                let step = check.call(call)?;
+                (Program::Computed(Arc::new(step)), check.hidden)
+            }
+            Form::JavaScript(script) => {
+                let check = Check { source, tools: tools()?, hidden: Vec::new() };
+                (Program::Computed(Arc::new(check.script(script)?)), Vec::new())
+            }
+        };
+        Ok(Self { kind, shown: masked(source, hidden), program })
+    }
+
+    /// A path, which needs no check.
+    pub fn path(path: Path) -> Self {
+        Self { kind: Kind::Path, shown: path.to_string(), program: Program::Path(path) }
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The expression as it may be shown: secrets are `***`.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The path, where it is one.
+    pub fn as_path(&self) -> Option<&Path> {
+        match &self.program {
+            Program::Path(path) => Some(path),
+            Program::Computed(_) => None,
+        }
+    }
+
+    /// What it reads of a user.
+    pub fn paths(&self) -> Vec<&Path> {
+        match &self.program {
+            Program::Path(path) => vec![path],
+            Program::Computed(step) => step.paths(),
+        }
+    }
+}
+
+impl Step {
+    fn paths(&self) -> Vec<&Path> {
+        self.inputs
+            .iter()
+            .flat_map(|input| match input {
+                Given::Path(path) => vec![path],
+                Given::Step(step) => step.paths(),
+                Given::Needed(_, paths) => paths.iter().collect(),
+            })
+            .collect()
+    }
+}
+
+/// The text with `***` in place of the given ranges.
+fn masked(source: &str, hidden: Vec<(usize, usize)>) -> String {
+    let mut shown = String::new();
+    let mut written = 0;
+    for (start, end) in hidden {
+        shown.push_str(source.get(written..start).unwrap_or_default());
+        shown.push_str(HIDDEN);
+        written = end;
+    }
+    shown.push_str(source.get(written..).unwrap_or_default());
+    shown
+}
+
+struct Check<'a> {
+    source: &'a str,
+    tools: &'a Tools,
+    /// Places of secret literals, in order.
+    hidden: Vec<(usize, usize)>,
+}
+
+impl Check<'_> {
+    fn wrong<T>(&self, at: usize, message: impl Into<String>, hint: impl Into<String>) -> Result<T> {
+        Err(Stop::invalid(at, message, hint).explain(self.source))
+    }
+
+    fn call(&mut self, call: &Call) -> Result<Step> {
+        let name = call.name.as_str();
+        if name == SECRET {
+            return self.wrong(
+                call.at,
+                "`secret(…)` stands where only a secret parameter takes it",
+                "a transform's secret parameter takes it: pseudonymize(user.email, secret(\"KEY\"))",
+            );
+        }
+        let catalog = Arc::clone(&self.tools.catalog);
+        let Some(transform) = catalog.get(name) else {
+            return self.wrong(call.at, format!("there is no transform `{name}`"), self.nearest(name));
+        };
+        let manifest = transform.manifest();
+        let signature = signature(name, &manifest.parameters);
+        let wanted = manifest.parameters.len();
+        if let Some(more) = call.arguments.get(wanted) {
+            let takes = match wanted {
+                0 => "no arguments".to_owned(),
+                1 => "one argument".to_owned(),
+                wanted => format!("{wanted} arguments"),
+            };
+            return self.wrong(more.at, format!("`{name}` takes {takes}"), format!("it is {signature}"));
+        }
+        let missing = manifest.parameters.iter().skip(call.arguments.len()).find(|parameter| !parameter.optional);
+        if let Some(missing) = missing {
+            return self.wrong(
+                call.at,
+                format!("`{name}` needs another argument, `{}`", missing.name),
+                format!("it is {signature}"),
+            );
+        }
+        let mut literals = Vec::new();
+        let mut inputs = Vec::new();
+        for (argument, parameter) in call.arguments.iter().zip(&manifest.parameters) {
+            match self.argument(argument, parameter, &signature)? {
+                Checked::Literal(value) => literals.push(Some(value)),
+                Checked::Row(input) => {
+                    literals.push(None);
+                    inputs.push(input);
+                }
+            }
+        }
+        let label = format!("{}@{}", manifest.name, manifest.version);
+        let first = Mutex::new(self.tools.sandbox.start(transform, literals)?);
+        Ok(Step { first, inputs, label })
+    }
+
+    fn argument(&mut self, argument: &Argument, parameter: &Parameter, signature: &str) -> Result<Checked> {
+        let name = &parameter.name;
+        match &argument.input {
+            Input::Call(call) if call.name == SECRET => {
+                if !parameter.secret {
+                    return self.wrong(
+                        argument.at,
+                        format!("`{name}` is no secret parameter, so that its value may be shown"),
+                        format!("it is {signature}; use a path or a literal"),
+                    );
+                }
+                self.secret(call).map(|text| Checked::Literal(Value::Text(text)))
+            }
+            Input::Call(call) => {
+                if parameter.secret {
+                    return self.secret_wanted(argument, name);
+                }
+                let step = self.call(call)?;
+                if let Some(transform) = self.tools.catalog.get(&call.name) {
+                    let output = transform.manifest().output;
+                    if !fits(parameter.kind, output) {
+                        return self.wrong(
+                            argument.at,
+                            format!("`{name}` takes {}, and `{}` gives {}", a(parameter.kind), call.name, a(output)),
+                            format!("it is {signature}"),
+                        );
+                    }
+                }
+                Ok(Checked::Row(Given::Step(Arc::new(step))))
+            }
+            Input::Path(Path(Node::Literal(literal))) => {
+                let (value, given) = match literal {
+                    Literal::Nothing => (Value::Nothing, None),
+                    Literal::Boolean(boolean) => (Value::Boolean(*boolean), Some(Type::Boolean)),
+                    Literal::Number(number) => (Value::Number(*number), Some(Type::Number)),
+                    Literal::Text(text) => (Value::Text(text.clone()), Some(Type::Text)),
+                };
+                if parameter.secret {
+                    self.hidden.push((argument.at, argument.end));
+                }
+                match given {
+                    None if !parameter.optional => self.wrong(
+                        argument.at,
+                        format!("`{name}` needs a value"),
+                        format!("it is {signature}; expected {}", a(parameter.kind)),
+                    ),
+                    Some(given) if !fits(parameter.kind, given) => {
+                        // Where it is a secret, the caret would show it.
+                        let message = format!("`{name}` takes {}, and this is {}", a(parameter.kind), a(given));
+                        let hint = format!("it is {signature}");
+                        if parameter.secret {
+                            return Err(Error::new(Code::InvalidExpression, format!("In the expression {message}."))
+                                .with_hint(hint));
+                        }
+                        self.wrong(argument.at, message, hint)
+                    }
+                    _ => Ok(Checked::Literal(value)),
+                }
+            }
+            Input::Path(_) if parameter.secret => self.secret_wanted(argument, name),
+            Input::Path(path) => {
+                let whole = matches!(&path.0, Node::Access(keys) if keys.is_empty());
+                if parameter.kind == Type::User && !whole {
+                    return self.wrong(
+                        argument.at,
+                        format!("`{name}` takes a whole user"),
+                        format!("it is {signature}; write user"),
+                    );
+                }
+                if whole && !matches!(parameter.kind, Type::User | Type::Json | Type::Any) {
+                    return self.wrong(
+                        argument.at,
+                        format!("`{name}` takes {}, and this is a whole user", a(parameter.kind)),
+                        format!("it is {signature}; expected an attribute such as user.email"),
+                    );
+                }
+                Ok(Checked::Row(Given::Path(path.clone())))
+            }
+        }
+    }
+
+    fn secret_wanted<T>(&self, argument: &Argument, name: &str) -> Result<T> {
+        self.wrong(
+            argument.at,
+            format!("`{name}` is a secret, the same for every user"),
+            "expected secret(\"NAME\") for the setting SECRET_NAME, or a text in quotes",
+        )
+    }
+
+    fn secret(&self, call: &Call) -> Result<String> {
+        let name = match call.arguments.as_slice() {
+            [Argument { input: Input::Path(Path(Node::Literal(Literal::Text(name)))), .. }] => name,
+            _ => {
+                return self.wrong(
+                    call.at,
+                    "`secret(…)` takes one name in quotes",
+                    "expected secret(\"NAME\") for the setting SECRET_NAME",
+                );
+            }
+        };
+        if let Some(secret) = self.tools.secrets.get(name) {
+            return Ok(secret.expose_secret().to_owned());
+        }
+        let hint = match nearest(name, self.tools.secrets.keys().map(String::as_str)) {
+            Some(near) => format!("set SECRET_{name}, or did you mean {near}?"),
+            None => format!("set SECRET_{name}"),
+        };
+        self.wrong(call.at, format!("there is no secret {name:?}"), hint)
+    }
+
+    fn nearest(&self, name: &str) -> String {
+        match nearest(name, self.tools.catalog.names()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => {
+                let names: Vec<&str> = self.tools.catalog.names().filter(|name| *name != ENGINE).collect();
+                if names.is_empty() {
+                    "no transforms are installed".to_owned()
+                } else {
+                    format!("there are {}", names.join(", "))
+                }
+            }
+        }
+    }
+
+    fn script(&self, script: &Script) -> Result<Step> {
+        let tools = self.tools;
+        if let Some(unknown) = &script.unknown {
+            let name = unknown.name.as_str();
+            if tools.catalog.get(name).is_some() || name == SECRET {
+                return self.wrong(
+                    unknown.at,
+                    format!("the transform `{name}` cannot be mixed into JavaScript"),
+                    "call transforms by themselves, with paths, literals and other calls as arguments",
+                );
+            }
+            let hint = if unknown.called {
+                match nearest(name, tools.catalog.names()) {
+                    Some(near) => format!("did you mean the transform {near}?"),
+                    None => "expected a function of ECMAScript or a method such as user.name.trim()".to_owned(),
+                }
+            } else if ATTRIBUTES.iter().any(|attribute| attribute.name == name) {
+                format!("did you mean user.{name}?")
+            } else {
+                format!("JavaScript has `user`: did you mean user.{name}?")
+            };
+            return self.wrong(unknown.at, format!("`{name}` is not defined"), hint);
+        }
+        let Some(engine) = tools.catalog.get(ENGINE) else {
+            return Err(Error::new(Code::UnsupportedExpression, "This server has no JavaScript engine."));
+        };
+        let run = |code: String| -> Result<Runner> {
+            let literals = vec![Some(Value::Text(code)), None, Some(Value::Number(tools.now))];
+            tools.sandbox.start(engine, literals)
+        };
+        // What the engine cannot compile is found now, and without running any of it.
+        let trial = run(format!("true || (\n{}\n)", self.source))?.apply(&[vec![Value::Nothing]]);
+        if let Some(Err(fault)) = trial.first() {
+            let reason = fault.message.strip_prefix(NOT_COMPILED).unwrap_or(&fault.message);
+            return self.wrong(0, format!("the engine refuses it: {reason}"), "expected ECMAScript 2025");
+        }
+        let needs: Vec<Path> = script.needs.iter().map(|keys| Path(Node::Access(keys.clone()))).collect();
+        let needed = Wanted::of_steps(script.needs.iter().map(Vec::as_slice));
+        let manifest = engine.manifest();
+        Ok(Step {
+            first: Mutex::new(run(self.source.to_owned())?),
+            inputs: vec![Given::Needed(needed, needs)],
+            label: format!("{}@{}", manifest.name, manifest.version),
+        })
+    }
+}
+
+enum Checked {
+    Literal(Value),
+    Row(Given),
+}
+
+/// `name(first: text, second?: number)`.
+fn signature(name: &str, parameters: &[Parameter]) -> String {
+    let parameters: Vec<String> = parameters
+        .iter()
+        .map(|parameter| {
+            let optional = if parameter.optional { "?" } else { "" };
+            let secret = if parameter.secret { "secret " } else { "" };
+            format!("{}{optional}: {secret}{}", parameter.name, word(parameter.kind))
+        })
+        .collect();
+    format!("{name}({})", parameters.join(", "))
+}
+
+fn word(kind: Type) -> &'static str {
+    match kind {
+        Type::Boolean => "boolean",
+        Type::Number => "number",
+        Type::Text => "text",
+        Type::Json => "JSON",
+        Type::User => "user",
+        Type::Any => "any value",
+    }
+}
+
+/// The type in a sentence.
+fn a(kind: Type) -> &'static str {
+    match kind {
+        Type::Boolean => "true or false",
+        Type::Number => "a number",
+        Type::Text => "text",
+        Type::Json => "an object or an array",
+        Type::User => "a whole user",
+        Type::Any => "any value",
+    }
+}
+
+fn fits(wanted: Type, given: Type) -> bool {
+    wanted == given || wanted == Type::Any || given == Type::Any
+}
+
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    names
+        .filter(|known| *known != ENGINE)
+        .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known))
+        .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3)
+        .min()
+        .map(|(_, known)| known.to_owned())
+}
+
+/// A value for each user, or why there is none.
+pub type Cells = Vec<std::result::Result<Json<'static>, String>>;
+
+/// Computes formulas. Belongs to one thread.
+#[derive(Debug, Default)]
+pub struct Evaluator(Vec<Live>);
+
+/// A step with its runner on this thread.
+struct Live {
+    step: Arc<Step>,
+    runner: Runner,
+    /// Those of its inputs that are steps, in order.
+    inner: Vec<Live>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.step.fmt(f)
+    }
+}
+
+impl Evaluator {
+    /// Gets ready to compute those of the formulas that are no paths.
+    pub fn new<'a>(formulas: impl IntoIterator<Item = &'a Formula>) -> Self {
+        Self(
+            formulas
+                .into_iter()
+                .filter_map(|formula| match &formula.program {
+                    Program::Path(_) => None,
+                    Program::Computed(step) => Some(Live::new(step)),
+                })
+                .collect(),
+        )
+    }
+
+    /// Whether there is nothing to compute: all formulas are paths.
+    pub fn is_idle(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Computes the formulas that are no paths, in their order: of each, the cells of all users. A fault is
+    /// `transform@version: why` and may hold personal data.
+    pub fn compute(&mut self, users: &[&Json<'_>]) -> Vec<Cells> {
+        self.0
+            .iter_mut()
+            .map(|live| live.compute(users).into_iter().map(|result| result.map(Json::from)).collect())
+            .collect()
+    }
+}
+
+impl Live {
+    fn new(step: &Arc<Step>) -> Self {
+        let inner = step
+            .inputs
+            .iter()
+            .filter_map(|input| match input {
+                Given::Step(step) => Some(Self::new(step)),
+                Given::Path(_) | Given::Needed(..) => None,
+            })
+            .collect();
+        let runner = step.first.lock().unwrap_or_else(PoisonError::into_inner).another();
+        Self { step: Arc::clone(step), runner, inner }
+    }
+
+    fn compute(&mut self, users: &[&Json<'_>]) -> Vec<std::result::Result<Value, String>> {
+        let step = Arc::clone(&self.step);
+        let mut rows: Vec<std::result::Result<Vec<Value>, String>> =
+            users.iter().map(|_| Ok(Vec::with_capacity(step.inputs.len()))).collect();
+        let mut inner = self.inner.iter_mut();
+        for input in &step.inputs {
+            let values: Vec<std::result::Result<Value, String>> = match input {
+                Given::Path(path) => users.iter().map(|user| Ok(value(path, user))).collect(),
+                Given::Needed(wanted, _) => users
+                    .iter()
+                    .map(|user| {
+                        let mut text = Vec::new();
+                        wanted.write(user, &mut text);
+                        // The text is put together from texts only.
+                        Ok(Value::Text(String::from_utf8(text).unwrap_or_default()))
+                    })
+                    .collect(),
+                Given::Step(_) => inner.next().map(|live| live.compute(users)).unwrap_or_default(),
+            };
+            for (row, value) in rows.iter_mut().zip(values) {
+                match (row.as_mut(), value) {
+                    (Ok(_), Err(fault)) => *row = Err(fault),
+                    (Ok(values), Ok(value)) => values.push(value),
+                    (Err(_), _) => {}
+                }
+            }
+        }
+        let mut faults = Vec::new();
+        let mut good = Vec::with_capacity(rows.len());
+        for row in rows {
+            match row {
+                Ok(values) => {
+                    good.push(values);
+                    faults.push(None);
+                }
+                Err(fault) => faults.push(Some(fault)),
+            }
+        }
+        let mut results = self.runner.apply(&good).into_iter();
+        faults
+            .into_iter()
+            .map(|fault| match fault {
+                Some(fault) => Err(fault),
+                None => match results.next() {
+                    Some(Ok(value)) => Ok(value),
+                    Some(Err(fault)) => Err(fault.to_string()),
+                    None => Err(format!("{}: no result came back", step.label)),
+                },
+            })
+            .collect()
+    }
+}
+
+/// What a path gives, as a transform takes it.
+fn value(path: &Path, user: &Json<'_>) -> Value {
+    match path.evaluate(user) {
+        Cell::Number(number) if !number.is_finite() => Value::Nothing,
+        cell => cell.into(),
+    }
+}
