@@ -315,6 +315,8 @@ fn inputs_in_words(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> Stri
     for input in inputs.iter().filter(|input| input.format == "csv" || input.encoding != "UTF-8") {
         let name = input.file.as_deref().unwrap_or("The file");
         let delimiter = match input.delimiter.as_deref() {
+            Some(",") => " separated by commas".to_owned(),
+            Some(";") => " separated by semicolons".to_owned(),
             Some("\t") => " separated by tabs".to_owned(),
             Some(delimiter) => format!(" separated by {delimiter}"),
             None => String::new(),

@@ -84,11 +84,10 @@ impl Mapping {
         for rule in rules {
             let expression = Expression::parse(&rule.expression)?;
             expression.path()?;
-            let nothing = matches!(expression.source(), "null" | "undefined");
             let attribute = rule.attribute.trim();
             let place = steps(attribute).and_then(|steps| schema::target(&steps).map(|target| (steps, target)));
             let Some((steps, target)) = place else {
-                if nothing {
+                if is_nothing(&expression) {
                     dropped.push(attribute.to_owned());
                     continue;
                 }
@@ -151,7 +150,10 @@ impl Mapping {
                     flaw(format!("What {} is mapped from cannot be kept: {error}.", rule.attribute))
                 })?;
                 let value = (!value.is_null() && value != "").then(|| fitted(value, rule.target));
-                computed.push((rule, value));
+                // What gives nothing leaves the row's own attribute, unless it is meant to go.
+                if value.is_some() || is_nothing(&rule.expression) {
+                    computed.push((rule, value));
+                }
             }
         }
         if let Value::Object(members) = &mut user {
@@ -168,6 +170,11 @@ impl Mapping {
         serde_json::to_writer(json, &user).map_err(|error| flaw(error.to_string()))?;
         Ok(user)
     }
+}
+
+/// Whether the rule only takes something away.
+fn is_nothing(expression: &Expression) -> bool {
+    matches!(expression.source(), "null" | "undefined")
 }
 
 fn flaw(message: String) -> Flaw {

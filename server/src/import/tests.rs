@@ -609,6 +609,13 @@ fn a_mapping_shapes_foreign_json_and_the_result_is_checked() {
 }
 
 #[test]
+fn a_mapping_that_gives_nothing_leaves_the_rows_own_attribute_and_null_takes_it_away() {
+    let content = "{\"email\":\"ada@example.com\",\"name\":\"Ada\",\"nickname\":\"a\"}\n";
+    let (users, _) = sent(&mapped(&["user.mail=email", "user.full=name", "null=nickname"]), content);
+    assert_eq!(users, [json!({ "email": "ada@example.com", "name": "Ada" })]);
+}
+
+#[test]
 fn a_mapping_that_cannot_be_is_refused_before_anything_is_read() {
     for (rules, code, part) in [
         (&["user.mail=emial"][..], Code::InvalidMapping, "emial"),
