@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ImportRequest;
 use super::cells::fitted;
 use super::path::{self, Step, steps};
 use super::read::{Flaw, Headers};
@@ -77,6 +78,16 @@ struct Rule {
 }
 
 impl Mapping {
+    /// The mapping that a request asks for.
+    pub(super) fn of(request: &ImportRequest) -> Result<Self> {
+        let mut mapping = Self::new(&request.map)?;
+        if request.drop_read_only {
+            let read_only = user::ATTRIBUTES.iter().filter(|attribute| !attribute.importable);
+            mapping.dropped.extend(read_only.map(|attribute| attribute.name.to_owned()));
+        }
+        Ok(mapping)
+    }
+
     /// Checks every rule before anything is read.
     pub(super) fn new(rules: &[MapRule]) -> Result<Self> {
         let mut ready: Vec<Rule> = Vec::new();
@@ -134,7 +145,8 @@ impl Mapping {
 
     /// Makes the user that is imported of a row. `json` is the row's text, and changes with it.
     pub(super) fn apply(&self, row: Value, json: &mut Vec<u8>) -> std::result::Result<Value, Flaw> {
-        if (self.rules.is_empty() && self.dropped.is_empty()) || !row.is_object() {
+        let dropped = self.dropped.iter().any(|name| row.get(name).is_some());
+        if (self.rules.is_empty() && !dropped) || !row.is_object() {
             return Ok(row);
         }
         let mut user = row;
