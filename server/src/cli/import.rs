@@ -49,8 +49,8 @@ pub(super) struct ImportArgs {
     keep_id_prefix: bool,
     #[arg(long, value_name = "EXPR=attribute", help = MAP_HELP)]
     map: Vec<String>,
-    /// Leave out what Auth0 sets itself (created_at, identities, last_login, …), so that an export of whole
-    /// users comes back in
+    /// Leave out what Auth0 sets itself, such as dates and identities, so that an export of whole users
+    /// comes back in
     #[arg(long)]
     drop_read_only: bool,
     /// Only check; needs no tenant
