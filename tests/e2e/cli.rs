@@ -219,7 +219,7 @@ async fn failed_rows_of_a_spreadsheet_are_written_mended_and_imported_again() {
     let first = run(directory.path(), &arguments, &pairs(&settings));
     assert_eq!(status(&first), 1, "{}", errors(&first));
     let text = String::from_utf8_lossy(&first.stdout).into_owned();
-    assert!(text.contains("read as CSV separated by ;, in windows-1252."), "{text}");
+    assert!(text.contains("read as CSV separated by semicolons, in windows-1252."), "{text}");
     assert_eq!(tenant.control().user_by_email("ada@example.com").unwrap()["given_name"], "Ren\u{e9}e");
     let failed = std::fs::read_to_string(directory.path().join("failed.csv")).unwrap();
     assert_eq!(failed, "Mail;Vorname\nnobody;Bob\n");

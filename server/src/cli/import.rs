@@ -49,6 +49,10 @@ pub(super) struct ImportArgs {
     keep_id_prefix: bool,
     #[arg(long, value_name = "EXPR=attribute", help = MAP_HELP)]
     map: Vec<String>,
+    /// Leave out what Auth0 sets itself, such as dates and identities, so that an export of whole users
+    /// comes back in
+    #[arg(long)]
+    drop_read_only: bool,
     /// Only check; needs no tenant
     #[arg(long)]
     dry_run: bool,
@@ -64,13 +68,15 @@ pub(super) struct ImportArgs {
     failed: Option<PathBuf>,
     /// Go on with an import that was interrupted, canceled or failed
     #[arg(long, value_name = "JOB", conflicts_with_all = [
-        "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map", "retry",
+        "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
+        "drop_read_only", "retry",
     ])]
     resume: Option<String>,
     /// Import the failed rows of an earlier import again, with its settings: as they were, or as mended in
     /// the files given
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
+        "drop_read_only",
     ])]
     retry: Option<String>,
 }
@@ -119,6 +125,7 @@ fn check(args: &ImportArgs) -> Result<u64> {
         keep_id_prefix: args.keep_id_prefix,
         dry_run: args.dry_run,
         map: map_rules(args)?,
+        drop_read_only: args.drop_read_only,
         ..ImportRequest::default()
     };
     let bar = byte_bar(&args.files);
@@ -210,6 +217,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             keep_id_prefix: args.keep_id_prefix,
             dry_run: false,
             map: map_rules(args)?,
+            drop_read_only: args.drop_read_only,
         };
         let store = Store::open(&settings.data_dir).await?;
         let id = new_job(&store, &request, Some(connection.name)).await?;
@@ -315,6 +323,8 @@ fn inputs_in_words(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> Stri
     for input in inputs.iter().filter(|input| input.format == "csv" || input.encoding != "UTF-8") {
         let name = input.file.as_deref().unwrap_or("The file");
         let delimiter = match input.delimiter.as_deref() {
+            Some(",") => " separated by commas".to_owned(),
+            Some(";") => " separated by semicolons".to_owned(),
             Some("\t") => " separated by tabs".to_owned(),
             Some(delimiter) => format!(" separated by {delimiter}"),
             None => String::new(),

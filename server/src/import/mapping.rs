@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ImportRequest;
 use super::cells::fitted;
 use super::path::{self, Step, steps};
 use super::read::{Flaw, Headers};
@@ -77,6 +78,16 @@ struct Rule {
 }
 
 impl Mapping {
+    /// The mapping that a request asks for.
+    pub(super) fn of(request: &ImportRequest) -> Result<Self> {
+        let mut mapping = Self::new(&request.map)?;
+        if request.drop_read_only {
+            let read_only = user::ATTRIBUTES.iter().filter(|attribute| !attribute.importable);
+            mapping.dropped.extend(read_only.map(|attribute| attribute.name.to_owned()));
+        }
+        Ok(mapping)
+    }
+
     /// Checks every rule before anything is read.
     pub(super) fn new(rules: &[MapRule]) -> Result<Self> {
         let mut ready: Vec<Rule> = Vec::new();
@@ -84,11 +95,10 @@ impl Mapping {
         for rule in rules {
             let expression = Expression::parse(&rule.expression)?;
             expression.path()?;
-            let nothing = matches!(expression.source(), "null" | "undefined");
             let attribute = rule.attribute.trim();
             let place = steps(attribute).and_then(|steps| schema::target(&steps).map(|target| (steps, target)));
             let Some((steps, target)) = place else {
-                if nothing {
+                if is_nothing(&expression) {
                     dropped.push(attribute.to_owned());
                     continue;
                 }
@@ -135,7 +145,8 @@ impl Mapping {
 
     /// Makes the user that is imported of a row. `json` is the row's text, and changes with it.
     pub(super) fn apply(&self, row: Value, json: &mut Vec<u8>) -> std::result::Result<Value, Flaw> {
-        if (self.rules.is_empty() && self.dropped.is_empty()) || !row.is_object() {
+        let dropped = self.dropped.iter().any(|name| row.get(name).is_some());
+        if (self.rules.is_empty() && !dropped) || !row.is_object() {
             return Ok(row);
         }
         let mut user = row;
@@ -151,7 +162,10 @@ impl Mapping {
                     flaw(format!("What {} is mapped from cannot be kept: {error}.", rule.attribute))
                 })?;
                 let value = (!value.is_null() && value != "").then(|| fitted(value, rule.target));
-                computed.push((rule, value));
+                // What gives nothing leaves the row's own attribute, unless it is meant to go.
+                if value.is_some() || is_nothing(&rule.expression) {
+                    computed.push((rule, value));
+                }
             }
         }
         if let Value::Object(members) = &mut user {
@@ -168,6 +182,11 @@ impl Mapping {
         serde_json::to_writer(json, &user).map_err(|error| flaw(error.to_string()))?;
         Ok(user)
     }
+}
+
+/// Whether the rule only takes something away.
+fn is_nothing(expression: &Expression) -> bool {
+    matches!(expression.source(), "null" | "undefined")
 }
 
 fn flaw(message: String) -> Flaw {

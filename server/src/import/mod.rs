@@ -72,6 +72,10 @@ pub struct ImportRequest {
     /// Attributes computed from what a row holds.
     #[serde(default)]
     pub map: Vec<MapRule>,
+    /// Leave out what Auth0 sets itself (`created_at`, `identities`, `last_login`, …), so that an export of
+    /// whole users comes back in.
+    #[serde(default)]
+    pub drop_read_only: bool,
 }
 
 /// Weight of a fault.
@@ -215,7 +219,7 @@ fn check_rows(
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     after_row: &mut dyn FnMut(&CheckSummary) -> Result<()>,
 ) -> Result<(CheckSummary, Vec<WrittenChunk>)> {
-    let mapping = Mapping::new(&request.map)?;
+    let mapping = Mapping::of(request)?;
     let headers = mapping.headers();
     let mut checker = Checker::new(request.keep_id_prefix, scratch);
     let mut summary = CheckSummary::default();
@@ -337,7 +341,7 @@ const PROBED_BYTES: usize = 8 << 20;
 /// refused at once; of large ones only the beginning is.
 pub async fn probe(directory: &Path, request: &ImportRequest) -> Result<()> {
     let directory = directory.to_owned();
-    let mapping = Mapping::new(&request.map)?;
+    let mapping = Mapping::of(request)?;
     send::blocking(move || {
         let mut inputs = send::uploads(&directory)?;
         if inputs.len() > 1 {

@@ -609,6 +609,27 @@ fn a_mapping_shapes_foreign_json_and_the_result_is_checked() {
 }
 
 #[test]
+fn a_mapping_that_gives_nothing_leaves_the_rows_own_attribute_and_null_takes_it_away() {
+    let content = "{\"email\":\"ada@example.com\",\"name\":\"Ada\",\"nickname\":\"a\"}\n";
+    let (users, _) = sent(&mapped(&["user.mail=email", "user.full=name", "null=nickname"]), content);
+    assert_eq!(users, [json!({ "email": "ada@example.com", "name": "Ada" })]);
+}
+
+#[test]
+fn an_export_of_whole_users_comes_back_in_without_what_auth0_sets_itself() {
+    let exported: Vec<Value> = (0..200)
+        .map(|index| serde_json::from_str(&simulated_tenant::generate::export_user(index, 7)).unwrap())
+        .collect();
+    let content = exported.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+    let request = ImportRequest { drop_read_only: true, ..mapped(&["null=locale"]) };
+    let (_, faults) = checked(&request, &content, None);
+    assert_eq!(faults.iter().filter(|fault| fault.code == "FORBIDDEN_ATTRIBUTE").count(), 0);
+    let (summary, faults) = checked(&mapped(&["null=locale"]), &content, None);
+    assert_eq!(summary.good, 0);
+    assert!(faults.iter().any(|fault| fault.attribute.as_deref() == Some("identities")));
+}
+
+#[test]
 fn a_mapping_that_cannot_be_is_refused_before_anything_is_read() {
     for (rules, code, part) in [
         (&["user.mail=emial"][..], Code::InvalidMapping, "emial"),

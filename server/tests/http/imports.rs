@@ -56,8 +56,10 @@ impl World {
         let mut body = String::new();
         for (name, file, content) in parts {
             let file = file.map_or(String::new(), |file| format!("; filename=\"{file}\""));
-            body +=
-                &format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n");
+            let _ = write!(
+                body,
+                "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n"
+            );
         }
         let _ = write!(body, "--{BOUNDARY}--\r\n");
         let request = TestRequest::post()

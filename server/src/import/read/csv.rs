@@ -601,8 +601,9 @@ fn unknown_columns(names: &[&str]) -> Error {
     let key = member("user", example);
     let plain: String =
         example.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).take(40).collect();
+    let target = user::nearest_importable(example).map_or_else(|| format!("user_metadata.{plain}"), str::to_owned);
     columns_error(message).with_hint(format!(
-        "Rename a column to the attribute it holds, map it (--map '{key}=user_metadata.{plain}'), or leave it out \
-         (--map 'null={example}')."
+        "Rename a column to the attribute it holds, map it (--map '{key}={target}'), or leave it out (--map \
+         'null={example}')."
     ))
 }

@@ -67,6 +67,10 @@ pub(super) struct ImportForm {
     /// Check only, send nothing.
     #[schema(default = false)]
     dry_run: Option<bool>,
+    /// Leave out what Auth0 sets itself (`created_at`, `identities`, `last_login`, …), so that an export of
+    /// whole users comes back in.
+    #[schema(default = false)]
+    drop_read_only: Option<bool>,
     /// Attributes computed from what a row holds, as JSON: `{"name": "user[\"Full name\"]"}`. The expression
     /// `null` leaves a column or attribute out.
     map: Option<String>,
@@ -113,6 +117,7 @@ async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<I
             "upsert" => request.upsert = boolean(field, &name).await?,
             "send_completion_email" => request.send_completion_email = boolean(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
+            "drop_read_only" => request.drop_read_only = boolean(field, &name).await?,
             "dry_run" => request.dry_run = boolean(field, &name).await?,
             "map" => {
                 let map = text(field, &name).await?;
