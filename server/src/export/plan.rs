@@ -268,7 +268,7 @@ impl Plan {
         self
     }
 
-    /// The same plan without an export job, for a tenant that refuses them.
+    /// The same plan without an export job, for a tenant that refuses them or where they fail.
     pub(super) fn without_job(mut self) -> Self {
         self.source = match self.expected {
             Expected::Exactly(_) => Source::Search,

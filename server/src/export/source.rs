@@ -62,7 +62,7 @@ pub(super) async fn run(
     if let Some(rows) = plan.rows() {
         progress.set_total(rows);
     }
-    let mut feed = Feed { client, progress: Arc::clone(&progress), pace, plan, job: None };
+    let mut feed = Feed { client, progress: Arc::clone(&progress), pace, plan, job: None, link: None };
     Box::pin(feed.start()).await?;
     let spec = if feed.plan.filters_here() { Arc::new(spec.filtered()?) } else { spec };
     let (ask, mut asked) = channel::<Sender<Piece>>(1);
@@ -104,6 +104,8 @@ struct Feed {
     plan: Plan,
     /// The export job, once it exists.
     job: Option<Job>,
+    /// The link to its file that came with its completion, until it is used.
+    link: Option<String>,
 }
 
 /// What paging needs to know of a user.
@@ -121,17 +123,28 @@ struct Span {
 }
 
 impl Feed {
-    /// Creates the export job, where there is to be one. A tenant that refuses is searched instead.
+    /// Creates the export job, where there is to be one, and waits for its end. Where the tenant refuses
+    /// it or it fails, the search is used instead.
     async fn start(&mut self) -> Result<()> {
         let Source::Job(request) = &self.plan.source else { return Ok(()) };
-        match self.progress.or_canceled(Box::pin(self.client.create_export_job(request))).await {
-            Ok(job) => self.job = Some(job),
-            Err(error) if error.upstream.as_ref().is_some_and(|said| matches!(said.status_code, 400 | 403)) => {
-                tracing::warn!(message = error.message, "Auth0 refused the export job; its search is used instead");
-                self.plan = self.plan.clone().without_job();
+        let error = match self.progress.or_canceled(Box::pin(self.client.create_export_job(request))).await {
+            Ok(job) => {
+                self.job = Some(job);
+                match Box::pin(self.completed()).await {
+                    Ok(link) => {
+                        self.link = Some(link);
+                        return Ok(());
+                    }
+                    Err(error) if error.code == Code::Auth0JobFailed => error,
+                    Err(error) => return Err(error),
+                }
             }
+            Err(error) if error.upstream.as_ref().is_some_and(|said| matches!(said.status_code, 400 | 403)) => error,
             Err(error) => return Err(error),
-        }
+        };
+        tracing::warn!(message = error.message, "there is no export job; Auth0's search is used instead");
+        self.progress.set_details(None);
+        self.plan = self.plan.clone().without_job();
         Ok(())
     }
 
@@ -149,7 +162,10 @@ impl Feed {
     }
 
     async fn send_job(&mut self, to: &Sender<Piece>) -> Result<(), Halt> {
-        let location = self.completed().await?;
+        let location = match self.link.take() {
+            Some(link) => link,
+            None => self.completed().await?,
+        };
         let mut download = self.progress.or_canceled(Box::pin(self.client.download(&location))).await?;
         loop {
             let next = self.progress.or_canceled(async { download.next().await.transpose() }).await?;

@@ -150,11 +150,14 @@ async fn an_expired_link_is_renewed() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_says_so() {
-    let (tenant, client) = tenant(100).await;
-    tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::FailJob).once());
-    let error = try_run(&ndjson(), &client).await.unwrap_err();
-    assert_eq!(error.code, Code::Auth0JobFailed, "{error}");
+async fn where_a_job_fails_the_search_takes_over() {
+    let (tenant, client) = tenant(1200).await;
+    tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::FailJob));
+    check(&rows(&ndjson(), &client).await, 1200, |_| true);
+    let filtered = ExportRequest { query: Some("app_metadata.tenant.limits.seats:[250 TO *]".into()), ..ndjson() };
+    let seats = |user: &JsonValue| user["app_metadata"]["tenant"]["limits"]["seats"].as_f64();
+    check(&rows(&filtered, &client).await, 1200, |user| seats(user).is_some_and(|seats| seats >= 250.0));
+    assert!(tenant.control().jobs().iter().all(|job| job["status"] == "failed"));
 }
 
 #[tokio::test]
