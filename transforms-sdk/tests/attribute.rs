@@ -14,9 +14,9 @@ use transforms_sdk::{Transform, testing};
     example(r#"greet("Ada")"# => "Hello Ada"),
     example(r#"greet(null, "!", [1, {"a": null}])"# => null),
 )]
-fn greet<'a>(
+fn greet(
     /// Who.
-    name: Option<&'a str>,
+    name: Option<&str>,
     #[arg(secret)] ending: Option<String>,
     rest: Option<serde_json::Value>,
 ) -> Result<Option<String>, Fault> {

@@ -19,7 +19,16 @@ pub fn mask_email(
         .rsplit_once('@')
         .filter(|(local, domain)| !local.is_empty() && !domain.is_empty())
         .ok_or("`email` is no e-mail address: text such as ada@example.com is expected")?;
-    let shown = usize::from(local.chars().nth(1).is_some());
-    let masked = local.chars().enumerate().map(|(index, character)| if index < shown { character } else { '*' });
-    Ok(Some(masked.chain(['@']).chain(domain.chars()).collect()))
+    let mut characters = local.chars();
+    let first = characters.next();
+    let hidden = characters.count();
+    let mut masked = String::with_capacity(email.len() + 1);
+    match first {
+        Some(first) if hidden > 0 => masked.push(first),
+        _ => masked.push('*'),
+    }
+    masked.extend(std::iter::repeat_n('*', hidden));
+    masked.push('@');
+    masked.push_str(domain);
+    Ok(Some(masked))
 }
