@@ -67,3 +67,14 @@ export function iconButton(name, label, onClick, properties = {}) {
 export function announce(text) {
   fill(byId('announcer'), text);
 }
+
+/** Lets the browser save something under a name. */
+export function saveBlob(blob, name) {
+  const address = URL.createObjectURL(blob);
+  const link = h('a', { href: address, download: name, hidden: true });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  // The browser reads the address after this task.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
