@@ -32,10 +32,14 @@ const presets = presetBar({ settings: () => (checkForm() ? request() : null), lo
 const rows = preview({
   found(found) {
     columns.setProblem(() => false, '');
+    fieldError(byId('sort'), byId('sort-error'), '');
     const named = new Map(columns.usable().map(({ name, export_as }) => [export_as, name]));
     columns.setKinds(found.filter(({ name }) => named.has(name)).map(({ name, kind }) => [named.get(name), kind]));
   },
   refused(error) {
+    const sort = error.message.startsWith('The sort expression');
+    fieldError(byId('sort'), byId('sort-error'), sort ? errorText(error) : '');
+    if (sort) return true;
     const column = /^Column ("(?:[^"\\]|\\.)*"): /.exec(error.message);
     const name = column && parsed(column[1]);
     return columns.setProblem(({ name: expression, export_as }) => column && (export_as || expression) === name, errorText(error));

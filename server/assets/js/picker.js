@@ -20,7 +20,8 @@ export function exampleCall(transform) {
   const fitting = {
     text: 'user.email', string: 'user.email', number: '1', boolean: 'true', json: 'user.app_metadata', user: 'user', any: 'user.email',
   };
-  const needed = (transform.parameters ?? []).filter((parameter) => !parameter.optional);
+  // A first parameter that may be empty is what the transform is about all the same.
+  const needed = (transform.parameters ?? []).filter((parameter, index) => index === 0 || !parameter.optional);
   const given = needed.map((parameter) => (parameter.secret ? 'secret("NAME")' : (fitting[parameter.type] ?? 'user.email')));
   return `${transform.name}(${given.join(', ')})`;
 }

@@ -192,7 +192,7 @@ export const texts = {
     empty: 'empty',
     error: 'Error: ',
     table: 'First rows of the export',
-    waiting: 'A column cannot be read; the preview waits until it is mended.',
+    waiting: 'The preview waits until this is mended:',
   },
 
   transforms: {

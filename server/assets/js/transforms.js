@@ -279,7 +279,13 @@ async function look(file) {
   const manifest = manifestOf(bytes);
   const hash = await sha256(bytes);
   const existing = manifest && transforms.find((transform) => transform.name === manifest.name);
+  const taken = existing && existing.origin !== 'upload';
   const fact = (name, value) => value && [h('dt', {}, name), h('dd', {}, value)];
+  const cancel = button(texts.job.cancel, () => {
+    found = null;
+    fill(byId('found'));
+    byId('file').focus();
+  }, { kind: 'quiet' });
   const take = button(texts.transforms.take, () => accept(take), { kind: 'primary' });
   fill(
     byId('found'),
@@ -294,16 +300,12 @@ async function look(file) {
       fact(texts.transforms.limits, limits && limitText(limits)),
     ),
     !manifest && notice('warning', h('p', {}, texts.transforms.noManifest)),
-    existing && notice(existing.origin === 'upload' ? 'info' : 'warning', h('p', {}, texts.transforms.exists(existing.name, existing.version, existing.origin === 'upload'))),
-    h('div', { class: 'actions' }, take, button(texts.job.cancel, () => {
-      found = null;
-      fill(byId('found'));
-      byId('file').focus();
-    }, { kind: 'quiet' })),
+    existing && notice(taken ? 'warning' : 'info', h('p', {}, texts.transforms.exists(existing.name, existing.version, !taken))),
+    h('div', { class: 'actions' }, !taken && take, cancel),
     h('div', { id: 'take-note' }),
   );
   announce(texts.transforms.foundIn(file.name));
-  take.focus();
+  (taken ? cancel : take).focus();
 }
 
 async function sha256(bytes) {
