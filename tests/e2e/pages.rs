@@ -160,10 +160,10 @@ fn wasm(manifest: &str) -> Vec<u8> {
     fn length(value: usize, out: &mut Vec<u8>) {
         let mut rest = value;
         while rest >= 0x80 {
-            out.push((rest & 0x7f) as u8 | 0x80);
+            out.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
             rest >>= 7;
         }
-        out.push(rest as u8);
+        out.push(u8::try_from(rest).unwrap());
     }
     let name = b"user-import-export:manifest";
     let mut content = Vec::new();
