@@ -3,4 +3,5 @@
 mod cli;
 mod embedded;
 mod journey;
+mod pages;
 mod people;

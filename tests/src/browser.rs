@@ -168,6 +168,26 @@ impl Browser {
         self.client.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
+    /// Runs a script in every page opened from now on, before the page's own.
+    pub async fn run_first(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script })).await;
+    }
+
+    /// Makes the view this wide and high; narrower than a window can be.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size).await;
+    }
+
+    /// A command of Chromium's own protocol.
+    async fn devtools(&self, command: &str, parameters: &Value) {
+        let address = format!("http://127.0.0.1:{}/session/{}/goog/cdp/execute", self.port, self.session);
+        let body = json!({ "cmd": command, "params": parameters });
+        let reply = reqwest::Client::new().post(address).json(&body).send().await.expect("chromedriver answers");
+        let status = reply.status();
+        assert!(status.is_success(), "{command}: {status}: {}", reply.text().await.unwrap_or_default());
+    }
+
     /// Types into a field, after what it held is removed.
     pub async fn type_into(&self, css: &str, text: &str) {
         let field = self.element(css).await;

@@ -1,6 +1,7 @@
 //! Drives the real binary and a real browser: builds the one, starts it with a tenant of its own, and
 //! stops everything again when a test ends, however it ends.
 
+mod axe;
 mod browser;
 mod installation;
 

@@ -1,6 +1,7 @@
 // Requests to the server's API. A session that ended is renewed and the request sent once more, which is
 // safe: the server refused it before doing anything.
 
+import { saveBlob } from './dom.js';
 import { config, ensure, renew } from './session.js';
 import { texts } from './texts.js';
 
@@ -66,14 +67,28 @@ async function json(response) {
 /** GET below `/api/`. */
 export const get = async (path, { signal } = {}) => json(await send(path, { signal }));
 
-/** POST below `/api/`, with a JSON body if given. */
-export async function post(path, body) {
-  const options = { method: 'POST' };
+/** A request with a JSON body, or without one. */
+function jsonOptions(method, body, signal) {
+  const options = { method, signal };
   if (body !== undefined) {
     options.headers = { 'Content-Type': 'application/json' };
     options.body = JSON.stringify(body);
   }
-  return json(await send(path, options));
+  return options;
+}
+
+/** POST below `/api/`, with a JSON body if given. */
+export const post = async (path, body, { signal } = {}) => json(await send(path, jsonOptions('POST', body, signal)));
+
+/** PUT below `/api/` with a JSON body. */
+export const put = async (path, body) => json(await send(path, jsonOptions('PUT', body)));
+
+/** POST of a file as it is. */
+export const uploadBytes = async (path, file, type) => json(await send(path, { method: 'POST', headers: { 'Content-Type': type }, body: file }));
+
+/** DELETE below `/api/`. */
+export async function del(path) {
+  await send(path, { method: 'DELETE' });
 }
 
 /** POST of a form with a file, with the progress that only XMLHttpRequest tells. */
@@ -120,15 +135,7 @@ function transfer(address, form, token, onProgress, signal) {
 /** Saves an answer of the API as a file under the given name. */
 export async function save(path, name) {
   const response = await send(path);
-  const address = URL.createObjectURL(await response.blob());
-  const link = document.createElement('a');
-  link.href = address;
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  // The browser reads the address after this task.
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  saveBlob(await response.blob(), name);
 }
 
 /** Lets the browser download from a link of the API that is good for a minute without a session. */

@@ -36,7 +36,7 @@ export async function fillConnections(select, place, { all, selected = '' }) {
       return h('option', { value: connection.id, disabled: Boolean(reason) }, label);
     }),
   );
-  select.value = list.some((connection) => connection.id === selected) ? selected : '';
+  select.value = list.some((connection) => connection.id === selected && (all || !unusable(connection))) ? selected : '';
   select.disabled = list.length === 0 && !all;
   if (list.length === 0 && !all) {
     fill(

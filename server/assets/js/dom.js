@@ -25,7 +25,7 @@ export function h(tag, properties = {}, ...children) {
 }
 
 function append(element, children) {
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false || child === '') continue;
     element.append(child instanceof Node ? child : document.createTextNode(String(child)));
   }
@@ -66,4 +66,15 @@ export function iconButton(name, label, onClick, properties = {}) {
 /** Says something to screen readers without moving the focus. */
 export function announce(text) {
   fill(byId('announcer'), text);
+}
+
+/** Lets the browser save something under a name. */
+export function saveBlob(blob, name) {
+  const address = URL.createObjectURL(blob);
+  const link = h('a', { href: address, download: name, hidden: true });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  // The browser reads the address after this task.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }

@@ -1,19 +1,22 @@
-// The Export page: which users, which columns, which file; then progress and the download.
+// The Export page: which users, which columns, which file; a preview; then progress and the download.
 
 import { get, follow as download, post } from './api.js';
+import { columnsEditor } from './columns.js';
 import { fillConnections } from './connections.js';
-import { announce, button, byId, fill, h, iconButton } from './dom.js';
+import { announce, button, byId, fill, h } from './dom.js';
 import { number } from './format.js';
 import { faults, JobPanel } from './job.js';
 import { config, errorNotice, errorText, fieldError, memory, notice, start } from './page.js';
+import { attributePicker } from './picker.js';
+import { presetBar } from './presets.js';
+import { preview } from './preview.js';
 import { counter } from './query.js';
+import { draftOf } from './settings.js';
 import { texts } from './texts.js';
 
 const rememberedForm = memory('export');
 const rememberedJob = memory('export-job');
 
-/** Columns as they stand in the form: `{name, export_as}`. */
-let columns = [];
 let connections = new Map();
 let running = false;
 /** What is known of the number of users that match. */
@@ -23,49 +26,94 @@ const counting = counter((answer) => {
   count = answer;
   showCount();
 });
+const columns = columnsEditor(changed);
+const picker = attributePicker(columns, config.defaultColumns);
+const presets = presetBar({ settings: () => (checkForm() ? request() : null), load });
+const rows = preview({
+  found(found) {
+    columns.setProblem(() => false, '');
+    fieldError(byId('sort'), byId('sort-error'), '');
+    const named = new Map(columns.usable().map(({ name, export_as }) => [export_as, name]));
+    columns.setKinds(found.filter(({ name }) => named.has(name)).map(({ name, kind }) => [named.get(name), kind]));
+  },
+  refused(error) {
+    const sort = error.message.startsWith('The sort expression');
+    fieldError(byId('sort'), byId('sort-error'), sort ? errorText(error) : '');
+    if (sort) return true;
+    const column = /^Column ("(?:[^"\\]|\\.)*"): /.exec(error.message);
+    const name = column && parsed(column[1]);
+    return columns.setProblem(({ name: expression, export_as }) => column && (export_as || expression) === name, errorText(error));
+  },
+});
 
 start(async () => {
-  restore();
+  const draft = rememberedForm.read();
+  if (draft) restore(draft);
+  else columns.set([]);
   showExamples();
-  showColumns();
   showFormatOptions();
 
   byId('query').addEventListener('input', () => askCount());
-  byId('connection').addEventListener('change', () => askCount({ now: true }));
-  byId('add-defaults').addEventListener('click', addDefaults);
-  byId('add-column').addEventListener('click', () => addColumn());
-  byId('clear-columns').addEventListener('click', () => {
-    columns = [];
-    showColumns();
-    remember();
-    byId('add-column').focus();
+  byId('connection').addEventListener('change', () => {
+    askCount({ now: true });
+    picker.load(connectionName());
   });
+  byId('add-defaults').addEventListener('click', addDefaults);
   byId('empty-form').addEventListener('click', reset);
   const form = byId('form');
-  form.addEventListener('input', remember);
-  form.addEventListener('change', () => {
-    showFormatOptions();
-    remember();
+  form.addEventListener('input', (event) => {
+    // The fields of columns and of presets report their changes themselves, the picker's are no settings.
+    if (!event.target.closest('#columns, #picker, #presets')) changed();
   });
+  form.addEventListener('change', showFormatOptions);
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     run();
   });
 
   resume();
+  presets.refresh();
+  picker.loadTransforms();
   const select = byId('connection');
   const { wanted } = select.dataset;
-  if (!wanted) askCount({ now: true });
+  if (!wanted) ask();
   connections = await fillConnections(select, byId('connection-notes'), { all: true, selected: wanted });
   delete select.dataset.wanted;
-  if (wanted) askCount({ now: true });
+  if (wanted) ask();
 });
+
+const connectionName = () => connections.get(byId('connection').value)?.name ?? '';
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Asks the server everything the page shows about the form as it stands. */
+function ask() {
+  askCount({ now: true });
+  picker.load(connectionName());
+  showPreview({ now: true });
+}
+
+/** Something in the form has changed. */
+function changed() {
+  remember();
+  picker.sync();
+  showPreview();
+}
+
+function showPreview(options) {
+  if (!byId('connection').dataset.wanted) rows.ask({ ...request(), ...fieldsOf(columns.usable()) }, options);
+}
 
 // Users
 
 function askCount(options) {
-  const connection = connections.get(byId('connection').value);
-  counting.ask(connection?.name ?? '', byId('query').value.trim(), options);
+  counting.ask(connectionName(), byId('query').value.trim(), options);
 }
 
 function showCount() {
@@ -104,7 +152,7 @@ function showExamples() {
         byId('query').value = query;
         byId('query').focus();
         askCount({ now: true });
-        remember();
+        changed();
       };
       return h(
         'li',
@@ -116,106 +164,31 @@ function showExamples() {
   );
 }
 
-// Columns
-
-function showColumns() {
-  fill(byId('columns'), columns.map(columnRow));
-  byId('no-columns').hidden = columns.length > 0;
-  byId('columns-head').hidden = columns.length === 0;
-  byId('clear-columns').hidden = columns.length < 2;
-}
-
-function columnRow(column, index) {
-  const position = index + 1;
-  const called = () => column.export_as || column.name || texts.export.unnamedColumn(position);
-  const field = (key, label, placeholder, properties) =>
-    h('input', {
-      type: 'text',
-      'aria-label': label,
-      placeholder,
-      autocomplete: 'off',
-      spellcheck: 'false',
-      autocapitalize: 'off',
-      'aria-describedby': `column-${position}-error`,
-      on: {
-        input: (event) => {
-          column[key] = event.target.value;
-          event.target.removeAttribute('aria-invalid');
-        },
-      },
-      ...properties,
-    });
-  const attribute = field('name', texts.export.attributeOf(position), texts.export.attribute, { class: 'code', list: 'attributes' });
-  const name = field('export_as', texts.export.columnNameOf(position), texts.export.columnName);
-  attribute.value = column.name;
-  name.value = column.export_as;
-
-  const move = (step) => () => {
-    columns.splice(index, 1);
-    columns.splice(index + step, 0, column);
-    showColumns();
-    remember();
-    announce(texts.export.moved(called(), index + step + 1));
-    // The focus stays on the same button of the same column, or on its neighbour at either end.
-    const tools = byId('columns').children[index + step].querySelectorAll('.tools button');
-    const wanted = tools[step < 0 ? 0 : 1];
-    (wanted.disabled ? tools[step < 0 ? 1 : 0] : wanted).focus();
-  };
-  const remove = () => {
-    columns.splice(index, 1);
-    showColumns();
-    remember();
-    announce(texts.export.removed(called()));
-    const next = byId('columns').children[Math.min(index, columns.length - 1)];
-    (next?.querySelector('.tools button:last-child') ?? byId('add-column')).focus();
-  };
-  return h(
-    'li',
-    {},
-    attribute,
-    name,
-    h(
-      'div',
-      { class: 'tools' },
-      iconButton('up', texts.export.moveUp(called()), move(-1), { disabled: index === 0 }),
-      iconButton('down', texts.export.moveDown(called()), move(1), { disabled: index === columns.length - 1 }),
-      iconButton('remove', texts.export.removeColumn(called()), remove),
-    ),
-    h('p', { class: 'field-error', id: `column-${position}-error` }),
-  );
-}
-
-function addColumn() {
-  columns.push({ name: '', export_as: '' });
-  showColumns();
-  remember();
-  byId('columns').lastElementChild.querySelector('input').focus();
-}
+// The form
 
 function addDefaults() {
-  const added = config.defaultColumns.filter(([name]) => !columns.some((column) => column.name === name));
-  columns.push(...added.map(([name, export_as]) => ({ name, export_as })));
-  showColumns();
-  remember();
+  const added = config.defaultColumns.filter(([name]) => !columns.has(name) && !columns.has(`user.${name}`));
+  columns.add(added.map(([name, export_as]) => ({ name, export_as })));
   announce(texts.export.defaultsAdded(added.length));
 }
 
-// The form
-
 const formatOf = () => byId('form').elements.format.value;
+const importReady = () => formatOf() === 'json' && byId('import-ready').checked;
 
 function showFormatOptions() {
   for (const element of document.querySelectorAll('[data-format]')) element.hidden = element.dataset.format !== formatOf();
+  fill(byId('no-columns'), importReady() ? texts.export.importColumns : texts.export.noColumns[formatOf()]);
 }
 
 function remember() {
   rememberedForm.write({
     query: byId('query').value,
     connection: byId('connection').value || byId('connection').dataset.wanted || '',
-    columns,
+    columns: columns.get(),
     sort: byId('sort').value,
     descending: byId('descending').checked,
     format: formatOf(),
+    importReady: byId('import-ready').checked,
     limit: byId('limit').value,
     delimiter: byId('delimiter').value,
     bom: byId('bom').checked,
@@ -224,20 +197,32 @@ function remember() {
   });
 }
 
-function restore() {
-  const form = rememberedForm.read();
-  if (!form) return;
+/** Fills the form with what `remember` has written. */
+function restore(form) {
   byId('query').value = form.query ?? '';
-  byId('connection').dataset.wanted = form.connection ?? '';
-  columns = (form.columns ?? []).map(({ name, export_as }) => ({ name: String(name), export_as: String(export_as) }));
+  const select = byId('connection');
+  if (connections.size > 0) select.value = connections.has(form.connection) ? form.connection : '';
+  else select.dataset.wanted = form.connection ?? '';
+  columns.set(Array.isArray(form.columns) ? form.columns : []);
   byId('sort').value = form.sort ?? '';
   byId('descending').checked = form.descending === true;
-  if (form.format) byId('form').elements.format.value = form.format;
+  byId('form').elements.format.value = ['csv', 'json', 'ndjson'].includes(form.format) ? form.format : 'json';
+  byId('import-ready').checked = form.importReady === true;
   byId('limit').value = form.limit ?? '';
-  if (form.delimiter) byId('delimiter').value = form.delimiter;
+  byId('delimiter').value = form.delimiter ?? ',';
+  if (byId('delimiter').selectedIndex < 0) byId('delimiter').value = ',';
   byId('bom').checked = form.bom === true;
   byId('raw-cells').checked = form.rawCells === true;
   byId('gzip').checked = form.gzip === true;
+}
+
+/** Fills the form with the settings of an export, as the API takes them. */
+function load(settings) {
+  restore(draftOf(settings));
+  showFormatOptions();
+  checkForm({ quiet: true });
+  remember();
+  ask();
 }
 
 function reset() {
@@ -245,35 +230,22 @@ function reset() {
   byId('form').reset();
   byId('connection').value = '';
   delete byId('connection').dataset.wanted;
-  columns = [];
-  showColumns();
+  columns.set([]);
   showFormatOptions();
   checkForm({ quiet: true });
   fill(byId('form-error'));
-  askCount({ now: true });
+  picker.sync();
+  ask();
   byId('query').focus();
 }
 
 /** Marks what is missing. Returns whether the form can be sent. */
 function checkForm({ quiet = false } = {}) {
-  let first = null;
-  const mark = (input, place, text) => {
-    fieldError(input, place, quiet ? '' : text);
-    if (text) first ??= input;
-  };
-  columns.forEach((column, index) => {
-    const row = byId('columns').children[index];
-    const [attribute, name] = row.querySelectorAll('input');
-    const place = row.querySelector('.field-error');
-    const missing = [!column.name.trim() && texts.export.attributeMissing, !column.export_as.trim() && texts.export.nameMissing];
-    mark(name, place, missing[1] || '');
-    mark(attribute, place, missing[0] || '');
-    if (!quiet) fill(place, missing.filter(Boolean).join(' '));
-    if (missing[0]) first = first === name ? attribute : first;
-  });
+  let first = columns.check({ quiet });
   const limit = byId('limit');
   const limitWrong = limit.validity.badInput || (limit.value !== '' && !(Number.isInteger(Number(limit.value)) && Number(limit.value) >= 1));
-  mark(limit, byId('limit-error'), limitWrong ? texts.export.limitWrong : '');
+  fieldError(limit, byId('limit-error'), limitWrong && !quiet ? texts.export.limitWrong : '');
+  if (limitWrong) first ??= limit;
   if (first && !quiet) {
     first.closest('details')?.setAttribute('open', '');
     first.focus();
@@ -281,19 +253,23 @@ function checkForm({ quiet = false } = {}) {
   return first === null;
 }
 
+const fieldsOf = (list) => ({ fields: list.length > 0 ? list.map(({ name, export_as }) => ({ name: name.trim(), export_as })) : undefined });
+
+/** The settings of the form, as the API takes them. */
 function request() {
   const csv = formatOf() === 'csv';
   const connection = byId('connection').value;
   const query = byId('query').value.trim();
   const sort = byId('sort').value.trim();
-  const limit = byId('limit').value;
+  const limit = Number(byId('limit').value);
   return {
     format: formatOf(),
+    ...(importReady() && { preset: 'import' }),
     ...(connection && { connection_id: connection }),
-    ...(columns.length > 0 && { fields: columns.map(({ name, export_as }) => ({ name: name.trim(), export_as })) }),
+    ...fieldsOf(columns.get()),
     ...(query && { query }),
     ...(sort && { sort: { by: sort, descending: byId('descending').checked } }),
-    ...(limit && { limit: Number(limit) }),
+    ...(Number.isInteger(limit) && limit > 0 && { limit }),
     ...(csv && byId('delimiter').value !== ',' && { delimiter: byId('delimiter').value }),
     ...(csv && byId('bom').checked && { bom: true }),
     ...(csv && byId('raw-cells').checked && { raw_cells: true }),

@@ -2,18 +2,37 @@
 
 import { get, follow as download, post } from './api.js';
 import { announce, button, byId, fill, h, icon, iconButton } from './dom.js';
-import { dateText, number, time } from './format.js';
+import { dateText, duration, number, time } from './format.js';
 import { ended, faults, isImport, statusBadge } from './job.js';
-import { config, errorNotice, errorText, notice, start } from './page.js';
+import { config, errorNotice, errorText, memory, notice, start } from './page.js';
 import { outcome, report } from './report.js';
+import { draftOf } from './settings.js';
 import { texts } from './texts.js';
 
 const REFRESH_MS = 5000;
+const PROGRESS_MS = 1500;
+/** Where the pages that start jobs keep their forms. */
+const forms = { export: memory('export'), import: memory('import-form') };
+const rememberedFilter = memory('history-filter');
+
 let timer = 0;
+let progressTimer = 0;
 let shown = '';
+let all = [];
 
 start(async () => {
   byId('reload').addEventListener('click', () => load({ asked: true }));
+  const wanted = rememberedFilter.read() ?? {};
+  for (const id of ['filter-type', 'filter-status']) {
+    const select = byId(id);
+    select.value = wanted[id] ?? '';
+    if (select.selectedIndex < 0) select.value = '';
+    select.addEventListener('change', () => {
+      rememberedFilter.write({ 'filter-type': byId('filter-type').value, 'filter-status': byId('filter-status').value });
+      show();
+      announce(texts.history.reloaded(filtered().length));
+    });
+  }
   fill(byId('history'), h('p', { class: 'help' }, texts.history.loading));
   await load();
 });
@@ -25,8 +44,12 @@ async function load({ asked = false } = {}) {
     fill(byId('history-error'));
     // Shown again only when something changed, so that the focus and a selection stay.
     const state = JSON.stringify(jobs);
-    if (state !== shown || asked) show(jobs);
+    if (state !== shown || asked) {
+      all = jobs;
+      show();
+    }
     shown = state;
+    followProgress();
     if (asked) announce(texts.history.reloaded(jobs.length));
     if (jobs.some((job) => !ended(job))) timer = setTimeout(load, REFRESH_MS);
   } catch (error) {
@@ -37,9 +60,48 @@ async function load({ asked = false } = {}) {
   }
 }
 
-function show(jobs) {
-  if (jobs.length === 0) {
+/** The jobs that the filters let through. */
+function filtered() {
+  const type = byId('filter-type').value;
+  const status = byId('filter-status').value;
+  return all.filter((job) => {
+    const kind = !isImport(job) ? 'export' : job.dry_run ? 'check' : 'import';
+    if (type && kind !== type) return false;
+    const states = {
+      running: !ended(job),
+      completed: job.status === 'completed' && faults(job) === 0,
+      faults: job.status === 'completed' && faults(job) > 0,
+      failed: job.status === 'failed',
+      canceled: job.status === 'canceled',
+      expired: job.status === 'expired',
+    };
+    return !status || states[status] === true;
+  });
+}
+
+function show() {
+  byId('filters').hidden = all.length === 0;
+  if (all.length === 0) {
     fill(byId('history'), empty());
+    return;
+  }
+  const jobs = filtered();
+  if (jobs.length === 0) {
+    fill(
+      byId('history'),
+      h(
+        'section',
+        { class: 'card blank' },
+        icon('history'),
+        h('h2', {}, texts.history.nothing),
+        h('div', { class: 'actions' }, button(texts.history.showAll, () => {
+          for (const id of ['filter-type', 'filter-status']) byId(id).value = '';
+          rememberedFilter.write(null);
+          show();
+          byId('filter-type').focus();
+        })),
+      ),
+    );
     return;
   }
   const column = (text, properties = {}) => h('th', { scope: 'col', role: 'columnheader', ...properties }, text);
@@ -84,6 +146,57 @@ function empty() {
   );
 }
 
+/** Keeps the progress of jobs that run up to date; when one ends the list is read again. */
+function followProgress() {
+  clearTimeout(progressTimer);
+  const places = [...document.querySelectorAll('[data-running]')];
+  if (places.length === 0) return;
+  progressTimer = setTimeout(async () => {
+    let over = false;
+    for (const place of places) {
+      try {
+        const job = await get(`jobs/${encodeURIComponent(place.dataset.running)}`);
+        over ||= ended(job);
+        showProgress(place, job);
+      } catch {
+        // The list says what is wrong when it is read again.
+      }
+    }
+    if (over) load();
+    else followProgress();
+  }, PROGRESS_MS);
+}
+
+function showProgress(place, job) {
+  const known = Number.isFinite(job.percentage_done);
+  const bar = h('span');
+  bar.style.width = known ? `${job.percentage_done}%` : '';
+  const track = { class: known ? 'bar' : 'bar unknown', role: 'progressbar', 'aria-label': texts.job.progressLabel(typeText(job)), 'aria-valuemin': 0, 'aria-valuemax': 100 };
+  const words = [
+    Number.isFinite(job.total) && job.total > 0 ? texts.job.progress(number(job.processed ?? 0), number(job.total)) : job.processed > 0 && texts.job.processed(number(job.processed)),
+    Number.isFinite(job.time_left_seconds) && texts.job.timeLeft(duration(job.time_left_seconds)),
+    job.details,
+  ].filter(Boolean);
+  fill(place, h('div', { ...track, 'aria-valuenow': known ? job.percentage_done : null }, bar), words.length > 0 && h('p', { class: 'help' }, words.join(', ')));
+}
+
+/** Puts the settings of a job into the form it came from, and goes there. */
+async function runAgain(job) {
+  const { settings } = await get(`jobs/${encodeURIComponent(job.id)}`);
+  if (!settings) throw new Error(texts.history.noSettings);
+  if (isImport(job)) {
+    forms.import.write({
+      connection: settings.connection_id ?? '',
+      upsert: settings.upsert === true,
+      email: settings.send_completion_email === true,
+      keepPrefix: settings.keep_id_prefix === true,
+    });
+  } else {
+    forms.export.write(draftOf(settings));
+  }
+  location.assign(`${config.basePath}${isImport(job) ? 'import' : 'export'}${location.search}`);
+}
+
 function typeText(job) {
   if (!isImport(job)) return texts.history.export;
   return job.dry_run ? texts.history.check : texts.history.import;
@@ -111,7 +224,7 @@ function row(job) {
     cell(texts.history.type, { class: 'tight' }, h('strong', {}, typeText(job))),
     cell(texts.history.date, { class: 'tight' }, time(job.date)),
     cell(texts.history.status, { class: 'tight' }, statusBadge(job)),
-    cell(texts.history.summary, {}, summaryText(job)),
+    cell(texts.history.summary, {}, ended(job) ? summaryText(job) : h('div', { class: 'progress', 'data-running': job.id })),
     cell('', { class: 'tight' }, h('div', { class: 'row-actions' }, actions(job))),
   );
 }
@@ -148,6 +261,11 @@ function actions(job) {
       if (location) download(location);
       else fill(byId('history-error'), notice('warning', h('p', {}, texts.export.nothingToDownload)));
     }),
+    isImport(job) && !job.dry_run && ['failed', 'canceled'].includes(job.status) && act(texts.history.resume, async () => {
+      await post(`jobs/${id}/resume`);
+      await load({ asked: true });
+    }),
+    ended(job) && act(texts.history.again, () => runAgain(job), 'small quiet'),
     act(failedRows ? texts.history.report : texts.history.details, async () => details(await get(`jobs/${id}`), job), 'small quiet'),
   ];
 }
@@ -174,6 +292,7 @@ function details(job, entry) {
       fact(texts.history.summary, summaryText({ ...entry, summary: job.summary ?? entry.summary })),
       fact(texts.history.connection, entry.connection),
       fact(texts.history.format, entry.format?.toUpperCase()),
+      settingFacts(job, fact),
       fact(texts.history.id, h('code', {}, job.id)),
     ),
     job.details && notice('info', h('p', {}, job.details)),
@@ -183,4 +302,17 @@ function details(job, entry) {
     !isImport(job) && faults(job) > 0 && notice('warning', (job.summary.first_faults ?? []).map((text) => h('p', {}, text))),
   );
   dialog.showModal();
+}
+
+/** What was asked for, in words. */
+function settingFacts(job, fact) {
+  const settings = job.settings ?? {};
+  if (isImport(job)) return fact(texts.history.options, [settings.upsert && texts.history.upsert, settings.send_completion_email && texts.history.email].filter(Boolean).join(', '));
+  const fields = Array.isArray(settings.fields) ? settings.fields : [];
+  return [
+    fact(texts.history.search, settings.query && h('code', {}, settings.query)),
+    fact(texts.history.columns, fields.length > 0 && h('ul', {}, fields.map(({ name, export_as }) => h('li', {}, export_as ?? name, ' ', h('code', {}, name))))),
+    fact(texts.history.sorted, settings.sort && [h('code', {}, settings.sort.by), settings.sort.descending ? ` ${texts.history.descending}` : ''].map((part) => h('span', {}, part))),
+    fact(texts.history.preset, settings.preset === 'import' && texts.presets.importReady),
+  ];
 }

@@ -6,12 +6,14 @@ import { announce, byId, fill, h, icon, iconButton } from './dom.js';
 import { size } from './format.js';
 import { faults, JobPanel } from './job.js';
 import { config, fieldError, memory, start } from './page.js';
-import { outcome, remark, report } from './report.js';
+import { outcome, remark, report, retryOffer } from './report.js';
 import { texts } from './texts.js';
 
 const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|gz)$/i;
 /** What is remembered of the running queue: the job that runs and the names of files that still wait. */
 const remembered = memory('import');
+/** The connection and the options that were chosen. */
+const rememberedForm = memory('import-form');
 
 /** Chosen files: `{file, state, row}`; state: queued, running, completed, faults, failed, canceled. */
 let chosen = [];
@@ -42,6 +44,15 @@ start(async () => {
   byId('check').addEventListener('click', () => run({ dryRun: true }));
   byId('clear').addEventListener('click', clear);
   byId('connection').addEventListener('change', () => showConnectionError(''));
+  const draft = rememberedForm.read() ?? {};
+  byId('upsert').checked = draft.upsert === true;
+  byId('send-completion-email').checked = draft.email === true;
+  form.addEventListener('change', () =>
+    rememberedForm.write({
+      connection: byId('connection').value || draft.connection,
+      upsert: byId('upsert').checked,
+      email: byId('send-completion-email').checked,
+    }));
   window.addEventListener('beforeunload', (event) => {
     if (!uploading) return;
     event.preventDefault();
@@ -49,7 +60,9 @@ start(async () => {
   });
 
   resume();
-  await fillConnections(byId('connection'), byId('connection-notes'), { all: false });
+  await fillConnections(byId('connection'), byId('connection-notes'), { all: false, selected: draft.connection });
+  // While a job is followed the form stays closed.
+  byId('connection').disabled ||= running;
 });
 
 const showFilesError = (text) => fieldError(byId('files'), byId('files-error'), text);
@@ -212,6 +225,7 @@ async function importFile(file, { connection, dryRun, upsert, email }) {
 }
 
 async function followJob(panel, id, name, dryRun) {
+  panel.file = name;
   let job;
   try {
     job = await panel.follow(id);
@@ -234,7 +248,28 @@ function showResult(panel, job, dryRun) {
     job.status === 'canceled' && remark('info', dryRun ? texts.job.canceled : texts.job.canceledImport),
     done && outcome(job, { dryRun }),
     faults(job) > 0 && report(job.id),
+    faults(job) > 0 && !dryRun && retryOffer(job.id, (begin) => retry(begin, panel.file)),
   );
+}
+
+/** Sends the failed rows of an import again and follows that job. `name` is that of the first file. */
+async function retry(begin, name) {
+  if (running) return;
+  const title = texts.report.retrying(name);
+  const panel = new JobPanel(texts.import.importing(title));
+  byId('results').prepend(panel.element);
+  panel.setFigures(texts.job.starting);
+  panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  setRunning(true);
+  try {
+    const job = await begin({ signal: new AbortController().signal, onProgress: () => {} });
+    remembered.write({ id: job.id, name: title, dryRun: false, waiting: [] });
+    await followJob(panel, job.id, title, false);
+  } catch (error) {
+    panel.fail(error);
+  } finally {
+    setRunning(false);
+  }
 }
 
 /** Shows the job that was running or ended when the page was left. */

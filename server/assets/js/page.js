@@ -65,7 +65,7 @@ export function errorText(error) {
   const [first, ...rest] = String(error.message).split('\n');
   return [
     h('p', {}, h('strong', {}, first)),
-    rest.length > 0 && h('pre', {}, rest.join('\n')),
+    rest.length > 0 && h('pre', { tabindex: 0 }, rest.join('\n')),
     error.hint && h('p', {}, error.hint),
   ];
 }

@@ -74,6 +74,9 @@ pub struct JobView {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
+    /// What was asked for, so that it can be asked for again.
+    #[schema(value_type = Object)]
+    pub settings: Value,
 }
 
 impl JobView {
@@ -113,6 +116,7 @@ impl JobView {
             location,
             summary: record.summary.clone(),
             error: record.error.clone(),
+            settings: record.request.clone(),
         }
     }
 }

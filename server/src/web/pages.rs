@@ -48,11 +48,12 @@ enum Page {
     Import,
     Export,
     History,
+    Transforms,
 }
 
 impl Page {
     /// The menu, from top to bottom.
-    const MENU: [Self; 3] = [Self::Import, Self::Export, Self::History];
+    const MENU: [Self; 4] = [Self::Import, Self::Export, Self::History, Self::Transforms];
 
     /// Its path below the base path, its template (`<name>.html`), its script (`js/<name>.js`) and its
     /// icon.
@@ -61,6 +62,7 @@ impl Page {
             Self::Import => "import",
             Self::Export => "export",
             Self::History => "history",
+            Self::Transforms => "transforms",
         }
     }
 
@@ -70,6 +72,7 @@ impl Page {
             Self::Import => "Import",
             Self::Export => "Export",
             Self::History => "History",
+            Self::Transforms => "Transforms",
         }
     }
 
@@ -77,8 +80,9 @@ impl Page {
     fn modules(self) -> Vec<String> {
         let own: &[&str] = match self {
             Self::Import => &["connections", "job", "report"],
-            Self::Export => &["connections", "job", "query"],
-            Self::History => &["job", "report"],
+            Self::Export => &["columns", "connections", "job", "picker", "presets", "preview", "query", "settings"],
+            Self::History => &["job", "report", "settings"],
+            Self::Transforms => &["manifest", "picker", "preview"],
         };
         let shared = ["page", "session", "api", "dom", "format", "texts"];
         shared.iter().chain(own).map(|name| format!("js/{name}.js")).collect()
@@ -91,6 +95,7 @@ pub fn configure(config: &mut ServiceConfig) {
     config.route("/import", web::get().to(import)).route("/import", web::head().to(import));
     config.route("/export", web::get().to(export)).route("/export", web::head().to(export));
     config.route("/history", web::get().to(history)).route("/history", web::head().to(history));
+    config.route("/transforms", web::get().to(transforms)).route("/transforms", web::head().to(transforms));
     let asset_path = "/assets/{version}/{path:.*}";
     config.route(asset_path, web::get().to(asset)).route(asset_path, web::head().to(asset));
 }
@@ -105,6 +110,10 @@ async fn export(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Ap
 
 async fn history(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
     page(Page::History, &request, &app)
+}
+
+async fn transforms(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
+    page(Page::Transforms, &request, &app)
 }
 
 /// How the address asks for the page to look.

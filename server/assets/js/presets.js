@@ -1,0 +1,184 @@
+// Saved settings of exports: by name on the server, and as files to share.
+
+import { del, get, put } from './api.js';
+import { announce, button, byId, fill, h, saveBlob } from './dom.js';
+import { errorNotice, notice } from './page.js';
+import { texts } from './texts.js';
+
+/** Import-ready is always there. */
+const BUILT_IN = { format: 'json', preset: 'import' };
+const LONGEST_NAME = 100;
+const LARGEST_FILE = 1_000_000;
+
+/**
+ * The menu of presets. `settings` gives the settings of the form, or null after it has shown what is
+ * missing; `load` fills the form with settings.
+ */
+export function presetBar({ settings, load }) {
+  const select = byId('preset');
+  const note = byId('preset-note');
+  const name = byId('preset-name');
+  const form = byId('preset-form');
+
+  select.addEventListener('change', () => {
+    showTools();
+    open();
+  });
+  byId('preset-save').addEventListener('click', () => {
+    fill(note);
+    form.hidden = false;
+    name.value = own() ?? '';
+    name.focus();
+  });
+  byId('preset-cancel').addEventListener('click', close);
+  byId('preset-confirm').addEventListener('click', save);
+  name.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter') {
+      event.preventDefault();
+      save();
+    } else if (event.key === 'Escape') {
+      close();
+    }
+  });
+  byId('preset-delete').addEventListener('click', remove);
+  byId('preset-share').addEventListener('click', () => {
+    const current = settings();
+    if (!current) return;
+    const title = own() ?? 'export';
+    const text = JSON.stringify({ name: title, ...current }, null, 2);
+    saveBlob(new Blob([text], { type: 'application/json' }), `${title.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')}.preset.json`);
+  });
+  const file = byId('preset-file');
+  byId('preset-open').addEventListener('click', () => file.click());
+  file.addEventListener('change', async () => {
+    const [chosen] = file.files;
+    file.value = '';
+    if (chosen) await openFile(chosen);
+  });
+
+  /** The name of the saved preset that is chosen. */
+  const own = () => (select.value.startsWith('own:') ? select.value.slice(4) : null);
+
+  function showTools() {
+    byId('preset-delete').hidden = own() === null;
+  }
+
+  function close() {
+    form.hidden = true;
+    byId('preset-save').focus();
+  }
+
+  async function refresh(selected = '') {
+    let presets = [];
+    try {
+      ({ presets } = await get('presets'));
+    } catch (error) {
+      if (error.status !== 404) fill(note, errorNotice(error, () => refresh(selected)));
+      else byId('preset-save').hidden = true;
+    }
+    const mine = presets.filter((preset) => preset.type === 'export');
+    fill(
+      select,
+      h('option', { value: '' }, texts.presets.choose),
+      h('option', { value: 'built-in' }, texts.presets.importReady),
+      mine.length > 0 && h('optgroup', { label: texts.presets.saved }, mine.map((preset) => h('option', { value: `own:${preset.name}` }, preset.name))),
+    );
+    select.value = selected;
+    if (select.selectedIndex < 0) select.value = '';
+    showTools();
+  }
+
+  async function open() {
+    fill(note);
+    if (select.value === 'built-in') {
+      load(BUILT_IN);
+      announce(texts.presets.loaded(texts.presets.importReady));
+      return;
+    }
+    const wanted = own();
+    if (wanted === null) return;
+    try {
+      const found = await get(`presets/${encodeURIComponent(wanted)}`);
+      if (own() !== wanted) return;
+      load(found);
+      announce(texts.presets.loaded(wanted));
+    } catch (error) {
+      fill(note, errorNotice(error));
+    }
+  }
+
+  async function save() {
+    const wanted = name.value.trim();
+    if (!wanted || wanted.length > LONGEST_NAME) {
+      name.setAttribute('aria-invalid', 'true');
+      fill(note, notice('error', h('p', {}, texts.presets.nameWrong(LONGEST_NAME))));
+      name.focus();
+      return;
+    }
+    name.removeAttribute('aria-invalid');
+    const current = settings();
+    if (!current) return;
+    const push = byId('preset-confirm');
+    push.disabled = true;
+    try {
+      await put(`presets/${encodeURIComponent(wanted)}`, current);
+      form.hidden = true;
+      await refresh(`own:${wanted}`);
+      fill(note, notice('info', h('p', {}, texts.presets.savedAs(wanted))));
+      select.focus();
+    } catch (error) {
+      fill(note, errorNotice(error));
+    } finally {
+      push.disabled = false;
+    }
+  }
+
+  function remove() {
+    const wanted = own();
+    if (wanted === null) return;
+    const ask = notice(
+      'warning',
+      h('p', {}, texts.presets.reallyDelete(wanted)),
+      h(
+        'div',
+        { class: 'actions' },
+        button(texts.presets.delete, async () => {
+          try {
+            await del(`presets/${encodeURIComponent(wanted)}`);
+            await refresh();
+            fill(note, notice('info', h('p', {}, texts.presets.deleted(wanted))));
+            select.focus();
+          } catch (error) {
+            fill(note, errorNotice(error));
+          }
+        }, { kind: 'small' }),
+        button(texts.presets.keep, () => {
+          fill(note);
+          byId('preset-delete').focus();
+        }, { kind: 'small quiet' }),
+      ),
+    );
+    fill(note, ask);
+    ask.querySelector('button').focus();
+  }
+
+  async function openFile(chosen) {
+    fill(note);
+    try {
+      if (chosen.size > LARGEST_FILE) throw new Error(texts.presets.notPreset(chosen.name));
+      const found = JSON.parse(await chosen.text());
+      const usable = found && typeof found === 'object' && !Array.isArray(found) && typeof found.format === 'string';
+      if (!usable) throw new Error(texts.presets.notPreset(chosen.name));
+      load(found);
+      select.value = '';
+      showTools();
+      const saved = typeof found.name === 'string' ? found.name : chosen.name;
+      name.value = saved.replace(/(\.preset)?\.json$/i, '').slice(0, LONGEST_NAME);
+      fill(note, notice('info', h('p', {}, texts.presets.loaded(saved))));
+    } catch {
+      fill(note, notice('error', h('p', {}, texts.presets.notPreset(chosen.name))));
+    }
+  }
+
+  return { refresh };
+}

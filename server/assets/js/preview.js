@@ -1,0 +1,100 @@
+// The first rows of an export as they will be, under the form while it is being filled in.
+
+import { post } from './api.js';
+import { byId, fill, h } from './dom.js';
+import { number } from './format.js';
+import { errorNotice, errorText, notice } from './page.js';
+import { texts } from './texts.js';
+
+const DELAY_MS = 600;
+const ROWS = 10;
+
+/**
+ * The preview. `found` is told the columns of an answer (`{name, kind}`), `refused` an error of the
+ * request, and returns whether it is shown where it belongs.
+ */
+export function preview({ found, refused }) {
+  const section = byId('preview');
+  const place = byId('preview-rows');
+  let timer = 0;
+  let running = null;
+  let missing = false;
+  let last = '';
+
+  async function show(request) {
+    running = new AbortController();
+    const { signal } = running;
+    section.setAttribute('aria-busy', 'true');
+    try {
+      const answer = await post('preview', request, { signal });
+      if (signal.aborted) return;
+      const columns = Array.isArray(answer.columns) ? answer.columns : [];
+      found(columns);
+      fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : []));
+    } catch (error) {
+      if (signal.aborted || error.name === 'AbortError') return;
+      last = '';
+      if (error.status === 404 || error.status === 405) {
+        // This server has no preview: the form works without.
+        missing = true;
+        section.hidden = true;
+        return;
+      }
+      const elsewhere = error.status === 400 && refused(error);
+      fill(place, elsewhere ? notice('warning', h('p', {}, texts.preview.waiting), errorText(error)) : errorNotice(error, () => ask(request, { now: true })));
+    } finally {
+      if (!signal.aborted) section.removeAttribute('aria-busy');
+    }
+  }
+
+  function ask(request, { now = false } = {}) {
+    if (missing) return;
+    const limited = { ...request, limit: Math.min(request.limit ?? ROWS, ROWS) };
+    const state = JSON.stringify(limited);
+    if (state === last) return;
+    last = state;
+    section.hidden = false;
+    clearTimeout(timer);
+    running?.abort();
+    section.setAttribute('aria-busy', 'true');
+    timer = setTimeout(() => show(limited), now ? 0 : DELAY_MS);
+  }
+
+  return { ask };
+}
+
+function table(columns, rows) {
+  if (rows.length === 0) return h('p', { class: 'empty' }, texts.preview.nobody);
+  let faults = 0;
+  const body = rows.map((row) =>
+    h('tr', {}, row.map((cell) => {
+      if (cell && 'error' in cell && cell.error !== null) {
+        faults += 1;
+        const text = typeof cell.error === 'string' ? cell.error : (cell.error.message ?? JSON.stringify(cell.error));
+        return h('td', { class: 'fault' }, h('span', { class: 'visually-hidden' }, texts.preview.error), text);
+      }
+      return h('td', {}, cellContent(cell?.value));
+    })),
+  );
+  return [
+    h('p', { class: 'help', role: 'status' }, texts.preview.rows(rows.length, number(rows.length)), faults > 0 && ` ${texts.preview.faults(faults)}`),
+    h(
+      'div',
+      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': texts.preview.table },
+      h(
+        'table',
+        { class: 'table preview-table' },
+        h('thead', {}, h('tr', {}, columns.map(({ name, kind }) =>
+          h('th', { scope: 'col' }, name, ' ', kind && kind !== 'path' && h('span', { class: 'kind', 'data-kind': kind }, texts.export.kinds[kind] ?? kind))))),
+        h('tbody', {}, body),
+      ),
+    ),
+  ];
+}
+
+/** A value as a cell shows it. */
+export function cellContent(value) {
+  if (value === null || value === undefined || value === '') return h('span', { class: 'soft' }, h('span', { 'aria-hidden': 'true' }, '–'), h('span', { class: 'visually-hidden' }, texts.preview.empty));
+  if (typeof value === 'object') return h('code', {}, JSON.stringify(value));
+  return String(value);
+}

@@ -1,0 +1,332 @@
+// The Transforms page: the catalog, trying a transform on one's own users, adding and deleting own ones.
+
+import { del, get, post, uploadBytes } from './api.js';
+import { announce, button, byId, fill, h, icon } from './dom.js';
+import { size } from './format.js';
+import { isWasm, manifestOf } from './manifest.js';
+import { config, errorNotice, errorText, fieldError, memory, notice, start } from './page.js';
+import { exampleCall } from './picker.js';
+import { cellContent } from './preview.js';
+import { texts } from './texts.js';
+
+const TRIED_ROWS = 5;
+/** Where the Export page keeps its form. */
+const exportForm = memory('export');
+
+let transforms = [];
+let limits = null;
+let found = null;
+
+start(async () => {
+  const input = byId('file');
+  const drop = byId('drop');
+  input.addEventListener('change', () => {
+    const [file] = input.files;
+    input.value = '';
+    if (file) look(file);
+  });
+  for (const type of ['dragenter', 'dragover']) drop.addEventListener(type, () => drop.classList.add('over'));
+  for (const type of ['dragleave', 'drop']) drop.addEventListener(type, () => drop.classList.remove('over'));
+  // A file dropped beside the area would replace the page.
+  for (const type of ['dragover', 'drop']) {
+    window.addEventListener(type, (event) => {
+      if (event.target !== input) event.preventDefault();
+    });
+  }
+  byId('find').addEventListener('input', filter);
+  await load();
+});
+
+async function load() {
+  fill(byId('catalog'), h('p', { class: 'help', role: 'status' }, texts.transforms.loading));
+  try {
+    const answer = await get('transforms');
+    transforms = Array.isArray(answer) ? answer : (answer.transforms ?? []);
+    limits = answer.limits ?? null;
+    fill(byId('transforms-error'));
+    showProblems(answer.problems ?? []);
+    byId('upload').hidden = false;
+    show();
+  } catch (error) {
+    byId('catalog-part').hidden = true;
+    if (error.status === 404) fill(byId('catalog'), blank(texts.transforms.absentTitle, texts.transforms.absent));
+    else {
+      fill(byId('catalog'));
+      fill(byId('transforms-error'), errorNotice(error, load));
+    }
+  } finally {
+    byId('catalog').removeAttribute('aria-busy');
+  }
+}
+
+const blank = (title, text) => h('section', { class: 'card blank' }, icon('transforms'), h('h2', {}, title), h('p', {}, text));
+
+function showProblems(problems) {
+  fill(
+    byId('problems'),
+    problems.length > 0 &&
+      notice('warning', h('p', {}, h('strong', {}, texts.transforms.leftOut(problems.length))), problems.map(({ file, message, hint }) =>
+        h('p', {}, h('code', {}, file), ' ', message, hint && ` ${hint}`))),
+  );
+}
+
+function show() {
+  byId('catalog-part').hidden = transforms.length === 0;
+  if (transforms.length === 0) {
+    fill(byId('catalog'), blank(texts.transforms.emptyTitle, texts.transforms.emptyHint));
+    return;
+  }
+  fill(byId('catalog'), transforms.map(card));
+  filter();
+}
+
+function filter() {
+  const words = byId('find').value.toLowerCase().split(/\s+/).filter(Boolean);
+  let left = 0;
+  for (const element of byId('catalog').children) {
+    const fits = words.every((word) => element.dataset.words?.includes(word));
+    element.hidden = !fits;
+    if (fits) left += 1;
+  }
+  fill(byId('found-count'), left === 0 ? texts.transforms.nothing(byId('find').value) : texts.transforms.count(left));
+}
+
+/** `name(parameter, parameter?)`. */
+const signature = ({ name, parameters = [] }) =>
+  `${name}(${parameters.map((parameter) => parameter.name + (parameter.optional ? '?' : '')).join(', ')})`;
+
+function card(transform) {
+  const note = h('div');
+  const own = transform.origin === 'upload';
+  const result = texts.transforms.types[transform.output] ?? transform.output;
+  return h(
+    'article',
+    { class: 'card transform', 'data-words': `${transform.name} ${transform.summary} ${transform.documentation ?? ''}`.toLowerCase(), 'aria-label': transform.name },
+    h(
+      'div',
+      { class: 'card-head' },
+      h('h3', {}, h('code', {}, signature(transform)), ' ', h('span', { class: 'soft' }, transform.version)),
+      h('span', { class: 'kind', 'data-kind': own ? 'transform' : '' }, texts.transforms.origins[transform.origin] ?? transform.origin),
+    ),
+    h('p', {}, transform.summary),
+    h(
+      'details',
+      { class: 'more' },
+      h('summary', { 'aria-label': texts.transforms.moreAbout(transform.name) }, texts.transforms.more),
+      paragraphs(transform),
+      parameterTable(transform),
+      exampleList(transform),
+      h(
+        'dl',
+        { class: 'facts' },
+        h('dt', {}, texts.transforms.gives), h('dd', {}, result),
+        Number.isFinite(transform.size) && [h('dt', {}, texts.transforms.size), h('dd', {}, size(transform.size))],
+        limits && [h('dt', {}, texts.transforms.limits), h('dd', {}, limitText(limits))],
+        h('dt', {}, 'SHA-256'), h('dd', {}, h('code', {}, transform.sha256)),
+      ),
+    ),
+    tryOut(transform),
+    note,
+    h(
+      'div',
+      { class: 'actions' },
+      button(texts.transforms.use, () => use(transform), { kind: 'small', 'aria-label': texts.transforms.useOf(transform.name) }),
+      own && button(texts.transforms.delete, () => askRemove(transform, note), { kind: 'small quiet', 'aria-label': texts.transforms.deleteOf(transform.name) }),
+    ),
+  );
+}
+
+const limitText = ({ memory: bytes, time_ms: time, result }) => texts.transforms.limit(size(bytes), time, size(result));
+
+/** The documentation: paragraphs and `code`; what else Markdown knows stays as it was typed. */
+function paragraphs({ summary, documentation = '' }) {
+  const parts = documentation.split(/\n\s*\n/).map((part) => part.trim()).filter((part) => part && part !== summary);
+  return parts.map((part) => h('p', { class: 'documentation' }, part.split(/`([^`]+)`/).map((piece, index) => (index % 2 === 1 ? h('code', {}, piece) : piece))));
+}
+
+function parameterTable({ parameters = [] }) {
+  if (parameters.length === 0) return null;
+  const head = [texts.transforms.parameter, texts.transforms.type, texts.transforms.meaning];
+  return h(
+    'table',
+    { class: 'table stack', role: 'table' },
+    h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, head.map((text) => h('th', { scope: 'col', role: 'columnheader' }, text)))),
+    h('tbody', { role: 'rowgroup' }, parameters.map((parameter) => {
+      const cell = (label, ...children) => h('td', { role: 'cell', 'data-label': label }, h('div', {}, ...children));
+      const remarks = [parameter.optional && texts.transforms.optional, parameter.secret && texts.transforms.secret].filter(Boolean);
+      return h(
+        'tr',
+        { role: 'row' },
+        cell(head[0], h('code', {}, parameter.name)),
+        cell(head[1], [texts.transforms.types[parameter.type] ?? parameter.type, ...remarks].join(', ')),
+        cell(head[2], parameter.description),
+      );
+    })),
+  );
+}
+
+function exampleList({ examples = [] }) {
+  if (examples.length === 0) return null;
+  return [
+    h('h4', {}, texts.transforms.examples),
+    h('ul', { class: 'example-calls' }, examples.map(({ call, gives }) =>
+      h('li', {}, h('code', {}, call), h('span', { class: 'soft' }, ` ${texts.transforms.becomes} `), gives === null ? h('em', {}, texts.transforms.nothingGiven) : h('code', {}, typeof gives === 'string' ? gives : JSON.stringify(gives))))),
+  ];
+}
+
+/** Computes an expression for the first users, each beside the user's e-mail address. */
+function tryOut(transform) {
+  const place = h('div', { role: 'status' });
+  const expression = h('input', { type: 'text', class: 'code', 'aria-label': texts.transforms.expressionOf(transform.name), autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
+  expression.value = exampleCall(transform);
+  const push = button(texts.transforms.try, run, { kind: 'small' });
+  expression.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter') run();
+  });
+
+  async function run() {
+    const text = expression.value.trim();
+    if (!text || push.disabled) return;
+    push.disabled = true;
+    try {
+      const request = { format: 'csv', limit: TRIED_ROWS, fields: [{ name: 'user.email || user.user_id', export_as: 'user' }, { name: text, export_as: 'result' }] };
+      const answer = await post('preview', request);
+      fill(place, results(answer.rows ?? []));
+    } catch (error) {
+      fill(place, error.status === 404 ? h('p', { class: 'help' }, texts.transforms.noPreview) : notice('error', errorText(error)));
+    } finally {
+      push.disabled = false;
+    }
+  }
+
+  return h(
+    'details',
+    { class: 'more' },
+    h('summary', { 'aria-label': texts.transforms.tryOutOf(transform.name) }, texts.transforms.tryOut),
+    h('div', { class: 'inline' }, expression, push),
+    place,
+  );
+}
+
+function results(rows) {
+  if (rows.length === 0) return h('p', { class: 'help' }, texts.preview.nobody);
+  return h(
+    'table',
+    { class: 'table tried' },
+    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, texts.report.user), h('th', { scope: 'col' }, texts.transforms.result))),
+    h('tbody', {}, rows.map(([user, result]) =>
+      h('tr', {}, h('td', {}, cellContent(user?.value)), result?.error ? h('td', { class: 'fault' }, texts.preview.error, typeof result.error === 'string' ? result.error : result.error.message) : h('td', {}, cellContent(result?.value))))),
+  );
+}
+
+/** Adds the transform as a column to the export that is being put together, and goes there. */
+function use(transform) {
+  const draft = exportForm.read() ?? {};
+  const columns = Array.isArray(draft.columns) ? draft.columns : [];
+  exportForm.write({ ...draft, columns: [...columns, { name: exampleCall(transform), export_as: transform.name }] });
+  location.assign(`${config.basePath}export${location.search}`);
+}
+
+function askRemove(transform, note) {
+  const question = notice(
+    'warning',
+    h('p', {}, texts.transforms.reallyDelete(transform.name)),
+    h(
+      'div',
+      { class: 'actions' },
+      button(texts.transforms.delete, async () => {
+        try {
+          await del(`transforms/${encodeURIComponent(transform.name)}`);
+          announce(texts.transforms.deleted(transform.name));
+          await load();
+          byId('file').focus();
+        } catch (error) {
+          fill(note, errorNotice(error));
+        }
+      }, { kind: 'small' }),
+      button(texts.presets.keep, () => fill(note), { kind: 'small quiet' }),
+    ),
+  );
+  fill(note, question);
+  question.querySelector('button').focus();
+}
+
+// A file that may become a transform
+
+const showFileError = (text) => fieldError(byId('file'), byId('file-error'), text);
+
+/** Shows what is in a file before it is taken in. */
+async function look(file) {
+  found = null;
+  fill(byId('found'));
+  showFileError('');
+  if (limits?.file && file.size > limits.file) {
+    showFileError(texts.import.tooLarge(file.name, size(limits.file)));
+    return;
+  }
+  let bytes;
+  try {
+    bytes = new Uint8Array(await file.arrayBuffer());
+  } catch {
+    showFileError(texts.transforms.unreadable(file.name));
+    return;
+  }
+  if (!isWasm(bytes)) {
+    showFileError(texts.transforms.notWasm(file.name));
+    return;
+  }
+  found = { file, bytes };
+  const manifest = manifestOf(bytes);
+  const hash = await sha256(bytes);
+  const existing = manifest && transforms.find((transform) => transform.name === manifest.name);
+  const taken = existing && existing.origin !== 'upload';
+  const fact = (name, value) => value && [h('dt', {}, name), h('dd', {}, value)];
+  const cancel = button(texts.job.cancel, () => {
+    found = null;
+    fill(byId('found'));
+    byId('file').focus();
+  }, { kind: 'quiet' });
+  const take = button(texts.transforms.take, () => accept(take), { kind: 'primary' });
+  fill(
+    byId('found'),
+    h('h3', {}, texts.transforms.foundIn(file.name)),
+    h(
+      'dl',
+      { class: 'facts' },
+      fact(texts.transforms.transform, manifest && [h('code', {}, signature(manifest)), ` ${manifest.version ?? ''}`].map((part) => h('span', {}, part))),
+      fact(texts.transforms.does, manifest?.summary),
+      fact(texts.transforms.size, size(file.size)),
+      fact('SHA-256', hash && h('code', {}, hash)),
+      fact(texts.transforms.limits, limits && limitText(limits)),
+    ),
+    !manifest && notice('warning', h('p', {}, texts.transforms.noManifest)),
+    existing && notice(taken ? 'warning' : 'info', h('p', {}, texts.transforms.exists(existing.name, existing.version, !taken))),
+    h('div', { class: 'actions' }, !taken && take, cancel),
+    h('div', { id: 'take-note' }),
+  );
+  announce(texts.transforms.foundIn(file.name));
+  (taken ? cancel : take).focus();
+}
+
+async function sha256(bytes) {
+  // Only secure contexts may compute it; the server tells it anyway.
+  if (!globalThis.crypto?.subtle) return null;
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+async function accept(take) {
+  if (!found) return;
+  take.disabled = true;
+  fill(byId('take-note'), h('p', { class: 'help', role: 'status' }, texts.transforms.checking));
+  try {
+    const taken = await uploadBytes('transforms', found.file, 'application/wasm');
+    found = null;
+    await load();
+    fill(byId('found'), notice('info', h('p', {}, texts.transforms.taken(taken.name, taken.version))));
+    byId('file').focus();
+  } catch (error) {
+    fill(byId('take-note'), errorNotice(error));
+    take.disabled = false;
+  }
+}
