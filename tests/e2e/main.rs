@@ -4,3 +4,4 @@ mod cli;
 mod embedded;
 mod journey;
 mod people;
+mod transforms;
