@@ -5,3 +5,4 @@ mod embedded;
 mod journey;
 mod pages;
 mod people;
+mod transforms;

@@ -26,6 +26,9 @@ pub const UPLOADS: &str = "transforms";
 /// What is known of files that were looked at before, in the directory of compiled code.
 const INDEX: &str = "catalog.json";
 
+/// Files in other directories than the present ones that are remembered.
+const MOST_KNOWN: usize = 1000;
+
 #[derive(Embed)]
 #[folder = "../transforms/prebuilt"]
 #[allow_missing = true]
@@ -280,7 +283,7 @@ impl Shelf {
             return Arc::clone(&self.catalog);
         }
         let mut known = HashMap::new();
-        let mut anew = self.known.len() != looks.len();
+        let mut anew = false;
         let mut catalog = Catalog::default();
         for (file, transform) in &self.shipped {
             catalog.add(Arc::clone(transform), file);
@@ -312,6 +315,11 @@ impl Shelf {
         for problem in &catalog.problems {
             tracing::warn!(file = problem.file, "a transform is left out: {}", problem.message);
         }
+        // Commands with other directories share the index: what it knows of those stays, within reason.
+        let elsewhere = std::mem::take(&mut self.known)
+            .into_iter()
+            .filter(|(look, _)| !self.directories.iter().any(|(directory, _)| look.path.parent() == Some(directory)));
+        known.extend(elsewhere.take(MOST_KNOWN));
         if anew {
             let index: Vec<_> = known.iter().collect();
             if let Ok(index) = serde_json::to_vec(&index) {

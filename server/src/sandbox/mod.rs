@@ -86,6 +86,8 @@ struct Inner {
     shelf: Mutex<Shelf>,
     /// Compiled transforms by the hash of their file.
     compiled: Mutex<HashMap<String, InstancePre<Guest>>>,
+    /// Held while something is compiled: whoever wants the same waits instead of doing it again.
+    compiling: Mutex<()>,
     uploads: PathBuf,
 }
 
@@ -125,6 +127,7 @@ impl Sandbox {
             cache,
             shelf: Mutex::new(shelf),
             compiled: Mutex::default(),
+            compiling: Mutex::default(),
             uploads,
         })))
     }
@@ -194,6 +197,10 @@ impl Sandbox {
     fn compiled(&self, transform: &Transform) -> Result<InstancePre<Guest>> {
         let inner = &self.0;
         let sha256 = transform.sha256();
+        if let Some(ready) = self.lock_compiled().get(sha256) {
+            return Ok(ready.clone());
+        }
+        let _compiling = inner.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ready) = self.lock_compiled().get(sha256) {
             return Ok(ready.clone());
         }

@@ -162,6 +162,13 @@ impl Runner {
         }
     }
 
+    /// Hands over so many rows at once, at most.
+    #[must_use]
+    pub fn with_batch(mut self, rows: usize) -> Self {
+        self.batch = rows.max(1);
+        self
+    }
+
     /// What running has taken so far.
     pub fn usage(&self) -> Usage {
         self.usage

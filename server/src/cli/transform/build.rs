@@ -17,13 +17,13 @@ use crate::sandbox::{self, Origin, Sandbox, TARGET, Transform};
 pub(super) struct BuildArgs {
     /// Its crate; or, with --manifest, a component that tools for another language made
     #[arg(value_name = "DIR|COMPONENT.wasm", default_value = ".")]
-    what: PathBuf,
+    pub(super) what: PathBuf,
     /// The manifest of a component that has none, as JSON; the field `contract` may be left out
     #[arg(long, value_name = "FILE.json")]
-    manifest: Option<PathBuf>,
+    pub(super) manifest: Option<PathBuf>,
     /// Where the transform goes; its name and `.wasm`, in its crate's directory, unless said otherwise
     #[arg(long, value_name = "FILE.wasm")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
 }
 
 /// Builds, checks that the result starts, and says where it is.

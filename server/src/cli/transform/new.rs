@@ -91,7 +91,7 @@ fn check_name(name: &str) -> Result<()> {
         "expected a letter, then letters, digits and `_`, 64 characters at most".to_owned()
     };
     let error = Error::new(Code::InvalidArgument, format!("The name is {name:?}: {why}."));
-    let better: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let better = name.replace(['-', ' ', '.'], "_");
     Err(if better != name && is_name(&better) && !is_reserved(&better) {
         error.with_hint(format!("Call it {better}."))
     } else {

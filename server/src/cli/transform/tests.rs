@@ -1,1 +1,132 @@
-//! The author's day: from nothing to a transform in use.
+//! The author's commands. That a new crate builds is shown by the end-to-end tests.
+
+use std::fs;
+
+use super::*;
+use crate::error::Code;
+
+fn settings(data_dir: &Path, more: &[(&str, &Path)]) -> Settings {
+    let variables = [("DATA_DIR", data_dir)];
+    let variables = variables.iter().chain(more).map(|(key, path)| ((*key).to_owned(), path.display().to_string()));
+    Settings::parse(Purpose::Local, variables, None).expect("settings")
+}
+
+fn sandbox(data_dir: &Path) -> Sandbox {
+    Sandbox::open(&settings(data_dir, &[])).expect("a sandbox")
+}
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../transforms/prebuilt").join(format!("{name}.wasm"))
+}
+
+#[test]
+fn names_that_expressions_could_not_call_are_refused() {
+    let root = tempfile::tempdir().expect("a directory");
+    let refused = |name: &str| new::create(name, &root.path().join("made")).expect_err(name).to_string();
+    let shown = ["mask-email", "parseInt", "user", "1st", "", "größe"].map(refused).join("\n");
+    insta::assert_snapshot!(shown);
+    assert!(!root.path().join("made").exists());
+    fs::write(root.path().join("file"), "").expect("a file");
+    let error = new::create("fine", root.path()).expect_err("not empty");
+    assert_eq!(error.code, Code::InvalidArgument);
+    assert!(root.path().join("file").exists());
+}
+
+#[test]
+fn a_new_crate_has_the_sdk_with_it_and_no_word_of_the_template() {
+    let root = tempfile::tempdir().expect("a directory");
+    let made = root.path().join("deep/er");
+    new::create("shout", &made).expect("made");
+    for file in [
+        "Cargo.toml",
+        "src/lib.rs",
+        "cases/shout.json",
+        "README.md",
+        "transforms-sdk/Cargo.toml",
+        "transforms-sdk/src/lib.rs",
+        "transforms-sdk/macros/src/lib.rs",
+        "transforms-sdk/wit/transform.wit",
+    ] {
+        let text = fs::read_to_string(made.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(!text.contains("{{"), "{file}");
+    }
+}
+
+#[test]
+fn what_is_no_crate_is_refused() {
+    let root = tempfile::tempdir().expect("a directory");
+    let sandbox = sandbox(root.path());
+    let error = check::run(root.path(), &sandbox).expect_err("no crate");
+    assert!(error.message.contains("it has no Cargo.toml"), "{error}");
+    let arguments = build::BuildArgs { what: root.path().into(), manifest: None, output: None };
+    assert_eq!(build::run(&arguments, &sandbox).expect_err("no crate").message, error.message);
+    let error = check::run(&root.path().join("none.wasm"), &sandbox).expect_err("no file");
+    assert!(error.message.contains("It cannot be read"), "{error}");
+}
+
+#[test]
+fn a_shipped_transform_is_shown() {
+    let root = tempfile::tempdir().expect("a directory");
+    let sandbox = sandbox(root.path());
+    let by_name = find(Path::new("mask_email"), &sandbox).expect("shipped");
+    let shown = show::inspect(&by_name, &sandbox).expect("shown");
+    // What a rebuild changes is left out.
+    let shown = shown
+        .lines()
+        .filter(|line| !["  Size", "  SHA-256", "  Starts"].iter().any(|label| line.starts_with(label)))
+        .collect::<Vec<_>>()
+        .join("\n");
+    insta::assert_snapshot!(shown);
+    assert!(show::inspect(&by_name, &sandbox).expect("shown").contains("\n  Starts     yes, with "));
+    let file = find(&shipped("mask_email"), &sandbox).expect("a file");
+    assert_eq!(file.sha256(), by_name.sha256());
+}
+
+#[test]
+fn the_list_shows_each_transform_and_what_was_left_out() {
+    let root = tempfile::tempdir().expect("a directory");
+    let transforms = root.path().join("transforms");
+    fs::create_dir(&transforms).expect("a directory");
+    fs::write(transforms.join("broken.wasm"), "nothing").expect("a file");
+    let sandbox = sandbox(root.path());
+    let (list, left_out) = show::list(&sandbox.catalog());
+    assert!(list.lines().any(|line| line.starts_with("mask_email(email?) ") && line.contains(" shipped ")), "{list}");
+    assert!(left_out.starts_with("warning: ") && left_out.contains("broken.wasm: It is not a WASM file"), "{left_out}");
+}
+
+#[test]
+fn a_bench_names_every_limit() {
+    let root = tempfile::tempdir().expect("a directory");
+    let text = bench::run(&shipped("mask_email"), 2000, &settings(root.path(), &[])).expect("measured");
+    let labels: Vec<_> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(labels, ["Rows", "Speed", "Fuel", "Memory", "Time", "Result", "Start"], "{text}");
+    assert!(
+        text.contains(" of 64.0 MiB, ") && text.contains(" of 500ms, ") && text.contains(" of 1.0 MiB, "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_component_of_other_tools_gets_its_manifest() {
+    let root = tempfile::tempdir().expect("a directory");
+    let sandbox = sandbox(root.path());
+    let manifest = root.path().join("manifest.json");
+    fs::write(
+        &manifest,
+        r#"{"name": "other", "version": "1.0.0", "summary": "Another.",
+        "parameters": [{"name": "email", "type": "text", "optional": true}], "output": "text"}"#,
+    )
+    .expect("a file");
+    // The shipped file has a manifest already, which is what must not happen twice.
+    let arguments = |what: PathBuf, manifest: &Path| build::BuildArgs {
+        what,
+        manifest: Some(manifest.to_owned()),
+        output: Some(root.path().join("other.wasm")),
+    };
+    let error = build::run(&arguments(shipped("mask_email"), &manifest), &sandbox).expect_err("two manifests");
+    assert!(error.message.contains("It has more than one manifest"), "{error}");
+    let wrong = root.path().join("wrong.json");
+    fs::write(&wrong, r#"{"name": "other"}"#).expect("a file");
+    let error = build::run(&arguments(shipped("mask_email"), &wrong), &sandbox).expect_err("no manifest");
+    assert!(error.message.contains("missing field `version`"), "{error}");
+}

@@ -1,6 +1,7 @@
 //! The sandbox against guests that keep to the rules and guests that do not.
 
 mod catalog;
+mod compatibility;
 mod guests;
 mod hostile;
 mod shipped;

@@ -1,0 +1,94 @@
+//! The author's day with the real binary, outside the repository: from nothing to a transform in use.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use end_to_end::{binary, command};
+
+/// A command whose builds are kept from one run to the next: where the standard library is built from its
+/// sources that takes minutes.
+fn author(directory: &Path) -> Command {
+    let mut command = command(directory);
+    for kept in ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        if let Some(value) = std::env::var_os(kept) {
+            command.env(kept, value);
+        }
+    }
+    let builds = binary().parent().expect("the binary lies in a directory").join("author");
+    command.env("CARGO_TARGET_DIR", builds).env("TRANSFORMS_DIR", directory.join("transforms")).arg("transform");
+    command
+}
+
+/// Exit status, standard output and standard error.
+fn run(mut command: Command) -> (i32, String, String) {
+    let output = command.output().expect("the binary runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn from_new_to_use() {
+    let root = tempfile::tempdir().expect("a directory");
+    let directory = root.path();
+    fs::create_dir(directory.join("transforms")).expect("a directory");
+    let transform = |arguments: &[&str]| {
+        let mut command = author(directory);
+        command.args(arguments);
+        run(command)
+    };
+
+    let (status, said, error) = transform(&["new", "shout"]);
+    assert_eq!(status, 0, "{error}");
+    assert!(said.contains("transform test shout"), "{said}");
+    let (status, said, error) = transform(&["test", "shout"]);
+    if error.contains("rustup target add") || error.contains("apt-get install") {
+        eprintln!("skipped, no compiler for WASM: {error}");
+        return;
+    }
+    assert_eq!(status, 0, "{said}{error}");
+    assert!(said.starts_with("shout@0.1.0: all ") && said.ends_with(" hold in the sandbox.\n"), "{said}");
+
+    // Another answer: its own examples and cases do not hold any more, natively and in the sandbox.
+    let source = directory.join("shout/src/lib.rs");
+    let text = fs::read_to_string(&source).expect("the source");
+    assert!(text.contains("domain.to_lowercase()"), "the template changed: {text}");
+    fs::write(&source, text.replace("domain.to_lowercase()", "domain.to_uppercase()")).expect("edited");
+    let (status, said, _) = transform(&["build", "shout", "--output", "transforms/shout.wasm"]);
+    assert_eq!(status, 0);
+    assert!(said.starts_with("Built shout@0.1.0 as transforms/shout.wasm: "), "{said}");
+    let (status, said, _) = transform(&["test", "shout"]);
+    assert_eq!((status, said.as_str()), (1, "The native tests fail; nothing was run in the sandbox.\n"));
+    let (status, said, _) = transform(&["test", "transforms/shout.wasm"]);
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        said.contains(
+            r#"wrong: example 1, shout("ada@Example.com") gives "EXAMPLE.COM", but "example.com" is expected"#
+        ),
+        "{said}"
+    );
+
+    // It is there for exports.
+    let (status, list, _) = transform(&["list"]);
+    assert_eq!(status, 0);
+    assert!(
+        list.lines()
+            .any(|line| line.starts_with("shout(email?) ") && line.contains(" 0.1.0 ") && line.contains(" file ")),
+        "{list}"
+    );
+    let (status, said, error) = transform(&["inspect", "shout"]);
+    assert_eq!(status, 0, "{error}");
+    assert!(said.starts_with("shout 0.1.0\n") && said.contains("\n  Starts     yes"), "{said}");
+
+    // What a panic said reaches the author.
+    fs::write(&source, text.replace("domain.to_lowercase()", "domain[99..].to_owned()")).expect("edited");
+    assert_eq!(transform(&["build", "shout", "--output", "transforms/shout.wasm"]).0, 0);
+    let (status, said, _) = transform(&["test", "transforms/shout.wasm"]);
+    assert_eq!(status, 1);
+    assert!(said.contains("it panicked: ") && said.contains("lib.rs"), "{said}");
+
+    fs::write(&source, "fn nothing(").expect("edited");
+    let (status, _, error) = transform(&["build", "shout"]);
+    assert_eq!(status, 2, "{error}");
+    assert!(error.contains("unclosed delimiter") && error.contains("error: shout does not build"), "{error}");
+}
