@@ -28,18 +28,14 @@ pub(super) struct BuildArgs {
 
 /// Builds, checks that the result starts, and says where it is.
 pub(super) fn run(arguments: &BuildArgs, sandbox: &Sandbox) -> Result<String> {
-    let (transform, bytes, directory) = match &arguments.manifest {
-        Some(manifest) => {
-            let bytes = add_manifest(&arguments.what, manifest)?;
-            let name = arguments.what.display().to_string();
-            (Transform::from_bytes(&name, bytes.clone(), Origin::File)?, bytes, Path::new("."))
-        }
-        None => {
-            let built = cargo_build(&arguments.what)?;
-            let transform = Transform::from_file(&built)?;
-            let bytes = transform.bytes()?;
-            (transform, bytes, arguments.what.as_path())
-        }
+    let (transform, bytes, directory) = if let Some(manifest) = &arguments.manifest {
+        let bytes = add_manifest(&arguments.what, manifest)?;
+        let name = arguments.what.display().to_string();
+        (Transform::from_bytes(&name, bytes.clone(), Origin::File)?, bytes, Path::new("."))
+    } else {
+        let transform = Transform::from_file(&cargo_build(&arguments.what)?)?;
+        let bytes = transform.bytes()?;
+        (transform, bytes, arguments.what.as_path())
     };
     sandbox.start(&transform, vec![None; transform.manifest().parameters.len()])?;
     let output = match &arguments.output {
@@ -97,8 +93,7 @@ pub(super) fn cargo_build(directory: &Path) -> Result<PathBuf> {
         .filter_map(|line| serde_json::from_str::<Message>(line).ok())
         .filter(|message| message.reason == "compiler-artifact")
         .flat_map(|message| message.filenames)
-        .filter(|file| file.extension().is_some_and(|extension| extension == "wasm"))
-        .last()
+        .rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
         .ok_or_else(|| {
             Error::new(Code::InvalidArgument, format!("{} builds, but gives no .wasm file.", directory.display()))
                 .with_hint("Its Cargo.toml needs: [lib] crate-type = [\"cdylib\", \"rlib\"]")

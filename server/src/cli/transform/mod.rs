@@ -58,7 +58,7 @@ enum Command {
         #[arg(value_name = "FILE.wasm|NAME")]
         what: PathBuf,
     },
-    /// List the transforms there are: shipped, in TRANSFORMS_DIR, uploaded
+    /// List the transforms there are: shipped, files in `TRANSFORMS_DIR`, uploads
     List,
 }
 
@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &TransformArgs, config: Option<&Path>) -> Result<Ex
         Command::Inspect { what } => {
             let sandbox = Sandbox::open(&settings()?)?;
             let transform = find(what, &sandbox)?;
-            print!("{}", show::inspect(&transform, &sandbox)?);
+            print!("{}", show::inspect(&transform, &sandbox));
             Ok(ExitCode::SUCCESS)
         }
         Command::List => {
@@ -103,7 +103,8 @@ pub(super) fn run(arguments: &TransformArgs, config: Option<&Path>) -> Result<Ex
 fn find(what: &Path, sandbox: &Sandbox) -> Result<Transform> {
     let name = what.to_string_lossy();
     match sandbox.catalog().get(&name) {
-        Some(transform) if !what.exists() => Ok(Transform::clone(transform)),
+        // A transform's crate usually lies in a directory of its name.
+        Some(transform) if !what.is_file() => Ok(Transform::clone(transform)),
         _ => Transform::from_file(what),
     }
 }

@@ -5,11 +5,10 @@ use std::fmt::Write;
 use bytesize::ByteSize;
 use transforms_sdk::manifest::Parameter;
 
-use crate::error::Result;
 use crate::sandbox::{Catalog, LARGEST_FILE, Sandbox, Transform};
 
 /// What a transform says about itself, and whether it starts here.
-pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> Result<String> {
+pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
     let manifest = transform.manifest();
     let limits = sandbox.limits();
     let mut text = format!("{} {}\n", manifest.name, manifest.version);
@@ -49,7 +48,7 @@ pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> Result<String
         }
         Err(error) => line(&mut text, "Starts", &format!("no: {}", error.message)),
     }
-    Ok(text)
+    text
 }
 
 fn line(text: &mut String, label: &str, value: &str) {

@@ -163,7 +163,7 @@ mod tests {
         assert_eq!((chosen.rustc.as_path(), chosen.std), (Path::new("target"), Std::Installed));
         assert_eq!(choose(&[none.clone(), sources.clone()]), None);
         assert!(missing(&[none.clone(), sources.clone()]).to_string().contains("apt-get install lld"));
-        assert!(missing(&[none.clone()]).to_string().contains("rustup target add wasm32-unknown-unknown"));
+        assert!(missing(std::slice::from_ref(&none)).to_string().contains("rustup target add wasm32-unknown-unknown"));
         assert!(missing(&[]).to_string().contains("https://rustup.rs"));
 
         std::fs::write(bin.join("wasm-ld-19"), "").expect("a linker");

@@ -19,7 +19,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 
 /// The transforms there are.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Transforms {
+pub(super) struct TransformList {
     /// In the order of their names.
     transforms: Vec<TransformView>,
     /// Files that were left out, and why.
@@ -136,9 +136,9 @@ impl From<sandbox::Limits> for LimitsView {
 
 /// All transforms: those shipped, files in `TRANSFORMS_DIR`, and uploads.
 #[utoipa::path(get, path = "/api/transforms", tag = "transforms",
-    responses((status = 200, body = Transforms), (status = 401, body = ErrorBody)),
+    responses((status = 200, body = TransformList), (status = 401, body = ErrorBody)),
     security(("session" = [])))]
-pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<Transforms>, ApiError> {
+pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<TransformList>, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
     let catalog = blocking(move || Ok(sandbox.catalog())).await?;
     // Where files lie on the server is nobody's business here.
@@ -148,7 +148,7 @@ pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<Tran
             .map_or_else(|| problem.file.clone(), |name| name.to_string_lossy().into_owned()),
         ..problem.clone()
     });
-    Ok(Json(Transforms {
+    Ok(Json(TransformList {
         transforms: catalog.transforms().map(|transform| TransformView::from(&**transform)).collect(),
         problems: problems.collect(),
         limits: app.jobs.sandbox().limits().into(),
