@@ -7,6 +7,7 @@
 
 mod owner;
 mod run;
+mod secrets;
 mod tickets;
 mod view;
 
@@ -55,6 +56,7 @@ struct Inner {
     base_url: Arc<str>,
     tenant: String,
     clients: Clients,
+    requests: secrets::Requests,
     sandbox: Sandbox,
     running: Mutex<HashMap<String, Running>>,
     tickets: Tickets,
@@ -122,6 +124,11 @@ impl Jobs {
     pub fn new(settings: Arc<Settings>, store: Store, base_url: Arc<str>) -> Result<Self> {
         let tenant = settings.tenant()?.host().to_owned();
         let clients = Clients::new(&settings)?;
+        let secret = settings
+            .extension_secret
+            .as_ref()
+            .ok_or_else(|| Error::new(Code::InvalidSettings, "EXTENSION_SECRET is not set"))?;
+        let requests = secrets::Requests::new(secret)?;
         let sandbox = Sandbox::open(&settings)?;
         Ok(Self(Arc::new(Inner {
             store,
@@ -129,6 +136,7 @@ impl Jobs {
             base_url,
             tenant,
             clients,
+            requests,
             sandbox,
             running: Mutex::default(),
             tickets: Tickets::default(),
@@ -176,8 +184,19 @@ impl Jobs {
             None => None,
         };
         let id = new_id();
+        let masked = self.masked(request).await?;
+        let stored = self.0.requests.seal(&id, request, masked.as_ref())?;
         self.0.store.create_job_directory(&id)?;
-        self.start(session, id, JobKind::Export, connection, request).await
+        self.start(session, id, JobKind::Export, connection, stored).await
+    }
+
+    /// The request with every secret literal as `***`; none where it holds no secrets.
+    pub async fn masked(&self, request: &ExportRequest) -> Result<Option<ExportRequest>> {
+        let tools = Tools::new(&self.0.sandbox, &self.0.settings.secrets);
+        let request = request.clone();
+        tokio::task::spawn_blocking(move || secrets::masked(&request, &tools))
+            .await
+            .map_err(|error| Error::new(Code::Internal, error.to_string()))?
     }
 
     /// Makes room for the file of an import that is being uploaded.
@@ -195,7 +214,8 @@ impl Jobs {
         connection: Option<String>,
         mut upload: Upload,
     ) -> Result<JobView> {
-        let view = self.start(session, upload.id.clone(), JobKind::Import, connection, request).await?;
+        let stored = serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+        let view = self.start(session, upload.id.clone(), JobKind::Import, connection, stored).await?;
         upload.keep = true;
         Ok(view)
     }
@@ -206,9 +226,8 @@ impl Jobs {
         id: String,
         kind: JobKind,
         connection: Option<String>,
-        request: &impl serde::Serialize,
+        request: serde_json::Value,
     ) -> Result<JobView> {
-        let request = serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
         self.0.clients.remember(&self.0.store, session).await?;
         let new = NewJob {
             id: id.clone(),
@@ -374,8 +393,7 @@ impl Jobs {
         if !path.is_file() {
             return Err(gone(id));
         }
-        let request: ExportRequest = serde_json::from_value(record.request)
-            .map_err(|error| Error::new(Code::Storage, format!("The request of job {id}: {error}")))?;
+        let request = secrets::without_secrets(id, &record.request)?;
         let tenant: String = self
             .0
             .tenant

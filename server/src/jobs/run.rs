@@ -123,7 +123,7 @@ async fn once(jobs: &Inner, job: &JobRecord, client: ManagementClient, progress:
     let directory = jobs.store.create_job_directory(&job.id)?;
     match job.kind {
         JobKind::Export => {
-            let request: ExportRequest = request(job)?;
+            let request = jobs.requests.open(&job.id, &job.request)?;
             progress.set_processed(0);
             export(jobs, &request, &directory, client, progress).await
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::secrets;
 use crate::error::ErrorBody;
 use crate::progress::Progress;
 use crate::store::{JobKind, JobRecord, JobState};
@@ -116,7 +117,7 @@ impl JobView {
             location,
             summary: record.summary.clone(),
             error: record.error.clone(),
-            settings: record.request.clone(),
+            settings: secrets::shown(&record.request),
         }
     }
 }

@@ -58,6 +58,12 @@ impl Server {
         self.directory
     }
 
+    /// The bytes of the database, write-ahead log included.
+    pub fn database(&self) -> Vec<u8> {
+        let read = |name: &str| std::fs::read(self.directory.path().join(name)).unwrap_or_default();
+        [read("state.sqlite"), read("state.sqlite-wal")].concat()
+    }
+
     /// The files of jobs, as paths below the data directory.
     pub fn job_files(&self) -> Vec<String> {
         let mut found = Vec::new();

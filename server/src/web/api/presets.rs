@@ -77,7 +77,7 @@ pub(super) async fn write(
     settings: Json<Map<String, Value>>,
 ) -> Result<Json<Value>, ApiError> {
     let (name, settings) = (checked_name(&name)?, settings.into_inner());
-    let kind = checked_kind(&settings)?;
+    let (kind, settings) = checked(&app, settings).await?;
     let tenant = tenant(&app)?;
     let presets = app.store.presets(tenant).await?;
     if presets.len() >= MOST && !presets.iter().any(|preset| preset.name == name) {
@@ -85,7 +85,7 @@ pub(super) async fn write(
             .with_hint("Delete those that nobody needs any more.")
             .into());
     }
-    let preset = Preset { name, kind, settings: Value::Object(settings), updated_at: Timestamp::now() };
+    let preset = Preset { name, kind, settings, updated_at: Timestamp::now() };
     app.store.put_preset(tenant, &preset).await?;
     Ok(Json(preset.settings))
 }
@@ -111,17 +111,25 @@ fn checked_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// What the settings are for. Those of an export must be such that an export understands them; what
-/// their expressions and query mean is checked when they are used.
-fn checked_kind(settings: &Map<String, Value>) -> Result<JobKind> {
+/// What the settings are for, and how they are kept: those of an export must be such that an export
+/// understands them, and secrets in them are masked.
+async fn checked(app: &App, settings: Map<String, Value>) -> Result<(JobKind, Value)> {
     match settings.get("type").and_then(Value::as_str) {
-        Some("import") => Ok(JobKind::Import),
+        Some("import") => Ok((JobKind::Import, Value::Object(settings))),
         None | Some("export") => {
             let mut request = settings.clone();
-            request.remove("type");
-            serde_json::from_value::<ExportRequest>(Value::Object(request))
-                .map(|_| JobKind::Export)
-                .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of an export: {error}")))
+            let kind = request.remove("type");
+            let request: ExportRequest = serde_json::from_value(Value::Object(request))
+                .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of an export: {error}")))?;
+            let Some(masked) = app.jobs.masked(&request).await? else {
+                return Ok((JobKind::Export, Value::Object(settings)));
+            };
+            let mut masked =
+                serde_json::to_value(masked).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+            if let (Some(kind), Value::Object(members)) = (kind, &mut masked) {
+                members.insert("type".to_owned(), kind);
+            }
+            Ok((JobKind::Export, masked))
         }
         Some(other) => {
             Err(Error::new(Code::InvalidBody, format!("The type is {other:?}; expected `export` or `import`.")))

@@ -206,3 +206,61 @@ async fn the_api_describes_itself() {
     let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
     insta::assert_json_snapshot!(paths);
 }
+
+#[actix_web::test]
+async fn columns_are_computed_and_secrets_in_them_stay_secret() {
+    const KEY: &str = "a key that nobody may read";
+    let desk = Desk::new(20).await;
+    let fields = json!([
+        {"name": "user.email", "export_as": "email"},
+        {"name": "mask_email(user.email)", "export_as": "masked"},
+        {"name": format!("pseudonymize(user.user_id, \"{KEY}\")"), "export_as": "pseudonym"},
+        {"name": "user.email ? user.email.split('@')[1].toUpperCase() : null", "export_as": "domain"},
+    ]);
+    let request = json!({"format": "json", "fields": fields, "sort": {"by": "user.email.length", "descending": false}});
+    let reply = desk.export(&request).await;
+    let job = desk.finished(&reply).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert!(!job.to_string().contains(KEY), "{job}");
+    assert!(job["settings"]["fields"][2]["name"].as_str().is_some_and(|name| name.contains("***")), "{job}");
+    let rows: Vec<Value> = serde_json::from_str(&desk.download(&job).await.body).expect("a JSON array");
+    assert_eq!(rows.len() as u64, desk.tenant.control().user_count());
+    for row in &rows {
+        if let Some((_, domain)) = row["email"].as_str().and_then(|email| email.split_once('@')) {
+            assert_eq!(row["domain"], domain.to_uppercase());
+            assert!(row["masked"].as_str().is_some_and(|masked| masked.ends_with(domain)), "{row}");
+        }
+        assert!(row["pseudonym"].as_str().is_some_and(|text| text.len() >= 32), "{row}");
+    }
+
+    // Neither the database nor a preset holds it.
+    let preset = TestRequest::put().uri("/ext/api/presets/pseudonyms").set_json(&request);
+    assert!(!desk.call(preset).await.body.contains(KEY));
+    let desk = desk.restarted().await;
+    assert!(!desk.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
+}
+
+#[actix_web::test]
+async fn a_preview_shows_cells_and_their_faults() {
+    let desk = Desk::new(20).await;
+    let request = json!({"format": "csv", "limit": 3, "fields": [
+        {"name": "user.email", "export_as": "email"},
+        {"name": "title_case(user.nickname)", "export_as": "title"},
+        {"name": "(() => { throw new Error('no luck') })()", "export_as": "thrown"},
+    ]});
+    let reply = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&request)).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let preview = reply.json();
+    let kinds: Vec<&Value> =
+        preview["columns"].as_array().expect("columns").iter().map(|column| &column["kind"]).collect();
+    assert_eq!(kinds, ["path", "transform", "javascript"]);
+    assert_eq!(preview["rows"].as_array().map(Vec::len), Some(3));
+    for row in preview["rows"].as_array().expect("rows") {
+        assert!(row[0].get("value").is_some() && row[1].get("value").is_some(), "{row}");
+        assert!(row[2]["error"].as_str().is_some_and(|error| error.contains("no luck")), "{row}");
+    }
+    assert!(preview["users"].as_u64().is_some_and(|users| users >= 20), "{preview}");
+    let many = json!({"format": "csv", "limit": 51});
+    let refused = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&many)).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+}

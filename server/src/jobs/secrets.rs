@@ -1,0 +1,82 @@
+//! Secrets that stand as literals in the expressions of an export: encrypted at rest, masked wherever the
+//! settings of a job are shown (design, section 6.2).
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::access::Sealer;
+use crate::error::{Code, Error, Result};
+use crate::export::ExportRequest;
+use crate::expression::{Expression, Formula, Tools};
+
+/// The member of a stored request that holds the request with its secrets, sealed; the rest is masked.
+const SEALED: &str = "sealed";
+
+/// The request with every secret literal as `***`; none where it holds no secrets. Fails where an expression
+/// cannot be read.
+pub(super) fn masked(request: &ExportRequest, tools: &Tools) -> Result<Option<ExportRequest>> {
+    let mut masked = request.clone();
+    let fields = masked.fields.iter_mut().flatten().map(|field| &mut field.name);
+    for source in fields.chain(masked.sort.iter_mut().map(|sort| &mut sort.by)) {
+        let expression = Expression::parse(source)?;
+        let formula = Formula::new(&expression, Some(tools))?;
+        if formula.shown() != expression.source() {
+            formula.shown().clone_into(source);
+        }
+    }
+    Ok((masked != *request).then_some(masked))
+}
+
+/// Keeps requests in the database.
+#[derive(Debug)]
+pub(super) struct Requests(Sealer);
+
+impl Requests {
+    pub(super) fn new(secret: &SecretString) -> Result<Self> {
+        Ok(Self(Sealer::new(secret, "request of a job")?))
+    }
+
+    /// What is stored of a request with this masked form.
+    pub(super) fn seal(&self, id: &str, request: &ExportRequest, masked: Option<&ExportRequest>) -> Result<Value> {
+        let json = |request: &ExportRequest| {
+            serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))
+        };
+        let Some(masked) = masked else { return json(request) };
+        let mut stored = json(masked)?;
+        if let Value::Object(members) = &mut stored {
+            members.insert(SEALED.to_owned(), self.0.seal(id, &json(request)?.to_string())?.into());
+        }
+        Ok(stored)
+    }
+
+    /// The request to run: with its secrets.
+    pub(super) fn open(&self, id: &str, stored: &Value) -> Result<ExportRequest> {
+        let Some(sealed) = stored.get(SEALED).and_then(Value::as_str) else { return parse(id, stored.clone()) };
+        let opened = self.0.open(id, sealed).ok_or_else(|| {
+            Error::new(Code::Storage, format!("The secrets of job {id} cannot be read.")).with_hint(
+                "They were encrypted with another EXTENSION_SECRET; start the export again and enter them anew.",
+            )
+        })?;
+        let request = serde_json::from_str(opened.expose_secret()).unwrap_or_default();
+        parse(id, request)
+    }
+}
+
+/// What may be shown of a stored request.
+pub(super) fn shown(stored: &Value) -> Value {
+    let mut shown = stored.clone();
+    if let Value::Object(members) = &mut shown {
+        members.shift_remove(SEALED);
+    }
+    shown
+}
+
+/// The request of an export without its secrets, for what does not depend on them.
+pub(super) fn without_secrets(id: &str, stored: &Value) -> Result<ExportRequest> {
+    parse(id, shown(stored))
+}
+
+fn parse(id: &str, request: Value) -> Result<ExportRequest> {
+    serde_json::from_value(request)
+        .map_err(|error| Error::new(Code::Storage, format!("The request of job {id} cannot be read: {error}")))
+}
