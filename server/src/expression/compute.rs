@@ -334,15 +334,13 @@ impl Check<'_> {
     }
 
     fn secret(&self, call: &Call) -> Result<String> {
-        let name = match call.arguments.as_slice() {
-            [Argument { input: Input::Path(Path(Node::Literal(Literal::Text(name)))), .. }] => name,
-            _ => {
-                return self.wrong(
-                    call.at,
-                    "`secret(…)` takes one name in quotes",
-                    "expected secret(\"NAME\") for the setting SECRET_NAME",
-                );
-            }
+        let [Argument { input: Input::Path(Path(Node::Literal(Literal::Text(name)))), .. }] = call.arguments.as_slice()
+        else {
+            return self.wrong(
+                call.at,
+                "`secret(…)` takes one name in quotes",
+                "expected secret(\"NAME\") for the setting SECRET_NAME",
+            );
         };
         if let Some(secret) = self.tools.secrets.get(name) {
             return Ok(secret.expose_secret().to_owned());
@@ -355,16 +353,14 @@ impl Check<'_> {
     }
 
     fn nearest(&self, name: &str) -> String {
-        match nearest(name, self.tools.catalog.names()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => {
-                let names: Vec<&str> = self.tools.catalog.names().filter(|name| *name != ENGINE).collect();
-                if names.is_empty() {
-                    "no transforms are installed".to_owned()
-                } else {
-                    format!("there are {}", names.join(", "))
-                }
-            }
+        if let Some(near) = nearest(name, self.tools.catalog.names()) {
+            return format!("did you mean {near}?");
+        }
+        let names: Vec<&str> = self.tools.catalog.names().filter(|name| *name != ENGINE).collect();
+        if names.is_empty() {
+            "no transforms are installed".to_owned()
+        } else {
+            format!("there are {}", names.join(", "))
         }
     }
 

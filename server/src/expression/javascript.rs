@@ -201,8 +201,8 @@ fn place(span: Span, source: &str, before: usize) -> usize {
 }
 
 fn stop(error: &oxc_diagnostics::OxcDiagnostic, source: &str, before: usize) -> Stop {
-    let at = error.labels.iter().next().map_or(0, |label| label.offset());
-    let at = place(Span::new(at as u32, at as u32), source, before);
+    let at = error.labels.iter().next().map_or(0, oxc_span::LabeledSpan::offset);
+    let at = place(Span::new(at, at), source, before);
     let mut message = error.message.trim_end_matches('.').to_owned();
     // In a sentence that has begun.
     if let Some(first) = message.get_mut(..1) {

@@ -2,7 +2,7 @@
 //! is wanted and checks the grammar of the rest.
 //!
 //! It gives up on whatever is unusual (half surrogate pairs, numbers beyond 64-bit floating point, deep
-//! nesting, everything that is not JSON) and leaves it to the parser in [`super::read`], which knows what to say
+//! nesting, everything that is not JSON) and leaves it to the parser in [`mod@super::read`], which knows what to say
 //! about it. What it does read means the same there: the tests compare the two.
 
 use std::borrow::Cow;
@@ -167,13 +167,12 @@ impl<'a> Scanner<'a> {
             return Some(Json::Array(items));
         }
         loop {
-            items.push(match wanted.item(items.len()) {
-                Some(seed) => self.value(seed)?,
+            items.push(if let Some(seed) = wanted.item(items.len()) {
+                self.value(seed)?
+            } else {
                 // The place is kept, so that later indices and the length are right.
-                None => {
-                    self.skip()?;
-                    Json::Null
-                }
+                self.skip()?;
+                Json::Null
             });
             if !self.more(b']')? {
                 return Some(Json::Array(items));

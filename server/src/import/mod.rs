@@ -190,7 +190,7 @@ pub fn check(
     check_files(request, vec![InputFile { name: None, open, again: false }], chunks, fault, progress)
 }
 
-/// [`check`] over several files that are one import, in their order. A file is opened when its turn
+/// [`check()`] over several files that are one import, in their order. A file is opened when its turn
 /// comes. Auth0's export of password hashes may be among them, wherever it stands: its hashes are
 /// joined to the users by their ids (contract, 4.7).
 pub fn check_files(

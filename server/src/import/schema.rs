@@ -1,7 +1,7 @@
 //! The import schema as a table, and the walk that holds a row against it (contract, section 5).
 //!
 //! Only what Auth0's JSON Schema says stands here, so that a test can hold the verdict against a
-//! general validator with the documented schema. What a schema cannot say is in [`super::check`].
+//! general validator with the documented schema. What a schema cannot say is in [`mod@super::check`].
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

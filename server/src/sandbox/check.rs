@@ -35,22 +35,28 @@ impl Sandbox {
                 }),
             }
         }
-        checked.extend(self.check(transform, &cases)?);
+        checked.extend(self.check(transform, &cases, true)?);
         Ok(checked)
     }
 
     /// Runs cases of a transform.
     pub fn check_cases(&self, transform: &Transform, cases: &[Case]) -> Result<Vec<Checked>> {
         let cases: Vec<_> = cases.iter().map(|case| (case.to_string(), case.clone())).collect();
-        self.check(transform, &cases)
+        self.check(transform, &cases, false)
     }
 
-    fn check(&self, transform: &Transform, cases: &[(String, Case)]) -> Result<Vec<Checked>> {
+    /// Arguments are handed over as literals are in a column, or as values that differ from row to row.
+    fn check(&self, transform: &Transform, cases: &[(String, Case)], literal: bool) -> Result<Vec<Checked>> {
         let mut checked = Vec::new();
         for (call, case) in cases {
             let wrong = match row(transform.manifest(), case) {
-                Ok(row) => {
-                    let mut runner = self.start(transform, vec![None; row.len()])?;
+                Ok(arguments) => {
+                    let (literals, row) = if literal {
+                        (arguments.into_iter().map(Some).collect(), Vec::new())
+                    } else {
+                        (vec![None; arguments.len()], arguments)
+                    };
+                    let mut runner = self.start(transform, literals)?;
                     let outcome = runner.apply(&[row]).into_iter().next();
                     let outcome = match &outcome {
                         Some(Ok(value)) => Ok(value),

@@ -1,7 +1,7 @@
 //! Runs foreign code: transforms, compiled to WASM, with limits they cannot leave (design, section 8).
 //!
 //! A transform is a component without imports: it computes, and reaches nothing else. [`Sandbox`] knows
-//! which transforms there are ([`Catalog`]) and compiles them, once ([`cache`]); a [`Runner`] hands rows
+//! which transforms there are ([`Catalog`]) and compiles them, once (`cache.rs`); a [`Runner`] hands rows
 //! to one of them in batches and always has one result per row, whatever the transform does.
 
 mod cache;

@@ -388,7 +388,7 @@ fn some_users() -> Vec<JsonValue> {
             "meta": {"a": 1, "deep": {"x": [1, {"y": null}]}, "10": "t", "2": "u"}, "flag": true, "none": null, "when": "2024-02-29T12:34:56.789Z"}),
         json!({"name": "", "email": "Zoë👩‍🚀@bücher.example", "n": -7.25, "m": 1e300, "list": [], "words": ["aXa", "", "😀"],
             "meta": {"constructor": "own", "toString": 5, "deep": []}, "flag": false, "none": null, "when": "2024-02-30"}),
-        json!({"name": "a a-a", "email": null, "n": 4294967296.0, "m": -0.0, "list": [[1, [2]], null, "1", false], "words": [],
+        json!({"name": "a a-a", "email": null, "n": 4_294_967_296.0, "m": -0.0, "list": [[1, [2]], null, "1", false], "words": [],
             "meta": {"length": 2, "0": "p", "__proto__": {"q": 1}}, "when": 0}),
         json!({"name": 5, "email": ["not", "text"], "n": "12px", "list": "abc", "words": {"a": 2}, "meta": "str", "flag": "no"}),
         json!({}),
