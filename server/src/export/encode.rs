@@ -204,7 +204,8 @@ fn import_row(columns: &[Column], user: &Json<'_>, given: Given<'_>, out: &mut V
             },
             (_, cell) => cell,
         };
-        if cell == Cell::Nothing {
+        // An import refuses empty texts (contract, section 5: minLength 1).
+        if matches!(&cell, Cell::Nothing) || matches!(&cell, Cell::Text(text) if text.is_empty()) {
             continue;
         }
         if !first {

@@ -420,7 +420,7 @@ fn a_sort_through_more_files_than_are_merged_at_once_is_right() {
 #[test]
 fn the_import_preset_writes_what_another_tenant_can_import() {
     let request = ExportRequest { preset: Some(Preset::Import), ..request(Format::Json, &[]) };
-    let input = r#"{"user_id":"auth0|a1","email":"a@example.com","created_at":"2024-01-01T00:00:00.000Z","name":null,"app_metadata":{"x":1},"identities":[],"blocked":false}
+    let input = r#"{"user_id":"auth0|a1","email":"a@example.com","created_at":"2024-01-01T00:00:00.000Z","name":null,"nickname":"","app_metadata":{"x":1},"identities":[],"blocked":false}
 {"user_id":"sms|b2","phone_number":"+1555"}
 {"email":"c@example.com","user_id":"auth0|auth0|c3","logins_count":3}
 "#;
