@@ -2,7 +2,6 @@
 //! tenant on loopback that says exactly what a test wants it to say.
 
 mod access;
-mod imports;
 mod jobs;
 mod metrics;
 mod server;

@@ -1,6 +1,7 @@
 //! Exports, imports, history and what a tenant is asked for them, against a simulated tenant.
 
 mod exports;
+mod files;
 mod imports;
 mod lifetime;
 mod presets;
@@ -21,6 +22,9 @@ use crate::tenant::now;
 
 const BASE: &str = "https://tools.example/ext";
 const DATABASE: &str = "Username-Password-Authentication";
+
+/// A part of a form: its name, the name of its file, its content.
+type Part<'a> = (&'a str, Option<&'a str>, &'a str);
 
 /// A tenant, an application that works on it, and somebody who is signed in.
 struct Desk {
@@ -117,22 +121,25 @@ impl Desk {
     }
 
     async fn upload(&self, fields: &[(&str, &str)], users: Option<&str>) -> Reply {
+        let fields = fields.iter().map(|(name, value)| (*name, None, *value));
+        let parts: Vec<Part<'_>> = fields.chain(users.map(|users| ("users", Some("users.json"), users))).collect();
+        self.form("/api/jobs/import", &parts).await
+    }
+
+    /// Sends a form.
+    async fn form(&self, path: &str, parts: &[Part<'_>]) -> Reply {
         const BOUNDARY: &str = "----boundary-of-the-tests";
-        let part = |(name, value): &(&str, &str)| {
-            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-        };
-        let mut body: String = fields.iter().map(part).collect();
-        body.extend(users.map(|users| {
-            format!(
-                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"users\"; filename=\"users.json\"\r\n\
-                 Content-Type: application/json\r\n\r\n{users}\r\n"
-            )
-        }));
-        body.push_str("--");
-        body.push_str(BOUNDARY);
-        body.push_str("--\r\n");
+        let mut body = String::new();
+        for (name, file, content) in parts {
+            let file = file.map_or(String::new(), |file| format!("; filename=\"{file}\""));
+            for piece in ["--", BOUNDARY, "\r\nContent-Disposition: form-data; name=\"", name, "\"", &file] {
+                body.push_str(piece);
+            }
+            body.extend(["\r\n\r\n", content, "\r\n"]);
+        }
+        body.extend(["--", BOUNDARY, "--\r\n"]);
         let request = TestRequest::post()
-            .uri("/ext/api/jobs/import")
+            .uri(&format!("/ext{path}"))
             .insert_header(("content-type", format!("multipart/form-data; boundary={BOUNDARY}")))
             .set_payload(body);
         self.call(request).await
