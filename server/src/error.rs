@@ -136,6 +136,8 @@ codes! {
     Auth0Answer = "auth0_answer", 502, None, "";
     /// The Management API token a job or request used has ended.
     Auth0TokenEnded = "auth0_token_ended", 401, None, "Sign in again; the job goes on by itself then.";
+    /// An export inside Auth0 is gone (contract, 4.7: after 24 hours), or its file is not the one that was begun.
+    Auth0ExportLost = "auth0_export_lost", 502, None, "Start the export again.";
     /// A job failed inside Auth0.
     Auth0JobFailed = "auth0_job_failed", 502, None, "";
 
@@ -279,7 +281,10 @@ impl std::error::Error for Error {}
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        let code = if error.kind() == std::io::ErrorKind::StorageFull { Code::DiskFull } else { Code::Storage };
+        // A quota that is used up is a full disk to whoever it is for.
+        let full =
+            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        let code = if full { Code::DiskFull } else { Code::Storage };
         Self::new(code, error.to_string())
     }
 }

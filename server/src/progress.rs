@@ -3,10 +3,22 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
+
+/// How long threads of a canceled job may take to end before nobody waits for them any more.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What a job is doing or waiting for.
+#[derive(Debug, Default)]
+struct Details {
+    text: Option<String>,
+    /// Whether something outside is in the way.
+    trouble: bool,
+}
 
 /// Counters of one job and its cancellation. Cheap to read and write from any thread.
 #[derive(Debug, Default)]
@@ -14,7 +26,11 @@ pub struct Progress {
     processed: AtomicU64,
     total: AtomicU64,
     total_known: AtomicBool,
-    details: Mutex<Option<String>>,
+    /// Done and whole of what is read, where rows cannot be counted before; the whole is 0 until known.
+    read: AtomicU64,
+    to_read: AtomicU64,
+    working_since: Mutex<Option<Instant>>,
+    details: Mutex<Details>,
     cancel: CancellationToken,
 }
 
@@ -45,14 +61,55 @@ impl Progress {
         self.total_known.load(Ordering::Acquire).then(|| self.total.load(Ordering::Relaxed))
     }
 
+    /// Says how much of its source the job has read, in bytes: the measure of a source whose rows nobody
+    /// has counted.
+    pub fn set_read(&self, done: u64, whole: u64) {
+        self.read.store(done, Ordering::Relaxed);
+        self.to_read.store(whole, Ordering::Relaxed);
+    }
+
+    /// The share that is done, 0 to 1, by rows or else by what was read; none while neither is known.
+    pub fn share(&self) -> Option<f64> {
+        let (done, whole) = match self.total() {
+            Some(total) => (self.processed(), total),
+            None => (self.read.load(Ordering::Relaxed), self.to_read.load(Ordering::Relaxed)),
+        };
+        (whole > 0).then(|| (done as f64 / whole as f64).clamp(0.0, 1.0))
+    }
+
+    /// Says that rows are coming from now on: what is left is guessed from the rate since then.
+    pub fn start_clock(&self) {
+        *self.working_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Since when rows have been coming, where somebody said so.
+    pub fn working_since(&self) -> Option<Instant> {
+        *self.working_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says in plain words what the job is doing or waiting for; `None` when it simply works.
     pub fn set_details(&self, details: Option<String>) {
+        self.put_details(Details { text: details, trouble: false });
+    }
+
+    /// Says in plain words what is in the way of the job.
+    pub fn set_trouble(&self, trouble: String) {
+        self.put_details(Details { text: Some(trouble), trouble: true });
+    }
+
+    fn put_details(&self, details: Details) {
         *self.details.lock().unwrap_or_else(PoisonError::into_inner) = details;
     }
 
     /// What the job is doing or waiting for.
     pub fn details(&self) -> Option<String> {
-        self.details.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.details.lock().unwrap_or_else(PoisonError::into_inner).text.clone()
+    }
+
+    /// What is in the way of the job, if something is.
+    pub fn trouble(&self) -> Option<String> {
+        let details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+        details.text.clone().filter(|_| details.trouble)
     }
 
     /// Asks the job to stop.
@@ -76,6 +133,21 @@ impl Progress {
             biased;
             () = self.cancel.cancelled() => Err(Error::new(Code::Canceled, "The job was canceled.")),
             result = future => result,
+        }
+    }
+
+    /// As [`or_canceled`](Self::or_canceled) for work on threads that end by themselves soon after: they are
+    /// given a moment, and then left behind.
+    pub async fn or_left_behind<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let canceled = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+            self.check()
+        };
+        tokio::select! {
+            biased;
+            result = future => result,
+            Err(error) = canceled => Err(error),
         }
     }
 }

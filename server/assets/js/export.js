@@ -22,6 +22,9 @@ let running = false;
 /** What is known of the number of users that match. */
 let count = { state: 'counting' };
 
+/** Auth0 stops counting here; a smaller number that is capped is what was found among a few users. */
+const COUNTED = 1000;
+
 const counting = counter((answer) => {
   count = answer;
   showCount();
@@ -132,6 +135,9 @@ function showCount() {
   } else if (state === 'failed') {
     fill(place, texts.export.notCounted, count.error.status !== 400 && ` ${count.error.message}`);
     fill(push, texts.export.button);
+  } else if (capped && total < COUNTED) {
+    fill(place, texts.export.uncounted(total, number(total)));
+    fill(push, texts.export.button);
   } else if (total === 0) {
     fill(place, texts.export.nobody);
     fill(push, texts.export.buttonNothing);
@@ -141,7 +147,7 @@ function showCount() {
     fill(place, h('strong', {}, shown), ' ', words);
     fill(push, capped ? texts.export.buttonCapped : texts.export.buttonCount(total, shown));
   }
-  push.disabled = running || (state === 'known' && total === 0);
+  push.disabled = running || (state === 'known' && total === 0 && !capped);
 }
 
 function showExamples() {

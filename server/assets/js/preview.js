@@ -30,7 +30,7 @@ export function preview({ found, refused }) {
       if (signal.aborted) return;
       const columns = Array.isArray(answer.columns) ? answer.columns : [];
       found(columns);
-      fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : []));
+      fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : []), plan(answer.plan));
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
       last = '';
@@ -90,6 +90,19 @@ function table(columns, rows) {
       ),
     ),
   ];
+}
+
+/** How the export will be done, for those who want to know. */
+function plan(given) {
+  // The columns stand in the table already.
+  const lines = (Array.isArray(given?.lines) ? given.lines : []).filter(({ title }) => title && title !== 'Columns');
+  if (lines.length === 0) return null;
+  return h(
+    'details',
+    { class: 'plan' },
+    h('summary', {}, texts.preview.plan),
+    h('dl', { class: 'facts' }, lines.flatMap(({ title, text }) => [h('dt', {}, title), h('dd', {}, text)])),
+  );
 }
 
 /** A value as a cell shows it. */

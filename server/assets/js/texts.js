@@ -130,6 +130,8 @@ export const texts = {
     counting: 'Counting users…',
     matching: (count) => plural(count, 'user matches', 'users match'),
     everyone: (count) => plural(count, 'user in all', 'users in all'),
+    uncounted: (count, formatted) =>
+      `${count === 0 ? 'How many users match' : `${formatted} or more ${plural(count, 'user matches', 'users match')}; how many`} is known at the end: Auth0 cannot do this search, so that it is done here.`,
     nobody: 'No users match. Change the search or the connection.',
     notCounted: 'The number of users is not known.',
     button: 'Export users',
@@ -193,6 +195,7 @@ export const texts = {
     error: 'Error: ',
     table: 'First rows of the export',
     waiting: 'The preview waits until this is mended:',
+    plan: 'How the export is done',
   },
 
   transforms: {

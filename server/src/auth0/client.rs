@@ -13,8 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-use super::model::{Download, ExportJobRequest, ImportJobRequest, Job, JobErrors, UserSearch, UsersPage};
-use super::request::{Answer, Body, Call, Failure, Timeouts, Transport, reason};
+use super::model::{
+    Download, ExportJobRequest, ImportJobRequest, Job, JobErrors, Received, UserSearch, UsersPage,
+};
+use super::request::{Answer, Body, Call, Failure, Opened, Timeouts, Transport, reason};
 use super::retry::{Backoff, Effort};
 use super::token::{Kept, Tokens, never_accepted};
 use crate::config::{ClientCredentials, TenantHost};
@@ -206,17 +208,24 @@ impl ManagementClient {
 
     /// Downloads an export from its signed link; no Authorization header is sent there. Fails with
     /// `Code::Auth0LinkExpired` when the link is too old: read the job again for a fresh one. A stream
-    /// that breaks off ends with `Code::Auth0Unreachable`; the file has to be read from its start again.
+    /// that breaks off ends with `Code::Auth0Unreachable`; [`download_rest`](Self::download_rest) goes on.
     pub async fn download(&self, location: &str) -> Result<Download> {
+        self.download_rest(location, &Received::default()).await
+    }
+
+    /// Goes on with a download that broke off: the rest where the server can send that, else the whole
+    /// file again, as [`Download::from`] says. Fails with `Code::Auth0ExportLost` when the file is not the
+    /// same any more, as far as the server tells.
+    pub async fn download_rest(&self, location: &str, received: &Received) -> Result<Download> {
         let secure = location.starts_with("https://")
             || (location.starts_with("http://") && self.host().origin().starts_with("http://"));
         if !secure {
             return Err(Error::new(Code::Auth0Answer, "The download link of the export is not an https address."));
         }
         let mut effort = self.effort();
-        let response = loop {
-            match self.or_canceled(self.shared.transport.open(location, self.timeouts)).await? {
-                Ok(response) => break response,
+        let opened = loop {
+            match self.or_canceled(self.shared.transport.open(location, received, self.timeouts)).await? {
+                Ok(opened) => break opened,
                 Err(Failure::Again(trouble)) => effort.wait(trouble).await?,
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Token(upstream)) => return Err(Error::refused(upstream)),
@@ -224,11 +233,12 @@ impl ManagementClient {
         };
         drop(effort);
         let (client, idle) = (self.clone(), self.timeouts.idle);
-        Ok(Box::pin(try_stream! {
+        let Opened { response, from, length, tag } = opened;
+        let bytes = Box::pin(try_stream! {
             let mut response = response;
-            let mut received = 0_u64;
-            loop {
-                let chunk = client.or_canceled(tokio::time::timeout(idle, response.chunk())).await?;
+            let mut received = from;
+            while let Some(open) = &mut response {
+                let chunk = client.or_canceled(tokio::time::timeout(idle, open.chunk())).await?;
                 let reason = match chunk {
                     Ok(Ok(Some(bytes))) => {
                         received += bytes.len() as u64;
@@ -242,7 +252,8 @@ impl ManagementClient {
                 let message = format!("The download of the export broke off after {received} bytes: {reason}");
                 Err(Error::new(Code::Auth0Unreachable, message))?;
             }
-        }))
+        });
+        Ok(Download { from, length, tag, bytes })
     }
 
     /// Reads JSON.

@@ -16,7 +16,7 @@ pub use client::ManagementClient;
 pub use connections::connection_query;
 pub use model::{
     Connection, Download, ExportField, ExportJobRequest, ImportJobRequest, Job, JobErrors, JobFormat, JobStatus,
-    JobSummary, UserErrors, UserSearch, UsersPage,
+    JobSummary, Received, UserErrors, UserSearch, UsersPage,
 };
 pub use oidc::Oidc;
 pub use request::{Timeouts, is_import_limit, may_have_happened};

@@ -194,5 +194,24 @@ pub struct UserErrors {
     pub errors: Vec<Value>,
 }
 
-/// Bytes of an export file as they arrive (gzip).
-pub type Download = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
+/// What is known of a file that was downloaded in part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes from its start that are here.
+    pub bytes: u64,
+    /// The strong entity tag that came with them (RFC 9110, 8.8.3).
+    pub tag: Option<String>,
+}
+
+/// The file of an export as it arrives (gzip).
+pub struct Download {
+    /// Where in the file the first byte stands: where it was asked to go on, or 0 where the server sends
+    /// everything again.
+    pub from: u64,
+    /// Length of the whole file, where the server says.
+    pub length: Option<u64>,
+    /// Strong entity tag of the file, where the server gives one.
+    pub tag: Option<String>,
+    /// The bytes.
+    pub bytes: Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>,
+}

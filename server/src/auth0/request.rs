@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::model::ImportJobRequest;
+use super::model::{ImportJobRequest, Received};
 use super::retry::asked;
 use crate::config::TenantHost;
 use crate::error::{Code, Error, Result, Upstream};
@@ -196,8 +196,14 @@ impl Transport {
         }
     }
 
-    /// Asks for a file behind a signed link: without a token, with no limit on the whole time.
-    pub(super) async fn open(&self, location: &str, timeouts: Timeouts) -> Result<Response, Failure> {
+    /// Asks for a file behind a signed link, or for what is missing of it: without a token, with no limit
+    /// on the whole time.
+    pub(super) async fn open(
+        &self,
+        location: &str,
+        received: &Received,
+        timeouts: Timeouts,
+    ) -> Result<Opened, Failure> {
         let call = Call {
             method: Method::GET,
             template: "(export file)",
@@ -205,14 +211,29 @@ impl Transport {
             body: Body::Empty,
             creates: false,
         };
-        let request = self.fresh.get(location);
+        let mut request = self.fresh.get(location);
+        if received.bytes > 0 {
+            request = request.header(RANGE, format!("bytes={}-", received.bytes));
+            if let Some(tag) = &received.tag {
+                request = request.header(IF_RANGE, tag);
+            }
+        }
         let response = match tokio::time::timeout(timeouts.idle, self.exchange(&call, request)).await {
             Ok(response) => response.map_err(|error| self.silence(&call, &error))?,
             Err(_elapsed) => return Err(self.quiet("no answer in time".to_owned())),
         };
         match response.status() {
-            status if status.is_success() => Ok(response),
-            StatusCode::FORBIDDEN | StatusCode::GONE => Err(Failure::Final(Error::new(
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received.bytes > 0 => {
+                rest(response, received).map_err(Failure::Final)
+            }
+            status if status.is_success() => {
+                let tag = tag(&response);
+                if received.tag.is_some() && tag.is_some() && tag != received.tag {
+                    return Err(Failure::Final(changed()));
+                }
+                Ok(Opened { from: 0, length: response.content_length(), tag, response: Some(response) })
+            }
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::Final(Error::new(
                 Code::Auth0LinkExpired,
                 "The download link of the export is no longer valid.",
             ))),
@@ -300,6 +321,46 @@ impl Transport {
         let message = format!("{host} answered {} {}, but {reason}", call.method, call.template);
         Error::new(if call.creates { Code::Auth0AnswerLost } else { Code::Auth0Answer }, message)
     }
+}
+
+/// The answer to a request for a file.
+pub(super) struct Opened {
+    /// None where nothing of the file is missing.
+    pub(super) response: Option<Response>,
+    /// Where in the file its first byte stands.
+    pub(super) from: u64,
+    /// Length of the whole file.
+    pub(super) length: Option<u64>,
+    /// Strong entity tag of the file.
+    pub(super) tag: Option<String>,
+}
+
+/// What is missing of a file (RFC 9110, 14.4): `bytes 100-199/200`, or `bytes */100` where nothing is.
+fn rest(response: Response, received: &Received) -> Result<Opened> {
+    let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes "));
+    let (span, length) = range.and_then(|range| range.trim().split_once('/')).unwrap_or_default();
+    let length = length.parse::<u64>().ok();
+    let from = match span {
+        "*" => length,
+        span => span.split_once('-').and_then(|(first, _)| first.trim().parse::<u64>().ok()),
+    };
+    let tag = tag(&response);
+    let other_file = received.tag.is_some() && tag.is_some() && tag != received.tag;
+    if from != Some(received.bytes) || other_file {
+        return Err(changed());
+    }
+    let response = Some(response).filter(|response| response.status() == StatusCode::PARTIAL_CONTENT);
+    Ok(Opened { response, from: received.bytes, length, tag })
+}
+
+/// A tag that stands for every byte of the file; a weak one (`W/`) does not.
+fn tag(response: &Response) -> Option<String> {
+    let tag = response.headers().get(ETAG)?.to_str().ok()?;
+    tag.starts_with('"').then(|| tag.to_owned())
+}
+
+fn changed() -> Error {
+    Error::new(Code::Auth0ExportLost, "The export's file changed while it was downloaded.")
 }
 
 /// Whether an error is Auth0's limit of two import jobs at once (contract, 4.6): not a rate limit, but

@@ -104,7 +104,7 @@ impl Effort {
             tokio::time::sleep(delay).await;
             return Ok(());
         };
-        progress.set_details(Some(words(&trouble.cause, asked.unwrap_or(usual))));
+        progress.set_trouble(words(&trouble.cause, asked.unwrap_or(usual)));
         self.announced = true;
         progress
             .or_canceled(async {

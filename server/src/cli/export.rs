@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
-use super::follow;
+use super::follow::{self, Silence};
 use crate::auth0::ManagementClient;
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
@@ -224,9 +224,22 @@ fn from_file(
     let progress = Arc::new(Progress::default());
     let bar = Bar::start(&progress, size.map(|size| (size, read)));
     let target = Target::new(output)?;
-    let result = export::run_file(spec, input, target.writer()?, &progress);
+    let writer = target.writer()?;
+    let runtime = runtime()?;
+    let result = runtime.block_on(async {
+        let (spec, working) = (spec.clone(), Arc::clone(&progress));
+        let work = tokio::task::spawn_blocking(move || export::run_file(&spec, input, writer, &working));
+        let work = async { work.await.map_err(|error| Error::new(Code::Internal, error.to_string()))? };
+        follow::to_its_end(&progress, progress.or_left_behind(work), Silence::ButTrouble, || {}).await
+    });
+    // A thread that waits for input, or for whoever reads the output, ends with the process.
+    runtime.shutdown_background();
     bar.finish();
     target.finish(result)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
 }
 
 fn from_tenant(
@@ -241,7 +254,7 @@ fn from_tenant(
         Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are needed to read the tenant.")
     })?;
     let client = ManagementClient::with_client_credentials(host, client)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = runtime()?;
     if args.explain {
         return explain(&runtime.block_on(spec.plan(&client))?);
     }
@@ -249,8 +262,9 @@ fn from_tenant(
     let bar = Bar::start(&progress, None);
     let target = Target::new(output)?;
     let writer = target.writer()?;
-    let export = export::run(Arc::new(spec), client, writer, Arc::clone(&progress));
-    let result = runtime.block_on(follow::to_its_end(&progress, export, || {}));
+    let export = export::run(Arc::new(spec), client, writer, Arc::clone(&progress), None);
+    let result = runtime.block_on(follow::to_its_end(&progress, export, Silence::ButTrouble, || {}));
+    runtime.shutdown_background();
     bar.finish();
     target.finish(result)
 }
@@ -415,8 +429,12 @@ impl Bar {
     }
 }
 
+/// Steps of a bar that shows a share.
+const SHARES: u64 = 1000;
+
 fn draw(bar: &ProgressBar, progress: &Progress, file: Option<&(u64, Arc<AtomicU64>)>) {
     let users = progress.processed();
+    let share = progress.share().filter(|_| progress.total().is_none());
     let style = match (file, progress.total()) {
         (Some((size, read)), _) => {
             bar.set_length(*size);
@@ -427,6 +445,11 @@ fn draw(bar: &ProgressBar, progress: &Progress, file: Option<&(u64, Arc<AtomicU6
             bar.set_length(total);
             bar.set_position(users);
             "{bar:30} {percent:>3} %  {msg}  {per_sec}  {eta} left"
+        }
+        (None, None) if share.is_some() => {
+            bar.set_length(SHARES);
+            bar.set_position((share.unwrap_or_default() * SHARES as f64) as u64);
+            "{bar:30} {percent:>3} %  {msg}  {eta} left"
         }
         (None, None) => {
             bar.set_position(users);

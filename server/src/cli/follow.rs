@@ -6,11 +6,24 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::progress::Progress;
 
-/// Drives a job: Ctrl-C cancels it, `tick` draws its progress a few times a second, and where standard
-/// error is no terminal, so that no bar says it, each new thing the job waits for is a line there.
+/// The exit status of a process that Ctrl-C ended, as shells have it: 128 and the number of the signal.
+const INTERRUPTED: i32 = 130;
+
+/// What is said where standard error is no terminal, so that no bar says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Each new thing the job does or waits for is a line.
+    None,
+    /// Only what is in the way of the job.
+    ButTrouble,
+}
+
+/// Drives a job: Ctrl-C cancels it, a second one ends the process, and `tick` draws its progress a few
+/// times a second.
 pub(super) async fn to_its_end<T>(
     progress: &Progress,
     work: impl Future<Output = Result<T>>,
+    silence: Silence,
     mut tick: impl FnMut(),
 ) -> Result<T> {
     tokio::pin!(work);
@@ -20,13 +33,19 @@ pub(super) async fn to_its_end<T>(
     loop {
         tokio::select! {
             result = &mut work => return result,
-            Ok(()) = tokio::signal::ctrl_c(), if !progress.is_canceled() => {
+            Ok(()) = tokio::signal::ctrl_c() => {
+                if progress.is_canceled() {
+                    std::process::exit(INTERRUPTED);
+                }
                 eprintln!("Canceling …");
                 progress.cancel();
             }
             _ = ticks.tick() => {
                 tick();
-                let details = progress.details();
+                let details = match silence {
+                    Silence::None => progress.details(),
+                    Silence::ButTrouble => progress.trouble(),
+                };
                 if silent && details != said {
                     if let Some(details) = &details {
                         eprintln!("{details}");

@@ -72,6 +72,7 @@ impl Server {
         .listen(listener)?
         .shutdown_timeout(10)
         .run();
+        no_signal_for_large_files()?;
         jobs.recover().await?;
         Ok(Self { base_url, jobs, http })
     }
@@ -86,4 +87,16 @@ impl Server {
         clean_up.abort();
         served.map_err(Error::from)
     }
+}
+
+/// Where a limit on the size of files is set, a file that reaches it ends the job that writes it. Without
+/// a handler the signal that comes with it would end the whole process.
+fn no_signal_for_large_files() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // The handler stays when the stream of signals, which nobody reads, goes away.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
+    }
+    Ok(())
 }

@@ -19,8 +19,9 @@ use crate::auth0::ManagementClient;
 use crate::error::Result;
 use crate::progress::Progress;
 
-pub use plan::{Expected, Filtering, Plan, Source};
-pub use preview::{MOST_PREVIEWED, Preview, PreviewCell, PreviewColumn, preview, previewed};
+pub use plan::{Decider, Expected, Filtering, Plan, PlanLine, PlanView, Source, SourceKind};
+pub use preview::{MOST_PREVIEWED, Matches, Preview, PreviewCell, PreviewColumn, count, preview, previewed};
+pub use source::Note;
 pub use spec::ExportSpec;
 
 /// Output format.
@@ -163,14 +164,16 @@ pub fn run_file(
     pipeline::run(&spec.for_file()?, input, "line", output, progress)
 }
 
-/// Exports a tenant's users.
+/// Exports a tenant's users. A job of the server has a `note`, with which it goes on where an earlier
+/// process stopped. When the job is canceled, threads that still compute are left to end by themselves.
 pub async fn run(
     spec: Arc<ExportSpec>,
     client: ManagementClient,
     output: Box<dyn Write + Send>,
     progress: Arc<Progress>,
+    note: Option<Note>,
 ) -> Result<ExportSummary> {
-    source::run(spec, client, output, progress, source::Pace::default()).await
+    source::run(spec, client, output, progress, note, source::Pace::default()).await
 }
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::ExportSpec;
-use crate::auth0::{ExportField, ExportJobRequest, JobFormat, ManagementClient, UserSearch};
-use crate::error::{Error, Result};
+use crate::auth0::{
+    ExportField, ExportJobRequest, JobFormat, ManagementClient, UserSearch, UsersPage, connection_query,
+};
+use crate::error::{Code, Error, Result};
 use crate::expression::Kind;
 use crate::user::ATTRIBUTES;
 
@@ -97,6 +101,12 @@ impl ExportSpec {
 
     /// The plan for a tenant. Asks Auth0 how many users there are.
     pub async fn plan(&self, client: &ManagementClient) -> Result<Plan> {
+        Ok(self.plan_and_look(client, Sample::NONE).await?.0)
+    }
+
+    /// The plan, and what Auth0 gave with the count it rests on: matching users, or where the plan says why
+    /// Auth0 cannot search, users among whom the matching ones are found here.
+    pub(super) async fn plan_and_look(&self, client: &ManagementClient, sample: Sample) -> Result<(Plan, UsersPage)> {
         let connection = match &self.connection {
             Some(name_or_id) => Some(Box::pin(client.connection(name_or_id)).await?),
             None => None,
@@ -105,22 +115,26 @@ impl ExportSpec {
         let name = connection.as_ref().map(|connection| connection.name.clone());
         let asked = u64::from(connection.is_some());
         let Some(query) = &self.query else {
-            let expected = Box::pin(count(client, &of_connection)).await?;
+            let (expected, page) = Box::pin(look(client, &of_connection, sample.matching, sample)).await?;
             let id = connection.map(|connection| connection.id);
             let plan = self.plan_all(expected, id, of_connection);
-            return Ok(Plan { connection: name, ..plan.and_requests(1 + asked) });
+            return Ok((Plan { connection: name, ..plan.and_requests(1 + asked) }, page));
         };
         let sent = combine(Some(query.source()), name.as_deref());
         let mut requests = 1 + asked;
+        let mut found = None;
         let refused = match query.beyond_auth0() {
             Some(because) => Some((because, None)),
-            None => match Box::pin(count(client, &sent)).await {
-                Ok(expected @ Expected::Exactly(_)) => {
+            None => match Box::pin(look(client, &sent, sample.matching, sample)).await {
+                Ok((expected @ Expected::Exactly(_), page)) => {
                     let plan =
                         Plan { query: sent, filtering: Filtering::Auth0, ..self.plan_of(Source::Search, expected) };
-                    return Ok(Plan { connection: name, ..plan.and_requests(requests) });
+                    return Ok((Plan { connection: name, ..plan.and_requests(requests) }, page));
                 }
-                Ok(_) => None,
+                Ok((_, page)) => {
+                    found = Some(page);
+                    None
+                }
                 Err(error) => match why_refused(&error) {
                     Some(because) => {
                         requests += 1;
@@ -135,7 +149,11 @@ impl ExportSpec {
                 let id = connection.map(|connection| connection.id);
                 let because = refused.map(|(because, _)| because);
                 let (expected, query_to_send) = match &because {
-                    Some(_) => (Box::pin(count(client, &of_connection)).await?, of_connection),
+                    Some(_) => {
+                        let (expected, page) = Box::pin(look(client, &of_connection, sample.others, sample)).await?;
+                        found = Some(page);
+                        (expected, of_connection)
+                    }
                     None => (Expected::AtLeast(SEARCH_CAP), sent),
                 };
                 let mut plan = filtered.plan_all(expected, id, query_to_send);
@@ -153,7 +171,8 @@ impl ExportSpec {
             }
             (Err(error), Some((_, upstream))) => return Err(upstream.unwrap_or(error)),
         };
-        Ok(Plan { connection: name, ..plan.and_requests(requests) })
+        let page = found.ok_or_else(|| Error::new(Code::Internal, "A plan was made without a look at the users."))?;
+        Ok((Plan { connection: name, ..plan.and_requests(requests) }, page))
     }
 
     /// A plan that reads all users, or what `query` finds of them if there can be no job.
@@ -232,17 +251,34 @@ impl ExportSpec {
     }
 }
 
-/// How many users a search finds.
-async fn count(client: &ManagementClient, query: &str) -> Result<Expected> {
-    let search =
-        UserSearch { q: query.to_owned(), sort: None, page: 0, per_page: 1, fields: vec!["user_id".to_owned()] };
-    let total = Box::pin(client.users(&search)).await?.total;
-    Ok(if total < SEARCH_CAP { Expected::Exactly(total) } else { Expected::AtLeast(SEARCH_CAP) })
+/// Which users to bring with a count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    /// So many where Auth0 searches.
+    pub matching: u32,
+    /// So many where Auth0 cannot, and the matching ones are found among them here.
+    pub others: u32,
+    /// With all their attributes.
+    pub whole: bool,
+}
+
+impl Sample {
+    /// None that are looked at.
+    const NONE: Self = Self { matching: 1, others: 1, whole: false };
+}
+
+/// How many users a search finds, and a page of them.
+async fn look(client: &ManagementClient, query: &str, users: u32, sample: Sample) -> Result<(Expected, UsersPage)> {
+    let fields = if sample.whole { Vec::new() } else { vec!["user_id".to_owned()] };
+    let search = UserSearch { q: query.to_owned(), sort: None, page: 0, per_page: users, fields };
+    let page = Box::pin(client.users(&search)).await?;
+    let expected = if page.total < SEARCH_CAP { Expected::Exactly(page.total) } else { Expected::AtLeast(SEARCH_CAP) };
+    Ok((expected, page))
 }
 
 /// Why Auth0 does not carry out a query, if that is what an error says: it is wrong to Auth0, too long for
 /// a URL, or takes longer than the two seconds a search may (contract, section 7).
-fn why_refused(error: &Error) -> Option<String> {
+pub(super) fn why_refused(error: &Error) -> Option<String> {
     let said = error.upstream.as_ref().filter(|said| matches!(said.status_code, 400 | 414 | 503))?;
     Some(format!("Auth0 refuses it: {}", said.message.trim_end_matches('.')))
 }
@@ -306,10 +342,7 @@ fn can_be_a_field(name: &str) -> bool {
 
 /// A query that also asks for a connection.
 pub(super) fn combine(query: Option<&str>, connection: Option<&str>) -> String {
-    let connection = connection.map(|name| {
-        let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
-        format!("identities.connection:\"{quoted}\"")
-    });
+    let connection = connection.map(connection_query);
     match (query, connection) {
         (Some(query), Some(connection)) => format!("({query}) AND {connection}"),
         (Some(query), None) => query.to_owned(),
@@ -318,8 +351,92 @@ pub(super) fn combine(query: Option<&str>, connection: Option<&str>) -> String {
     }
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A plan as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct PlanView {
+    /// Where the users come from.
+    pub source: SourceKind,
+    /// How many users are read; null when nobody knows.
+    pub users: Option<u64>,
+    /// There, and true, when Auth0 stopped counting at `users`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub capped: bool,
+    /// Who filters; null where all users are exported.
+    pub filtered: Option<Decider>,
+    /// Who sorts; null where users come as they are.
+    pub sorted: Option<Decider>,
+    /// At least so many requests to Auth0's Management API.
+    pub requests: Option<u64>,
+    /// All of it in plain words.
+    pub lines: Vec<PlanLine>,
+}
+
+/// Where users come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// A file.
+    File,
+    /// Pages of one search.
+    Search,
+    /// Searches for the users created in one span of time each.
+    SplitSearch,
+    /// An export job inside Auth0.
+    Job,
+}
+
+/// Who does a part of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Decider {
+    /// Auth0.
+    Auth0,
+    /// This program.
+    Here,
+}
+
+/// A line of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct PlanLine {
+    /// What it is about; empty where it goes on with the line before.
+    pub title: &'static str,
+    /// Plain words.
+    pub text: String,
+}
+
+impl From<&Plan> for PlanView {
+    fn from(plan: &Plan) -> Self {
+        let (users, capped) = match plan.expected {
+            Expected::Unknown => (None, false),
+            Expected::Exactly(users) => (Some(users), false),
+            Expected::AtLeast(users) => (Some(users), true),
+        };
+        Self {
+            source: match plan.source {
+                Source::File => SourceKind::File,
+                Source::Search => SourceKind::Search,
+                Source::SplitSearch => SourceKind::SplitSearch,
+                Source::Job(_) => SourceKind::Job,
+            },
+            users,
+            capped,
+            filtered: match plan.filtering {
+                Filtering::None if plan.query.is_empty() => None,
+                Filtering::None | Filtering::Auth0 => Some(Decider::Auth0),
+                Filtering::Here { .. } => Some(Decider::Here),
+            },
+            sorted: plan.sort.as_ref().map(|_| Decider::Here),
+            requests: plan.requests,
+            lines: plan.lines(),
+        }
+    }
+}
+
+impl Plan {
+    /// The plan in plain words, line by line.
+    pub fn lines(&self) -> Vec<PlanLine> {
+        let mut lines = Vec::new();
+        let mut add = |title: &'static str, text: String| lines.push(PlanLine { title, text });
         let source = match &self.source {
             Source::File => "the file, read once from its start to its end",
             Source::Search => "Auth0's search, 100 users a page",
@@ -328,80 +445,101 @@ impl fmt::Display for Plan {
             }
             Source::Job(_) => "an export job inside Auth0, then its file",
         };
-        writeln!(f, "Source:     {source}")?;
-        let matching = if self.filters_here() { "; how many match is not known before the end" } else { "" };
-        match self.expected {
-            Expected::Unknown => writeln!(f, "Users:      not known before the end")?,
-            Expected::Exactly(users) => writeln!(f, "Users:      {users}{matching}")?,
-            Expected::AtLeast(users) => {
-                writeln!(f, "Users:      {users} or more (Auth0 stops counting there){matching}")?;
-            }
+        add("Source", source.to_owned());
+        if matches!(self.source, Source::Job(_)) {
+            let instead = match self.expected {
+                Expected::Exactly(_) => "Auth0's search, 100 users a page",
+                Expected::Unknown | Expected::AtLeast(_) => {
+                    "Auth0's search, split by created_at into spans with fewer than 1000 users"
+                }
+            };
+            add("Otherwise", format!("{instead}, where the tenant allows no export jobs or the job fails"));
         }
+        let matching = if self.filters_here() { "; how many match is not known before the end" } else { "" };
+        add(
+            "Users",
+            match self.expected {
+                Expected::Unknown => "not known before the end".to_owned(),
+                Expected::Exactly(users) => format!("{users}{matching}"),
+                Expected::AtLeast(users) => format!("{users} or more (Auth0 stops counting there){matching}"),
+            },
+        );
         if let Some(connection) = &self.connection {
             let by = if matches!(self.source, Source::File) { " (here)" } else { "" };
-            writeln!(f, "Connection: {connection}{by}")?;
+            add("Connection", format!("{connection}{by}"));
         }
         match &self.filtering {
             Filtering::Here { query: Some(query), because: Some(because) } => {
-                writeln!(f, "Filter:     {query} (here, since {because})")?;
+                add("Filter", format!("{query} (here, since {because})"));
             }
             Filtering::Here { query: Some(query), because: None } => match self.source {
-                Source::File => writeln!(f, "Filter:     {query} (here)")?,
-                _ => writeln!(f, "Filter:     {query} (here, since Auth0's search stops at {SEARCH_CAP} users)")?,
+                Source::File => add("Filter", format!("{query} (here)")),
+                _ => add("Filter", format!("{query} (here, since Auth0's search stops at {SEARCH_CAP} users)")),
             },
             Filtering::Here { query: None, .. } => {}
             Filtering::None | Filtering::Auth0 => {
                 if !self.query.is_empty() && !matches!(self.source, Source::Job(_)) {
-                    writeln!(f, "Filter:     {} (by Auth0)", self.query)?;
+                    add("Filter", format!("{} (by Auth0)", self.query));
                 }
             }
         }
         for remark in &self.remarks {
-            writeln!(f, "Remark:     {remark}")?;
+            add("Remark", remark.clone());
         }
-        match &self.attributes {
-            None => writeln!(f, "Attributes: all")?,
-            Some(names) if names.is_empty() => writeln!(f, "Attributes: none")?,
-            Some(names) => writeln!(f, "Attributes: {}", names.join(", "))?,
-        }
+        add(
+            "Attributes",
+            match &self.attributes {
+                None => "all".to_owned(),
+                Some(names) if names.is_empty() => "none".to_owned(),
+                Some(names) => names.join(", "),
+            },
+        );
         for (at, (name, kind, expression)) in self.columns.iter().enumerate() {
-            let title = if at == 0 { "Columns:" } else { "" };
+            let title = if at == 0 { "Columns" } else { "" };
             let kind = match kind {
                 Kind::Path => "path",
                 Kind::Transform => "transform",
                 Kind::JavaScript => "JavaScript",
             };
-            if name == expression {
-                writeln!(f, "{title:<12}{kind} {expression}")?;
-            } else {
-                writeln!(f, "{title:<12}{name}: {kind} {expression}")?;
-            }
+            let name = if name == expression { String::new() } else { format!("{name}: ") };
+            add(title, format!("{name}{kind} {expression}"));
         }
-        match &self.sort {
-            Some((by, descending)) => {
-                writeln!(f, "Sort:       by {by}, {} (here)", if *descending { "descending" } else { "ascending" })?;
-            }
-            None => writeln!(f, "Sort:       none, as they come")?,
-        }
+        add(
+            "Sort",
+            match &self.sort {
+                Some((by, descending)) => {
+                    format!("by {by}, {} (here)", if *descending { "descending" } else { "ascending" })
+                }
+                None => "none, as they come".to_owned(),
+            },
+        );
         match (self.limit, &self.source) {
             (Some(limit), Source::Job(request)) if request.limit.is_some() => {
-                writeln!(f, "Limit:      {limit} users (by Auth0)")?;
+                add("Limit", format!("{limit} users (by Auth0)"));
             }
-            (Some(limit), _) => writeln!(f, "Limit:      {limit} users (here)")?,
+            (Some(limit), _) => add("Limit", format!("{limit} users (here)")),
             (None, _) => {}
         }
         if let Some(requests) = self.requests {
             let unit = if requests == 1 { "request" } else { "requests" };
-            match self.source {
-                Source::Search | Source::File => writeln!(f, "Requests:   {requests} {unit} to Auth0")?,
-                Source::SplitSearch => writeln!(f, "Requests:   {requests} or more to Auth0")?,
+            let text = match self.source {
+                Source::Search | Source::File => format!("{requests} {unit} to Auth0"),
+                Source::SplitSearch => format!("{requests} or more to Auth0"),
                 Source::Job(_) => {
-                    writeln!(
-                        f,
-                        "Requests:   {requests} or more to Auth0: one every 1 to 5 seconds while the job runs"
-                    )?;
+                    format!("{requests} or more to Auth0: one every 1 to 5 seconds while the job runs")
                 }
-            }
+            };
+            add("Requests", text);
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for PlanLine { title, text } in self.lines() {
+            let title = if title.is_empty() { String::new() } else { format!("{title}:") };
+            writeln!(f, "{title:<12}{text}")?;
         }
         Ok(())
     }

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 use serde_json::Value as JsonValue;
+use serde_json::value::RawValue;
 
 use super::encode::Given;
-use super::plan::combine;
+use super::plan::{Filtering, PAGE, PlanView, SEARCH_CAP, Sample, combine, why_refused};
 use super::{ExportRequest, ExportSpec};
 use crate::auth0::{ManagementClient, UserSearch};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Evaluator, Json, Kind};
+use crate::expression::{Evaluator, Json, Kind, Wanted, read};
 use crate::query::Query;
 
 /// At most so many users are previewed.
@@ -26,6 +27,8 @@ pub struct Preview {
     pub rows: Vec<Vec<PreviewCell>>,
     /// How many users match; Auth0 stops counting at 1000.
     pub users: u64,
+    /// How the export would be carried out.
+    pub plan: PlanView,
 }
 
 /// A column of a preview.
@@ -60,35 +63,73 @@ pub fn previewed(request: &ExportRequest) -> Result<u64> {
 }
 
 /// Users that are looked through where Auth0 cannot search and we do: one page.
-const LOOKED_THROUGH: u32 = 100;
+const LOOKED_THROUGH: u32 = PAGE;
 
-/// Previews an export of a tenant's users: one search. Rows are not sorted, since all users would have to be
-/// read for that. Where Auth0 cannot carry out the query, the users are those among one page that match.
+/// Previews an export of a tenant's users, with the requests that its plan needs. Rows are not sorted, since
+/// all users would have to be read for that. Where Auth0 cannot carry out the query, the users are those
+/// among one page that match.
 pub async fn preview(mut spec: ExportSpec, limit: u64, client: &ManagementClient) -> Result<Preview> {
-    let connection = match &spec.connection {
-        Some(name_or_id) => Some(client.connection(name_or_id).await?.name),
-        None => None,
-    };
-    let (mut query, mut per_page) = (spec.query.as_ref().map(Query::source), u32::try_from(limit).unwrap_or(u32::MAX));
-    let beyond_auth0 = spec.query.as_ref().is_some_and(|query| query.beyond_auth0().is_some());
-    if beyond_auth0 {
-        (query, per_page) = (None, LOOKED_THROUGH);
-    }
-    let q = combine(query, connection.as_deref());
-    let page = client.users(&UserSearch { q, per_page, ..UserSearch::default() }).await?;
+    // The limit is the preview's own.
+    spec.limit = None;
+    let matching = u32::try_from(limit).unwrap_or(u32::MAX);
+    let sample = Sample { matching, others: LOOKED_THROUGH, whole: true };
+    let (plan, page) = Box::pin(spec.plan_and_look(client, sample)).await?;
     let mut users: Vec<String> = page.users.iter().map(|user| user.get().to_owned()).collect();
     let mut total = page.total;
-    if beyond_auth0 {
+    if matches!(plan.filtering, Filtering::Here { because: Some(_), .. }) {
         spec = spec.filtered()?;
         users.retain(|user| spec.finds(user.as_bytes()));
         total = users.len() as u64;
-        users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
+    users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     // Transforms may take their time.
     let (columns, rows) = tokio::task::spawn_blocking(move || rows(&spec, &users))
         .await
         .map_err(|error| Error::new(Code::Internal, error.to_string()))?;
-    Ok(Preview { columns, rows, users: total })
+    Ok(Preview { columns, rows, users: total, plan: PlanView::from(&plan) })
+}
+
+/// How many users match a query, as far as one or two requests can tell.
+#[derive(Clone, Debug)]
+pub struct Matches {
+    /// The first of them, if there is one, as Auth0 has it.
+    pub first: Option<Box<RawValue>>,
+    /// How many were found.
+    pub total: u64,
+    /// Whether there may be more.
+    pub capped: bool,
+}
+
+/// Counts the users of a connection, or of all, that match a query. Auth0 stops at 1000; where it cannot
+/// search at all, the matching ones among one page are counted. The error of a query that cannot be read
+/// shows the place.
+pub async fn count(query: Option<&str>, connection: Option<&str>, client: &ManagementClient) -> Result<Matches> {
+    let query = query.map(Query::parse).transpose()?;
+    let found = async |q: String, per_page| client.users(&UserSearch { q, per_page, ..UserSearch::default() }).await;
+    let refused = match &query {
+        Some(query) if query.beyond_auth0().is_some() => None,
+        _ => match found(combine(query.as_ref().map(Query::source), connection), 1).await {
+            Ok(page) => {
+                let capped = page.total >= SEARCH_CAP;
+                return Ok(Matches { first: page.users.into_iter().next(), total: page.total, capped });
+            }
+            Err(error) if query.is_some() && why_refused(&error).is_some() => Some(error),
+            Err(error) => return Err(error),
+        },
+    };
+    let filter = match query.as_ref().map(Query::filter) {
+        Some(Ok(filter)) => filter,
+        Some(Err(error)) => return Err(refused.unwrap_or(error)),
+        None => return Err(Error::new(Code::Internal, "All users were refused as if they were a query.")),
+    };
+    let wanted = filter.wanted(Wanted::new([]));
+    let page = found(combine(None, connection), LOOKED_THROUGH).await?;
+    let capped = page.total > page.users.len() as u64;
+    let matches = |user: &Box<RawValue>| read(user.get().as_bytes(), &wanted).is_ok_and(|user| filter.matches(&user));
+    let mut matching = page.users.into_iter().filter(matches);
+    let first = matching.next();
+    let total = u64::from(first.is_some()) + matching.count() as u64;
+    Ok(Matches { first, total, capped })
 }
 
 fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<PreviewCell>>) {

@@ -1,8 +1,9 @@
 //! A tenant's users as a stream of bytes: pages of a search, or the file of an export job.
 //!
 //! The network side runs on the async runtime and sends what arrives through a bounded channel; the
-//! pipeline reads it on its own threads. A download that breaks is asked for again from its start; what
-//! was read before is skipped, after making sure that it is the same.
+//! pipeline reads it on its own threads. A download that breaks goes on where it broke off, with a fresh
+//! link; where the server can only send the file from its start, what was passed on before is skipped,
+//! after making sure that it is the same.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -13,15 +14,17 @@ use bytes::Bytes;
 use flate2::Crc;
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::input::Inflated;
 use super::plan::{PAGE, Plan, SEARCH_CAP, Source};
 use super::{ExportSpec, ExportSummary, pipeline};
-use crate::auth0::{Job, JobStatus, ManagementClient, UserSearch};
+use crate::auth0::{ExportJobRequest, JobStatus, ManagementClient, Received, UserSearch, may_have_happened};
 use crate::error::{Code, Error, Result};
 use crate::progress::Progress;
+use crate::store::Store;
 
 /// How often a running job is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +43,66 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    fn next(&self, wait: Duration) -> Duration {
+        (wait * 3 / 2).min(self.longest)
+    }
+}
+
 /// So many pieces may wait for the pipeline.
 const PIECES: usize = 8;
 
 /// A download that brings nothing new is tried so often.
 const ATTEMPTS: u32 = 5;
 
+/// So many export jobs are ordered for one export: one may be lost, and its answer too.
+const ORDERS: u32 = 3;
+
 /// A part of the bytes, or their complete end, or why there are no more.
 type Piece = Result<Option<Bytes>>;
+
+/// Where the export job inside Auth0 is noted, so that a server that starts again goes on with it instead
+/// of ordering another one.
+#[derive(Clone, Debug)]
+pub struct Note {
+    store: Store,
+    job: String,
+}
+
+/// What is noted: another export than the one that was ordered cannot use its file.
+#[derive(Serialize, Deserialize)]
+struct Ordered {
+    id: String,
+    request: Value,
+}
+
+impl Note {
+    /// A note beside this job of ours.
+    pub fn new(store: Store, job: &str) -> Self {
+        Self { store, job: job.to_owned() }
+    }
+
+    /// The job that was ordered for the same request, if one was.
+    async fn read(&self, request: &ExportJobRequest) -> Result<Option<String>> {
+        let Some(text) = self.store.ordered_export(&self.job).await? else { return Ok(None) };
+        // What cannot be read was never written by this version.
+        let ordered = serde_json::from_str::<Ordered>(&text).ok();
+        Ok(ordered.filter(|ordered| json(request).is_ok_and(|wanted| wanted == ordered.request)).map(|it| it.id))
+    }
+
+    async fn write(&self, id: &str, request: &ExportJobRequest) -> Result<()> {
+        let ordered = Ordered { id: id.to_owned(), request: json(request)? };
+        self.store.set_ordered_export(&self.job, Some(&json(&ordered)?.to_string())).await
+    }
+
+    async fn clear(&self) -> Result<()> {
+        self.store.set_ordered_export(&self.job, None).await
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| Error::new(Code::Internal, error.to_string()))
+}
 
 /// Exports a tenant's users, looking at jobs at the given pace.
 pub(super) async fn run(
@@ -55,6 +110,7 @@ pub(super) async fn run(
     client: ManagementClient,
     output: Box<dyn std::io::Write + Send>,
     progress: Arc<Progress>,
+    note: Option<Note>,
     pace: Pace,
 ) -> Result<ExportSummary> {
     let client = client.for_job(Arc::clone(&progress));
@@ -62,12 +118,17 @@ pub(super) async fn run(
     if let Some(rows) = plan.rows() {
         progress.set_total(rows);
     }
-    let mut feed = Feed { client, progress: Arc::clone(&progress), pace, plan, job: None, link: None };
+    let mut feed = Feed { client, progress: Arc::clone(&progress), pace, plan, note, job: None, link: None };
     Box::pin(feed.start()).await?;
+    progress.start_clock();
+    let sorts = spec.sort.is_some();
     let spec = if feed.plan.filters_here() { Arc::new(spec.filtered()?) } else { spec };
     let (ask, mut asked) = channel::<Sender<Piece>>(1);
     let rows = Box::new(Rows::new(ask));
-    let pipeline = tokio::task::spawn_blocking(move || pipeline::run(&spec, rows, "row", output, &progress));
+    let pipeline = tokio::task::spawn_blocking({
+        let progress = Arc::clone(&progress);
+        move || pipeline::run(&spec, rows, "row", output, &progress)
+    });
     let feeding = async {
         while let Some(to) = asked.recv().await {
             let end = match Box::pin(feed.send(&to)).await {
@@ -75,12 +136,18 @@ pub(super) async fn run(
                 Err(Halt::Failed(error)) => Err(error),
                 Err(Halt::Unwanted) => continue,
             };
+            if sorts && end.is_ok() {
+                feed.progress.set_details(Some("Sorting and writing the users.".to_owned()));
+            }
             // Whoever does not listen any more does not want to know.
             let _ = to.send(end).await;
         }
     };
-    let (result, ()) = tokio::join!(pipeline, feeding);
-    result.map_err(|error| Error::new(Code::Internal, format!("The export ended in a bug: {error}")))?
+    let working = async {
+        let (result, ()) = tokio::join!(pipeline, feeding);
+        result.map_err(|error| Error::new(Code::Internal, format!("The export ended in a bug: {error}")))?
+    };
+    progress.or_left_behind(working).await
 }
 
 /// Why sending ended early.
@@ -102,8 +169,9 @@ struct Feed {
     progress: Arc<Progress>,
     pace: Pace,
     plan: Plan,
-    /// The export job, once it exists.
-    job: Option<Job>,
+    note: Option<Note>,
+    /// The id of the export job, once it exists.
+    job: Option<String>,
     /// The link to its file that came with its completion, until it is used.
     link: Option<String>,
 }
@@ -122,30 +190,100 @@ struct Span {
     to: Option<i64>,
 }
 
+/// How much of a job's file was passed on.
+struct Passed {
+    received: Received,
+    sum: Crc,
+    length: Option<u64>,
+}
+
 impl Feed {
-    /// Creates the export job, where there is to be one, and waits for its end. Where the tenant refuses
+    /// Makes sure that there is a completed export job, where there is to be one. Where the tenant refuses
     /// it or it fails, the search is used instead.
     async fn start(&mut self) -> Result<()> {
-        let Source::Job(request) = &self.plan.source else { return Ok(()) };
-        let error = match self.progress.or_canceled(Box::pin(self.client.create_export_job(request))).await {
-            Ok(job) => {
-                self.job = Some(job);
-                match Box::pin(self.completed()).await {
-                    Ok(link) => {
-                        self.link = Some(link);
-                        return Ok(());
-                    }
-                    Err(error) if error.code == Code::Auth0JobFailed => error,
-                    Err(error) => return Err(error),
-                }
-            }
-            Err(error) if error.upstream.as_ref().is_some_and(|said| matches!(said.status_code, 400 | 403)) => error,
+        let Source::Job(request) = self.plan.source.clone() else { return Ok(()) };
+        let error = match Box::pin(self.order(&request)).await {
+            Ok(()) => return Ok(()),
+            Err(error) if is_without_job(&error) => error,
             Err(error) => return Err(error),
         };
         tracing::warn!(message = error.message, "there is no export job; Auth0's search is used instead");
         self.progress.set_details(None);
         self.plan = self.plan.clone().without_job();
         Ok(())
+    }
+
+    /// Orders an export job, or goes on with the one that was ordered before, and waits for its end.
+    async fn order(&mut self, request: &ExportJobRequest) -> Result<()> {
+        if let Some(note) = &self.note {
+            self.job = note.read(request).await?;
+        }
+        let mut orders = 0;
+        loop {
+            if self.job.is_none() {
+                orders += 1;
+                let id = Box::pin(self.create(request, orders)).await?;
+                if let Some(note) = &self.note {
+                    note.write(&id, request).await?;
+                }
+                self.job = Some(id);
+            }
+            let error = match Box::pin(self.completed()).await {
+                Ok(link) => {
+                    self.link = Some(link);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if matches!(error.code, Code::Auth0ExportLost | Code::Auth0JobFailed) {
+                self.job = None;
+                if let Some(note) = &self.note {
+                    note.clear().await?;
+                }
+            }
+            if error.code != Code::Auth0ExportLost || orders >= ORDERS {
+                return Err(error);
+            }
+            tracing::info!(message = error.message, "ordering another export job");
+        }
+    }
+
+    /// Creates the export job. One whose answer was lost may exist all the same; a second one reads users
+    /// once more and changes nothing.
+    async fn create(&self, request: &ExportJobRequest, orders: u32) -> Result<String> {
+        let mut failures = orders;
+        let mut wait = self.pace.first;
+        let started = tokio::time::Instant::now();
+        loop {
+            let error =
+                match self.progress.or_canceled(Box::pin(self.client.create_export_job(request))).await {
+                    Ok(job) => return Ok(job.id),
+                    Err(error) => error,
+                };
+            // Whether Auth0 limits exports that run at once is not documented (contract, 11.14).
+            let busy = error.upstream.as_ref().is_some_and(|said| said.status_code == 429);
+            let again = if busy {
+                started.elapsed() < self.pace.patience
+            } else {
+                failures += 1;
+                may_have_happened(&error) && failures <= ORDERS
+            };
+            if !again {
+                return Err(error);
+            }
+            self.progress.set_trouble(format!("Auth0 does not begin the export yet: {}", error.message));
+            self.pause(wait).await?;
+            self.progress.set_details(None);
+            wait = self.pace.next(wait);
+        }
+    }
+
+    async fn pause(&self, wait: Duration) -> Result<()> {
+        let sleep = async {
+            tokio::time::sleep(wait).await;
+            Ok(())
+        };
+        self.progress.or_canceled(sleep).await
     }
 
     /// Sends everything from the start.
@@ -161,25 +299,79 @@ impl Feed {
         }
     }
 
+    /// Sends the file of the job, across as many downloads as it takes.
     async fn send_job(&mut self, to: &Sender<Piece>) -> Result<(), Halt> {
+        let mut passed = Passed { received: Received::default(), sum: Crc::new(), length: None };
+        let (mut fruitless, mut wait) = (0, self.pace.first);
+        loop {
+            let before = passed.received.bytes;
+            let error = match Box::pin(self.download(&mut passed, to)).await {
+                Ok(()) => return Ok(()),
+                Err(Halt::Failed(error)) if matches!(error.code, Code::Auth0Unreachable | Code::Auth0LinkExpired) => {
+                    error
+                }
+                Err(halt) => return Err(halt),
+            };
+            if passed.received.bytes > before {
+                (fruitless, wait) = (0, self.pace.first);
+            }
+            fruitless += 1;
+            if fruitless >= ATTEMPTS {
+                return Err(error.into());
+            }
+            tracing::info!(reason = error.message, at = passed.received.bytes, "the download goes on with a fresh link");
+            self.progress.set_trouble("The download broke off; it goes on in a moment.".to_owned());
+            self.pause(wait).await?;
+            self.progress.set_details(None);
+            wait = self.pace.next(wait);
+        }
+    }
+
+    /// Downloads what is missing.
+    async fn download(&mut self, passed: &mut Passed, to: &Sender<Piece>) -> Result<(), Halt> {
         let location = match self.link.take() {
             Some(link) => link,
             None => self.completed().await?,
         };
-        let mut download = self.progress.or_canceled(Box::pin(self.client.download(&location))).await?;
-        loop {
-            let next = self.progress.or_canceled(async { download.next().await.transpose() }).await?;
-            match next {
-                Some(bytes) => self.pass(bytes, to).await?,
-                None => return Ok(()),
-            }
+        let rest = self.client.download_rest(&location, &passed.received);
+        let mut download = self.progress.or_canceled(Box::pin(rest)).await?;
+        let other_length = passed.length.is_some() && download.length.is_some() && download.length != passed.length;
+        if other_length || download.from > passed.received.bytes {
+            return Err(another_file().into());
         }
+        passed.received.tag = passed.received.tag.take().or(download.tag);
+        passed.length = passed.length.or(download.length);
+        // What the server sends once more must be what was passed on before.
+        let (mut at, mut again) = (download.from, Crc::new());
+        loop {
+            let next = self.progress.or_canceled(async { download.bytes.next().await.transpose() }).await?;
+            let Some(mut bytes) = next else { break };
+            let known = passed.received.bytes.saturating_sub(at).min(bytes.len() as u64);
+            at += bytes.len() as u64;
+            let repeated = bytes.split_to(usize::try_from(known).unwrap_or(usize::MAX));
+            if !repeated.is_empty() {
+                again.update(&repeated);
+                if at >= passed.received.bytes && again.sum() != passed.sum.sum() {
+                    return Err(another_file().into());
+                }
+            }
+            if bytes.is_empty() {
+                continue;
+            }
+            passed.sum.update(&bytes);
+            passed.received.bytes += bytes.len() as u64;
+            if let Some(length) = passed.length {
+                self.progress.set_read(passed.received.bytes, length);
+            }
+            self.pass(bytes, to).await?;
+        }
+        if at < passed.received.bytes { Err(another_file().into()) } else { Ok(()) }
     }
 
     /// Waits until the job is completed, and gives a fresh link to its file. A link lives for 60 seconds,
     /// so that the job is read again before every download (contract, 4.7).
     async fn completed(&mut self) -> Result<String> {
-        let Some(id) = self.job.as_ref().map(|job| job.id.clone()) else {
+        let Some(id) = self.job.clone() else {
             return Err(Error::new(Code::Internal, "The export job was never created."));
         };
         let started = tokio::time::Instant::now();
@@ -192,21 +384,21 @@ impl Feed {
                     self.progress.set_details(None);
                     return job.location.ok_or_else(|| {
                         Error::new(
-                            Code::Auth0Answer,
+                            Code::Auth0ExportLost,
                             format!("Export job {id} is completed, but has no link to its file."),
                         )
                     });
                 }
                 JobStatus::Failed => {
                     let details = job.status_details.as_deref().unwrap_or("Auth0 gives no reason");
+                    let details = details.trim_end_matches('.');
                     return Err(Error::new(
                         Code::Auth0JobFailed,
                         format!("Export job {id} failed inside Auth0: {details}."),
                     ));
                 }
                 JobStatus::Expired => {
-                    return Err(Error::new(Code::Auth0JobFailed, format!("Export job {id} expired inside Auth0."))
-                        .with_hint("Start the export again."));
+                    return Err(Error::new(Code::Auth0ExportLost, format!("Export job {id} expired inside Auth0.")));
                 }
                 JobStatus::Pending | JobStatus::Processing | JobStatus::Other(_) => {}
             }
@@ -218,28 +410,26 @@ impl Feed {
             }
             let done = job.percentage_done.map(|percent| format!(" ({percent:.0} %)")).unwrap_or_default();
             self.progress.set_details(Some(format!("Auth0 prepares the export{done}.")));
-            self.progress
-                .or_canceled(async {
-                    tokio::time::sleep(wait).await;
-                    Ok(())
-                })
-                .await?;
-            wait = (wait * 3 / 2).min(self.pace.longest);
+            self.pause(wait).await?;
+            wait = self.pace.next(wait);
         }
     }
 
     /// Searches span by span, splitting each that holds too many users, earliest first.
     async fn send_spans(&mut self, to: &Sender<Piece>) -> Result<(), Halt> {
-        let (Some(earliest), Some(latest)) = (self.edge(false).await?, self.edge(true).await?) else {
-            return Ok(());
-        };
+        let Some((earliest, latest)) = self.edges().await? else { return Ok(()) };
         let mut spans = vec![Span { from: None, to: None }];
         // A user who is found in two spans next to each other is sent once.
         let (mut before, mut seen) = (HashSet::new(), HashSet::new());
         while let Some(span) = spans.pop() {
             let (low, high) = (span.from.unwrap_or(earliest), span.to.unwrap_or(latest + 1));
             seen.extend(before.drain());
-            if self.count(span).await? < SEARCH_CAP {
+            let too_many = match self.count(span).await {
+                Ok(users) => users >= SEARCH_CAP,
+                Err(error) if is_too_slow(&error) && high - low > 1 => true,
+                Err(error) => return Err(error.into()),
+            };
+            if !too_many {
                 before = self.send_span(span, &mut seen, to).await?;
                 seen.clear();
                 continue;
@@ -262,6 +452,19 @@ impl Feed {
             spans.push(Span { from: span.from, to: Some(middle) });
         }
         Ok(())
+    }
+
+    /// When the first and the last matching user were created, in milliseconds; none where nobody matches.
+    async fn edges(&self) -> Result<Option<(i64, i64)>> {
+        let edges = async {
+            let Some(earliest) = self.edge(false).await? else { return Ok(None) };
+            Ok(self.edge(true).await?.map(|latest| (earliest, latest)))
+        };
+        match edges.await {
+            // The first and the last span are open, so that these need not be exact.
+            Err(error) if is_too_slow(&error) => Ok(Some(EVERYBODY)),
+            edges => edges,
+        }
     }
 
     /// When the first or the last matching user was created, in milliseconds.
@@ -378,22 +581,42 @@ fn stamp(milliseconds: i64) -> String {
 fn gone(id: &str, error: Error) -> Error {
     if error.upstream.as_ref().is_some_and(|said| said.status_code == 404) {
         return Error::new(
-            Code::Auth0JobFailed,
+            Code::Auth0ExportLost,
             format!("Export job {id} no longer exists; Auth0 keeps jobs for 24 hours."),
-        )
-        .with_hint("Start the export again.");
+        );
     }
     error
 }
 
-/// The reading side: the bytes of all users, inflated, across as many downloads as it takes.
+fn another_file() -> Error {
+    Error::new(Code::Auth0ExportLost, "The export's file changed while it was downloaded.")
+}
+
+/// Whether an export must do without a job: the tenant refuses it, jobs fail there, or orders get no
+/// answer that says anything.
+fn is_without_job(error: &Error) -> bool {
+    let refused = error.upstream.as_ref().is_some_and(|said| matches!(said.status_code, 400 | 403 | 404 | 405));
+    refused || may_have_happened(error) || matches!(error.code, Code::Auth0JobFailed | Code::Auth0ExportLost)
+}
+
+/// Whether a search took longer than the two seconds it may (contract, 4.4): one for a shorter span may
+/// not.
+fn is_too_slow(error: &Error) -> bool {
+    error.upstream.as_ref().is_some_and(|said| said.status_code == 503 && said.message.contains("exceeded the timeout"))
+}
+
+/// From before Auth0's first user until long after the last, in milliseconds since 1970.
+const EVERYBODY: (i64, i64) = (1_262_304_000_000, 4_102_444_800_000);
+
+/// The reading side: the bytes of all users, inflated. A file that ends in the middle, although its
+/// download seemed complete, is asked for again from its start.
 struct Rows {
     ask: Sender<Sender<Piece>>,
     current: Option<Inflated>,
     /// What was given out, and its checksum.
     given: u64,
     sum: Crc,
-    /// Downloads in a row that brought nothing new.
+    /// Files in a row that brought nothing new.
     fruitless: u32,
 }
 
@@ -420,10 +643,7 @@ impl Rows {
             left -= read as u64;
         }
         if left > 0 || again.sum() != self.sum.sum() {
-            return Err(std::io::Error::other(Error::new(
-                Code::Auth0Answer,
-                "The export's file changed while it was downloaded.",
-            )));
+            return Err(std::io::Error::other(another_file()));
         }
         Ok(inflated)
     }
@@ -449,24 +669,23 @@ impl Read for Rows {
                     self.fruitless = 0;
                     return Ok(read);
                 }
-                Err(error) if is_broken_download(&error) && self.fruitless + 1 < ATTEMPTS => self.fruitless += 1,
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::UnexpectedEof && self.fruitless + 1 < ATTEMPTS =>
+                {
+                    self.fruitless += 1;
+                }
                 Err(error) => return Err(error),
             }
         }
     }
 }
 
-/// A connection that broke, a link that died, a file that stops in the middle: worth another download.
-fn is_broken_download(error: &std::io::Error) -> bool {
-    let own = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    match own {
-        Some(error) => matches!(error.code, Code::Auth0Unreachable | Code::Auth0LinkExpired),
-        None => error.kind() == std::io::ErrorKind::UnexpectedEof,
-    }
+fn interrupted() -> std::io::Error {
+    std::io::Error::other(stopped())
 }
 
-fn interrupted() -> std::io::Error {
-    std::io::Error::other(Error::new(Code::Interrupted, "The export was stopped."))
+fn stopped() -> Error {
+    Error::new(Code::Interrupted, "The export was stopped.")
 }
 
 /// The bytes of one download as they come through the channel.

@@ -13,6 +13,7 @@ use crate::error::Code;
 
 mod filter;
 mod tenant;
+mod trouble;
 
 /// An output that can be looked at afterwards.
 #[derive(Clone, Default)]

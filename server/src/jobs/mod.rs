@@ -161,6 +161,13 @@ impl Jobs {
     /// Takes up every job that an earlier process left unfinished. The lock on DATA_DIR makes sure that
     /// no other process still runs them.
     pub async fn recover(&self) -> Result<()> {
+        // Of a job that was being asked for when the process was killed nobody will ever ask.
+        for id in self.0.store.job_directories()? {
+            if !self.0.store.has_job(&id).await? {
+                tracing::info!(job = id, "removing the files of a job that never began");
+                remove_directory(self.0.store.job_directory(&id)).await?;
+            }
+        }
         for job in self.0.store.unfinished_jobs(&self.0.tenant).await? {
             tracing::info!(job = job.id, "taking up a job that was interrupted");
             self.spawn(job);
@@ -186,8 +193,14 @@ impl Jobs {
         let id = new_id();
         let masked = self.masked(request).await?;
         let stored = self.0.requests.seal(&id, request, masked.as_ref())?;
-        self.0.store.create_job_directory(&id)?;
-        self.start(session, id, JobKind::Export, connection, stored).await
+        let directory = self.0.store.create_job_directory(&id)?;
+        let job = id.clone();
+        let started = self.start(session, id, JobKind::Export, connection, stored).await;
+        // Without a record nobody would ever remove it.
+        if started.is_err() && matches!(self.0.store.has_job(&job).await, Ok(false)) {
+            remove_directory(directory).await?;
+        }
+        started
     }
 
     /// The request with every secret literal as `***`; none where it holds no secrets.

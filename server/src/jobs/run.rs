@@ -18,6 +18,9 @@ use crate::import::{self, ImportRequest};
 use crate::progress::Progress;
 use crate::store::{JobKind, JobRecord, JobState};
 
+/// So often an export begins again whose file inside Auth0 was lost on the way.
+const RESTARTS: u32 = 3;
+
 /// What a job came to: its summary, and the file it made.
 type Outcome = (Value, Option<String>);
 
@@ -32,7 +35,7 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
         loop {
             tokio::select! {
                 outcome = &mut work => break outcome,
-                _ = counters.tick() => jobs.store.set_job_progress(&id, progress.processed(), progress.total()).await?,
+                _ = counters.tick() => note_progress(jobs, &id, &progress).await,
             }
         }
     };
@@ -40,25 +43,56 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
         tracing::info!(job = id, "interrupted");
         return Ok(());
     }
-    jobs.store.set_job_progress(&id, progress.processed(), progress.total()).await?;
     match outcome {
         Ok((summary, artifact)) => {
             let rows = progress.processed();
-            jobs.store
-                .set_job_progress(&id, rows, Some(progress.total().map_or(rows, |total| total.max(rows))))
-                .await?;
-            let artifact = artifact.as_deref().map(|name| (name, artifact_end(jobs)));
-            tracing::info!(job = id, rows = progress.processed(), "completed");
-            jobs.store.finish_job(&id, JobState::Completed, Some(&summary), None, artifact).await
+            progress.set_total(progress.total().map_or(rows, |total| total.max(rows)));
+            tracing::info!(job = id, rows, "completed");
+            store_end(jobs, &id, &progress, async || {
+                jobs.store.set_job_progress(&id, progress.processed(), progress.total()).await?;
+                let artifact = artifact.as_deref().map(|name| (name, artifact_end(jobs)));
+                jobs.store.finish_job(&id, JobState::Completed, Some(&summary), None, artifact).await
+            })
+            .await
         }
-        Err(error) => failed(jobs, &id, job.kind, &error).await,
+        Err(error) => {
+            note_progress(jobs, &id, &progress).await;
+            tracing::info!(job = id, error = error.code.as_str(), "ended");
+            store_end(jobs, &id, &progress, async || failed(jobs, &id, job.kind, &error).await).await
+        }
+    }
+}
+
+/// Counters are for those who watch, and for after a restart: a moment without them is no reason to fail.
+async fn note_progress(jobs: &Inner, id: &str, progress: &Progress) {
+    if let Err(error) = jobs.store.set_job_progress(id, progress.processed(), progress.total()).await {
+        tracing::warn!(job = id, error = error.code.as_str(), "progress could not be stored: {}", error.message);
+    }
+}
+
+/// Stores how a job ended, as often as it takes: on a full disk only once there is room again. A server that
+/// stops before that runs the job again at its next start.
+async fn store_end(
+    jobs: &Inner,
+    id: &str,
+    progress: &Progress,
+    end: impl AsyncFn() -> Result<()>,
+) -> Result<()> {
+    let mut wait = Duration::from_millis(200);
+    loop {
+        let Err(error) = end().await else { return Ok(()) };
+        tracing::error!(job = id, error = error.code.as_str(), "the end of a job could not be stored: {}", error.message);
+        progress.set_trouble(format!("The job is over, but its end cannot be stored yet: {}", error.message));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(10)),
+            () = jobs.stopping.cancelled() => return Err(error),
+        }
     }
 }
 
 /// Stores that a job failed, or was canceled; of an import with what it had come to by then.
 pub(super) async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error) -> Result<()> {
     let state = if error.code == Code::Canceled { JobState::Canceled } else { JobState::Failed };
-    tracing::info!(job = id, error = error.code.as_str(), "ended");
     let (summary, artifact) = match kind {
         // Its files stay for the report and to be resumed.
         JobKind::Import => {
@@ -67,7 +101,9 @@ pub(super) async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error)
             (Some(summary), Some((UPLOAD, artifact_end(jobs))))
         }
         JobKind::Export => {
-            super::remove_directory(jobs.store.job_directory(id)).await?;
+            if let Err(error) = super::remove_directory(jobs.store.job_directory(id)).await {
+                tracing::warn!(job = id, "what is left of a job could not be removed: {}", error.message);
+            }
             (None, None)
         }
     };
@@ -95,6 +131,7 @@ async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result
     };
     progress.set_details(None);
     jobs.store.set_job_running(&job.id, JobState::Processing).await?;
+    let mut restarts = 0;
     loop {
         let mut sign_ins = jobs.sign_ins.subscribe();
         let client = jobs.clients.for_job(&jobs.store, &job.owner).await;
@@ -114,6 +151,11 @@ async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result
                     .await?;
                 progress.set_details(None);
             }
+            // What was written belongs to a file that cannot be completed any more.
+            Err(error) if error.code == Code::Auth0ExportLost && restarts < RESTARTS => {
+                restarts += 1;
+                tracing::info!(job = job.id, reason = error.message, "the export starts again");
+            }
             outcome => return outcome,
         }
     }
@@ -125,7 +167,8 @@ async fn once(jobs: &Inner, job: &JobRecord, client: ManagementClient, progress:
         JobKind::Export => {
             let request = jobs.requests.open(&job.id, &job.request)?;
             progress.set_processed(0);
-            export(jobs, &request, &directory, client, progress).await
+            let note = export::Note::new(jobs.store.clone(), &job.id);
+            export(jobs, &request, &directory, client, progress, note).await
         }
         JobKind::Import => {
             let request: ImportRequest = request(job)?;
@@ -148,14 +191,17 @@ async fn export(
     directory: &Path,
     client: ManagementClient,
     progress: &Arc<Progress>,
+    note: export::Note,
 ) -> Result<Outcome> {
-    let spec = Arc::new(jobs.export_spec(request).await?.with_spill_directory(directory));
+    // Compiling a transform takes a moment.
+    let spec = progress.or_canceled(jobs.export_spec(request)).await?;
+    let spec = Arc::new(spec.with_spill_directory(directory));
     let name = format!("users.{}{}", request.format.extension(), if request.gzip { ".gz" } else { "" });
     // Under another name until it is complete, so that no artifact is ever served half-written.
     let partial = directory.join("partial");
     let file = create_private_file(&partial)?;
     let output = BufWriter::with_capacity(1 << 16, file.try_clone()?);
-    let summary = export::run(spec, client, Box::new(output), Arc::clone(progress)).await?;
+    let summary = export::run(spec, client, Box::new(output), Arc::clone(progress), Some(note)).await?;
     let target = directory.join(&name);
     tokio::task::spawn_blocking(move || file.sync_all().and_then(|()| std::fs::rename(partial, target)))
         .await

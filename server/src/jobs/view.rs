@@ -54,7 +54,8 @@ pub struct JobView {
     /// Whether an import only checks its rows.
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
-    /// Share of rows done, 0 to 100; null while the total is not known.
+    /// Share that is done, 0 to 100: of the rows, or while nobody has counted those, of the file that is
+    /// read; null while neither is known.
     pub percentage_done: Option<u64>,
     /// Honest guess from the rate so far; null while there is nothing to guess from.
     pub time_left_seconds: Option<u64>,
@@ -89,15 +90,15 @@ impl JobView {
             None => (record.processed, record.total, None),
         };
         let completed = matches!(record.state, JobState::Completed | JobState::Expired);
-        let percentage_done = match total {
-            _ if completed => Some(100),
-            Some(0) | None => None,
-            Some(total) => Some((processed.min(total) * 100) / total),
+        let share = match running {
+            Some((progress, _)) => progress.share(),
+            None => total.filter(|total| *total > 0).map(|total| (processed as f64 / total as f64).min(1.0)),
         };
-        let time_left_seconds = match (running, total) {
-            (Some((_, since)), Some(total)) if processed > 0 => {
-                let seconds = since.elapsed().as_secs_f64() * total.saturating_sub(processed) as f64 / processed as f64;
-                Some(seconds.ceil() as u64)
+        let percentage_done = if completed { Some(100) } else { share.map(|share| (share * 100.0) as u64) };
+        let time_left_seconds = match (running, share) {
+            (Some((progress, since)), Some(share)) if share > 0.0 => {
+                let elapsed = progress.working_since().unwrap_or(since).elapsed().as_secs_f64();
+                Some((elapsed * (1.0 - share) / share).ceil() as u64)
             }
             _ => None,
         };

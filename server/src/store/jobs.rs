@@ -299,6 +299,34 @@ impl Store {
         Ok(())
     }
 
+    /// Notes the export job inside Auth0 that an export goes on with after a restart; none when there is none
+    /// any more.
+    pub async fn set_ordered_export(&self, id: &str, ordered: Option<&str>) -> Result<()> {
+        sqlx::query("UPDATE jobs SET ordered_export = ? WHERE id = ?")
+            .bind(ordered)
+            .bind(id)
+            .execute(self.pool())
+            .await
+            .map_err(storage)?;
+        Ok(())
+    }
+
+    /// The export job inside Auth0 that was noted.
+    pub async fn ordered_export(&self, id: &str) -> Result<Option<String>> {
+        sqlx::query_scalar("SELECT ordered_export FROM jobs WHERE id = ?")
+            .bind(id)
+            .fetch_one(self.pool())
+            .await
+            .map_err(storage)
+    }
+
+    /// Whether any tenant has a job of this id.
+    pub async fn has_job(&self, id: &str) -> Result<bool> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM jobs WHERE id = ?").bind(id).fetch_optional(self.pool()).await.map_err(storage)?;
+        Ok(found.is_some())
+    }
+
     /// Ids of jobs whose artifact has reached the end of its lifetime.
     pub async fn jobs_with_expired_artifact(&self, now: Timestamp) -> Result<Vec<String>> {
         self.ids("SELECT id FROM jobs WHERE artifact IS NOT NULL AND artifact_expires_at <= ?", now).await
@@ -414,6 +442,9 @@ mod tests {
         store.set_job_running("job_1", JobState::Processing).await.unwrap();
         store.set_job_progress("job_1", 5, Some(10)).await.unwrap();
         assert_eq!(store.unfinished_jobs("acme").await.unwrap().len(), 1);
+        store.set_ordered_export("job_1", Some("{}")).await.unwrap();
+        assert_eq!(store.ordered_export("job_1").await.unwrap().as_deref(), Some("{}"));
+        assert!(store.has_job("job_1").await.unwrap() && !store.has_job("job_2").await.unwrap());
         let summary = serde_json::json!({"rows": 10});
         let now = Timestamp::now();
         store.finish_job("job_1", JobState::Completed, Some(&summary), None, Some(("users.csv", now))).await.unwrap();

@@ -38,9 +38,9 @@ impl Store {
     ///
     /// Fails with [`Code::DataDirLocked`] when another process uses it.
     pub async fn open(directory: &Path) -> Result<Self> {
-        let named = |error: std::io::Error| {
-            let error = Error::from(error);
-            Error { message: format!("DATA_DIR {}: {}", directory.display(), error.message), ..error }
+        let named = |error| {
+            let error = named(directory, error);
+            Error { message: format!("DATA_DIR {}", error.message), ..error }
         };
         create_private_directory(directory).map_err(named)?;
         let lock = lock(directory).map_err(|error| match error {
@@ -92,8 +92,16 @@ impl Store {
     /// Creates the directory of a job, readable by this process only.
     pub fn create_job_directory(&self, id: &str) -> Result<PathBuf> {
         let path = self.job_directory(id);
-        create_private_directory(&path)?;
+        create_private_directory(&path).map_err(|error| named(&path, error))?;
         Ok(path)
+    }
+
+    /// Ids of all jobs that have a directory.
+    pub fn job_directories(&self) -> Result<Vec<String>> {
+        let path = self.directory.join("jobs");
+        let entries = std::fs::read_dir(&path).map_err(|error| named(&path, error))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter(|name| name.starts_with("job_")).collect())
     }
 
     /// DATA_DIR.
@@ -115,6 +123,12 @@ fn lock(directory: &Path) -> std::result::Result<File, TryLockError> {
         .map_err(TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)
+}
+
+/// Says which path an error is about.
+fn named(path: &Path, error: std::io::Error) -> Error {
+    let error = Error::from(error);
+    Error { message: format!("{}: {}", path.display(), error.message), ..error }
 }
 
 /// Personal data lies below it, so nobody else may look in.

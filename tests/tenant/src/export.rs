@@ -1,7 +1,10 @@
-//! The file of an export job: gzip of NDJSON or of Auth0's CSV dialect, made on the fly (contract,
-//! 4.7).
+//! The file of an export job: gzip of NDJSON or of Auth0's CSV dialect (contract, 4.7), written once when
+//! the job ends.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -116,30 +119,44 @@ pub(crate) struct Plan {
     pub(crate) until: Handle,
 }
 
-/// Writes the file in a thread of its own; the channel holds it back when the client is slow, and ends
-/// it when the client goes away.
-pub(crate) fn stream(plan: Plan, directory: Arc<Directory>) -> mpsc::Receiver<Bytes> {
+/// The file of a completed job. It has no name, and goes when the job goes.
+#[derive(Debug)]
+pub(crate) struct ExportFile {
+    file: File,
+    pub(crate) length: u64,
+}
+
+/// Bytes that are read and sent together.
+const PIECE: usize = 64 * 1024;
+
+/// Writes the file of a job.
+pub(crate) fn write_file(plan: &Plan, directory: &Directory) -> io::Result<ExportFile> {
+    let file = tempfile::tempfile()?;
+    let output = BufWriter::with_capacity(PIECE, file.try_clone()?);
+    write(plan, directory, GzEncoder::new(output, Compression::fast()))?;
+    let length = file.metadata()?.len();
+    Ok(ExportFile { file, length })
+}
+
+/// Reads a part of the file in a thread of its own; the channel holds it back when the client is slow,
+/// and ends it when the client goes away.
+pub(crate) fn stream(file: Arc<ExportFile>, range: Range<u64>) -> mpsc::Receiver<Bytes> {
     let (sender, receiver) = mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
-        let chunks = BufWriter::with_capacity(64 * 1024, Chunks(sender));
-        if let Err(gone) = write(&plan, &directory, GzEncoder::new(chunks, Compression::fast())) {
-            tracing::debug!(%gone, "a download ended early");
+        let mut at = range.start;
+        while at < range.end {
+            let mut piece = vec![0; usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE)];
+            if let Err(error) = file.file.read_exact_at(&mut piece, at) {
+                tracing::error!(%error, "the file of an export cannot be read");
+                return;
+            }
+            at += piece.len() as u64;
+            if sender.blocking_send(Bytes::from(piece)).is_err() {
+                return;
+            }
         }
     });
     receiver
-}
-
-struct Chunks(mpsc::Sender<Bytes>);
-
-impl Write for Chunks {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.blocking_send(Bytes::copy_from_slice(data)).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn write<W: Write>(plan: &Plan, directory: &Directory, mut out: GzEncoder<W>) -> io::Result<()> {

@@ -53,13 +53,39 @@ pub enum FaultKind {
     DropBefore,
     /// The request takes effect, but the connection breaks before the answer.
     DropAfter,
+    /// The body of the answer comes in pieces, with a pause before each.
+    SlowBody {
+        /// Milliseconds.
+        millis: u64,
+    },
     /// The body of the answer breaks off.
     Truncate {
         /// Bytes that still arrive.
         bytes: u64,
     },
+    /// The body of the answer ends early and looks complete, as behind a proxy that loses its upstream.
+    Shorten {
+        /// Bytes that still arrive.
+        bytes: u64,
+    },
+    /// The body of the answer stops coming, and the connection stays open.
+    Stall {
+        /// Bytes that still arrive.
+        bytes: u64,
+    },
     /// A download link counts as expired.
     ExpiredLink,
+    /// A download starts from the beginning, whatever range was asked for.
+    IgnoreRange,
+    /// 503, as for a search that works longer than it may.
+    SlowQuery,
+    /// A job that is read shows this status, and no link.
+    JobStatus {
+        /// The status, also one that nobody knows.
+        status: String,
+    },
+    /// The job that is read is gone, as it is a day after it was created.
+    ForgetJob,
     /// The job this request creates will fail.
     FailJob,
     /// 400 for every file of users that contains this text.

@@ -1,9 +1,10 @@
 //! Import and export jobs: what they are told, where they stand, what came of them (contract, 4.6 and
-//! 4.7). Nothing runs in the background: a job's state follows from the clock, and an import takes
-//! effect when somebody looks after its time has come.
+//! 4.7). A job's state follows from the clock: an import takes effect, and the file of an export is
+//! written, when somebody looks after its time has come.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::clock::iso;
 use crate::connections::Connection;
 use crate::directory::Directory;
-use crate::export::{Format, Plan};
+use crate::export::{self, ExportFile, Format, Plan};
 use crate::import::{self, Outcome};
 use crate::tokens::alphanumeric;
 
@@ -27,6 +28,12 @@ const EXPORT_TIMEOUT: i64 = 8 * HOUR;
 const RETENTION: i64 = 24 * HOUR;
 /// A job is `pending` for this share of its time.
 const PENDING_SHARE: f64 = 0.2;
+
+/// An export whose file is not written in this time is shown as still processing.
+const WRITING: Duration = Duration::from_secs(1);
+
+/// The file of an export once it is written, or why it is not.
+type Written = Arc<OnceLock<Result<Arc<ExportFile>, String>>>;
 
 /// What a fault decided about a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +72,7 @@ enum Work {
 enum State {
     Active,
     Imported(Outcome),
-    Exported,
+    Exported(Written),
     Failed(String),
 }
 
@@ -179,7 +186,9 @@ impl Jobs {
         let table = self.settled(now);
         let job = table.jobs.get(id)?;
         let file = match (&job.work, &job.state) {
-            (Work::Export(export), State::Exported) => Some(export.plan.format),
+            (Work::Export(export), State::Exported(written)) if matches!(written.get(), Some(Ok(_))) => {
+                Some(export.plan.format)
+            }
             _ => None,
         };
         Some((job.view(id, now), file))
@@ -191,17 +200,22 @@ impl Jobs {
         let job = table.jobs.get(id)?;
         Some(match &job.state {
             State::Imported(outcome) if !outcome.errors.is_empty() => Errors::Users(outcome.errors.clone()),
-            State::Failed(_) => Errors::Job(job.view(id, now)),
+            _ if job.failure().is_some() => Errors::Job(job.view(id, now)),
             _ => Errors::None,
         })
     }
 
-    /// The plan of a completed export.
-    pub(crate) fn file(&self, id: &str, now: i64) -> Option<Plan> {
-        match self.settled(now).jobs.get(id)? {
-            Job { work: Work::Export(export), state: State::Exported, .. } => Some(export.plan.clone()),
+    /// The file of a completed export.
+    pub(crate) fn file(&self, id: &str, now: i64) -> Option<Arc<ExportFile>> {
+        match &self.settled(now).jobs.get(id)?.state {
+            State::Exported(written) => written.get()?.as_ref().ok().cloned(),
             _ => None,
         }
+    }
+
+    /// Removes a job, as its age would.
+    pub(crate) fn forget(&self, id: &str, now: i64) {
+        self.settled(now).jobs.remove(id);
     }
 
     /// All jobs as the API shows them, oldest first.
@@ -246,7 +260,16 @@ impl Job {
         self.created.checked_add(duration)
     }
 
-    fn finish(&mut self, at: i64, directory: &Directory) {
+    /// Why the job failed as a whole, if it did.
+    fn failure(&self) -> Option<&str> {
+        match &self.state {
+            State::Failed(reason) => Some(reason),
+            State::Exported(written) => written.get()?.as_ref().err().map(String::as_str),
+            State::Active | State::Imported(_) => None,
+        }
+    }
+
+    fn finish(&mut self, at: i64, directory: &Arc<Directory>) {
         let timed_out = match self.work {
             Work::Import(_) => self.duration >= IMPORT_TIMEOUT,
             Work::Export(_) => self.duration >= EXPORT_TIMEOUT,
@@ -264,7 +287,7 @@ impl Job {
             }
             (Work::Export(job), Fate::Completes) => {
                 job.plan.until = directory.len();
-                State::Exported
+                State::Exported(write(job.plan.clone(), Arc::clone(directory)))
             }
         };
     }
@@ -294,6 +317,7 @@ impl Job {
         if let Some(percentage) = percentage {
             view["percentage_done"] = percentage.into();
             let left = if self.fate == Fate::Hangs { 1 } else { (self.created + self.duration - now + 999) / 1000 };
+            let left = left.max(0);
             view["time_left_seconds"] = left.into();
         }
         match &self.state {
@@ -305,8 +329,10 @@ impl Job {
                     "total": outcome.total,
                 });
             }
-            State::Failed(reason) => view["status_details"] = reason.as_str().into(),
-            State::Active | State::Exported => {}
+            State::Active | State::Exported(_) | State::Failed(_) => {}
+        }
+        if let Some(reason) = self.failure() {
+            view["status_details"] = reason.into();
         }
         // The name is a required member of every answer (contract, 4.10), also when no connection was
         // named.
@@ -319,7 +345,11 @@ impl Job {
     fn status(&self, now: i64) -> (&'static str, Option<i64>) {
         match &self.state {
             State::Imported(_) => ("completed", None),
-            State::Exported => ("completed", Some(100)),
+            State::Exported(written) => match written.get() {
+                None => ("processing", Some(99)),
+                Some(Ok(_)) => ("completed", Some(100)),
+                Some(Err(_)) => ("failed", None),
+            },
             State::Failed(_) => ("failed", None),
             State::Active => {
                 let elapsed = now.saturating_sub(self.created) as f64;
@@ -333,4 +363,19 @@ impl Job {
             }
         }
     }
+}
+
+/// Writes the file of an export in a thread of its own, so that a large one does not stop the tenant.
+fn write(plan: Plan, directory: Arc<Directory>) -> Written {
+    let written = Written::default();
+    let (done, waiting) = mpsc::channel::<()>();
+    let slot = Arc::clone(&written);
+    std::thread::spawn(move || {
+        let file = export::write_file(&plan, &directory);
+        slot.get_or_init(|| file.map(Arc::new).map_err(|error| format!("The file could not be written: {error}.")));
+        drop(done);
+    });
+    // The thread says that it is done by going away.
+    let _ = waiting.recv_timeout(WRITING);
+    written
 }

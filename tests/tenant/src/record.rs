@@ -52,6 +52,9 @@ pub struct Recorded {
     pub authorized: bool,
     /// `User-Agent`, if any.
     pub user_agent: String,
+    /// `Range`, if any: where a download goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
     /// The body of a request that creates a job. For an import: its text parts, and the number of bytes
     /// of `users`.
     #[serde(skip_serializing_if = "Option::is_none")]

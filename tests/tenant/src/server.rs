@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Extensions, Server, ServiceRequest, ServiceResponse};
@@ -128,13 +129,23 @@ async fn every_request(
     if record.client != Client::Control {
         state.log.push(record);
     }
-    let truncate = hits.iter().find_map(|hit| match hit {
-        FaultKind::Truncate { bytes } => Some(*bytes),
+    let cut = hits.iter().find_map(|hit| match hit {
+        FaultKind::Truncate { bytes } => Some((*bytes, End::Breaks)),
+        FaultKind::Shorten { bytes } => Some((*bytes, End::LooksComplete)),
+        FaultKind::Stall { bytes } => Some((*bytes, End::NeverComes)),
         _ => None,
     });
-    Ok(match truncate {
+    let pause = hits.iter().find_map(|hit| match hit {
+        FaultKind::SlowBody { millis } => Some(Duration::from_millis(*millis)),
+        _ => None,
+    });
+    let response = match cut {
         None => response,
-        Some(left) => response.map_body(|_, body| BoxBody::new(Truncated { body, left })),
+        Some((left, end)) => response.map_body(|_, body| BoxBody::new(Cut { body, left, end })),
+    };
+    Ok(match pause {
+        None => response,
+        Some(pause) => response.map_body(|_, body| BoxBody::new(Slow { body, pause, waiting: None })),
     })
 }
 
@@ -152,6 +163,7 @@ fn recorded(request: &ServiceRequest, state: &State) -> Recorded {
         status: 0,
         authorized: request.headers().contains_key(header::AUTHORIZATION),
         user_agent: text(header::USER_AGENT),
+        range: Some(text(header::RANGE)).filter(|range| !range.is_empty()),
         body: None,
         violations: if state.settings.strict { openapi::violations(method, path, query) } else { Vec::new() },
     }
@@ -180,6 +192,7 @@ fn refusal(hits: &[FaultKind], standing: Option<Standing>, now: i64) -> Option<A
             FaultKind::Unavailable => {
                 return Some(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, None, "Service Unavailable"));
             }
+            FaultKind::SlowQuery => return Some(management::slow_query()),
             FaultKind::Forbidden => {
                 return Some(ApiError::new(
                     StatusCode::FORBIDDEN,
@@ -226,23 +239,64 @@ fn rate_headers(headers: &mut HeaderMap, standing: Standing) {
     }
 }
 
-/// A body that breaks off after some bytes.
-struct Truncated {
+/// A body whose pieces come one after the other, with a pause before each.
+struct Slow {
     body: BoxBody,
-    left: u64,
+    pause: Duration,
+    waiting: Option<Pin<Box<actix_web::rt::time::Sleep>>>,
 }
 
-impl MessageBody for Truncated {
+impl MessageBody for Slow {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {
-        // The length of the whole: the client can tell that something is missing.
         self.body.size()
     }
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let pause = self.pause;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(actix_web::rt::time::sleep(pause)));
+        std::task::ready!(waiting.as_mut().poll(context));
+        let piece = std::task::ready!(Pin::new(&mut self.body).poll_next(context));
+        self.waiting = None;
+        Poll::Ready(piece)
+    }
+}
+
+/// How a body ends after its last byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Breaks,
+    LooksComplete,
+    NeverComes,
+}
+
+/// A body of which only some bytes arrive.
+struct Cut {
+    body: BoxBody,
+    left: u64,
+    end: End,
+}
+
+impl MessageBody for Cut {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        match self.end {
+            // A length would give it away.
+            End::LooksComplete => BodySize::Stream,
+            // The length of the whole: the client can tell that something is missing.
+            End::Breaks | End::NeverComes => self.body.size(),
+        }
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         if self.left == 0 {
-            return Poll::Ready(Some(Err("truncated on purpose".into())));
+            return match self.end {
+                End::Breaks => Poll::Ready(Some(Err("truncated on purpose".into()))),
+                End::LooksComplete => Poll::Ready(None),
+                End::NeverComes => Poll::Pending,
+            };
         }
         let chunk = match Pin::new(&mut self.body).poll_next(context) {
             Poll::Ready(Some(Ok(chunk))) => chunk,

@@ -99,6 +99,36 @@ async fn a_link_is_dead_after_a_minute_and_reading_the_job_again_gives_a_fresh_o
 }
 
 #[tokio::test]
+async fn a_download_can_go_on_in_the_middle() {
+    let api = Api::start().await;
+    let (_, job) = api.export(&json!({"format": "json", "fields": [{"name": "user_id"}]})).await;
+    api.control.advance(Duration::from_mins(1));
+    let job = api.read(&format!("/jobs/{}", job["id"].as_str().unwrap())).await;
+    let get = async |headers: &[(&str, &str)]| {
+        let request = api.http.get(job["location"].as_str().unwrap());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = request.send().await.unwrap();
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (status, range, tag) = (response.status().as_u16(), header("content-range"), header("etag"));
+        (status, range, tag.unwrap_or_default(), response.bytes().await.unwrap())
+    };
+    let (status, _, tag, whole) = get(&[]).await;
+    let length = whole.len();
+    assert_eq!((status, tag.as_str()), (200, format!("\"{}\"", job["id"].as_str().unwrap()).as_str()));
+    let (status, range, _, rest) = get(&[("range", "bytes=100-"), ("if-range", &tag)]).await;
+    assert_eq!((status, rest), (206, whole.slice(100..)));
+    assert_eq!(range.unwrap(), format!("bytes 100-{}/{length}", length - 1));
+    let (status, _, _, part) = get(&[("range", "bytes=100-199")]).await;
+    assert_eq!((status, part), (206, whole.slice(100..200)));
+    let (status, range, ..) = get(&[("range", &format!("bytes={length}-"))]).await;
+    assert_eq!((status, range.unwrap()), (416, format!("bytes */{length}")));
+    let (status, _, _, everything) = get(&[("range", "bytes=100-"), ("if-range", "\"another\"")]).await;
+    assert_eq!((status, everything), (200, whole.clone()));
+    let (status, ..) = get(&[("range", "bytes=0-1,5-6")]).await;
+    assert_eq!(status, 200, "several ranges are not worth the trouble");
+}
+
+#[tokio::test]
 async fn a_job_vanishes_after_a_day() {
     let token_lifetime = Duration::from_hours(48);
     let api = Api::with(TenantSettings { token_lifetime, ..settings() }).await;

@@ -86,6 +86,76 @@ async fn a_download_can_break_off_or_find_its_link_expired() {
     assert_eq!(api.http.get(link).send().await.unwrap().status(), 200);
 }
 
+/// The link to the file of a small export.
+async fn link(api: &Api) -> String {
+    let (_, job) = api.export(&json!({"format": "json", "fields": [{"name": "user_metadata"}]})).await;
+    api.control.advance(Duration::from_mins(1));
+    let job = api.read(&format!("/jobs/{}", job["id"].as_str().unwrap())).await;
+    job["location"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_download_can_stall_be_slow_or_end_as_if_it_were_complete() {
+    let api = Api::start().await;
+    let link = link(&api).await;
+    let whole = api.http.get(&link).send().await.unwrap().bytes().await.unwrap();
+    api.control.add(Fault::new("/exports/", FaultKind::Shorten { bytes: 1000 }).once());
+    let response = api.http.get(&link).send().await.unwrap();
+    assert_eq!(response.content_length(), None);
+    assert_eq!(response.bytes().await.unwrap(), whole[..1000]);
+
+    api.control.add(Fault::new("/exports/", FaultKind::Stall { bytes: 1000 }).once());
+    let mut response = api.http.get(&link).timeout(Duration::from_millis(300)).send().await.unwrap();
+    let mut received = 0;
+    let error = loop {
+        match response.chunk().await {
+            Ok(chunk) => received += chunk.expect("no end").len(),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_timeout() && received <= 1000, "{error} {received}");
+
+    api.control.add(Fault::new("/exports/", FaultKind::SlowBody { millis: 600_000 }).once());
+    let slow = api.http.get(&link).timeout(Duration::from_millis(300)).send().await.unwrap().bytes().await;
+    assert!(slow.unwrap_err().is_timeout());
+    api.control.add(Fault::new("/exports/", FaultKind::SlowBody { millis: 1 }).once());
+    assert_eq!(api.http.get(&link).send().await.unwrap().bytes().await.unwrap(), whole);
+}
+
+#[tokio::test]
+async fn a_range_can_be_ignored() {
+    let api = Api::start().await;
+    let link = link(&api).await;
+    api.control.add(Fault::new("/exports/", FaultKind::IgnoreRange).once());
+    let response = api.http.get(&link).header("range", "bytes=10-").send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers().get("etag")), (200, None));
+    let response = api.http.get(&link).header("range", "bytes=10-").send().await.unwrap();
+    assert_eq!(response.status(), 206);
+}
+
+#[tokio::test]
+async fn a_search_can_be_too_slow() {
+    let api = Api::start().await;
+    api.control.add(Fault::new("/users", FaultKind::SlowQuery).once());
+    let (status, body) = api.get("/users").await;
+    assert!(status == 503 && body["message"].as_str().unwrap().contains("exceeded the timeout"), "{status} {body}");
+    assert_eq!(api.get("/users").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_job_can_show_any_status_and_be_forgotten() {
+    let api = Api::start().await;
+    let (_, job) = api.export(&json!({"format": "json"})).await;
+    api.control.advance(Duration::from_mins(1));
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    api.control.add(Fault::new("/jobs/", FaultKind::JobStatus { status: "paused".into() }).once());
+    let shown = api.get(&path).await.1;
+    assert!(shown["status"] == "paused" && shown.get("location").is_none(), "{shown}");
+    assert_eq!(api.read(&path).await["status"], "completed");
+    api.control.add(Fault::new("/jobs/", FaultKind::ForgetJob).once());
+    assert_eq!((api.get(&path).await.0, api.get(&path).await.0), (404, 404));
+}
+
 #[tokio::test]
 async fn a_job_can_fail() {
     let api = Api::start().await;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::{
     Connection, ExportField, ExportJobRequest, ImportJobRequest, JobErrors, JobFormat, JobStatus, ManagementClient,
-    Timeouts, UserSearch, is_import_limit, may_have_happened,
+    Received, Timeouts, UserSearch, is_import_limit, may_have_happened,
 };
 use crate::config::{ClientCredentials, TenantHost};
 use crate::error::{Code, Error};
@@ -812,7 +812,7 @@ async fn a_download_carries_no_token() {
     })
     .await;
     let stream = tenant.client().download(&tenant.host.url("/file.json.gz?Signature=s")).await.expect("a stream");
-    let chunks: Vec<_> = stream.try_collect().await.expect("a whole file");
+    let chunks: Vec<_> = stream.bytes.try_collect().await.expect("a whole file");
     assert_eq!(chunks.concat(), b"\x1f\x8bpretend", "the bytes are those of the file");
     assert_eq!(tenant.tokens(), 0);
     assert!(tenant.seen().iter().all(|seen| !seen.headers.contains_key("authorization")));
@@ -821,7 +821,9 @@ async fn a_download_carries_no_token() {
 #[tokio::test]
 async fn a_download_that_breaks_off_is_an_error() {
     let tenant = Tenant::start(|_| Some(Reply::Half(b"half a file".to_vec()))).await;
-    let mut stream = tenant.client().download(&tenant.host.url("/file?Signature=signed")).await.expect("a stream");
+    let download = tenant.client().download(&tenant.host.url("/file?Signature=signed")).await.expect("a stream");
+    assert_eq!((download.from, download.length), (0, Some(11 + 1000)));
+    let mut stream = download.bytes;
     let mut received = 0;
     let error = loop {
         match stream.next().await.expect("the stream must not end as if all were well") {
@@ -835,6 +837,52 @@ async fn a_download_that_breaks_off_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_download_goes_on_where_it_broke_off() {
+    const FILE: &[u8] = b"the whole file";
+    let tenant = Tenant::start(|seen| {
+        let tag = seen.headers.get("if-range").map(String::as_str);
+        let range = seen.headers.get("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok()?;
+        let headers = |range: String| vec![("content-range", range), ("etag", "\"one\"".to_owned())];
+        Some(match (tag, range) {
+            (Some("\"one\""), range) if range < FILE.len() => {
+                let shown = format!("bytes {range}-{}/{}", FILE.len() - 1, FILE.len());
+                Reply::Say(206, headers(shown), FILE[range..].to_vec())
+            }
+            (Some("\"one\""), _) => Reply::Say(416, headers(format!("bytes */{}", FILE.len())), b"gone".to_vec()),
+            // Not that version any more, or nobody said which.
+            _ => Reply::Say(200, vec![("etag", "W/\"weak\"".to_owned())], FILE.to_vec()),
+        })
+    })
+    .await;
+    let rest = async |bytes: u64, tag: Option<&str>| {
+        let received = Received { bytes, tag: tag.map(str::to_owned) };
+        let download = tenant.client().download_rest(&tenant.host.url("/file"), &received).await?;
+        let pieces: Vec<_> = download.bytes.try_collect().await?;
+        Ok::<_, Error>((download.from, download.length, pieces.concat()))
+    };
+    let one = Some("\"one\"");
+    assert_eq!(rest(4, one).await.expect("the rest"), (4, Some(14), b"whole file".to_vec()));
+    assert_eq!(rest(14, one).await.expect("nothing is missing"), (14, Some(14), Vec::new()));
+    assert_eq!(rest(20, one).await.expect_err("a shorter file").code, Code::Auth0ExportLost);
+    assert_eq!(rest(4, None).await.expect("everything again"), (0, Some(14), FILE.to_vec()));
+    assert_eq!(rest(4, Some("\"two\"")).await.expect("everything again"), (0, Some(14), FILE.to_vec()));
+}
+
+#[tokio::test]
+async fn a_rest_of_another_file_is_refused() {
+    for (range, tag) in [("bytes 3-9/10", "\"one\""), ("bytes 4-9/10", "\"two\""), ("nonsense", "\"one\"")] {
+        let tenant = Tenant::start(move |_| {
+            let headers = vec![("content-range", range.to_owned()), ("etag", tag.to_owned())];
+            Some(Reply::Say(206, headers, b"rest".to_vec()))
+        })
+        .await;
+        let received = Received { bytes: 4, tag: Some("\"one\"".to_owned()) };
+        let error = tenant.client().download_rest(&tenant.host.url("/file"), &received).await.err().expect(range);
+        assert_eq!(error.code, Code::Auth0ExportLost, "{range} {tag}");
+    }
+}
+
+#[tokio::test]
 async fn a_download_that_falls_silent_is_an_error() {
     let tenant = Tenant::start(|_| Some(Reply::Silence)).await;
     let timeouts = Timeouts { idle: Duration::from_millis(20), ..Timeouts::default() };
@@ -845,11 +893,15 @@ async fn a_download_that_falls_silent_is_an_error() {
 
 #[tokio::test]
 async fn an_expired_link_asks_for_a_fresh_one() {
-    let tenant =
-        Tenant::start(|_| Some(Reply::Say(403, Vec::new(), b"<Error>Request has expired</Error>".to_vec()))).await;
-    let error = tenant.client().download(&tenant.host.url("/file")).await.err().expect("expired");
-    assert_eq!(error.code, Code::Auth0LinkExpired);
-    assert_eq!(tenant.seen().len(), 1);
+    for status in [403, 404, 410] {
+        let tenant = Tenant::start(move |_| {
+            Some(Reply::Say(status, Vec::new(), b"<Error>Request has expired</Error>".to_vec()))
+        })
+        .await;
+        let error = tenant.client().download(&tenant.host.url("/file")).await.err().expect("expired");
+        assert_eq!(error.code, Code::Auth0LinkExpired);
+        assert_eq!(tenant.seen().len(), 1);
+    }
 }
 
 #[tokio::test]

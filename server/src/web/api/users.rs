@@ -6,14 +6,11 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, SignedIn};
-use crate::auth0::{UserSearch, connection_query};
+use crate::export;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.route("/users", get().to(count));
 }
-
-/// Auth0 stops counting here (contract, 4.4).
-const COUNTED: u64 = 1000;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -33,14 +30,16 @@ pub(super) struct Matches {
     /// At most one user, as Auth0 has it.
     #[schema(value_type = Vec<Object>)]
     users: Vec<Box<RawValue>>,
-    /// How many users match; 1000 at most.
+    /// How many users match, as far as is known.
     total: u64,
-    /// There, and true, when Auth0 stopped counting: there may be more than `total`.
+    /// There, and true, when there may be more than `total`: Auth0 stops counting at 1000, and of a query
+    /// that is evaluated here only a page of users was looked through.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     capped: bool,
 }
 
-/// Counts the users that match a query, of one connection or of all.
+/// Counts the users that match a query, of one connection or of all. The error of a query that cannot be
+/// read shows the place.
 #[utoipa::path(get, path = "/api/users", tag = "users",
     params(("connection" = Option<String>, Query, description = "a connection's name"),
            ("q" = Option<String>, Query, description = "a query in Auth0's search syntax v3")),
@@ -52,22 +51,11 @@ pub(super) async fn count(
     app: Data<App>,
     filter: Query<Filter>,
 ) -> Result<Json<Matches>, ApiError> {
-    let connection = filter.connection.as_deref().filter(|name| !name.is_empty()).map(connection_query);
-    let query = filter.q.as_deref().map(str::trim).filter(|query| !query.is_empty());
-    let q = match (connection, query) {
-        (Some(connection), Some(query)) => format!("{connection} AND ({query})"),
-        (Some(connection), None) => connection,
-        (None, Some(query)) => query.to_owned(),
-        (None, None) => String::new(),
-    };
-    let search = UserSearch { q, per_page: 1, ..UserSearch::default() };
-    let page = app.jobs.clients().for_session(&session)?.users(&search).await?;
-    Ok(Json(Matches {
-        start: page.start,
-        limit: page.limit,
-        length: page.users.len() as u64,
-        users: page.users,
-        total: page.total,
-        capped: page.total >= COUNTED,
-    }))
+    let some = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let (query, connection) = (some(&filter.q), some(&filter.connection));
+    let client = app.jobs.clients().for_session(&session)?;
+    let export::Matches { first, total, capped } =
+        export::count(query.as_deref(), connection.as_deref(), &client).await?;
+    let users: Vec<_> = first.into_iter().collect();
+    Ok(Json(Matches { start: 0, limit: 1, length: users.len() as u64, users, total, capped }))
 }

@@ -116,6 +116,11 @@ pub(crate) fn identifiers(index: u64, seed: u64) -> Identifiers {
     }
 }
 
+/// The `user_id` of user number `index`.
+pub fn user_id(index: u64, seed: u64) -> String {
+    identifiers(index, seed).user_id
+}
+
 /// The index of the generated user who may have this e-mail address: the digits of its local part.
 pub(crate) fn index_in_email(email: &str) -> Option<u64> {
     let (local, _) = email.rsplit_once('@')?;

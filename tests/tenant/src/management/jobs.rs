@@ -1,7 +1,8 @@
 //! `/jobs/*` and the download links of exports (contract, 4.6 and 4.7).
 
 use actix_multipart::Multipart;
-use actix_web::http::StatusCode;
+use actix_web::body::SizedStream;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -283,7 +284,17 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<State>, id: web::
     authorize(&request, &state, &["create:users", "read:users"])?;
     let id = job_id(&id)?;
     let now = state.clock.now();
-    let (mut job, file) = state.jobs.get(id, now).ok_or_else(unknown_job)?;
+    let hits = hits(&request);
+    if hits.has(&FaultKind::ForgetJob) {
+        state.jobs.forget(id, now);
+    }
+    let (mut job, mut file) = state.jobs.get(id, now).ok_or_else(unknown_job)?;
+    for kind in hits.kinds() {
+        if let FaultKind::JobStatus { status } = kind {
+            job["status"] = status.as_str().into();
+            file = None;
+        }
+    }
     if let Some(format) = file {
         let path = format!("/exports/{id}/{TENANT}.{}.gz", format.extension());
         let expires = (now + millis(state.settings.link_lifetime)) / 1000;
@@ -335,12 +346,61 @@ pub(crate) async fn download(
     {
         return denied();
     }
-    let Some(plan) = state.jobs.file(&path.0, now) else { return denied() };
-    let mut chunks = export::stream(plan, std::sync::Arc::clone(&state.directory));
-    let body = async_stream::stream! {
-        while let Some(chunk) = chunks.recv().await {
-            yield Ok::<Bytes, actix_web::Error>(chunk);
+    let Some(file) = state.jobs.file(&path.0, now) else { return denied() };
+    let tag = format!("\"{}\"", path.0);
+    let ignored = hits(&request).has(&FaultKind::IgnoreRange);
+    let part = if ignored { Part::Whole } else { part(&request, &tag, file.length) };
+    let (range, mut response) = match part {
+        Part::Whole => (0..file.length, HttpResponse::Ok()),
+        Part::Range(range) => {
+            let mut response = HttpResponse::PartialContent();
+            let shown = format!("bytes {}-{}/{}", range.start, range.end - 1, file.length);
+            response.insert_header((header::CONTENT_RANGE, shown));
+            (range, response)
+        }
+        Part::None => {
+            return HttpResponse::RangeNotSatisfiable()
+                .insert_header((header::CONTENT_RANGE, format!("bytes */{}", file.length)))
+                .finish();
         }
     };
-    HttpResponse::Ok().content_type("application/octet-stream").streaming(body)
+    if !ignored {
+        response.insert_header((header::ACCEPT_RANGES, "bytes")).insert_header((header::ETAG, tag));
+    }
+    let length = range.end - range.start;
+    let mut pieces = export::stream(file, range);
+    let body = async_stream::stream! {
+        while let Some(piece) = pieces.recv().await {
+            yield Ok::<Bytes, actix_web::Error>(piece);
+        }
+    };
+    response.content_type("application/octet-stream").body(SizedStream::new(length, Box::pin(body)))
+}
+
+/// What a download asks for.
+enum Part {
+    Whole,
+    Range(std::ops::Range<u64>),
+    /// What is not there.
+    None,
+}
+
+/// One range from a first byte on (RFC 9110, 14); anything else is answered with the whole, as the RFC
+/// allows.
+fn part(request: &HttpRequest, tag: &str, length: u64) -> Part {
+    let header = |name: header::HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let Some((first, last)) =
+        header(header::RANGE).and_then(|range| range.strip_prefix("bytes=")).and_then(|range| range.split_once('-'))
+    else {
+        return Part::Whole;
+    };
+    if header(header::IF_RANGE).is_some_and(|known| known != tag) {
+        return Part::Whole;
+    }
+    let last = if last.is_empty() { Ok(u64::MAX) } else { last.parse::<u64>() };
+    match (first.parse::<u64>(), last) {
+        (Ok(first), Ok(last)) if first >= length || last < first => Part::None,
+        (Ok(first), Ok(last)) => Part::Range(first..last.saturating_add(1).min(length)),
+        _ => Part::Whole,
+    }
 }

@@ -13,6 +13,7 @@ use crate::reply::ApiError;
 use crate::state::State;
 
 pub(crate) use jobs::{active_imports, download};
+pub(crate) use users::slow_query;
 
 /// Who is asking.
 pub(crate) struct Caller {
