@@ -135,7 +135,11 @@ fn the_output_is_shaped_as_asked() {
     assert_eq!(array.len() as u64, USERS);
 
     // The name of the output says format and compression, and the file is there only when it is complete.
-    assert!(files.export(&["--from", "lines", "--column", "user_id=Id", "--column", "email", "--output", "out.csv.gz"]).is_empty());
+    assert!(
+        files
+            .export(&["--from", "lines", "--column", "user_id=Id", "--column", "email", "--output", "out.csv.gz"])
+            .is_empty()
+    );
     assert!(gunzip(&std::fs::read(files.path().join("out.csv.gz")).unwrap()) == plain);
 }
 
@@ -196,8 +200,17 @@ fn a_preset_gives_a_file_that_can_be_imported() {
 fn a_plan_is_shown_and_nothing_is_done() {
     let files = Files::new();
     let plan = files.text(&[
-        "--from", "users.ndjson", "--query", "logins_count:[5 TO *]", "--sort", "email", "--limit", "9", "--explain",
-        "--output", "never.csv",
+        "--from",
+        "users.ndjson",
+        "--query",
+        "logins_count:[5 TO *]",
+        "--sort",
+        "email",
+        "--limit",
+        "9",
+        "--explain",
+        "--output",
+        "never.csv",
     ]);
     for line in [
         "Source:     the file, read once from its start to its end",
@@ -299,7 +312,8 @@ fn an_interrupt_ends_an_export_that_waits_for_its_input_and_leaves_no_file() {
         .spawn()
         .unwrap();
     // Once the file under another name is there, the export runs.
-    let partial = || files.path().read_dir().unwrap().any(|file| file.unwrap().file_name().to_string_lossy().contains("partial"));
+    let partial =
+        || files.path().read_dir().unwrap().any(|file| file.unwrap().file_name().to_string_lossy().contains("partial"));
     while !partial() {
         std::thread::yield_now();
     }

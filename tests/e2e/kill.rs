@@ -34,7 +34,10 @@ fn exports() -> Vec<(Value, bool)> {
         (json!({"format": "ndjson", "fields": fields, "gzip": true}), false),
         (json!({"format": "json", "fields": fields, "query": "email_verified:true"}), true),
         (json!({"format": "json", "fields": fields, "sort": sort, "gzip": true}), false),
-        (json!({"format": "csv", "fields": fields, "raw_cells": true, "query": "email_verified:true AND _exists_:app_metadata.plan"}), true),
+        (
+            json!({"format": "csv", "fields": fields, "raw_cells": true, "query": "email_verified:true AND _exists_:app_metadata.plan"}),
+            true,
+        ),
     ]
 }
 
@@ -107,7 +110,8 @@ async fn assert_intact(desk: &Desk) {
     let mut connection = SqliteConnection::connect(&url).await.expect("the database opens");
     let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut connection).await.unwrap();
     assert_eq!(said, ["ok"]);
-    let said: Vec<i64> = sqlx::query_scalar("SELECT 1 FROM pragma_foreign_key_check").fetch_all(&mut connection).await.unwrap();
+    let said: Vec<i64> =
+        sqlx::query_scalar("SELECT 1 FROM pragma_foreign_key_check").fetch_all(&mut connection).await.unwrap();
     assert!(said.is_empty());
     connection.close().await.unwrap();
 }

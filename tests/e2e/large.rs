@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cargo build --release
-//! PRODUCT_BINARY=target/release/user-import-export EXPORT_USERS=1000000 \
+//! PRODUCT_BINARY=$PWD/target/release/user-import-export EXPORT_USERS=1000000 \
 //!     cargo test --release -p end-to-end --test e2e large:: -- --nocapture
 //! ```
 
@@ -64,12 +64,8 @@ fn trouble(desk: &Desk, size: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_export_under_limits_and_faults_is_complete_and_right() {
     let users = users();
-    let settings = TenantSettings {
-        users,
-        seed: SEED,
-        export_duration: Duration::from_secs(3),
-        ..TenantSettings::default()
-    };
+    let settings =
+        TenantSettings { users, seed: SEED, export_duration: Duration::from_secs(3), ..TenantSettings::default() };
     let desk = Desk::start(settings, |_| ()).await;
     let idle = figures(desk.program.id());
     trouble(&desk, users * 60);

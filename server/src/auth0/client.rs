@@ -13,9 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-use super::model::{
-    Download, ExportJobRequest, ImportJobRequest, Job, JobErrors, Received, UserSearch, UsersPage,
-};
+use super::model::{Download, ExportJobRequest, ImportJobRequest, Job, JobErrors, Received, UserSearch, UsersPage};
 use super::request::{Answer, Body, Call, Failure, Opened, Timeouts, Transport, reason};
 use super::retry::{Backoff, Effort};
 use super::token::{Kept, Tokens, never_accepted};

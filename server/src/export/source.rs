@@ -255,11 +255,10 @@ impl Feed {
         let mut wait = self.pace.first;
         let started = tokio::time::Instant::now();
         loop {
-            let error =
-                match self.progress.or_canceled(Box::pin(self.client.create_export_job(request))).await {
-                    Ok(job) => return Ok(job.id),
-                    Err(error) => error,
-                };
+            let error = match self.progress.or_canceled(Box::pin(self.client.create_export_job(request))).await {
+                Ok(job) => return Ok(job.id),
+                Err(error) => error,
+            };
             // Whether Auth0 limits exports that run at once is not documented (contract, 11.14).
             let busy = error.upstream.as_ref().is_some_and(|said| said.status_code == 429);
             let again = if busy {
@@ -319,7 +318,11 @@ impl Feed {
             if fruitless >= ATTEMPTS {
                 return Err(error.into());
             }
-            tracing::info!(reason = error.message, at = passed.received.bytes, "the download goes on with a fresh link");
+            tracing::info!(
+                reason = error.message,
+                at = passed.received.bytes,
+                "the download goes on with a fresh link"
+            );
             self.progress.set_trouble("The download broke off; it goes on in a moment.".to_owned());
             self.pause(wait).await?;
             self.progress.set_details(None);
@@ -365,7 +368,12 @@ impl Feed {
             }
             self.pass(bytes, to).await?;
         }
-        if at < passed.received.bytes { Err(another_file().into()) } else { Ok(()) }
+        let wanted = passed.length.unwrap_or(0).max(passed.received.bytes);
+        if at < wanted {
+            let message = format!("The download of the export ended after {at} of {wanted} bytes.");
+            return Err(Error::new(Code::Auth0Unreachable, message).into());
+        }
+        Ok(())
     }
 
     /// Waits until the job is completed, and gives a fresh link to its file. A link lives for 60 seconds,
@@ -408,7 +416,11 @@ impl Feed {
                     format!("Export job {id} has not ended after {} hours.", self.pace.patience.as_secs() / 3600),
                 ));
             }
-            let done = job.percentage_done.map(|percent| format!(" ({percent:.0} %)")).unwrap_or_default();
+            let done = match (job.percentage_done, job.time_left_seconds) {
+                (Some(percent), Some(left)) => format!(" ({percent:.0} %, {left:.0} s left)"),
+                (Some(percent), None) => format!(" ({percent:.0} %)"),
+                (None, _) => String::new(),
+            };
             self.progress.set_details(Some(format!("Auth0 prepares the export{done}.")));
             self.pause(wait).await?;
             wait = self.pace.next(wait);
@@ -669,9 +681,7 @@ impl Read for Rows {
                     self.fruitless = 0;
                     return Ok(read);
                 }
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::UnexpectedEof && self.fruitless + 1 < ATTEMPTS =>
-                {
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && self.fruitless + 1 < ATTEMPTS => {
                     self.fruitless += 1;
                 }
                 Err(error) => return Err(error),

@@ -72,16 +72,16 @@ async fn note_progress(jobs: &Inner, id: &str, progress: &Progress) {
 
 /// Stores how a job ended, as often as it takes: on a full disk only once there is room again. A server that
 /// stops before that runs the job again at its next start.
-async fn store_end(
-    jobs: &Inner,
-    id: &str,
-    progress: &Progress,
-    end: impl AsyncFn() -> Result<()>,
-) -> Result<()> {
+async fn store_end(jobs: &Inner, id: &str, progress: &Progress, end: impl AsyncFn() -> Result<()>) -> Result<()> {
     let mut wait = Duration::from_millis(200);
     loop {
         let Err(error) = end().await else { return Ok(()) };
-        tracing::error!(job = id, error = error.code.as_str(), "the end of a job could not be stored: {}", error.message);
+        tracing::error!(
+            job = id,
+            error = error.code.as_str(),
+            "the end of a job could not be stored: {}",
+            error.message
+        );
         progress.set_trouble(format!("The job is over, but its end cannot be stored yet: {}", error.message));
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(10)),

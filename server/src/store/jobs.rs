@@ -322,8 +322,11 @@ impl Store {
 
     /// Whether any tenant has a job of this id.
     pub async fn has_job(&self, id: &str) -> Result<bool> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM jobs WHERE id = ?").bind(id).fetch_optional(self.pool()).await.map_err(storage)?;
+        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM jobs WHERE id = ?")
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(storage)?;
         Ok(found.is_some())
     }
 

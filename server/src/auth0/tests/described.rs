@@ -176,7 +176,8 @@ async fn requests_and_answers_are_as_the_management_api_describes_them() {
     };
     let job = client.create_export_job(&export).await.expect("a job");
     let location = ended(&client, &job).await.location.expect("a link");
-    let file: Vec<_> = client.download(&location).await.expect("a file").bytes.try_collect().await.expect("a whole file");
+    let file: Vec<_> =
+        client.download(&location).await.expect("a file").bytes.try_collect().await.expect("a whole file");
     assert_eq!(file.concat()[..2], [0x1f, 0x8b], "gzip");
     client.create_export_job(&ExportJobRequest { connection_id: None, limit: None, ..export }).await.expect("a job");
 

@@ -306,8 +306,14 @@ async fn a_preview_shows_the_first_rows_with_their_faults() {
     assert_eq!(preview.rows.len(), 5);
     assert!(preview.users >= 30);
     let plan = &shown["plan"];
-    assert_eq!((&plan["source"], plan["users"].as_u64(), &plan["sorted"]), (&"job".into(), Some(preview.users), &().into()));
-    assert_eq!(plan["lines"][0], serde_json::json!({"title": "Source", "text": "an export job inside Auth0, then its file"}));
+    assert_eq!(
+        (&plan["source"], plan["users"].as_u64(), &plan["sorted"]),
+        (&"job".into(), Some(preview.users), &().into())
+    );
+    assert_eq!(
+        plan["lines"][0],
+        serde_json::json!({"title": "Source", "text": "an export job inside Auth0, then its file"})
+    );
     for row in shown["rows"].as_array().unwrap() {
         let email = row[0]["value"].as_str().unwrap();
         assert_eq!(row[1]["value"].as_str(), email.rsplit_once('@').map(|(_, domain)| domain));

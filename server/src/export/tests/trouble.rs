@@ -220,7 +220,12 @@ async fn users_that_are_added_while_spans_are_read_double_nobody() {
 
 /// Runs an export whose tenant has this fault, until `phase` holds; then cancels it. It must end although
 /// nothing else would ever end it.
-async fn canceled(fault: Fault, request: ExportRequest, output: Box<dyn Write + Send>, phase: impl Fn(&Tenant, &Progress) -> bool) {
+async fn canceled(
+    fault: Fault,
+    request: ExportRequest,
+    output: Box<dyn Write + Send>,
+    phase: impl Fn(&Tenant, &Progress) -> bool,
+) {
     let (tenant, client) = tenant(3000).await;
     tenant.control().add(fault);
     let progress = Arc::new(Progress::default());
@@ -262,14 +267,16 @@ async fn an_export_is_canceled_while_it_is_planned() {
 #[tokio::test]
 async fn an_export_is_canceled_while_auth0_refuses_to_begin() {
     let fault = Fault::new("/jobs/users-exports", FaultKind::RateLimit { reset_after: 300, retry_after: true });
-    let waits = |_: &Tenant, progress: &Progress| progress.details().is_some_and(|details| details.contains("rate limit"));
+    let waits =
+        |_: &Tenant, progress: &Progress| progress.details().is_some_and(|details| details.contains("rate limit"));
     canceled(fault, ndjson(), Box::new(Output::default()), waits).await;
 }
 
 #[tokio::test]
 async fn an_export_is_canceled_while_it_waits_for_its_job() {
     let fault = Fault::new("/jobs/users-exports", FaultKind::HangJob);
-    let waits = |_: &Tenant, progress: &Progress| progress.details().is_some_and(|details| details.contains("prepares"));
+    let waits =
+        |_: &Tenant, progress: &Progress| progress.details().is_some_and(|details| details.contains("prepares"));
     canceled(fault, ndjson(), Box::new(Output::default()), waits).await;
 }
 

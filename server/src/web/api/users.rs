@@ -51,7 +51,8 @@ pub(super) async fn count(
     app: Data<App>,
     filter: Query<Filter>,
 ) -> Result<Json<Matches>, ApiError> {
-    let some = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let some =
+        |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let (query, connection) = (some(&filter.q), some(&filter.connection));
     let client = app.jobs.clients().for_session(&session)?;
     let export::Matches { first, total, capped } =
