@@ -338,6 +338,13 @@ impl Target {
 
     /// Puts a complete file in its place; removes an incomplete one.
     fn finish(self, result: Result<ExportSummary>) -> Result<Option<ExportSummary>> {
+        let result = result.map_err(|error| match error.code {
+            // There is no DATA_DIR here.
+            Code::DiskFull => error.with_hint(
+                "Free space where the output goes and, for a sort, where temporary files go (TMPDIR); or choose others.",
+            ),
+            _ => error,
+        });
         match self {
             Self::Standard(closed) if closed.load(Ordering::Acquire) => Ok(None),
             Self::Standard(_) => result.map(Some),

@@ -359,7 +359,7 @@ async fn follow(
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
     let work = import::run(id, request, directory, client, store, Arc::clone(&progress));
-    let result = follow::to_its_end(&progress, work, Silence::None, || show(&bar, &progress)).await;
+    let result = follow::to_its_end(&progress, work, follow::Silence::None, || show(&bar, &progress)).await;
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {

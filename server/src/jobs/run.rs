@@ -43,24 +43,27 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
         tracing::info!(job = id, "interrupted");
         return Ok(());
     }
-    match outcome {
+    let end = match outcome {
         Ok((summary, artifact)) => {
             let rows = progress.processed();
             progress.set_total(progress.total().map_or(rows, |total| total.max(rows)));
             tracing::info!(job = id, rows, "completed");
-            store_end(jobs, &id, &progress, async || {
-                jobs.store.set_job_progress(&id, progress.processed(), progress.total()).await?;
-                let artifact = artifact.as_deref().map(|name| (name, artifact_end(jobs)));
-                jobs.store.finish_job(&id, JobState::Completed, Some(&summary), None, artifact).await
-            })
-            .await
+            End::Completed(summary, artifact)
         }
         Err(error) => {
-            note_progress(jobs, &id, &progress).await;
             tracing::info!(job = id, error = error.code.as_str(), "ended");
-            store_end(jobs, &id, &progress, async || failed(jobs, &id, job.kind, &error).await).await
+            End::Failed(error)
         }
-    }
+    };
+    note_progress(jobs, &id, &progress).await;
+    store_end(jobs, &id, job.kind, &progress, &end).await
+}
+
+/// How a job ended.
+enum End {
+    /// With its summary and the file it made.
+    Completed(Value, Option<String>),
+    Failed(Error),
 }
 
 /// Counters are for those who watch, and for after a restart: a moment without them is no reason to fail.
@@ -72,10 +75,17 @@ async fn note_progress(jobs: &Inner, id: &str, progress: &Progress) {
 
 /// Stores how a job ended, as often as it takes: on a full disk only once there is room again. A server that
 /// stops before that runs the job again at its next start.
-async fn store_end(jobs: &Inner, id: &str, progress: &Progress, end: impl AsyncFn() -> Result<()>) -> Result<()> {
+async fn store_end(jobs: &Inner, id: &str, kind: JobKind, progress: &Progress, end: &End) -> Result<()> {
     let mut wait = Duration::from_millis(200);
     loop {
-        let Err(error) = end().await else { return Ok(()) };
+        let stored = match end {
+            End::Completed(summary, artifact) => {
+                let artifact = artifact.as_deref().map(|name| (name, artifact_end(jobs)));
+                jobs.store.finish_job(id, JobState::Completed, Some(summary), None, artifact).await
+            }
+            End::Failed(error) => failed(jobs, id, kind, error).await,
+        };
+        let Err(error) = stored else { return Ok(()) };
         tracing::error!(
             job = id,
             error = error.code.as_str(),
