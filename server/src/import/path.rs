@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_goes_with_its_last_member_but_was_it_empty_before_it_stays() {
+    fn an_object_goes_with_its_last_member_and_one_that_was_empty_stays() {
         let mut user = json!({ "email": "a@b.c", "app_metadata": { "plan": "pro" }, "user_metadata": {} });
         for path in ["app_metadata.plan", "user_metadata.plan"] {
             assert!(put(&mut user, &steps(path).unwrap(), None), "{path}");

@@ -25,7 +25,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(only("/jobs/{id}/cancel", "POST").post(cancel))
         .service(only("/jobs/{id}/resume", "POST").post(resume))
         .service(only("/jobs/{id}/retry", "POST").post(retry))
-        .service(read_only("/jobs/{id}/report", report))
+        .service(only("/jobs/{id}/report", "GET").get(report))
         .service(read_only("/jobs/{id}/download", download));
 }
 
