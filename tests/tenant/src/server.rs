@@ -141,7 +141,7 @@ async fn every_request(
     });
     let response = match cut {
         None => response,
-        Some((left, end)) => response.map_body(|_, body| BoxBody::new(Cut { body, left, end })),
+        Some((left, end)) => response.map_body(|_, body| BoxBody::new(Cut { body, left, end, breaking: None })),
     };
     Ok(match pause {
         None => response,
@@ -276,7 +276,11 @@ struct Cut {
     body: BoxBody,
     left: u64,
     end: End,
+    breaking: Option<Pin<Box<actix_web::rt::time::Sleep>>>,
 }
+
+/// What was written before the break must have left, or nothing of it would arrive.
+const FLUSH: Duration = Duration::from_millis(50);
 
 impl MessageBody for Cut {
     type Error = Box<dyn std::error::Error>;
@@ -293,7 +297,11 @@ impl MessageBody for Cut {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         if self.left == 0 {
             return match self.end {
-                End::Breaks => Poll::Ready(Some(Err("truncated on purpose".into()))),
+                End::Breaks => {
+                    let flushing = self.breaking.get_or_insert_with(|| Box::pin(actix_web::rt::time::sleep(FLUSH)));
+                    std::task::ready!(flushing.as_mut().poll(context));
+                    Poll::Ready(Some(Err("truncated on purpose".into())))
+                }
                 End::LooksComplete => Poll::Ready(None),
                 End::NeverComes => Poll::Pending,
             };
