@@ -280,7 +280,15 @@ impl Input {
     /// Looks at the first bytes to tell gzip from plain text.
     pub fn new(source: Source) -> Result<Self> {
         let bytes = Inflated::new(source).map_err(failed)?;
-        Ok(Self { bytes, form: Form::Unknown, rest: Buffer::default(), looked: 0, spans: Vec::new(), line: 1, ended: false })
+        Ok(Self {
+            bytes,
+            form: Form::Unknown,
+            rest: Buffer::default(),
+            looked: 0,
+            spans: Vec::new(),
+            line: 1,
+            ended: false,
+        })
     }
 
     /// The next rows; none at the end. `chunk` is reused.
