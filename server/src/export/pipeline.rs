@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::encode::{Given, NoEmail, Slotted, Text, Tree, Values};
-use super::input::{Ahead, Chunk, Input, LONGEST_ROW, Row};
+use super::input::{Ahead, Chunk, Input, LONGEST_ROW};
 use super::sort::{Sorter, write_key};
 use super::{ExportSpec, ExportSummary, OnError};
 use crate::error::{Code, Error, Result};
