@@ -12,6 +12,7 @@ use super::*;
 use crate::error::Code;
 
 mod filter;
+mod hostile;
 mod tenant;
 
 /// An output that can be looked at afterwards.
