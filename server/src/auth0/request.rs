@@ -3,18 +3,19 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use reqwest::header::CONTENT_TYPE;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{CONTENT_TYPE, DATE};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::model::ImportJobRequest;
-use super::retry::asked;
+use super::retry::{asked, date};
 use crate::config::TenantHost;
 use crate::error::{Code, Error, Result, Upstream};
 
@@ -129,7 +130,12 @@ pub(super) struct Transport {
     /// closing fails in a way that does not tell whether it was read, which matters where it creates
     /// something.
     fresh: reqwest::Client,
+    /// How far the tenant's clock is ahead of ours, in milliseconds; [`UNKNOWN`] before its first answer.
+    ahead: AtomicI64,
 }
+
+/// No answer has told the tenant's time yet.
+const UNKNOWN: i64 = i64::MIN;
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,7 +163,19 @@ impl Transport {
                     .with_hint("Check that this machine's CA certificates are installed (package ca-certificates).")
             })
         };
-        Ok(Self { host: host.clone(), pooled: build(builder())?, fresh: build(builder().pool_max_idle_per_host(0))? })
+        Ok(Self {
+            host: host.clone(),
+            pooled: build(builder())?,
+            fresh: build(builder().pool_max_idle_per_host(0))?,
+            ahead: AtomicI64::new(UNKNOWN),
+        })
+    }
+
+    /// The time of the tenant's clock, as its last answer told it; none before the first. Never later than the
+    /// clock itself: answers tell whole seconds, and were on their way for a while.
+    pub(super) fn tenant_time(&self) -> Option<Timestamp> {
+        let ahead = Some(self.ahead.load(Ordering::Relaxed)).filter(|ahead| *ahead != UNKNOWN)?;
+        Timestamp::now().checked_add(SignedDuration::from_millis(ahead)).ok()
     }
 
     /// The tenant.
@@ -183,6 +201,9 @@ impl Transport {
             Body::Import(import) => request.multipart(form(import)?),
         };
         let response = self.exchange(call, request).await.map_err(|error| self.silence(call, &error))?;
+        if let Some(told) = response.headers().get(DATE).and_then(date) {
+            self.ahead.store(told.as_millisecond() - Timestamp::now().as_millisecond(), Ordering::Relaxed);
+        }
         let status = response.status();
         if !status.is_success() {
             return Err(self.refusal(call, response).await);
