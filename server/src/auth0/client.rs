@@ -128,9 +128,9 @@ impl ManagementClient {
         self.shared.transport.host()
     }
 
-    /// The time of the tenant's clock, never later than it: what `created_at` of a user who is created from now
-    /// on is not before, even where this machine's clock is wrong. The machine's own time until the tenant has
-    /// answered something.
+    /// The time of the tenant's clock: what `created_at` of a user who is created from now on is not before, even
+    /// where this machine's clock is wrong. The machine's own time where it agrees with the answers of the tenant,
+    /// and until there is one.
     pub fn tenant_time(&self) -> Timestamp {
         self.shared.transport.tenant_time().unwrap_or_else(Timestamp::now)
     }

@@ -142,7 +142,7 @@ pub async fn run_at(
         splitting: tokio::sync::Mutex::new(()),
     };
     if !sender.client.knows_tenant_time() && !sender.is_idle() {
-        sender.client.connection(&request.connection_id).await?;
+        sender.client.importable_connection(&request.connection_id).await?;
     }
     // Both end by themselves: dropping one in the middle of a request would lose its answer.
     let (first, second) = tokio::join!(Box::pin(sender.work()), Box::pin(sender.work()));
