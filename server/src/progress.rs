@@ -1,12 +1,18 @@
 //! What a running job tells the outside, and how the outside stops it. Shared by the pipelines, the
 //! job runner and the command line; knows none of them.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
+
+/// The rate of a job is that of so many last looks at it, which are a second apart: long enough for the steps
+/// in which an import advances.
+const LOOKS: usize = 120;
 
 /// Counters of one job and its cancellation. Cheap to read and write from any thread.
 #[derive(Debug, Default)]
@@ -15,6 +21,7 @@ pub struct Progress {
     total: AtomicU64,
     total_known: AtomicBool,
     details: Mutex<Option<String>>,
+    looks: Mutex<VecDeque<(Instant, u64)>>,
     cancel: CancellationToken,
 }
 
@@ -43,6 +50,34 @@ impl Progress {
     /// How many rows there will be, once that is known.
     pub fn total(&self) -> Option<u64> {
         self.total_known.load(Ordering::Acquire).then(|| self.total.load(Ordering::Relaxed))
+    }
+
+    /// Looks at the counters, so that there is a rate; to be called every second or so.
+    pub fn look(&self, now: Instant) {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let processed = self.processed();
+        // Another step counts from its own beginning.
+        if looks.back().is_some_and(|(_, before)| *before > processed) {
+            looks.clear();
+        }
+        if looks.len() >= LOOKS {
+            looks.pop_front();
+        }
+        looks.push_back((now, processed));
+    }
+
+    /// Rows a second as of late; none while nothing was seen to advance.
+    pub fn rate(&self) -> Option<f64> {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let ((since, before), (until, after)) = (looks.front()?, looks.back()?);
+        let seconds = until.duration_since(*since).as_secs_f64();
+        (after > before && seconds > 0.0).then(|| (after - before) as f64 / seconds)
+    }
+
+    /// How long the rest will take at the rate of late; none where there is nothing to guess from.
+    pub fn time_left(&self) -> Option<Duration> {
+        let left = self.total()?.saturating_sub(self.processed());
+        Duration::try_from_secs_f64(left as f64 / self.rate()?).ok()
     }
 
     /// Says in plain words what the job is doing or waiting for; `None` when it simply works.
@@ -77,5 +112,44 @@ impl Progress {
             () = self.cancel.cancelled() => Err(Error::new(Code::Canceled, "The job was canceled.")),
             result = future => result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_late_and_not_of_what_an_earlier_run_did() {
+        let progress = Progress::default();
+        progress.set_total(1000);
+        progress.set_processed(500);
+        let start = Instant::now();
+        progress.look(start);
+        assert_eq!((progress.rate(), progress.time_left()), (None, None));
+        progress.add_processed(100);
+        progress.look(start + Duration::from_secs(10));
+        assert_eq!(progress.rate(), Some(10.0));
+        assert_eq!(progress.time_left(), Some(Duration::from_secs(40)));
+        progress.set_processed(0);
+        progress.look(start + Duration::from_secs(11));
+        assert_eq!(progress.rate(), None, "another step has begun");
+    }
+
+    #[test]
+    fn a_job_that_stands_still_gets_slower_and_what_is_long_past_is_forgotten() {
+        let progress = Progress::default();
+        progress.set_total(1000);
+        let start = Instant::now();
+        progress.look(start);
+        progress.add_processed(100);
+        for second in 1..=100 {
+            progress.look(start + Duration::from_secs(second));
+        }
+        assert_eq!(progress.rate(), Some(1.0));
+        for second in 101..=300 {
+            progress.look(start + Duration::from_secs(second));
+        }
+        assert_eq!(progress.rate(), None);
     }
 }

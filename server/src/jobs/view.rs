@@ -1,8 +1,6 @@
 //! Jobs as the API shows them (design, section 5), in the shapes the original's client reads
 //! (contract, 3.1 and 4.7).
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -63,8 +61,10 @@ pub struct JobView {
     pub dry_run: bool,
     /// Share of rows done, 0 to 100; null while the total is not known.
     pub percentage_done: Option<u64>,
-    /// Honest guess from the rate so far; null while there is nothing to guess from.
+    /// Honest guess from the rate of the last two minutes; null while there is nothing to guess from.
     pub time_left_seconds: Option<u64>,
+    /// Rows a second, over the last two minutes; null while nothing advances.
+    pub rate: Option<f64>,
     /// Rows done.
     pub processed: u64,
     /// Rows there are; null while that is not known.
@@ -89,10 +89,10 @@ pub struct JobView {
 
 impl JobView {
     /// A record, with the counters of the running job where there is one.
-    pub(super) fn new(record: &JobRecord, running: Option<(&Progress, Instant)>, location: Option<String>) -> Self {
+    pub(super) fn new(record: &JobRecord, running: Option<&Progress>, location: Option<String>) -> Self {
         let running = running.filter(|_| !record.state.is_final());
         let (processed, total, details) = match running {
-            Some((progress, _)) => (progress.processed(), progress.total(), progress.details()),
+            Some(progress) => (progress.processed(), progress.total(), progress.details()),
             None => (record.processed, record.total, None),
         };
         let completed = matches!(record.state, JobState::Completed | JobState::Expired);
@@ -101,13 +101,9 @@ impl JobView {
             Some(0) | None => None,
             Some(total) => Some((processed.min(total) * 100) / total),
         };
-        let time_left_seconds = match (running, total) {
-            (Some((_, since)), Some(total)) if processed > 0 => {
-                let seconds = since.elapsed().as_secs_f64() * total.saturating_sub(processed) as f64 / processed as f64;
-                Some(seconds.ceil() as u64)
-            }
-            _ => None,
-        };
+        let left = running.filter(|_| total.is_some()).and_then(Progress::time_left);
+        let time_left_seconds = left.map(|left| left.as_secs_f64().ceil() as u64);
+        let rate = running.and_then(Progress::rate);
         Self {
             id: record.id.clone(),
             kind: record.kind.into(),
@@ -120,6 +116,7 @@ impl JobView {
             dry_run: dry_run(record),
             percentage_done,
             time_left_seconds,
+            rate,
             processed,
             total,
             details,
