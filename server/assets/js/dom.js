@@ -78,3 +78,23 @@ export function saveBlob(blob, name) {
   // The browser reads the address after this task.
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
+
+/**
+ * An area that takes files which are dropped or chosen; `taken` is told them. A file that is dropped beside
+ * it does not replace the page.
+ */
+export function dropArea(area, input, taken) {
+  input.addEventListener('change', () => {
+    const files = [...input.files];
+    // Choosing the same file again later must be a change, too.
+    input.value = '';
+    if (files.length > 0) taken(files);
+  });
+  for (const type of ['dragenter', 'dragover']) area.addEventListener(type, () => area.classList.add('over'));
+  for (const type of ['dragleave', 'drop']) area.addEventListener(type, () => area.classList.remove('over'));
+  for (const type of ['dragover', 'drop']) {
+    window.addEventListener(type, (event) => {
+      if (event.target !== input) event.preventDefault();
+    });
+  }
+}

@@ -179,6 +179,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             kind: JobKind::Import,
             // The `sub` of a token that client credentials get.
             owner: format!("{}@clients", credentials.id),
+            author: None,
             connection,
             request: serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))?,
         };

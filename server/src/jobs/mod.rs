@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use owner::Clients;
-pub use view::{HistoryEntry, HistoryView, JobType, JobView};
+pub use view::{HistoryEntry, HistoryView, JobType, JobView, Parts};
 
 use crate::access::Session;
 use crate::config::Settings;
@@ -234,6 +234,7 @@ impl Jobs {
             tenant: self.0.tenant.clone(),
             kind,
             owner: session.subject.clone(),
+            author: session.email.clone(),
             connection,
             request,
         };
@@ -285,7 +286,12 @@ impl Jobs {
             }
             _ => None,
         };
-        Ok(JobView::new(&record, running.as_ref().map(|running| (&*running.progress, running.since)), location))
+        let parts = match record.kind {
+            JobKind::Import => Parts::of(&self.0.store.import_chunks(id).await?),
+            JobKind::Export => None,
+        };
+        let running = running.as_ref().map(|running| (&*running.progress, running.since));
+        Ok(JobView { parts, ..JobView::new(&record, running, location) })
     }
 
     /// The newest jobs, oldest of them first.
