@@ -11,5 +11,6 @@ mod journey;
 mod keyboard;
 mod looks;
 mod people;
+mod pictures;
 mod transforms;
 mod transforms_page;

@@ -130,8 +130,9 @@ fn read(name: &'static str, markdown: &'static str) -> Guide {
     }
     let mut text = String::new();
     html::push_html(&mut text, out.into_iter());
-    // Header cells of tables that have no titles.
-    let html = text.replace("<thead><tr><th></th><th></th></tr></thead>", "").replace("<th>", "<th scope=\"col\">");
+    // Tables without titles, and cells in the head that name nothing.
+    let html = text.replace("<thead><tr><th></th><th></th></tr></thead>", "").replace("<th></th>", "<td></td>");
+    let html = html.replace("<th>", "<th scope=\"col\">");
     Guide { name, title, html: html.replace("<table>", "<table class=\"table\">") }
 }
 
