@@ -66,7 +66,9 @@ async fn users_columns_searches_and_presets_are_text() {
         browser.type_into(&format!("{row} > input"), attack).await;
     }
     browser.wait_for("return document.querySelectorAll('#preview-rows th').length", &json!(ATTACKS.len())).await;
-    let titles = browser.run("return [...document.querySelectorAll('#preview-rows th')].map((head) => head.textContent.trim())").await;
+    let titles = browser
+        .run("return [...document.querySelectorAll('#preview-rows th')].map((head) => head.textContent.trim())")
+        .await;
     assert_eq!(titles, json!(ATTACKS), "a column name is not shown as it is");
     unharmed(&browser, "column names").await;
     browser.type_into("#columns > li:first-child .combo input", ATTACKS[0]).await;
@@ -97,7 +99,13 @@ async fn files_faults_and_the_history_are_text() {
     sign_in(&browser, &demo).await;
     let rows: Vec<Value> = ATTACKS
         .iter()
-        .flat_map(|attack| [json!({ "name": attack }), json!({ "email": attack }), json!({ "email": "a@example.com", *attack: attack })])
+        .flat_map(|attack| {
+            [
+                json!({ "name": attack }),
+                json!({ "email": attack }),
+                json!({ "email": "a@example.com", *attack: attack }),
+            ]
+        })
         .collect();
     let name = "<img src=x onerror=attacked=1>.json";
     browser.choose_file("#files", name, Value::Array(rows).to_string().as_bytes()).await;
@@ -166,7 +174,13 @@ async fn what_a_transform_says_of_itself_is_text() {
         unharmed(&browser, attack).await;
     }
     // Members of the wrong type are no reason to fall.
-    browser.choose_file("#file", "odder.wasm", &wasm(&json!({ "name": "odd", "parameters": "x", "examples": 7, "summary": {} }))).await;
+    browser
+        .choose_file(
+            "#file",
+            "odder.wasm",
+            &wasm(&json!({ "name": "odd", "parameters": "x", "examples": 7, "summary": {} })),
+        )
+        .await;
     browser.wait_for_text("#found", "Found in odder.wasm").await;
     browser.click("Add this transform").await;
     browser.wait_for_text("#take-note", "Error code").await;
@@ -180,7 +194,9 @@ async fn addresses_carry_nothing_into_a_page() {
     watch(&browser).await;
     sign_in(&browser, &demo).await;
     let encoded = "%3Cimg%20src=x%20onerror=%22window.attacked=1%22%3E%22%3E";
-    for query in [format!("theme={encoded}"), format!("embed={encoded}&x={encoded}"), format!("lang={encoded}#{encoded}")] {
+    for query in
+        [format!("theme={encoded}"), format!("embed={encoded}&x={encoded}"), format!("lang={encoded}#{encoded}")]
+    {
         browser.open(&demo.url(&format!("/history?{query}"))).await;
         browser.element("#history .blank").await;
         unharmed(&browser, &query).await;

@@ -48,10 +48,10 @@ async fn a_file_with_foreign_names_is_recognized_mapped_and_imported() {
     let (name, failed) = browser.downloaded().await;
     assert!(name.ends_with(".csv"), "{name}");
     let failed = String::from_utf8(failed).unwrap();
-    assert_eq!(failed.lines().collect::<Vec<_>>(), [
-        "Mail;Full name;app_metadata.plan;Internal notes;Created At",
-        "no address;Kim;free;;2024-01-03"
-    ]);
+    assert_eq!(
+        failed.lines().collect::<Vec<_>>(),
+        ["Mail;Full name;app_metadata.plan;Internal notes;Created At", "no address;Kim;free;;2024-01-03"]
+    );
 
     // Mended and tried again, with the mapping of the first import.
     let mended = failed.replace("no address", "kim.mapped@example.com");

@@ -33,7 +33,8 @@ async fn a_job_that_runs_is_found_again_even_in_another_window() {
     browser.click("Import").await;
     browser.wait_for_text("#results", "Importing users.ndjson").await;
     // What this tab remembers is forgotten, as in a new one; the session stays.
-    let forget = "for (const key of Object.keys(sessionStorage)) if (!key.endsWith(':apiToken')) sessionStorage.removeItem(key)";
+    let forget =
+        "for (const key of Object.keys(sessionStorage)) if (!key.endsWith(':apiToken')) sessionStorage.removeItem(key)";
     browser.run(forget).await;
     browser.open(&demo.url("/import")).await;
     browser.wait_for_text("#results", &format!("Importing users into {DATABASE}")).await;

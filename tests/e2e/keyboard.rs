@@ -66,12 +66,12 @@ async fn an_import_its_report_and_the_history() {
     rows.push(json!({ "name": "No address" }));
     browser.choose_file("#files", "users.ndjson", ndjson(&rows).as_bytes()).await;
     browser.wait_for_text("#announcer", "1 file added").await;
-    browser.tab_to("#connection").await;
+    key(&browser, "#check", ENTER).await;
+    browser.wait_for_text("#results", "3 rows can be imported").await;
+    browser.tab_to("#connection:enabled").await;
     browser.press(DATABASE).await;
     let chosen = "return document.getElementById('connection').selectedOptions[0].textContent";
     browser.wait_for(chosen, &json!(DATABASE)).await;
-    key(&browser, "#check", ENTER).await;
-    browser.wait_for_text("#results", "3 rows can be imported").await;
     key(&browser, "#start:enabled", ENTER).await;
     browser.wait_for_text("#results", "3 users inserted").await;
     browser.wait_for_text("#announcer", "Import of users.ndjson: Completed, 1 failed").await;

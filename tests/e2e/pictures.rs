@@ -40,7 +40,8 @@ async fn take(browser: &Browser, name: &str, top: &str) {
 }
 
 fn make_smaller(path: &PathBuf) {
-    let done = Command::new("pngquant").args(["--force", "--speed=1", "--ext=.png", "--quality=80-100"]).arg(path).status();
+    let done =
+        Command::new("pngquant").args(["--force", "--speed=1", "--ext=.png", "--quality=80-100"]).arg(path).status();
     if !done.is_ok_and(|status| status.success()) {
         eprintln!("{} stays as large as it is: pngquant is not installed, or has refused it", path.display());
     }

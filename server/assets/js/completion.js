@@ -137,7 +137,7 @@ export function completed(input, suggest) {
     } else if (shown && event.key === 'Tab' && active >= 0 && count > 0 && !event.shiftKey) {
       take(active);
     } else {
-      if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key) && shown) close();
+      if (['ArrowLeft', 'ArrowRight', 'Home', 'End', 'Enter'].includes(event.key) && shown) close();
       return;
     }
     event.preventDefault();

@@ -54,6 +54,20 @@ export function button(label, onClick, { kind = '', ...properties } = {}) {
   return h('button', { type: 'button', class: `button ${kind}`.trim(), on: { click: onClick }, ...properties }, label);
 }
 
+/**
+ * Runs what a button is for, once at a time. The button is not disabled meanwhile: that would take the focus
+ * away from whoever uses the keyboard.
+ */
+export async function busily(push, work) {
+  if (push.getAttribute('aria-disabled') === 'true') return;
+  push.setAttribute('aria-disabled', 'true');
+  try {
+    await work();
+  } finally {
+    push.removeAttribute('aria-disabled');
+  }
+}
+
 /** A button that shows an icon and says its label to screen readers and on hover. */
 export function iconButton(name, label, onClick, properties = {}) {
   return h(

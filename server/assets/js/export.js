@@ -320,7 +320,10 @@ async function follow(id, { above = false } = {}) {
   else byId('form').after(byId('results'));
   const panel = new JobPanel(texts.export.exporting);
   fill(byId('results'), panel.element);
-  if (!above) panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  if (!above) {
+    panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+    panel.focus();
+  }
   let job;
   try {
     job = await panel.follow(id);

@@ -1,7 +1,7 @@
 // The History page: every job, newest first.
 
 import { get, follow as download, post } from './api.js';
-import { announce, button, byId, fill, h, icon, iconButton } from './dom.js';
+import { announce, busily, button, byId, fill, h, icon, iconButton } from './dom.js';
 import { dateText, duration, number, time } from './format.js';
 import { ended, faults, isImport, statusBadge } from './job.js';
 import { config, errorNotice, errorText, memory, notice, start } from './page.js';
@@ -250,17 +250,14 @@ function actions(job) {
   const act = (label, work, kind = 'small') => {
     const push = button(
       label,
-      async () => {
-        push.disabled = true;
+      () => busily(push, async () => {
         fill(byId('history-error'));
         try {
           await work();
         } catch (error) {
           fill(byId('history-error'), errorNotice(error));
-        } finally {
-          push.disabled = false;
         }
-      },
+      }),
       { kind, 'aria-label': texts.history.actionOf(label, typeText(job), dateText(job.date)) },
     );
     return push;

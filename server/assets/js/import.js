@@ -208,6 +208,8 @@ async function run({ dryRun }) {
   form.append('drop_read_only', String(byId('drop-read-only').checked));
   form.append('keep_id_prefix', String(byId('keep-id-prefix').checked));
   form.append('dry_run', String(dryRun));
+  // A check can tell who exists, if it knows where.
+  if (dryRun && connection) form.append('look_up', 'true');
   const map = inspection.map();
   if (map) form.append('map', JSON.stringify(map));
   // Last, so that the server knows what to do with the files before they arrive.
@@ -217,6 +219,7 @@ async function run({ dryRun }) {
   byId('form').after(byId('results'));
   fill(byId('results'), panel.element);
   panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  panel.focus();
   setRunning(true);
   try {
     const job = await send(panel, form);
@@ -284,6 +287,7 @@ async function retry(begin, name) {
   byId('results').prepend(panel.element);
   panel.setFigures(texts.job.starting);
   panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  panel.focus();
   setRunning(true);
   try {
     const job = await begin({ signal: new AbortController().signal, onProgress: () => {} });

@@ -1,7 +1,7 @@
 // Follows a job: asks for its state, shows progress, rate and time left, lets it be canceled.
 
 import { follow as openLink, get, post } from './api.js';
-import { announce, button, fill, h, icon } from './dom.js';
+import { announce, busily, button, fill, h, icon } from './dom.js';
 import { duration, number, rate } from './format.js';
 import { errorNotice, errorText, notice } from './page.js';
 import { texts } from './texts.js';
@@ -58,8 +58,7 @@ export async function jobThatRuns(type) {
 
 /** A button that downloads the file of an export. What goes wrong is said in `place`. */
 export function downloadButton(id, place) {
-  const push = button(texts.export.download, async () => {
-    push.disabled = true;
+  const push = button(texts.export.download, () => busily(push, async () => {
     fill(place);
     try {
       // The link is good for a minute only: it is read when it is needed.
@@ -68,10 +67,8 @@ export function downloadButton(id, place) {
       else fill(place, notice('warning', h('p', {}, texts.export.nothingToDownload)));
     } catch (error) {
       fill(place, errorNotice(error));
-    } finally {
-      push.disabled = false;
     }
-  }, { kind: 'primary' });
+  }), { kind: 'primary' });
   return push;
 }
 
@@ -128,7 +125,7 @@ export class JobPanel {
       { class: 'bar unknown', role: 'progressbar', 'aria-label': texts.job.progressLabel(name), 'aria-valuemin': 0, 'aria-valuemax': 100 },
       this.bar,
     );
-    this.title = h(level, {}, name);
+    this.title = h(level, { tabindex: -1 }, name);
     this.badge = h('div');
     this.figures = h('p', { class: 'figures' });
     this.parts = h('div', { class: 'parts', hidden: true });
@@ -148,6 +145,11 @@ export class JobPanel {
     );
     this.measure = meter();
     this.announced = 0;
+  }
+
+  /** Takes the focus from a button that has just been used up. */
+  focus() {
+    this.title.focus({ preventScroll: true });
   }
 
   /** The bar at a percentage, or moving to and fro when that is not known. */
@@ -170,17 +172,15 @@ export class JobPanel {
 
   /** Offers to cancel. `cancel` may return a promise; the button waits for it. */
   offerCancel(cancel) {
-    const push = button(texts.job.cancel, async () => {
-      push.disabled = true;
+    const push = button(texts.job.cancel, () => busily(push, async () => {
       fill(push, texts.job.canceling);
       try {
         await cancel();
       } catch (error) {
-        push.disabled = false;
         fill(push, texts.job.cancel);
         fill(this.note, errorNotice(error));
       }
-    });
+    }));
     fill(this.actions, push);
   }
 
@@ -226,6 +226,7 @@ export class JobPanel {
 
   /** Shows that a job has ended; what it came to is shown by the caller in `result`. */
   finish(job, name = this.name) {
+    if (this.actions.contains(document.activeElement)) this.focus();
     fill(this.title, name);
     this.element.setAttribute('aria-label', name);
     fill(this.badge, statusBadge(job));
@@ -239,6 +240,7 @@ export class JobPanel {
 
   /** Shows that following the job is not possible. */
   fail(error, retry) {
+    if (this.actions.contains(document.activeElement)) this.focus();
     this.track.hidden = true;
     this.parts.hidden = true;
     fill(this.badge);

@@ -337,7 +337,7 @@ function userTable(users) {
   const shown = [...names].slice(0, SHOWN_ATTRIBUTES);
   return h(
     'div',
-    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': texts.mapping.users(users.length) },
+    { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': texts.mapping.users(users.length) },
     h(
       'table',
       { class: 'table preview-table' },

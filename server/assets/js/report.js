@@ -1,7 +1,7 @@
 // What an import came to: a bar of outcomes, the reasons, the rows with faults, and these rows as a file.
 
 import { post, save, stream, upload } from './api.js';
-import { button, fill, h } from './dom.js';
+import { busily, button, fill, h } from './dom.js';
 import { number } from './format.js';
 import { faults } from './job.js';
 import { errorNotice, notice } from './page.js';
@@ -33,16 +33,21 @@ export function outcome(job, { dryRun = false } = {}) {
   const { inserted = 0, updated = 0, failed = 0, total = inserted + updated + failed } = job.summary ?? {};
   if (total === 0) return h('p', { class: 'help' }, texts.import.emptyResult);
   const left = total - inserted - updated - failed;
-  return outcomeBar(
-    dryRun
-      ? [['inserted', total - failed, texts.import.good], ['failed', failed, texts.import.faulty]]
-      : [
-          ['inserted', inserted, texts.import.inserted],
-          ['updated', updated, texts.import.updated],
-          ['failed', failed, texts.import.failed],
-          ...(left > 0 ? [['left', left, texts.import.notSent]] : []),
-        ],
-  );
+  const expected = job.summary.look_up;
+  const parts = [
+    ['inserted', inserted, texts.import.inserted],
+    ['updated', updated, texts.import.updated],
+    ['failed', failed, texts.import.failed],
+  ];
+  if (left > 0) parts.push(['left', left, texts.import.notSent]);
+  if (!dryRun) return outcomeBar(parts);
+  if (!expected) return outcomeBar([['inserted', total - failed, texts.import.good], ['failed', failed, texts.import.faulty]]);
+  return outcomeBar([
+    ['inserted', expected.inserted, texts.import.wouldInsert],
+    ['updated', expected.updated, texts.import.wouldUpdate],
+    ['left', expected.refused, texts.import.wouldRefuse],
+    ['failed', failed, texts.import.faulty],
+  ]);
 }
 
 /** Everything about an import that has ended. `retry` is told how to send the failed rows once more. */
@@ -199,17 +204,14 @@ export function report(job, { level = 'h3' } = {}) {
       Object.entries(texts.report.formats).map(([value, label]) => h('option', { value }, label)),
     );
     const problem = h('div');
-    const push = button(texts.report.download, async () => {
-      push.disabled = true;
+    const push = button(texts.report.download, () => busily(push, async () => {
       fill(problem);
       try {
         await save(`${path}?format=${format.value}`, texts.report.fileName(job.id, format.value));
       } catch (error) {
         fill(problem, errorNotice(error));
-      } finally {
-        push.disabled = false;
       }
-    }, { kind: 'small' });
+    }), { kind: 'small' });
     return h('div', {}, h('div', { class: 'actions' }, format, push), problem);
   }
 }

@@ -100,14 +100,18 @@ fn read(name: &'static str, markdown: &'static str) -> Guide {
             Event::End(TagEnd::Link) if dropped => dropped = false,
             // Wide tables and code scroll by themselves, by keyboard too.
             Event::Start(Tag::Table(_)) => {
-                out.push(Event::Html("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\">".into()));
+                out.push(Event::Html(
+                    "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Table\">".into(),
+                ));
                 out.push(event.clone());
             }
             Event::End(TagEnd::Table) => {
                 out.push(event.clone());
                 out.push(Event::Html("</div>".into()));
             }
-            Event::Start(Tag::CodeBlock(_)) => out.push(Event::Html("<pre class=\"sample\" tabindex=\"0\"><code>".into())),
+            Event::Start(Tag::CodeBlock(_)) => {
+                out.push(Event::Html("<pre class=\"sample\" tabindex=\"0\"><code>".into()))
+            }
             Event::End(TagEnd::CodeBlock) => out.push(Event::Html("</code></pre>".into())),
             Event::Start(Tag::TableRow) => {
                 first_cell = true;
@@ -165,6 +169,9 @@ mod tests {
     #[test]
     fn links_to_files_of_the_repository_become_text() {
         let guide = read("query", "# T\n\nSee [the file](../x.rs), [errors](errors.md#a) and `<b>`, <b>.");
-        assert_eq!(guide.html, "<p>See the file, <a href=\"errors#a\">errors</a> and <code>&lt;b&gt;</code>, &lt;b&gt;.</p>\n");
+        assert_eq!(
+            guide.html,
+            "<p>See the file, <a href=\"errors#a\">errors</a> and <code>&lt;b&gt;</code>, &lt;b&gt;.</p>\n"
+        );
     }
 }

@@ -417,8 +417,9 @@ async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Resul
 }
 
 fn accepts_gzip(request: &HttpRequest) -> bool {
-    AcceptEncoding::parse(request)
-        .is_ok_and(|accepted| accepted.negotiate([Encoding::gzip(), Encoding::identity()].iter()) == Some(Encoding::gzip()))
+    AcceptEncoding::parse(request).is_ok_and(|accepted| {
+        accepted.negotiate([Encoding::gzip(), Encoding::identity()].iter()) == Some(Encoding::gzip())
+    })
 }
 
 #[cfg(test)]
@@ -539,7 +540,8 @@ mod tests {
                 }
                 path.truncate(depth - 1);
                 path.push(key.to_owned());
-                let arguments = if rest.contains("=>") { rest.split("=>").next().unwrap_or_default().trim() } else { "" };
+                let arguments =
+                    if rest.contains("=>") { rest.split("=>").next().unwrap_or_default().trim() } else { "" };
                 keys.insert(format!("{}{arguments}", path.join(".")));
             }
             keys
