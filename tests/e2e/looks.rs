@@ -167,3 +167,30 @@ async fn the_states_of_an_import_are_accessible() {
     browser.check_every_look("the report of an import").await;
     no_problems(&browser, "import").await;
 }
+
+#[tokio::test]
+async fn the_pages_speak_german_to_those_who_want_it() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let demo = Installation::demo(1500).await;
+    watch(&browser).await;
+    sign_in(&browser, &demo).await;
+    browser.open(&demo.url("/history")).await;
+    browser.wait_for_text("h1", "History").await;
+    browser.element("#language").await.select_by_label("Deutsch").await.unwrap();
+    browser.wait_for_text("h1", "Verlauf").await;
+    browser.wait_for_text("#history", "Es gibt noch keine Aufträge.").await;
+    // The choice stays.
+    browser.click("Export").await;
+    browser.wait_for_text("#start", "1000+ Benutzer exportieren").await;
+    assert_eq!(browser.run("return document.documentElement.lang").await, "de");
+    for page in PAGES {
+        open(&browser, &demo, page, "").await;
+        browser.check_every_look(&format!("{page} in German")).await;
+    }
+    // An address says otherwise for itself, and its links go on saying it.
+    browser.open(&demo.url("/import?lang=en")).await;
+    browser.wait_for_text("h1", "Import users").await;
+    browser.click("History").await;
+    browser.wait_for_text("h1", "History").await;
+    no_problems(&browser, "German").await;
+}

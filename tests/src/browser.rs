@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use fantoccini::elements::Element;
+use fantoccini::wd::TimeoutConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -111,6 +112,9 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a browser session");
+        // On a busy machine the rules of accessibility take their time.
+        let patient = TimeoutConfiguration::new(Some(Duration::from_mins(3)), Some(Duration::from_mins(5)), None);
+        client.update_timeouts(patient).await.expect("the browser is patient");
         let session = client.session_id().await.expect("the session's id").expect("the session's id");
         Self { client, driver, port, session, files }
     }

@@ -93,7 +93,9 @@ function showPeople() {
 }
 
 function show() {
-  byId('filters').hidden = all.length === 0;
+  // Its place stays empty, so that nothing moves when the jobs arrive.
+  if (all.length === 0) byId('filters').setAttribute('aria-hidden', 'true');
+  else byId('filters').removeAttribute('aria-hidden');
   if (all.length === 0) {
     fill(byId('history'), empty());
     return;

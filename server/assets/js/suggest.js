@@ -103,11 +103,12 @@ export function suggestExpression(text, caret) {
   if (typed === '' && /[\w$)\]"'`]\s*$/.test(before)) return { from: caret, to: caret, options: [], help };
   const from = caret - typed.length;
   const to = caret + /^[\w$.]*/.exec(text.slice(caret))[0].length;
-  const bare = typed.replace(/^user\??\.?/, '').replaceAll('?.', '.');
+  // Every attribute stands below `user`, which need not be written.
+  const bare = 'user'.startsWith(typed) ? '' : typed.replace(/^user\??\./, '').replaceAll('?.', '.');
   const paths = known.attributes.map(({ path }) => path);
   const documented = known.documented.filter((path) => !paths.includes(path)).map((path) => ({ path, type: '', share: NaN }));
   const attributes = [...known.attributes, ...documented];
-  const transforms = typed.startsWith('user') ? [] : fitting(known.transforms, typed, ({ name }) => name);
+  const transforms = typed.startsWith('user.') ? [] : fitting(known.transforms, typed, ({ name }) => name);
   const options = [
     ...fitting(attributes, bare, ({ path }) => path.replace(/^user\./, '')).map((attribute) => ({
       label: attribute.path,

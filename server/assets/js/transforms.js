@@ -31,7 +31,7 @@ start(async () => {
 });
 
 async function load() {
-  fill(byId('catalog'), h('p', { class: 'help', role: 'status' }, texts.transforms.loading));
+  fill(byId('cards'), h('p', { class: 'help', role: 'status' }, texts.transforms.loading));
   try {
     const answer = await get('transforms');
     transforms = answer.transforms ?? [];
@@ -41,8 +41,7 @@ async function load() {
     showProblems(answer.problems ?? []);
     show();
   } catch (error) {
-    byId('catalog-part').hidden = true;
-    fill(byId('catalog'));
+    fill(byId('cards'));
     fill(byId('transforms-error'), errorNotice(error, load));
   } finally {
     byId('catalog').removeAttribute('aria-busy');
@@ -61,19 +60,18 @@ function showProblems(problems) {
 }
 
 function show() {
-  byId('catalog-part').hidden = transforms.length === 0;
   if (transforms.length === 0) {
-    fill(byId('catalog'), blank(texts.transforms.emptyTitle, texts.transforms.emptyHint));
+    fill(byId('cards'), blank(texts.transforms.emptyTitle, texts.transforms.emptyHint));
     return;
   }
-  fill(byId('catalog'), transforms.map(card));
+  fill(byId('cards'), transforms.map(card));
   filter();
 }
 
 function filter() {
   const words = byId('find').value.toLowerCase().split(/\s+/).filter(Boolean);
   let left = 0;
-  for (const element of byId('catalog').children) {
+  for (const element of byId('cards').children) {
     const fits = words.every((word) => element.dataset.words?.includes(word));
     element.hidden = !fits;
     if (fits) left += 1;

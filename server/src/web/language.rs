@@ -62,7 +62,7 @@ impl Language {
     fn preferred(request: &HttpRequest) -> Option<Self> {
         let accepted = AcceptLanguage::parse(request).ok()?;
         accepted.ranked().into_iter().find_map(|preference| match preference {
-            Preference::Specific(tag) => Self::of_tag(tag.as_ref()),
+            Preference::Specific(tag) => Self::of_tag(tag.as_str()),
             Preference::Any => Some(Self::default()),
         })
     }
