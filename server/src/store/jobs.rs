@@ -101,7 +101,6 @@ pub struct NewJob {
     pub kind: JobKind,
     /// `sub` of whoever asked.
     pub owner: String,
-    author: None,
     /// Their e-mail address, for people to read, where it is known.
     pub author: Option<String>,
     /// Name of the connection, where one was chosen.
