@@ -67,6 +67,7 @@ impl World {
             tenant: "tenant".into(),
             kind: JobKind::Import,
             owner: "owner".into(),
+            author: None,
             connection: None,
             request: json!({}),
         };

@@ -220,6 +220,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             kind: JobKind::Import,
             // The `sub` of a token that client credentials get.
             owner: format!("{client_id}@clients"),
+            author: None,
             connection,
         };
         let directory = store.create_job_directory(&new.id)?;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use owner::Clients;
-pub use view::{HistoryEntry, HistoryView, JobType, JobView};
+pub use view::{HistoryEntry, HistoryView, JobType, JobView, Parts};
 
 use crate::access::Session;
 use crate::config::Settings;
@@ -249,6 +249,7 @@ impl Jobs {
             tenant: self.0.tenant.clone(),
             kind,
             owner: session.subject.clone(),
+            author: session.email.clone(),
             connection,
             request,
         };
@@ -300,7 +301,12 @@ impl Jobs {
             }
             _ => None,
         };
-        Ok(JobView::new(&record, running.as_ref().map(|running| &*running.progress), location))
+        let parts = match record.kind {
+            JobKind::Import => Parts::of(&self.0.store.import_chunks(id).await?),
+            JobKind::Export => None,
+        };
+        let progress = running.as_ref().map(|running| &*running.progress);
+        Ok(JobView { parts, ..JobView::new(&record, progress, location) })
     }
 
     /// The newest jobs, oldest of them first.

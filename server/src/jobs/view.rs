@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::secrets;
 use crate::error::ErrorBody;
 use crate::progress::Progress;
-use crate::store::{JobKind, JobRecord, JobState};
+use crate::store::{ChunkState, ImportChunk, JobKind, JobRecord, JobState};
 
 /// The type of a job in Auth0's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -30,6 +30,36 @@ impl From<JobKind> for JobType {
     }
 }
 
+/// How many parts of an import there are, and where they stand. A part is a job of its own at Auth0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Parts {
+    /// All of them.
+    pub total: u64,
+    /// Auth0 is done with them.
+    pub done: u64,
+    /// They were refused, or failed as a whole.
+    pub failed: u64,
+    /// Auth0 works on them.
+    pub sent: u64,
+}
+
+impl Parts {
+    /// The parts of an import; none before its rows were checked, or when no row was good.
+    pub(super) fn of(chunks: &[ImportChunk]) -> Option<Self> {
+        let mut parts = Self::default();
+        for chunk in chunks {
+            parts.total += 1;
+            match chunk.state {
+                ChunkState::Pending => {}
+                ChunkState::Sending | ChunkState::Sent(_) => parts.sent += 1,
+                ChunkState::Done => parts.done += 1,
+                ChunkState::Failed => parts.failed += 1,
+            }
+        }
+        (parts.total > 0).then_some(parts)
+    }
+}
+
 /// A job.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct JobView {
@@ -47,6 +77,8 @@ pub struct JobView {
     /// Id of the connection, where one was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<String>,
+    /// Who asked: an e-mail address, or where that is not known the `sub` of a token.
+    pub by: String,
     /// Name of the connection, where one was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
@@ -75,6 +107,9 @@ pub struct JobView {
     /// Where a finished export can be downloaded for 60 seconds, without a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Of an import whose rows were checked: the parts it is sent in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
     /// What it came to: counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
@@ -110,6 +145,7 @@ impl JobView {
             status: record.state,
             created_at: record.created_at,
             connection_id: text(record, "connection_id"),
+            by: record.author.clone().unwrap_or_else(|| record.owner.clone()),
             connection: record.connection.clone(),
             external_id: text(record, "external_id"),
             format: text(record, "format"),
@@ -121,6 +157,7 @@ impl JobView {
             total,
             details,
             location,
+            parts: None,
             summary: record.summary.clone(),
             error: record.error.clone(),
             settings: secrets::shown(&record.request),
@@ -164,6 +201,8 @@ pub struct HistoryEntry {
     /// What it came to; empty while it runs.
     #[schema(value_type = Object)]
     pub summary: Value,
+    /// Who asked: an e-mail address, or where that is not known the `sub` of a token.
+    pub by: String,
     /// Name of the connection, where one was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
@@ -186,6 +225,7 @@ impl From<&JobRecord> for HistoryEntry {
             date: record.created_at,
             status: record.state,
             summary: record.summary.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+            by: record.author.clone().unwrap_or_else(|| record.owner.clone()),
             connection: record.connection.clone(),
             format: text(record, "format"),
             dry_run: dry_run(record),
