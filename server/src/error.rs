@@ -281,8 +281,9 @@ impl std::error::Error for Error {}
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         // A quota that is used up is a full disk to whoever it is for.
-        let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
         let code = if full { Code::DiskFull } else { Code::Storage };
         Self::new(code, error.to_string())
     }

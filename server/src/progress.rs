@@ -1,6 +1,7 @@
 //! What a running job tells the outside, and how the outside stops it. Shared by the pipelines, the
 //! job runner and the command line; knows none of them.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,10 @@ struct Details {
     trouble: bool,
 }
 
+/// The rate of a job is that of so many last looks at it, which are a second apart: long enough for the steps
+/// in which an import advances.
+const LOOKS: usize = 120;
+
 /// Counters of one job and its cancellation. Cheap to read and write from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -31,6 +36,7 @@ pub struct Progress {
     to_read: AtomicU64,
     working_since: Mutex<Option<Instant>>,
     details: Mutex<Details>,
+    looks: Mutex<VecDeque<(Instant, u64)>>,
     cancel: CancellationToken,
 }
 
@@ -85,6 +91,39 @@ impl Progress {
     /// Since when rows have been coming, where somebody said so.
     pub fn working_since(&self) -> Option<Instant> {
         *self.working_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the counters, so that there is a rate; to be called every second or so.
+    pub fn look(&self, now: Instant) {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let processed = self.processed();
+        // Another step counts from its own beginning.
+        if looks.back().is_some_and(|(_, before)| *before > processed) {
+            looks.clear();
+        }
+        if looks.len() >= LOOKS {
+            looks.pop_front();
+        }
+        looks.push_back((now, processed));
+    }
+
+    /// Rows a second as of late; none while nothing was seen to advance.
+    pub fn rate(&self) -> Option<f64> {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let ((since, before), (until, after)) = (looks.front()?, looks.back()?);
+        let seconds = until.duration_since(*since).as_secs_f64();
+        (after > before && seconds > 0.0).then(|| (after - before) as f64 / seconds)
+    }
+
+    /// How long the rest will take at the rate of late; none where there is nothing to guess from.
+    pub fn time_left(&self) -> Option<Duration> {
+        let seconds = if let Some(total) = self.total() {
+            total.saturating_sub(self.processed()) as f64 / self.rate()?
+        } else {
+            let share = self.share().filter(|share| *share > 0.0)?;
+            self.working_since()?.elapsed().as_secs_f64() * (1.0 - share) / share
+        };
+        Duration::try_from_secs_f64(seconds).ok()
     }
 
     /// Says in plain words what the job is doing or waiting for; `None` when it simply works.
@@ -149,5 +188,44 @@ impl Progress {
             result = future => result,
             Err(error) = canceled => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_late_and_not_of_what_an_earlier_run_did() {
+        let progress = Progress::default();
+        progress.set_total(1000);
+        progress.set_processed(500);
+        let start = Instant::now();
+        progress.look(start);
+        assert_eq!((progress.rate(), progress.time_left()), (None, None));
+        progress.add_processed(100);
+        progress.look(start + Duration::from_secs(10));
+        assert_eq!(progress.rate(), Some(10.0));
+        assert_eq!(progress.time_left(), Some(Duration::from_secs(40)));
+        progress.set_processed(0);
+        progress.look(start + Duration::from_secs(11));
+        assert_eq!(progress.rate(), None, "another step has begun");
+    }
+
+    #[test]
+    fn a_job_that_stands_still_gets_slower_and_what_is_long_past_is_forgotten() {
+        let progress = Progress::default();
+        progress.set_total(1000);
+        let start = Instant::now();
+        progress.look(start);
+        progress.add_processed(100);
+        for second in 1..=100 {
+            progress.look(start + Duration::from_secs(second));
+        }
+        assert_eq!(progress.rate(), Some(1.0));
+        for second in 101..=300 {
+            progress.look(start + Duration::from_secs(second));
+        }
+        assert_eq!(progress.rate(), None);
     }
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use user_import_export::auth0::{Backoff, JobSummary, ManagementClient};
 use user_import_export::config::{ClientCredentials, TenantHost};
 use user_import_export::error::{Code, Result};
-use user_import_export::import::{self, ImportRequest, Pace, RowFault};
+use user_import_export::import::{self, ImportRequest, ImportSpec, Pace, RowFault};
 use user_import_export::progress::Progress;
 use user_import_export::store::{JobKind, NewJob, Store};
 
@@ -67,6 +67,7 @@ impl World {
             tenant: "tenant".into(),
             kind: JobKind::Import,
             owner: "owner".into(),
+            author: None,
             connection: None,
             request: json!({}),
         };
@@ -75,7 +76,8 @@ impl World {
 
     async fn run(&self, id: &str, request: &ImportRequest, progress: Arc<Progress>) -> Result<JobSummary> {
         let directory = self.store.job_directory(id);
-        import::run_at(id, request, &directory, self.client.clone(), &self.store, progress, pace()).await
+        let spec = ImportSpec::new(request).expect("a mapping of paths");
+        import::run_at(id, &spec, &directory, self.client.clone(), &self.store, progress, pace()).await
     }
 
     /// Runs a new job to its end.
@@ -393,7 +395,8 @@ async fn an_import_whose_sign_in_ended_goes_on_with_the_next_one() {
     let ended = ManagementClient::with_token(&host, "token".to_owned().into(), jiff::Timestamp::UNIX_EPOCH)
         .expect("a client with a token that has ended");
     let (request, directory) = (world.request(), world.store.job_directory("job"));
-    let error = import::run("job", &request, &directory, ended, &world.store, Arc::default()).await;
+    let spec = ImportSpec::new(&request).expect("no mapping");
+    let error = import::run("job", &spec, &directory, ended, &world.store, Arc::default()).await;
     assert_eq!(error.expect_err("nobody is signed in").code, Code::Auth0TokenEnded);
     let outcome = world.run("job", &request, Arc::default()).await.expect("the import");
     assert_eq!(outcome, summary(3, 3, 0, 0));
@@ -419,4 +422,165 @@ async fn a_canceled_import_sends_no_further_chunk_and_can_be_resumed() {
     let outcome = world.run("job", &request, Arc::default()).await.expect("the rest of the import");
     assert_eq!(outcome.total, outcome.inserted + outcome.failed);
     assert!(outcome.inserted >= 5, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_that_looks_users_up_says_what_would_become_of_them_few_by_address_and_many_by_one_export() {
+    for (count, exports) in [(20, 0), (300, 1)] {
+        for upsert in [false, true] {
+            let world = World::new().await;
+            world.job("before", &users(7, 1)).await;
+            world.run("before", &world.request(), Arc::default()).await.expect("the first import");
+            let request = ImportRequest { dry_run: true, look_up: true, upsert, ..world.request() };
+            let content = format!("{{}}\n{}", users(count, 1).replace("user3@example.com", "USER3@Example.com"));
+            assert_eq!(world.import(&content, &request).await.expect("the check"), summary(count + 1, 0, 0, 1));
+            let details = import::details(&world.store.job_directory("job")).expect("details");
+            let found = details.look_up.expect("it was looked up");
+            let expected = if upsert { (count - 7, 7, 0) } else { (count - 7, 0, 7) };
+            assert_eq!((found.inserted, found.updated, found.refused), expected);
+            assert_eq!(world.control.job_counts().exports, exports, "{count} rows");
+            let lines: Vec<u64> = world
+                .faults("job")
+                .iter()
+                .filter(|fault| fault.code == "USER_EXISTS")
+                .map(|fault| fault.line)
+                .collect();
+            assert_eq!(lines, (2..9).collect::<Vec<_>>());
+            let requests = world.control.requests().len();
+            world.run("job", &request, Arc::default()).await.expect("nothing is left to do");
+            assert_eq!(world.control.requests().len(), requests, "what was looked up is not looked up again");
+            assert_eq!(world.control.job_counts().imports, 1, "nothing was sent");
+            assert_eq!(world.control.violations(), Vec::<String>::new());
+        }
+    }
+}
+
+#[tokio::test]
+async fn looking_up_survives_a_link_that_ends_and_a_download_that_breaks_off() {
+    for kind in [FaultKind::ExpiredLink, FaultKind::Truncate { bytes: 30 }, FaultKind::DropBefore] {
+        let world = World::new().await;
+        world.job("before", &users(250, 1)).await;
+        world.run("before", &world.request(), Arc::default()).await.expect("the first import");
+        world.control.add(Fault::new("/exports/", kind.clone()).once());
+        let request = ImportRequest { dry_run: true, look_up: true, ..world.request() };
+        world.import(&users(260, 1), &request).await.expect("the check");
+        let found = import::details(&world.store.job_directory("job")).expect("details").look_up.expect("looked up");
+        assert_eq!((found.inserted, found.refused), (10, 250), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_back_up_before_an_upsert_gives_metadata_back_when_it_is_imported() {
+    for count in [4, 250] {
+        let world = World::new().await;
+        world.job("before", &users(count - 1, 5)).await;
+        world.run("before", &world.request(), Arc::default()).await.expect("the first import");
+        let of = |index| world.control.user_by_email(&email(index)).expect("a user");
+        let before: Vec<Value> = (0..count - 1).map(of).collect();
+
+        let changes = (0..count).fold(String::new(), |mut text, index| {
+            let user = json!({
+                "email": email(index), "name": "Changed", "user_metadata": { "new": 1 }, "app_metadata": { "new": 2 },
+            });
+            writeln!(text, "{user}").expect("writing to a string");
+            text
+        });
+        let request = ImportRequest { upsert: true, backup: true, ..world.request() };
+        assert_eq!(world.import(&changes, &request).await.expect("the import"), summary(count, 1, count - 1, 0));
+        let directory = world.store.job_directory("job");
+        assert_eq!(import::details(&directory).expect("details").backup.map(|backup| backup.users), Some(count - 1));
+        assert_eq!(of(0)["user_metadata"], json!({ "new": 1 }));
+
+        let backup = std::fs::read_to_string(import::backup_file(&directory).expect("a back-up")).expect("text");
+        world.job("back", &backup).await;
+        let request = ImportRequest { upsert: true, ..world.request() };
+        let outcome = world.run("back", &request, Arc::default()).await.expect("the back-up is imported");
+        assert_eq!(outcome, summary(count - 1, 0, count - 1, 0));
+        for (index, before) in (0..).zip(before) {
+            let after = of(index);
+            for name in ["name", "nickname", "picture", "user_metadata", "email_verified", "user_id"] {
+                assert_eq!(after[name], before[name], "{name}");
+            }
+            assert_eq!(after["app_metadata"], json!({}), "what was added is gone");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_whose_clock_is_wrong_settles_lost_answers_all_the_same() {
+    for behind in [false, true] {
+        let world = World::new().await;
+        let hours = Duration::from_hours(5);
+        if behind {
+            world.control.set_back(hours)
+        } else {
+            world.control.advance(hours)
+        }
+        world.job("before", &json!({ "email": email(2) }).to_string()).await;
+        world.run("before", &world.request(), Arc::default()).await.expect("the first import");
+        // Answers tell the time in whole seconds.
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        world.control.add(Fault::new(POST, FaultKind::DropAfter).once());
+        let outcome = world.import(&users(5, 1), &world.request()).await.expect("the import");
+        assert_eq!(outcome, summary(5, 4, 0, 1), "the tenant's clock is behind: {behind}");
+        assert_eq!(world.faults("job").iter().map(|fault| fault.row).collect::<Vec<_>>(), [3]);
+    }
+}
+
+#[tokio::test]
+async fn with_upsert_a_lost_answer_is_told_where_the_counts_may_be_off() {
+    let world = World::new().await;
+    world.control.add(Fault::new(POST, FaultKind::DropAfter).once());
+    let request = ImportRequest { upsert: true, ..world.request() };
+    assert_eq!(world.import(&users(3, 1), &request).await.expect("the import"), summary(3, 0, 3, 0));
+    let faults = world.faults("job");
+    assert_eq!(faults.iter().map(|fault| fault.code.as_str()).collect::<Vec<_>>(), ["COUNTED_AS_UPDATED"]);
+    assert!(faults[0].message.contains("rows 1 to 3"), "{}", faults[0].message);
+}
+
+#[tokio::test]
+async fn a_connection_that_disappears_in_the_middle_ends_the_job_and_what_was_sent_counts() {
+    let world = World::new().await;
+    world.control.add(Fault::new(POST, FaultKind::RefuseConnection).after(1));
+    let error = world.import(&users(9, 120_000), &world.request()).await.expect_err("the connection is gone");
+    assert!(error.message.contains("connection"), "{}", error.message);
+    assert_eq!(world.faults("job"), [], "no row is to blame");
+    let known = import::outcome("job", &world.store).await.expect("the outcome so far");
+    assert_eq!((known.total, known.failed), (9, 0));
+    world.control.clear();
+    let outcome = world.run("job", &world.request(), Arc::default()).await.expect("it is there again");
+    assert_eq!(outcome, summary(9, 9, 0, 0));
+}
+
+#[tokio::test]
+async fn what_was_checked_is_sent_although_the_file_changes_meanwhile() {
+    let world = World::new().await;
+    world.job("job", &users(9, 120_000)).await;
+    let request = world.request();
+    tokio::select! {
+        outcome = world.run("job", &request, Arc::default()) => panic!("ended before the file changed: {outcome:?}"),
+        () = world.until(|control| control.job_counts().imports >= 1) => {}
+    }
+    std::fs::write(world.store.job_directory("job").join("upload"), "{\"email\":\"other@example.com\"}\n")
+        .expect("changed");
+    let outcome = world.run("job", &request, Arc::default()).await.expect("the rest of the import");
+    assert_eq!(outcome, summary(9, 9, 0, 0));
+    assert!(world.holds_all(9) && world.control.users_by_email("other@example.com").is_empty());
+}
+
+#[tokio::test]
+async fn two_people_who_import_the_same_users_at_once_insert_each_of_them_once() {
+    let world = World::new().await;
+    let content = users(12, 60_000);
+    world.job("one", &content).await;
+    world.job("two", &content).await;
+    let request = world.request();
+    let (one, two) =
+        tokio::join!(world.run("one", &request, Arc::default()), world.run("two", &request, Arc::default()));
+    let (one, two) = (one.expect("the first"), two.expect("the second"));
+    assert_eq!(one.inserted + two.inserted, 12);
+    assert_eq!(one.failed + two.failed, 12, "the others are told that the users exist");
+    assert!(world.holds_all(12));
+    let told = world.faults("one").len() + world.faults("two").len();
+    assert_eq!(told, 12);
 }

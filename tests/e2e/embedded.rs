@@ -69,6 +69,17 @@ async fn a_framed_page_signs_in_through_a_popup() {
         .await;
     assert!(token.is_string());
     assert_eq!(claims, ADMIN_EMAIL);
+
+    // What the pages do they do in the frame too, and the look goes along.
+    browser.click("Export").await;
+    browser.wait_for_text("#preview-plan", "Reads").await;
+    assert_eq!(browser.run("return location.search").await, "?embed=1");
+    assert_eq!(browser.run("return document.querySelectorAll('.top').length").await, 0);
+    browser.click_at("#start:enabled").await;
+    browser.wait_for_text("#results", "exported").await;
+    browser.click("Download").await;
+    let (name, users) = browser.downloaded().await;
+    assert!(name.ends_with(".json") && users.starts_with(b"["), "{name}");
 }
 
 #[tokio::test]

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use simulated_tenant::people::people;
 
-use crate::people::{browser_in_turn, choose_connection, good_users, ndjson, sign_in};
+use crate::people::{DATABASE, browser_in_turn, choose_connection, good_users, ndjson, sign_in};
 use end_to_end::{Browser, Installation};
 
-const DATABASE: &str = "Username-Password-Authentication";
 const USERS: u64 = 2000;
 const DEFAULT_COLUMNS: [&str; 11] = [
     "Id",
@@ -40,7 +39,7 @@ fn extension(name: &str) -> &str {
 
 /// Starts the export that is set up, waits for its end and takes the download.
 async fn export(browser: &Browser) -> (String, Vec<u8>) {
-    browser.element("#start:enabled").await.click().await.unwrap();
+    browser.click_at("#start:enabled").await;
     let result = browser.wait_for_text("#results", "users exported").await;
     let count = everybody().len();
     assert!(result.contains(&format!("{},{:03} users exported", count / 1000, count % 1000)), "{result}");
@@ -58,7 +57,7 @@ async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_
     browser.click("Export").await;
     browser.wait_for_text("#start", "Export 1000+ users").await;
     browser.click("Add default columns").await;
-    browser.element("input[name=format][value=csv]").await.click().await.unwrap();
+    browser.click_at("input[name=format][value=csv]").await;
     let (name, csv) = export(&browser).await;
     assert_eq!(extension(&name), "csv");
     let mut reader = csv::Reader::from_reader(csv.as_slice());
@@ -70,7 +69,7 @@ async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_
     // JSON with whole profiles.
     browser.click("Reset the form").await;
     assert_eq!(browser.run("return document.querySelectorAll('#columns li').length").await, 0);
-    browser.element("input[name=format][value=json]").await.click().await.unwrap();
+    browser.click_at("input[name=format][value=json]").await;
     let (name, json) = export(&browser).await;
     assert_eq!(extension(&name), "json");
     let users: Vec<Value> = serde_json::from_slice(&json).unwrap();
@@ -148,29 +147,4 @@ async fn after_signing_in_one_is_where_one_wanted_to_be() {
     crate::people::sign_in_at_the_tenant(&browser, &demo).await;
     browser.wait_for_text("#history", "There are no jobs available.").await;
     browser.wait_for_address(&demo.url("/history?theme=dark")).await;
-}
-
-#[tokio::test]
-async fn markup_in_names_files_and_columns_stays_text() {
-    const ATTACK: &str = r#"<img src=x onerror="window.attacked=1"><script>window.attacked=1</script>"#;
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
-    let demo = Installation::demo(10).await;
-    sign_in(&browser, &demo).await;
-
-    let rows = json!([{ "name": ATTACK }, { "email": ATTACK }, { "email": "a@example.com", (ATTACK): ATTACK }]);
-    browser.choose_file("#files", "<img src=x onerror=attacked=1>.json", rows.to_string().as_bytes()).await;
-    browser.click("Check only").await;
-    let result = browser.wait_for_text("#results", "Download failed rows").await;
-    assert!(result.contains(ATTACK), "the name is not shown: {result}");
-    assert!(result.contains("<img src=x onerror=attacked=1>.json"), "the file is not shown: {result}");
-    let state = "return [document.querySelectorAll('#page img, #page script').length, window.attacked ?? null]";
-    assert_eq!(browser.run(state).await, json!([0, null]));
-
-    browser.click("Export").await;
-    browser.click("Add a column").await;
-    browser.type_into("#columns input", ATTACK).await;
-    browser.element("#columns li input + input").await.send_keys(ATTACK).await.unwrap();
-    browser.click("Add a column").await;
-    browser.element("#columns li:nth-child(2) input").await;
-    assert_eq!(browser.run(state).await, json!([0, null]));
 }

@@ -1,8 +1,16 @@
 //! The product from the outside: the real binary, a real browser, the simulated tenant.
 
+mod bars;
 mod cli;
 mod embedded;
+mod export_page;
+mod hostile;
+mod import_page;
+mod interrupted;
 mod journey;
-mod pages;
+mod keyboard;
+mod looks;
 mod people;
+mod pictures;
 mod transforms;
+mod transforms_page;

@@ -56,6 +56,19 @@ pub fn good_users(count: usize) -> Vec<Value> {
         .collect()
 }
 
+/// The database connection of the simulated tenant that takes imports.
+pub const DATABASE: &str = "Username-Password-Authentication";
+
+/// Watches every page opened from now on: what goes wrong in it, and what moves by itself.
+pub async fn watch(browser: &Browser) {
+    browser.run_first(include_str!("watch.js")).await;
+}
+
+/// Nothing went wrong in the page since it was opened.
+pub async fn no_problems(browser: &Browser, state: &str) {
+    assert_eq!(browser.run("return window.problems").await, serde_json::json!([]), "{state}");
+}
+
 /// Chooses a connection by its name.
 pub async fn choose_connection(browser: &Browser, name: &str) {
     browser.element("#connection:enabled").await;

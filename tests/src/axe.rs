@@ -60,6 +60,27 @@ fn install() -> Result<String, String> {
 }
 
 impl Browser {
+    /// Checks the page as it is now in every look: light and dark, 1280 and 320 pixels wide. Leaves it as it
+    /// was.
+    pub async fn check_every_look(&self, state: &str) {
+        let theme = self.run("return document.documentElement.dataset.theme ?? null").await;
+        for width in [320, 1280] {
+            self.resize(width, 900).await;
+            for look in ["light", "dark"] {
+                self.run(&format!("document.documentElement.dataset.theme = '{look}'")).await;
+                let state = format!("{state}, {look} at {width} pixels");
+                let over = self.run("return document.documentElement.scrollWidth - innerWidth").await;
+                assert!(over.as_i64().is_some_and(|pixels| pixels <= 0), "{state} is {over} pixels too wide");
+                self.check_accessibility(&state).await;
+            }
+        }
+        let restore = match theme.as_str() {
+            Some(theme) => format!("document.documentElement.dataset.theme = '{theme}'"),
+            None => "delete document.documentElement.dataset.theme".to_owned(),
+        };
+        self.run(&restore).await;
+    }
+
     /// Checks the page as it is now; `state` names it where something is found. Does nothing where
     /// axe-core is not available, which is said aloud once.
     pub async fn check_accessibility(&self, state: &str) {

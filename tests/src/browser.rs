@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use fantoccini::elements::Element;
+use fantoccini::wd::TimeoutConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -14,6 +15,28 @@ use tempfile::TempDir;
 /// How long a page may take to show something: jobs included, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
+
+/// The Tab key.
+pub const TAB: &str = "\u{e004}";
+/// The Enter key.
+pub const ENTER: &str = "\u{e007}";
+/// The Escape key.
+pub const ESCAPE: &str = "\u{e00c}";
+/// The key of the arrow that points down.
+pub const DOWN: &str = "\u{e015}";
+/// The space bar.
+pub const SPACE: &str = " ";
+
+/// How the network is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// As it is.
+    Usual,
+    /// Every answer comes 1.5 seconds late.
+    Slow,
+    /// There is none.
+    Cut,
+}
 
 /// A browser with an empty profile and a directory of its own for downloads; closes when dropped.
 #[derive(Debug)]
@@ -70,6 +93,7 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--window-size=1280,900",
+            "--lang=en-US",
         ];
         let profile = format!("--user-data-dir={}", files.path().join("profile").display());
         let options = json!({
@@ -88,6 +112,9 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a browser session");
+        // On a busy machine the rules of accessibility take their time.
+        let patient = TimeoutConfiguration::new(Some(Duration::from_mins(3)), Some(Duration::from_mins(5)), None);
+        client.update_timeouts(patient).await.expect("the browser is patient");
         let session = client.session_id().await.expect("the session's id").expect("the session's id");
         Self { client, driver, port, session, files }
     }
@@ -126,7 +153,71 @@ impl Browser {
     /// Clicks the button or link with this text.
     pub async fn click(&self, text: &str) {
         let element = self.named(text).await;
-        element.click().await.unwrap_or_else(|error| panic!("{text:?} cannot be clicked: {error}"));
+        self.click_on(&element, text).await;
+    }
+
+    /// Clicks the first displayed element that matches.
+    pub async fn click_at(&self, css: &str) {
+        let element = self.element(css).await;
+        self.click_on(&element, css).await;
+    }
+
+    async fn click_on(&self, element: &Element, description: &str) {
+        // Into the middle of the view, as people do: bars stick to its edges.
+        let element_json = serde_json::to_value(element).expect("an element can be referred to");
+        let script = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
+        let scrolled = self.client.execute(script, vec![element_json]).await;
+        scrolled.unwrap_or_else(|error| panic!("{description:?} cannot be scrolled to: {error}"));
+        element.click().await.unwrap_or_else(|error| panic!("{description:?} cannot be clicked: {error}"));
+    }
+
+    /// Presses keys, as whoever has the focus gets them.
+    pub async fn press(&self, keys: &str) {
+        let focused = self.client.active_element().await.expect("something has the focus");
+        focused.send_keys(keys).await.unwrap_or_else(|error| panic!("{keys:?} cannot be pressed: {error}"));
+    }
+
+    /// Goes to an element by the Tab key alone; fails where the key does not lead there.
+    pub async fn tab_to(&self, css: &str) {
+        let here = format!("return document.activeElement?.matches({}) ?? false", json!(css));
+        for _ in 0..300 {
+            if self.run(&here).await == true {
+                return;
+            }
+            self.press(TAB).await;
+        }
+        panic!("the Tab key does not lead to {css}");
+    }
+
+    /// Waits until a script's value is this one.
+    pub async fn wait_for(&self, script: &str, wanted: &Value) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let value = self.run(script).await;
+            if value == *wanted {
+                return;
+            }
+            assert!(Instant::now() < end, "{script} gives {value}, not {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Cuts or restores the network, or makes every answer late.
+    pub async fn network(&self, network: Network) {
+        self.devtools("Network.enable", &json!({})).await;
+        let (offline, latency) = match network {
+            Network::Usual => (false, 0),
+            Network::Slow => (false, 1500),
+            Network::Cut => (true, 0),
+        };
+        let conditions =
+            json!({ "offline": offline, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.devtools("Network.emulateNetworkConditions", &conditions).await;
+    }
+
+    /// Forgets what was cached, so that the next page is as new as the first.
+    pub async fn forget_cache(&self) {
+        self.devtools("Network.clearBrowserCache", &json!({})).await;
     }
 
     /// Waits until the text of an element contains the given one, and returns all of it.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use simulated_tenant::{Tenant, TenantSettings};
+use simulated_tenant::{Control, Tenant, TenantSettings};
 use tempfile::TempDir;
 
 use crate::command;
@@ -80,7 +80,7 @@ pub struct Installation {
     program: Program,
     tenant: String,
     /// The tenant of `serve`, which runs in this process.
-    _own: Option<Tenant>,
+    own: Option<Tenant>,
 }
 
 impl Installation {
@@ -92,13 +92,17 @@ impl Installation {
             command.args(["--tenant-port", &tenant_port.to_string()]);
         })
         .await;
-        Self { program, tenant: format!("http://127.0.0.1:{tenant_port}"), _own: None }
+        Self { program, tenant: format!("http://127.0.0.1:{tenant_port}"), own: None }
     }
 
     /// `user-import-export serve` for a simulated tenant with this many generated users; `settings` are
     /// added to those it needs.
     pub async fn serve(users: u64, settings: &[(&str, &str)]) -> Self {
-        let tenant = TenantSettings { users, ..TenantSettings::default() };
+        Self::serve_tenant(TenantSettings { users, ..TenantSettings::default() }, settings).await
+    }
+
+    /// `user-import-export serve` for a simulated tenant that is set up like this.
+    pub async fn serve_tenant(tenant: TenantSettings, settings: &[(&str, &str)]) -> Self {
         let tenant = Tenant::start(tenant).await.expect("the simulated tenant starts");
         let port = free_port();
         let program = Program::start(&format!("http://127.0.0.1:{port}"), |command| {
@@ -108,12 +112,20 @@ impl Installation {
             command.env("EXTENSION_SECRET", "a secret of more than thirty-two bytes").envs(settings.iter().copied());
         })
         .await;
-        Self { program, tenant: tenant.url(), _own: Some(tenant) }
+        Self { program, tenant: tenant.url(), own: Some(tenant) }
     }
 
     /// The address of a page or route; `path` starts with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.program.address())
+    }
+
+    /// What the simulated tenant of `serve` does beside answering.
+    ///
+    /// # Panics
+    /// With `demo`, whose tenant runs in the other process.
+    pub fn control(&self) -> Control {
+        self.own.as_ref().expect("a tenant of its own").control()
     }
 
     /// The simulated tenant, without a trailing slash.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
-pub use browser::{Browser, Element, browser};
+pub use browser::{Browser, DOWN, ENTER, ESCAPE, Element, Network, SPACE, TAB, browser};
 pub use installation::{Installation, Program};
 
 /// The product's binary of the profile these tests were built with, built anew where its sources

@@ -21,6 +21,9 @@ pub mod manifest;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
+#[cfg(any(test, target_arch = "wasm32"))]
+#[allow(unsafe_code, clippy::cast_ptr_alignment)] // memory is handed out; what is cast is aligned by the unit
+mod allocator;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
@@ -43,6 +46,10 @@ pub use user::User;
 pub mod prelude {
     pub use crate::{Fault, User, Value, fault, transform};
 }
+
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: allocator::Allocator<std::alloc::System> = allocator::Allocator::new(std::alloc::System);
 
 /// A transform. Implemented by `#[transform]`, on a type with the function's name.
 pub trait Transform {

@@ -80,6 +80,12 @@ function jsonOptions(method, body, signal) {
 /** POST below `/api/`, with a JSON body if given. */
 export const post = async (path, body, { signal } = {}) => json(await send(path, jsonOptions('POST', body, signal)));
 
+/** Looks into the beginning of a file that may be imported. */
+export const inspect = async (form, { signal }) => json(await send('import/inspect', { method: 'POST', body: form, signal }));
+
+/** A report of faults as a stream of bytes. */
+export const stream = async (path, { signal } = {}) => (await send(path, { signal })).body;
+
 /** PUT below `/api/` with a JSON body. */
 export const put = async (path, body) => json(await send(path, jsonOptions('PUT', body)));
 
@@ -132,10 +138,11 @@ function transfer(address, form, token, onProgress, signal) {
   });
 }
 
-/** Saves an answer of the API as a file under the given name. */
-export async function save(path, name) {
+/** Saves an answer of the API as a file, under the name that the server gives it. */
+export async function save(path, otherwise) {
   const response = await send(path);
-  saveBlob(await response.blob(), name);
+  const name = /filename="([^"\\/]+)"/.exec(response.headers.get('Content-Disposition') ?? '')?.[1];
+  saveBlob(await response.blob(), name ?? otherwise);
 }
 
 /** Lets the browser download from a link of the API that is good for a minute without a session. */

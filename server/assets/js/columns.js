@@ -1,7 +1,9 @@
 // The columns of an export: added, typed, renamed, put in order by keyboard or by dragging, removed.
 
+import { completed } from './completion.js';
 import { announce, byId, fill, h, icon, iconButton } from './dom.js';
 import { fieldError } from './page.js';
+import { suggestExpression } from './suggest.js';
 import { texts } from './texts.js';
 
 /**
@@ -108,7 +110,7 @@ export function columnsEditor(changed) {
       return input;
     };
     const error = h('p', { class: 'field-error', id: `column-${position}-error` });
-    const attribute = field('name', texts.export.attributeOf(position), texts.export.attribute, { class: 'code', list: 'attributes' });
+    const attribute = field('name', texts.export.attributeOf(position), texts.export.attribute, { class: 'code' });
     const name = field('export_as', texts.export.columnNameOf(position), texts.export.columnName);
     const step = (by) => () => {
       moveTo(index, index + by);
@@ -121,7 +123,7 @@ export function columnsEditor(changed) {
       'li',
       {},
       h('span', { class: 'grip', draggable: 'true', 'aria-hidden': 'true', title: texts.export.drag }, icon('grip')),
-      attribute,
+      completed(attribute, suggestExpression),
       name,
       h('span', { class: 'kind' }),
       h(

@@ -54,6 +54,20 @@ export function button(label, onClick, { kind = '', ...properties } = {}) {
   return h('button', { type: 'button', class: `button ${kind}`.trim(), on: { click: onClick }, ...properties }, label);
 }
 
+/**
+ * Runs what a button is for, once at a time. The button is not disabled meanwhile: that would take the focus
+ * away from whoever uses the keyboard.
+ */
+export async function busily(push, work) {
+  if (push.getAttribute('aria-disabled') === 'true') return;
+  push.setAttribute('aria-disabled', 'true');
+  try {
+    await work();
+  } finally {
+    push.removeAttribute('aria-disabled');
+  }
+}
+
 /** A button that shows an icon and says its label to screen readers and on hover. */
 export function iconButton(name, label, onClick, properties = {}) {
   return h(
@@ -77,4 +91,24 @@ export function saveBlob(blob, name) {
   link.remove();
   // The browser reads the address after this task.
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/**
+ * An area that takes files which are dropped or chosen; `taken` is told them. A file that is dropped beside
+ * it does not replace the page.
+ */
+export function dropArea(area, input, taken) {
+  input.addEventListener('change', () => {
+    const files = [...input.files];
+    // Choosing the same file again later must be a change, too.
+    input.value = '';
+    if (files.length > 0) taken(files);
+  });
+  for (const type of ['dragenter', 'dragover']) area.addEventListener(type, () => area.classList.add('over'));
+  for (const type of ['dragleave', 'drop']) area.addEventListener(type, () => area.classList.remove('over'));
+  for (const type of ['dragover', 'drop']) {
+    window.addEventListener(type, (event) => {
+      if (event.target !== input) event.preventDefault();
+    });
+  }
 }

@@ -1,17 +1,19 @@
 // The Export page: which users, which columns, which file; a preview; then progress and the download.
 
-import { get, follow as download, post } from './api.js';
+import { post } from './api.js';
 import { columnsEditor } from './columns.js';
+import { complete } from './completion.js';
 import { fillConnections } from './connections.js';
 import { announce, button, byId, fill, h } from './dom.js';
 import { number } from './format.js';
-import { faults, JobPanel } from './job.js';
+import { downloadButton, faults, JobPanel, jobThatRuns } from './job.js';
 import { config, errorNotice, errorText, fieldError, memory, notice, start } from './page.js';
 import { attributePicker } from './picker.js';
 import { presetBar } from './presets.js';
 import { preview } from './preview.js';
 import { counter } from './query.js';
 import { draftOf } from './settings.js';
+import { known, suggestExpression, suggestQuery } from './suggest.js';
 import { texts } from './texts.js';
 
 const rememberedForm = memory('export');
@@ -33,11 +35,11 @@ const columns = columnsEditor(changed);
 const picker = attributePicker(columns, config.defaultColumns);
 const presets = presetBar({ settings: () => (checkForm() ? request() : null), load });
 const rows = preview({
-  found(found) {
+  found({ columns: found }) {
     columns.setProblem(() => false, '');
     fieldError(byId('sort'), byId('sort-error'), '');
     const named = new Map(columns.usable().map(({ name, export_as }) => [export_as, name]));
-    columns.setKinds(found.filter(({ name }) => named.has(name)).map(({ name, kind }) => [named.get(name), kind]));
+    columns.setKinds((found ?? []).filter(({ name }) => named.has(name)).map(({ name, kind }) => [named.get(name), kind]));
   },
   refused(error) {
     const sort = error.message.startsWith('The sort expression');
@@ -50,6 +52,9 @@ const rows = preview({
 });
 
 start(async () => {
+  known.documented = config.attributes;
+  complete('query', suggestQuery);
+  complete('sort', suggestExpression);
   const draft = rememberedForm.read();
   if (draft) restore(draft);
   else columns.set([]);
@@ -69,6 +74,12 @@ start(async () => {
     if (!event.target.closest('#columns, #picker, #presets')) changed();
   });
   form.addEventListener('change', showFormatOptions);
+  // Enter in a field must not start a job.
+  form.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.target.localName !== 'input' || event.target.type === 'file') return;
+    event.preventDefault();
+    if (event.target.id === 'query') ask();
+  });
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     run();
@@ -147,6 +158,7 @@ function showCount() {
     fill(place, h('strong', {}, shown), ' ', words);
     fill(push, capped ? texts.export.buttonCapped : texts.export.buttonCount(total, shown));
   }
+  fill(byId('final-count'), state === 'known' && total > 0 ? [...place.cloneNode(true).childNodes] : '');
   push.disabled = running || (state === 'known' && total === 0 && !capped);
 }
 
@@ -200,6 +212,7 @@ function remember() {
     bom: byId('bom').checked,
     rawCells: byId('raw-cells').checked,
     gzip: byId('gzip').checked,
+    stopAtFault: byId('stop-at-fault').checked,
   });
 }
 
@@ -220,6 +233,7 @@ function restore(form) {
   byId('bom').checked = form.bom === true;
   byId('raw-cells').checked = form.rawCells === true;
   byId('gzip').checked = form.gzip === true;
+  byId('stop-at-fault').checked = form.stopAtFault === true;
 }
 
 /** Fills the form with the settings of an export, as the API takes them. */
@@ -280,6 +294,7 @@ function request() {
     ...(csv && byId('bom').checked && { bom: true }),
     ...(csv && byId('raw-cells').checked && { raw_cells: true }),
     ...(byId('gzip').checked && { gzip: true }),
+    ...(byId('stop-at-fault').checked && { on_error: 'fail' }),
   };
 }
 
@@ -306,10 +321,15 @@ async function run() {
   }
 }
 
-async function follow(id) {
+async function follow(id, { above = false } = {}) {
+  if (above) byId('form').before(byId('results'));
+  else byId('form').after(byId('results'));
   const panel = new JobPanel(texts.export.exporting);
   fill(byId('results'), panel.element);
-  panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  if (!above) {
+    panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+    panel.focus();
+  }
   let job;
   try {
     job = await panel.follow(id);
@@ -325,7 +345,7 @@ async function follow(id) {
     byId('start').focus();
   }, { kind: 'quiet' });
   fill(panel.result, summary(job));
-  fill(panel.actions, job.status === 'completed' && downloadButton(panel, id), dismiss);
+  fill(panel.actions, job.status === 'completed' && downloadButton(id, panel.note), dismiss);
 }
 
 function summary(job) {
@@ -341,29 +361,12 @@ function summary(job) {
   ];
 }
 
-function downloadButton(panel, id) {
-  const push = button(texts.export.download, async () => {
-    push.disabled = true;
-    fill(panel.note);
-    try {
-      // The link is good for a minute only: it is read when it is needed.
-      const job = await get(`jobs/${encodeURIComponent(id)}`);
-      if (job.location) download(job.location);
-      else fill(panel.note, notice('warning', h('p', {}, texts.export.nothingToDownload)));
-    } catch (error) {
-      fill(panel.note, errorNotice(error));
-    } finally {
-      push.disabled = false;
-    }
-  }, { kind: 'primary' });
-  return push;
-}
-
-/** Shows the job that was running or ended when the page was left. */
+/** Shows the job that was running or ended when the page was left, or one that runs unseen. */
 async function resume() {
-  const last = rememberedJob.read();
-  if (!last?.id) return;
+  const id = rememberedJob.read()?.id ?? (await jobThatRuns('export'))?.id;
+  if (!id || running) return;
   setRunning(true);
-  await follow(last.id);
+  // Above the form: whoever comes back looks for it.
+  await follow(id, { above: true });
   setRunning(false);
 }

@@ -1,11 +1,11 @@
 // The History page: every job, newest first.
 
 import { get, follow as download, post } from './api.js';
-import { announce, button, byId, fill, h, icon, iconButton } from './dom.js';
+import { announce, busily, button, byId, fill, h, icon, iconButton } from './dom.js';
 import { dateText, duration, number, time } from './format.js';
 import { ended, faults, isImport, statusBadge } from './job.js';
 import { config, errorNotice, errorText, memory, notice, start } from './page.js';
-import { outcome, report } from './report.js';
+import { importResult } from './report.js';
 import { draftOf } from './settings.js';
 import { texts } from './texts.js';
 
@@ -14,6 +14,7 @@ const PROGRESS_MS = 1500;
 /** Where the pages that start jobs keep their forms. */
 const forms = { export: memory('export'), import: memory('import-form') };
 const rememberedFilter = memory('history-filter');
+const FILTERS = ['filter-type', 'filter-status', 'filter-by'];
 
 let timer = 0;
 let progressTimer = 0;
@@ -23,12 +24,12 @@ let all = [];
 start(async () => {
   byId('reload').addEventListener('click', () => load({ asked: true }));
   const wanted = rememberedFilter.read() ?? {};
-  for (const id of ['filter-type', 'filter-status']) {
+  for (const id of FILTERS) {
     const select = byId(id);
     select.value = wanted[id] ?? '';
     if (select.selectedIndex < 0) select.value = '';
     select.addEventListener('change', () => {
-      rememberedFilter.write({ 'filter-type': byId('filter-type').value, 'filter-status': byId('filter-status').value });
+      rememberedFilter.write(Object.fromEntries(FILTERS.map((filter) => [filter, byId(filter).value])));
       show();
       announce(texts.history.reloaded(filtered().length));
     });
@@ -46,6 +47,7 @@ async function load({ asked = false } = {}) {
     const state = JSON.stringify(jobs);
     if (state !== shown || asked) {
       all = jobs;
+      showPeople();
       show();
     }
     shown = state;
@@ -64,9 +66,11 @@ async function load({ asked = false } = {}) {
 function filtered() {
   const type = byId('filter-type').value;
   const status = byId('filter-status').value;
+  const by = byId('filter-by').value;
   return all.filter((job) => {
     const kind = !isImport(job) ? 'export' : job.dry_run ? 'check' : 'import';
     if (type && kind !== type) return false;
+    if (by && job.by !== by) return false;
     const states = {
       running: !ended(job),
       completed: job.status === 'completed' && faults(job) === 0,
@@ -79,8 +83,19 @@ function filtered() {
   });
 }
 
+/** Offers everybody who has started a job. */
+function showPeople() {
+  const select = byId('filter-by');
+  const wanted = select.value || rememberedFilter.read()?.['filter-by'] || '';
+  const people = [...new Set(all.map(({ by }) => by).filter(Boolean))].sort((a, b) => a.localeCompare(b));
+  fill(select, h('option', { value: '' }, texts.history.everybody), people.map((name) => h('option', { value: name }, name)));
+  select.value = people.includes(wanted) ? wanted : '';
+}
+
 function show() {
-  byId('filters').hidden = all.length === 0;
+  // Its place stays empty, so that nothing moves when the jobs arrive.
+  if (all.length === 0) byId('filters').setAttribute('aria-hidden', 'true');
+  else byId('filters').removeAttribute('aria-hidden');
   if (all.length === 0) {
     fill(byId('history'), empty());
     return;
@@ -95,7 +110,7 @@ function show() {
         icon('history'),
         h('h2', {}, texts.history.nothing),
         h('div', { class: 'actions' }, button(texts.history.showAll, () => {
-          for (const id of ['filter-type', 'filter-status']) byId(id).value = '';
+          for (const id of FILTERS) byId(id).value = '';
           rememberedFilter.write(null);
           show();
           byId('filter-type').focus();
@@ -119,7 +134,6 @@ function show() {
           h('tr', { role: 'row' },
             column(texts.history.type),
             column(texts.history.date),
-            column(texts.history.status),
             column(texts.history.summary),
             column(h('span', { class: 'visually-hidden' }, texts.history.actions)),
           )),
@@ -190,6 +204,8 @@ async function runAgain(job) {
       upsert: settings.upsert === true,
       email: settings.send_completion_email === true,
       keepPrefix: settings.keep_id_prefix === true,
+      dropReadOnly: settings.drop_read_only === true,
+      map: Array.isArray(settings.map) ? Object.fromEntries(settings.map.map(({ attribute, expression }) => [attribute, expression])) : settings.map,
     });
   } else {
     forms.export.write(draftOf(settings));
@@ -221,10 +237,13 @@ function row(job) {
   return h(
     'tr',
     { role: 'row' },
-    cell(texts.history.type, { class: 'tight' }, h('strong', {}, typeText(job))),
-    cell(texts.history.date, { class: 'tight' }, time(job.date)),
-    cell(texts.history.status, { class: 'tight' }, statusBadge(job)),
-    cell(texts.history.summary, {}, ended(job) ? summaryText(job) : h('div', { class: 'progress', 'data-running': job.id })),
+    cell(texts.history.type, {}, h('div', {}, h('strong', {}, typeText(job)), h('span', { class: 'where' }, [job.connection, job.format?.toUpperCase()].filter(Boolean).join(' · ')))),
+    cell(texts.history.date, {}, h('div', {}, time(job.date), job.by && h('span', { class: 'where', title: job.by }, texts.history.byWhom(job.by)))),
+    cell(
+      texts.history.summary,
+      {},
+      h('div', {}, statusBadge(job), ended(job) ? h('span', { class: 'where' }, job.error?.message && job.status === 'failed' ? job.error.message : summaryText(job)) : h('div', { class: 'progress', 'data-running': job.id })),
+    ),
     cell('', { class: 'tight' }, h('div', { class: 'row-actions' }, actions(job))),
   );
 }
@@ -233,17 +252,14 @@ function actions(job) {
   const act = (label, work, kind = 'small') => {
     const push = button(
       label,
-      async () => {
-        push.disabled = true;
+      () => busily(push, async () => {
         fill(byId('history-error'));
         try {
           await work();
         } catch (error) {
           fill(byId('history-error'), errorNotice(error));
-        } finally {
-          push.disabled = false;
         }
-      },
+      }),
       { kind, 'aria-label': texts.history.actionOf(label, typeText(job), dateText(job.date)) },
     );
     return push;
@@ -289,6 +305,7 @@ function details(job, entry) {
       { class: 'facts' },
       fact(texts.history.status, statusBadge(job)),
       fact(texts.history.date, time(entry.date)),
+      fact(texts.history.by, entry.by),
       fact(texts.history.summary, summaryText({ ...entry, summary: job.summary ?? entry.summary })),
       fact(texts.history.connection, entry.connection),
       fact(texts.history.format, entry.format?.toUpperCase()),
@@ -297,8 +314,7 @@ function details(job, entry) {
     ),
     job.details && notice('info', h('p', {}, job.details)),
     job.error && notice('error', errorText(job.error)),
-    isImport(job) && ended(job) && Number.isFinite(job.summary?.total) && outcome(job, { dryRun }),
-    isImport(job) && ended(job) && faults(job) > 0 && report(job.id),
+    isImport(job) && ended(job) && importResult(job, { dryRun }),
     !isImport(job) && faults(job) > 0 && notice('warning', (job.summary.first_faults ?? []).map((text) => h('p', {}, text))),
   );
   dialog.showModal();

@@ -1,58 +1,58 @@
-// The Import page: files, connection, options, start; then one job after another.
+// The Import page: files, what is in them, connection, options, start; then the job to its end.
 
-import { upload } from './api.js';
+import { post, upload } from './api.js';
 import { fillConnections } from './connections.js';
-import { announce, byId, fill, h, icon, iconButton } from './dom.js';
-import { size } from './format.js';
-import { faults, JobPanel } from './job.js';
-import { config, fieldError, memory, start } from './page.js';
-import { outcome, remark, report, retryOffer } from './report.js';
+import { announce, button, byId, dropArea, fill, h, icon, iconButton } from './dom.js';
+import { number, size } from './format.js';
+import { downloadButton, faults, JobPanel, jobThatRuns } from './job.js';
+import { inspector } from './mapping.js';
+import { config, fieldError, memory, notice, start } from './page.js';
+import { importResult } from './report.js';
 import { texts } from './texts.js';
 
 const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|gz)$/i;
-/** What is remembered of the running queue: the job that runs and the names of files that still wait. */
+/** What is remembered of the job that was started here last. */
 const remembered = memory('import');
 /** The connection and the options that were chosen. */
 const rememberedForm = memory('import-form');
+const OPTIONS = { upsert: 'upsert', email: 'send-completion-email', dropReadOnly: 'drop-read-only', keepPrefix: 'keep-id-prefix' };
 
-/** Chosen files: `{file, state, row}`; state: queued, running, completed, faults, failed, canceled. */
+/** Files that will be sent. */
 let chosen = [];
+let running = false;
 let uploading = false;
+
+const inspection = inspector({
+  files: () => chosen,
+  options: () => ({ drop_read_only: byId('drop-read-only').checked, keep_id_prefix: byId('keep-id-prefix').checked }),
+  changed: showFiles,
+  dropReadOnly: () => {
+    byId('drop-read-only').checked = true;
+    rememberForm();
+    inspection.look();
+  },
+});
 
 start(async () => {
   const form = byId('form');
-  const input = byId('files');
-  const drop = byId('drop');
-
-  input.addEventListener('change', () => {
-    addFiles([...input.files]);
-    // Choosing the same file again later must be a change, too.
-    input.value = '';
-  });
-  for (const type of ['dragenter', 'dragover']) drop.addEventListener(type, () => drop.classList.add('over'));
-  for (const type of ['dragleave', 'drop']) drop.addEventListener(type, () => drop.classList.remove('over'));
-  // A file dropped beside the area would replace the page.
-  for (const type of ['dragover', 'drop']) {
-    window.addEventListener(type, (event) => {
-      if (event.target !== input) event.preventDefault();
-    });
-  }
+  dropArea(byId('drop'), byId('files'), addFiles);
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     run({ dryRun: false });
   });
   byId('check').addEventListener('click', () => run({ dryRun: true }));
   byId('clear').addEventListener('click', clear);
-  byId('connection').addEventListener('change', () => showConnectionError(''));
+  byId('connection').addEventListener('change', () => {
+    showConnectionError('');
+    showBackup();
+  });
+  byId('upsert').addEventListener('change', showBackup);
+  for (const id of ['drop-read-only', 'keep-id-prefix']) byId(id).addEventListener('change', () => inspection.look());
   const draft = rememberedForm.read() ?? {};
-  byId('upsert').checked = draft.upsert === true;
-  byId('send-completion-email').checked = draft.email === true;
-  form.addEventListener('change', () =>
-    rememberedForm.write({
-      connection: byId('connection').value || draft.connection,
-      upsert: byId('upsert').checked,
-      email: byId('send-completion-email').checked,
-    }));
+  for (const [name, id] of Object.entries(OPTIONS)) byId(id).checked = draft[name] === true;
+  byId('more').open = draft.dropReadOnly === true || draft.keepPrefix === true;
+  inspection.restore(draft.map);
+  form.addEventListener('change', rememberForm);
   window.addEventListener('beforeunload', (event) => {
     if (!uploading) return;
     event.preventDefault();
@@ -63,53 +63,60 @@ start(async () => {
   await fillConnections(byId('connection'), byId('connection-notes'), { all: false, selected: draft.connection });
   // While a job is followed the form stays closed.
   byId('connection').disabled ||= running;
+  showBackup();
 });
 
-const showFilesError = (text) => fieldError(byId('files'), byId('files-error'), text);
+const showFilesError = (...text) => fieldError(byId('files'), byId('files-error'), ...text);
 const showConnectionError = (text) => fieldError(byId('connection'), byId('connection-error'), text);
+
+function rememberForm() {
+  const kept = { connection: byId('connection').value || rememberedForm.read()?.connection, map: inspection.map() };
+  for (const [name, id] of Object.entries(OPTIONS)) kept[name] = byId(id).checked;
+  rememberedForm.write(kept);
+}
+
+// Files
 
 function addFiles(files) {
   const problems = [];
   let added = 0;
   for (const file of files) {
     const problem = problemOf(file);
-    if (problem) problems.push(problem);
-    else {
-      chosen.push({ file, state: 'queued' });
+    if (problem) {
+      problems.push(problem);
+    } else {
+      chosen.push({ file, inspection: null, error: null });
       added += 1;
     }
   }
-  showFilesError(problems.join('\n'));
-  fill(byId('files-error'), problems.map((problem) => h('span', {}, problem, h('br'))));
+  showFilesError(...problems.flatMap((problem) => [problem, h('br')]));
   if (added > 0) announce(texts.import.added(added));
   showFiles();
+  if (added > 0) inspection.look();
 }
 
 function problemOf(file) {
-  if (!FILE_NAME.test(file.name) && !/json|gzip/.test(file.type)) return texts.import.notUsers(file.name);
+  if (!FILE_NAME.test(file.name) && !/json|gzip|csv/.test(file.type)) return texts.import.notUsers(file.name);
   if (file.size === 0) return texts.import.emptyFile(file.name);
+  const all = chosen.reduce((sum, entry) => sum + entry.file.size, file.size);
   if (file.size > config.uploadLimit) return texts.import.tooLarge(file.name, size(config.uploadLimit));
+  if (all > config.uploadLimit) return texts.import.tooLargeTogether(file.name, size(config.uploadLimit));
   const same = (other) => other.file.name === file.name && other.file.size === file.size && other.file.lastModified === file.lastModified;
-  return chosen.some((other) => other.state === 'queued' && same(other)) ? texts.import.twice(file.name) : null;
+  return chosen.some(same) ? texts.import.twice(file.name) : null;
 }
 
 function showFiles() {
   fill(
     byId('file-list'),
-    chosen.map((entry) => {
-      const kinds = { running: 'busy', completed: 'ok', faults: 'warning', failed: 'error', canceled: 'idle' };
-      const symbols = { running: 'wait', completed: 'ok', faults: 'warning', failed: 'error', canceled: 'stop' };
-      const state = texts.import.fileState[entry.state];
-      return h(
+    chosen.map((entry) =>
+      h(
         'li',
         {},
         icon('file'),
-        h('span', { class: 'file-name' }, entry.file.name),
+        h('span', { class: 'file-name' }, entry.file.name, h('span', { class: 'file-found' }, inspection.words(entry))),
         h('span', { class: 'file-size' }, size(entry.file.size)),
-        state && h('span', { class: `status ${kinds[entry.state]}` }, icon(symbols[entry.state]), state),
-        entry.state === 'queued' && iconButton('remove', texts.import.remove(entry.file.name), () => removeFile(entry), { disabled: running }),
-      );
-    }),
+        iconButton('remove', texts.import.remove(entry.file.name), () => removeFile(entry), { disabled: running }),
+      )),
   );
   byId('sample').hidden = chosen.length > 0;
   byId('clear').hidden = running || (chosen.length === 0 && byId('results').childElementCount === 0);
@@ -118,89 +125,121 @@ function showFiles() {
 function removeFile(entry) {
   chosen = chosen.filter((other) => other !== entry);
   showFiles();
+  inspection.look();
   byId('files').focus();
 }
 
 function clear() {
   chosen = [];
   remembered.write(null);
+  inspection.restore(null);
   fill(byId('results'));
   fill(byId('form-error'));
   showFilesError('');
   showConnectionError('');
   showFiles();
+  inspection.look();
+  rememberForm();
   byId('files').focus();
 }
 
-let running = false;
+// Before an upsert: metadata is replaced, so a copy of what is there is offered.
+
+function showBackup() {
+  const place = byId('backup');
+  const connection = byId('connection').value;
+  place.hidden = !byId('upsert').checked;
+  if (place.hidden || place.dataset.for === connection) return;
+  place.dataset.for = connection;
+  fill(
+    place,
+    notice(
+      'info',
+      h('p', {}, texts.import.backup),
+      h('div', { class: 'actions' }, button(texts.import.backupStart, () => backUp(connection), { kind: 'small', disabled: !connection })),
+    ),
+  );
+}
+
+async function backUp(connection) {
+  const place = byId('backup');
+  const name = byId('connection').selectedOptions[0]?.textContent ?? '';
+  const panel = new JobPanel(texts.import.backingUp(name), { level: 'h3' });
+  fill(place, panel.element);
+  try {
+    const { id } = await post('jobs/export', { format: 'json', connection_id: connection });
+    const job = await panel.follow(id);
+    panel.finish(job, texts.import.backedUp(name));
+    fill(panel.result, job.status === 'completed' && h('p', { class: 'help' }, h('strong', {}, number(job.summary?.rows ?? 0)), ' ', texts.export.rows(job.summary?.rows ?? 0)));
+    fill(panel.actions, job.status === 'completed' ? downloadButton(id, panel.note) : button(texts.errors.tryAgain, () => backUp(connection)));
+  } catch (error) {
+    panel.fail(error, () => backUp(connection));
+  }
+}
+
+// The job
 
 function setRunning(value) {
   running = value;
-  for (const id of ['files', 'connection', 'upsert', 'send-completion-email', 'start', 'check']) byId(id).disabled = value;
+  for (const id of ['files', 'connection', ...Object.values(OPTIONS), 'start', 'check']) byId(id).disabled = value;
+  inspection.disable(value);
   showFiles();
 }
 
 async function run({ dryRun }) {
   if (running) return;
-  // After a check or an earlier run, the same files may be sent again.
-  const again = chosen.every((entry) => entry.state !== 'queued');
-  if (again) for (const entry of chosen) entry.state = 'queued';
   const connection = byId('connection').value;
+  fill(byId('form-error'));
   showFilesError(chosen.length === 0 ? texts.import.noFiles : '');
   // A check sends nothing, so it needs no connection.
   const noConnection = !connection && !dryRun;
   showConnectionError(noConnection ? texts.import.noConnection : '');
+  const wrong = inspection.check();
   if (chosen.length === 0) byId('files').focus();
+  else if (wrong) wrong.focus();
   else if (noConnection) byId('connection').focus();
-  if (chosen.length === 0 || noConnection) return;
+  if (chosen.length === 0 || wrong || noConnection) return;
 
-  const options = {
-    connection,
-    dryRun,
-    upsert: byId('upsert').checked,
-    email: byId('send-completion-email').checked,
-  };
-  fill(byId('results'));
+  const name = chosen.length === 1 ? chosen[0].file.name : texts.import.files(number(chosen.length));
+  const form = new FormData();
+  if (connection) form.append('connection_id', connection);
+  form.append('upsert', String(byId('upsert').checked));
+  form.append('send_completion_email', String(byId('send-completion-email').checked));
+  form.append('drop_read_only', String(byId('drop-read-only').checked));
+  form.append('keep_id_prefix', String(byId('keep-id-prefix').checked));
+  form.append('dry_run', String(dryRun));
+  // A check can tell who exists, if it knows where.
+  if (dryRun && connection) form.append('look_up', 'true');
+  const map = inspection.map();
+  if (map) form.append('map', JSON.stringify(map));
+  // Last, so that the server knows what to do with the files before they arrive.
+  for (const { file } of chosen) form.append('users', file, file.name);
+
+  const panel = new JobPanel(dryRun ? texts.import.checking(name) : texts.import.importing(name));
+  byId('form').after(byId('results'));
+  fill(byId('results'), panel.element);
+  panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  panel.focus();
   setRunning(true);
   try {
-    for (;;) {
-      const entry = chosen.find((candidate) => candidate.state === 'queued');
-      if (!entry) break;
-      entry.state = 'running';
-      showFiles();
-      entry.state = await importFile(entry.file, options);
-      showFiles();
-    }
+    const job = await send(panel, form);
+    if (!job) return;
+    remembered.write({ id: job.id, name, dryRun });
+    panel.announced = 0;
+    await followJob(panel, job.id, name, dryRun);
   } finally {
     setRunning(false);
   }
-  // A check is followed by the import of the same files.
-  if (dryRun) {
-    for (const entry of chosen) if (entry.state === 'completed' || entry.state === 'faults') entry.state = 'queued';
-    showFiles();
-  }
 }
 
-/** Sends one file and follows its job to the end. */
-async function importFile(file, { connection, dryRun, upsert, email }) {
-  const panel = new JobPanel(dryRun ? texts.import.checking(file.name) : texts.import.importing(file.name));
-  byId('results').append(panel.element);
-  panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
-  const form = new FormData();
-  if (connection) form.append('connection_id', connection);
-  form.append('upsert', String(upsert));
-  form.append('send_completion_email', String(email));
-  form.append('dry_run', String(dryRun));
-  // Last, so that the server knows what to do with the file before it arrives.
-  form.append('users', file, file.name);
-
+/** Uploads the files. The job they became; none when that was canceled or failed, which is shown. */
+async function send(panel, form) {
   const abort = new AbortController();
   panel.setFigures(texts.job.uploading);
   panel.offerCancel(() => abort.abort());
   uploading = true;
-  let job;
   try {
-    job = await upload('jobs/import', form, {
+    return await upload('jobs/import', form, {
       signal: abort.signal,
       onProgress: (done, total) => {
         panel.setPercent(done < total ? (done / total) * 100 : NaN);
@@ -210,46 +249,34 @@ async function importFile(file, { connection, dryRun, upsert, email }) {
   } catch (error) {
     if (error.name === 'AbortError') {
       panel.finish({ status: 'canceled' });
-      fill(panel.result, remark('info', texts.job.canceled));
-      return 'canceled';
+      fill(panel.result, notice('info', h('p', {}, texts.job.canceledUpload)));
+    } else {
+      panel.fail(error);
     }
-    panel.fail(error);
-    return 'failed';
+    return null;
   } finally {
     uploading = false;
   }
-  const waiting = chosen.filter((entry) => entry.state === 'queued').map((entry) => entry.file.name);
-  remembered.write({ id: job.id, name: file.name, dryRun, waiting });
-  panel.announced = 0;
-  return followJob(panel, job.id, file.name, dryRun);
 }
 
 async function followJob(panel, id, name, dryRun) {
-  panel.file = name;
   let job;
   try {
     job = await panel.follow(id);
   } catch (error) {
     panel.fail(error);
     remembered.write(null);
-    return 'failed';
+    return;
   }
   panel.finish({ ...job, dry_run: dryRun }, dryRun ? texts.import.checked(name) : texts.import.imported(name));
-  showResult(panel, job, dryRun);
-  remembered.write({ id, name, dryRun, waiting: [] });
-  if (job.status === 'completed') return faults(job) > 0 ? 'faults' : 'completed';
-  return job.status === 'canceled' ? 'canceled' : 'failed';
-}
-
-function showResult(panel, job, dryRun) {
-  const done = job.summary && Number.isFinite(job.summary.total);
-  fill(
-    panel.result,
-    job.status === 'canceled' && remark('info', dryRun ? texts.job.canceled : texts.job.canceledImport),
-    done && outcome(job, { dryRun }),
-    faults(job) > 0 && report(job.id),
-    faults(job) > 0 && !dryRun && retryOffer(job.id, (begin) => retry(begin, panel.file)),
-  );
+  fill(panel.result, importResult(job, { dryRun, retry: (begin) => retry(begin, name) }));
+  if (dryRun && job.status === 'completed' && chosen.length > 0) {
+    fill(panel.actions, h('p', { class: 'help' }, faults(job) > 0 ? texts.import.afterCheckWithFaults : texts.import.afterCheck));
+  } else if (job.status === 'completed' && !dryRun) {
+    // They are in the tenant: sending them once more would only fail.
+    chosen = [];
+    inspection.look();
+  }
 }
 
 /** Sends the failed rows of an import again and follows that job. `name` is that of the first file. */
@@ -260,10 +287,11 @@ async function retry(begin, name) {
   byId('results').prepend(panel.element);
   panel.setFigures(texts.job.starting);
   panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  panel.focus();
   setRunning(true);
   try {
     const job = await begin({ signal: new AbortController().signal, onProgress: () => {} });
-    remembered.write({ id: job.id, name: title, dryRun: false, waiting: [] });
+    remembered.write({ id: job.id, name: title, dryRun: false });
     await followJob(panel, job.id, title, false);
   } catch (error) {
     panel.fail(error);
@@ -272,13 +300,20 @@ async function retry(begin, name) {
   }
 }
 
-/** Shows the job that was running or ended when the page was left. */
+/** Shows the job that was running or ended when the page was left, or one that runs unseen. */
 async function resume() {
-  const last = remembered.read();
-  if (!last?.id) return;
+  let last = remembered.read();
+  if (!last?.id) {
+    const job = await jobThatRuns('import');
+    if (!job || running) return;
+    last = { id: job.id, name: texts.import.unnamed(job.connection), dryRun: job.dry_run === true };
+  }
   const panel = new JobPanel(last.dryRun ? texts.import.checking(last.name) : texts.import.importing(last.name));
-  fill(byId('results'), last.waiting?.length > 0 && remark('warning', texts.import.lost(last.waiting.join(', '))), panel.element);
+  // Above the form: whoever comes back looks for it.
+  byId('form').before(byId('results'));
+  fill(byId('results'), panel.element);
   setRunning(true);
   await followJob(panel, last.id, last.name, last.dryRun);
   setRunning(false);
 }
+

@@ -18,10 +18,30 @@ export function manifestOf(bytes) {
   try {
     const text = find(bytes, 0, bytes.length, 0);
     const manifest = text === null ? null : JSON.parse(text);
-    return manifest && typeof manifest === 'object' && typeof manifest.name === 'string' ? manifest : null;
+    return manifest && typeof manifest === 'object' && typeof manifest.name === 'string' ? tidy(manifest) : null;
   } catch {
     return null;
   }
+}
+
+/** Only what is shown, and that in the shape it should have: the file may come from anybody. */
+function tidy(manifest) {
+  const text = (value) => (typeof value === 'string' ? value : '');
+  const objects = (list) => (Array.isArray(list) ? list.filter((entry) => entry && typeof entry === 'object') : []);
+  return {
+    name: manifest.name,
+    version: text(manifest.version),
+    summary: text(manifest.summary),
+    documentation: text(manifest.documentation),
+    parameters: objects(manifest.parameters).map((parameter) => ({
+      name: text(parameter.name),
+      type: text(parameter.type),
+      optional: parameter.optional === true,
+      secret: parameter.secret === true,
+      description: text(parameter.description),
+    })),
+    examples: objects(manifest.examples).map(({ call, gives }) => ({ call: text(call), gives: gives ?? null })),
+  };
 }
 
 function find(bytes, start, end, depth) {

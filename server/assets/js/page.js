@@ -1,20 +1,32 @@
 // What all pages share: who is signed in, the theme, logging out, messages.
 
 import { button, byId, fill, h, icon } from './dom.js';
-import { config, ensure, forget, framed, renew, returnToPage, who } from './session.js';
+import { config, ensure, forget, framed, keepPage, renew, returnToPage, who } from './session.js';
 import { texts } from './texts.js';
 
 const THEME_KEY = 'user-import-export-extension:theme';
+const LANGUAGE_COOKIE = 'user-import-export-language';
+
+/** Lets the frame's own controls work; enough for a page that needs no session. */
+export function followFrame() {
+  followTheme();
+  followLanguage();
+  if (who()) showWho();
+  followLogOut();
+  document.documentElement.classList.add('ready');
+}
 
 /** Signs in where needed, shows the frame, then runs the page. */
 export async function start(run) {
   followTheme();
+  followLanguage();
   followLogOut();
   if (framed) document.documentElement.classList.add('ready');
   await ensure();
   if (returnToPage()) return;
   showWho();
   document.documentElement.classList.add('ready');
+  keepPage();
   await run();
 }
 
@@ -60,6 +72,17 @@ function followTheme() {
   });
 }
 
+function followLanguage() {
+  const select = byId('language');
+  select?.addEventListener('change', () => {
+    // The server writes the page in it; forms are remembered.
+    document.cookie = `${LANGUAGE_COOKIE}=${select.value}; path=${config.basePath}; max-age=31536000; samesite=lax${location.protocol === 'https:' ? '; secure' : ''}`;
+    const address = new URL(location.href);
+    address.searchParams.delete('lang');
+    location.assign(address);
+  });
+}
+
 /** The words of an error: message, place in an expression, hint and code. */
 export function errorText(error) {
   const [first, ...rest] = String(error.message).split('\n');
@@ -87,10 +110,10 @@ export function errorNotice(error, retry) {
 }
 
 /** Marks a field as wrong and says why next to it; without a text the mark is taken away. */
-export function fieldError(field, place, text) {
-  if (text) field.setAttribute('aria-invalid', 'true');
+export function fieldError(field, place, ...text) {
+  if (text.some(Boolean)) field.setAttribute('aria-invalid', 'true');
   else field.removeAttribute('aria-invalid');
-  fill(place, text ?? '');
+  fill(place, text);
 }
 
 /** Something remembered until the tab is closed or the session ends. */

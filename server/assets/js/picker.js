@@ -1,34 +1,24 @@
 // Chooses columns among the attributes that the tenant's users really have, and the transforms there are.
 
 import { get } from './api.js';
-import { announce, byId, fill, h } from './dom.js';
+import { announce, button, byId, fill, h } from './dom.js';
 import { number } from './format.js';
 import { errorNotice } from './page.js';
+import { exampleCall, exampleText, known } from './suggest.js';
 import { texts } from './texts.js';
+
+/** Rows that are shown at first, and added at a time: a tenant may have hundreds of attributes. */
+const PAGE = 50;
 
 /** What to call the column of a path: as the default columns do, otherwise the path itself. */
 function columnName(path, defaults) {
-  const known = defaults.find(([name]) => `user.${name}` === path || name === path);
-  return known ? known[1] : path.replace(/^user\./, '');
-}
-
-/** An example of an attribute's value, as text. */
-const exampleText = (value) => (typeof value === 'string' ? value : JSON.stringify(value));
-
-/** A call of a transform with the arguments that fit its parameters. */
-export function exampleCall(transform) {
-  const fitting = {
-    text: 'user.email', string: 'user.email', number: '1', boolean: 'true', json: 'user.app_metadata', user: 'user', any: 'user.email',
-  };
-  // A first parameter that may be empty is what the transform is about all the same.
-  const needed = (transform.parameters ?? []).filter((parameter, index) => index === 0 || !parameter.optional);
-  const given = needed.map((parameter) => (parameter.secret ? 'secret("NAME")' : (fitting[parameter.type] ?? 'user.email')));
-  return `${transform.name}(${given.join(', ')})`;
+  const column = defaults.find(([name]) => `user.${name}` === path || name === path);
+  return column ? column[1] : path.replace(/^user\./, '');
 }
 
 /**
  * The picker. `editor` holds the columns; `defaults` the default columns as pairs. `load` reads the
- * attributes of a connection and tells whether there was an answer.
+ * attributes of a connection.
  */
 export function attributePicker(editor, defaults) {
   const panel = byId('picker');
@@ -36,8 +26,10 @@ export function attributePicker(editor, defaults) {
   const search = byId('picker-search');
   const list = byId('picker-list');
   const status = byId('picker-status');
-  let attributes = [];
-  let transforms = [];
+  const more = byId('picker-more');
+  let entries = [];
+  let fitting = [];
+  let sampled = 0;
   let asked = null;
   let running = null;
 
@@ -46,7 +38,7 @@ export function attributePicker(editor, defaults) {
     panel.hidden = !open;
     toggle.setAttribute('aria-expanded', String(open));
     if (open) {
-      sync();
+      filter();
       search.focus();
     }
   });
@@ -58,11 +50,8 @@ export function attributePicker(editor, defaults) {
   });
   search.addEventListener('input', filter);
   search.addEventListener('keydown', (event) => {
-    // Enter would send the form; here it takes the only one that is left.
-    if (event.key !== 'Enter') return;
-    event.preventDefault();
-    const left = [...list.querySelectorAll('li:not([hidden]) input')];
-    if (left.length === 1) left[0].click();
+    // Enter takes the only one that is left.
+    if (event.key === 'Enter' && fitting.length === 1) list.querySelector('input').click();
   });
 
   async function load(connection) {
@@ -76,54 +65,75 @@ export function attributePicker(editor, defaults) {
       const query = connection ? `?${new URLSearchParams({ connection })}` : '';
       const answer = await get(`attributes${query}`, { signal });
       if (signal.aborted) return;
-      attributes = answer.attributes ?? [];
-      show(answer.users ?? 0);
+      known.attributes = answer.attributes ?? [];
+      sampled = answer.users ?? 0;
+      collect();
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
       asked = null;
-      attributes = [];
-      fill(list);
-      if (error.status === 404) toggle.hidden = true;
-      else fill(status, errorNotice(error, () => load(connection)));
+      known.attributes = [];
+      collect();
+      fill(status, errorNotice(error, () => load(connection)));
     }
   }
 
   async function loadTransforms() {
     try {
       const answer = await get('transforms');
-      transforms = Array.isArray(answer) ? answer : (answer.transforms ?? []);
-      suggest();
-      if (attributes.length > 0) show();
+      known.transforms = answer.transforms ?? [];
+      collect();
     } catch {
       // Without transforms the picker offers attributes; the Transforms page says what is wrong.
-      transforms = [];
     }
   }
 
-  let sampled = 0;
-  function show(users = sampled) {
-    sampled = users;
-    suggest();
-    fill(list, attributes.map(attributeRow), transforms.map(transformRow));
-    filter();
-    sync();
+  /** Everything there is to choose. */
+  function collect() {
+    entries = [
+      ...known.attributes.map((attribute) => ({
+        expression: attribute.path,
+        exportAs: columnName(attribute.path, defaults),
+        words: `${attribute.path} ${exampleText(attribute.example)}`.toLowerCase(),
+        cells: () => attributeCells(attribute),
+      })),
+      ...known.transforms.map((transform) => ({
+        expression: exampleCall(transform),
+        exportAs: transform.name,
+        words: `${transform.name} ${transform.summary}`.toLowerCase(),
+        cells: () => transformCells(transform),
+      })),
+    ];
+    if (!panel.hidden) filter();
+    else if (known.attributes.length === 0) fill(status, texts.picker.nobody);
   }
 
-  /** What the fields of expressions suggest while one types. */
-  function suggest() {
-    const known = new Set();
-    const option = (value, label) => !known.has(value) && known.add(value) && h('option', { value, label });
-    const documented = [...byId('attributes').querySelectorAll('[data-documented]')];
-    for (const element of documented) known.add(element.value);
+  function filter() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    fitting = entries.filter((entry) => words.every((word) => entry.words.includes(word)));
+    fill(list);
+    list.scrollTop = 0;
+    showMore();
+    if (known.attributes.length === 0) fill(status, texts.picker.nobody);
+    else if (fitting.length === 0) fill(status, texts.picker.nothing(search.value));
+    else if (words.length === 0) fill(status, texts.picker.sampled(number(sampled), sampled));
+    else fill(status, texts.picker.found(fitting.length, number(fitting.length)));
+  }
+
+  function showMore() {
+    const shown = list.childElementCount;
+    list.append(...fitting.slice(shown, shown + PAGE).map(row));
+    const left = fitting.length - list.childElementCount;
     fill(
-      byId('attributes'),
-      documented,
-      attributes.map(({ path, type }) => option(path, texts.picker.types[type] ?? type)),
-      transforms.map((transform) => option(exampleCall(transform), transform.summary)),
+      more,
+      left > 0 &&
+        button(texts.picker.more(number(left)), () => {
+          showMore();
+          list.children[shown]?.querySelector('input').focus();
+        }, { kind: 'small quiet' }),
     );
   }
 
-  function entry(expression, exportAs, words, ...children) {
+  function row({ expression, exportAs, cells }) {
     const box = h('input', {
       type: 'checkbox',
       value: expression,
@@ -135,52 +145,8 @@ export function attributePicker(editor, defaults) {
         },
       },
     });
-    return h('li', { 'data-words': words.toLowerCase() }, h('label', {}, box, ...children));
-  }
-
-  function attributeRow({ path, type, share, example }) {
-    const percent = Math.round(share * 100);
-    const bar = h('span');
-    bar.style.width = `${percent}%`;
-    const text = exampleText(example) ?? '';
-    return entry(
-      path,
-      columnName(path, defaults),
-      `${path} ${text}`,
-      h('code', { class: 'path' }, path),
-      h('span', { class: 'type' }, texts.picker.types[type] ?? type),
-      h('span', { class: 'share', title: texts.picker.share(percent) },
-        h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar),
-        h('span', { 'aria-hidden': 'true' }, share > 0 && percent === 0 ? '<1%' : `${percent}%`),
-        h('span', { class: 'visually-hidden' }, texts.picker.share(percent))),
-      h('span', { class: 'example' }, h('span', { class: 'visually-hidden' }, texts.picker.example), text),
-    );
-  }
-
-  function transformRow(transform) {
-    const call = exampleCall(transform);
-    return entry(
-      call,
-      transform.name,
-      `${transform.name} ${transform.summary}`,
-      h('code', { class: 'path' }, call),
-      h('span', { class: 'type' }, texts.export.kinds.transform),
-      h('span', { class: 'share' }),
-      h('span', { class: 'example' }, transform.summary),
-    );
-  }
-
-  function filter() {
-    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let left = 0;
-    for (const item of list.children) {
-      const fits = words.every((word) => item.dataset.words.includes(word));
-      item.hidden = !fits;
-      if (fits) left += 1;
-    }
-    if (attributes.length === 0) fill(status, texts.picker.nobody);
-    else if (left === 0) fill(status, texts.picker.nothing(search.value));
-    else fill(status, words.length === 0 ? texts.picker.sampled(number(sampled), sampled) : texts.picker.found(left, number(left)));
+    box.checked = editor.has(expression);
+    return h('li', {}, h('label', {}, box, cells()));
   }
 
   /** Checks the boxes of what is a column now. */
@@ -190,4 +156,29 @@ export function attributePicker(editor, defaults) {
   }
 
   return { load, loadTransforms, sync };
+}
+
+function attributeCells({ path, type, share, example }) {
+  const percent = Math.round(share * 100);
+  const words = share > 0 && percent === 0 ? '<1 %' : `${percent} %`;
+  const bar = h('span');
+  bar.style.width = `${percent}%`;
+  return [
+    h('code', { class: 'path' }, path),
+    h('span', { class: 'type' }, texts.picker.types[type] ?? type),
+    h('span', { class: 'share', title: texts.picker.share(words) },
+      h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar),
+      h('span', { 'aria-hidden': 'true' }, words),
+      h('span', { class: 'visually-hidden' }, texts.picker.share(words))),
+    h('span', { class: 'example' }, h('span', { class: 'visually-hidden' }, texts.picker.example), exampleText(example)),
+  ];
+}
+
+function transformCells(transform) {
+  return [
+    h('code', { class: 'path' }, exampleCall(transform)),
+    h('span', { class: 'type' }, texts.export.kinds.transform),
+    h('span', { class: 'share' }),
+    h('span', { class: 'example', title: transform.summary }, transform.summary),
+  ];
 }

@@ -1,7 +1,7 @@
 // The first rows of an export as they will be, under the form while it is being filled in.
 
 import { post } from './api.js';
-import { byId, fill, h } from './dom.js';
+import { byId, fill, h, icon } from './dom.js';
 import { number } from './format.js';
 import { errorNotice, errorText, notice } from './page.js';
 import { texts } from './texts.js';
@@ -10,15 +10,15 @@ const DELAY_MS = 600;
 const ROWS = 10;
 
 /**
- * The preview. `found` is told the columns of an answer (`{name, kind}`), `refused` an error of the
+ * The preview. `found` is told an answer (its `columns` as `{name, kind}`, its `plan`), `refused` an error of the
  * request, and returns whether it is shown where it belongs.
  */
 export function preview({ found, refused }) {
   const section = byId('preview');
   const place = byId('preview-rows');
+  const plan = byId('preview-plan');
   let timer = 0;
   let running = null;
-  let missing = false;
   let last = '';
 
   async function show(request) {
@@ -29,17 +29,13 @@ export function preview({ found, refused }) {
       const answer = await post('preview', request, { signal });
       if (signal.aborted) return;
       const columns = Array.isArray(answer.columns) ? answer.columns : [];
-      found(columns);
-      fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : []), plan(answer.plan));
+      found(answer);
+      fill(plan, planWords(answer.plan));
+      fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : []));
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
       last = '';
-      if (error.status === 404 || error.status === 405) {
-        // This server has no preview: the form works without.
-        missing = true;
-        section.hidden = true;
-        return;
-      }
+      fill(plan);
       const elsewhere = error.status === 400 && refused(error);
       fill(place, elsewhere ? notice('warning', h('p', {}, texts.preview.waiting), errorText(error)) : errorNotice(error, () => ask(request, { now: true })));
     } finally {
@@ -48,12 +44,10 @@ export function preview({ found, refused }) {
   }
 
   function ask(request, { now = false } = {}) {
-    if (missing) return;
     const limited = { ...request, limit: Math.min(request.limit ?? ROWS, ROWS) };
     const state = JSON.stringify(limited);
     if (state === last) return;
     last = state;
-    section.hidden = false;
     clearTimeout(timer);
     running?.abort();
     section.setAttribute('aria-busy', 'true');
@@ -61,6 +55,31 @@ export function preview({ found, refused }) {
   }
 
   return { ask };
+}
+
+/** How the export will be done, in a sentence; line by line for those who want to know. */
+function planWords(plan) {
+  if (!plan) return null;
+  const { source, users, capped = false, filtered, sorted, requests, lines = [] } = plan;
+  const read = Number.isFinite(users) ? texts.plan.users(users, number(users), capped) : texts.plan.allUsers;
+  const parts = [
+    (texts.plan.source[source] ?? (() => read))(read),
+    // All users that were asked for are wanted: nobody filters.
+    filtered && texts.plan.filtered[filtered],
+    sorted && texts.plan.sorted,
+  ].filter(Boolean);
+  return h(
+    'div',
+    { class: 'plan' },
+    icon('plan'),
+    h(
+      'div',
+      {},
+      h('p', {}, `${parts.join('; ')}.`, Number.isFinite(requests) && h('span', { class: 'soft' }, ` ${texts.plan.requests(requests, number(requests))}.`)),
+      lines.length > 0 &&
+        h('details', { class: 'more' }, h('summary', {}, texts.plan.details), h('dl', { class: 'facts' }, lines.map(({ title, text }) => [h('dt', {}, title), h('dd', {}, text)]))),
+    ),
+  );
 }
 
 function table(columns, rows) {

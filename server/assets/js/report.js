@@ -1,28 +1,21 @@
-// What an import came to: a bar of outcomes, the rows with faults, and the failed rows as a file.
+// What an import came to: a bar of outcomes, the reasons, the rows with faults, and these rows as a file.
 
-import { get, post, save, upload } from './api.js';
-import { button, fill, h } from './dom.js';
+import { post, save, stream, upload } from './api.js';
+import { busily, button, fill, h } from './dom.js';
 import { number } from './format.js';
+import { faults } from './job.js';
 import { errorNotice, notice } from './page.js';
 import { texts } from './texts.js';
 
 const PAGE = 50;
+/** Rows that are looked at here; the file to download has them all. */
+const MOST_ROWS = 10_000;
 
-/** The outcomes of an import as a bar and in figures. */
-export function outcome(job, { dryRun = false } = {}) {
-  const summary = job.summary ?? {};
-  const inserted = summary.inserted ?? 0;
-  const updated = summary.updated ?? 0;
-  const failed = summary.failed ?? 0;
-  const total = summary.total ?? inserted + updated + failed;
-  const parts = dryRun
-    ? [['inserted', total - failed, texts.import.good], ['failed', failed, texts.import.faulty]]
-    : [['inserted', inserted, texts.import.inserted], ['updated', updated, texts.import.updated], ['failed', failed, texts.import.failed]];
-
-  if (total === 0) return h('p', { class: 'help' }, texts.import.emptyResult);
+/** A bar of parts, `[kind, count, label]`, with its legend. */
+export function outcomeBar(parts) {
   const bar = h('div', { class: 'outcome', 'aria-hidden': 'true' });
   for (const [kind, count] of parts) {
-    if (count === 0) continue;
+    if (!(count > 0)) continue;
     const segment = h('span', { class: kind });
     segment.style.flex = `${count} 0 0`;
     bar.append(segment);
@@ -35,38 +28,141 @@ export function outcome(job, { dryRun = false } = {}) {
   return h('div', {}, bar, legend);
 }
 
+/** The outcomes of an import as a bar and in figures. */
+export function outcome(job, { dryRun = false } = {}) {
+  const { inserted = 0, updated = 0, failed = 0, total = inserted + updated + failed } = job.summary ?? {};
+  if (total === 0) return h('p', { class: 'help' }, texts.import.emptyResult);
+  const left = total - inserted - updated - failed;
+  const expected = job.summary.look_up;
+  const parts = [
+    ['inserted', inserted, texts.import.inserted],
+    ['updated', updated, texts.import.updated],
+    ['failed', failed, texts.import.failed],
+  ];
+  if (left > 0) parts.push(['left', left, texts.import.notSent]);
+  if (!dryRun) return outcomeBar(parts);
+  if (!expected) return outcomeBar([['inserted', total - failed, texts.import.good], ['failed', failed, texts.import.faulty]]);
+  return outcomeBar([
+    ['inserted', expected.inserted, texts.import.wouldInsert],
+    ['updated', expected.updated, texts.import.wouldUpdate],
+    ['left', expected.refused, texts.import.wouldRefuse],
+    ['failed', failed, texts.import.faulty],
+  ]);
+}
+
+/** Everything about an import that has ended. `retry` is told how to send the failed rows once more. */
+export function importResult(job, { dryRun, retry, level = 'h3' }) {
+  const known = Number.isFinite(job.summary?.total);
+  return [
+    job.status === 'canceled' && notice('info', h('p', {}, dryRun ? texts.job.canceled : texts.job.canceledImport)),
+    known && outcome(job, { dryRun }),
+    known && inputs(job.summary),
+    warnings(job),
+    faults(job) > 0 && report(job, { level }),
+    faults(job) > 0 && !dryRun && retry && retryOffer(job.id, retry),
+  ];
+}
+
+/** What the files were taken for. */
+function inputs({ inputs: list = [], hashes }) {
+  const words = list.map(({ file, format, encoding, delimiter, gzip }) =>
+    [file, texts.mapping.formats[format] ?? format, delimiter && texts.mapping.delimiter(texts.mapping.delimiters[delimiter] ?? delimiter), encoding, gzip && texts.mapping.gzip].filter(Boolean).join(' · '));
+  if (words.length === 0 && !hashes) return null;
+  return h('ul', { class: 'inputs' }, words.map((text) => h('li', {}, text)), hashes && h('li', {}, texts.report.hashes(number(hashes.joined), number(hashes.read))));
+}
+
+/** Lines of a reason as far as they are known. */
+const lines = ({ lines: some = [], count }) => some.length > 0 && h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length));
+
+let lists = 0;
+
+/** Reasons of errors and warnings as a list; where there are both, warnings can be left out. */
+export function reasonList(reasons = []) {
+  if (reasons.length === 0) return null;
+  const most = Math.max(...reasons.map(({ count }) => count));
+  const list = h(
+    'ul',
+    { class: 'reason-list' },
+    reasons.map((reason) =>
+      h('li', { class: `reason ${reason.severity}` }, h('strong', {}, number(reason.count)), h('span', {}, reason.severity === 'warning' && h('strong', { class: 'warning' }, texts.report.warning, ' '), reason.message, ' ', h('code', {}, reason.code), ' ', lines(reason)), shareBar(reason.count / most))),
+  );
+  const kinds = new Set(reasons.map(({ severity }) => severity));
+  if (kinds.size < 2) return list;
+  lists += 1;
+  const id = `only-errors-${lists}`;
+  const only = h('input', { type: 'checkbox', id, on: { change: () => list.classList.toggle('only-errors', only.checked) } });
+  return [h('div', { class: 'check compact' }, only, h('label', { for: id }, texts.report.onlyErrors)), list];
+}
+
+function shareBar(share) {
+  const bar = h('span');
+  bar.style.width = `${Math.max(share * 100, 4)}%`;
+  return h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar);
+}
+
+/** Warnings concern rows that are imported all the same; they are told by reason. */
+function warnings(job) {
+  const found = (job.summary?.reasons ?? []).filter(({ severity }) => severity === 'warning');
+  if (found.length === 0) return null;
+  const count = found.reduce((sum, reason) => sum + reason.count, 0);
+  return h('details', { class: 'more warnings', open: faults(job) === 0 }, h('summary', {}, texts.report.warnings(count, number(count))), reasonList(found));
+}
+
+/** Reads a report row by row, as far as it is shown. */
+async function readRows(path) {
+  const reader = (await stream(path)).pipeThrough(new TextDecoderStream()).getReader();
+  const rows = [];
+  let rest = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    rest += value ?? '';
+    const parts = rest.split('\n');
+    rest = done ? '' : parts.pop();
+    for (const part of parts) {
+      // A line holds one element of the array, or its bracket.
+      const text = part.replace(/,\s*$/, '').trim();
+      if (text === '' || text === '[' || text === ']' || text === '[]') continue;
+      if (rows.length >= MOST_ROWS) {
+        reader.cancel().catch(() => {});
+        return { rows, complete: false };
+      }
+      rows.push(JSON.parse(text));
+    }
+    if (done) return { rows, complete: true };
+  }
+}
+
 /** The rows of a job that have faults, page by page, and the offer to download them. */
-export function report(id, { level = 'h3' } = {}) {
-  const path = `jobs/${encodeURIComponent(id)}/report`;
+export function report(job, { level = 'h3' } = {}) {
+  const path = `jobs/${encodeURIComponent(job.id)}/report`;
   const element = h('div', { class: 'report' }, h('p', { class: 'help', role: 'status' }, texts.report.loading));
   load();
   return element;
 
   async function load() {
-    let rows;
     try {
-      rows = await get(path);
+      const { rows, complete } = await readRows(path);
+      show(rows, complete);
     } catch (error) {
       fill(element, errorNotice(error, load));
-      return;
     }
-    show(Array.isArray(rows) ? rows : []);
   }
 
-  function show(rows) {
+  function show(rows, complete) {
     if (rows.length === 0) {
       fill(element, h('p', { class: 'help' }, texts.report.none));
       return;
     }
     const body = h('tbody', { role: 'rowgroup' });
     const position = h('span', { role: 'status' });
+    const several = rows.some((row) => row.file);
     let shown = rows;
     let first = 0;
     const turn = (step) => {
       first += step;
       const last = Math.min(first + PAGE, shown.length);
-      fill(body, shown.slice(first, last).map(line));
-      fill(position, shown.length > PAGE ? texts.report.page(number(first + 1), number(last), number(shown.length)) : texts.report.shown(shown.length, number(shown.length)));
+      fill(body, shown.slice(first, last).map((row) => line(row, several)));
+      fill(position, shown.length === 0 ? texts.report.nothing : shown.length > PAGE ? texts.report.page(number(first + 1), number(last), number(shown.length)) : texts.report.shown(shown.length, number(shown.length)));
       previous.hidden = shown.length <= PAGE;
       next.hidden = shown.length <= PAGE;
       previous.disabled = first === 0;
@@ -80,18 +176,20 @@ export function report(id, { level = 'h3' } = {}) {
       turn(0);
     });
     turn(0);
+    const column = (text, properties = {}) => h('th', { scope: 'col', role: 'columnheader', ...properties }, text);
     fill(
       element,
       h('div', { class: 'report-head' }, h(level, {}, texts.report.title), download()),
+      !complete && notice('info', h('p', {}, texts.report.incomplete(number(rows.length), number(faults(job))))),
       choice,
       h(
         'table',
-        { class: 'table stack', role: 'table' },
+        { class: 'table stack faults', role: 'table' },
         h('thead', { role: 'rowgroup' },
           h('tr', { role: 'row' },
-            h('th', { scope: 'col', role: 'columnheader', class: 'tight number' }, texts.report.line),
-            h('th', { scope: 'col', role: 'columnheader' }, texts.report.user),
-            h('th', { scope: 'col', role: 'columnheader' }, texts.report.reason),
+            column(texts.report.line, { class: 'tight number' }),
+            column(texts.report.user),
+            column(texts.report.reason),
           )),
         body,
       ),
@@ -106,29 +204,28 @@ export function report(id, { level = 'h3' } = {}) {
       Object.entries(texts.report.formats).map(([value, label]) => h('option', { value }, label)),
     );
     const problem = h('div');
-    const push = button(texts.report.download, async () => {
-      push.disabled = true;
+    const push = button(texts.report.download, () => busily(push, async () => {
       fill(problem);
       try {
-        await save(`${path}?format=${format.value}`, texts.report.fileName(id, format.value));
+        await save(`${path}?format=${format.value}`, texts.report.fileName(job.id, format.value));
       } catch (error) {
         fill(problem, errorNotice(error));
-      } finally {
-        push.disabled = false;
       }
-    }, { kind: 'small' });
+    }), { kind: 'small' });
     return h('div', {}, h('div', { class: 'actions' }, format, push), problem);
   }
 }
 
 const errorsOf = (row) => (typeof row === 'object' && row !== null && Array.isArray(row.errors) ? row.errors : []);
-const isWarning = (error) => error.severity === 'warning';
+/** Attributes of lists differ by their index; the reason is the same. */
+const withoutIndexes = (path) => String(path).replaceAll(/\[\d+\]/g, '[]');
 /** What faults of one reason share: their code, and the attribute where it is told. */
-const reasonOf = (error) => JSON.stringify([error.code ?? error.message ?? '', error.attribute ?? error.path ?? null]);
+const reasonOf = (error) => JSON.stringify([error.code ?? error.message ?? '', error.path ? withoutIndexes(error.path) : null]);
+const nameOf = ({ user = {} }) => [user.email, user.name, user.username, user.phone_number, user.user_id].find((value) => typeof value === 'string' && value);
 
 /**
- * The reasons of all faults, the commonest first, each a button that leaves only its rows; and the choice
- * to leave out rows with nothing but warnings. `choose` is told the rows that are left.
+ * The reasons of all faults, the commonest first, each a button that leaves only its rows; and a field that
+ * finds rows by their line, user or words. `choose` is told the rows that are left.
  */
 function chooser(rows, choose) {
   const reasons = new Map();
@@ -144,16 +241,12 @@ function chooser(rows, choose) {
       reasons.set(key, reason);
     }
   }
-  const warnings = rows.some((row) => errorsOf(row).some(isWarning));
-  if (reasons.size < 2 && !warnings) return null;
 
   let wanted = null;
-  const only = h('input', { type: 'checkbox', id: `only-errors-${crypto.getRandomValues(new Uint32Array(1))[0]}`, on: { change: apply } });
+  let words = [];
   const entries = [...reasons.values()].sort((a, b) => b.count - a.count);
   const most = entries[0]?.count ?? 1;
   const choices = [{ key: null, count: rows.length }, ...entries].map((entry) => {
-    const bar = h('span');
-    bar.style.width = `${entry.key === null ? 100 : (entry.count / most) * 100}%`;
     const push = h(
       'button',
       {
@@ -172,40 +265,46 @@ function chooser(rows, choose) {
       entry.key === null
         ? h('span', {}, texts.report.showAll)
         : h('span', {}, entry.error.message, ' ', entry.error.code && h('code', {}, entry.error.code), !entry.same && ` ${texts.report.andMore(number(entry.count - 1))}`),
-      entry.key === null ? null : h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar),
+      entry.key === null ? null : shareBar(entry.count / most),
     );
     return push;
+  });
+  const search = h('input', {
+    type: 'text',
+    placeholder: texts.report.find,
+    'aria-label': texts.report.find,
+    autocomplete: 'off',
+    spellcheck: 'false',
+    on: {
+      input: () => {
+        words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+        apply();
+      },
+    },
   });
 
   function apply() {
     choose(rows.filter((row) => {
       const errors = errorsOf(row);
-      if (only.checked && errors.length > 0 && errors.every(isWarning)) return false;
-      return wanted === null || errors.some((error) => reasonOf(error) === wanted);
+      if (wanted !== null && !errors.some((error) => reasonOf(error) === wanted)) return false;
+      if (words.length === 0) return true;
+      const text = `${row.line ?? ''} ${row.file ?? ''} ${nameOf(row) ?? ''} ${errors.map(({ code, message, path }) => `${code} ${message} ${path ?? ''}`).join(' ')}`.toLowerCase();
+      return words.every((word) => text.includes(word));
     }));
   }
 
-  return h(
-    'div',
-    { class: 'reason-list', role: 'group', 'aria-label': texts.report.reasons },
-    choices,
-    warnings && h('div', { class: 'check compact' }, only, h('label', { for: only.id }, texts.report.onlyErrors)),
-  );
-}
-
-/** Whether the server can send failed rows again; asked once. */
-let retryKnown = null;
-function canRetry() {
-  retryKnown ??= get('openapi.json').then((document) => Boolean(document.paths?.['/api/jobs/{id}/retry']), () => false);
-  return retryKnown;
+  if (reasons.size < 2 && rows.length <= PAGE) return null;
+  return [
+    reasons.size > 1 && h('div', { class: 'reason-list', role: 'group', 'aria-label': texts.report.reasons }, choices),
+    rows.length > PAGE && h('div', { class: 'search' }, search),
+  ];
 }
 
 /**
- * The offer to send the failed rows of an import again, as they were or from a mended file. Shown once the
- * server is known to take them. `started` gets a promise-making function that starts the job.
+ * The offer to send the failed rows of an import again, as they were or from a mended file. `started` gets
+ * a promise-making function that starts the job.
  */
-export function retryOffer(id, started) {
-  const element = h('div', { class: 'retry', hidden: true });
+function retryOffer(id, started) {
   const path = `jobs/${encodeURIComponent(id)}/retry`;
   const file = h('input', {
     type: 'file',
@@ -222,33 +321,21 @@ export function retryOffer(id, started) {
       },
     },
   });
-  fill(
-    element,
+  return h(
+    'div',
+    { class: 'retry' },
     h('div', { class: 'actions' }, button(texts.report.retry, () => started(() => post(path))), button(texts.report.retryFile, () => file.click(), { kind: 'quiet' }), file),
     h('p', { class: 'help' }, texts.report.retryHelp),
   );
-  canRetry().then((known) => {
-    element.hidden = !known;
-  });
-  return element;
 }
 
-function line(row) {
+function line(row, several) {
   const cell = (label, properties, ...children) => h('td', { role: 'cell', 'data-label': label, ...properties }, h('div', {}, ...children));
-  if (typeof row === 'string') {
-    return h('tr', { role: 'row' }, cell(texts.report.line, { class: 'tight number' }), cell(texts.report.user, {}), cell(texts.report.reason, {}, row));
-  }
-  const user = row.user ?? {};
-  const name = [user.email, user.name, user.username, user.phone_number, user.user_id].find((value) => typeof value === 'string' && value);
-  const errors = errorsOf(row);
   return h(
     'tr',
     { role: 'row' },
-    cell(texts.report.line, { class: 'tight number' }, Number.isFinite(row.line) ? number(row.line) : ''),
-    cell(texts.report.user, {}, name ?? texts.report.unnamed),
-    cell(texts.report.reason, {}, errors.map((error) => h('p', {}, isWarning(error) && h('strong', { class: 'warning' }, texts.report.warning, ' '), error.message ?? String(error), ' ', error.code && h('code', {}, error.code), error.hint && h('span', { class: 'soft' }, ` ${error.hint}`)))),
+    cell(texts.report.line, { class: 'tight number' }, row.line > 0 ? number(row.line) : '–', several && row.file && h('span', { class: 'soft file' }, row.file)),
+    cell(texts.report.user, {}, nameOf(row) ?? h('span', { class: 'soft' }, texts.report.unnamed)),
+    cell(texts.report.reason, {}, errorsOf(row).map((error) => h('p', {}, error.message ?? String(error), ' ', error.code && h('code', {}, error.code), error.hint && h('span', { class: 'hint' }, error.hint)))),
   );
 }
-
-/** A short message above a result. */
-export const remark = (kind, text) => notice(kind, h('p', {}, text));

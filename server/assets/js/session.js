@@ -1,5 +1,5 @@
-// The session: a token in the browser's storage. Embedded in a frame, where login pages refuse to show,
-// signing in happens in a popup that hands the token back.
+// The session: a token in the browser's storage. Embedded in a frame, where login pages refuse to show, and
+// on a page that is being worked on, signing in happens in a popup that hands the token back.
 
 import { button, byId, fill, h, icon } from './dom.js';
 import { texts } from './texts.js';
@@ -16,6 +16,13 @@ export const framed = window.top !== window.self;
 
 const never = new Promise(() => {});
 let renewing = null;
+/** Whether the page may hold work that leaving it would lose. */
+let inUse = false;
+
+/** From now on a session that ends is renewed without leaving the page. */
+export function keepPage() {
+  inUse = true;
+}
 
 /** The claims of the session token; null when it is not a token or ended (one second early). */
 function claims(token) {
@@ -49,7 +56,7 @@ export async function ensure() {
 /** Drops the session and signs in again. `rejected` is the token the server did not accept. */
 export async function renew(rejected = null) {
   if (rejected !== null && token() !== null && token() !== rejected) return token();
-  renewing ??= (framed ? signInByPopup() : leaveForLogin()).finally(() => {
+  renewing ??= (framed || inUse ? signInByPopup() : leaveForLogin()).finally(() => {
     renewing = null;
   });
   return renewing;
@@ -79,6 +86,7 @@ export function returnToPage() {
   return true;
 }
 
+/** Asks to sign in: in place of a page that shows nothing yet, otherwise in a dialog above it. */
 function signInByPopup() {
   sessionStorage.removeItem(KEY);
   const gate = byId('gate');
@@ -93,9 +101,7 @@ function signInByPopup() {
       if (!expected || data?.type !== MESSAGE || typeof data.token !== 'string' || !claims(data.token)) return;
       window.removeEventListener('message', receive);
       sessionStorage.setItem(KEY, data.token);
-      gate.hidden = true;
-      gate.replaceChildren();
-      page.hidden = false;
+      hide();
       popup.close();
       resolve(data.token);
     };
@@ -106,6 +112,10 @@ function signInByPopup() {
       fill(problem, popup ? '' : texts.session.popupBlocked);
     };
     const signIn = button(texts.session.signIn, open, { kind: 'primary' });
+    const hide = inUse ? showDialog(signIn) : showGate(signIn);
+  });
+
+  function showGate(signIn) {
     fill(
       gate,
       h(
@@ -120,5 +130,31 @@ function signInByPopup() {
     );
     page.hidden = true;
     gate.hidden = false;
-  });
+    return () => {
+      gate.hidden = true;
+      gate.replaceChildren();
+      page.hidden = false;
+    };
+  }
+
+  function showDialog(signIn) {
+    const before = document.activeElement;
+    const dialog = h(
+      'dialog',
+      { class: 'small', 'aria-labelledby': 'session-ended', 'aria-describedby': 'session-ended-help' },
+      h('h2', { id: 'session-ended' }, texts.session.endedTitle),
+      h('p', { id: 'session-ended-help' }, texts.session.ended),
+      h('div', { class: 'actions' }, signIn, !framed && button(texts.session.signInHere, leaveForLogin, { kind: 'quiet' })),
+      problem,
+    );
+    // There is nothing behind it that works without a session.
+    dialog.addEventListener('cancel', (event) => event.preventDefault());
+    byId('main').append(dialog);
+    dialog.showModal();
+    return () => {
+      dialog.close();
+      dialog.remove();
+      before?.focus?.();
+    };
+  }
 }

@@ -22,5 +22,6 @@ export function draftOf(settings) {
     bom: settings.bom === true,
     rawCells: settings.raw_cells === true,
     gzip: settings.gzip === true,
+    stopAtFault: settings.on_error === 'fail',
   };
 }

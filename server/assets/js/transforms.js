@@ -1,15 +1,17 @@
 // The Transforms page: the catalog, trying a transform on one's own users, adding and deleting own ones.
 
 import { del, get, post, uploadBytes } from './api.js';
-import { announce, button, byId, fill, h, icon } from './dom.js';
+import { completed } from './completion.js';
+import { announce, button, byId, dropArea, fill, h, icon } from './dom.js';
 import { size } from './format.js';
 import { isWasm, manifestOf } from './manifest.js';
 import { config, errorNotice, errorText, fieldError, memory, notice, start } from './page.js';
-import { exampleCall } from './picker.js';
 import { cellContent } from './preview.js';
+import { exampleCall, known, signature, suggestExpression } from './suggest.js';
 import { texts } from './texts.js';
 
 const TRIED_ROWS = 5;
+const TRY_DELAY_MS = 500;
 /** Where the Export page keeps its form. */
 const exportForm = memory('export');
 
@@ -18,42 +20,29 @@ let limits = null;
 let found = null;
 
 start(async () => {
-  const input = byId('file');
-  const drop = byId('drop');
-  input.addEventListener('change', () => {
-    const [file] = input.files;
-    input.value = '';
-    if (file) look(file);
-  });
-  for (const type of ['dragenter', 'dragover']) drop.addEventListener(type, () => drop.classList.add('over'));
-  for (const type of ['dragleave', 'drop']) drop.addEventListener(type, () => drop.classList.remove('over'));
-  // A file dropped beside the area would replace the page.
-  for (const type of ['dragover', 'drop']) {
-    window.addEventListener(type, (event) => {
-      if (event.target !== input) event.preventDefault();
-    });
-  }
+  dropArea(byId('drop'), byId('file'), ([file]) => look(file));
   byId('find').addEventListener('input', filter);
+  // Trying a call suggests attributes that users really have.
+  known.documented = config.attributes;
+  get('attributes').then(({ attributes }) => {
+    known.attributes = attributes ?? [];
+  }, () => {});
   await load();
 });
 
 async function load() {
-  fill(byId('catalog'), h('p', { class: 'help', role: 'status' }, texts.transforms.loading));
+  fill(byId('cards'), h('p', { class: 'help', role: 'status' }, texts.transforms.loading));
   try {
     const answer = await get('transforms');
-    transforms = Array.isArray(answer) ? answer : (answer.transforms ?? []);
+    transforms = answer.transforms ?? [];
+    known.transforms = transforms;
     limits = answer.limits ?? null;
     fill(byId('transforms-error'));
     showProblems(answer.problems ?? []);
-    byId('upload').hidden = false;
     show();
   } catch (error) {
-    byId('catalog-part').hidden = true;
-    if (error.status === 404) fill(byId('catalog'), blank(texts.transforms.absentTitle, texts.transforms.absent));
-    else {
-      fill(byId('catalog'));
-      fill(byId('transforms-error'), errorNotice(error, load));
-    }
+    fill(byId('cards'));
+    fill(byId('transforms-error'), errorNotice(error, load));
   } finally {
     byId('catalog').removeAttribute('aria-busy');
   }
@@ -71,29 +60,24 @@ function showProblems(problems) {
 }
 
 function show() {
-  byId('catalog-part').hidden = transforms.length === 0;
   if (transforms.length === 0) {
-    fill(byId('catalog'), blank(texts.transforms.emptyTitle, texts.transforms.emptyHint));
+    fill(byId('cards'), blank(texts.transforms.emptyTitle, texts.transforms.emptyHint));
     return;
   }
-  fill(byId('catalog'), transforms.map(card));
+  fill(byId('cards'), transforms.map(card));
   filter();
 }
 
 function filter() {
   const words = byId('find').value.toLowerCase().split(/\s+/).filter(Boolean);
   let left = 0;
-  for (const element of byId('catalog').children) {
+  for (const element of byId('cards').children) {
     const fits = words.every((word) => element.dataset.words?.includes(word));
     element.hidden = !fits;
     if (fits) left += 1;
   }
   fill(byId('found-count'), left === 0 ? texts.transforms.nothing(byId('find').value) : texts.transforms.count(left));
 }
-
-/** `name(parameter, parameter?)`. */
-const signature = ({ name, parameters = [] }) =>
-  `${name}(${parameters.map((parameter) => parameter.name + (parameter.optional ? '?' : '')).join(', ')})`;
 
 function card(transform) {
   const note = h('div');
@@ -106,33 +90,37 @@ function card(transform) {
       'div',
       { class: 'card-head' },
       h('h3', {}, h('code', {}, signature(transform)), ' ', h('span', { class: 'soft' }, transform.version)),
-      h('span', { class: 'kind', 'data-kind': own ? 'transform' : '' }, texts.transforms.origins[transform.origin] ?? transform.origin),
-    ),
-    h('p', {}, transform.summary),
-    h(
-      'details',
-      { class: 'more' },
-      h('summary', { 'aria-label': texts.transforms.moreAbout(transform.name) }, texts.transforms.more),
-      paragraphs(transform),
-      parameterTable(transform),
-      exampleList(transform),
       h(
-        'dl',
-        { class: 'facts' },
-        h('dt', {}, texts.transforms.gives), h('dd', {}, result),
-        Number.isFinite(transform.size) && [h('dt', {}, texts.transforms.size), h('dd', {}, size(transform.size))],
-        limits && [h('dt', {}, texts.transforms.limits), h('dd', {}, limitText(limits))],
-        h('dt', {}, 'SHA-256'), h('dd', {}, h('code', {}, transform.sha256)),
+        'div',
+        { class: 'actions' },
+        h('span', { class: 'kind', 'data-kind': own ? 'transform' : '' }, texts.transforms.origins[transform.origin] ?? transform.origin),
+        own && button(texts.transforms.delete, () => askRemove(transform, note), { kind: 'small quiet', 'aria-label': texts.transforms.deleteOf(transform.name) }),
+        button(texts.transforms.use, () => use(transform), { kind: 'small', 'aria-label': texts.transforms.useOf(transform.name) }),
       ),
     ),
-    tryOut(transform),
-    note,
+    h('p', {}, inline(transform.summary)),
     h(
       'div',
-      { class: 'actions' },
-      button(texts.transforms.use, () => use(transform), { kind: 'small', 'aria-label': texts.transforms.useOf(transform.name) }),
-      own && button(texts.transforms.delete, () => askRemove(transform, note), { kind: 'small quiet', 'aria-label': texts.transforms.deleteOf(transform.name) }),
+      { class: 'toggles' },
+      h(
+        'details',
+        { class: 'more' },
+        h('summary', { 'aria-label': texts.transforms.moreAbout(transform.name) }, texts.transforms.more),
+        paragraphs(transform),
+        parameterTable(transform),
+        exampleList(transform),
+        h(
+          'dl',
+          { class: 'facts' },
+          h('dt', {}, texts.transforms.gives), h('dd', {}, result),
+          Number.isFinite(transform.size) && [h('dt', {}, texts.transforms.size), h('dd', {}, size(transform.size))],
+          limits && [h('dt', {}, texts.transforms.limits), h('dd', {}, limitText(limits))],
+          h('dt', {}, 'SHA-256'), h('dd', {}, h('code', {}, transform.sha256)),
+        ),
+      ),
+      tryOut(transform),
     ),
+    note,
   );
 }
 
@@ -141,8 +129,11 @@ const limitText = ({ memory: bytes, time_ms: time, result }) => texts.transforms
 /** The documentation: paragraphs and `code`; what else Markdown knows stays as it was typed. */
 function paragraphs({ summary, documentation = '' }) {
   const parts = documentation.split(/\n\s*\n/).map((part) => part.trim()).filter((part) => part && part !== summary);
-  return parts.map((part) => h('p', { class: 'documentation' }, part.split(/`([^`]+)`/).map((piece, index) => (index % 2 === 1 ? h('code', {}, piece) : piece))));
+  return parts.map((part) => h('p', { class: 'documentation' }, inline(part)));
 }
+
+/** Text with `code` in it. */
+const inline = (text) => text.split(/`([^`]+)`/).map((piece, index) => (index % 2 === 1 ? h('code', {}, piece) : piece));
 
 function parameterTable({ parameters = [] }) {
   if (parameters.length === 0) return null;
@@ -174,38 +165,52 @@ function exampleList({ examples = [] }) {
   ];
 }
 
-/** Computes an expression for the first users, each beside the user's e-mail address. */
+/** Computes an expression for the first users while it is typed, each beside the user's e-mail address. */
 function tryOut(transform) {
   const place = h('div', { role: 'status' });
   const expression = h('input', { type: 'text', class: 'code', 'aria-label': texts.transforms.expressionOf(transform.name), autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
   expression.value = exampleCall(transform);
-  const push = button(texts.transforms.try, run, { kind: 'small' });
+  let timer = 0;
+  let running = null;
+  let asked = '';
+  const soon = (delay) => {
+    clearTimeout(timer);
+    timer = setTimeout(run, delay);
+  };
+  expression.addEventListener('input', () => soon(TRY_DELAY_MS));
   expression.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') run();
+    if (event.key === 'Enter') soon(0);
   });
 
   async function run() {
     const text = expression.value.trim();
-    if (!text || push.disabled) return;
-    push.disabled = true;
+    if (!text || text === asked) return;
+    asked = text;
+    running?.abort();
+    running = new AbortController();
+    const { signal } = running;
+    place.setAttribute('aria-busy', 'true');
     try {
       const request = { format: 'csv', limit: TRIED_ROWS, fields: [{ name: 'user.email || user.user_id', export_as: 'user' }, { name: text, export_as: 'result' }] };
-      const answer = await post('preview', request);
-      fill(place, results(answer.rows ?? []));
+      const answer = await post('preview', request, { signal });
+      if (!signal.aborted) fill(place, results(answer.rows ?? []));
     } catch (error) {
-      fill(place, error.status === 404 ? h('p', { class: 'help' }, texts.transforms.noPreview) : notice('error', errorText(error)));
+      if (signal.aborted || error.name === 'AbortError') return;
+      asked = '';
+      fill(place, notice('error', errorText(error)));
     } finally {
-      push.disabled = false;
+      if (!signal.aborted) place.removeAttribute('aria-busy');
     }
   }
 
-  return h(
+  const details = h(
     'details',
-    { class: 'more' },
+    { class: 'more', on: { toggle: () => details.open && soon(0) } },
     h('summary', { 'aria-label': texts.transforms.tryOutOf(transform.name) }, texts.transforms.tryOut),
-    h('div', { class: 'inline' }, expression, push),
+    completed(expression, suggestExpression),
     place,
   );
+  return details;
 }
 
 function results(rows) {
@@ -294,11 +299,12 @@ async function look(file) {
       'dl',
       { class: 'facts' },
       fact(texts.transforms.transform, manifest && [h('code', {}, signature(manifest)), ` ${manifest.version ?? ''}`].map((part) => h('span', {}, part))),
-      fact(texts.transforms.does, manifest?.summary),
+      fact(texts.transforms.does, manifest && h('span', {}, inline(manifest.summary))),
       fact(texts.transforms.size, size(file.size)),
       fact('SHA-256', hash && h('code', {}, hash)),
       fact(texts.transforms.limits, limits && limitText(limits)),
     ),
+    manifest && [paragraphs(manifest), parameterTable(manifest), exampleList(manifest)],
     !manifest && notice('warning', h('p', {}, texts.transforms.noManifest)),
     existing && notice(taken ? 'warning' : 'info', h('p', {}, texts.transforms.exists(existing.name, existing.version, !taken))),
     h('div', { class: 'actions' }, !taken && take, cancel),

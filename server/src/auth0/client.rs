@@ -128,6 +128,18 @@ impl ManagementClient {
         self.shared.transport.host()
     }
 
+    /// The time of the tenant's clock: what `created_at` of a user who is created from now on is not before, even
+    /// where this machine's clock is wrong. The machine's own time where it agrees with the answers of the tenant,
+    /// and until there is one.
+    pub fn tenant_time(&self) -> Timestamp {
+        self.shared.transport.tenant_time().unwrap_or_else(Timestamp::now)
+    }
+
+    /// Whether the tenant has answered something, so that its time is known.
+    pub fn knows_tenant_time(&self) -> bool {
+        self.shared.transport.tenant_time().is_some()
+    }
+
     /// One page of users (contract, 4.4). Eventually consistent. A query that makes the address longer
     /// than Auth0 accepts fails with `Code::InvalidSearch`.
     pub async fn users(&self, search: &UserSearch) -> Result<UsersPage> {

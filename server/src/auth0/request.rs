@@ -3,18 +3,19 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE, RANGE};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::model::{ImportJobRequest, Received};
-use super::retry::asked;
+use super::retry::{asked, date};
 use crate::config::TenantHost;
 use crate::error::{Code, Error, Result, Upstream};
 
@@ -129,6 +130,9 @@ pub(super) struct Transport {
     /// closing fails in a way that does not tell whether it was read, which matters where it creates
     /// something.
     fresh: reqwest::Client,
+    /// How far the tenant's clock is ahead of ours, in milliseconds: the least and the most that its answers
+    /// allow. Nothing before the first.
+    ahead: Mutex<Option<(i64, i64)>>,
 }
 
 impl fmt::Debug for Transport {
@@ -157,7 +161,32 @@ impl Transport {
                     .with_hint("Check that this machine's CA certificates are installed (package ca-certificates).")
             })
         };
-        Ok(Self { host: host.clone(), pooled: build(builder())?, fresh: build(builder().pool_max_idle_per_host(0))? })
+        Ok(Self {
+            host: host.clone(),
+            pooled: build(builder())?,
+            fresh: build(builder().pool_max_idle_per_host(0))?,
+            ahead: Mutex::default(),
+        })
+    }
+
+    /// The time of the tenant's clock, as its answers told it; none before the first. Where they allow that both
+    /// clocks are the same, ours; else never later than the tenant's.
+    pub(super) fn tenant_time(&self) -> Option<Timestamp> {
+        let (least, most) = (*self.ahead.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let ahead = if least <= 0 && most >= 0 { 0 } else { least };
+        Timestamp::now().checked_add(SignedDuration::from_millis(ahead)).ok()
+    }
+
+    /// An answer told this time, in whole seconds, some time between these two of ours.
+    fn told(&self, told: Timestamp, sent: Timestamp, received: Timestamp) {
+        let least = told.as_millisecond() - received.as_millisecond();
+        let most = told.as_millisecond() + 1000 - sent.as_millisecond();
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        *ahead = match *ahead {
+            Some((before, after)) if least.max(before) <= most.min(after) => Some((least.max(before), most.min(after))),
+            // The first answer, or one of the clocks was set.
+            _ => Some((least, most)),
+        };
     }
 
     /// The tenant.
@@ -182,7 +211,11 @@ impl Transport {
             Body::Json(text) => request.header(CONTENT_TYPE, "application/json").body(text.clone()),
             Body::Import(import) => request.multipart(form(import)?),
         };
+        let sent = Timestamp::now();
         let response = self.exchange(call, request).await.map_err(|error| self.silence(call, &error))?;
+        if let Some(told) = response.headers().get(DATE).and_then(date) {
+            self.told(told, sent, Timestamp::now());
+        }
         let status = response.status();
         if !status.is_success() {
             return Err(self.refusal(call, response).await);

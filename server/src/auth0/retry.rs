@@ -48,7 +48,6 @@ impl Backoff {
 /// a rate limit, `x-ratelimit-reset` in seconds since 1970. Both are compared with the answer's own
 /// `Date`, since clocks differ.
 pub(super) fn asked(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let date = |value: &HeaderValue| jiff::fmt::rfc2822::parse(value.to_str().ok()?).ok().map(|date| date.timestamp());
     let now = headers.get(DATE).and_then(date).unwrap_or(now);
     let until = |then: Timestamp| Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO);
     let seconds = |value: &HeaderValue| value.to_str().ok()?.trim().parse::<u64>().ok();
@@ -64,6 +63,11 @@ pub(super) fn asked(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> 
     let reset = headers.get("x-ratelimit-reset").and_then(seconds)?;
     let reset = Timestamp::from_second(i64::try_from(reset).ok()?).ok()?;
     Some(until(reset).min(LONGEST_RESET))
+}
+
+/// The time in a header such as `Date`.
+pub(super) fn date(value: &HeaderValue) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(value.to_str().ok()?).ok().map(|date| date.timestamp())
 }
 
 /// The tries of one request: counts them, waits between them, tells a job's progress what for, and

@@ -14,19 +14,24 @@ use super::{follow, start_logging};
 use crate::auth0::{JobSummary, ManagementClient};
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
+use crate::expression::{Expression, Kind, Tools};
 use crate::import::{
-    self, ImportRequest, InputFile, InputFormat, JoinedHashes, MapRule, Reason, Reasons, RowFault, Severity,
+    self, ImportRequest, ImportSpec, InputFile, InputFormat, JoinedHashes, LookUpBy, LookedUp, MapRule, Pace, Reason,
+    Reasons, RowFault, Severity,
 };
 use crate::jobs;
+use crate::jobs::secrets::{self, Requests};
 use crate::progress::Progress;
-use crate::store::{JobKind, JobState, NewJob, Store};
+use crate::sandbox::Sandbox;
+use crate::store::{JobKind, JobRecord, JobState, NewJob, Store};
 
 /// Faults that are printed; `--report` writes all of them.
 const SHOWN_FAULTS: usize = 10;
 
 /// Help of `--map`.
-const MAP_HELP: &str = "Compute an attribute from what a row holds, for example 'user[\"Full name\"]=name'; null=NAME \
-                        leaves a column or attribute out";
+const MAP_HELP: &str = "Compute an attribute from what a row holds, by a path, a call of a transform, or JavaScript: \
+                        'user[\"Full name\"]=name', 'user.Mail.toLowerCase()=email'; null=NAME leaves a column or \
+                        attribute out";
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
@@ -56,6 +61,14 @@ pub(super) struct ImportArgs {
     /// Only check; needs no tenant
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: ask the tenant which of the users exist, and say how many would be inserted, updated and
+    /// refused
+    #[arg(long, requires = "dry_run", requires = "connection")]
+    look_up: bool,
+    /// With --upsert: before anything is sent write the users that exist into this file; importing it with
+    /// --upsert gives them their metadata back
+    #[arg(long, value_name = "FILE", requires = "upsert", conflicts_with_all = ["dry_run", "chunks"])]
+    backup: Option<PathBuf>,
     /// Write the good rows as JSON arrays of at most 500,000 bytes into this directory instead of
     /// sending them; chunks of an earlier run in it are replaced
     #[arg(long, value_name = "DIR")]
@@ -69,14 +82,14 @@ pub(super) struct ImportArgs {
     /// Go on with an import that was interrupted, canceled or failed
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
-        "drop_read_only", "retry",
+        "drop_read_only", "backup", "look_up", "retry",
     ])]
     resume: Option<String>,
     /// Import the failed rows of an earlier import again, with its settings: as they were, or as mended in
     /// the files given
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
-        "drop_read_only",
+        "drop_read_only", "backup", "look_up",
     ])]
     retry: Option<String>,
 }
@@ -87,11 +100,11 @@ pub(super) fn run(args: &ImportArgs, config: Option<&Path>) -> Result<ExitCode> 
         return Err(Error::new(Code::InvalidArgument, "Standard input (-) can be read only once."));
     }
     let local = args.dry_run || args.chunks.is_some();
-    let purpose = if local { Purpose::Local } else { Purpose::Tenant };
+    let purpose = if local && !args.look_up { Purpose::Local } else { Purpose::Tenant };
     let settings = Settings::load(purpose, config)?;
     start_logging(&settings.log, settings.log_format)?;
     let failed = if local {
-        check(args)?
+        check(args, &settings)?
     } else {
         let runtime = tokio::runtime::Runtime::new()?;
         runtime.block_on(send(args, &settings))?
@@ -118,16 +131,16 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
 }
 
 /// The number of rows with errors.
-fn check(args: &ImportArgs) -> Result<u64> {
-    let request = ImportRequest {
-        upsert: args.upsert,
-        send_completion_email: args.send_completion_email,
-        keep_id_prefix: args.keep_id_prefix,
-        dry_run: args.dry_run,
-        map: map_rules(args)?,
-        drop_read_only: args.drop_read_only,
-        ..ImportRequest::default()
-    };
+fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
+    let mut request = ImportRequest { dry_run: args.dry_run, look_up: args.look_up, ..request(args)? };
+    let tenant =
+        args.look_up.then(|| Ok::<_, Error>((tokio::runtime::Runtime::new()?, client(settings)?))).transpose()?;
+    if let Some((runtime, client)) = &tenant {
+        let connection = client.connection(args.connection.as_deref().unwrap_or_default());
+        request.connection_id = runtime.block_on(connection)?.id;
+    }
+    let identities = args.look_up.then(tempfile::tempdir).transpose()?;
+    let spec = spec(&request, settings)?;
     let bar = byte_bar(&args.files);
     let several = args.files.len() > 1;
     let inputs = args
@@ -147,9 +160,29 @@ fn check(args: &ImportArgs) -> Result<u64> {
         report.push(fault)
     };
     let progress = Progress::default();
-    let checked = import::check_files(&request, inputs, args.chunks.as_deref(), &mut keep, &progress);
+    let checked = import::check_files(
+        &spec,
+        inputs,
+        args.chunks.as_deref(),
+        identities.as_ref().map(tempfile::TempDir::path),
+        &mut keep,
+        &progress,
+    );
     bar.finish_and_clear();
     let summary = checked?;
+    let looked_up = match (&tenant, &identities) {
+        (Some((runtime, client)), Some(directory)) => {
+            eprintln!("{}", LookUpBy::for_rows(summary.good).in_words(summary.good));
+            let progress = Arc::new(Progress::default());
+            let survey = import::survey(&spec, directory.path(), client, &progress, Pace::default());
+            let survey = runtime.block_on(survey)?;
+            for fault in import::faults(directory.path())? {
+                keep(&fault?)?;
+            }
+            survey.look_up
+        }
+        _ => None,
+    };
     let mut text = format!(
         "{}: {} can be imported, {} cannot; {}.\n",
         counted(summary.total, "row"),
@@ -157,6 +190,12 @@ fn check(args: &ImportArgs) -> Result<u64> {
         summary.failed,
         counted(summary.warnings, "warning")
     );
+    if let Some(LookedUp { inserted, updated, refused, .. }) = looked_up {
+        let _ = writeln!(
+            text,
+            "By the users that are in the tenant now, {inserted} would be inserted, {updated} updated, {refused} refused."
+        );
+    }
     text.push_str(&inputs_in_words(&summary.inputs, summary.hashes));
     text.push_str(&reasons_in_words(&reasons.finish()));
     if let Some(directory) = &args.chunks {
@@ -169,21 +208,20 @@ fn check(args: &ImportArgs) -> Result<u64> {
 /// The number of rows that were not imported.
 async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let tenant = settings.tenant()?;
-    let credentials = settings
-        .client
-        .as_ref()
-        .ok_or_else(|| Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set."))?;
-    let client = ManagementClient::with_client_credentials(tenant, credentials)?;
+    let client = client(settings)?;
+    let client_id = settings.client.as_ref().map_or("", |client| client.id.as_str());
     let mut report = Report::create(args.report.as_deref())?;
     let new_job = async |store: &Store, request: &ImportRequest, connection: Option<String>| {
+        let id = jobs::new_id();
         let new = NewJob {
-            id: jobs::new_id(),
+            request: kept_request(&id, request, settings)?,
+            id,
             tenant: tenant.host().to_owned(),
             kind: JobKind::Import,
             // The `sub` of a token that client credentials get.
-            owner: format!("{}@clients", credentials.id),
+            owner: format!("{client_id}@clients"),
+            author: None,
             connection,
-            request: serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))?,
         };
         let directory = store.create_job_directory(&new.id)?;
         let kept = match &args.retry {
@@ -200,35 +238,35 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     };
     let (store, id, request) = if let Some(id) = &args.resume {
         let store = Store::open(&settings.data_dir).await?;
-        let request = interrupted(&store, tenant.host(), id).await?;
+        let request = interrupted(&store, tenant.host(), id, settings).await?;
         (store, id.clone(), request)
     } else if let Some(failed) = &args.retry {
         let store = Store::open(&settings.data_dir).await?;
         let job = store.job(tenant.host(), failed).await?;
-        let (request, connection) = jobs::retried(job)?;
+        let connection = jobs::retried(&job)?;
+        let request = stored_request(&job, settings)?;
         client.importable_connection(&request.connection_id).await?;
         let id = new_job(&store, &request, connection).await?;
         (store, id, request)
     } else {
         let connection = client.connection(args.connection.as_deref().unwrap_or_default()).await?;
         let connection = client.importable_connection(&connection.id).await?;
-        let request = ImportRequest {
-            connection_id: connection.id,
-            upsert: args.upsert,
-            send_completion_email: args.send_completion_email,
-            external_id: None,
-            keep_id_prefix: args.keep_id_prefix,
-            dry_run: false,
-            map: map_rules(args)?,
-            drop_read_only: args.drop_read_only,
-        };
+        let request = ImportRequest { connection_id: connection.id, backup: args.backup.is_some(), ..request(args)? };
+        // A wrong mapping is told before a job is made.
+        spec(&request, settings)?;
         let store = Store::open(&settings.data_dir).await?;
         let id = new_job(&store, &request, Some(connection.name)).await?;
         (store, id, request)
     };
     let directory = store.job_directory(&id);
+    let spec = spec(&request, settings)?;
     eprintln!("Import {id}");
-    let result = Box::pin(follow(&store, &id, &request, &directory, client)).await;
+    let result = Box::pin(follow(&store, &id, &spec, &directory, client)).await;
+    if let Some(path) = &args.backup
+        && keep_backup(&directory, path)?
+    {
+        eprintln!("Wrote the users as they were before to {}.", path.display());
+    }
     for fault in import::faults(&directory)? {
         report.push(&fault?)?;
     }
@@ -272,9 +310,44 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     }
 }
 
+/// The settings that a check and an import have in common.
+fn request(args: &ImportArgs) -> Result<ImportRequest> {
+    Ok(ImportRequest {
+        upsert: args.upsert,
+        send_completion_email: args.send_completion_email,
+        keep_id_prefix: args.keep_id_prefix,
+        map: map_rules(args)?,
+        drop_read_only: args.drop_read_only,
+        ..ImportRequest::default()
+    })
+}
+
+fn client(settings: &Settings) -> Result<ManagementClient> {
+    let credentials = settings
+        .client
+        .as_ref()
+        .ok_or_else(|| Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set."))?;
+    ManagementClient::with_client_credentials(settings.tenant()?, credentials)
+}
+
+/// Copies the back-up of a job to where it was asked for.
+fn keep_backup(directory: &Path, path: &Path) -> Result<bool> {
+    let Some(backup) = import::backup_file(directory) else { return Ok(false) };
+    let copy = || {
+        let mut from = File::open(&backup)?;
+        if is_stdin(path) {
+            io::copy(&mut from, &mut io::stdout())
+        } else {
+            io::copy(&mut from, &mut File::create(path)?)
+        }
+    };
+    let named = |error: io::Error| Error::new(Code::Storage, format!("--backup {}: {error}", path.display()));
+    copy().map_err(named).map(|_| true)
+}
+
 /// The request of a job that can be resumed. The lock on DATA_DIR makes sure that no other process runs
 /// it.
-async fn interrupted(store: &Store, tenant: &str, id: &str) -> Result<ImportRequest> {
+async fn interrupted(store: &Store, tenant: &str, id: &str, settings: &Settings) -> Result<ImportRequest> {
     let job = store.job(tenant, id).await?;
     if job.kind != JobKind::Import {
         return Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports are resumed here.")));
@@ -282,8 +355,57 @@ async fn interrupted(store: &Store, tenant: &str, id: &str) -> Result<ImportRequ
     if job.state == JobState::Completed {
         return Err(Error::new(Code::JobState, format!("Job {id} is completed, so there is nothing to resume.")));
     }
-    serde_json::from_value(job.request)
-        .map_err(|error| Error::new(Code::Storage, format!("The request of job {id} cannot be read: {error}")))
+    stored_request(&job, settings)
+}
+
+/// The settings with their mapping checked. Only mappings that are no paths need the sandbox.
+fn spec(request: &ImportRequest, settings: &Settings) -> Result<ImportSpec> {
+    if only_paths(request)? {
+        return ImportSpec::new(request);
+    }
+    ImportSpec::with_tools(request, &tools(settings)?)
+}
+
+fn only_paths(request: &ImportRequest) -> Result<bool> {
+    for rule in &request.map {
+        if Expression::parse(&rule.expression)?.kind() != Kind::Path {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn tools(settings: &Settings) -> Result<Tools> {
+    Ok(Tools::new(&Sandbox::open(settings)?, &settings.secrets))
+}
+
+/// What is kept of a request: secrets in its mapping are encrypted.
+fn kept_request(id: &str, request: &ImportRequest, settings: &Settings) -> Result<serde_json::Value> {
+    let masked = if only_paths(request)? { None } else { secrets::masked(request, &tools(settings)?)? };
+    match (masked, &settings.extension_secret) {
+        (None, _) => serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string())),
+        (Some(masked), Some(secret)) => Requests::new(secret)?.seal(id, request, Some(&masked)),
+        (Some(_), None) => {
+            let message = "The mapping holds a secret, and without EXTENSION_SECRET it cannot be kept encrypted.";
+            Err(Error::new(Code::InvalidMapping, message)
+                .with_hint("Write secret(\"NAME\") and give it as SECRET_NAME, or set EXTENSION_SECRET."))
+        }
+    }
+}
+
+/// The request of a job as it was made.
+fn stored_request(job: &JobRecord, settings: &Settings) -> Result<ImportRequest> {
+    match &settings.extension_secret {
+        Some(secret) => Requests::new(secret)?.open(&job.id, &job.request),
+        None if secrets::has_secrets(&job.request) => {
+            let message =
+                format!("The mapping of job {} holds secrets; EXTENSION_SECRET is needed to read them.", job.id);
+            Err(Error::new(Code::InvalidSettings, message))
+        }
+        None => serde_json::from_value(job.request.clone()).map_err(|error| {
+            Error::new(Code::Storage, format!("The request of job {} cannot be read: {error}", job.id))
+        }),
+    }
 }
 
 /// Copies the files into the job's directory, so that it can be resumed without them.
@@ -357,14 +479,14 @@ fn reasons_in_words(reasons: &[Reason]) -> String {
 async fn follow(
     store: &Store,
     id: &str,
-    request: &ImportRequest,
+    spec: &ImportSpec,
     directory: &Path,
     client: ManagementClient,
 ) -> Result<JobSummary> {
     store.set_job_running(id, JobState::Processing).await?;
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
-    let work = import::run(id, request, directory, client, store, Arc::clone(&progress));
+    let work = import::run(id, spec, directory, client, store, Arc::clone(&progress));
     let result = follow::to_its_end(&progress, work, follow::Silence::None, || show(&bar, &progress)).await;
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
@@ -551,9 +673,10 @@ mod tests {
         let file = directory.path().join("staff.csv");
         std::fs::write(&file, "Mail;Age\nada@example.com;36\n").unwrap();
         let line = format!("{} --dry-run --map Mail=email --map Age=app_metadata.age", file.display());
-        assert_eq!(check(&parse(&line).unwrap()).unwrap(), 0);
+        let settings = Settings::load(Purpose::Local, None).unwrap();
+        assert_eq!(check(&parse(&line).unwrap(), &settings).unwrap(), 0);
         let line = format!("{} --dry-run --map Mail", file.display());
-        assert_eq!(check(&parse(&line).unwrap()).unwrap_err().code, Code::InvalidMapping);
+        assert_eq!(check(&parse(&line).unwrap(), &settings).unwrap_err().code, Code::InvalidMapping);
     }
 
     #[test]
@@ -575,7 +698,8 @@ mod tests {
         std::fs::write(&second, "{\"email\":\"bob@example.com\"}\n\n{\"email\":\"ADA@example.com\"}\n").unwrap();
         let report = directory.path().join("faults.ndjson");
         let line = format!("{} {} --dry-run --report {}", first.display(), second.display(), report.display());
-        assert_eq!(check(&parse(&line).unwrap()).unwrap(), 1);
+        let settings = Settings::load(Purpose::Local, None).unwrap();
+        assert_eq!(check(&parse(&line).unwrap(), &settings).unwrap(), 1);
         let fault: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
         assert_eq!((&fault["line"], &fault["row"]), (&3.into(), &3.into()));
         assert_eq!(fault["code"], "DUPLICATED_USER");

@@ -1,8 +1,11 @@
 //! What an export would give for the first few users: its own stages, without a file.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value as JsonValue;
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 
 use super::encode::Given;
 use super::plan::{Filtering, PAGE, PlanView, SEARCH_CAP, Sample, combine, why_refused};
@@ -68,7 +71,14 @@ const LOOKED_THROUGH: u32 = PAGE;
 /// Previews an export of a tenant's users, with the requests that its plan needs. Rows are not sorted, since
 /// all users would have to be read for that. Where Auth0 cannot carry out the query, the users are those
 /// among one page that match.
-pub async fn preview(mut spec: ExportSpec, limit: u64, client: &ManagementClient) -> Result<Preview> {
+///
+/// Only as many compute at once as there are `turns`.
+pub async fn preview(
+    mut spec: ExportSpec,
+    limit: u64,
+    client: &ManagementClient,
+    turns: &Arc<Semaphore>,
+) -> Result<Preview> {
     // The limit is the preview's own.
     spec.limit = None;
     let matching = u32::try_from(limit).unwrap_or(u32::MAX);
@@ -82,10 +92,15 @@ pub async fn preview(mut spec: ExportSpec, limit: u64, client: &ManagementClient
         total = users.len() as u64;
     }
     users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    // Transforms may take their time.
-    let (columns, rows) = tokio::task::spawn_blocking(move || rows(&spec, &users))
-        .await
-        .map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+    let internal = |error: &dyn std::fmt::Display| Error::new(Code::Internal, error.to_string());
+    let turn = Arc::clone(turns).acquire_owned().await.map_err(|error| internal(&error))?;
+    // Transforms may take their time. The turn ends with the computing, even when nobody waits for it any more.
+    let computing = tokio::task::spawn_blocking(move || {
+        let rows = rows(&spec, &users);
+        drop(turn);
+        rows
+    });
+    let (columns, rows) = computing.await.map_err(|error| internal(&error))?;
     Ok(Preview { columns, rows, users: total, plan: PlanView::from(&plan) })
 }
 

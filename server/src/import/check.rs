@@ -8,8 +8,10 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use super::chunks::MAX_ROW_IN_CHUNK;
+use super::chunks::{MAX_ROW_IN_CHUNK, RowIdentity};
+use super::glance::{Clean, glance};
 use super::index::DiskIndex;
+use super::read::RawRow;
 use super::redact;
 use super::schema::{self, Finding, is_bcrypt_body, member};
 use super::{RowFault, Severity};
@@ -19,7 +21,7 @@ use crate::error::Result;
 pub(super) const ID_PREFIX: &str = "auth0|";
 
 /// Keys that `app_metadata` must not contain (contract, section 5).
-const FORBIDDEN_APP_METADATA: [&str; 18] = [
+pub(super) const FORBIDDEN_APP_METADATA: [&str; 18] = [
     "__tenant",
     "_id",
     "blocked",
@@ -64,6 +66,34 @@ impl Checker {
         Self { keep_id_prefix, seen, warned_of_phone: false }
     }
 
+    /// A row that is without errors, as its text alone shows, and perhaps a warning; nothing when it has to be
+    /// built to tell.
+    pub(super) fn glance<'r>(&mut self, place: &RowPlace, row: &'r RawRow) -> Result<Option<Glanced<'r>>> {
+        if row.truncated {
+            return Ok(None);
+        }
+        let Some(clean) = glance(&row.bytes, self.warned_of_phone) else { return Ok(None) };
+        let sent_id = clean.user_id.map(|id| self.sent_id(id));
+        let identity = Identity {
+            email: Some(&clean.email),
+            user_id: sent_id,
+            username: clean.username.as_deref(),
+            phone_number: clean.phone_number,
+        };
+        if !self.is_new(place, &identity)? {
+            return Ok(None);
+        }
+        let mut warnings = Vec::new();
+        if let Some(id) = clean.user_id {
+            self.check_id(id, &mut Vec::new(), &mut warnings);
+        }
+        let warning = warnings.pop().map(|finding| {
+            let row = serde_json::json!({ "user_id": clean.user_id });
+            fault(place, &row, finding, Severity::Warning)
+        });
+        Ok(Some(Glanced { clean, sent_id, keep_id_prefix: self.keep_id_prefix, warning }))
+    }
+
     /// Everything that is wrong with a row. `size` is what it takes in a chunk, in bytes.
     pub(super) fn check(&mut self, place: &RowPlace, row: &Value, size: usize) -> Result<Vec<RowFault>> {
         let mut findings = Vec::new();
@@ -83,6 +113,12 @@ impl Checker {
     /// The user's id as it is sent: without the prefix, which Auth0 would add a second time.
     pub(super) fn sent_id<'a>(&self, id: &'a str) -> &'a str {
         if self.keep_id_prefix { id } else { id.strip_prefix(ID_PREFIX).unwrap_or(id) }
+    }
+
+    /// As after the first phone number.
+    #[cfg(test)]
+    pub(super) fn phone_is_told(&mut self) {
+        self.warned_of_phone = true;
     }
 
     fn check_meaning(
@@ -137,15 +173,11 @@ impl Checker {
             }
         }
         if let Some(Value::Array(factors)) = user.get("mfa_factors") {
-            for (index, _) in factors.iter().enumerate().filter(|(_, factor)| *factor == &Value::Object(Map::new())) {
-                let path = format!("mfa_factors[{index}]");
-                findings.push(
-                    Finding::new(&path, "NOT_PASSED", format!("{path} holds no factor."))
-                        .with_hint("Write totp, phone or email into it, or leave it out."),
-                );
-            }
+            check_factors(factors, findings);
         }
-        self.check_id(user, findings, warnings);
+        if let Some(Value::String(id)) = user.get("user_id") {
+            self.check_id(id, findings, warnings);
+        }
         if let Some(Value::String(name)) = user.get("username") {
             check_username(name, warnings);
         }
@@ -164,8 +196,7 @@ impl Checker {
         }
     }
 
-    fn check_id(&self, user: &Map<String, Value>, findings: &mut Vec<Finding>, warnings: &mut Vec<Finding>) {
-        let Some(Value::String(id)) = user.get("user_id") else { return };
+    fn check_id(&self, id: &str, findings: &mut Vec<Finding>, warnings: &mut Vec<Finding>) {
         let sent = self.sent_id(id);
         if sent.is_empty() && !id.is_empty() {
             findings.push(
@@ -194,35 +225,123 @@ impl Checker {
         user: &Map<String, Value>,
         findings: &mut Vec<Finding>,
     ) -> Result<()> {
-        let text = |name: &str| user.get(name).and_then(Value::as_str).filter(|value| !value.is_empty());
-        let identities = [
-            // Auth0 stores both in lower case (contract, sections 5 and 6).
-            ("email", text("email").map(str::to_lowercase)),
-            ("user_id", text("user_id").map(|id| self.sent_id(id).to_owned())),
-            ("username", text("username").map(str::to_lowercase)),
-            ("phone_number", text("phone_number").map(str::to_owned)),
-        ];
-        let mut new = Vec::with_capacity(identities.len());
-        for (name, value) in identities.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            let key = self.seen.key(name, value);
-            match self.seen.rows.get(key)? {
-                Some(first) => findings.push(
+        let text = |name: &str| user.get(name).and_then(Value::as_str);
+        // Auth0 stores both in lower case (contract, sections 5 and 6).
+        let (email, username) = (text("email").map(str::to_lowercase), text("username").map(str::to_lowercase));
+        let identity = Identity {
+            email: email.as_deref(),
+            user_id: text("user_id").map(|id| self.sent_id(id)),
+            username: username.as_deref(),
+            phone_number: text("phone_number"),
+        };
+        if self.is_new(place, &identity)? {
+            return Ok(());
+        }
+        for (name, value) in identity.values() {
+            if let Some(first) = self.seen.rows.get(self.seen.key(name, value))? {
+                findings.push(
                     Finding::new(
                         name,
                         "DUPLICATED_USER",
                         format!("A user with this {name} was already provided in row {first}."),
                     )
                     .with_hint("Keep one of the two rows."),
-                ),
-                None => new.push(key),
-            }
-        }
-        if findings.is_empty() {
-            for key in new {
-                self.seen.rows.insert(key, place.row)?;
+                );
             }
         }
         Ok(())
+    }
+
+    /// Whether no row before has any of these, which are then remembered.
+    fn is_new(&mut self, place: &RowPlace, identity: &Identity<'_>) -> Result<bool> {
+        let mut new = [0; 4];
+        let mut count = 0;
+        for ((name, value), slot) in identity.values().zip(&mut new) {
+            *slot = self.seen.key(name, value);
+            count += 1;
+            if self.seen.rows.get(*slot)?.is_some() {
+                return Ok(false);
+            }
+        }
+        for key in new.iter().take(count) {
+            self.seen.rows.insert(*key, place.row)?;
+        }
+        Ok(true)
+    }
+}
+
+/// What tells a user apart, as Auth0 compares it.
+struct Identity<'a> {
+    email: Option<&'a str>,
+    user_id: Option<&'a str>,
+    username: Option<&'a str>,
+    phone_number: Option<&'a str>,
+}
+
+impl<'a> Identity<'a> {
+    fn values(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
+        let values = [
+            ("email", self.email),
+            ("user_id", self.user_id),
+            ("username", self.username),
+            ("phone_number", self.phone_number),
+        ];
+        values
+            .into_iter()
+            .filter_map(|(name, value)| value.filter(|value| !value.is_empty()).map(|value| (name, value)))
+    }
+}
+
+/// A row that was found good without building it.
+pub(super) struct Glanced<'a> {
+    clean: Clean<'a>,
+    sent_id: Option<&'a str>,
+    keep_id_prefix: bool,
+    pub(super) warning: Option<RowFault>,
+}
+
+impl Glanced<'_> {
+    /// Writes the row as it is sent.
+    pub(super) fn compact(&self, output: &mut Vec<u8>) {
+        self.clean.compact(self.keep_id_prefix, output);
+    }
+
+    /// What Auth0's reports may know the row by.
+    pub(super) fn identity(&self, place: &RowPlace) -> RowIdentity {
+        RowIdentity {
+            row: place.row,
+            line: place.line,
+            file: place.file.clone(),
+            email: Some(self.clean.email.clone().into_owned()),
+            user_id: self.sent_id.map(str::to_owned),
+            username: self.clean.username.as_deref().map(str::to_owned),
+            phone_number: self.clean.phone_number.map(str::to_owned),
+        }
+    }
+}
+
+/// Whether `custom_password_hash` or `mfa_factors` by itself has neither errors nor warnings.
+pub(super) fn is_sound_member(name: &str, value: &Value) -> bool {
+    let (mut findings, mut warnings) = (Vec::new(), Vec::new());
+    match value {
+        Value::Object(hash) => {
+            check_custom_hash(hash, &mut findings);
+            check_hash_length(hash, &mut warnings);
+        }
+        Value::Array(factors) => check_factors(factors, &mut findings),
+        _ => {}
+    }
+    findings.is_empty() && warnings.is_empty() && schema::is_valid_member(name, value)
+}
+
+/// The schema allows a factor that holds nothing.
+fn check_factors(factors: &[Value], findings: &mut Vec<Finding>) {
+    for (index, _) in factors.iter().enumerate().filter(|(_, factor)| *factor == &Value::Object(Map::new())) {
+        let path = format!("mfa_factors[{index}]");
+        findings.push(
+            Finding::new(&path, "NOT_PASSED", format!("{path} holds no factor."))
+                .with_hint("Write totp, phone or email into it, or leave it out."),
+        );
     }
 }
 
@@ -284,13 +403,18 @@ fn check_key_names(value: &Value, path: &str, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether Auth0 takes a username in most connections: 1 to 128 characters, and no e-mail address.
+pub(super) fn is_plain_username(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@`^$!-#.+'~_".contains(&byte))
+        && !(name.contains('@') && schema::is_email(name))
+}
+
 /// What a username may hold depends on the connection, so this is only a warning (contract, section 6).
 fn check_username(name: &str, warnings: &mut Vec<Finding>) {
     if !(1..=128).contains(&name.chars().count()) {
         warnings.push(Finding::new("username", "MAX_LENGTH", "username must have 1 to 128 characters."));
-    } else if schema::is_email(name)
-        || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@`^$!-#.+'~_".contains(&byte))
-    {
+    } else if !is_plain_username(name) {
         warnings.push(
             Finding::new("username", "PATTERN", "username holds characters that Auth0 does not allow.")
                 .with_hint("Use letters and digits without accents and @ ` ^ $ ! - # . + ' ~ _; no e-mail address."),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use memchr::memchr2;
@@ -147,18 +147,70 @@ fn rows_path(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("{number:06}.ndjson"))
 }
 
+/// Where the identities of good rows are kept when no chunks are written.
+pub(super) const IDENTITIES: &str = "identities.ndjson";
+
+/// Writes the identities of good rows, in order.
+pub(super) struct IdentityFile {
+    path: PathBuf,
+    output: BufWriter<File>,
+}
+
+impl IdentityFile {
+    /// In the directory of a job, or of a check.
+    pub(super) fn create(directory: &Path) -> Result<Self> {
+        let path = directory.join(IDENTITIES);
+        let file = File::create(&path).map_err(|error| named(error, &path))?;
+        Ok(Self { path, output: BufWriter::new(file) })
+    }
+
+    pub(super) fn push(&mut self, identity: &RowIdentity) -> Result<()> {
+        serde_json::to_writer(&mut self.output, identity)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.output.write_all(b"\n"))
+            .map_err(|error| named(error, &self.path))
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        let Self { path, output } = self;
+        let flushed = output.into_inner().map_err(std::io::IntoInnerError::into_error);
+        flushed.and_then(|file| file.sync_all()).map_err(|error| named(error, &path))
+    }
+}
+
+/// The identities of all good rows of an import: those of its chunks in their order, or those of a check
+/// without chunks. Streams.
+pub(super) fn identities(directory: &Path) -> Result<impl Iterator<Item = Result<RowIdentity>>> {
+    let alone = directory.join(IDENTITIES);
+    let mut files = vec![alone];
+    if files.iter().any(|path| !path.exists()) {
+        let rows = directory.join("rows");
+        let entries = fs::read_dir(&rows).map_err(|error| named(error, &rows))?;
+        files = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<_>>()
+            .map_err(|error| named(error, &rows))?;
+        files.sort();
+    }
+    Ok(files.into_iter().flat_map(|path| match File::open(&path) {
+        Ok(file) => {
+            let lines = BufReader::new(file).lines();
+            Box::new(lines.map(move |line| parse_identity(line, &path))) as Box<dyn Iterator<Item = _>>
+        }
+        Err(error) => Box::new(std::iter::once(Err(named(error, &path)))),
+    }))
+}
+
+fn parse_identity(line: std::io::Result<String>, path: &Path) -> Result<RowIdentity> {
+    let line = line.map_err(|error| named(error, path))?;
+    serde_json::from_str(&line).map_err(|error| Error::new(Code::Storage, format!("{}: {error}", path.display())))
+}
+
 /// Which rows a chunk holds, in order.
 pub(super) fn read_identities(directory: &Path, number: u32) -> Result<Vec<RowIdentity>> {
     let path = rows_path(directory, number);
     let file = File::open(&path).map_err(|error| named(error, &path))?;
-    BufReader::new(file)
-        .lines()
-        .map(|line| {
-            let line = line.map_err(|error| named(error, &path))?;
-            serde_json::from_str(&line)
-                .map_err(|error| Error::new(Code::Storage, format!("{}: {error}", path.display())))
-        })
-        .collect()
+    BufReader::new(file).lines().map(|line| parse_identity(line, &path)).collect()
 }
 
 /// Cuts a chunk and its list of rows into two, kept under new numbers; how many rows each has. None when
@@ -266,7 +318,7 @@ pub(super) fn compact(row: &[u8], user_id: Option<&str>, output: &mut Vec<u8>) -
 }
 
 /// Copies valid JSON without the white space between tokens.
-fn squeeze(json: &[u8], output: &mut Vec<u8>) {
+pub(super) fn squeeze(json: &[u8], output: &mut Vec<u8>) {
     let mut rest = json;
     while let Some((first, after)) = rest.split_first() {
         match first {

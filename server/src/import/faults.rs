@@ -18,7 +18,7 @@ impl Flaw {
         RowFault {
             line: place.line,
             row: place.row,
-            attribute: None,
+            attribute: self.attribute,
             code: self.code.to_owned(),
             message: self.message,
             hint: Some(self.hint.to_owned()),
@@ -40,6 +40,11 @@ impl FaultFile {
     /// The faults of the check.
     pub(super) fn of_check(directory: &Path) -> Result<Self> {
         Self::create(directory, "check")
+    }
+
+    /// Warnings about rows whose users exist.
+    pub(super) fn of_look_up(directory: &Path) -> Result<Self> {
+        Self::create(directory, "look-up")
     }
 
     /// The faults Auth0 reported for a chunk.

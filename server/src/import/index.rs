@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -22,12 +23,35 @@ const ENTRY: u64 = 16;
 /// Entries that are read at once when a run is searched.
 const BLOCK: u64 = 512;
 
+/// The newest entries.
+type Recent = HashMap<u64, u64, BuildHasherDefault<Hashed>>;
+
+/// Leaves keys as they are, which are hashes already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Keys are hashes: evenly spread over all 64-bit numbers.
 #[derive(Debug)]
 pub(super) struct DiskIndex {
     directory: PathBuf,
     most_recent: usize,
-    recent: HashMap<u64, u64>,
+    recent: Recent,
     runs: Vec<Run>,
 }
 
@@ -38,7 +62,7 @@ impl DiskIndex {
     }
 
     fn with_room(directory: &Path, most_recent: usize) -> Self {
-        Self { directory: directory.to_owned(), most_recent, recent: HashMap::new(), runs: Vec::new() }
+        Self { directory: directory.to_owned(), most_recent, recent: Recent::default(), runs: Vec::new() }
     }
 
     /// The number of a key.
@@ -75,7 +99,7 @@ struct Run {
 }
 
 impl Run {
-    fn write(directory: &Path, entries: &HashMap<u64, u64>) -> io::Result<Self> {
+    fn write(directory: &Path, entries: &Recent) -> io::Result<Self> {
         let mut sorted: Vec<(u64, u64)> = entries.iter().map(|(key, number)| (*key, *number)).collect();
         sorted.sort_unstable();
         let mut filter = Filter::new(sorted.len());

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ImportRequest;
 use super::cells::fitted;
 use super::path::{self, Step, steps};
 use super::read::{Flaw, Headers};
+use super::rows::{Content, Row};
 use super::schema::{self, Target};
+use super::{ImportRequest, propose};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Expression, Wanted, read, split_column};
+use crate::expression::{Evaluator, Expression, Formula, Json, Tools, Wanted, read, split_column};
 use crate::user;
 
 /// One attribute of an import and the expression that gives it.
@@ -60,27 +61,32 @@ impl MapRule {
     }
 }
 
-/// The mapping of an import, ready to be applied.
+/// The mapping of an import, checked whole.
+#[derive(Debug)]
 pub(super) struct Mapping {
     rules: Vec<Rule>,
     wanted: Wanted,
     /// Root attributes that only the mapping reads: they are no part of the user that comes out.
     moved: Vec<String>,
     dropped: Vec<String>,
+    /// An expression reads the row as a whole.
     whole: bool,
 }
 
+#[derive(Debug)]
 struct Rule {
-    expression: Expression,
+    formula: Formula,
+    /// It only takes something away.
+    nothing: bool,
     attribute: String,
     steps: Vec<Step>,
     target: Target,
 }
 
 impl Mapping {
-    /// The mapping that a request asks for.
-    pub(super) fn of(request: &ImportRequest) -> Result<Self> {
-        let mut mapping = Self::new(&request.map)?;
+    /// The mapping that a request asks for. Expressions that are no paths need `tools`.
+    pub(super) fn of(request: &ImportRequest, tools: Option<&Tools>) -> Result<Self> {
+        let mut mapping = Self::new(&request.map, tools)?;
         if request.drop_read_only {
             let read_only = user::ATTRIBUTES.iter().filter(|attribute| !attribute.importable);
             mapping.dropped.extend(read_only.map(|attribute| attribute.name.to_owned()));
@@ -89,16 +95,16 @@ impl Mapping {
     }
 
     /// Checks every rule before anything is read.
-    pub(super) fn new(rules: &[MapRule]) -> Result<Self> {
+    fn new(rules: &[MapRule], tools: Option<&Tools>) -> Result<Self> {
         let mut ready: Vec<Rule> = Vec::new();
         let mut dropped = Vec::new();
         for rule in rules {
             let expression = Expression::parse(&rule.expression)?;
-            expression.path()?;
+            let nothing = is_nothing(&expression);
             let attribute = rule.attribute.trim();
             let place = steps(attribute).and_then(|steps| schema::target(&steps).map(|target| (steps, target)));
             let Some((steps, target)) = place else {
-                if is_nothing(&expression) {
+                if nothing {
                     dropped.push(attribute.to_owned());
                     continue;
                 }
@@ -106,7 +112,7 @@ impl Mapping {
                     Code::InvalidMapping,
                     format!("The mapping leads to {attribute:?}, which is no attribute of an import."),
                 );
-                return Err(match user::nearest_importable(attribute) {
+                return Err(match propose::nearest(attribute) {
                     Some(nearest) => error.with_hint(format!("Did you mean {nearest}?")),
                     None => error.with_hint("Data of your own goes into user_metadata or app_metadata."),
                 });
@@ -119,17 +125,14 @@ impl Mapping {
                     format!("The mappings of {} and {attribute} are about the same attribute.", other.attribute),
                 ));
             }
-            ready.push(Rule { expression, attribute: attribute.to_owned(), steps, target });
+            let formula = Formula::new(&expression, tools)?;
+            ready.push(Rule { formula, nothing, attribute: attribute.to_owned(), steps, target });
         }
-        let mut paths = Vec::new();
-        for rule in &ready {
-            paths.push(rule.expression.path()?);
-        }
-        let wanted = Wanted::new(paths);
+        let wanted = Wanted::new(ready.iter().flat_map(|rule| rule.formula.paths()));
         let read: Option<Vec<String>> = wanted.attributes().map(|names| names.into_iter().map(str::to_owned).collect());
         let whole = read.is_none();
         let mut moved = read.unwrap_or_default();
-        moved.retain(|name| user::find(name).is_none_or(|attribute| !attribute.importable));
+        moved.retain(|name| !is_importable(name));
         Ok(Self { rules: ready, wanted, moved, dropped, whole })
     }
 
@@ -140,47 +143,144 @@ impl Mapping {
             dropped: self.dropped.clone(),
             email_is_mapped: self.rules.iter().any(|rule| rule.attribute == "email"),
             any: self.whole,
+            lenient: false,
         }
     }
 
-    /// Makes the user that is imported of a row. `json` is the row's text, and changes with it.
-    pub(super) fn apply(&self, row: Value, json: &mut Vec<u8>) -> std::result::Result<Value, Flaw> {
-        let dropped = self.dropped.iter().any(|name| row.get(name).is_some());
-        if (self.rules.is_empty() && !dropped) || !row.is_object() {
-            return Ok(row);
+    /// Whether rows stay as they are.
+    pub(super) fn is_idle(&self) -> bool {
+        self.rules.is_empty() && self.dropped.is_empty()
+    }
+
+    /// Applies the mapping, on one thread.
+    pub(super) fn mapper(&self) -> Mapper<'_> {
+        let evaluator = Evaluator::new(self.rules.iter().map(|rule| &rule.formula));
+        Mapper { mapping: self, evaluator }
+    }
+
+    /// Whether an attribute of a row is only read, or left out.
+    fn takes_away(&self, name: &str) -> bool {
+        self.moved.iter().chain(&self.dropped).any(|taken| taken == name) || (self.whole && !is_importable(name))
+    }
+}
+
+fn is_importable(name: &str) -> bool {
+    user::find(name).is_some_and(|attribute| attribute.importable)
+}
+
+/// What the rules give for a row: the value of each that has one, or is to be taken away.
+type Given<'m> = Vec<(&'m Rule, Option<Value>)>;
+
+/// Applies a mapping to rows. Belongs to one thread.
+pub(super) struct Mapper<'m> {
+    mapping: &'m Mapping,
+    evaluator: Evaluator,
+}
+
+impl<'m> Mapper<'m> {
+    /// Whether it is worth while to hand over many rows at once.
+    pub(super) fn wants_batches(&self) -> bool {
+        !self.evaluator.is_idle()
+    }
+
+    /// Makes of every row the user that is imported; those that are flawed already stay so.
+    pub(super) fn apply(&mut self, rows: &mut [Row]) {
+        if self.mapping.is_idle() {
+            return;
         }
-        let mut user = row;
-        let mut computed = Vec::with_capacity(self.rules.len());
-        {
-            // What the parser of rows took, this one takes too, but for deeper nesting.
-            let values = read(json, &self.wanted).map_err(|error| flaw(format!("The row is {error}.")))?;
-            for rule in &self.rules {
-                let Ok(path) = rule.expression.path() else { continue };
-                let mut text = Vec::new();
-                path.evaluate(&values).write_json(&mut text);
-                let value: Value = serde_json::from_slice(&text).map_err(|error| {
-                    flaw(format!("What {} is mapped from cannot be kept: {error}.", rule.attribute))
-                })?;
-                let value = (!value.is_null() && value != "").then(|| fitted(value, rule.target));
-                // What gives nothing leaves the row's own attribute, unless it is meant to go.
-                if value.is_some() || is_nothing(&rule.expression) {
-                    computed.push((rule, value));
+        let given = self.compute(rows);
+        for (row, given) in rows.iter_mut().zip(given) {
+            match given {
+                None => {}
+                Some(Err(flaws)) => row.content = Content::Flawed(flaws),
+                Some(Ok(given)) => {
+                    if let Err(flaw) = self.shape(row, given) {
+                        row.content = Content::Flawed(vec![flaw]);
+                    }
                 }
             }
         }
-        if let Value::Object(members) = &mut user {
-            for name in self.moved.iter().chain(&self.dropped) {
-                members.shift_remove(name);
+    }
+
+    /// What the rules give for each row; nothing for rows that are no objects.
+    fn compute(&mut self, rows: &[Row]) -> Vec<Option<std::result::Result<Given<'m>, Vec<Flaw>>>> {
+        let mapping = self.mapping;
+        let mut given: Vec<Option<std::result::Result<Given<'m>, Vec<Flaw>>>> = Vec::with_capacity(rows.len());
+        let mut users = Vec::with_capacity(rows.len());
+        for row in rows {
+            given.push(match &row.content {
+                Content::User(Value::Object(_)) => match read(&row.raw.bytes, &mapping.wanted) {
+                    Ok(user) => {
+                        users.push(user);
+                        Some(Ok(Vec::with_capacity(mapping.rules.len())))
+                    }
+                    // What the parser of rows took, this one takes too, but for deeper nesting.
+                    Err(error) => Some(Err(vec![flaw(None, format!("The row is {error}."))])),
+                },
+                _ => None,
+            });
+        }
+        let borrowed: Vec<&Json<'_>> = users.iter().collect();
+        let computed = if self.evaluator.is_idle() { Vec::new() } else { self.evaluator.compute(&borrowed) };
+        let mut text = Vec::new();
+        let mapped = given.iter_mut().flatten().filter(|given| given.is_ok());
+        for (place, (user, outcome)) in users.iter().zip(mapped).enumerate() {
+            let mut values = Vec::with_capacity(mapping.rules.len());
+            let mut flaws = Vec::new();
+            let mut columns = computed.iter();
+            for rule in &mapping.rules {
+                text.clear();
+                if let Some(path) = rule.formula.as_path() {
+                    path.evaluate(user).write_json(&mut text);
+                } else {
+                    match columns.next().and_then(|cells| cells.get(place)) {
+                        Some(Ok(value)) => value.write(&mut text),
+                        Some(Err(why)) => {
+                            let message = format!("The mapping of {} gives no value: {why}", rule.attribute);
+                            flaws.push(flaw(Some(&rule.attribute), message));
+                            continue;
+                        }
+                        None => text.extend_from_slice(b"null"),
+                    }
+                }
+                let value: Value = match serde_json::from_slice(&text) {
+                    Ok(value) => value,
+                    Err(error) => {
+                        let message = format!("What {} is mapped from cannot be kept: {error}.", rule.attribute);
+                        flaws.push(flaw(Some(&rule.attribute), message));
+                        continue;
+                    }
+                };
+                let value = (!value.is_null() && value != "").then(|| fitted(value, rule.target));
+                // What gives nothing leaves the row's own attribute, unless it is meant to go.
+                if value.is_some() || rule.nothing {
+                    values.push((rule, value));
+                }
+            }
+            *outcome = if flaws.is_empty() { Ok(values) } else { Err(flaws) };
+        }
+        given
+    }
+
+    fn shape(&self, row: &mut Row, given: Given<'_>) -> std::result::Result<(), Flaw> {
+        let Content::User(user) = &mut row.content else { return Ok(()) };
+        let mut changed = !given.is_empty();
+        if let Value::Object(members) = user {
+            let before = members.len();
+            members.retain(|name, _| !self.mapping.takes_away(name));
+            changed |= members.len() != before;
+        }
+        for (rule, value) in given {
+            if !path::put(user, &rule.steps, value) {
+                let message = format!("There is no room for {} in this row.", rule.attribute);
+                return Err(flaw(Some(&rule.attribute), message));
             }
         }
-        for (rule, value) in computed {
-            if !path::put(&mut user, &rule.steps, value) {
-                return Err(flaw(format!("There is no room for {} in this row.", rule.attribute)));
-            }
+        if changed {
+            row.raw.bytes.clear();
+            serde_json::to_writer(&mut row.raw.bytes, user).map_err(|error| flaw(None, error.to_string()))?;
         }
-        json.clear();
-        serde_json::to_writer(json, &user).map_err(|error| flaw(error.to_string()))?;
-        Ok(user)
+        Ok(())
     }
 }
 
@@ -189,6 +289,9 @@ fn is_nothing(expression: &Expression) -> bool {
     matches!(expression.source(), "null" | "undefined")
 }
 
-fn flaw(message: String) -> Flaw {
-    Flaw { code: "MAPPING", message, hint: "Correct the row, or the mapping." }
+fn flaw(attribute: Option<&str>, message: String) -> Flaw {
+    Flaw {
+        attribute: attribute.map(str::to_owned),
+        ..Flaw::new("MAPPING", message, "Correct the row, or the mapping.")
+    }
 }

@@ -6,6 +6,9 @@
 //! upload              the file as it was sent; a directory of files when there were several
 //! chunks/000001.json  good rows, as they go to Auth0
 //! rows/000001.ndjson  where each row of the chunk came from
+//! identities.ndjson   the same of all good rows, where users are looked up and nothing is sent
+//! survey.json         what the tenant was asked before anything was sent
+//! backup.json         the users that an upsert changes, as they were
 //! inputs.json         what was found out about the files
 //! faults/             what is wrong: check.ndjson from the check, 000001.ndjson from Auth0 for that chunk
 //! ```
@@ -17,37 +20,47 @@ mod cells;
 mod check;
 mod chunks;
 mod faults;
+mod glance;
 mod hashes;
 mod index;
+mod inspect;
 mod mapping;
 mod path;
+mod propose;
 mod read;
 mod reasons;
 mod redact;
 mod report;
+mod rows;
 mod schema;
 mod send;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
+use crate::expression::Tools;
 use crate::progress::Progress;
 use check::{Checker, RowPlace};
 pub use chunks::MAX_CHUNK_BYTES;
-use chunks::{ChunkWriter, RowIdentity, WrittenChunk};
+use chunks::{ChunkWriter, IdentityFile, RowIdentity, WrittenChunk};
 pub use faults::faults;
 use hashes::PasswordHashes;
+pub use inspect::{Checked, INSPECTED_BYTES, InspectedColumn, InspectedRow, Inspection, inspect};
 pub use mapping::MapRule;
 use mapping::Mapping;
 use read::{RawRow, RowReader};
 pub use reasons::{Details, Reason, Reasons, details, summary};
 pub use report::{ReportFormat, keep_failed_rows, original_format, write_report};
+use rows::{Content, Rows};
 pub use send::{Pace, outcome, run, run_at};
+pub use survey::{Backup, LookUpBy, LookedUp, Survey, backup_file, survey};
 
 /// Settings of one import, kept with its job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +89,55 @@ pub struct ImportRequest {
     /// whole users comes back in.
     #[serde(default)]
     pub drop_read_only: bool,
+    /// With `dry_run`: ask the tenant which users exist, and say what would become of the rows.
+    #[serde(default)]
+    pub look_up: bool,
+    /// With `upsert`: before anything is sent keep a back-up of the users that exist.
+    #[serde(default)]
+    pub backup: bool,
+}
+
+/// Settings of an import whose mapping was checked whole: every name, every argument. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ImportSpec {
+    request: Arc<ImportRequest>,
+    mapping: Arc<Mapping>,
+}
+
+impl ImportSpec {
+    /// Takes mappings that are paths only.
+    pub fn new(request: &ImportRequest) -> Result<Self> {
+        Self::made(request, None)
+    }
+
+    /// Takes calls of transforms and JavaScript too. Blocking: compiling an engine that was never used takes
+    /// a second or two.
+    pub fn with_tools(request: &ImportRequest, tools: &Tools) -> Result<Self> {
+        Self::made(request, Some(tools))
+    }
+
+    fn made(request: &ImportRequest, tools: Option<&Tools>) -> Result<Self> {
+        let wrong = |message: &str| Error::new(Code::InvalidBody, message);
+        if request.look_up && !request.dry_run {
+            return Err(wrong("Users are looked up in a dry run only.")
+                .with_hint("Set dry_run (--dry-run) too, or leave look_up (--look-up) out."));
+        }
+        if request.look_up && request.connection_id.is_empty() {
+            return Err(wrong("Looking users up needs a connection.")
+                .with_hint("Name the connection they would be imported into."));
+        }
+        if request.backup && (request.dry_run || !request.upsert) {
+            return Err(wrong("There is something to back up only in an import with upsert.")
+                .with_hint("Leave backup out; only an upsert that is no dry run changes users."));
+        }
+        let mapping = Mapping::of(request, tools)?;
+        Ok(Self { request: Arc::new(request.clone()), mapping: Arc::new(mapping) })
+    }
+
+    /// The settings.
+    pub fn request(&self) -> &ImportRequest {
+        &self.request
+    }
 }
 
 /// Weight of a fault.
@@ -179,7 +241,7 @@ pub struct InputFile<'a> {
 /// Fails when the file is empty or is no list of users, when a JSON array is broken, and when the header
 /// of a CSV file cannot be understood.
 pub fn check(
-    request: &ImportRequest,
+    spec: &ImportSpec,
     input: Box<dyn Read + Send>,
     chunks: Option<&Path>,
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
@@ -187,76 +249,151 @@ pub fn check(
 ) -> Result<CheckSummary> {
     let mut input = Some(input);
     let open = Box::new(move || input.take().ok_or_else(|| Error::new(Code::Internal, "An input was opened twice.")));
-    check_files(request, vec![InputFile { name: None, open, again: false }], chunks, fault, progress)
+    check_files(spec, vec![InputFile { name: None, open, again: false }], chunks, None, fault, progress)
 }
 
 /// [`check()`] over several files that are one import, in their order. A file is opened when its turn
 /// comes. Auth0's export of password hashes may be among them, wherever it stands: its hashes are
-/// joined to the users by their ids (contract, 4.7).
+/// joined to the users by their ids (contract, 4.7). With `identities` that directory gets what a
+/// [`survey()`] asks for.
 pub fn check_files(
-    request: &ImportRequest,
+    spec: &ImportSpec,
     inputs: Vec<InputFile<'_>>,
     chunks: Option<&Path>,
+    identities: Option<&Path>,
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     progress: &Progress,
 ) -> Result<CheckSummary> {
-    let writer = chunks.map(|directory| ChunkWriter::new(directory, None)).transpose()?;
-    let (summary, _) = check_rows(request, inputs, writer, &std::env::temp_dir(), fault, &mut |_| {
+    let outputs = Outputs {
+        chunks: chunks.map(|directory| ChunkWriter::new(directory, None)).transpose()?,
+        identities: identities.map(IdentityFile::create).transpose()?,
+    };
+    let (summary, _) = check_rows(spec, inputs, outputs, &std::env::temp_dir(), fault, &mut |summary| {
         progress.add_processed(1);
-        progress.check()
+        // Asking costs more than the check of a row.
+        if summary.total % 64 == 1 { progress.check() } else { Ok(()) }
     })?;
     progress.set_total(summary.total);
     Ok(summary)
 }
 
+/// What is written of good rows.
+#[derive(Default)]
+struct Outputs {
+    chunks: Option<ChunkWriter>,
+    identities: Option<IdentityFile>,
+}
+
+impl Outputs {
+    /// Keeps a row, given as it is sent.
+    fn push(&mut self, row: &[u8], identity: impl Fn() -> RowIdentity) -> Result<()> {
+        if let Some(identities) = &mut self.identities {
+            identities.push(&identity())?;
+        }
+        match &mut self.chunks {
+            Some(chunks) => chunks.push(row, identity),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<Vec<WrittenChunk>> {
+        self.identities.map(IdentityFile::finish).transpose()?;
+        Ok(self.chunks.map(ChunkWriter::finish).transpose()?.unwrap_or_default())
+    }
+}
+
+/// Holds the rows of a file against the import schema alone: without what a schema cannot say, and without
+/// looking for duplicates. `verdict` is told the number of each row, from 1, and whether it is accepted, which
+/// it is exactly when a general validator accepts it by the documented schema. Rows that are no JSON are not.
+pub fn schema_verdicts(input: Box<dyn Read + Send>, verdict: &mut dyn FnMut(u64, bool)) -> Result<()> {
+    let mut reader = RowReader::open(input, &read::Headers::default())?;
+    let mut row = RawRow::default();
+    let mut findings = Vec::new();
+    while reader.next(&mut row)? {
+        let accepted = (!row.truncated && glance::glance(&row.bytes, true).is_some()) || {
+            findings.clear();
+            reader.parse(&row)?.is_ok_and(|value| {
+                schema::validate(&value, &mut findings);
+                findings.is_empty()
+            })
+        };
+        verdict(row.number, accepted);
+    }
+    Ok(())
+}
+
+/// An error with the name of the file it is about.
+fn in_file(name: Option<&str>) -> impl Fn(Error) -> Error {
+    move |error| match name {
+        Some(name) => Error { message: format!("{name}: {}", error.message), ..error },
+        None => error,
+    }
+}
+
 /// The check itself; `after_row` is called after every row and may stop it. `scratch` takes what does
 /// not fit into memory.
 fn check_rows(
-    request: &ImportRequest,
+    spec: &ImportSpec,
     mut inputs: Vec<InputFile<'_>>,
-    mut writer: Option<ChunkWriter>,
+    mut outputs: Outputs,
     scratch: &Path,
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     after_row: &mut dyn FnMut(&CheckSummary) -> Result<()>,
 ) -> Result<(CheckSummary, Vec<WrittenChunk>)> {
-    let mapping = Mapping::of(request)?;
-    let headers = mapping.headers();
-    let mut checker = Checker::new(request.keep_id_prefix, scratch);
+    let headers = spec.mapping.headers();
+    let mut checker = Checker::new(spec.request.keep_id_prefix, scratch);
     let mut summary = CheckSummary::default();
     let mut hashes = join_hashes(&mut inputs, scratch, &mut summary)?;
-    let mut raw = RawRow::default();
     let mut compact = Vec::new();
     for InputFile { name, mut open, .. } in inputs {
-        let in_file = |error: Error| match &name {
-            Some(name) => Error { message: format!("{name}: {}", error.message), ..error },
-            None => error,
-        };
-        let mut reader = RowReader::open(open()?, &headers).map_err(in_file)?;
+        let in_file = in_file(name.as_deref());
+        let reader = RowReader::open(open()?, &headers).map_err(&in_file)?;
         for warning in left_out(&reader, name.as_deref()) {
             summary.warnings += 1;
             fault(&warning)?;
         }
-        while reader.next(&mut raw).map_err(in_file)? {
+        let mut rows = Rows::new(reader, &spec.mapping, hashes.is_some());
+        while rows.next().map_err(&in_file)? {
             summary.total += 1;
-            let place = RowPlace { row: summary.total, line: raw.line, file: name.clone() };
-            let parsed = reader.parse(&raw).map_err(in_file)?;
-            if raw.number == 1 && parsed.as_ref().is_ok_and(|value| hashes::entry(value).is_some()) {
+            let row = rows.row();
+            let place = RowPlace { row: summary.total, line: row.raw.line, file: name.clone() };
+            if matches!(row.content, Content::Text)
+                && let Some(good) = checker.glance(&place, &row.raw)?
+            {
+                summary.good += 1;
+                if let Some(warning) = &good.warning {
+                    summary.warnings += 1;
+                    fault(warning)?;
+                }
+                if outputs.chunks.is_some() {
+                    good.compact(&mut compact);
+                }
+                outputs.push(&compact, || good.identity(&place))?;
+                after_row(&summary)?;
+                continue;
+            }
+            let row = rows.build().map_err(&in_file)?;
+            if row.raw.number == 1
+                && let Content::User(value) = &row.content
+                && hashes::entry(value).is_some()
+            {
                 return Err(in_file(lonely_hashes()));
             }
-            let (value, found) = match parsed.and_then(|value| mapping.apply(value, &mut raw.bytes)) {
-                Ok(mut value) => {
+            let (value, found) = match std::mem::take(&mut row.content) {
+                Content::User(mut value) => {
                     let id = value.get("user_id").and_then(serde_json::Value::as_str).map(str::to_owned);
                     if let (Some(hashes), Some(id)) = (&mut hashes, &id) {
                         let id = id.strip_prefix(check::ID_PREFIX).unwrap_or(id);
-                        hashes.join(id, &mut value, &mut raw.bytes)?;
+                        hashes.join(id, &mut value, &mut row.raw.bytes)?;
                     }
                     let replaced =
                         id.as_deref().map(|id| checker.sent_id(id)).filter(|sent| Some(*sent) != id.as_deref());
-                    chunks::compact(&raw.bytes, replaced, &mut compact)?;
+                    chunks::compact(&row.raw.bytes, replaced, &mut compact)?;
                     let found = checker.check(&place, &value, compact.len())?;
                     (Some(value), found)
                 }
-                Err(flaw) => (None, vec![flaw.fault(&place)]),
+                Content::Flawed(flaws) => (None, flaws.into_iter().map(|flaw| flaw.fault(&place)).collect()),
+                Content::Text => (None, Vec::new()),
             };
             for found in &found {
                 summary.warnings += u64::from(found.severity == Severity::Warning);
@@ -265,21 +402,18 @@ fn check_rows(
             match value {
                 Some(value) if found.iter().all(|found| found.severity == Severity::Warning) => {
                     summary.good += 1;
-                    if let Some(writer) = &mut writer {
-                        writer
-                            .push(&compact, || RowIdentity::new(&place, &value, |id| checker.sent_id(id).to_owned()))?;
-                    }
+                    outputs.push(&compact, || RowIdentity::new(&place, &value, |id| checker.sent_id(id).to_owned()))?;
                 }
                 _ => summary.failed += 1,
             }
             after_row(&summary)?;
         }
-        summary.inputs.push(InputFormat { file: name, ..reader.format() });
+        summary.inputs.push(InputFormat { file: name.clone(), ..rows.reader().format() });
     }
     if let Some(hashes) = hashes {
         summary.hashes = Some(JoinedHashes { read: hashes.count, joined: hashes.joined });
     }
-    let written = writer.map(ChunkWriter::finish).transpose()?.unwrap_or_default();
+    let written = outputs.finish()?;
     summary.chunks = written.len() as u64;
     Ok((summary, written))
 }
@@ -339,9 +473,8 @@ const PROBED_BYTES: usize = 8 << 20;
 /// Looks into what was uploaded for a job before it starts: a mapping that cannot be, a file that is
 /// empty or in no format that can be read? Small files are read whole, so that a broken JSON array is
 /// refused at once; of large ones only the beginning is.
-pub async fn probe(directory: &Path, request: &ImportRequest) -> Result<()> {
-    let directory = directory.to_owned();
-    let mapping = Mapping::of(request)?;
+pub async fn probe(directory: &Path, spec: &ImportSpec) -> Result<()> {
+    let (directory, spec) = (directory.to_owned(), spec.clone());
     send::blocking(move || {
         let mut inputs = send::uploads(&directory)?;
         if inputs.len() > 1 {
@@ -349,7 +482,7 @@ pub async fn probe(directory: &Path, request: &ImportRequest) -> Result<()> {
         }
         for InputFile { name, mut open, .. } in inputs {
             let look = |content| {
-                let mut reader = RowReader::open(content, &mapping.headers())?;
+                let mut reader = RowReader::open(content, &spec.mapping.headers())?;
                 let mut row = RawRow::default();
                 let mut read = 0;
                 while read < PROBED_BYTES && reader.next(&mut row)? {
@@ -361,10 +494,7 @@ pub async fn probe(directory: &Path, request: &ImportRequest) -> Result<()> {
                 }
                 Ok(())
             };
-            look(open()?).map_err(|error| match &name {
-                Some(name) => Error { message: format!("{name}: {}", error.message), ..error },
-                None => error,
-            })?;
+            look(open()?).map_err(in_file(name.as_deref()))?;
         }
         Ok(())
     })

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use super::schema::member;
+
 /// The most elements of an array that a path can lead to.
 pub(super) const MOST_ELEMENTS: usize = 100;
 
@@ -49,6 +51,14 @@ pub(super) fn steps(path: &str) -> Option<Vec<Step>> {
         }
     }
     (!steps.is_empty()).then_some(steps)
+}
+
+/// The path as a text that [`steps`] takes apart again.
+pub(super) fn text(steps: &[Step]) -> String {
+    steps.iter().fold(String::new(), |text, step| match step {
+        Step::Member(name) => member(&text, name),
+        Step::Index(index) => format!("{text}[{index}]"),
+    })
 }
 
 /// Puts a value at a path, or takes away what stands there. Objects and arrays on the way are made; an

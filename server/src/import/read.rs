@@ -17,7 +17,7 @@ use memchr::{memchr, memchr_iter, memchr2};
 use serde_json::Value;
 
 use self::csv::Csv;
-pub(super) use self::csv::{Headers, LeftOutColumn};
+pub(super) use self::csv::{Column, Headers, LeftOutColumn};
 use super::InputFormat;
 use crate::error::{Code, Error, Result};
 
@@ -57,6 +57,14 @@ pub(super) struct Flaw {
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) hint: &'static str,
+    /// The attribute it is about; none for the row as a whole.
+    pub(super) attribute: Option<String>,
+}
+
+impl Flaw {
+    pub(super) fn new(code: &'static str, message: String, hint: &'static str) -> Self {
+        Self { code, message, hint, attribute: None }
+    }
 }
 
 /// How rows are laid out in the file.
@@ -219,6 +227,22 @@ impl RowReader {
         self.csv.as_ref().map(|csv| csv.header.as_slice())
     }
 
+    /// Whether the file has been read to its end.
+    pub(super) fn is_exhausted(&mut self) -> bool {
+        self.input.fill_buf().is_ok_and(<[u8]>::is_empty)
+    }
+
+    /// CSV: the names of the columns, what each would be without a mapping, and the cells of the row that
+    /// was read last.
+    pub(super) fn columns(&self) -> Option<&[Column]> {
+        self.csv.as_ref().map(|csv| csv.names.as_slice())
+    }
+
+    /// CSV: the cells of the row that was read last.
+    pub(super) fn cells(&self, row: &RawRow) -> Vec<String> {
+        self.csv.as_ref().map_or_else(Vec::new, |csv| csv.texts(row.cells))
+    }
+
     /// CSV: columns that cannot be imported, and the line of the header.
     pub(super) fn left_out(&self) -> (&[LeftOutColumn], u64) {
         self.csv.as_ref().map_or((&[], 0), |csv| (&csv.left_out, csv.header_line))
@@ -264,11 +288,11 @@ impl RowReader {
         let flaw = if row.truncated && (error.is_eof() || self.layout == Layout::Lines) {
             too_large()
         } else if nesting(&row.bytes) > MAX_NESTING {
-            Flaw {
-                code: "NESTING",
-                message: format!("The row nests objects or arrays more than {MAX_NESTING} levels deep."),
-                hint: "Flatten the metadata of this user.",
-            }
+            Flaw::new(
+                "NESTING",
+                format!("The row nests objects or arrays more than {MAX_NESTING} levels deep."),
+                "Flatten the metadata of this user.",
+            )
         } else {
             let (place, reason) = located(&error, row);
             let reason =
@@ -281,14 +305,11 @@ impl RowReader {
                     place.line, place.column, row.number, row.line
                 )));
             }
-            Flaw {
-                code: "INVALID_JSON",
-                message: format!(
-                    "The row is not valid JSON at line {}, column {}: {reason}.",
-                    place.line, place.column
-                ),
-                hint: "Correct the JSON of this row; each user stands on one line of its own.",
-            }
+            Flaw::new(
+                "INVALID_JSON",
+                format!("The row is not valid JSON at line {}, column {}: {reason}.", place.line, place.column),
+                "Correct the JSON of this row; each user stands on one line of its own.",
+            )
         };
         Ok(Err(flaw))
     }
@@ -489,11 +510,11 @@ fn keep(bytes: &mut Vec<u8>, truncated: &mut bool, part: &[u8]) {
 }
 
 fn too_large() -> Flaw {
-    Flaw {
-        code: "ROW_TOO_LARGE",
-        message: format!("The row is larger than {MAX_ROW_BYTES} bytes."),
-        hint: "Auth0 takes at most 500,000 bytes at a time: shorten the metadata of this user.",
-    }
+    Flaw::new(
+        "ROW_TOO_LARGE",
+        format!("The row is larger than {MAX_ROW_BYTES} bytes."),
+        "Auth0 takes at most 500,000 bytes at a time: shorten the metadata of this user.",
+    )
 }
 
 /// The place in the file of a parser's error, and its reason without the place.
@@ -541,10 +562,15 @@ fn take_head(input: &mut dyn Read, count: u64) -> io::Result<Vec<u8>> {
 fn read_error(error: io::Error, gzip: bool) -> Error {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     if gzip && matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) {
-        format_error("The gzip file is damaged or incomplete.".to_owned())
+        damaged_gzip()
     } else {
         error.into()
     }
+}
+
+/// A gzip file that cannot be inflated to its end.
+pub(super) fn damaged_gzip() -> Error {
+    format_error("The gzip file is damaged or incomplete.".to_owned())
 }
 
 /// What a file is that starts with these bytes, when it is surely no text.

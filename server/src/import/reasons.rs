@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chunks::named;
-use super::{CheckSummary, InputFormat, JoinedHashes, RowFault, Severity, faults};
+use super::{Backup, CheckSummary, InputFormat, JoinedHashes, LookedUp, RowFault, Severity, Survey, faults};
 use crate::auth0::JobSummary;
 use crate::error::{Code, Error, Result};
 
@@ -47,6 +47,12 @@ pub struct Details {
     /// Set when an export of password hashes was among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hashes: Option<JoinedHashes>,
+    /// What a dry run that looked users up found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_up: Option<LookedUp>,
+    /// The back-up made before an upsert; `GET /api/jobs/{id}/backup` gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
     /// Reasons of errors and warnings, the most frequent first.
     pub reasons: Vec<Reason>,
 }
@@ -76,7 +82,8 @@ pub fn details(directory: &Path) -> Result<Details> {
     for fault in faults(directory)? {
         reasons.push(&fault?);
     }
-    Ok(Details { inputs: known.inputs, hashes: known.hashes, reasons: reasons.finish() })
+    let Survey { look_up, backup } = Survey::read(directory)?.unwrap_or_default();
+    Ok(Details { inputs: known.inputs, hashes: known.hashes, look_up, backup, reasons: reasons.finish() })
 }
 
 /// Counts faults by reason.

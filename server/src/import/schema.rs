@@ -74,7 +74,7 @@ const fn object(members: &'static [(&'static str, Rule)], required: &'static [&'
 const ANY_TEXT: Rule = text(0, usize::MAX);
 
 /// Longest e-mail address (contract, section 5; RFC 5321, section 4.5.3.1).
-const MOST_EMAIL: usize = 254;
+pub(super) const MOST_EMAIL: usize = 254;
 
 const USER: Object = object(
     &[
@@ -235,6 +235,16 @@ pub(super) fn validate(row: &Value, findings: &mut Vec<Finding>) {
                 .with_hint("Each user is written as {\"email\": …}."),
         ),
     }
+}
+
+/// Whether a root member by itself breaks no rule of the schema.
+pub(super) fn is_valid_member(name: &str, value: &Value) -> bool {
+    let mut findings = Vec::new();
+    let rule = USER.members.iter().find(|(known, _)| *known == name);
+    rule.is_some_and(|(_, rule)| {
+        rule.validate(value, &|| name.to_owned(), &mut findings);
+        findings.is_empty()
+    })
 }
 
 impl Object {
@@ -447,7 +457,7 @@ fn is_host_name(name: &str) -> bool {
         })
 }
 
-fn is_phone(text: &str) -> bool {
+pub(super) fn is_phone(text: &str) -> bool {
     text.strip_prefix('+')
         .is_some_and(|digits| (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
@@ -467,14 +477,14 @@ fn is_base32(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
     /// A general validator with the documented JSON Schema and the constraints of its property list.
-    fn documented() -> jsonschema::Validator {
+    pub(in crate::import) fn documented() -> jsonschema::Validator {
         let schema = serde_json::from_str(include_str!("documented-schema.json")).expect("the schema is JSON");
         jsonschema::options()
             .should_validate_formats(true)
@@ -490,7 +500,7 @@ mod tests {
     }
 
     /// A user with everything an import may hold.
-    fn full() -> Value {
+    pub(in crate::import) fn full() -> Value {
         json!({
             "email": "ada@example.com", "email_verified": true, "phone_number": "+12125550001", "phone_verified": false,
             "user_id": "1", "username": "ada", "given_name": "Ada", "family_name": "Lovelace", "name": "Ada Lovelace",
@@ -555,7 +565,7 @@ mod tests {
         ]
     }
 
-    fn mutated() -> impl Strategy<Value = Value> {
+    pub(in crate::import) fn mutated() -> impl Strategy<Value = Value> {
         let mut all = Vec::new();
         places(&full(), "", &mut all);
         let change = (prop::sample::select(all), prop::option::of(any_value()), "[a-z_.]{1,14}");

@@ -19,9 +19,9 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::chunks::{self, ChunkWriter, RowIdentity, RowIndex, chunk_path, named, read_identities};
+use super::chunks::{self, ChunkWriter, IdentityFile, RowIdentity, RowIndex, chunk_path, named, read_identities};
 use super::faults::{self, FaultFile};
-use super::{ImportRequest, InputFile, RowFault, Severity, check_rows, reasons, redact};
+use super::{ImportRequest, ImportSpec, InputFile, Outputs, RowFault, Severity, check_rows, reasons, redact, survey};
 use crate::auth0::{
     ImportJobRequest, Job, JobErrors, JobStatus, JobSummary, ManagementClient, UserErrors, is_import_limit,
     may_have_happened,
@@ -43,7 +43,8 @@ const LOOKUPS_AT_ONCE: usize = 4;
 /// How often things are looked at, and how long they may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Before a running job is looked at for the second time; grows by half for every further time.
+    /// Before a running job is looked at for the second time, unless those before tell when it will end;
+    /// grows by half for every further time.
     pub first_poll: Duration,
     /// The longest time between two looks at a running job.
     pub longest_poll: Duration,
@@ -87,30 +88,34 @@ impl Default for Pace {
 /// [`Code::Auth0TokenEnded`] a new sign-in is enough.
 pub async fn run(
     job_id: &str,
-    request: &ImportRequest,
+    spec: &ImportSpec,
     directory: &Path,
     client: ManagementClient,
     store: &Store,
     progress: Arc<Progress>,
 ) -> Result<JobSummary> {
-    run_at(job_id, request, directory, client, store, progress, Pace::default()).await
+    run_at(job_id, spec, directory, client, store, progress, Pace::default()).await
 }
 
 /// [`run`] at another pace.
 pub async fn run_at(
     job_id: &str,
-    request: &ImportRequest,
+    spec: &ImportSpec,
     directory: &Path,
     client: ManagementClient,
     store: &Store,
     progress: Arc<Progress>,
     pace: Pace,
 ) -> Result<JobSummary> {
+    let request = spec.request();
     if store.checked_import(job_id).await?.is_none() {
-        check_upload(job_id, request, directory, store, &progress).await?;
+        check_upload(job_id, spec, directory, store, &progress).await?;
     }
     let sofar = outcome(job_id, store).await?;
     progress.set_total(sofar.total);
+    if request.look_up || request.backup {
+        survey(spec, directory, &client.for_job(Arc::clone(&progress)), &progress, pace).await?;
+    }
     if request.dry_run {
         progress.set_processed(sofar.total);
         return Ok(sofar);
@@ -133,8 +138,12 @@ pub async fn run_at(
         queue: Mutex::new(open.into()),
         stopped: AtomicBool::new(false),
         fruitless: AtomicU32::new(0),
+        per_row: Mutex::default(),
         splitting: tokio::sync::Mutex::new(()),
     };
+    if !sender.client.knows_tenant_time() && !sender.is_idle() {
+        sender.client.importable_connection(&request.connection_id).await?;
+    }
     // Both end by themselves: dropping one in the middle of a request would lose its answer.
     let (first, second) = tokio::join!(Box::pin(sender.work()), Box::pin(sender.work()));
     progress.set_details(None);
@@ -198,7 +207,7 @@ impl Drop for StopOnDrop {
 /// the store.
 async fn check_upload(
     job_id: &str,
-    request: &ImportRequest,
+    spec: &ImportSpec,
     directory: &Path,
     store: &Store,
     progress: &Arc<Progress>,
@@ -214,20 +223,22 @@ async fn check_upload(
     fs::create_dir(&passing).map_err(|error| named(error, &passing))?;
     let stop = Arc::new(AtomicBool::new(false));
     let guard = StopOnDrop(Arc::clone(&stop));
-    let (summary, chunks) = {
-        let (request, directory, passing) = (request.clone(), directory.to_owned(), passing.clone());
+    let (summary, written) = {
+        let (spec, directory, passing) = (spec.clone(), directory.to_owned(), passing.clone());
         let progress = Arc::clone(progress);
         blocking(move || {
+            let request = spec.request();
             let writer = if request.dry_run {
                 None
             } else {
                 Some(ChunkWriter::new(&passing.join("chunks"), Some(&passing.join("rows")))?)
             };
+            let identities = request.look_up.then(|| IdentityFile::create(&passing)).transpose()?;
             let mut faults = FaultFile::of_check(&passing)?;
             let checked = check_rows(
-                &request,
+                &spec,
                 uploads(&directory)?,
-                writer,
+                Outputs { chunks: writer, identities },
                 &passing,
                 &mut |fault| faults.push(fault),
                 &mut |summary| {
@@ -253,7 +264,7 @@ async fn check_upload(
         let _ = fs::remove_dir_all(&passing);
     })?;
     drop(guard);
-    for name in ["chunks", "rows", faults::DIRECTORY, reasons::INPUTS] {
+    for name in ["chunks", "rows", chunks::IDENTITIES, faults::DIRECTORY, reasons::INPUTS] {
         let (from, to) = (passing.join(name), directory.join(name));
         if to.is_dir() {
             fs::remove_dir_all(&to).map_err(|error| named(error, &to))?;
@@ -264,7 +275,7 @@ async fn check_upload(
     }
     fs::remove_dir(&passing).map_err(|error| named(error, &passing))?;
     let checked = CheckedImport { total: summary.total, refused: summary.failed, warnings: summary.warnings };
-    let rows: Vec<u64> = chunks.iter().map(|chunk| chunk.rows).collect();
+    let rows: Vec<u64> = written.iter().map(|chunk| chunk.rows).collect();
     store.register_import(job_id, checked, &rows).await
 }
 
@@ -305,6 +316,8 @@ struct Sender<'a> {
     stopped: AtomicBool,
     /// Chunks refused as a whole since one was taken.
     fruitless: AtomicU32,
+    /// How long Auth0 took for each row of the job that ended last.
+    per_row: Mutex<Option<Duration>>,
     /// Held while a chunk gets its new numbers.
     splitting: tokio::sync::Mutex<()>,
 }
@@ -319,6 +332,11 @@ enum End {
 }
 
 impl Sender<'_> {
+    /// Whether nothing is left to send.
+    fn is_idle(&self) -> bool {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Takes chunks from the queue until none is left.
     async fn work(&self) -> Result<()> {
         while !self.stopped.load(Ordering::Relaxed) {
@@ -342,14 +360,22 @@ impl Sender<'_> {
             })
             .await?;
         loop {
+            let mut sent = None;
             let auth0_job = match &chunk.state {
                 ChunkState::Sent(id) => id.clone(),
                 _ => match self.send(&mut chunk).await? {
-                    Some(id) => id,
+                    Some(id) => {
+                        sent = Some(Instant::now());
+                        id
+                    }
                     None => return Ok(()),
                 },
             };
-            match self.follow(&auth0_job).await? {
+            let end = self.follow(&auth0_job, sent.map(|sent| (sent, chunk.rows))).await?;
+            if let (End::Completed(_), Some(sent)) = (&end, sent) {
+                self.remember(sent.elapsed(), chunk.rows);
+            }
+            match end {
                 End::Completed(summary) => return self.completed(&chunk, &auth0_job, summary).await,
                 End::Failed(reason) => return self.failed(&chunk, &auth0_job, reason).await,
                 // Results are kept for 24 hours only. Sending again tells what came of the rows.
@@ -377,7 +403,8 @@ impl Sender<'_> {
         let mut lost = 0_u32;
         loop {
             self.progress.check()?;
-            let now = Timestamp::now();
+            // By the tenant's clock, which its `created_at` is compared with.
+            let now = self.client.tenant_time();
             self.store.chunk_sending(self.job_id, number, now).await?;
             chunk.attempts += 1;
             chunk.first_sent_at = chunk.first_sent_at.or(Some(now));
@@ -421,20 +448,45 @@ impl Sender<'_> {
     }
 
     /// Looks at a job inside Auth0 until it ends. When this job is canceled meanwhile, a little longer.
-    async fn follow(&self, id: &str) -> Result<End> {
-        match self.poll(&self.client, id, true).await {
+    async fn follow(&self, id: &str, sent: Option<(Instant, u64)>) -> Result<End> {
+        match self.poll(&self.client, id, sent, true).await {
             Err(error) if error.code == Code::Canceled => {
                 self.progress.set_details(Some("Waiting a moment for what Auth0 is importing right now.".into()));
                 let client = self.unstopped.for_job(Arc::new(Progress::default()));
-                tokio::time::timeout(self.pace.cancel_grace, self.poll(&client, id, false)).await.unwrap_or(Err(error))
+                tokio::time::timeout(self.pace.cancel_grace, self.poll(&client, id, None, false))
+                    .await
+                    .unwrap_or(Err(error))
             }
             other => other,
         }
     }
 
-    async fn poll(&self, client: &ManagementClient, id: &str, stoppable: bool) -> Result<End> {
+    /// Jobs of the same import take about the same time a row: one is looked at shortly before it should end,
+    /// and often from then on, so that its place in the tenant does not stay empty for long.
+    fn first_pause(&self, sent: Option<(Instant, u64)>) -> Duration {
+        let per_row = *self.per_row.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = per_row.zip(sent).map(|(per_row, (sent, rows))| {
+            let whole = per_row.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
+            whole.mul_f64(0.9).saturating_sub(sent.elapsed())
+        });
+        expected.map_or(self.pace.first_poll, |expected| expected.max(self.pace.first_poll / 4))
+    }
+
+    fn remember(&self, took: Duration, rows: u64) {
+        let per_row = took.div_f64(rows.max(1) as f64);
+        *self.per_row.lock().unwrap_or_else(PoisonError::into_inner) = Some(per_row);
+    }
+
+    async fn poll(
+        &self,
+        client: &ManagementClient,
+        id: &str,
+        sent: Option<(Instant, u64)>,
+        stoppable: bool,
+    ) -> Result<End> {
         let deadline = Instant::now() + self.pace.longest_job;
-        let mut pause = self.pace.first_poll;
+        let mut pause = self.first_pause(sent);
+        let mut next = self.pace.first_poll.min(pause);
         loop {
             let job = match client.job(id).await {
                 Ok(job) => job,
@@ -457,7 +509,8 @@ impl Sender<'_> {
             } else {
                 tokio::time::sleep(pause).await;
             }
-            pause = pause.mul_f64(1.5).min(self.pace.longest_poll);
+            pause = next;
+            next = next.mul_f64(1.5).min(self.pace.longest_poll);
         }
     }
 
@@ -513,6 +566,9 @@ impl Sender<'_> {
                 None => unknown += 1,
             }
             faults.extend(user_faults(error, *row, self.request.upsert));
+        }
+        if chunk.attempts > 1 && self.request.upsert && summary.is_some_and(|summary| summary.updated > 0) {
+            faults.push(counted_as_updated(&rows));
         }
         let settled = settled.len() as u64;
         let failed = failed_rows.len() as u64 + unknown;
@@ -726,6 +782,26 @@ fn user_faults(refused: &UserErrors, row: Option<&RowIdentity>, upsert: bool) ->
     if refused.errors.is_empty() { vec![fault(&Value::Null)] } else { refused.errors.iter().map(fault).collect() }
 }
 
+/// With upsert a user whom a lost attempt inserted is updated by the next one, and nothing that Auth0 says tells
+/// the two apart.
+fn counted_as_updated(rows: &[RowIdentity]) -> RowFault {
+    let (first, last) = (rows.first().map_or(0, |row| row.row), rows.last().map_or(0, |row| row.row));
+    RowFault {
+        line: 0,
+        row: 0,
+        attribute: None,
+        code: "COUNTED_AS_UPDATED".to_owned(),
+        message: format!(
+            "An answer of Auth0 was lost and the rows {first} to {last} were sent again: users that the first attempt \
+             inserted are counted as updated."
+        ),
+        hint: Some("All of them are in the tenant as the file says; only the counts may differ.".to_owned()),
+        value: None,
+        severity: Severity::Warning,
+        file: None,
+    }
+}
+
 /// Auth0 counted failed users that it does not list (any more).
 fn unexplained(users: u64, id: &str) -> RowFault {
     RowFault {
@@ -741,7 +817,7 @@ fn unexplained(users: u64, id: &str) -> RowFault {
     }
 }
 
-fn is_gone(error: &Error) -> bool {
+pub(super) fn is_gone(error: &Error) -> bool {
     error.upstream.as_ref().is_some_and(|upstream| upstream.status_code == 404)
 }
 

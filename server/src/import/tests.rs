@@ -15,7 +15,7 @@ fn checked(request: &ImportRequest, content: &str, chunks: Option<&Path>) -> (Ch
     let input = Box::new(Cursor::new(content.as_bytes().to_vec()));
     let progress = Progress::default();
     let summary = check(
-        request,
+        &paths(request),
         input,
         chunks,
         &mut |fault| {
@@ -27,6 +27,11 @@ fn checked(request: &ImportRequest, content: &str, chunks: Option<&Path>) -> (Ch
     .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((progress.processed(), progress.total()), (summary.total, Some(summary.total)));
     (summary, faults)
+}
+
+/// Settings whose mappings are paths.
+fn paths(request: &ImportRequest) -> ImportSpec {
+    ImportSpec::new(request).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn faults_of(row: &Value) -> Vec<RowFault> {
@@ -71,7 +76,7 @@ fn good_and_bad_rows_are_counted_and_the_bad_ones_named_with_their_lines() {
 fn a_broken_array_stops_the_check() {
     let mut ignore = |_: &RowFault| Ok(());
     let input = Box::new(Cursor::new(b"[{\"email\":\"ada@example.com\"}, oops]".to_vec()));
-    let error = check(&ImportRequest::default(), input, None, &mut ignore, &Progress::default()).unwrap_err();
+    let error = check(&paths(&ImportRequest::default()), input, None, &mut ignore, &Progress::default()).unwrap_err();
     assert_eq!(error.code, Code::UsersFileFormat);
 }
 
@@ -80,7 +85,7 @@ fn a_canceled_check_stops() {
     let progress = Progress::default();
     progress.cancel();
     let input = Box::new(Cursor::new(b"[{\"email\":\"ada@example.com\"}]".to_vec()));
-    let error = check(&ImportRequest::default(), input, None, &mut |_| Ok(()), &progress).unwrap_err();
+    let error = check(&paths(&ImportRequest::default()), input, None, &mut |_| Ok(()), &progress).unwrap_err();
     assert_eq!(error.code, Code::Canceled);
 }
 
@@ -494,7 +499,7 @@ async fn a_probe_refuses_what_the_check_would_stop_at() {
     ] {
         fs::write(&path, content).unwrap();
         assert_eq!(
-            probe(directory.path(), &ImportRequest::default()).await.err().map(|error| error.code),
+            probe(directory.path(), &paths(&ImportRequest::default())).await.err().map(|error| error.code),
             code,
             "{content:?}"
         );
@@ -608,6 +613,138 @@ fn a_mapping_shapes_foreign_json_and_the_result_is_checked() {
     assert_eq!(faults.iter().map(|fault| (fault.line, fault.code.as_str())).collect::<Vec<_>>(), [(2, "FORMAT")]);
 }
 
+fn tools() -> crate::expression::Tools {
+    let data_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp");
+    fs::create_dir_all(&data_dir).unwrap();
+    let variables = [("DATA_DIR".to_owned(), data_dir.display().to_string())];
+    let settings = crate::config::Settings::parse(crate::config::Purpose::Local, variables, None).unwrap();
+    crate::expression::Tools::new(&crate::sandbox::Sandbox::open(&settings).unwrap(), &settings.secrets)
+}
+
+#[test]
+fn transforms_and_javascript_shape_rows_in_batches_and_their_faults_name_row_and_attribute() {
+    let rules = [
+        "user.Mail.trim().toLowerCase()=email",
+        "title_case(user.Who)=name",
+        "[user.First, user.Last].filter(Boolean).join(' ') || null=nickname",
+        "{ plan: user.Plan, since: Number(user.Since) }=app_metadata",
+        "user.Plan ?? 'none'=user_metadata.plan",
+    ];
+    let spec = ImportSpec::with_tools(&mapped(&rules), &tools()).unwrap();
+    let mut content = String::from("Mail,Who,First,Last,Plan,Since\n");
+    for row in 0..600 {
+        // A transform's argument may be missing, but there is nothing to trim in a mail that is not there.
+        let mail = if row == 300 { String::new() } else { format!(" ADA{row}@Example.com ") };
+        content.push_str(&format!("{mail},ada LOVELACE {row},Ada,,pro,2024\n"));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut faults = Vec::new();
+    let summary = check(
+        &spec,
+        Box::new(Cursor::new(content.into_bytes())),
+        Some(directory.path()),
+        &mut |fault| {
+            faults.push(fault.clone());
+            Ok(())
+        },
+        &Progress::default(),
+    )
+    .unwrap();
+    assert_eq!((summary.total, summary.good, summary.failed), (600, 599, 1), "{faults:?}");
+    let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!((fault.line, fault.row, fault.code.as_str()), (302, 301, "MAPPING"));
+    assert_eq!(fault.attribute.as_deref(), Some("email"));
+    assert!(fault.message.contains("javascript@"), "{}", fault.message);
+    let users = users_of(directory.path());
+    assert_eq!(
+        users[599 - 1],
+        json!({
+            "email": "ada599@example.com", "name": "Ada Lovelace 599", "nickname": "Ada",
+            "app_metadata": { "plan": "pro", "since": 2024 }, "user_metadata": { "plan": "pro" },
+        })
+    );
+}
+
+#[test]
+fn an_expression_over_the_whole_row_takes_every_foreign_attribute() {
+    let spec = ImportSpec::with_tools(
+        &mapped(&["Object.keys(user).length=app_metadata.members", "user.mail=email"]),
+        &tools(),
+    )
+    .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let rows = "{\"mail\":\"a@b.c\",\"x\":1,\"name\":\"A\"}\n";
+    let input = Box::new(Cursor::new(rows.as_bytes().to_vec()));
+    let summary = check(&spec, input, Some(directory.path()), &mut |_| Ok(()), &Progress::default()).unwrap();
+    assert_eq!(summary.good, 1);
+    assert_eq!(
+        users_of(directory.path()),
+        [json!({ "name": "A", "app_metadata": { "members": 3 }, "email": "a@b.c" })]
+    );
+}
+
+#[test]
+fn a_mapping_that_cannot_be_compiled_or_names_no_transform_is_refused_before_anything_is_read() {
+    for (rule, part) in
+        [("mask_emial(user.mail)=email", "mask_email"), ("user.mail.=email", "^"), ("nope + 1=name", "nope")]
+    {
+        let error = ImportSpec::with_tools(&mapped(&[rule]), &tools()).unwrap_err();
+        assert_eq!(error.code, Code::InvalidExpression, "{rule}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_broken_array_is_told_once_the_rows_before_it_are_checked() {
+    let spec = ImportSpec::with_tools(&mapped(&["user.mail.trim()=email"]), &tools()).unwrap();
+    let mut faults = 0;
+    let input = Box::new(Cursor::new(b"[{\"mail\":1},{\"mail\":\"a@b.c\"},{\"mail\" 2}]".to_vec()));
+    let mut count = |_: &RowFault| {
+        faults += 1;
+        Ok(())
+    };
+    let error = check(&spec, input, None, &mut count, &Progress::default()).unwrap_err();
+    assert_eq!((error.code, faults), (Code::UsersFileFormat, 1));
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    let dry = ImportRequest { dry_run: true, connection_id: "con_0".into(), ..ImportRequest::default() };
+    for request in [
+        ImportRequest { look_up: true, dry_run: false, ..dry.clone() },
+        ImportRequest { look_up: true, connection_id: String::new(), ..dry.clone() },
+        ImportRequest { backup: true, upsert: true, ..dry.clone() },
+        ImportRequest { backup: true, ..ImportRequest::default() },
+    ] {
+        assert_eq!(ImportSpec::new(&request).unwrap_err().code, Code::InvalidBody, "{request:?}");
+    }
+    assert!(ImportSpec::new(&ImportRequest { look_up: true, ..dry }).is_ok());
+}
+
+#[test]
+fn what_passes_at_a_glance_and_what_is_built_end_the_same() {
+    let rows: String =
+        (0..3000).map(|index| format!("{}\n", simulated_tenant::generate::import_user(index, 3).trim_end())).collect();
+    // A mapping that changes nothing has every row built.
+    let built = mapped(&["null=no such attribute"]);
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let glanced = checked(&ImportRequest::default(), &rows, Some(one.path()));
+    let built = checked(&built, &rows, Some(other.path()));
+    assert_eq!(glanced, built);
+    assert_eq!(chunks_in(one.path()), chunks_in(other.path()));
+}
+
+#[test]
+fn verdicts_of_the_schema_are_those_of_a_general_validator_for_every_row() {
+    let oracle = super::schema::tests::documented();
+    let rows: Vec<String> = (0..3000).map(|index| simulated_tenant::generate::import_user(index, 5)).collect();
+    let text: String = rows.iter().map(|row| format!("{}\n", row.trim_end())).collect();
+    let mut verdicts = Vec::new();
+    schema_verdicts(Box::new(Cursor::new(text.into_bytes())), &mut |_, accepted| verdicts.push(accepted)).unwrap();
+    let expected: Vec<bool> = rows.iter().map(|row| oracle.is_valid(&serde_json::from_str(row).unwrap())).collect();
+    assert_eq!(verdicts, expected);
+}
+
 #[test]
 fn a_mapping_that_gives_nothing_leaves_the_rows_own_attribute_and_null_takes_it_away() {
     let content = "{\"email\":\"ada@example.com\",\"name\":\"Ada\",\"nickname\":\"a\"}\n";
@@ -639,7 +776,7 @@ fn a_mapping_that_cannot_be_is_refused_before_anything_is_read() {
         (&["user.=name"][..], Code::InvalidExpression, "^"),
     ] {
         let rules = rules.iter().map(|rule| MapRule::parse(rule).unwrap()).collect::<Vec<_>>();
-        let error = Mapping::new(&rules).err().unwrap();
+        let error = ImportSpec::new(&ImportRequest { map: rules.clone(), ..ImportRequest::default() }).err().unwrap();
         assert_eq!(error.code, code, "{rules:?}");
         assert!(error.message.contains(part), "{}", error.message);
     }
@@ -679,7 +816,8 @@ fn several(contents: &[&str], chunks: Option<&Path>) -> Result<(CheckSummary, Ve
         faults.push(fault.clone());
         Ok(())
     };
-    let summary = check_files(&ImportRequest::default(), inputs, chunks, &mut keep, &Progress::default())?;
+    let summary =
+        check_files(&paths(&ImportRequest::default()), inputs, chunks, None, &mut keep, &Progress::default())?;
     Ok((summary, faults))
 }
 

@@ -7,14 +7,15 @@
 
 mod owner;
 mod run;
-mod secrets;
+pub(crate) mod secrets;
 mod tickets;
 mod view;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rand::distr::{Alphanumeric, SampleString};
@@ -23,14 +24,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use owner::Clients;
-pub use view::{HistoryEntry, HistoryView, JobType, JobView};
+pub use view::{HistoryEntry, HistoryView, JobType, JobView, Parts};
 
 use crate::access::Session;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::export::{self, ExportRequest, ExportSpec, Preview};
 use crate::expression::Tools;
-use crate::import::{self, ImportRequest};
+use crate::import::{self, ImportRequest, ImportSpec};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
 use crate::store::{JobKind, JobRecord, JobState, NewJob, Store};
@@ -64,6 +65,9 @@ struct Inner {
     imports: Semaphore,
     /// A limit for exports is not documented (contract, 11.14): few at once, and Auth0's 429 obeyed.
     exports: Semaphore,
+    /// So many previews compute at once as there are processors: those whose guests never end keep nothing
+    /// waiting but other previews.
+    previews: Arc<Semaphore>,
     /// Changes at every sign-in, to wake jobs that wait for a token.
     sign_ins: watch::Sender<u64>,
     tasks: TaskTracker,
@@ -73,7 +77,6 @@ struct Inner {
 #[derive(Clone, Debug)]
 struct Running {
     progress: Arc<Progress>,
-    since: Instant,
 }
 
 /// An upload on its way into an import job: the job's directory exists and is removed again unless
@@ -117,6 +120,15 @@ impl Inner {
             .await
             .map_err(|error| Error::new(Code::Internal, error.to_string()))?
     }
+
+    /// Checks the mapping of an import, with the transforms there are now.
+    async fn import_spec(&self, request: &ImportRequest) -> Result<ImportSpec> {
+        let tools = Tools::new(&self.sandbox, &self.settings.secrets);
+        let request = request.clone();
+        tokio::task::spawn_blocking(move || ImportSpec::with_tools(&request, &tools))
+            .await
+            .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+    }
 }
 
 impl Jobs {
@@ -142,6 +154,7 @@ impl Jobs {
             tickets: Tickets::default(),
             imports: Semaphore::new(1),
             exports: Semaphore::new(2),
+            previews: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
             sign_ins: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -180,7 +193,7 @@ impl Jobs {
         let limit = export::previewed(request)?;
         let spec = self.0.export_spec(request).await?;
         let client = self.0.clients.for_session(session)?;
-        export::preview(spec, limit, &client).await
+        export::preview(spec, limit, &client, &self.0.previews).await
     }
 
     /// Starts an export.
@@ -205,12 +218,17 @@ impl Jobs {
     }
 
     /// The request with every secret literal as `***`; none where it holds no secrets.
-    pub async fn masked(&self, request: &ExportRequest) -> Result<Option<ExportRequest>> {
+    pub async fn masked<R: secrets::Request>(&self, request: &R) -> Result<Option<R>> {
         let tools = Tools::new(&self.0.sandbox, &self.0.settings.secrets);
         let request = request.clone();
         tokio::task::spawn_blocking(move || secrets::masked(&request, &tools))
             .await
             .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+    }
+
+    /// Checks the mapping of an import, with the transforms there are now.
+    pub async fn import_spec(&self, request: &ImportRequest) -> Result<ImportSpec> {
+        self.0.import_spec(request).await
     }
 
     /// Makes room for the file of an import that is being uploaded.
@@ -228,7 +246,8 @@ impl Jobs {
         connection: Option<String>,
         mut upload: Upload,
     ) -> Result<JobView> {
-        let stored = serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+        let masked = self.masked(request).await?;
+        let stored = self.0.requests.seal(&upload.id, request, masked.as_ref())?;
         let view = self.start(session, upload.id.clone(), JobKind::Import, connection, stored).await?;
         upload.keep = true;
         Ok(view)
@@ -248,6 +267,7 @@ impl Jobs {
             tenant: self.0.tenant.clone(),
             kind,
             owner: session.subject.clone(),
+            author: session.email.clone(),
             connection,
             request,
         };
@@ -258,7 +278,7 @@ impl Jobs {
 
     fn spawn(&self, job: JobRecord) {
         let progress = Arc::new(Progress::default());
-        let running = Running { progress: Arc::clone(&progress), since: Instant::now() };
+        let running = Running { progress: Arc::clone(&progress) };
         self.lock_running().insert(job.id.clone(), running);
         let jobs = self.clone();
         self.0.tasks.spawn(async move {
@@ -299,7 +319,12 @@ impl Jobs {
             }
             _ => None,
         };
-        Ok(JobView::new(&record, running.as_ref().map(|running| (&*running.progress, running.since)), location))
+        let parts = match record.kind {
+            JobKind::Import => Parts::of(&self.0.store.import_chunks(id).await?),
+            JobKind::Export => None,
+        };
+        let progress = running.as_ref().map(|running| &*running.progress);
+        Ok(JobView { parts, ..JobView::new(&record, progress, location) })
     }
 
     /// The newest jobs, oldest of them first.
@@ -368,9 +393,10 @@ impl Jobs {
             return Err(gone(id));
         }
         let failed = self.0.store.job_directory(id);
-        let (request, connection) = retried(record)?;
+        let connection = retried(&record)?;
+        let request: ImportRequest = self.0.requests.open(id, &record.request)?;
         let upload = if let Some(upload) = mended {
-            import::probe(upload.directory(), &request).await?;
+            import::probe(upload.directory(), &self.import_spec(&request).await?).await?;
             upload
         } else {
             let upload = self.receive()?;
@@ -491,8 +517,8 @@ impl Jobs {
     }
 }
 
-/// Settings and connection of an import whose failed rows are to be imported again.
-pub(crate) fn retried(job: JobRecord) -> Result<(ImportRequest, Option<String>)> {
+/// The connection's name of an import whose failed rows are to be imported again.
+pub(crate) fn retried(job: &JobRecord) -> Result<Option<String>> {
     let id = &job.id;
     if job.kind != JobKind::Import {
         return Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports have failed rows.")));
@@ -504,9 +530,7 @@ pub(crate) fn retried(job: JobRecord) -> Result<(ImportRequest, Option<String>)>
         )
         .with_hint("Resume the job, or wait for its end; then import its failed rows again."));
     }
-    let request = serde_json::from_value(job.request)
-        .map_err(|error| Error::new(Code::Storage, format!("The request of job {id} cannot be read: {error}")))?;
-    Ok((request, job.connection))
+    Ok(job.connection.clone())
 }
 
 /// A finished file to download.

@@ -4,10 +4,9 @@ use std::fs::OpenOptions;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Inner, UPLOAD};
@@ -68,6 +67,7 @@ enum End {
 
 /// Counters are for those who watch, and for after a restart: a moment without them is no reason to fail.
 async fn note_progress(jobs: &Inner, id: &str, progress: &Progress) {
+    progress.look(Instant::now());
     if let Err(error) = jobs.store.set_job_progress(id, progress.processed(), progress.total()).await {
         tracing::warn!(job = id, error = error.code.as_str(), "progress could not be stored: {}", error.message);
     }
@@ -181,8 +181,9 @@ async fn once(jobs: &Inner, job: &JobRecord, client: ManagementClient, progress:
             export(jobs, &request, &directory, client, progress, note).await
         }
         JobKind::Import => {
-            let request: ImportRequest = request(job)?;
-            let summary = import::run(&job.id, &request, &directory, client, &jobs.store, Arc::clone(progress)).await?;
+            let request: ImportRequest = jobs.requests.open(&job.id, &job.request)?;
+            let spec = jobs.import_spec(&request).await?;
+            let summary = import::run(&job.id, &spec, &directory, client, &jobs.store, Arc::clone(progress)).await?;
             Ok((import_summary(summary, directory).await?, Some(UPLOAD.to_owned())))
         }
     }
@@ -228,11 +229,6 @@ fn create_private_file(path: &Path) -> Result<std::fs::File> {
         options.mode(0o600);
     }
     Ok(options.open(path)?)
-}
-
-fn request<T: DeserializeOwned>(job: &JobRecord) -> Result<T> {
-    serde_json::from_value(job.request.clone())
-        .map_err(|error| Error::new(Code::Storage, format!("The request of job {} cannot be read: {error}", job.id)))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Value> {

@@ -1,23 +1,44 @@
-//! Secrets that stand as literals in the expressions of an export: encrypted at rest, masked wherever the
+//! Secrets that stand as literals in the expressions of a job: encrypted at rest, masked wherever the
 //! settings of a job are shown (design, section 6.2).
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::access::Sealer;
 use crate::error::{Code, Error, Result};
 use crate::export::ExportRequest;
 use crate::expression::{Expression, Formula, Tools};
+use crate::import::ImportRequest;
 
 /// The member of a stored request that holds the request with its secrets, sealed; the rest is masked.
 const SEALED: &str = "sealed";
 
+/// What a job was asked for.
+pub trait Request: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static {
+    /// Every expression in it.
+    fn expressions(&mut self) -> Vec<&mut String>;
+}
+
+impl Request for ExportRequest {
+    fn expressions(&mut self) -> Vec<&mut String> {
+        let fields = self.fields.iter_mut().flatten().map(|field| &mut field.name);
+        fields.chain(self.sort.iter_mut().map(|sort| &mut sort.by)).collect()
+    }
+}
+
+impl Request for ImportRequest {
+    fn expressions(&mut self) -> Vec<&mut String> {
+        self.map.iter_mut().map(|rule| &mut rule.expression).collect()
+    }
+}
+
 /// The request with every secret literal as `***`; none where it holds no secrets. Fails where an expression
 /// cannot be read.
-pub(super) fn masked(request: &ExportRequest, tools: &Tools) -> Result<Option<ExportRequest>> {
+pub(crate) fn masked<R: Request>(request: &R, tools: &Tools) -> Result<Option<R>> {
     let mut masked = request.clone();
-    let fields = masked.fields.iter_mut().flatten().map(|field| &mut field.name);
-    for source in fields.chain(masked.sort.iter_mut().map(|sort| &mut sort.by)) {
+    for source in masked.expressions() {
         let expression = Expression::parse(source)?;
         let formula = Formula::new(&expression, Some(tools))?;
         if formula.shown() != expression.source() {
@@ -29,18 +50,18 @@ pub(super) fn masked(request: &ExportRequest, tools: &Tools) -> Result<Option<Ex
 
 /// Keeps requests in the database.
 #[derive(Debug)]
-pub(super) struct Requests(Sealer);
+pub(crate) struct Requests(Sealer);
 
 impl Requests {
-    pub(super) fn new(secret: &SecretString) -> Result<Self> {
+    /// `secret` is EXTENSION_SECRET.
+    pub(crate) fn new(secret: &SecretString) -> Result<Self> {
         Ok(Self(Sealer::new(secret, "request of a job")?))
     }
 
     /// What is stored of a request with this masked form.
-    pub(super) fn seal(&self, id: &str, request: &ExportRequest, masked: Option<&ExportRequest>) -> Result<Value> {
-        let json = |request: &ExportRequest| {
-            serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))
-        };
+    pub(crate) fn seal<R: Request>(&self, id: &str, request: &R, masked: Option<&R>) -> Result<Value> {
+        let json =
+            |request: &R| serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()));
         let Some(masked) = masked else { return json(request) };
         let mut stored = json(masked)?;
         if let Value::Object(members) = &mut stored {
@@ -50,16 +71,21 @@ impl Requests {
     }
 
     /// The request to run: with its secrets.
-    pub(super) fn open(&self, id: &str, stored: &Value) -> Result<ExportRequest> {
+    pub(crate) fn open<R: Request>(&self, id: &str, stored: &Value) -> Result<R> {
         let Some(sealed) = stored.get(SEALED).and_then(Value::as_str) else { return parse(id, stored.clone()) };
         let opened = self.0.open(id, sealed).ok_or_else(|| {
             Error::new(Code::Storage, format!("The secrets of job {id} cannot be read.")).with_hint(
-                "They were encrypted with another EXTENSION_SECRET; start the export again and enter them anew.",
+                "They were encrypted with another EXTENSION_SECRET; start the job again and enter them anew.",
             )
         })?;
         let request = serde_json::from_str(opened.expose_secret()).unwrap_or_default();
         parse(id, request)
     }
+}
+
+/// Whether a stored request holds secrets.
+pub(crate) fn has_secrets(stored: &Value) -> bool {
+    stored.get(SEALED).is_some()
 }
 
 /// What may be shown of a stored request.
@@ -76,7 +102,7 @@ pub(super) fn without_secrets(id: &str, stored: &Value) -> Result<ExportRequest>
     parse(id, shown(stored))
 }
 
-fn parse(id: &str, request: Value) -> Result<ExportRequest> {
+fn parse<R: Request>(id: &str, request: Value) -> Result<R> {
     serde_json::from_value(request)
         .map_err(|error| Error::new(Code::Storage, format!("The request of job {id} cannot be read: {error}")))
 }

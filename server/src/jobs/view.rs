@@ -1,8 +1,6 @@
 //! Jobs as the API shows them (design, section 5), in the shapes the original's client reads
 //! (contract, 3.1 and 4.7).
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -11,7 +9,7 @@ use utoipa::ToSchema;
 use super::secrets;
 use crate::error::ErrorBody;
 use crate::progress::Progress;
-use crate::store::{JobKind, JobRecord, JobState};
+use crate::store::{ChunkState, ImportChunk, JobKind, JobRecord, JobState};
 
 /// The type of a job in Auth0's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -32,6 +30,36 @@ impl From<JobKind> for JobType {
     }
 }
 
+/// How many parts of an import there are, and where they stand. A part is a job of its own at Auth0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Parts {
+    /// All of them.
+    pub total: u64,
+    /// Auth0 is done with them.
+    pub done: u64,
+    /// They were refused, or failed as a whole.
+    pub failed: u64,
+    /// Auth0 works on them.
+    pub sent: u64,
+}
+
+impl Parts {
+    /// The parts of an import; none before its rows were checked, or when no row was good.
+    pub(super) fn of(chunks: &[ImportChunk]) -> Option<Self> {
+        let mut parts = Self::default();
+        for chunk in chunks {
+            parts.total += 1;
+            match chunk.state {
+                ChunkState::Pending => {}
+                ChunkState::Sending | ChunkState::Sent(_) => parts.sent += 1,
+                ChunkState::Done => parts.done += 1,
+                ChunkState::Failed => parts.failed += 1,
+            }
+        }
+        (parts.total > 0).then_some(parts)
+    }
+}
+
 /// A job.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct JobView {
@@ -49,6 +77,8 @@ pub struct JobView {
     /// Id of the connection, where one was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<String>,
+    /// Who asked: an e-mail address, or where that is not known the `sub` of a token.
+    pub by: String,
     /// Name of the connection, where one was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
@@ -64,8 +94,10 @@ pub struct JobView {
     /// Share that is done, 0 to 100: of the rows, or while nobody has counted those, of the file that is
     /// read; null while neither is known.
     pub percentage_done: Option<u64>,
-    /// Honest guess from the rate so far; null while there is nothing to guess from.
+    /// Honest guess from the rate of the last two minutes; null while there is nothing to guess from.
     pub time_left_seconds: Option<u64>,
+    /// Rows a second, over the last two minutes; null while nothing advances.
+    pub rate: Option<f64>,
     /// Rows done.
     pub processed: u64,
     /// Rows there are; null while that is not known.
@@ -76,6 +108,9 @@ pub struct JobView {
     /// Where a finished export can be downloaded for 60 seconds, without a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Of an import whose rows were checked: the parts it is sent in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
     /// What it came to: counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
@@ -90,41 +125,40 @@ pub struct JobView {
 
 impl JobView {
     /// A record, with the counters of the running job where there is one.
-    pub(super) fn new(record: &JobRecord, running: Option<(&Progress, Instant)>, location: Option<String>) -> Self {
+    pub(super) fn new(record: &JobRecord, running: Option<&Progress>, location: Option<String>) -> Self {
         let running = running.filter(|_| !record.state.is_final());
         let (processed, total, details) = match running {
-            Some((progress, _)) => (progress.processed(), progress.total(), progress.details()),
+            Some(progress) => (progress.processed(), progress.total(), progress.details()),
             None => (record.processed, record.total, None),
         };
         let completed = matches!(record.state, JobState::Completed | JobState::Expired);
         let share = match running {
-            Some((progress, _)) => progress.share(),
+            Some(progress) => progress.share(),
             None => total.filter(|total| *total > 0).map(|total| (processed as f64 / total as f64).min(1.0)),
         };
         let percentage_done = if completed { Some(100) } else { share.map(|share| (share * 100.0) as u64) };
-        let time_left_seconds = match (running, share) {
-            (Some((progress, since)), Some(share)) if share > 0.0 => {
-                let elapsed = progress.working_since().unwrap_or(since).elapsed().as_secs_f64();
-                Some((elapsed * (1.0 - share) / share).ceil() as u64)
-            }
-            _ => None,
-        };
+        let left = running.and_then(Progress::time_left);
+        let time_left_seconds = left.map(|left| left.as_secs_f64().ceil() as u64);
+        let rate = running.and_then(Progress::rate);
         Self {
             id: record.id.clone(),
             kind: record.kind.into(),
             status: record.state,
             created_at: record.created_at,
             connection_id: text(record, "connection_id"),
+            by: record.author.clone().unwrap_or_else(|| record.owner.clone()),
             connection: record.connection.clone(),
             external_id: text(record, "external_id"),
             format: text(record, "format"),
             dry_run: dry_run(record),
             percentage_done,
             time_left_seconds,
+            rate,
             processed,
             total,
             details,
             location,
+            parts: None,
             summary: record.summary.clone(),
             error: record.error.clone(),
             settings: secrets::shown(&record.request),
@@ -168,6 +202,8 @@ pub struct HistoryEntry {
     /// What it came to; empty while it runs.
     #[schema(value_type = Object)]
     pub summary: Value,
+    /// Who asked: an e-mail address, or where that is not known the `sub` of a token.
+    pub by: String,
     /// Name of the connection, where one was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
@@ -190,6 +226,7 @@ impl From<&JobRecord> for HistoryEntry {
             date: record.created_at,
             status: record.state,
             summary: record.summary.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+            by: record.author.clone().unwrap_or_else(|| record.owner.clone()),
             connection: record.connection.clone(),
             format: text(record, "format"),
             dry_run: dry_run(record),

@@ -28,7 +28,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use catalog::{Catalog, LARGEST_FILE, Origin, Problem, Transform, UPLOADS};
 pub use check::Checked;
-pub use convert::DEEPEST;
+pub use convert::{DEEPEST, Rows};
 pub use engine::Counting;
 pub use fault::{FaultKind, RowFault};
 pub use intake::{TARGET, is_name};

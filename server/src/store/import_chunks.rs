@@ -253,6 +253,7 @@ mod tests {
             tenant: "acme.auth0.com".into(),
             kind: JobKind::Import,
             owner: "auth0|ada".into(),
+            author: None,
             connection: None,
             request: json!({}),
         };

@@ -101,6 +101,8 @@ pub struct NewJob {
     pub kind: JobKind,
     /// `sub` of whoever asked.
     pub owner: String,
+    /// Their e-mail address, for people to read, where it is known.
+    pub author: Option<String>,
     /// Name of the connection, where one was chosen.
     pub connection: Option<String>,
     /// The request, to run the job again.
@@ -122,6 +124,8 @@ pub struct JobRecord {
     pub finished_at: Option<Timestamp>,
     /// `sub` of whoever asked.
     pub owner: String,
+    /// Their e-mail address, for people to read, where it is known.
+    pub author: Option<String>,
     /// Name of the connection, where one was chosen.
     pub connection: Option<String>,
     /// The request.
@@ -140,8 +144,8 @@ pub struct JobRecord {
     pub artifact_expires_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, type, status, created_at, finished_at, owner, connection, request, processed, total, summary, \
-                       error, artifact, artifact_expires_at";
+const COLUMNS: &str = "id, type, status, created_at, finished_at, owner, author, connection, request, processed, total, \
+                       summary, error, artifact, artifact_expires_at";
 
 fn job(row: &SqliteRow) -> Result<JobRecord> {
     let broken =
@@ -158,6 +162,7 @@ fn job(row: &SqliteRow) -> Result<JobRecord> {
         created_at: time(row.try_get("created_at").map_err(storage)?)?,
         finished_at: row.try_get::<Option<i64>, _>("finished_at").map_err(storage)?.map(time).transpose()?,
         owner: row.try_get("owner").map_err(storage)?,
+        author: row.try_get("author").map_err(storage)?,
         connection: row.try_get("connection").map_err(storage)?,
         request: json(row.try_get("request").map_err(storage)?, "request")?,
         processed: count(row.try_get("processed").map_err(storage)?),
@@ -203,14 +208,15 @@ impl Store {
     /// Adds a job, pending.
     pub async fn insert_job(&self, new: &NewJob) -> Result<()> {
         sqlx::query(
-            "INSERT INTO jobs (id, tenant, type, status, created_at, owner, connection, request) \
-             VALUES (?, ?, ?, 'pending', ?, ?, ?, ?)",
+            "INSERT INTO jobs (id, tenant, type, status, created_at, owner, author, connection, request) \
+             VALUES (?, ?, ?, 'pending', ?, ?, ?, ?, ?)",
         )
         .bind(&new.id)
         .bind(&new.tenant)
         .bind(new.kind.as_str())
         .bind(Timestamp::now().as_millisecond())
         .bind(&new.owner)
+        .bind(&new.author)
         .bind(&new.connection)
         .bind(new.request.to_string())
         .execute(self.pool())
@@ -419,6 +425,7 @@ mod tests {
             tenant: tenant.into(),
             kind: JobKind::Export,
             owner: "auth0|ada".into(),
+            author: None,
             connection: None,
             request: serde_json::json!({"format": "csv"}),
         }

@@ -3,6 +3,8 @@
 pub mod api;
 mod contract;
 mod fetch_metadata;
+mod guide;
+mod language;
 mod metrics;
 mod pages;
 mod prefix;

@@ -2,13 +2,15 @@
 //!
 //! A page carries no user's data and needs no session; its scripts read the session from the
 //! browser's storage. Assets are served below `assets/<version>/`, where the version is a digest of all
-//! of them, so that they can be cached for ever and a new release is picked up at once.
+//! of them, so that they can be cached for ever and a new release is picked up at once. They are
+//! compressed once, when the first of them is asked for.
 
-use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::LazyLock;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch};
+use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, EntityTag, Header, IfNoneMatch};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use aws_lc_rs::digest::{self, SHA256};
@@ -18,9 +20,10 @@ use rust_embed::Embed;
 use serde::Serialize;
 use tera::Context;
 
+use super::language::Language;
 use super::reply::{not_found, read_only};
-use super::templates::render;
-use super::{ApiError, App};
+use super::templates::render_in;
+use super::{ApiError, App, guide};
 use crate::error::{Code, Error};
 use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
@@ -28,17 +31,43 @@ use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 #[folder = "assets/"]
 struct Assets;
 
+/// An asset as it is sent.
+struct Asset {
+    media_type: String,
+    tag: String,
+    plain: web::Bytes,
+    /// Compressed, where that makes it smaller.
+    gzip: Option<web::Bytes>,
+}
+
+impl Asset {
+    fn new(name: &str, file: rust_embed::EmbeddedFile) -> Self {
+        let media_type = mime_guess::from_path(name).first_or_octet_stream();
+        let media_type = match media_type.type_() {
+            mime_guess::mime::TEXT => format!("{media_type}; charset=utf-8"),
+            _ => media_type.to_string(),
+        };
+        let plain = web::Bytes::from(file.data.into_owned());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let gzip = encoder.write_all(&plain).and_then(|()| encoder.finish()).ok();
+        let gzip = gzip.filter(|gzip| gzip.len() < plain.len()).map(web::Bytes::from);
+        Self { media_type, tag: URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash()), plain, gzip }
+    }
+}
+
+/// Every asset by its name.
+static ASSETS: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
+    let asset = |name: std::borrow::Cow<'static, str>| Some((name.to_string(), Asset::new(&name, Assets::get(&name)?)));
+    Assets::iter().filter_map(asset).collect()
+});
+
 /// Digest of every asset's name and content.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let mut names: Vec<_> = Assets::iter().collect();
-    names.sort_unstable();
     let mut context = digest::Context::new(&SHA256);
-    for name in names {
-        if let Some(file) = Assets::get(&name) {
-            context.update(name.as_bytes());
-            context.update(&[0]);
-            context.update(&file.metadata.sha256_hash());
-        }
+    for (name, asset) in ASSETS.iter() {
+        context.update(name.as_bytes());
+        context.update(&[0]);
+        context.update(asset.tag.as_bytes());
     }
     URL_SAFE_NO_PAD.encode(&context.finish().as_ref()[..9])
 });
@@ -76,19 +105,33 @@ impl Page {
             Self::Transforms => "Transforms",
         }
     }
-
-    /// The scripts the browser may load while it still reads the page.
-    fn modules(self) -> Vec<String> {
-        let own: &[&str] = match self {
-            Self::Import => &["connections", "job", "report"],
-            Self::Export => &["columns", "connections", "job", "picker", "presets", "preview", "query", "settings"],
-            Self::History => &["job", "report", "settings"],
-            Self::Transforms => &["manifest", "picker", "preview"],
-        };
-        let shared = ["page", "session", "api", "dom", "format", "texts"];
-        shared.iter().chain(own).map(|name| format!("js/{name}.js")).collect()
-    }
 }
+
+/// The modules that a script imports, directly or through others: what the browser may load while it
+/// still reads the page.
+fn modules(script: &str) -> Vec<String> {
+    fn collect(script: &str, found: &mut BTreeSet<String>) {
+        let Some(asset) = ASSETS.get(script) else { return };
+        let text = String::from_utf8_lossy(&asset.plain);
+        for line in text.lines().filter(|line| line.starts_with("import ") || line.starts_with("} from ")) {
+            if let Some(name) = line.rsplit('\'').nth(1).and_then(|path| path.strip_prefix("./")) {
+                let module = format!("js/{name}");
+                if found.insert(module.clone()) {
+                    collect(&module, found);
+                }
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(script, &mut found);
+    found.into_iter().collect()
+}
+
+/// The modules of every script that a page starts with, found once.
+static MODULES: LazyLock<BTreeMap<&'static str, Vec<String>>> = LazyLock::new(|| {
+    let names = Page::MENU.map(Page::name).into_iter().chain(["guide"]);
+    names.map(|name| (name, modules(&format!("js/{name}.js")))).collect()
+});
 
 /// Adds the pages and their assets.
 pub fn configure(config: &mut ServiceConfig) {
@@ -98,6 +141,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(read_only("/export", export))
         .service(read_only("/history", history))
         .service(read_only("/transforms", transforms))
+        .service(read_only("/guide/{name}", guide))
         .service(read_only("/assets/{version}/{path:.*}", asset))
         .default_service(web::to(nowhere));
 }
@@ -112,7 +156,7 @@ async fn nowhere(request: HttpRequest, app: Data<App>) -> HttpResponse {
         context.insert("nonce", &nonce);
         context.insert("message", &error.message);
         context.insert("home", &app.base_path());
-        if let Ok(page) = render("not_found.html", &context) {
+        if let Ok(page) = render_in(Language::of_request(&request), "not_found.html", &context) {
             let policy =
                 format!("default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'");
             return HttpResponse::NotFound()
@@ -150,6 +194,8 @@ struct Look {
     embed: bool,
     /// `light` or `dark`; otherwise as the system says.
     theme: Option<&'static str>,
+    /// The language; otherwise as the reader or the browser says.
+    language: Option<Language>,
 }
 
 impl Look {
@@ -160,6 +206,7 @@ impl Look {
                 ("embed", "1" | "true") => look.embed = true,
                 ("theme", "light") => look.theme = Some("light"),
                 ("theme", "dark") => look.theme = Some("dark"),
+                ("lang", tag) => look.language = Language::of_tag(tag),
                 _ => {}
             }
         }
@@ -170,7 +217,8 @@ impl Look {
     fn query(&self) -> String {
         let embed = self.embed.then(|| "embed=1".to_owned());
         let theme = self.theme.map(|theme| format!("theme={theme}"));
-        let pairs: Vec<_> = embed.into_iter().chain(theme).collect();
+        let language = self.language.map(|language| format!("lang={}", language.tag()));
+        let pairs: Vec<_> = embed.into_iter().chain(theme).chain(language).collect();
         if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
     }
 }
@@ -187,6 +235,10 @@ struct Config<'a> {
     embed: bool,
     upload_limit: u64,
     default_columns: &'a [(&'a str, &'a str)],
+    /// Expressions of the documented attributes.
+    attributes: &'a [String],
+    /// Names of the attributes that an import takes.
+    import_attributes: &'a [&'a str],
 }
 
 #[derive(Serialize)]
@@ -198,11 +250,27 @@ struct MenuItem {
 }
 
 fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, ApiError> {
+    reply(request, app, |shell| shell.html(page))
+}
+
+async fn guide(request: HttpRequest, app: Data<App>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    match guide::named(&name) {
+        Some(guide) => reply(&request, &app, |shell| shell.guide(guide)),
+        None => Err(Error::new(Code::NotFound, format!("There is no guide {name:?}.")).into()),
+    }
+}
+
+fn reply(
+    request: &HttpRequest,
+    app: &App,
+    html: impl FnOnce(&Shell<'_>) -> Result<String, Error>,
+) -> Result<HttpResponse, ApiError> {
     let base_path = app.base_path();
     let nonce = nonce();
+    let look = Look::read(request.query_string());
     let shell = Shell {
-        page,
-        look: Look::read(request.query_string()),
+        language: look.language.unwrap_or_else(|| Language::of_request(request)),
+        look,
         base_path: &base_path,
         tenant: app.settings.domain.as_ref().map_or("", |domain| domain.host()),
         manage_url: app.settings.manage_url.as_str(),
@@ -212,6 +280,7 @@ fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, Ap
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::VARY, "accept-language, cookie"))
         .insert_header((header::CONTENT_SECURITY_POLICY, policy(&nonce, &app.settings.frame_ancestors)))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "same-origin"))
@@ -219,13 +288,13 @@ fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, Ap
             header::PERMISSIONS_POLICY,
             "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
         ))
-        .body(shell.html()?))
+        .body(html(&shell)?))
 }
 
 /// A page without data.
 struct Shell<'a> {
-    page: Page,
     look: Look,
+    language: Language,
     base_path: &'a str,
     tenant: &'a str,
     manage_url: &'a str,
@@ -234,10 +303,35 @@ struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    fn html(&self) -> Result<String, Error> {
-        let Self { page, base_path, .. } = *self;
+    fn html(&self, page: Page) -> Result<String, Error> {
+        let context = self.context(page.name(), Some(page), self.language.text(page.label()))?;
+        render_in(self.language, &format!("{}.html", page.name()), &context)
+    }
+
+    fn guide(&self, guide: &guide::Guide) -> Result<String, Error> {
+        let mut context = self.context("guide", None, &guide.title)?;
+        let query = self.look.query();
+        let href = |guide: &guide::Guide| format!("{}guide/{}{query}", self.base_path, guide.name);
+        let guides = guide::all().iter().map(|other| GuideItem {
+            title: &other.title,
+            href: href(other),
+            current: std::ptr::eq(other, guide),
+        });
+        context.insert("guides", &guides.collect::<Vec<_>>());
+        context.insert("guide", &guide.html);
+        render_in(self.language, "guide.html", &context)
+    }
+
+    /// What every page needs; `script` is the name of its script.
+    fn context(&self, script: &'static str, current: Option<Page>, label: &str) -> Result<Context, Error> {
+        let Self { base_path, .. } = *self;
+        let exportable = ATTRIBUTES.iter().filter(|attribute| attribute.exportable);
+        let mut attributes: Vec<_> = exportable.map(|attribute| format!("user.{}", attribute.name)).collect();
+        attributes.push("user.identities[0].connection".to_owned());
+        let importable = ATTRIBUTES.iter().filter(|attribute| attribute.importable);
+        let importable: Vec<_> = importable.map(|attribute| attribute.name).collect();
         let config = Config {
-            page: page.name(),
+            page: script,
             base_path,
             tenant: self.tenant,
             manage_url: self.manage_url,
@@ -245,32 +339,53 @@ impl Shell<'_> {
             embed: self.look.embed,
             upload_limit: self.upload_limit,
             default_columns: &DEFAULT_COLUMNS,
+            attributes: &attributes,
+            import_attributes: &importable,
         };
         let query = self.look.query();
         let menu = Page::MENU.map(|item| MenuItem {
             name: item.name(),
-            label: item.label(),
+            label: self.language.text(item.label()),
             href: format!("{base_path}{}{query}", item.name()),
-            current: item == page,
+            current: Some(item) == current,
         });
-        let exportable = ATTRIBUTES.iter().filter(|attribute| attribute.exportable);
 
         let mut context = Context::new();
         context.insert("nonce", self.nonce);
         context.insert("base", base_path);
+        context.insert("query", &query);
         context.insert("assets", &format!("{base_path}assets/{}/", *VERSION));
         context.insert("tenant", self.tenant);
         context.insert("version", env!("CARGO_PKG_VERSION"));
-        context.insert("label", page.label());
-        context.insert("script", &format!("js/{}.js", page.name()));
-        context.insert("modules", &page.modules());
+        context.insert("label", label);
+        context.insert("script", &format!("js/{script}.js"));
+        let texts = format!("js/texts.{}.js", self.language.tag());
+        let modules = MODULES.get(script).into_iter().flatten().chain([&texts]);
+        context.insert("modules", &modules.collect::<Vec<_>>());
+        context.insert("lang", self.language.tag());
+        let languages = Language::ALL.map(|language| LanguageItem { tag: language.tag(), name: language.name() });
+        context.insert("languages", &languages);
         context.insert("menu", &menu);
         context.insert("embed", &self.look.embed);
         context.insert("theme", self.look.theme.unwrap_or_default());
         context.insert("config", &script_json(&config)?);
-        context.insert("attributes", &exportable.map(|attribute| attribute.name).collect::<Vec<_>>());
-        render(&format!("{}.html", page.name()), &context)
+        Ok(context)
     }
+}
+
+/// An entry of the choice of languages.
+#[derive(Serialize)]
+struct LanguageItem {
+    tag: &'static str,
+    name: &'static str,
+}
+
+/// An entry of the list of guides.
+#[derive(Serialize)]
+struct GuideItem<'a> {
+    title: &'a str,
+    href: String,
+    current: bool,
 }
 
 fn nonce() -> String {
@@ -279,8 +394,9 @@ fn nonce() -> String {
 
 fn policy(nonce: &str, frame_ancestors: &str) -> String {
     format!(
-        "default-src 'none'; script-src 'nonce-{nonce}' 'self'; style-src 'self'; img-src 'self' data:; \
-         connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frame_ancestors}"
+        "default-src 'none'; script-src 'nonce-{nonce}' 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frame_ancestors}; \
+         require-trusted-types-for 'script'; trusted-types 'none'"
     )
 }
 
@@ -297,10 +413,12 @@ fn script_json(value: &impl Serialize) -> Result<String, Error> {
 
 async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, ApiError> {
     let (version, name) = path.into_inner();
-    let Some(file) = Assets::get(&name) else {
+    let Some(asset) = ASSETS.get(&name) else {
         return Err(Error::new(Code::NotFound, format!("There is no asset {name:?}.")).into());
     };
-    let tag = EntityTag::new_strong(URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash()));
+    let gzip = asset.gzip.as_ref().filter(|_| accepts_gzip(&request));
+    // Two forms of a file are two things to a cache.
+    let tag = EntityTag::new_strong(if gzip.is_some() { format!("{}-gzip", asset.tag) } else { asset.tag.clone() });
     // A page of an earlier release may still ask for its assets; it gets today's, uncached.
     let caching = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-cache" };
     let unchanged = match IfNoneMatch::parse(&request) {
@@ -312,21 +430,23 @@ async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Resul
     reply
         .insert_header((header::CACHE_CONTROL, caching))
         .insert_header((header::ETAG, tag.to_string()))
+        .insert_header((header::VARY, "accept-encoding"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header(("cross-origin-resource-policy", "same-origin"));
     if unchanged {
         return Ok(reply.finish());
     }
-    let media_type = mime_guess::from_path(&name).first_or_octet_stream();
-    let media_type = match media_type.type_() {
-        mime_guess::mime::TEXT => format!("{media_type}; charset=utf-8"),
-        _ => media_type.to_string(),
-    };
-    let body = match file.data {
-        Cow::Borrowed(bytes) => web::Bytes::from_static(bytes),
-        Cow::Owned(bytes) => web::Bytes::from(bytes),
-    };
-    Ok(reply.content_type(media_type).body(body))
+    reply.content_type(asset.media_type.as_str());
+    match gzip {
+        Some(gzip) => Ok(reply.insert_header(ContentEncoding::Gzip).body(gzip.clone())),
+        None => Ok(reply.body(asset.plain.clone())),
+    }
+}
+
+fn accepts_gzip(request: &HttpRequest) -> bool {
+    AcceptEncoding::parse(request).is_ok_and(|accepted| {
+        accepted.negotiate([Encoding::gzip(), Encoding::identity()].iter()) == Some(Encoding::gzip())
+    })
 }
 
 #[cfg(test)]
@@ -340,15 +460,15 @@ mod tests {
 
     fn html(page: Page, query: &str) -> String {
         let shell = Shell {
-            page,
             look: Look::read(query),
+            language: Look::read(query).language.unwrap_or_default(),
             base_path: "/ext/",
             tenant: "acme.eu.auth0.com",
             manage_url: "https://manage.auth0.com/",
             upload_limit: 1000,
             nonce: "bm9uY2U=",
         };
-        shell.html().unwrap()
+        shell.html(page).unwrap()
     }
 
     #[test]
@@ -379,20 +499,27 @@ mod tests {
 
     #[test]
     fn a_page_asks_for_everything_it_imports_at_once() {
-        fn imported(name: &str, seen: &mut BTreeSet<String>) {
-            let file = Assets::get(name).unwrap_or_else(|| panic!("{name} is not an asset"));
-            let text = String::from_utf8(file.data.into_owned()).unwrap();
-            for line in text.lines().filter(|line| line.starts_with("import ")) {
-                let module = line.rsplit('\'').nth(1).unwrap().replace("./", "js/");
-                if seen.insert(module.clone()) {
-                    imported(&module, seen);
-                }
-            }
-        }
         for page in Page::MENU {
-            let mut needed = BTreeSet::new();
-            imported(&format!("js/{}.js", page.name()), &mut needed);
-            assert_eq!(page.modules().into_iter().collect::<BTreeSet<_>>(), needed, "{page:?}");
+            let html = html(page, "");
+            let asked = html.matches("rel=\"modulepreload\"").count();
+            let modules = &MODULES[page.name()];
+            assert!(modules.iter().any(|name| name == "js/dom.js"), "{page:?}: {modules:?}");
+            // The texts are chosen by the language.
+            assert_eq!(asked, modules.len() + 1, "{page:?}");
+            assert!(html.contains("js/texts.en.js"));
+            assert!(modules.iter().all(|name| ASSETS.contains_key(name) && html.contains(name.as_str())), "{page:?}");
+        }
+    }
+
+    #[test]
+    fn every_import_of_a_script_is_found_by_its_line() {
+        for (name, asset) in ASSETS.iter().filter(|(name, _)| name.ends_with(".js")) {
+            let text = String::from_utf8_lossy(&asset.plain);
+            let named = text.matches(" from './").count();
+            let found = text.lines().filter(|line| {
+                (line.starts_with("import ") || line.starts_with("} from ")) && line.contains(" from './")
+            });
+            assert_eq!(found.count(), named, "{name}");
         }
     }
 
@@ -406,9 +533,50 @@ mod tests {
                 || embedded.contains("embed=1&amp;theme=dark")
         );
         assert!(!embedded.contains("\"><script>"));
-        let plain = html(Page::Import, "theme=%22%3E%3Cscript%3E");
+        assert!(html(Page::History, "lang=de").contains("<html lang=\"de\""));
+        assert!(html(Page::History, "lang=de").contains("href=\"/ext/import?lang=de\""));
+        let plain = html(Page::Import, "theme=%22%3E%3Cscript%3E&lang=%22%3E%3Cscript%3E");
         assert!(plain.contains("Log out"));
         assert!(!plain.contains("data-theme"));
+    }
+
+    #[test]
+    fn a_page_is_whole_in_every_language() {
+        for page in Page::MENU {
+            for language in Language::ALL {
+                let html = html(page, &format!("lang={}", language.tag()));
+                assert!(!html.contains("[[") && !html.contains("]]"), "{page:?} {language:?}");
+                assert!(html.contains(&format!("js/texts.{}.js", language.tag())));
+            }
+        }
+        assert!(html(Page::Import, "lang=de").contains("Import starten"));
+    }
+
+    #[test]
+    fn what_scripts_say_they_say_in_every_language() {
+        /// The keys of a file of texts: what stands before a colon at the start of a line.
+        fn keys(name: &str) -> BTreeSet<String> {
+            let mut path = Vec::new();
+            let mut keys = BTreeSet::new();
+            for line in String::from_utf8_lossy(&ASSETS[name].plain).lines() {
+                let text = line.trim_start();
+                let depth = (line.len() - text.len()) / 2;
+                let Some((key, rest)) = text.split_once(':') else { continue };
+                if depth == 0 || !key.chars().all(char::is_alphanumeric) {
+                    continue;
+                }
+                path.truncate(depth - 1);
+                path.push(key.to_owned());
+                let arguments =
+                    if rest.contains("=>") { rest.split("=>").next().unwrap_or_default().trim() } else { "" };
+                keys.insert(format!("{}{arguments}", path.join(".")));
+            }
+            keys
+        }
+        let (english, german) = (keys("js/texts.en.js"), keys("js/texts.de.js"));
+        assert!(english.len() > 250, "{}", english.len());
+        assert_eq!(english.difference(&german).collect::<Vec<_>>(), Vec::<&String>::new());
+        assert_eq!(german.difference(&english).collect::<Vec<_>>(), Vec::<&String>::new());
     }
 
     #[test]
@@ -427,6 +595,29 @@ mod tests {
                 assert!(!text.contains(forbidden), "{name} uses {forbidden}");
             }
         }
+    }
+
+    #[actix_web::test]
+    async fn assets_are_compressed_ahead_for_those_who_take_it() {
+        let app = init_service(actix_web::App::new().configure(configure)).await;
+        let uri = format!("/assets/{}/app.css", *VERSION);
+        let plain = call_service(&app, TestRequest::get().uri(&uri).to_request()).await;
+        assert!(plain.headers().get(header::CONTENT_ENCODING).is_none());
+        let (tag, plain) = (plain.headers().get(ETAG).cloned(), read_body(plain).await);
+        for accepted in ["gzip", "gzip, deflate, br, zstd", "br, gzip;q=0.5"] {
+            let request = TestRequest::get().uri(&uri).insert_header((header::ACCEPT_ENCODING, accepted));
+            let packed = call_service(&app, request.to_request()).await;
+            assert_eq!(packed.headers().get(header::CONTENT_ENCODING).unwrap(), "gzip", "{accepted}");
+            assert_eq!(packed.headers().get(header::VARY).unwrap(), "accept-encoding");
+            assert_ne!(packed.headers().get(ETAG).cloned(), tag);
+            let body = read_body(packed).await;
+            assert!(body.len() * 2 < plain.len());
+            let mut unpacked = Vec::new();
+            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&body[..]), &mut unpacked).unwrap();
+            assert_eq!(unpacked, plain);
+        }
+        let request = TestRequest::get().uri(&uri).insert_header((header::ACCEPT_ENCODING, "gzip;q=0, identity"));
+        assert!(call_service(&app, request.to_request()).await.headers().get(header::CONTENT_ENCODING).is_none());
     }
 
     #[actix_web::test]

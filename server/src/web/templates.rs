@@ -5,25 +5,38 @@ use std::sync::LazyLock;
 use rust_embed::Embed;
 use tera::{Context, Tera};
 
+use super::language::Language;
 use crate::error::{Code, Error, Result};
 
 #[derive(Embed)]
 #[folder = "templates/"]
 struct Templates;
 
-static TERA: LazyLock<tera::TeraResult<Tera>> = LazyLock::new(|| {
+static TERA: LazyLock<[tera::TeraResult<Tera>; 2]> = LazyLock::new(|| Language::ALL.map(load));
+
+fn load(language: Language) -> tera::TeraResult<Tera> {
     let mut tera = Tera::new();
-    let templates = Templates::iter().filter_map(|name| {
+    let templates = Templates::iter().filter(|name| name.ends_with(".html")).filter_map(|name| {
         let file = Templates::get(&name)?;
-        Some((name.into_owned(), String::from_utf8_lossy(&file.data).into_owned()))
+        Some((name.into_owned(), language.translate(&String::from_utf8_lossy(&file.data))))
     });
     tera.add_raw_templates(templates.collect::<Vec<_>>())?;
     Ok(tera)
-});
+}
+
+/// Renders the template of this name in English; values are escaped for HTML.
+pub fn render(name: &str, context: &Context) -> Result<String> {
+    render_in(Language::English, name, context)
+}
 
 /// Renders the template of this name; values are escaped for HTML.
-pub fn render(name: &str, context: &Context) -> Result<String> {
-    TERA.as_ref()
+pub(super) fn render_in(language: Language, name: &str, context: &Context) -> Result<String> {
+    let [english, german] = &*TERA;
+    let tera = match language {
+        Language::English => english,
+        Language::German => german,
+    };
+    tera.as_ref()
         .map_err(ToString::to_string)
         .and_then(|tera| tera.render(name, context).map_err(|error| error.to_string()))
         .map_err(|error| Error::new(Code::Internal, format!("The page {name} cannot be rendered: {error}")))

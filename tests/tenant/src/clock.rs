@@ -27,6 +27,17 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         self.offset.fetch_add(millis(by), Ordering::SeqCst);
     }
+
+    /// Puts the clock back, as where another machine's clock is ahead of it.
+    pub fn set_back(&self, by: Duration) {
+        self.offset.fetch_sub(millis(by), Ordering::SeqCst);
+    }
+
+    /// Now, as the header `Date` tells it (RFC 9110, section 5.6.7).
+    pub(crate) fn http_date(&self) -> String {
+        let now = Timestamp::from_second(self.seconds()).unwrap_or(Timestamp::UNIX_EPOCH);
+        now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
 }
 
 /// A duration in milliseconds.

@@ -54,6 +54,11 @@ impl Control {
         self.state.clock.advance(by);
     }
 
+    /// Puts the tenant's clock back: users get an earlier `created_at`, and answers an earlier `Date`.
+    pub fn set_back(&self, by: Duration) {
+        self.state.clock.set_back(by);
+    }
+
     /// Adds a fault.
     pub fn add(&self, fault: Fault) {
         self.state.faults.add(fault);

@@ -93,6 +93,8 @@ pub enum FaultKind {
         /// What the file must contain.
         containing: String,
     },
+    /// 400 as for a connection that does not exist.
+    RefuseConnection,
     /// The job fails as a whole when its file of users contains this text.
     FailUsers {
         /// What the file must contain.

@@ -120,6 +120,9 @@ async fn every_request(
     if let Some(standing) = standing {
         rate_headers(response.headers_mut(), standing);
     }
+    if let Ok(date) = HeaderValue::from_str(&state.clock.http_date()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
     if hits.contains(&FaultKind::DropAfter) {
         state.log.push(record);
         cut(wire.as_deref());

@@ -12,6 +12,7 @@ use super::{Flaw, MAX_ROW_BYTES, Place, RawRow, format_error, keep, read_error, 
 use crate::error::{Code, Error, Result};
 use crate::import::cells;
 use crate::import::path::{MOST_ELEMENTS, Step, steps};
+use crate::import::propose;
 use crate::import::schema::{self, Target, is_email, member};
 use crate::user;
 
@@ -36,8 +37,10 @@ pub(in crate::import) struct Headers {
     pub(in crate::import) dropped: Vec<String>,
     /// A mapping says where the e-mail comes from.
     pub(in crate::import) email_is_mapped: bool,
-    /// Any name is: the file was checked before.
+    /// Any name is: the file was checked before, or the mapping reads everything.
     pub(in crate::import) any: bool,
+    /// Nothing about the header stops: the file is only looked at, by its cells.
+    pub(in crate::import) lenient: bool,
 }
 
 /// How a file of cells is written.
@@ -137,6 +140,27 @@ fn of_steps(steps: &[Step]) -> Meaning {
         (Some(target), _) => Meaning::Attribute(steps.to_vec(), target),
         (None, Some(attribute)) if !attribute.importable => Meaning::LeftOut(Some(attribute.name)),
         _ => Meaning::Unknown,
+    }
+}
+
+/// A column as the header names it, and what it is without a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::import) struct Column {
+    pub(in crate::import) name: String,
+    /// Path of the attribute it becomes.
+    pub(in crate::import) attribute: Option<String>,
+    /// The attribute it is, when Auth0 sets that itself.
+    pub(in crate::import) read_only: Option<&'static str>,
+}
+
+impl Column {
+    fn new(name: &str) -> Self {
+        let (attribute, read_only) = match meaning(name, &Headers::default()) {
+            Meaning::Attribute(steps, _) => (Some(super::super::path::text(&steps)), None),
+            Meaning::LeftOut(attribute) => (None, attribute),
+            Meaning::Source(_) | Meaning::Unnamed | Meaning::Unknown => (None, None),
+        };
+        Self { name: name.to_owned(), attribute, read_only }
     }
 }
 
@@ -251,6 +275,8 @@ pub(super) struct Csv {
     pub(super) dialect: Dialect,
     parser: csv_core::Reader,
     columns: usize,
+    /// What the header names; a single `email` for a bare list of addresses.
+    pub(super) names: Vec<Column>,
     unnamed: Vec<usize>,
     pub(super) left_out: Vec<LeftOutColumn>,
     tree: Tree,
@@ -297,6 +323,7 @@ impl Csv {
             dialect,
             parser: csv_core::ReaderBuilder::new().delimiter(dialect.delimiter).quote(dialect.quote).build(),
             columns: 1,
+            names: vec![Column::new("email")],
             unnamed: Vec::new(),
             left_out: Vec::new(),
             tree: Tree::Object(Vec::new()),
@@ -322,6 +349,11 @@ impl Csv {
         csv.header_line = row.line;
         let names = csv.names(&row)?;
         csv.header = row.source;
+        csv.names = names.iter().map(|name| Column::new(name)).collect();
+        if headers.lenient {
+            csv.columns = names.len();
+            return Ok(csv);
+        }
         let identifying = csv.understand(&names, headers)?;
         let mut texts = records
             .iter()
@@ -353,6 +385,11 @@ impl Csv {
         let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(column).copied().unwrap_or(start);
         self.cells.get(start..end).unwrap_or_default()
+    }
+
+    /// The cells of the record that was read last.
+    pub(super) fn texts(&self, count: usize) -> Vec<String> {
+        (0..count).map(|column| String::from_utf8_lossy(self.cell(column)).into_owned()).collect()
     }
 
     /// Finds what the columns mean; which one tells users apart.
@@ -440,41 +477,41 @@ impl Csv {
     fn convert(&self, record: &Record, row: &mut RawRow) -> Result<Option<Flaw>> {
         row.bytes.clear();
         if record.unclosed {
-            return Ok(Some(Flaw {
-                code: "OPEN_QUOTE",
-                message: "The file ends inside a quoted cell of this row.".to_owned(),
-                hint: "Close the quotes; a quote inside a quoted cell is written twice.",
-            }));
+            return Ok(Some(Flaw::new(
+                "OPEN_QUOTE",
+                "The file ends inside a quoted cell of this row.".to_owned(),
+                "Close the quotes; a quote inside a quoted cell is written twice.",
+            )));
         }
         if record.too_large {
             return Ok(Some(too_large()));
         }
         if record.cells != self.columns {
             let cells = if record.cells == 1 { "cell" } else { "cells" };
-            return Ok(Some(Flaw {
-                code: "RAGGED_ROW",
-                message: format!("The row has {} {cells}; the header has {}.", record.cells, self.columns),
-                hint: "Put cells that hold the delimiter or a line break into quotes.",
-            }));
+            return Ok(Some(Flaw::new(
+                "RAGGED_ROW",
+                format!("The row has {} {cells}; the header has {}.", record.cells, self.columns),
+                "Put cells that hold the delimiter or a line break into quotes.",
+            )));
         }
         let cells = self.cells.get(..self.ends_of(record.cells).last().copied().unwrap_or(0)).unwrap_or_default();
         let Ok(text) = std::str::from_utf8(cells) else {
-            return Ok(Some(Flaw {
-                code: "ENCODING",
-                message: "The row holds bytes that are not UTF-8, while the text before is.".to_owned(),
-                hint: "Save the file as UTF-8.",
-            }));
+            return Ok(Some(Flaw::new(
+                "ENCODING",
+                "The row holds bytes that are not UTF-8, while the text before is.".to_owned(),
+                "Save the file as UTF-8.",
+            )));
         };
         let cell = |column: usize| {
             let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
             self.ends.get(column).and_then(|end| text.get(start..*end)).unwrap_or_default()
         };
         if let Some(column) = self.unnamed.iter().find(|column| !cell(**column).trim().is_empty()) {
-            return Ok(Some(Flaw {
-                code: "UNNAMED_COLUMN",
-                message: format!("The row has a value in column {}, which has no name.", column + 1),
-                hint: "Name the column in the header, or empty the cell.",
-            }));
+            return Ok(Some(Flaw::new(
+                "UNNAMED_COLUMN",
+                format!("The row has a value in column {}, which has no name.", column + 1),
+                "Name the column in the header, or empty the cell.",
+            )));
         }
         if !self.tree.write(&cell, self.guarded, &mut row.bytes)? {
             row.bytes.extend_from_slice(b"{}");
@@ -585,7 +622,7 @@ fn unknown_columns(names: &[&str]) -> Error {
         }
         let shown: String = name.chars().take(60).collect();
         let _ = write!(text, "{shown:?}");
-        if let Some(nearest) = user::nearest_importable(name) {
+        if let Some(nearest) = propose::nearest(name) {
             let _ = write!(text, " (did you mean {nearest}?)");
         }
     }
@@ -599,9 +636,7 @@ fn unknown_columns(names: &[&str]) -> Error {
     };
     let example = names.first().map_or("", |name| name);
     let key = member("user", example);
-    let plain: String =
-        example.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).take(40).collect();
-    let target = user::nearest_importable(example).map_or_else(|| format!("user_metadata.{plain}"), str::to_owned);
+    let target = propose::attribute(example);
     columns_error(message).with_hint(format!(
         "Rename a column to the attribute it holds, map it (--map '{key}={target}'), or leave it out (--map \
          'null={example}')."

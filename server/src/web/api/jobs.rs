@@ -14,18 +14,20 @@ use super::super::{ApiError, App, SignedIn};
 use super::{only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
-use crate::import::{self, ImportRequest, MapRule, ReportFormat};
+use crate::import::{self, ImportRequest, Inspection, MapRule, ReportFormat};
 use crate::jobs::{JobView, Upload};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .service(only("/jobs/export", "POST").post(start_export))
         .service(only("/jobs/import", "POST").post(start_import))
+        .service(only("/import/inspect", "POST").post(inspect))
         .service(read_only("/jobs/{id}", read))
         .service(only("/jobs/{id}/cancel", "POST").post(cancel))
         .service(only("/jobs/{id}/resume", "POST").post(resume))
         .service(only("/jobs/{id}/retry", "POST").post(retry))
         .service(only("/jobs/{id}/report", "GET").get(report))
+        .service(only("/jobs/{id}/backup", "GET").get(backup))
         .service(read_only("/jobs/{id}/download", download));
 }
 
@@ -72,8 +74,16 @@ pub(super) struct ImportForm {
     /// whole users comes back in.
     #[schema(default = false)]
     drop_read_only: Option<bool>,
-    /// Attributes computed from what a row holds, as JSON: `{"name": "user[\"Full name\"]"}`. The expression
-    /// `null` leaves a column or attribute out.
+    /// With `dry_run`: ask the tenant which users exist, and say in `summary.look_up` what would become of the
+    /// rows. Few users are asked for by their addresses, many by one export of the connection.
+    #[schema(default = false)]
+    look_up: Option<bool>,
+    /// With `upsert`: before anything is sent keep a back-up of the users that exist, which can be imported again
+    /// with upsert. `GET /api/jobs/{id}/backup` gives it.
+    #[schema(default = false)]
+    backup: Option<bool>,
+    /// Attributes computed from what a row holds, as JSON: `{"name": "user[\"Full name\"]"}`; each expression
+    /// is a path, a call of a transform, or JavaScript. The expression `null` leaves a column or attribute out.
     map: Option<String>,
 }
 
@@ -95,7 +105,7 @@ pub(super) async fn start_import(
             .with_hint("Send the id of a database connection; GET /api/connections lists them.")
             .into());
     }
-    import::probe(upload.directory(), &request).await?;
+    import::probe(upload.directory(), &app.jobs.import_spec(&request).await?).await?;
     let mut name = None;
     if !request.connection_id.is_empty() {
         let client = app.jobs.clients().for_session(&session)?;
@@ -104,6 +114,90 @@ pub(super) async fn start_import(
         name = Some(connection.name);
     }
     Ok(Json(app.jobs.start_import(&session, &request, name, upload).await?))
+}
+
+/// The parts of a form that has a file looked into.
+#[derive(Debug, ToSchema)]
+#[allow(dead_code, reason = "describes the multipart body in the OpenAPI document")]
+pub(super) struct InspectForm {
+    /// The file, or its first 4 MiB.
+    #[schema(value_type = String, format = Binary)]
+    users: Vec<u8>,
+    /// The part `users` is only the beginning of the file.
+    #[schema(default = false)]
+    partial: Option<bool>,
+    /// As of an import.
+    map: Option<String>,
+    /// As of an import.
+    #[schema(default = false)]
+    drop_read_only: Option<bool>,
+    /// As of an import.
+    #[schema(default = false)]
+    keep_id_prefix: Option<bool>,
+}
+
+/// Most that is received of a file to be looked into, bytes; what is behind the first 4 MiB is ignored.
+const INSPECT_LIMIT: usize = 16 << 20;
+
+/// Looks into a file, or its beginning, before it is imported: format, columns with what they probably mean,
+/// first rows, and what the check says of them with the given mapping. Nothing is kept, and the tenant is not
+/// asked.
+#[utoipa::path(post, path = "/api/import/inspect", tag = "jobs",
+    request_body(content = InspectForm, content_type = "multipart/form-data"),
+    responses((status = 200, body = Inspection), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 413, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn inspect(
+    _session: SignedIn,
+    app: Data<App>,
+    mut form: Multipart,
+) -> Result<Json<Inspection>, ApiError> {
+    let mut request = ImportRequest::default();
+    let (mut sample, mut partial) = (None, false);
+    while let Some(field) = form.try_next().await.map_err(broken_form)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "users" if sample.is_none() => {
+                let (bytes, cut) = beginning(field).await?;
+                sample = Some(bytes);
+                partial |= cut;
+            }
+            "partial" => partial |= boolean(field, &name).await?,
+            "drop_read_only" => request.drop_read_only = boolean(field, &name).await?,
+            "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
+            "map" => request.map = map(field, &name).await?,
+            _ => drain(field).await?,
+        }
+    }
+    let sample =
+        sample.ok_or_else(|| Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part."))?;
+    let spec = app.jobs.import_spec(&request).await?;
+    let inspection = tokio::task::spawn_blocking(move || import::inspect(&spec, sample, partial))
+        .await
+        .map_err(|error| Error::new(Code::Internal, error.to_string()))??;
+    Ok(Json(inspection))
+}
+
+/// The first bytes of a file, and whether there are more.
+async fn beginning(mut field: Field) -> Result<(Vec<u8>, bool)> {
+    let (mut bytes, mut received) = (Vec::new(), 0);
+    while let Some(more) = field.try_next().await.map_err(broken_form)? {
+        received += more.len();
+        if received > INSPECT_LIMIT {
+            let limit = bytesize::ByteSize(INSPECT_LIMIT as u64);
+            return Err(Error::new(Code::PayloadTooLarge, format!("The part users is larger than {limit}."))
+                .with_hint("Send only the first 4 MiB of the file, and the part partial=true."));
+        }
+        let room = import::INSPECTED_BYTES - bytes.len();
+        bytes.extend_from_slice(more.get(..room).unwrap_or(&more));
+    }
+    let cut = received > bytes.len();
+    Ok((bytes, cut))
+}
+
+async fn map(field: Field, name: &str) -> Result<Vec<MapRule>> {
+    let map = text(field, name).await?;
+    if map.is_empty() { Ok(Vec::new()) } else { MapRule::parse_json(&map) }
 }
 
 async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<ImportRequest> {
@@ -120,10 +214,9 @@ async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<I
             "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
             "drop_read_only" => request.drop_read_only = boolean(field, &name).await?,
             "dry_run" => request.dry_run = boolean(field, &name).await?,
-            "map" => {
-                let map = text(field, &name).await?;
-                request.map = if map.is_empty() { Vec::new() } else { MapRule::parse_json(&map)? };
-            }
+            "look_up" => request.look_up = boolean(field, &name).await?,
+            "backup" => request.backup = boolean(field, &name).await?,
+            "map" => request.map = map(field, &name).await?,
             // Auth0 tolerates unknown parts too (contract, 4.6).
             _ => drain(field).await?,
         }
@@ -364,6 +457,31 @@ pub(super) async fn report(
         }
     };
     Ok(reply.streaming(stream))
+}
+
+/// The users that an import with `upsert` and `backup` found in the tenant before it changed them: a JSON array
+/// that can be imported again with upsert.
+#[utoipa::path(get, path = "/api/jobs/{id}/backup", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+              (status = 409, body = ErrorBody), (status = 410, body = ErrorBody)),
+    security(("session" = [])))]
+pub(super) async fn backup(
+    _session: SignedIn,
+    app: Data<App>,
+    id: Path<String>,
+    http: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let directory = app.jobs.report_directory(&id).await?;
+    let path = import::backup_file(&directory)
+        .ok_or_else(|| Error::new(Code::JobState, format!("Job {id} has no back-up, or none yet.")))?;
+    let file = NamedFile::open_async(&path).await?;
+    let mut reply = file
+        .set_content_type(actix_web::mime::APPLICATION_JSON)
+        .set_content_disposition(attachment(format!("backup-{id}.json")))
+        .into_response(&http);
+    let no_store = actix_web::http::header::HeaderValue::from_static("no-store, private");
+    reply.headers_mut().insert(CACHE_CONTROL, no_store);
+    Ok(reply)
 }
 
 #[derive(Debug, Deserialize)]

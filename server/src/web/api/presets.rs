@@ -11,6 +11,7 @@ use super::super::{ApiError, App, SignedIn};
 use super::{only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
+use crate::import::{ImportRequest, MapRule};
 use crate::store::{JobKind, Preset};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -114,11 +115,25 @@ fn checked_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
+/// The settings of an import with secrets in its mapping masked.
+async fn without_secrets(app: &App, mut settings: Map<String, Value>) -> Result<Map<String, Value>> {
+    let Some(map) = settings.get("map").filter(|map| !map.is_null() && **map != "") else { return Ok(settings) };
+    let text = map.as_str().map_or_else(|| map.to_string(), str::to_owned);
+    let request = ImportRequest { map: MapRule::parse_json(&text)?, ..ImportRequest::default() };
+    if let Some(masked) = app.jobs.masked(&request).await? {
+        let rules = masked.map.into_iter().map(|rule| (rule.attribute, Value::from(rule.expression)));
+        let rules = Value::Object(rules.collect());
+        let rules = if map.is_string() { Value::from(rules.to_string()) } else { rules };
+        settings.insert("map".to_owned(), rules);
+    }
+    Ok(settings)
+}
+
 /// What the settings are for, and how they are kept: those of an export must be such that an export
-/// understands them, and secrets in them are masked.
+/// understands them, and secrets in either are masked.
 async fn checked(app: &App, settings: Map<String, Value>) -> Result<(JobKind, Value)> {
     match settings.get("type").and_then(Value::as_str) {
-        Some("import") => Ok((JobKind::Import, Value::Object(settings))),
+        Some("import") => Ok((JobKind::Import, Value::Object(without_secrets(app, settings).await?))),
         None | Some("export") => {
             let mut request = settings.clone();
             let kind = request.remove("type");

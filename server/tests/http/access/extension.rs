@@ -464,6 +464,7 @@ async fn signing_in_gives_the_new_token_to_the_persons_waiting_jobs() {
         kind: JobKind::Export,
         tenant: "acme.eu.auth0.com".to_owned(),
         owner: "auth0|ada".to_owned(),
+        author: None,
         connection: None,
         request: json!({}),
     };

@@ -162,3 +162,105 @@ async fn a_tenant_that_is_down_is_waited_for() {
     let job = desk.finished(&reply).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(3)), "{job}");
 }
+
+#[actix_web::test]
+async fn a_file_is_looked_into_before_it_is_imported() {
+    let desk = Desk::new(1).await;
+    let staff = "Mail;Vorname;Shoe size\nada@example.com;Ada;38\nnobody;Bob;39\n";
+    let look = async |parts: &[(&str, Option<&str>, &str)]| {
+        let reply = desk.form("/api/import/inspect", parts).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    };
+    let found = look(&[("users", Some("staff.csv"), staff)]).await;
+    assert_eq!(
+        (&found["input"]["format"], &found["input"]["delimiter"], &found["rows"]),
+        (&json!("csv"), &json!(";"), &json!(2))
+    );
+    assert_eq!(found["columns"][0]["proposal"], "email");
+    assert_eq!(found["columns"][1]["proposal"], "given_name");
+    assert_eq!(found["sample"][0]["values"], json!(["ada@example.com", "Ada", "38"]));
+    assert_eq!(found["problem"]["errorCode"], "users_file_columns");
+
+    let map = found["proposed_map"].to_string();
+    let mapped = look(&[("users", Some("staff.csv"), staff), ("map", None, &map)]).await;
+    assert_eq!((&mapped["checked"]["good"], &mapped["checked"]["failed"]), (&json!(1), &json!(1)), "{mapped}");
+    assert_eq!(mapped["checked"]["faults"][0]["line"], 3);
+    assert_eq!(
+        mapped["checked"]["users"][0],
+        json!({"email": "ada@example.com", "given_name": "Ada", "user_metadata": {"shoe_size": 38}})
+    );
+    let computed = r#"{"email": "user.Mail.toUpperCase()", "given_name": "title_case(user.Vorname)", "user_metadata.size": "user[\"Shoe size\"]"}"#;
+    let computed = look(&[("map", None, computed), ("users", Some("staff.csv"), staff)]).await;
+    assert_eq!(computed["checked"]["users"][0]["email"], "ADA@EXAMPLE.COM");
+
+    for (parts, code) in [
+        (vec![("map", None, "{}")], "users_file_missing"),
+        (vec![("users", Some("a"), "<html>")], "users_file_format"),
+        (vec![("users", Some("a"), staff), ("map", None, "{\"email\":\"nope(user)\"}")], "invalid_expression"),
+    ] {
+        let refused = desk.form("/api/import/inspect", &parts).await;
+        assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!(code)), "{}", refused.body);
+    }
+    let stranger = desk.server.call(actix_web::test::TestRequest::post().uri("/ext/api/import/inspect")).await;
+    assert_eq!(stranger.status, 401);
+    assert_eq!(desk.server.job_files(), Vec::<String>::new(), "nothing is kept");
+}
+
+#[actix_web::test]
+async fn mappings_compute_and_secrets_in_them_stay_secret() {
+    const KEY: &str = "a key that nobody may read";
+    let desk = Desk::new(1).await;
+    let map = json!({
+        "email": "user.mail.toLowerCase()",
+        "name": "title_case(user.who)",
+        "app_metadata.pseudonym": format!("pseudonymize(user.mail, \"{KEY}\")"),
+    });
+    let users = "{\"mail\":\"Ada@Example.com\",\"who\":\"ada lovelace\"}\n{\"who\":\"nobody\"}\n";
+    let reply = desk.import(&desk.database(), users, &[("map", &map.to_string())]).await;
+    let job = desk.finished(&reply).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!((&job["summary"]["inserted"], &job["summary"]["failed"]), (&json!(1), &json!(1)), "{job}");
+    assert!(!job.to_string().contains(KEY) && job["settings"].to_string().contains("***"), "{job}");
+    let ada = desk.tenant.control().user_by_email("ada@example.com").expect("imported");
+    assert_eq!(ada["name"], "Ada Lovelace");
+    assert!(ada["app_metadata"]["pseudonym"].as_str().is_some_and(|text| text.len() >= 32), "{ada}");
+    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await.json();
+    assert_eq!((&report[0]["line"], &report[0]["errors"][0]["code"]), (&json!(2), &json!("MAPPING")), "{report}");
+
+    let settings = json!({"type": "import", "map": map});
+    let preset = actix_web::test::TestRequest::put().uri("/ext/api/presets/staff").set_json(&settings);
+    let kept = desk.call(preset).await;
+    assert!(kept.status == 200 && kept.body.contains("***") && !kept.body.contains(KEY), "{}", kept.body);
+
+    // A retry computes with the same secret.
+    let mended = [("users", Some("mended"), "{\"mail\":\"Bob@Example.com\",\"who\":\"bob\"}")];
+    let again = desk.form(&format!("/api/jobs/{}/retry", id(&job)), &mended).await;
+    assert_eq!(desk.finished(&again).await["summary"]["inserted"], 1);
+    let bob = desk.tenant.control().user_by_email("bob@example.com").expect("imported");
+    assert_ne!(bob["app_metadata"]["pseudonym"], ada["app_metadata"]["pseudonym"]);
+    let desk = desk.restarted().await;
+    assert!(!desk.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
+}
+
+#[actix_web::test]
+async fn a_dry_run_looks_users_up_and_an_upsert_keeps_a_back_up_for_download() {
+    let desk = Desk::new(1).await;
+    desk.finished(&desk.import(&desk.database(), &text(&good_users(3)), &[]).await).await;
+    let parts = [("dry_run", "true"), ("look_up", "true"), ("upsert", "true")];
+    let dry = desk.finished(&desk.import(&desk.database(), &text(&good_users(5)), &parts).await).await;
+    assert_eq!(dry["summary"]["look_up"], json!({"by": "email", "inserted": 2, "updated": 3, "refused": 0}), "{dry}");
+    let none = desk.get(&format!("/api/jobs/{}/backup", id(&dry))).await;
+    assert_eq!((none.status, &none.json()["errorCode"]), (409, &json!("job_state")));
+
+    let parts = [("upsert", "true"), ("backup", "true")];
+    let job = desk.finished(&desk.import(&desk.database(), &text(&good_users(5)), &parts).await).await;
+    assert_eq!((&job["summary"]["updated"], &job["summary"]["backup"]["users"]), (&json!(3), &json!(3)), "{job}");
+    let backup = desk.get(&format!("/api/jobs/{}/backup", id(&job))).await;
+    assert!(backup.header("content-disposition").starts_with("attachment"), "{}", backup.header("content-disposition"));
+    let users: Vec<Value> = serde_json::from_str(&backup.body).expect("a JSON array");
+    assert_eq!(users.len(), 3);
+    assert_eq!(users[0]["app_metadata"], json!({"number": 0}));
+    let refused = desk.import(&desk.database(), &text(&good_users(1)), &[("backup", "true")]).await;
+    assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!("invalid_body")), "{}", refused.body);
+}

@@ -104,6 +104,9 @@ pub(super) async fn import(request: HttpRequest, state: web::Data<State>, payloa
     }
     let hits = hits(&request);
     let contains = |text: &str| String::from_utf8_lossy(&users).contains(text);
+    if hits.kinds().any(|kind| *kind == FaultKind::RefuseConnection) {
+        return Err(ApiError::bad_request("inexistent_connection", "The connection does not exist."));
+    }
     if hits.kinds().any(|kind| matches!(kind, FaultKind::RefuseUsers { containing } if contains(containing))) {
         return Err(ApiError::body("Users file could not be processed."));
     }

@@ -1,0 +1,183 @@
+// What to suggest in a field for an expression or for a search, from the attributes of the tenant's users
+// and the transforms there are.
+
+import { h } from './dom.js';
+import { texts } from './texts.js';
+
+/** What is known of this tenant; the pages fill it in as answers arrive. */
+export const known = { attributes: [], transforms: [], documented: [] };
+
+/** A value of an attribute, as text. */
+export const exampleText = (value) => (typeof value === 'string' ? value : JSON.stringify(value)) ?? '';
+
+/** `name(parameter, parameter?)`, as pieces of which one may stand out. */
+export const signature = ({ name, parameters = [] }) =>
+  `${name}(${parameters.map((parameter) => parameter.name + (parameter.optional ? '?' : '')).join(', ')})`;
+
+const FITTING = { text: 'user.email', number: '1', boolean: 'true', json: 'user.app_metadata', user: 'user', any: 'user.email' };
+
+/** The arguments that fit the parameters of a transform: those it needs, and at least the first. */
+function fittingArguments(transform) {
+  // A first parameter that may be empty is what the transform is about all the same.
+  const needed = (transform.parameters ?? []).filter((parameter, index) => index === 0 || !parameter.optional);
+  return needed.map((parameter) => (parameter.secret ? 'secret("NAME")' : (FITTING[parameter.type] ?? 'user.email')));
+}
+
+/** A call of a transform with the arguments that fit its parameters. */
+export const exampleCall = (transform) => `${transform.name}(${fittingArguments(transform).join(', ')})`;
+
+const percent = (share) => (share > 0 && share < 0.005 ? '<1 %' : `${Math.round(share * 100)} %`);
+
+function attributeHelp({ path, type, share, example }) {
+  return [
+    h('p', {}, h('code', {}, path)),
+    h('p', {}, texts.picker.types[type] ?? type, ' · ', texts.picker.share(percent(share))),
+    exampleText(example) && h('p', { class: 'soft' }, texts.picker.example, h('code', {}, exampleText(example))),
+  ];
+}
+
+/** A transform in a few words; the parameter at `current` stands out. */
+function transformHelp(transform, current = -1) {
+  const parameters = transform.parameters ?? [];
+  const pieces = parameters.map((parameter, index) => {
+    const name = parameter.name + (parameter.optional ? '?' : '');
+    return [index > 0 && ', ', index === current ? h('strong', {}, name) : name];
+  });
+  const shown = current >= 0 ? parameters.slice(current, current + 1) : parameters;
+  const example = transform.examples?.[0];
+  return [
+    h('p', {}, h('code', {}, transform.name, '(', pieces, ')')),
+    h('p', {}, transform.summary),
+    shown.map((parameter) =>
+      h('p', {}, h('code', {}, parameter.name), ' ', h('span', { class: 'soft' }, [texts.transforms.types[parameter.type] ?? parameter.type, parameter.optional && texts.transforms.optional, parameter.secret && texts.transforms.secret].filter(Boolean).join(', ')), parameter.description && ` ${parameter.description}`)),
+    example && h('p', { class: 'soft' }, h('code', {}, example.call), ` ${texts.transforms.becomes} `, h('code', {}, exampleText(example.gives))),
+  ];
+}
+
+/** How well a name fits what was typed; none when it does not. */
+function rank(name, typed) {
+  const [text, wanted] = [name.toLowerCase(), typed.toLowerCase()];
+  if (wanted === '' || text.startsWith(wanted)) return 0;
+  const at = text.indexOf(wanted);
+  return at < 0 ? null : /[._[]/.test(text[at - 1] ?? '') ? 1 : 2;
+}
+
+/** The entries that fit, the best first, otherwise in their order. */
+function fitting(entries, typed, name) {
+  const ranked = entries.map((entry) => [rank(name(entry), typed), entry]).filter(([order]) => order !== null);
+  return ranked.sort(([a], [b]) => a - b).map(([, entry]) => entry);
+}
+
+/** Where in an expression the caret is: inside a text, and in which argument of which call. */
+function place(text) {
+  const calls = [];
+  let quote = null;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at];
+    if (quote) {
+      if (character === '\\') at += 1;
+      else if (character === quote) quote = null;
+    } else if (character === '"' || character === "'" || character === '`') {
+      quote = character;
+    } else if ('([{'.includes(character)) {
+      calls.push({ name: /([A-Za-z_$][\w$]*)\s*$/.exec(text.slice(0, at))?.[1] ?? '', argument: 0 });
+    } else if (')]}'.includes(character)) {
+      calls.pop();
+    } else if (character === ',' && calls.length > 0) {
+      calls.at(-1).argument += 1;
+    }
+  }
+  return { inText: quote !== null, call: calls.at(-1) ?? null };
+}
+
+/** Suggestions for a field that holds the expression of a column, or one to sort by. */
+export function suggestExpression(text, caret) {
+  const before = text.slice(0, caret);
+  const { inText, call } = place(before);
+  const called = call && known.transforms.find(({ name }) => name === call.name);
+  const help = called ? transformHelp(called, call.argument) : null;
+  if (inText) return { from: caret, to: caret, options: [], help };
+
+  const typed = /[A-Za-z_$][\w$]*(?:\??\.[\w$]*|\[\d*\]?)*$/.exec(before)?.[0] ?? '';
+  // After a complete value nothing fits but an operator.
+  if (typed === '' && /[\w$)\]"'`]\s*$/.test(before)) return { from: caret, to: caret, options: [], help };
+  const from = caret - typed.length;
+  const to = caret + /^[\w$.]*/.exec(text.slice(caret))[0].length;
+  // Every attribute stands below `user`, which need not be written.
+  const bare = 'user'.startsWith(typed) ? '' : typed.replace(/^user\??\./, '').replaceAll('?.', '.');
+  const paths = known.attributes.map(({ path }) => path);
+  const documented = known.documented.filter((path) => !paths.includes(path)).map((path) => ({ path, type: '', share: NaN }));
+  const attributes = [...known.attributes, ...documented];
+  const transforms = typed.startsWith('user.') ? [] : fitting(known.transforms, typed, ({ name }) => name);
+  const options = [
+    ...fitting(attributes, bare, ({ path }) => path.replace(/^user\./, '')).map((attribute) => ({
+      label: attribute.path,
+      detail: Number.isNaN(attribute.share) ? texts.completion.documented : `${texts.picker.types[attribute.type] ?? attribute.type} · ${percent(attribute.share)}`,
+      insert: attribute.path,
+      help: () => (Number.isNaN(attribute.share) ? [h('p', {}, h('code', {}, attribute.path)), h('p', {}, texts.completion.documentedHelp)] : attributeHelp(attribute)),
+    })),
+  ];
+  const calls = transforms.map((transform) => {
+    const [first = ''] = fittingArguments(transform);
+    const start = transform.name.length + 1;
+    return {
+      label: signature(transform),
+      detail: texts.export.kinds.transform,
+      insert: exampleCall(transform),
+      select: [start, start + first.length],
+      help: () => transformHelp(transform),
+    };
+  });
+  // What was typed decides what stands first; without anything typed both are shown.
+  const mixed = typed === '' ? [...options.slice(0, 5), ...calls] : calls.some(({ label }) => label.startsWith(typed)) ? [...calls, ...options] : [...options.slice(0, 6), ...calls.slice(0, 2), ...options.slice(6)];
+  const complete = mixed.length === 1 && mixed[0].insert === typed;
+  return { from, to, options: complete ? [] : mixed, help };
+}
+
+/** The name of an attribute in a search; null for one that a search cannot name. */
+function searchName(path) {
+  const name = path.replace(/^user\./, '').replaceAll(/\[\d+\]/g, '');
+  return /^[\w.-]+$/.test(name) ? name : null;
+}
+
+/** Suggestions for the field that holds a search. */
+export function suggestQuery(text, caret) {
+  const before = text.slice(0, caret);
+  if ((before.match(/(?<!\\)"/g) ?? []).length % 2 === 1) return null;
+  const fields = new Map();
+  for (const attribute of known.attributes) {
+    const name = searchName(attribute.path);
+    if (name && !fields.has(name)) fields.set(name, attribute);
+  }
+  const value = /([\w.-]+):([^\s()[\]{}"]*)$/.exec(before);
+  if (value && value[1] !== '_exists_') {
+    const attribute = fields.get(value[1]);
+    if (!attribute || value[2] !== '') return null;
+    const example = exampleText(attribute.example);
+    const literal = { boolean: ['true', 'false'], number: [example, '[1 TO 10]'], date: [`[${example.slice(0, 10)} TO *]`, `[* TO ${example.slice(0, 10)}]`] }[attribute.type]
+      ?? (typeof attribute.example === 'string' && !/["\\…]/.test(example) ? [`"${example}"`] : []);
+    return {
+      from: caret,
+      to: caret,
+      options: literal.filter(Boolean).map((insert) => ({ label: insert, detail: texts.completion.value, insert, help: () => attributeHelp(attribute) })),
+    };
+  }
+  const typed = value ? value[2] : (/[\w.-]*$/.exec(before)?.[0] ?? '');
+  if (typed === '' && before.trim() !== '' && !/(?:\b(?:AND|OR|NOT)|[(])\s*$/.test(before) && !value) return null;
+  const names = fitting([...fields.keys()], typed, (name) => name);
+  const ending = value ? '' : ':';
+  const exists = !value && '_exists_'.startsWith(typed) && { label: '_exists_:', detail: texts.completion.exists, insert: '_exists_:', help: () => h('p', {}, texts.completion.existsHelp) };
+  return {
+    from: caret - typed.length,
+    to: caret,
+    options: [
+      ...names.slice(0, exists ? 7 : 8).map((name) => ({
+        label: name,
+        detail: `${texts.picker.types[fields.get(name).type] ?? ''} · ${percent(fields.get(name).share)}`,
+        insert: name + ending,
+        help: () => attributeHelp(fields.get(name)),
+      })),
+      exists,
+    ].filter(Boolean),
+  };
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Check, and check + split, of import users: this program beside ajv in Node, alternating.
+
+    npm install                       # once, here
+    cargo build --release             # once, at the top
+    ./run.py USERS.ndjson [--rounds 3]
+
+Prints the medians of CPU seconds (user + system), the largest memory, the ratios, and whether both accept the same
+rows by the schema.
+"""
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.join(HERE, "..", "..", "..")
+
+
+def measured(command):
+    """CPU seconds and MiB of a command."""
+    with open(os.devnull, "w") as nowhere:
+        child = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, cwd=HERE)
+        _, status, usage = os.wait4(child.pid, 0)
+    # 1 says that there were bad rows.
+    if os.waitstatus_to_exitcode(status) not in (0, 1):
+        sys.exit(f"failed: {' '.join(command)}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("users")
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--program", default=os.path.join(TOP, "target", "release", "user-import-export"))
+    options = arguments.parse_args()
+    users = os.path.abspath(options.users)
+    directory = tempfile.mkdtemp(prefix="compare-import-")
+    chunks = os.path.join(directory, "chunks")
+    ours = [options.program, "import", users, "--dry-run"]
+    theirs = ["node", "ajv.mjs", users]
+    work = {
+        ("check", "ours"): ours,
+        ("check", "ajv"): theirs,
+        ("check + split", "ours"): [*ours, "--chunks", chunks],
+        ("check + split", "ajv"): [*theirs, "--chunks", chunks],
+    }
+    figures = {name: [] for name in work}
+    for _ in range(options.rounds):
+        for name, command in work.items():
+            shutil.rmtree(chunks, ignore_errors=True)
+            figures[name].append(measured(command))
+    print(f"{'':16}{'CPU s':>8}{'MiB':>8}")
+    median = {}
+    for name, runs in figures.items():
+        median[name] = statistics.median(seconds for seconds, _ in runs)
+        print(f"{' '.join(name):20}{median[name]:8.2f}{max(size for _, size in runs):8.0f}")
+    for task, goal in (("check", 0.25), ("check + split", 0.20)):
+        ratio = median[(task, "ours")] / median[(task, "ajv")]
+        print(f"{task}: {ratio:.3f} of ajv (goal {goal:.2f})")
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+//! Which attribute a foreign name probably means.
+
+use crate::user;
+
+/// Names of other systems and of everyday speech, as lower-case words, and the attribute each means.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("mail", "email"),
+    ("e mail", "email"),
+    ("e mail address", "email"),
+    ("email address", "email"),
+    ("mail address", "email"),
+    ("primary email", "email"),
+    ("work email", "email"),
+    ("user email", "email"),
+    ("verified", "email_verified"),
+    ("email confirmed", "email_verified"),
+    ("is email verified", "email_verified"),
+    ("first name", "given_name"),
+    ("firstname", "given_name"),
+    ("forename", "given_name"),
+    ("givenname", "given_name"),
+    ("vorname", "given_name"),
+    ("last name", "family_name"),
+    ("lastname", "family_name"),
+    ("surname", "family_name"),
+    ("sn", "family_name"),
+    ("familyname", "family_name"),
+    ("nachname", "family_name"),
+    ("full name", "name"),
+    ("fullname", "name"),
+    ("display name", "name"),
+    ("displayname", "name"),
+    ("common name", "name"),
+    ("cn", "name"),
+    ("nick", "nickname"),
+    ("alias", "nickname"),
+    ("user name", "username"),
+    ("login", "username"),
+    ("login name", "username"),
+    ("samaccountname", "username"),
+    ("uid", "user_id"),
+    ("userid", "user_id"),
+    ("id", "user_id"),
+    ("user uuid", "user_id"),
+    ("uuid", "user_id"),
+    ("phone", "phone_number"),
+    ("telephone", "phone_number"),
+    ("telephone number", "phone_number"),
+    ("phonenumber", "phone_number"),
+    ("mobile", "phone_number"),
+    ("mobile number", "phone_number"),
+    ("mobile phone", "phone_number"),
+    ("cell phone", "phone_number"),
+    ("phone verified", "phone_verified"),
+    ("avatar", "picture"),
+    ("avatar url", "picture"),
+    ("photo", "picture"),
+    ("photo url", "picture"),
+    ("image", "picture"),
+    ("picture url", "picture"),
+    ("disabled", "blocked"),
+    ("suspended", "blocked"),
+    ("locked", "blocked"),
+    ("is blocked", "blocked"),
+    ("passwordhash", "password_hash"),
+    ("encrypted password", "password_hash"),
+    ("bcrypt", "password_hash"),
+];
+
+/// The name as lower-case words: `firstName`, `first-name` and `First_Name` are all `first name`.
+fn words(name: &str) -> String {
+    let mut words = String::with_capacity(name.len());
+    let mut lower = false;
+    for letter in name.trim().chars() {
+        if !letter.is_alphanumeric() {
+            if !words.is_empty() && !words.ends_with(' ') {
+                words.push(' ');
+            }
+            lower = false;
+            continue;
+        }
+        if letter.is_uppercase() && lower {
+            words.push(' ');
+        }
+        lower = letter.is_lowercase() || letter.is_numeric();
+        words.extend(letter.to_lowercase());
+    }
+    words.truncate(words.trim_end().len());
+    words
+}
+
+/// The importable attribute that a name most probably means, if any is near enough.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let words = words(name);
+    let synonym = SYNONYMS.iter().find(|(known, _)| *known == words).map(|(_, attribute)| *attribute);
+    synonym.or_else(|| user::nearest_importable(&words)).or_else(|| user::nearest_importable(name))
+}
+
+/// Where data of this name may go: the nearest attribute, or a key of its own in `user_metadata`.
+pub(super) fn attribute(name: &str) -> String {
+    match nearest(name) {
+        Some(attribute) => attribute.to_owned(),
+        None => {
+            let key: String = words(name).chars().map(|c| if c == ' ' { '_' } else { c }).take(40).collect();
+            if key.is_empty() {
+                "user_metadata.column".to_owned()
+            } else {
+                super::schema::member("user_metadata", &key)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_systems_lead_to_the_attribute_they_mean() {
+        for (name, meant) in [
+            ("E-Mail", "email"),
+            ("Emial", "email"),
+            ("e-mail address", "email"),
+            ("firstName", "given_name"),
+            ("First_Name", "given_name"),
+            ("Last name", "family_name"),
+            ("displayName", "name"),
+            ("Given Name", "given_name"),
+            ("UserName", "username"),
+            ("emailVerified", "email_verified"),
+            ("Mobile", "phone_number"),
+            ("avatar_url", "picture"),
+            ("passwordHash", "password_hash"),
+        ] {
+            assert_eq!(nearest(name), Some(meant), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_means_no_attribute_gets_a_key_of_its_own() {
+        assert_eq!(nearest("Shoe size"), None);
+        assert_eq!(attribute("Shoe size"), "user_metadata.shoe_size");
+        assert_eq!(attribute("Straße"), "user_metadata[\"straße\"]");
+        assert_eq!(attribute("$"), "user_metadata.column");
+    }
+}

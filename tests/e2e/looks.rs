@@ -1,0 +1,196 @@
+//! Every page in every look, and in every state it can be in, checked for accessibility.
+
+use std::time::Duration;
+
+use end_to_end::{Browser, Installation};
+use serde_json::{Value, json};
+use simulated_tenant::TenantSettings;
+
+use crate::people::{DATABASE, browser_in_turn, choose_connection, good_users, ndjson, no_problems, sign_in, watch};
+
+const PAGES: [&str; 4] = ["import", "export", "history", "transforms"];
+const GUIDES: [&str; 5] = ["import", "query", "expressions", "transforms", "errors"];
+
+/// What shows that a page without any jobs is complete.
+fn filled(page: &str) -> &'static str {
+    match page {
+        "import" => "#connection:enabled",
+        "export" => "#preview-rows tbody",
+        "history" => "#history .blank",
+        _ => "#catalog .transform",
+    }
+}
+
+async fn open(browser: &Browser, demo: &Installation, page: &str, look: &str) {
+    browser.open(&demo.url(&format!("/{page}?{look}"))).await;
+    browser.element(filled(page)).await;
+}
+
+#[tokio::test]
+async fn every_page_is_accessible_and_fits_in_every_look() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let demo = Installation::demo(50).await;
+    watch(&browser).await;
+    sign_in(&browser, &demo).await;
+    for page in PAGES {
+        for look in ["", "embed=1"] {
+            open(&browser, &demo, page, look).await;
+            let state = format!("{page}?{look}");
+            assert_eq!(browser.run("return document.querySelectorAll('h1').length").await, 1, "{state}");
+            browser.check_every_look(&state).await;
+            no_problems(&browser, &state).await;
+        }
+    }
+    for guide in GUIDES {
+        browser.open(&demo.url(&format!("/guide/{guide}"))).await;
+        browser.element("article h1").await;
+        browser.check_every_look(&format!("the guide {guide}")).await;
+    }
+}
+
+#[tokio::test]
+async fn the_theme_of_the_address_is_that_of_the_page() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let demo = Installation::demo(10).await;
+    sign_in(&browser, &demo).await;
+    for theme in ["light", "dark"] {
+        open(&browser, &demo, "history", &format!("theme={theme}")).await;
+        let scheme = browser.run("return getComputedStyle(document.documentElement).colorScheme").await;
+        assert_eq!(scheme, theme);
+    }
+}
+
+#[tokio::test]
+async fn the_states_of_an_export_are_accessible() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    // Export jobs end when the tenant's clock is told to go on. More users than a search finds, so that
+    // there is such a job.
+    let settings =
+        TenantSettings { users: 1500, export_duration: Duration::from_hours(1), ..TenantSettings::default() };
+    let demo = Installation::serve_tenant(settings, &[]).await;
+    watch(&browser).await;
+    sign_in(&browser, &demo).await;
+    open(&browser, &demo, "export", "").await;
+
+    browser.click("Choose attributes").await;
+    browser.wait_for_text("#picker-status", "of your newest users").await;
+    browser.check_every_look("the picker").await;
+    browser.click("Choose attributes").await;
+    browser.click("Add default columns").await;
+    browser.click("Add a column").await;
+    browser.type_into("#columns li:last-child input", "user.nothing.trim()").await;
+    browser.wait_for_text("#preview-rows", "TypeError").await;
+    browser.press("\u{e00c}").await;
+    browser.check_every_look("columns with a preview and faults").await;
+    browser.type_into("#columns li:last-child input", "nothing_like_this(1)").await;
+    browser.wait_for_text("#columns li:last-child .field-error", "nothing_like_this").await;
+    browser.press("\u{e00c}").await;
+    browser.check_every_look("a column with an error").await;
+    browser.click_at("#columns li:last-child .tools button:last-child").await;
+    browser.type_into("#query", "email:[").await;
+    browser.element("#query[aria-invalid]").await;
+    browser.press("\u{e00c}").await;
+    browser.check_every_look("a search with an error").await;
+    browser.type_into("#query", "ema").await;
+    browser.element(".suggestions [role=option]").await;
+    browser.press("\u{e015}").await;
+    browser.check_every_look("suggestions").await;
+    browser.press("\u{e00c}").await;
+    browser.element("#query").await.clear().await.unwrap();
+
+    browser.wait_for_text("#start", "Export 1000+ users").await;
+    browser.click_at("#start:enabled").await;
+    browser.wait_for_text("#results", "In progress").await;
+    browser.check_every_look("an export that runs").await;
+    browser.click("History").await;
+    browser.element("#history .progress [role=progressbar]").await;
+    browser.check_every_look("a history with a job that runs").await;
+
+    demo.control().advance(Duration::from_hours(2));
+    browser.wait_for_text("#history", "Completed").await;
+    browser.check_every_look("a history").await;
+    browser.click("Details").await;
+    browser.element("dialog[open] .facts").await;
+    browser.check_every_look("the details of an export").await;
+    browser.open(&demo.url("/export")).await;
+    browser.wait_for_text("#results", "users exported").await;
+    browser.check_every_look("an export that is done").await;
+    no_problems(&browser, "export").await;
+}
+
+#[tokio::test]
+async fn the_states_of_an_import_are_accessible() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let settings = TenantSettings { users: 20, import_duration: Duration::from_hours(1), ..TenantSettings::default() };
+    let demo = Installation::serve_tenant(settings, &[]).await;
+    watch(&browser).await;
+    sign_in(&browser, &demo).await;
+    open(&browser, &demo, "import", "").await;
+    browser.click("Start importing users").await;
+    browser.wait_for_text("#files-error", "Please add at least one file.").await;
+    browser.check_every_look("an import without a file").await;
+
+    let csv = "Mail;Full name;Internal notes\nada@example.com;Ada;x\nnot an address;Bea;\n";
+    browser.choose_file("#files", "staff.csv", csv.as_bytes()).await;
+    browser.wait_for_text("#content", "can be imported").await;
+    browser.check_every_look("what is in a file").await;
+    browser.click("Clear").await;
+
+    let mut rows = good_users(5);
+    rows.extend((0..60).map(|n| json!({ "name": format!("No address {n}") })));
+    rows.extend((0..3).map(|n| json!({ "email": format!("shoe-{n}@example.com"), "shoe_size": 42 })));
+    browser.choose_file("#files", "users.json", Value::Array(rows.clone()).to_string().as_bytes()).await;
+    browser.click("Check only").await;
+    browser.wait_for_text(".pager", "1 to 50 of 63").await;
+    browser.check_every_look("the end of a check").await;
+    browser.click_at("#upsert").await;
+    choose_connection(&browser, DATABASE).await;
+    browser.wait_for_text("#backup", "Export them first").await;
+    browser.check_every_look("the offer of a copy").await;
+    browser.click("Start importing users").await;
+    browser.wait_for_text("#results", "In progress").await;
+    browser.check_every_look("an import that runs").await;
+    demo.control().advance(Duration::from_hours(2));
+    browser.wait_for_text(".pager", "1 to 50 of 63").await;
+    browser.check_every_look("the end of an import").await;
+
+    browser.choose_file("#files", "more.ndjson", ndjson(&good_users(3)).as_bytes()).await;
+    browser.click("Start importing users").await;
+    browser.wait_for_text("#results", "In progress").await;
+    browser.click("Cancel").await;
+    browser.wait_for_text("#results", "Canceled").await;
+    browser.check_every_look("an import that was canceled").await;
+    browser.click("History").await;
+    browser.wait_for_text("#history", "63 failed").await;
+    browser.click("Report").await;
+    browser.wait_for_text("dialog .pager", "1 to 50 of 63").await;
+    browser.check_every_look("the report of an import").await;
+    no_problems(&browser, "import").await;
+}
+
+#[tokio::test]
+async fn the_pages_speak_german_to_those_who_want_it() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let demo = Installation::demo(1500).await;
+    watch(&browser).await;
+    sign_in(&browser, &demo).await;
+    browser.open(&demo.url("/history")).await;
+    browser.wait_for_text("h1", "History").await;
+    browser.element("#language").await.select_by_label("Deutsch").await.unwrap();
+    browser.wait_for_text("h1", "Verlauf").await;
+    browser.wait_for_text("#history", "Es gibt noch keine Aufträge.").await;
+    // The choice stays.
+    browser.click("Export").await;
+    browser.wait_for_text("#start", "1000+ Benutzer exportieren").await;
+    assert_eq!(browser.run("return document.documentElement.lang").await, "de");
+    for page in PAGES {
+        open(&browser, &demo, page, "").await;
+        browser.check_every_look(&format!("{page} in German")).await;
+    }
+    // An address says otherwise for itself, and its links go on saying it.
+    browser.open(&demo.url("/import?lang=en")).await;
+    browser.wait_for_text("h1", "Import users").await;
+    browser.click("History").await;
+    browser.wait_for_text("h1", "History").await;
+    no_problems(&browser, "German").await;
+}

@@ -1,0 +1,94 @@
+//! What the Transforms page can do.
+
+use std::path::Path;
+
+use end_to_end::Installation;
+use serde_json::json;
+
+use crate::people::{browser_in_turn, no_problems, sign_in, watch};
+
+/// A shipped transform under another name of the same length, as if somebody had written it.
+fn renamed(name: &str, to: &str) -> Vec<u8> {
+    assert_eq!(name.len(), to.len());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../transforms/prebuilt/{name}.wasm"));
+    let bytes = std::fs::read(path).expect("a shipped transform");
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at..].starts_with(name.as_bytes()) {
+            out.extend_from_slice(to.as_bytes());
+            at += name.len();
+        } else {
+            out.push(bytes[at]);
+            at += 1;
+        }
+    }
+    out
+}
+
+#[tokio::test]
+async fn a_transform_is_looked_into_before_it_is_added_and_can_be_tried_used_and_deleted() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let demo = Installation::demo(10).await;
+    watch(&browser).await;
+    sign_in(&browser, &demo).await;
+    browser.click("Transforms").await;
+    browser.wait_for_text("#catalog", "Hides the local part").await;
+
+    browser.choose_file("#file", "text.wasm", b"not a module").await;
+    browser.wait_for_text("#file-error", "text.wasm: This is not a WebAssembly file.").await;
+    browser.choose_file("#file", "mask.wasm", &renamed("mask_email", "mask_email")).await;
+    browser.wait_for_text("#found", "which an upload cannot replace").await;
+    browser.click("Cancel").await;
+    browser.choose_file("#file", "loud.wasm", &renamed("title_case", "title_loud")).await;
+    let found = browser.wait_for_text("#found", "title_loud(").await;
+    for fact in ["SHA-256", "Size", "Limits", "Examples"] {
+        assert!(found.contains(fact), "{fact}: {found}");
+    }
+    browser.check_every_look("what is in a file").await;
+    browser.click("Add this transform").await;
+    browser.wait_for_text("#found", "was added.").await;
+
+    browser.type_into("#find", "title_loud").await;
+    browser.wait_for_text("#found-count", "1 transform.").await;
+    let card = "article[aria-label='title_loud']";
+    browser.click_at(&format!("{card} .toggles details:nth-child(2) summary")).await;
+    browser.wait_for(&format!("return document.querySelectorAll('{card} .tried tbody tr').length"), &json!(5)).await;
+    browser.type_into(&format!("{card} .combo input"), "title_loud(user.nickname").await;
+    browser.wait_for_text(&format!("{card} .notice.error"), "^").await;
+    browser.type_into(&format!("{card} .combo input"), "title_loud(user.nickname)").await;
+    browser.element(&format!("{card} .tried")).await;
+    browser.press(end_to_end::ESCAPE).await;
+    browser.click_at(&format!("{card} .toggles details:nth-child(1) summary")).await;
+    browser.check_every_look("a transform that is tried").await;
+
+    browser.click_at(&format!("{card} button[aria-label='Use in an export: title_loud']")).await;
+    browser.element("#columns > li").await;
+    let expression = browser.run("return document.querySelector('#columns input').value").await;
+    assert_eq!(expression, "title_loud(user.email)");
+    browser.wait_for_text("#preview-rows th", "Transform").await;
+
+    browser.click("Transforms").await;
+    browser.click_at("button[aria-label='Delete: title_loud']").await;
+    browser.wait_for_text(&format!("{card} .notice"), "for everybody?").await;
+    browser.check_every_look("a question").await;
+    browser.click_at(&format!("{card} .notice button")).await;
+    browser.wait_for(&format!("return document.querySelectorAll(\"{card}\").length"), &json!(0)).await;
+    no_problems(&browser, "transforms").await;
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_says_why() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let demo = Installation::demo(10).await;
+    sign_in(&browser, &demo).await;
+    browser.open(&demo.url("/transforms")).await;
+    browser.wait_for_text("#catalog", "Hides the local part").await;
+    let mut broken = renamed("title_case", "title_loud");
+    broken.truncate(broken.len() / 2);
+    browser.choose_file("#file", "half.wasm", &broken).await;
+    browser.wait_for_text("#found", "Found in half.wasm").await;
+    browser.click("Add this transform").await;
+    let said = browser.wait_for_text("#take-note", "Error code").await;
+    assert!(said.contains("half.wasm") || said.contains("The file"), "{said}");
+}
