@@ -368,7 +368,7 @@ impl Asked<'_> {
     /// Reads the file of an export: what became of that, and why its bytes broke off, if they did.
     async fn download(&self, work: Work, location: &str) -> Result<(Work, Result<()>, Option<Error>)> {
         let mut bytes = match self.client.download(location).await {
-            Ok(bytes) => bytes,
+            Ok(download) => download.bytes,
             Err(error) => return Ok((work, Ok(()), Some(error))),
         };
         let (sender, receiver) = mpsc::channel(4);

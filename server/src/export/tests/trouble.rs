@@ -318,6 +318,7 @@ async fn noted() -> (tempfile::TempDir, Store, Note) {
         tenant: "acme".into(),
         kind: JobKind::Export,
         owner: "auth0|ada".into(),
+        author: None,
         connection: None,
         request: json!({"format": "ndjson"}),
     };
