@@ -71,7 +71,9 @@ fn sources() -> Vec<(String, String)> {
         .filter_map(|path| Some((shipped(path)?, path)))
         .map(|(name, path)| {
             let text = std::fs::read_to_string(path).expect("a source file");
-            let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+            let tests = text.match_indices("#[cfg(test)]\n").map(|(at, mark)| (at, &text[at + mark.len()..]));
+            let mut tests = tests.filter(|(_, code)| code.starts_with("mod ") || code.starts_with("pub(super) mod "));
+            let text = &text[..tests.next().map_or(text.len(), |(at, _)| at)];
             let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
             (name, lines.collect::<Vec<_>>().join("\n"))
         })
