@@ -29,7 +29,7 @@ fn measure(mut work: impl FnMut()) -> f64 {
         .map(|_| {
             let began = cpu();
             work();
-            cpu() - began
+            cpu().saturating_sub(began)
         })
         .collect();
     times.sort();

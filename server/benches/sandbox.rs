@@ -75,22 +75,22 @@ fn main() {
 
     let transform = Transform::from_bytes("mask", renamed(99_999), Origin::File).expect("a transform");
     let began = Instant::now();
-    sandbox.start(&transform, vec![None]).expect("a runner");
+    sandbox.start(&transform, &[None]).expect("a runner");
     println!("first use, compiled                         {:8.2} ms", began.elapsed().as_secs_f64() * 1e3);
     let fresh: Vec<_> = (0..TIMES).map(|_| Sandbox::open(&few).expect("a sandbox")).collect();
     let mut fresh = fresh.iter();
-    let cached = measure(|| fresh.next().map(|sandbox| sandbox.start(&transform, vec![None]).expect("a runner")));
+    let cached = measure(|| fresh.next().map(|sandbox| sandbox.start(&transform, &[None]).expect("a runner")));
     println!("first use, from the cache                   {:8.2} ms", cached * 1e3);
     println!(
         "further use                                 {:8.2} ms",
-        measure(|| sandbox.start(&transform, vec![None])) * 1e3
+        measure(|| sandbox.start(&transform, &[None])) * 1e3
     );
 
     let rows: Vec<Vec<Value>> =
         (0..65_536).map(|number| vec![Value::Text(format!("person{number}@company{}.example", number % 97))]).collect();
     println!("\nmask_email, ns a row");
     for batch in [1, 16, 64, 128, 256, 512, 1024] {
-        let mut runner = sandbox.start(&transform, vec![None]).expect("a runner").with_batch(batch);
+        let mut runner = sandbox.start(&transform, &[None]).expect("a runner").with_batch(batch);
         let time = measure(|| runner.apply(&rows));
         println!("  batches of {batch:4}  {:8.1}", time * 1e9 / rows.len() as f64);
     }

@@ -512,9 +512,9 @@ async fn a_machine_whose_clock_is_wrong_settles_lost_answers_all_the_same() {
         let world = World::new().await;
         let hours = Duration::from_hours(5);
         if behind {
-            world.control.set_back(hours)
+            world.control.set_back(hours);
         } else {
-            world.control.advance(hours)
+            world.control.advance(hours);
         }
         world.job("before", &json!({ "email": email(2) }).to_string()).await;
         world.run("before", &world.request(), Arc::default()).await.expect("the first import");

@@ -51,3 +51,8 @@ pub fn command(directory: &std::path::Path) -> Command {
     }
     command
 }
+
+/// Whether the name of a file ends in this extension.
+pub fn has_extension(name: &str, extension: &str) -> bool {
+    std::path::Path::new(name).extension().is_some_and(|found| found == extension)
+}

@@ -300,7 +300,9 @@ mod tests {
         let allocator = allocator(usize::MAX);
         let batch = |rows: usize, mark: u8| {
             let blocks: Vec<_> = (0..rows).map(|row| Block::new(&allocator, 1 + (row * 7) % 700, 8, mark)).collect();
-            blocks.into_iter().for_each(|block| block.free(&allocator));
+            for block in blocks {
+                block.free(&allocator);
+            }
         };
         batch(256, 1);
         let after_one = allocator.large.bytes.get();

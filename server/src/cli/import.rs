@@ -487,7 +487,8 @@ async fn follow(
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
     let work = import::run(id, spec, directory, client, store, Arc::clone(&progress));
-    let result = follow::to_its_end(&progress, work, follow::Silence::None, || show(&bar, &progress)).await;
+    let followed = follow::to_its_end(&progress, work, follow::Silence::None, || show(&bar, &progress));
+    let result = Box::pin(followed).await;
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {

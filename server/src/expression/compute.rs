@@ -241,7 +241,7 @@ impl Check<'_> {
             }
         }
         let label = format!("{}@{}", manifest.name, manifest.version);
-        let first = Mutex::new(self.tools.sandbox.start(transform, literals)?);
+        let first = Mutex::new(self.tools.sandbox.start(transform, &literals)?);
         Ok(Step { first, inputs, label })
     }
 
@@ -393,7 +393,7 @@ impl Check<'_> {
         };
         let run = |code: String| -> Result<Runner> {
             let literals = vec![Some(Value::Text(code)), None, Some(Value::Number(tools.now))];
-            tools.sandbox.start(engine, literals)
+            tools.sandbox.start(engine, &literals)
         };
         // What the engine cannot compile is found now, and without running any of it.
         let trial = run(format!("true || (\n{}\n)", self.source))?.apply(&[vec![Value::Nothing]]);

@@ -85,7 +85,8 @@ pub(super) fn glance(text: &[u8], phone_is_told: bool) -> Option<Clean<'_>> {
         let member = match key.bytes {
             b"email" => {
                 let value = walk.plain()?;
-                if !is_plain_email(value) && !(value.len() <= schema::MOST_EMAIL && schema::is_email(value)) {
+                let short_enough = value.len() <= schema::MOST_EMAIL;
+                if !(is_plain_email(value) || (short_enough && schema::is_email(value))) {
                     return None;
                 }
                 email = Some(lower(value));

@@ -98,17 +98,11 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 
 /// Where data of this name may go: the nearest attribute, or a key of its own in `user_metadata`.
 pub(super) fn attribute(name: &str) -> String {
-    match nearest(name) {
-        Some(attribute) => attribute.to_owned(),
-        None => {
-            let key: String = words(name).chars().map(|c| if c == ' ' { '_' } else { c }).take(40).collect();
-            if key.is_empty() {
-                "user_metadata.column".to_owned()
-            } else {
-                super::schema::member("user_metadata", &key)
-            }
-        }
+    if let Some(attribute) = nearest(name) {
+        return attribute.to_owned();
     }
+    let key: String = words(name).chars().map(|c| if c == ' ' { '_' } else { c }).take(40).collect();
+    if key.is_empty() { "user_metadata.column".to_owned() } else { super::schema::member("user_metadata", &key) }
 }
 
 #[cfg(test)]

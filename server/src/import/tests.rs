@@ -1,5 +1,6 @@
 //! The pipeline without a tenant: check, chunks, report.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -635,7 +636,7 @@ fn transforms_and_javascript_shape_rows_in_batches_and_their_faults_name_row_and
     for row in 0..600 {
         // A transform's argument may be missing, but there is nothing to trim in a mail that is not there.
         let mail = if row == 300 { String::new() } else { format!(" ADA{row}@Example.com ") };
-        content.push_str(&format!("{mail},ada LOVELACE {row},Ada,,pro,2024\n"));
+        let _ = writeln!(content, "{mail},ada LOVELACE {row},Ada,,pro,2024");
     }
     let directory = tempfile::tempdir().unwrap();
     let mut faults = Vec::new();
@@ -721,10 +722,17 @@ fn settings_that_do_not_go_together_are_refused() {
     assert!(ImportSpec::new(&ImportRequest { look_up: true, ..dry }).is_ok());
 }
 
+/// NDJSON of rows, each with or without its line end.
+fn lines(rows: &[String]) -> String {
+    let mut text = rows.iter().map(|row| row.trim_end()).collect::<Vec<_>>().join("\n");
+    text.push('\n');
+    text
+}
+
 #[test]
 fn what_passes_at_a_glance_and_what_is_built_end_the_same() {
-    let rows: String =
-        (0..3000).map(|index| format!("{}\n", simulated_tenant::generate::import_user(index, 3).trim_end())).collect();
+    let rows: Vec<String> = (0..3000).map(|index| simulated_tenant::generate::import_user(index, 3)).collect();
+    let rows = lines(&rows);
     // A mapping that changes nothing has every row built.
     let built = mapped(&["null=no such attribute"]);
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -738,7 +746,7 @@ fn what_passes_at_a_glance_and_what_is_built_end_the_same() {
 fn verdicts_of_the_schema_are_those_of_a_general_validator_for_every_row() {
     let oracle = super::schema::tests::documented();
     let rows: Vec<String> = (0..3000).map(|index| simulated_tenant::generate::import_user(index, 5)).collect();
-    let text: String = rows.iter().map(|row| format!("{}\n", row.trim_end())).collect();
+    let text = lines(&rows);
     let mut verdicts = Vec::new();
     schema_verdicts(Box::new(Cursor::new(text.into_bytes())), &mut |_, accepted| verdicts.push(accepted)).unwrap();
     let expected: Vec<bool> = rows.iter().map(|row| oracle.is_valid(&serde_json::from_str(row).unwrap())).collect();

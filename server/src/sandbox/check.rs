@@ -56,7 +56,7 @@ impl Sandbox {
                     } else {
                         (vec![None; arguments.len()], arguments)
                     };
-                    let mut runner = self.start(transform, literals)?;
+                    let mut runner = self.start(transform, &literals)?;
                     let outcome = runner.apply(&[row]).into_iter().next();
                     let outcome = match &outcome {
                         Some(Ok(value)) => Ok(value),

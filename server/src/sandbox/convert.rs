@@ -167,7 +167,9 @@ impl<'a> Rows<'a> {
     pub fn of(rows: &'a [Vec<Value>]) -> Self {
         let mut all = Self::with_capacity(rows.len(), rows.first().map_or(0, Vec::len));
         for row in rows {
-            row.iter().for_each(|value| all.push(value));
+            for value in row {
+                all.push(value);
+            }
             all.end_row();
         }
         all
@@ -331,11 +333,15 @@ mod tests {
                 Value::Json(json!([1, [2]])), Value::Boolean(true),
             ];
             let mut rows = Rows::default();
-            values.iter().for_each(|value| rows.push(value));
+            for value in &values {
+                rows.push(value);
+            }
             rows.end_row();
             rows.push(&Value::Boolean(false));
             rows.drop_row();
-            values.iter().for_each(|value| rows.push_copied(value));
+            for value in &values {
+                rows.push_copied(value);
+            }
             rows.end_row();
             let lowered = rows.lower(&(0..2));
             prop_assert_eq!(rows.cut(0..2, &lowered).iter().map(|row| row.len()).collect::<Vec<_>>(), [6, 6]);

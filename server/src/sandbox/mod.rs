@@ -148,7 +148,7 @@ impl Sandbox {
     ///
     /// Compiles it unless that was done before. The runner keeps what it started with, should the file
     /// change. Fails with [`Code::InvalidTransform`] where the transform is broken.
-    pub fn start(&self, transform: &Transform, literals: Vec<Option<Value>>) -> Result<Runner> {
+    pub fn start(&self, transform: &Transform, literals: &[Option<Value>]) -> Result<Runner> {
         let inner = &self.0;
         let component = self.compiled(transform)?;
         Runner::start(&inner.engine, &inner.ticker, component, literals, inner.limits, &transform.label())

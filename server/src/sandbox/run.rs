@@ -124,12 +124,14 @@ impl Runner {
         engine: &Engine,
         ticker: &Ticker,
         component: InstancePre<Guest>,
-        literals: Vec<Option<Value>>,
+        literals: &[Option<Value>],
         limits: Limits,
         label: &str,
     ) -> Result<Self> {
         let mut literal_values = Rows::with_capacity(1, literals.len());
-        literals.iter().flatten().for_each(|literal| literal_values.push_copied(literal));
+        for literal in literals.iter().flatten() {
+            literal_values.push_copied(literal);
+        }
         literal_values.end_row();
         if literal_values.is_too_deep(0) {
             return Err(Error::new(

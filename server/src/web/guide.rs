@@ -110,7 +110,7 @@ fn read(name: &'static str, markdown: &'static str) -> Guide {
                 out.push(Event::Html("</div>".into()));
             }
             Event::Start(Tag::CodeBlock(_)) => {
-                out.push(Event::Html("<pre class=\"sample\" tabindex=\"0\"><code>".into()))
+                out.push(Event::Html("<pre class=\"sample\" tabindex=\"0\"><code>".into()));
             }
             Event::End(TagEnd::CodeBlock) => out.push(Event::Html("</code></pre>".into())),
             Event::Start(Tag::TableRow) => {

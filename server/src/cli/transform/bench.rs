@@ -29,7 +29,7 @@ pub(super) fn run(file: &Path, rows: u64, settings: &Settings) -> Result<String>
 
     let sandbox = Sandbox::open(settings)?;
     let began = Instant::now();
-    let mut runner = sandbox.start(&transform, literals.clone())?;
+    let mut runner = sandbox.start(&transform, &literals)?;
     let start = began.elapsed();
     compute(&mut runner, &arguments, WARM_UP);
     let before = runner.usage();
@@ -38,7 +38,7 @@ pub(super) fn run(file: &Path, rows: u64, settings: &Settings) -> Result<String>
 
     // Counting slows down, so it is not done while time is measured.
     let counting = Sandbox::open_counting(settings, Counting::Fuel)?;
-    let mut counted = counting.start(&transform, literals)?;
+    let mut counted = counting.start(&transform, &literals)?;
     let (_, _) = compute(&mut counted, &arguments, COUNTED);
     let measured = Measured { rows, elapsed, faults, start, time: after.time.saturating_sub(before.time) };
     Ok(report(&transform, &sandbox, &measured, &after, &counted.usage()))

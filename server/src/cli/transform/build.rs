@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &BuildArgs, sandbox: &Sandbox) -> Result<String> {
         let bytes = transform.bytes()?;
         (transform, bytes, arguments.what.as_path())
     };
-    sandbox.start(&transform, vec![None; transform.manifest().parameters.len()])?;
+    sandbox.start(&transform, &vec![None; transform.manifest().parameters.len()])?;
     let output = match &arguments.output {
         Some(output) => output.clone(),
         None => directory.join(format!("{}.wasm", transform.manifest().name)),

@@ -45,7 +45,7 @@ pub(super) fn run(what: &Path, sandbox: &Sandbox) -> Result<Outcome> {
 
 fn in_sandbox(transform: &Transform, cases: &Path, sandbox: &Sandbox) -> Result<Outcome> {
     // Started even when nothing is to be run.
-    sandbox.start(transform, vec![None; transform.manifest().parameters.len()])?;
+    sandbox.start(transform, &vec![None; transform.manifest().parameters.len()])?;
     let mut text = String::new();
     let (mut count, mut wrong) = (0, 0);
     let mut report = |place: &str, checked: Vec<Checked>| {

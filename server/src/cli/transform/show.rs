@@ -40,7 +40,7 @@ pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
         ),
     );
     // Shown after all the rest, so that a file that does not start is shown too.
-    let started = sandbox.start(transform, vec![None; manifest.parameters.len()]);
+    let started = sandbox.start(transform, &vec![None; manifest.parameters.len()]);
     match started {
         Ok(runner) => {
             let memory = ByteSize(runner.usage().memory);

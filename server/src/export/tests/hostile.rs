@@ -215,6 +215,6 @@ proptest! {
         let query = filtered.then(|| "_exists_:a".to_owned());
         let _ = ways(&ExportRequest { query: query.clone(), ..columns() }, &input);
         let sort = Some(SortRequest { by: "a".to_owned(), descending: true });
-        let _ = ways(&ExportRequest { sort, query, ..request(Format::Ndjson, &[]) }, &input);
+        let _ = ways(&ExportRequest { query, sort, ..request(Format::Ndjson, &[]) }, &input);
     }
 }

@@ -79,7 +79,7 @@ fn another_world_is_refused_when_it_is_started() {
         guest.wit = guests::WIT.replace(from, to);
         assert_ne!(guest.wit, guests::WIT);
         let transform = take_in(guest.module()).expect("the outside is right");
-        shown += &sandbox.start(&transform, vec![None]).expect_err("another type").to_string();
+        shown += &sandbox.start(&transform, &[None]).expect_err("another type").to_string();
         shown.push('\n');
     }
     insta::assert_snapshot!(shown);
@@ -134,17 +134,17 @@ fn a_changed_file_is_taken_up_by_the_next_job_and_a_running_one_keeps_its_code()
     let settings = settings(data.path(), &[("TRANSFORMS_DIR", &transforms.path().display().to_string())]);
     let sandbox = Sandbox::open(&settings).expect("a sandbox");
     let before = Arc::clone(sandbox.catalog().get("changing").expect("there"));
-    let mut running = sandbox.start(&before, vec![None]).expect("a runner");
+    let mut running = sandbox.start(&before, &[None]).expect("a runner");
     assert!(Arc::ptr_eq(&sandbox.catalog(), &sandbox.catalog()), "nothing changed, nothing is read");
 
     std::fs::write(&path, Written::refusing("changed").named("changing").module()).expect("written");
     let after = Arc::clone(sandbox.catalog().get("changing").expect("there"));
     assert_ne!(after.sha256(), before.sha256());
-    let mut next = sandbox.start(&after, vec![None]).expect("a runner");
+    let mut next = sandbox.start(&after, &[None]).expect("a runner");
     assert!(next.apply(&numbers(&[1.0]))[0].is_err());
     assert_eq!(running.apply(&numbers(&[1.0])), [Ok(Value::Number(1.0))]);
     assert_eq!(running.another().apply(&numbers(&[1.0])), [Ok(Value::Number(1.0))]);
-    assert!(sandbox.start(&before, vec![None]).is_ok(), "compiled code of the old file is still at hand");
+    assert!(sandbox.start(&before, &[None]).is_ok(), "compiled code of the old file is still at hand");
 
     std::fs::remove_file(&path).expect("removed");
     assert!(sandbox.catalog().get("changing").is_none());

@@ -26,7 +26,7 @@ fn the_frozen_transform_still_does_all_it_did() {
         Value::Text("ü".into()),
         Value::Json(json!({"a": [1.5, null]})),
     ];
-    let mut runner = sandbox.start(&transform, vec![None; 7]).expect("a runner");
+    let mut runner = sandbox.start(&transform, &[const { None }; 7]).expect("a runner");
     let echoes = runner.apply(&values.clone().map(|value| row("echo", &[value])));
     assert_eq!(echoes, values.map(Ok));
 
@@ -56,7 +56,7 @@ fn literals_and_rows_may_be_mixed_as_a_call_mixes_them() {
     let mut literals = vec![None; 7];
     literals[0] = Some(Value::Text("all".into()));
     literals[4] = Some(Value::Text("fixed".into()));
-    let mut runner = sandbox.start(&transform, literals).expect("a runner");
+    let mut runner = sandbox.start(&transform, &literals).expect("a runner");
     let rows = [vec![Value::Number(1.0), Value::Boolean(true), Value::Nothing, Value::Json(json!([])), Value::Nothing]];
     let expected = json!({"value": 1, "boolean": true, "number": null, "text": "fixed", "json": [], "secret": false});
     assert_eq!(runner.apply(&rows), [Ok(Value::Json(expected))]);

@@ -200,12 +200,12 @@ fn a_guest_that_breaks_while_it_starts_is_found_before_the_job() {
         ("(func $abort unreachable) (start $abort)", "it panicked"),
     ] {
         let transform = take_in(Written::new(format!("{row} {code}")).module()).expect("looks like one");
-        let error = sandbox.start(&transform, vec![None]).expect_err("it cannot start");
+        let error = sandbox.start(&transform, &[None]).expect_err("it cannot start");
         assert!(error.message.contains(expected), "{}", error.message);
     }
     let greedy = Written::new(format!("{row} (memory 1000)"));
     let transform = take_in(greedy.module()).expect("looks like one");
-    let error = sandbox.start(&transform, vec![None]).expect_err("it cannot start");
+    let error = sandbox.start(&transform, &[None]).expect_err("it cannot start");
     assert!(error.message.contains("it asked for more than 4.0 MiB"), "{}", error.message);
 }
 

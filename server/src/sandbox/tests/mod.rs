@@ -34,7 +34,7 @@ fn take_in(bytes: Vec<u8>) -> Result<Transform> {
 /// A runner of a guest without literals.
 fn runner(sandbox: &Sandbox, guest: &Written) -> Runner {
     let transform = take_in(guest.module()).expect("a transform");
-    sandbox.start(&transform, vec![None]).expect("a runner")
+    sandbox.start(&transform, &[None]).expect("a runner")
 }
 
 fn numbers(numbers: &[f64]) -> Vec<Vec<Value>> {
@@ -78,7 +78,7 @@ fn literals_are_handed_over_beside_the_rows() {
     let (sandbox, _directory) = sandbox();
     let transform = take_in(Written::first_literal().module()).expect("a transform");
     let literals = vec![Some(Value::Text("fixed".into())), None];
-    let mut runner = sandbox.start(&transform, literals).expect("a runner");
+    let mut runner = sandbox.start(&transform, &literals).expect("a runner");
     let results = runner.apply(&numbers(&[1.0, 2.0]));
     assert_eq!(results, [Ok(Value::Text("fixed".into())), Ok(Value::Text("fixed".into()))]);
 }
@@ -90,7 +90,7 @@ fn components_are_taken_in_as_core_modules_are() {
     let component = intake::component(&module).expect("a component").into_owned();
     let transform = take_in(component).expect("the manifest inside the component is found");
     assert_eq!(transform.label(), "guest@1.0.0");
-    let mut runner = sandbox.start(&transform, vec![None]).expect("a runner");
+    let mut runner = sandbox.start(&transform, &[None]).expect("a runner");
     assert_eq!(runner.apply(&numbers(&[5.0])), [Ok(Value::Number(5.0))]);
 }
 
@@ -121,7 +121,7 @@ fn compiled_code_is_kept_and_a_damaged_file_is_compiled_again() {
     let transform = take_in(Written::echo().module()).expect("a transform");
     let works = || {
         let sandbox = Sandbox::open(&settings(directory.path(), &[])).expect("a sandbox");
-        let mut runner = sandbox.start(&transform, vec![None]).expect("a runner");
+        let mut runner = sandbox.start(&transform, &[None]).expect("a runner");
         assert_eq!(runner.apply(&numbers(&[5.0])), [Ok(Value::Number(5.0))]);
         sandbox
     };
@@ -158,7 +158,7 @@ fn compiled_code_is_not_read_where_others_may_write() {
     use std::os::unix::fs::PermissionsExt;
     let (sandbox, directory) = sandbox();
     let transform = take_in(Written::echo().module()).expect("a transform");
-    sandbox.start(&transform, vec![None]).expect("a runner");
+    sandbox.start(&transform, &[None]).expect("a runner");
     let compiled = directory.path().join(COMPILED);
     let mode = |mode| std::fs::set_permissions(&compiled, std::fs::Permissions::from_mode(mode)).expect("a mode");
     let loads = || sandbox.0.cache.load(&sandbox.0.engine, transform.sha256()).is_some();

@@ -226,7 +226,7 @@ fn too_large() -> Error {
 fn take_in(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Transform> {
     let transform = Transform::from_bytes("The file", bytes, Origin::Upload)?;
     // Started even when there is no example: what cannot be started is not kept.
-    sandbox.start(&transform, vec![None; transform.manifest().parameters.len()])?;
+    sandbox.start(&transform, &vec![None; transform.manifest().parameters.len()])?;
     let wrong: Vec<_> = sandbox
         .check_examples(&transform)?
         .into_iter()
