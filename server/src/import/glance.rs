@@ -1,6 +1,6 @@
 //! Tells rows that are surely without fault, from their text alone. Building a row's values costs several
 //! times as much as reading it, and of most files nearly all rows are good; whatever leaves a doubt here is
-//! built, and judged by [`schema`](super::schema) and [`check`](mod@super::check).
+//! built, and judged by [`super::schema`] and [`check`](mod@super::check).
 
 use std::borrow::Cow;
 
