@@ -5,7 +5,7 @@
 //! `tests/architecture.rs`):
 //!
 //! ```text
-//! web, cli -> jobs -> export, import -> query -> expression, sandbox, auth0, store -> user, error, config, progress
+//! web, cli -> jobs -> export, import -> query -> expression, sandbox, auth0, store -> user, error, config, measure, progress, seal
 //! ```
 
 pub mod access;
@@ -18,9 +18,11 @@ pub mod export;
 pub mod expression;
 pub mod import;
 pub mod jobs;
+pub mod measure;
 pub mod progress;
 pub mod query;
 pub mod sandbox;
+pub mod seal;
 pub mod store;
 pub mod user;
 pub mod web;

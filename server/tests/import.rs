@@ -60,8 +60,8 @@ impl World {
 
     /// A job whose file was uploaded.
     async fn job(&self, id: &str, content: &str) {
-        let directory = self.store.create_job_directory(id).expect("a directory");
-        std::fs::write(directory.join("upload"), content).expect("the upload");
+        let files = self.store.create_job_files(id).expect("a directory");
+        files.write("upload", content.as_bytes(), false).expect("the upload");
         let new = NewJob {
             id: id.into(),
             tenant: "tenant".into(),
@@ -74,8 +74,8 @@ impl World {
     }
 
     async fn run(&self, id: &str, request: &ImportRequest, progress: Arc<Progress>) -> Result<JobSummary> {
-        let directory = self.store.job_directory(id);
-        import::run_at(id, request, &directory, self.client.clone(), &self.store, progress, pace()).await
+        let files = self.store.job_files(id);
+        import::run_at(id, request, &files, self.client.clone(), &self.store, progress, pace()).await
     }
 
     /// Runs a new job to its end.
@@ -85,7 +85,7 @@ impl World {
     }
 
     fn faults(&self, id: &str) -> Vec<RowFault> {
-        import::faults(&self.store.job_directory(id)).expect("faults").map(|fault| fault.expect("a fault")).collect()
+        import::faults(&self.store.job_files(id)).expect("faults").map(|fault| fault.expect("a fault")).collect()
     }
 
     /// Waits until something is true of the tenant, whose server has a thread of its own.
@@ -142,7 +142,7 @@ async fn good_rows_are_imported_and_every_bad_row_is_reported_with_its_line() {
     assert_eq!(world.control.job_counts().completion_emails, 0);
     assert_eq!(world.control.violations(), Vec::<String>::new());
     let mut report = Vec::new();
-    import::write_report(&world.store.job_directory("job"), None, &mut report).expect("the report");
+    import::write_report(&world.store.job_files("job"), None, &mut report).expect("the report");
     let report: Vec<Value> = serde_json::from_slice(&report).expect("JSON");
     assert_eq!(report.len(), 20);
     assert_eq!(report[0]["errors"][0]["code"], "DUPLICATED_USER");
@@ -347,29 +347,29 @@ async fn issue_32_upsert_changes_users_that_exist_and_without_it_they_are_refuse
 async fn several_files_are_one_import_and_hashes_among_them_go_along() {
     let world = World::new().await;
     world.job("job", "").await;
-    let upload = world.store.job_directory("job").join("upload");
-    std::fs::remove_file(&upload).expect("the empty upload");
-    std::fs::create_dir(&upload).expect("a directory");
+    let files = world.store.job_files("job");
+    std::fs::remove_file(files.path("upload")).expect("the empty upload");
+    let upload = files.below("upload");
+    upload.create_directory().expect("a directory");
     let hash = "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K";
     let id = "0123456789abcdef01234567";
-    let write = |name: &str, content: String| std::fs::write(upload.join(name), content).expect("a file");
+    let write = |name: &str, content: String| upload.write(name, content.as_bytes(), false).expect("a file");
     write("000001-users.csv", format!("user_id,email\nauth0|{id},a@example.com\n"));
     write("000002-more.json", "[{\"email\":\"b@example.com\"},{\"email\":\"nobody\"}]".to_owned());
     write("000003-hashes.ndjson", json!({ "_id": { "$oid": id }, "passwordHash": hash }).to_string());
     let outcome = world.run("job", &world.request(), Arc::default()).await.expect("the import");
     assert_eq!(outcome, summary(3, 2, 0, 1));
-    let directory = world.store.job_directory("job");
-    let details = import::details(&directory).expect("details");
+    let details = import::details(&files).expect("details");
     assert_eq!(details.hashes.map(|hashes| (hashes.read, hashes.joined)), Some((1, 1)));
     let formats: Vec<_> = details.inputs.iter().map(|input| input.format.as_str()).collect();
     assert_eq!(formats, ["password-hashes", "csv", "json"]);
     assert_eq!(details.reasons.len(), 1);
     let faults = world.faults("job");
     assert_eq!((faults[0].file.as_deref(), faults[0].row), (Some("more.json"), 3));
-    let sent = std::fs::read_to_string(directory.join("chunks/000001.json")).expect("the chunk");
-    assert!(sent.contains(hash));
+    let sent = files.below("chunks").read("000001.json").expect("the chunk");
+    assert!(String::from_utf8(sent).expect("text").contains(hash));
     let mut failed = Vec::new();
-    import::write_report(&directory, Some(import::original_format(&directory).expect("a format")), &mut failed)
+    import::write_report(&files, Some(import::original_format(&files).expect("a format")), &mut failed)
         .expect("the failed rows");
     assert_eq!(String::from_utf8(failed).expect("text"), "{\"email\":\"nobody\"}\n");
 }
@@ -392,8 +392,8 @@ async fn an_import_whose_sign_in_ended_goes_on_with_the_next_one() {
     let host = TenantHost::parse(&world.tenant.url()).expect("a loopback host");
     let ended = ManagementClient::with_token(&host, "token".to_owned().into(), jiff::Timestamp::UNIX_EPOCH)
         .expect("a client with a token that has ended");
-    let (request, directory) = (world.request(), world.store.job_directory("job"));
-    let error = import::run("job", &request, &directory, ended, &world.store, Arc::default()).await;
+    let (request, files) = (world.request(), world.store.job_files("job"));
+    let error = import::run("job", &request, &files, ended, &world.store, Arc::default()).await;
     assert_eq!(error.expect_err("nobody is signed in").code, Code::Auth0TokenEnded);
     let outcome = world.run("job", &request, Arc::default()).await.expect("the import");
     assert_eq!(outcome, summary(3, 3, 0, 0));

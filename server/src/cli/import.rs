@@ -19,7 +19,7 @@ use crate::import::{
 };
 use crate::jobs;
 use crate::progress::Progress;
-use crate::store::{JobKind, JobState, NewJob, Store};
+use crate::store::{Files, JobKind, JobState, NewJob, Store};
 
 /// Faults that are printed; `--report` writes all of them.
 const SHOWN_FAULTS: usize = 10;
@@ -182,25 +182,25 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             connection,
             request: serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()))?,
         };
-        let directory = store.create_job_directory(&new.id)?;
+        let files = store.create_job_files(&new.id)?;
         let kept = match &args.retry {
-            Some(failed) if args.files.is_empty() => import::keep_failed_rows(&store.job_directory(failed), &directory),
-            _ => keep_files(&args.files, &directory),
+            Some(failed) if args.files.is_empty() => import::keep_failed_rows(&store.job_files(failed), &files),
+            _ => keep_files(&args.files, &files),
         };
         if let Err(error) = kept {
             // Without its job nobody would ever remove it.
-            let _ = std::fs::remove_dir_all(directory);
+            let _ = std::fs::remove_dir_all(files.directory());
             return Err(error);
         }
         store.insert_job(&new).await?;
         Ok(new.id)
     };
     let (store, id, request) = if let Some(id) = &args.resume {
-        let store = Store::open(&settings.data_dir).await?;
+        let store = Store::open_with(settings).await?;
         let request = interrupted(&store, tenant.host(), id).await?;
         (store, id.clone(), request)
     } else if let Some(failed) = &args.retry {
-        let store = Store::open(&settings.data_dir).await?;
+        let store = Store::open_with(settings).await?;
         let job = store.job(tenant.host(), failed).await?;
         let (request, connection) = jobs::retried(job)?;
         client.importable_connection(&request.connection_id).await?;
@@ -219,14 +219,14 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             map: map_rules(args)?,
             drop_read_only: args.drop_read_only,
         };
-        let store = Store::open(&settings.data_dir).await?;
+        let store = Store::open_with(settings).await?;
         let id = new_job(&store, &request, Some(connection.name)).await?;
         (store, id, request)
     };
-    let directory = store.job_directory(&id);
+    let files = store.job_files(&id);
     eprintln!("Import {id}");
-    let result = Box::pin(follow(&store, &id, &request, &directory, client)).await;
-    for fault in import::faults(&directory)? {
+    let result = Box::pin(follow(&store, &id, &request, &files, client)).await;
+    for fault in import::faults(&files)? {
         report.push(&fault?)?;
     }
     match result {
@@ -235,11 +235,11 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
                 "{} rows: {} inserted, {} updated, {} failed.\n",
                 summary.total, summary.inserted, summary.updated, summary.failed
             );
-            let details = import::details(&directory)?;
+            let details = import::details(&files)?;
             text.push_str(&inputs_in_words(&details.inputs, details.hashes));
             text.push_str(&reasons_in_words(&details.reasons));
             if let Some(path) = &args.failed {
-                write_failed(&directory, path)?;
+                write_failed(&files, path)?;
                 if summary.failed > 0 {
                     let _ = writeln!(text, "Wrote the failed rows to {}.", path.display());
                 }
@@ -281,22 +281,23 @@ async fn interrupted(store: &Store, tenant: &str, id: &str) -> Result<ImportRequ
 }
 
 /// Copies the files into the job's directory, so that it can be resumed without them.
-fn keep_files(files: &[PathBuf], directory: &Path) -> Result<()> {
-    let upload = directory.join("upload");
-    let copy = |from: &Path, to: &Path| -> Result<()> {
-        io::copy(&mut open(from)?, &mut File::create_new(to)?)?;
-        Ok(())
+fn keep_files(paths: &[PathBuf], files: &Files) -> Result<()> {
+    let copy = |from: &Path, files: &Files, name: &str| -> Result<()> {
+        let mut to = files.create(name)?;
+        io::copy(&mut open(from)?, &mut to)?;
+        Ok(to.finish(true)?)
     };
-    match files {
-        [file] => copy(file, &upload),
-        files => std::fs::create_dir(&upload).map_err(Error::from).and_then(|()| {
-            files.iter().enumerate().try_for_each(|(index, file)| {
+    let several = files.below(jobs::UPLOAD);
+    match paths {
+        [path] => copy(path, files, jobs::UPLOAD),
+        paths => several.create_directory().map_err(Error::from).and_then(|()| {
+            paths.iter().enumerate().try_for_each(|(index, file)| {
                 let name = if is_stdin(file) {
                     "standard input".into()
                 } else {
                     file.file_name().unwrap_or_default().to_string_lossy()
                 };
-                copy(file, &upload.join(format!("{:06}-{name}", index + 1)))
+                copy(file, &several, &format!("{:06}-{name}", index + 1))
             })
         }),
     }
@@ -306,14 +307,14 @@ fn map_rules(args: &ImportArgs) -> Result<Vec<MapRule>> {
     args.map.iter().map(|text| MapRule::parse(text)).collect()
 }
 
-fn write_failed(directory: &Path, path: &Path) -> Result<()> {
+fn write_failed(files: &Files, path: &Path) -> Result<()> {
     let named = |error: io::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
-    let format = import::original_format(directory)?;
+    let format = import::original_format(files)?;
     if is_stdin(path) {
-        return import::write_report(directory, Some(format), &mut io::stdout().lock());
+        return import::write_report(files, Some(format), &mut io::stdout().lock());
     }
     let mut output = BufWriter::new(File::create(path).map_err(named)?);
-    import::write_report(directory, Some(format), &mut output)?;
+    import::write_report(files, Some(format), &mut output)?;
     output.flush().map_err(named)
 }
 
@@ -352,19 +353,19 @@ async fn follow(
     store: &Store,
     id: &str,
     request: &ImportRequest,
-    directory: &Path,
+    files: &Files,
     client: ManagementClient,
 ) -> Result<JobSummary> {
     store.set_job_running(id, JobState::Processing).await?;
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
-    let work = import::run(id, request, directory, client, store, Arc::clone(&progress));
+    let work = import::run(id, request, files, client, store, Arc::clone(&progress));
     let result = follow::to_its_end(&progress, work, || show(&bar, &progress)).await;
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {
         Ok(summary) => {
-            let summary = import::summary(*summary, directory)?;
+            let summary = import::summary(*summary, files)?;
             store.finish_job(id, JobState::Completed, Some(&summary), None, None).await?;
         }
         Err(error) => {

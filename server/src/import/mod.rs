@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
 use crate::progress::Progress;
+use crate::store::Files;
 use check::{Checker, RowPlace};
 pub use chunks::MAX_CHUNK_BYTES;
 use chunks::{ChunkWriter, RowIdentity, WrittenChunk};
@@ -200,7 +201,7 @@ pub fn check_files(
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     progress: &Progress,
 ) -> Result<CheckSummary> {
-    let writer = chunks.map(|directory| ChunkWriter::new(directory, None)).transpose()?;
+    let writer = chunks.map(|directory| ChunkWriter::new(Files::plain(directory), None)).transpose()?;
     let (summary, _) = check_rows(request, inputs, writer, &std::env::temp_dir(), fault, &mut |_| {
         progress.add_processed(1);
         progress.check()
@@ -339,11 +340,11 @@ const PROBED_BYTES: usize = 8 << 20;
 /// Looks into what was uploaded for a job before it starts: a mapping that cannot be, a file that is
 /// empty or in no format that can be read? Small files are read whole, so that a broken JSON array is
 /// refused at once; of large ones only the beginning is.
-pub async fn probe(directory: &Path, request: &ImportRequest) -> Result<()> {
-    let directory = directory.to_owned();
+pub async fn probe(files: &Files, request: &ImportRequest) -> Result<()> {
+    let files = files.clone();
     let mapping = Mapping::of(request)?;
     send::blocking(move || {
-        let mut inputs = send::uploads(&directory)?;
+        let mut inputs = send::uploads(&files)?;
         if inputs.len() > 1 {
             inputs.retain_mut(|input| !(input.open)().is_ok_and(hashes::is_export));
         }

@@ -4,6 +4,7 @@ pub mod api;
 mod contract;
 mod fetch_metadata;
 mod metrics;
+mod pace;
 mod pages;
 mod prefix;
 mod reply;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use actix_web::web::{Data, ServiceConfig};
 
 pub use metrics::{Metrics, count};
+pub use pace::pace;
 pub use prefix::StripPrefix;
 pub use reply::{ApiError, SignedIn};
 pub use trace::RequestSpan;
