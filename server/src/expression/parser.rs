@@ -9,10 +9,6 @@ use super::{Form, Stop};
 /// Parentheses and calls are read by recursion; nobody writes more of them than this.
 const DEEPEST: u32 = 64;
 
-/// So many steps a path may have. What is read and compared along them is nested as deep, and users are not:
-/// JSON of more than 127 levels is refused.
-const LONGEST_PATH: usize = 200;
-
 /// As [`DEEPEST`], for everything that is not a path.
 const DEEPEST_BRACKETS: usize = 200;
 
@@ -404,13 +400,6 @@ impl<'a> Parser<'a> {
 
     fn accesses(&mut self, mut keys: Vec<Key>) -> Result<Node, Stop> {
         loop {
-            if keys.len() > LONGEST_PATH {
-                return Err(Stop::invalid(
-                    self.place(),
-                    "this path has too many steps",
-                    "users are not nested that deep",
-                ));
-            }
             if self.eat(".") {
                 keys.push(self.property(".")?);
             } else if self.eat("?.") {

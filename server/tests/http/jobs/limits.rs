@@ -43,7 +43,6 @@ async fn columns_and_expressions_are_bounded() {
         (columns(1001, "user.email"), 400),
         (json!([{"name": format!("user.{}", "a".repeat(70_000))}]), 400),
         (json!([{"name": format!("{}1{}", "(".repeat(3000), ")".repeat(3000))}]), 400),
-        (json!([{"name": format!("user{}", "[0]".repeat(20_000))}]), 400),
     ] {
         let reply = desk.export(&json!({"format": "csv", "fields": fields})).await;
         assert_eq!(reply.status, status, "{:.300}", reply.body);
