@@ -28,7 +28,7 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
     }
     actix_web::rt::System::new().block_on(async {
         let server = Server::start(settings).await?;
-        tracing::info!("listening at {}", server.base_url);
+        tracing::info!("listening on {}; the pages are at {}", server.address, server.base_url);
         server.run_to_end().await?;
         Ok(ExitCode::SUCCESS)
     })
@@ -100,6 +100,8 @@ async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
 pub(super) struct Server {
     /// Where it can be reached.
     pub(super) base_url: Arc<str>,
+    /// What it listens on; a proxy may stand between the two.
+    address: std::net::SocketAddr,
     jobs: Jobs,
     http: actix_web::dev::Server,
 }
@@ -113,8 +115,8 @@ impl Server {
             Error::new(Code::InvalidSettings, format!("HOST and PORT are {address}: {error}"))
                 .with_hint("Choose another PORT, or stop the program that uses this one.")
         })?;
-        let port = listener.local_addr()?.port();
-        let base_url: Arc<str> = settings.base_url(port).into();
+        let address = listener.local_addr()?;
+        let base_url: Arc<str> = settings.base_url(address.port()).into();
         let store = Store::open_with(&settings).await?;
         let access = Arc::new(Access::new(&settings, &base_url)?);
         let jobs = Jobs::new(Arc::clone(&settings), store.clone(), Arc::clone(&base_url))?;
@@ -148,7 +150,7 @@ impl Server {
         .listen(listener)?
         .run();
         jobs.recover().await?;
-        Ok(Self { base_url, jobs, http })
+        Ok(Self { base_url, address, jobs, http })
     }
 
     /// Serves until the process is asked to stop (SIGINT, SIGTERM). Readiness goes first, then running jobs

@@ -9,19 +9,20 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, FORWARDED, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 use secrecy::ExposeSecret;
 use tracing_actix_web::RequestId;
 
+use super::reply::read_only;
 use super::{ApiError, App};
 use crate::error::{Code, Error, Result};
 use crate::measure::{self, Counter};
 use crate::seal::equal;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/metrics", get().to(read));
+    config.service(read_only("/metrics", read));
 }
 
 /// The counters of this process. Cheap to clone.

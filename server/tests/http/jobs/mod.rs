@@ -7,6 +7,7 @@ mod imports;
 mod injection;
 mod lifetime;
 mod limits;
+mod original;
 mod presets;
 mod tokens;
 
