@@ -12,7 +12,7 @@ use crate::access::Session;
 use crate::error::{Code, Error, Result};
 
 /// As long as Auth0's own links live (contract, section 0).
-const LIFETIME: Duration = Duration::from_secs(60);
+const LIFETIME: Duration = Duration::from_mins(1);
 
 /// Letters and digits of a ticket: 190 bits, beyond guessing.
 const LENGTH: usize = 32;

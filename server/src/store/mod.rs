@@ -33,7 +33,7 @@ use files::create_private_directory;
 use vault::{Origin, Secrets, Vault, private};
 
 /// What is written to see whether there is room, in bytes.
-const CHECKED_BYTES: usize = 64 << 10;
+const CHECKED_BYTES: usize = 8 << 10;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
