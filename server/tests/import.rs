@@ -495,6 +495,8 @@ async fn a_back_up_before_an_upsert_gives_metadata_back_when_it_is_imported() {
         let mut backup = String::new();
         let file = import::backup_file(&files).expect("a file that can be read");
         file.expect("a back-up").read_to_string(&mut backup).expect("text");
+        let on_disk = std::fs::read(files.path("backup.json")).expect("the file");
+        assert!(backup.contains("@example.com") && !on_disk.windows(12).any(|part| part == b"@example.com"));
         world.job("back", &backup).await;
         let request = ImportRequest { upsert: true, ..world.request() };
         let outcome = world.run("back", &request, Arc::default()).await.expect("the back-up is imported");
