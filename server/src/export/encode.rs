@@ -228,7 +228,7 @@ impl Csv {
             }
             match column.cell(user, given) {
                 Cell::Nothing => {}
-                Cell::Boolean(boolean) => out.extend_from_slice(if boolean { b"true" } else { b"false" }),
+                Cell::Boolean(boolean) => self.quoted(if boolean { b"true" } else { b"false" }, out),
                 Cell::Number(number) => self.number(number, out),
                 Cell::Text(text) => self.text(&text, out),
                 Cell::Json(json) => {

@@ -116,6 +116,16 @@ fn csv_has_dialects() {
 }
 
 #[test]
+fn every_kind_of_cell_is_quoted_where_it_holds_the_delimiter() {
+    let request = ExportRequest {
+        delimiter: Some("e".into()),
+        ..request(Format::Csv, &[("a", "a"), ("b", "b"), ("c", "c"), ("d", "d")])
+    };
+    let (text, _) = export(&request, r#"{"a":true,"b":1e30,"c":"even","d":{"e":null}}"#);
+    assert_eq!(text, "aebeced\n\"true\"e\"1e+30\"e\"even\"e\"{\"\"e\"\":null}\"\n");
+}
+
+#[test]
 fn json_is_one_array_with_a_user_a_line() {
     let (text, _) = export(&request(Format::Json, COLUMNS), USERS);
     let parsed: Vec<JsonValue> = serde_json::from_str(&text).unwrap();
