@@ -80,9 +80,13 @@ pub const KEYS: &[Key] = &[
 /// (contract, section 1.3).
 const FOREIGN: &[&str] = &["AUTH0_SCOPES", "AUTH0_CUSTOM_DOMAIN", "EXTENSION_CLIENT_ID"];
 
-/// An unknown environment variable counts as a misspelt setting when it starts like one of ours.
+/// An unknown environment variable counts as a misspelt setting when it starts like one of ours…
 const FAMILIES: &[&str] =
     &["AUTH0_", "EXTENSION_", "ADMIN_", "LOGIN_", "SANDBOX_", "ARTIFACT_", "HISTORY_", "METRICS_", "JOBS_", "UPLOAD_"];
+
+/// … or when it is one letter away from a name of at least this length. Shorter names (`PORT`, `HOST`) are
+/// too close to variables of other programs.
+const TELLING: usize = 8;
 
 /// An Auth0 host and the scheme to speak to it: https, or http for a loopback host so that simulated
 /// tenants can be used. Every URL derived from it keeps the scheme.
@@ -366,7 +370,7 @@ impl Raw {
         for (key, value) in environment {
             if known(&key) {
                 self.values.insert(key, value);
-            } else if FAMILIES.iter().any(|family| key.starts_with(family)) && !FOREIGN.contains(&key.as_str()) {
+            } else if misspelt(&key) && !FOREIGN.contains(&key.as_str()) {
                 self.unknown(&key, "");
             }
         }
@@ -499,8 +503,11 @@ impl Raw {
         }
         if purpose == Purpose::Serve {
             require("EXTENSION_SECRET", extension_secret.is_some());
-            if host.is_some_and(|host| !host.is_loopback()) {
-                require("PUBLIC_WT_URL", public.is_some() || private.is_some());
+            let given = ["PUBLIC_WT_URL", "WT_URL"].iter().any(|name| self.text(name).is_some());
+            if let Some(host) = host.filter(|host| !host.is_loopback() && !given) {
+                self.problems.push(format!(
+                    "PUBLIC_WT_URL is not set: expected the public base URL of this server, since HOST is {host} and not a loopback address"
+                ));
             }
         }
         let secrets = self
@@ -542,6 +549,11 @@ impl Raw {
 
 fn known(name: &str) -> bool {
     KEYS.iter().any(|key| key.name == name) || name.strip_prefix("SECRET_").is_some_and(|rest| !rest.is_empty())
+}
+
+fn misspelt(name: &str) -> bool {
+    FAMILIES.iter().any(|family| name.starts_with(family))
+        || KEYS.iter().any(|key| key.name.len() >= TELLING && strsim::damerau_levenshtein(key.name, name) == 1)
 }
 
 /// An http(s) URL without query, fragment or credentials; the trailing slash is dropped by readers.
@@ -640,6 +652,11 @@ mod tests {
         );
         let error = Settings::parse(Purpose::Local, [], Some(("settings.toml", "SHOE_SIZE = 42"))).unwrap_err();
         assert!(error.message.contains("SHOE_SIZE in settings.toml"), "{}", error.message);
+        for name in ["FRAME_ANCESTOR", "PUBLIC_WTURL", "TRANSFORM_DIR", "DATA_DIRR", "LOG_FORMATT"] {
+            let error = with(&[(name, "x")]).expect_err(name);
+            assert!(error.message.contains(&format!("{name} is not a setting; did you mean ")), "{}", error.message);
+        }
+        with(&[("HOSTS", "x"), ("XDG_DATA_DIRS", "x"), ("LOGNAME", "ada")]).expect("names of other programs");
         with(&[("PATH", "/bin"), ("AUTH0_SCOPES", "read:users")]).expect("foreign variables are ignored");
     }
 
@@ -663,6 +680,8 @@ mod tests {
     fn a_public_address_needs_its_public_url() {
         let error = with(&[("HOST", "0.0.0.0")]).unwrap_err();
         assert!(error.message.contains("PUBLIC_WT_URL"), "{}", error.message);
+        let error = with(&[("HOST", "0.0.0.0"), ("WT_URL", "nope")]).unwrap_err();
+        assert!(error.message.starts_with("WT_URL is \"nope\"") && !error.message.contains("PUBLIC_WT_URL"));
         let settings = with(&[("HOST", "0.0.0.0"), ("PUBLIC_WT_URL", "https://tools.example/ext/")]).unwrap();
         assert_eq!(settings.base_url(80), "https://tools.example/ext");
     }

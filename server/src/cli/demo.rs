@@ -1,5 +1,6 @@
 //! `demo`: a simulated tenant with users, and a server for it, on loopback.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -26,13 +27,30 @@ pub(super) struct DemoArgs {
     tenant_port: u16,
 }
 
+/// Settings of the environment that are the same for every tenant.
+const KEPT: &[&str] = &[
+    "TRANSFORMS_DIR",
+    "ARTIFACT_TTL",
+    "HISTORY_TTL",
+    "UPLOAD_LIMIT",
+    "METRICS_TOKEN",
+    "SANDBOX_MEMORY",
+    "SANDBOX_TIMEOUT",
+    "LOG_FORMAT",
+];
+
 /// Runs the demo until the process is asked to stop.
 ///
-/// Settings of the environment that name a tenant do not apply here; `DATA_DIR`, `LOG` and
-/// `LOG_FORMAT` do. Without `DATA_DIR` everything is forgotten at the end, like the simulated tenant's
-/// own users.
-pub(super) fn run(arguments: &DemoArgs) -> Result<ExitCode> {
+/// Settings of the environment that say who may enter which tenant at which address do not apply here;
+/// the others do. Without `DATA_DIR` everything is forgotten at the end, like the simulated tenant's own
+/// users.
+pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCode> {
+    if config.is_some() {
+        return Err(Error::new(Code::InvalidArgument, "demo has a tenant of its own and takes no --config.")
+            .with_hint("`serve --config FILE` serves the tenant that FILE names."));
+    }
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let keeps = environment("DATA_DIR").is_some();
     let temporary = tempfile::Builder::new().prefix("user-import-export-demo-").tempdir()?;
     let data_dir = environment("DATA_DIR").unwrap_or_else(|| temporary.path().display().to_string());
     actix_web::rt::System::new().block_on(async {
@@ -53,8 +71,11 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<ExitCode> {
             ("DATA_DIR", data_dir),
             ("LOG", environment("LOG").unwrap_or_else(|| "warn".to_owned())),
         ];
-        variables.extend(environment("LOG_FORMAT").map(|format| ("LOG_FORMAT", format)));
-        let variables = variables.into_iter().map(|(key, value)| (key.to_owned(), value));
+        variables.extend(KEPT.iter().filter_map(|key| Some((*key, environment(key)?))));
+        let secrets = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(key, _)| key.starts_with("SECRET_"));
+        let variables = variables.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(secrets);
         let settings = Settings::parse(Purpose::Serve, variables, None)?;
         start_logging(&settings.log, settings.log_format)?;
         let server = Server::start(settings).await?;
@@ -63,7 +84,8 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<ExitCode> {
         println!("  Open      {}", server.base_url);
         println!("  Sign in   as Ada Admin (admin@acme.example), no password needed");
         println!();
-        println!("Nothing leaves this machine. Ctrl-C ends the demo and forgets everything.");
+        let forgets = if keeps { "the tenant's changes" } else { "everything" };
+        println!("Nothing leaves this machine. Ctrl-C ends the demo and forgets {forgets}.");
         let result = server.run_to_end().await;
         tenant.stop().await;
         result.map(|()| ExitCode::SUCCESS)

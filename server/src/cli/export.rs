@@ -37,7 +37,7 @@ pub struct ExportArgs {
     connection: Option<String>,
     /// Only users that match this query, in the syntax of Auth0's user search (Lucene); docs/query.md
     /// says what can be searched. --explain says what Auth0 filters and what is filtered here
-    #[arg(long, value_name = "LUCENE")]
+    #[arg(long, value_name = "LUCENE", allow_hyphen_values = true)]
     query: Option<String>,
     /// At most so many users; with --sort, the first so many of the sorted ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -45,7 +45,7 @@ pub struct ExportArgs {
     /// A column: an expression such as `user.app_metadata.name || user.name`, and after the last = its
     /// name. May be given many times. Without any, JSON and NDJSON carry whole users, CSV the default
     /// columns
-    #[arg(long = "column", value_name = "EXPR=Name")]
+    #[arg(long = "column", value_name = "EXPR=Name", allow_hyphen_values = true)]
     columns: Vec<String>,
     /// Put the eleven default columns before the given ones
     #[arg(long)]
@@ -56,7 +56,7 @@ pub struct ExportArgs {
     preset: Option<PresetArg>,
     /// Sort by this expression: numbers, then false, true, then strings by code point, then arrays and
     /// objects; missing values last
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     sort: Option<String>,
     /// Largest first; missing values stay last
     #[arg(long, requires = "sort")]

@@ -47,7 +47,7 @@ pub(super) struct ImportArgs {
     /// Keep auth0| at the start of user_id; Auth0 then puts it there twice
     #[arg(long)]
     keep_id_prefix: bool,
-    #[arg(long, value_name = "EXPR=attribute", help = MAP_HELP)]
+    #[arg(long, value_name = "EXPR=attribute", help = MAP_HELP, allow_hyphen_values = true)]
     map: Vec<String>,
     /// Leave out what Auth0 sets itself, such as dates and identities, so that an export of whole users
     /// comes back in
@@ -151,13 +151,16 @@ fn check(args: &ImportArgs) -> Result<u64> {
     bar.finish_and_clear();
     let summary = checked?;
     let mut text = format!(
-        "{} rows: {} can be imported, {} have errors; {} warnings.\n",
-        summary.total, summary.good, summary.failed, summary.warnings
+        "{}: {} can be imported, {} cannot; {}.\n",
+        counted(summary.total, "row"),
+        summary.good,
+        summary.failed,
+        counted(summary.warnings, "warning")
     );
     text.push_str(&inputs_in_words(&summary.inputs, summary.hashes));
     text.push_str(&reasons_in_words(&reasons.finish()));
     if let Some(directory) = &args.chunks {
-        let _ = writeln!(text, "Wrote {} chunks to {}.", summary.chunks, directory.display());
+        let _ = writeln!(text, "Wrote {} to {}.", counted(summary.chunks, "chunk"), directory.display());
     }
     report.finish(&text)?;
     Ok(summary.failed)
@@ -232,8 +235,11 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     match result {
         Ok(summary) => {
             let mut text = format!(
-                "{} rows: {} inserted, {} updated, {} failed.\n",
-                summary.total, summary.inserted, summary.updated, summary.failed
+                "{}: {} inserted, {} updated, {} failed.\n",
+                counted(summary.total, "row"),
+                summary.inserted,
+                summary.updated,
+                summary.failed
             );
             let details = import::details(&directory)?;
             text.push_str(&inputs_in_words(&details.inputs, details.hashes));
@@ -469,6 +475,11 @@ impl Report {
         };
         Ok(written?)
     }
+}
+
+/// `1 row`, `2 rows`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A fault as a line of text, with its hint on a second one.

@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     let result = match command {
         Command::Serve => serve::run(config.as_deref()),
-        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments, config.as_deref()),
         Command::Export(arguments) => export::run(&arguments, config.as_deref()),
         Command::Import(arguments) => import::run(&arguments, config.as_deref()),
         Command::Transform(arguments) => transform::run(&arguments, config.as_deref()),

@@ -25,7 +25,7 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
     }
     actix_web::rt::System::new().block_on(async {
         let server = Server::start(settings).await?;
-        tracing::info!("listening at {}", server.base_url);
+        tracing::info!("listening on {}; the pages are at {}", server.address, server.base_url);
         server.run_to_end().await?;
         Ok(ExitCode::SUCCESS)
     })
@@ -35,6 +35,8 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
 pub(super) struct Server {
     /// Where it can be reached.
     pub(super) base_url: Arc<str>,
+    /// What it listens on; a proxy may stand between the two.
+    address: std::net::SocketAddr,
     jobs: Jobs,
     http: actix_web::dev::Server,
 }
@@ -48,8 +50,8 @@ impl Server {
             Error::new(Code::InvalidSettings, format!("HOST and PORT are {address}: {error}"))
                 .with_hint("Choose another PORT, or stop the program that uses this one.")
         })?;
-        let port = listener.local_addr()?.port();
-        let base_url: Arc<str> = settings.base_url(port).into();
+        let address = listener.local_addr()?;
+        let base_url: Arc<str> = settings.base_url(address.port()).into();
         let store = Store::open(&settings.data_dir).await?;
         let access = Arc::new(Access::new(&settings, &base_url)?);
         let jobs = Jobs::new(Arc::clone(&settings), store.clone(), Arc::clone(&base_url))?;
@@ -73,7 +75,7 @@ impl Server {
         .shutdown_timeout(10)
         .run();
         jobs.recover().await?;
-        Ok(Self { base_url, jobs, http })
+        Ok(Self { base_url, address, jobs, http })
     }
 
     /// Serves until the process is asked to stop (SIGINT, SIGTERM); running jobs are left for the next

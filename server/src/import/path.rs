@@ -51,7 +51,8 @@ pub(super) fn steps(path: &str) -> Option<Vec<Step>> {
     (!steps.is_empty()).then_some(steps)
 }
 
-/// Puts a value at a path, or takes away what stands there. Objects and arrays on the way are made;
+/// Puts a value at a path, or takes away what stands there. Objects and arrays on the way are made; an
+/// object whose last member is taken goes too, since an upsert would replace metadata by an empty one.
 /// `false` when something else is in the way, or an element would leave a gap in its array.
 pub(super) fn put(holder: &mut Value, steps: &[Step], value: Option<Value>) -> bool {
     let Some((first, rest)) = steps.split_first() else {
@@ -70,7 +71,16 @@ pub(super) fn put(holder: &mut Value, steps: &[Step], value: Option<Value>) -> b
                 members.shift_remove(name);
                 true
             }
-            None => members.get_mut(name).is_none_or(|member| put(member, rest, None)),
+            None => {
+                let Some(member) = members.get_mut(name) else { return true };
+                let empty = |member: &Value| member.as_object().is_some_and(Map::is_empty);
+                let was_empty = empty(member);
+                let done = put(member, rest, None);
+                if !was_empty && empty(member) {
+                    members.shift_remove(name);
+                }
+                done
+            }
             value => put(members.entry(name.clone()).or_insert(Value::Null), rest, value),
         },
         (Value::Array(items), Step::Index(index)) => {
@@ -129,6 +139,18 @@ mod tests {
             assert_eq!(put(&mut user, &steps(path).unwrap(), value), done, "{path}");
         }
         assert_eq!(user, json!({ "app_metadata": { "plan": "pro" }, "mfa_factors": [{ "phone": { "value": "+1" } }] }));
+    }
+
+    #[test]
+    fn an_object_goes_with_its_last_member_and_one_that_was_empty_stays() {
+        let mut user = json!({ "email": "a@b.c", "app_metadata": { "plan": "pro" }, "user_metadata": {} });
+        for path in ["app_metadata.plan", "user_metadata.plan"] {
+            assert!(put(&mut user, &steps(path).unwrap(), None), "{path}");
+        }
+        assert_eq!(user, json!({ "email": "a@b.c", "user_metadata": {} }));
+        let mut user = json!({ "app_metadata": { "plan": "pro", "seats": 3 } });
+        assert!(put(&mut user, &steps("app_metadata.plan").unwrap(), None));
+        assert_eq!(user, json!({ "app_metadata": { "seats": 3 } }));
     }
 
     proptest! {

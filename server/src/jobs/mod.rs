@@ -179,7 +179,8 @@ impl Jobs {
     /// Starts an export.
     pub async fn start_export(&self, session: &Session, request: &ExportRequest) -> Result<JobView> {
         self.0.export_spec(request).await?;
-        let connection = match &request.connection_id {
+        // An empty id stands for all connections, as it does in the form of the original's client.
+        let connection = match request.connection_id.as_deref().map(str::trim).filter(|id| !id.is_empty()) {
             Some(id) => Some(self.0.clients.for_session(session)?.connection(id).await?.name),
             None => None,
         };

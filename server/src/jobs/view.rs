@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -44,10 +44,17 @@ pub struct JobView {
     pub status: JobState,
     /// When it was asked for.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "milliseconds")]
     pub created_at: Timestamp,
+    /// Id of the connection, where one was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<String>,
     /// Name of the connection, where one was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
+    /// Text an import was given to be recognised by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     /// Output format of an export.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
@@ -106,8 +113,10 @@ impl JobView {
             kind: record.kind.into(),
             status: record.state,
             created_at: record.created_at,
+            connection_id: text(record, "connection_id"),
             connection: record.connection.clone(),
-            format: format(record),
+            external_id: text(record, "external_id"),
+            format: text(record, "format"),
             dry_run: dry_run(record),
             percentage_done,
             time_left_seconds,
@@ -122,8 +131,14 @@ impl JobView {
     }
 }
 
-fn format(record: &JobRecord) -> Option<String> {
-    record.request.get("format").and_then(Value::as_str).map(str::to_owned)
+/// A member of what was asked for, if it says something.
+fn text(record: &JobRecord, name: &str) -> Option<String> {
+    record.request.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// A point in time as Auth0 writes it: always with three decimals.
+fn milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
 }
 
 fn dry_run(record: &JobRecord) -> bool {
@@ -145,6 +160,7 @@ pub struct HistoryEntry {
     pub kind: JobKind,
     /// When it was asked for.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "milliseconds")]
     pub date: Timestamp,
     /// Where it stands.
     pub status: JobState,
@@ -174,7 +190,7 @@ impl From<&JobRecord> for HistoryEntry {
             status: record.state,
             summary: record.summary.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
             connection: record.connection.clone(),
-            format: format(record),
+            format: text(record, "format"),
             dry_run: dry_run(record),
             error: record.error.clone(),
         }

@@ -9,17 +9,18 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, FORWARDED, HeaderName};
 use actix_web::middleware::Next;
-use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 use secrecy::ExposeSecret;
 
+use super::reply::read_only;
 use super::{ApiError, App};
 use crate::error::{Code, Error, Result};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/metrics", get().to(read));
+    config.service(read_only("/metrics", read));
 }
 
 /// The counters of this process. Cheap to clone.

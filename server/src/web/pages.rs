@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, EntityTag, Header, IfNoneMatch};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use aws_lc_rs::digest::{self, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -18,6 +18,7 @@ use rust_embed::Embed;
 use serde::Serialize;
 use tera::Context;
 
+use super::reply::{not_found, read_only};
 use super::templates::render;
 use super::{ApiError, App};
 use crate::error::{Code, Error};
@@ -91,13 +92,39 @@ impl Page {
 
 /// Adds the pages and their assets.
 pub fn configure(config: &mut ServiceConfig) {
-    config.route("/", web::get().to(import)).route("/", web::head().to(import));
-    config.route("/import", web::get().to(import)).route("/import", web::head().to(import));
-    config.route("/export", web::get().to(export)).route("/export", web::head().to(export));
-    config.route("/history", web::get().to(history)).route("/history", web::head().to(history));
-    config.route("/transforms", web::get().to(transforms)).route("/transforms", web::head().to(transforms));
-    let asset_path = "/assets/{version}/{path:.*}";
-    config.route(asset_path, web::get().to(asset)).route(asset_path, web::head().to(asset));
+    config
+        .service(read_only("/", import))
+        .service(read_only("/import", import))
+        .service(read_only("/export", export))
+        .service(read_only("/history", history))
+        .service(read_only("/transforms", transforms))
+        .service(read_only("/assets/{version}/{path:.*}", asset))
+        .default_service(web::to(nowhere));
+}
+
+/// 404: a page for who followed a link or mistyped an address, JSON for programs.
+async fn nowhere(request: HttpRequest, app: Data<App>) -> HttpResponse {
+    let error = not_found(&request);
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("text/html") {
+        let nonce = nonce();
+        let mut context = Context::new();
+        context.insert("nonce", &nonce);
+        context.insert("message", &error.message);
+        context.insert("home", &app.base_path());
+        if let Ok(page) = render("not_found.html", &context) {
+            let policy =
+                format!("default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'");
+            return HttpResponse::NotFound()
+                .content_type("text/html; charset=utf-8")
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .insert_header((header::CONTENT_SECURITY_POLICY, policy))
+                .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                .insert_header((header::REFERRER_POLICY, "no-referrer"))
+                .body(page);
+        }
+    }
+    ApiError(error).error_response()
 }
 
 async fn import(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {

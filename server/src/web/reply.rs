@@ -4,9 +4,9 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
+use actix_web::http::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::web::{self, Data};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError};
 
 use super::{App, fetch_metadata};
 use crate::access::Session;
@@ -40,6 +40,34 @@ impl ResponseError for ApiError {
         }
         reply.json(self.0.body())
     }
+}
+
+/// A resource that answers 405 to every method its routes don't take (RFC 9110, 15.5.6).
+pub(super) fn only(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move { method_not_allowed(allowed) }))
+}
+
+/// A resource that can be read and nothing else.
+pub(super) fn read_only<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    only(path, "GET, HEAD").get(handler.clone()).head(handler)
+}
+
+/// 405, with what the address takes.
+pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
+    let error = Error::new(Code::MethodNotAllowed, format!("This address takes {allowed} only."));
+    let mut reply = ApiError(error).error_response();
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    reply
+}
+
+/// 404 for an address that leads nowhere.
+pub(super) fn not_found(request: &HttpRequest) -> Error {
+    Error::new(Code::NotFound, format!("There is nothing at {} {}.", request.method(), request.path()))
 }
 
 /// A handler that takes this can only be reached with a valid session.

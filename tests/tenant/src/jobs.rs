@@ -14,6 +14,7 @@ use crate::connections::Connection;
 use crate::directory::Directory;
 use crate::export::{Format, Plan};
 use crate::import::{self, Outcome};
+use crate::logs::Logs;
 use crate::tokens::alphanumeric;
 
 /// Import jobs that may be active at once in a tenant.
@@ -112,12 +113,14 @@ struct Table {
 #[derive(Debug)]
 pub(crate) struct Jobs {
     directory: Arc<Directory>,
+    /// Where imports are written when they end.
+    logs: Arc<Logs>,
     table: Mutex<Table>,
 }
 
 impl Jobs {
-    pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        Jobs { directory, table: Mutex::default() }
+    pub(crate) fn new(directory: Arc<Directory>, logs: Arc<Logs>) -> Self {
+        Jobs { directory, logs, table: Mutex::default() }
     }
 
     /// The table, with everything done whose time has come.
@@ -135,6 +138,13 @@ impl Jobs {
         for (ends, id) in due {
             if let Some(job) = table.jobs.get_mut(&id) {
                 job.finish(ends, &self.directory);
+                if let Work::Import(import) = &job.work {
+                    let failed = match &job.state {
+                        State::Failed(reason) => Some(reason.as_str()),
+                        _ => None,
+                    };
+                    self.logs.import(now, ends, &import.connection, failed);
+                }
             }
         }
         table.counts.active_imports = table.active_imports() as u64;

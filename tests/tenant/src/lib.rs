@@ -26,6 +26,7 @@ mod import;
 mod jobs;
 mod limits;
 mod login;
+mod logs;
 mod management;
 pub mod openapi;
 pub mod people;

@@ -13,6 +13,7 @@ use crate::faults::{FaultKind, Faults};
 use crate::jobs::{Fate, Jobs};
 use crate::limits::Limiter;
 use crate::login::Logins;
+use crate::logs::Logs;
 use crate::people::{Person, people};
 use crate::record::Log;
 use crate::settings::TenantSettings;
@@ -40,6 +41,8 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) log: Log,
     pub(crate) logins: Logins,
+    /// The tenant's log, where finished imports and sign-ins are written.
+    pub(crate) logs: Arc<Logs>,
     /// Signs download links.
     pub(crate) link_key: String,
     pub(crate) url: OnceLock<String>,
@@ -57,10 +60,12 @@ impl State {
         for person in &people {
             directory.add(&person.profile(&crate::clock::iso(now)), now);
         }
+        let logs = Arc::new(Logs::default());
         Ok(State {
             keys: Keys::new()?,
             connections: connections::all(settings.extra_connections),
-            jobs: Jobs::new(Arc::clone(&directory)),
+            jobs: Jobs::new(Arc::clone(&directory), Arc::clone(&logs)),
+            logs,
             limits: Limiter::new(settings.rate_limits),
             faults: Faults::default(),
             log: Log::default(),

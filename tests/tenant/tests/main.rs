@@ -7,6 +7,7 @@ mod connections;
 mod exports;
 mod faults;
 mod imports;
+mod logs;
 mod rules;
 mod sign_in;
 mod users;

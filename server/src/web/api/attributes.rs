@@ -1,16 +1,17 @@
 //! `GET /api/attributes`: what the tenant's users hold, sampled from real ones.
 
-use actix_web::web::{Data, Json, Query, ServiceConfig, get};
+use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, SignedIn};
+use super::read_only;
 use crate::auth0::{UserSearch, connection_query};
 use crate::error::ErrorBody;
 use crate::export::sample::{self, Attribute};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/attributes", get().to(list));
+    config.service(read_only("/attributes", list));
 }
 
 /// Users that are looked at: one page of a search.

@@ -1,13 +1,14 @@
 //! `GET /api/connections`: what one can import into and export from.
 
-use actix_web::web::{Data, Json, Query, ServiceConfig, get};
+use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::Deserialize;
 
 use super::super::{ApiError, App, SignedIn};
+use super::read_only;
 use crate::auth0::Connection;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/connections", get().to(list));
+    config.service(read_only("/connections", list));
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,13 +1,14 @@
 //! `/healthz` and `/readyz`, for load balancers and service managers.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::web::{Data, ServiceConfig};
 use serde_json::json;
 
 use super::super::{ApiError, App};
+use super::read_only;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/healthz", get().to(alive)).route("/readyz", get().to(ready));
+    config.service(read_only("/healthz", alive)).service(read_only("/readyz", ready));
 }
 
 /// The process answers.

@@ -1,12 +1,13 @@
 //! `GET /api/history`: every job that is still known.
 
-use actix_web::web::{Data, Json, ServiceConfig, get};
+use actix_web::web::{Data, Json, ServiceConfig};
 
 use super::super::{ApiError, App, SignedIn};
+use super::read_only;
 use crate::jobs::HistoryView;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/history", get().to(list));
+    config.service(read_only("/history", list));
 }
 
 /// The newest 200 jobs, oldest of them first (the original's client turns them round).

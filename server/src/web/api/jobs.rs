@@ -3,7 +3,7 @@
 use actix_files::NamedFile;
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::{CACHE_CONTROL, ContentDisposition, DispositionParam, DispositionType};
-use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig, get, post};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, SignedIn};
+use super::{only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
 use crate::import::{self, ImportRequest, MapRule, ReportFormat};
@@ -18,14 +19,14 @@ use crate::jobs::{JobView, Upload};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
-        .route("/jobs/export", post().to(start_export))
-        .route("/jobs/import", post().to(start_import))
-        .route("/jobs/{id}", get().to(read))
-        .route("/jobs/{id}/cancel", post().to(cancel))
-        .route("/jobs/{id}/resume", post().to(resume))
-        .route("/jobs/{id}/retry", post().to(retry))
-        .route("/jobs/{id}/report", get().to(report))
-        .route("/jobs/{id}/download", get().to(download));
+        .service(only("/jobs/export", "POST").post(start_export))
+        .service(only("/jobs/import", "POST").post(start_import))
+        .service(read_only("/jobs/{id}", read))
+        .service(only("/jobs/{id}/cancel", "POST").post(cancel))
+        .service(only("/jobs/{id}/resume", "POST").post(resume))
+        .service(only("/jobs/{id}/retry", "POST").post(retry))
+        .service(only("/jobs/{id}/report", "GET").get(report))
+        .service(read_only("/jobs/{id}/download", download));
 }
 
 /// Longest text part of an import's form, bytes.

@@ -15,7 +15,7 @@ use actix_web::error::{JsonPayloadError, QueryPayloadError};
 use actix_web::web::{JsonConfig, QueryConfig, ServiceConfig, scope};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
-use super::reply::ApiError;
+use super::reply::{ApiError, only, read_only};
 use crate::error::{Code, Error};
 
 /// Largest JSON body of a request, bytes: room for hundreds of columns with long expressions.
@@ -41,8 +41,7 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
-    ApiError(Error::new(Code::NotFound, format!("There is nothing at {} {}.", request.method(), request.path())))
-        .error_response()
+    ApiError(super::reply::not_found(&request)).error_response()
 }
 
 // actix-web hands the error over by value.

@@ -1,14 +1,14 @@
 //! `GET /api/openapi.json`: the description of this API, generated from the handlers.
 
 use actix_web::HttpResponse;
-use actix_web::web::{ServiceConfig, get};
+use actix_web::web::ServiceConfig;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{attributes, connections, health, history, jobs, presets, preview, transforms, users};
+use super::{attributes, connections, health, history, jobs, presets, preview, read_only, transforms, users};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/openapi.json", get().to(document));
+    config.service(read_only("/openapi.json", document));
 }
 
 #[derive(OpenApi)]

@@ -1,19 +1,22 @@
 //! `/api/presets`: saved settings of exports and imports, shared by the admins of a tenant.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path, ServiceConfig, get, resource};
+use actix_web::web::{Data, Json, Path, ServiceConfig};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, SignedIn};
+use super::{only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
 use crate::store::{JobKind, Preset};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/presets", get().to(list)).service(resource("/presets/{name}").get(read).put(write).delete(remove));
+    config
+        .service(read_only("/presets", list))
+        .service(only("/presets/{name}", "GET, HEAD, PUT, DELETE").get(read).head(read).put(write).delete(remove));
 }
 
 /// Characters of a name, enough for a sentence.

@@ -1,20 +1,20 @@
 //! `/api/transforms`: which transforms there are; upload and removal of an admin's own.
 
-use actix_web::web::{Data, Json, Path, Payload, ServiceConfig, delete, get, post};
+use actix_web::web::{Data, Json, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_LENGTH};
 use futures_util::StreamExt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, SignedIn};
+use super::only;
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::sandbox::{self, LARGEST_FILE, Origin, Problem, Sandbox, Transform};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
-        .route("/transforms", get().to(list))
-        .route("/transforms", post().to(upload))
-        .route("/transforms/{name}", delete().to(remove));
+        .service(only("/transforms", "GET, HEAD, POST").get(list).head(list).post(upload))
+        .service(only("/transforms/{name}", "DELETE").delete(remove));
 }
 
 /// The transforms there are.

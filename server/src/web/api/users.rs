@@ -1,15 +1,16 @@
 //! `GET /api/users`: how many users match, and the first of them.
 
-use actix_web::web::{Data, Json, Query, ServiceConfig, get};
+use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, SignedIn};
+use super::read_only;
 use crate::auth0::{UserSearch, connection_query};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/users", get().to(count));
+    config.service(read_only("/users", count));
 }
 
 /// Auth0 stops counting here (contract, 4.4).

@@ -53,6 +53,26 @@ async fn a_route_answers_with_and_without_the_path_prefix_of_the_proxy() {
 }
 
 #[actix_web::test]
+async fn an_address_that_leads_nowhere_is_404_in_json_and_for_browsers_a_page() {
+    let server = server().await;
+    for path in ["/nowhere", "/api/nowhere", "/imports", "/app/main.js"] {
+        let reply = server.get(path).await;
+        let error = reply.json();
+        assert_eq!(
+            (reply.status, &error["statusCode"], &error["error"], &error["errorCode"]),
+            (404, &json!(404), &json!("Not Found"), &json!("not_found")),
+            "{path}"
+        );
+        assert_eq!(error["message"], format!("There is nothing at GET {path}."));
+    }
+    let browser = |path: &str| TestRequest::get().uri(path).insert_header(("accept", "text/html,*/*;q=0.8"));
+    let reply = server.call(browser("/nowhere/%3Cscript%3E")).await;
+    assert_eq!((reply.status, reply.header("content-type")), (404, "text/html; charset=utf-8"));
+    assert!(reply.body.contains("href=\"/api/run/logintest/\"") && !reply.body.contains("<script"), "{}", reply.body);
+    assert!(reply.header("content-security-policy").starts_with("default-src 'none';"));
+}
+
+#[actix_web::test]
 async fn the_host_header_decides_nothing() {
     let server = server().await;
     let forged = |path: &str| {
@@ -111,6 +131,14 @@ async fn other_methods_are_refused_with_what_is_allowed() {
         (Method::GET, "/.extensions/on-install", "POST"),
         (Method::GET, "/.extensions/on-update", "PUT, POST"),
         (Method::POST, "/.extensions/on-uninstall", "DELETE"),
+        (Method::PUT, "/api/history", "GET, HEAD"),
+        (Method::GET, "/api/jobs/export", "POST"),
+        (Method::DELETE, "/api/jobs/job_0000000000000000", "GET, HEAD"),
+        (Method::GET, "/api/preview", "POST"),
+        (Method::POST, "/api/presets/mine", "GET, HEAD, PUT, DELETE"),
+        (Method::PUT, "/api/transforms", "GET, HEAD, POST"),
+        (Method::DELETE, "/import", "GET, HEAD"),
+        (Method::POST, "/healthz", "GET, HEAD"),
     ] {
         let reply = server.call(TestRequest::default().method(method.clone()).uri(path)).await;
         assert_eq!((reply.status, reply.header("allow")), (405, allowed), "{method} {path}");

@@ -260,6 +260,9 @@ async fn a_preview_shows_cells_and_their_faults() {
         assert!(row[2]["error"].as_str().is_some_and(|error| error.contains("no luck")), "{row}");
     }
     assert!(preview["users"].as_u64().is_some_and(|users| users >= 20), "{preview}");
+    let bare = json!({"limit": 1, "fields": [{"name": "email"}]});
+    let reply = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&bare)).await;
+    assert_eq!(reply.status, 200, "a preview has no format: {}", reply.body);
     let many = json!({"format": "csv", "limit": 51});
     let refused = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&many)).await;
     assert_eq!(refused.status, 400, "{}", refused.body);

@@ -4,6 +4,7 @@ mod exports;
 mod files;
 mod imports;
 mod lifetime;
+mod original;
 mod presets;
 mod tokens;
 

@@ -277,6 +277,7 @@ pub(super) async fn consent(
 fn finish(request: &HttpRequest, state: &State, id: &str, person: &Person) -> Result<HttpResponse, Problem> {
     let transaction = under_way(state, id)?;
     state.logins.lock().transactions.remove(id);
+    state.logs.sign_in(state.clock.now(), person, &transaction.client.id, &transaction.client.name);
     let origin = state.origin(request);
     if transaction.client.dynamic {
         let id_token = token::id_token(state, &origin, &transaction, person)?;

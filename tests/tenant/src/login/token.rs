@@ -187,6 +187,7 @@ fn client_credentials(request: &HttpRequest, state: &State, grant: &Grant) -> Ht
     });
     match state.keys.sign(claims) {
         Ok(token) => {
+            state.logs.client_credentials(state.clock.now(), CLIENT_ID, audience, &scope);
             answer(&json!({"access_token": token, "scope": scope, "expires_in": lifetime, "token_type": "Bearer"}))
         }
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &error.to_string()),

@@ -2,6 +2,7 @@
 
 mod connections;
 mod jobs;
+mod logs;
 mod query;
 mod users;
 
@@ -72,6 +73,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/jobs/users-exports", web::post().to(jobs::export))
         .route("/jobs/{id}", web::get().to(jobs::get))
         .route("/jobs/{id}/errors", web::get().to(jobs::errors))
+        .route("/logs", web::get().to(logs::list))
+        .route("/logs/{id}", web::get().to(logs::get))
         .default_service(web::to(not_found));
 }
 

@@ -1,0 +1,85 @@
+//! The requests that the client of the original extension sends, and what it reads of the answers
+//! (contract, 3.1 and 3.3).
+
+use serde_json::{Value, json};
+
+use super::{DATABASE, Desk, id};
+
+/// The columns of its "Add Default Fields".
+const COLUMNS: [(&str, &str); 11] = [
+    ("user_id", "Id"),
+    ("given_name", "Given Name"),
+    ("family_name", "Family Name"),
+    ("nickname", "Nickname"),
+    ("name", "Name"),
+    ("email", "Email"),
+    ("email_verified", "Email Verified"),
+    ("picture", "Picture"),
+    ("identities[0].connection", "Connection"),
+    ("created_at", "Created At"),
+    ("updated_at", "Updated At"),
+];
+
+/// A date with three decimals, as Auth0 writes them.
+fn is_date(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.len() == "2023-01-25T17:48:16.543Z".len() && text.ends_with('Z'))
+}
+
+#[actix_web::test]
+async fn its_pickers_are_filled() {
+    let desk = Desk::new(1200).await;
+    let connections = desk.get("/api/connections?strategy=auth0").await.json();
+    let connections = connections.as_array().expect("a flat array");
+    assert!(connections.iter().any(|one| one["name"] == DATABASE && one["id"] == desk.database()));
+    assert!(connections.iter().all(|one| one["strategy"] == "auth0"));
+    let count = desk.get(&format!("/api/users?connection={DATABASE}")).await.json();
+    for member in ["start", "limit", "length", "total"] {
+        assert!(count[member].is_u64(), "{member}: {count}");
+    }
+    assert_eq!(count["users"].as_array().map(Vec::len), Some(1));
+}
+
+#[actix_web::test]
+async fn its_export_runs_and_its_download_link_is_read_from_the_job() {
+    let desk = Desk::new(20).await;
+    let fields: Vec<_> = COLUMNS.iter().map(|(name, title)| json!({"name": name, "export_as": title})).collect();
+    // "All connections" comes first in its list and has no id.
+    for connection in [json!(""), json!(null), json!(desk.database())] {
+        let request = json!({"format": "json", "connection_id": connection, "fields": fields});
+        let job = desk.finished(&desk.export(&request).await).await;
+        assert_eq!((&job["type"], &job["status"]), (&json!("users_export"), &json!("completed")), "{job}");
+        assert!(is_date(&job["created_at"]), "{job}");
+        let users: Vec<Value> = serde_json::from_str(&desk.download(&job).await.body).expect("users");
+        let titles: Vec<&str> = users[0].as_object().expect("a user").keys().map(String::as_str).collect();
+        assert_eq!(titles, COLUMNS.map(|(_, title)| title));
+    }
+}
+
+#[actix_web::test]
+async fn its_import_is_watched_reported_and_found_in_the_history() {
+    let desk = Desk::new(5).await;
+    let connection = desk.database();
+    let bad = json!([{"email": "one@example.com"}, {"email": "two@example.com", "nickname": ""}]).to_string();
+    let started = desk.import(&connection, &bad, &[]).await;
+    let first = started.json();
+    assert_eq!((&first["type"], &first["connection_id"]), (&json!("users_import"), &json!(connection)), "{first}");
+    let job = desk.finished(&started).await;
+    assert_eq!((&job["status"], &job["summary"]["failed"]), (&json!("completed"), &json!(1)));
+    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await.json();
+    assert_eq!(report[0]["user"]["email"], "two@example.com");
+    assert!(report[0]["errors"][0]["message"].is_string() && report[0]["errors"][0]["code"].is_string());
+
+    let good = json!([{"email": "three@example.com"}]).to_string();
+    let clean = desk.finished(&desk.import(&connection, &good, &[("external_id", "third")]).await).await;
+    assert_eq!(clean["external_id"], "third");
+    assert_eq!(desk.get(&format!("/api/jobs/{}/report", id(&clean))).await.json(), json!([]), "nothing went wrong");
+
+    let history = desk.get("/api/history").await.json();
+    let jobs = history["jobs"].as_array().expect("jobs");
+    for (entry, job) in jobs.iter().zip([&job, &clean]) {
+        assert_eq!((&entry["id"], &entry["type"], &entry["status"]), (&job["id"], &json!("import"), &job["status"]));
+        assert!(is_date(&entry["date"]), "{entry}");
+        assert_eq!(entry["summary"]["failed"], job["summary"]["failed"]);
+    }
+    assert_eq!(jobs.len(), 2);
+}
