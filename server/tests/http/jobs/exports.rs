@@ -183,9 +183,111 @@ async fn matching_users_are_counted() {
         (&Value::Null, &json!(0), &json!("admin@acme.example"))
     );
     let wrong = desk.get("/api/users?q=email:(").await;
-    assert_eq!(wrong.status, 400, "{}", wrong.body);
+    assert_eq!((wrong.status, &wrong.json()["errorCode"]), (400, &json!("invalid_search")), "{}", wrong.body);
+    assert!(wrong.json()["message"].as_str().is_some_and(|message| message.contains('^')), "{}", wrong.body);
     let nobody = desk.get(&format!("/api/users?connection={DATABASE}&q=email:nobody")).await.json();
     assert_eq!((&nobody["total"], &nobody["length"]), (&json!(0), &json!(0)));
+}
+
+#[actix_web::test]
+async fn a_search_that_only_works_here_is_counted_as_far_as_is_known() {
+    let desk = Desk::new(1500).await;
+    let count = async |q: &str| {
+        let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
+        let reply = desk.get(&format!("/api/users?q={q}")).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    };
+    let range = count("app_metadata.tenant.limits.seats:[1 TO *]").await;
+    assert_eq!((&range["capped"], &range["limit"], &range["start"]), (&json!(true), &json!(1), &json!(0)), "{range}");
+    let found = range["total"].as_u64().expect("a number");
+    assert!((1..=100).contains(&found), "{range}");
+    assert!(range["users"][0]["app_metadata"]["tenant"]["limits"]["seats"].as_f64().is_some_and(|seats| seats >= 1.0));
+    let nobody = count("user_metadata.nothing:a*").await;
+    assert_eq!((&nobody["total"], &nobody["capped"], &nobody["users"]), (&json!(0), &json!(true), &json!([])));
+    // What Auth0 refuses although nothing here foresaw it.
+    let refused = FaultKind::SlowQuery;
+    desk.tenant.control().add(Fault::new("/users", refused).times(3));
+    let slow = count("name:*a*da*").await;
+    assert_eq!(slow["capped"], true, "{slow}");
+    // A term without a field is searched by Auth0 only.
+    assert_eq!(count("ada").await["capped"], Value::Null);
+
+    // Where all users fit on a page, the count is exact.
+    let desk = Desk::new(50).await;
+    let all = desk.get("/api/users?q=user_id:%3F*").await.json();
+    assert_eq!((&all["total"], &all["capped"]), (&json!(desk.tenant.control().user_count()), &Value::Null), "{all}");
+}
+
+#[actix_web::test]
+async fn a_preview_tells_how_the_export_will_be_done() {
+    let desk = Desk::new(1500).await;
+    let preview = async |request: &Value| {
+        let reply = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(request)).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()["plan"].clone()
+    };
+    let line = |plan: &Value, title: &str| {
+        let lines = plan["lines"].as_array().expect("lines").iter();
+        let text = lines.filter(|line| line["title"] == title).map(|line| line["text"].as_str().unwrap_or_default());
+        text.collect::<Vec<_>>().join("; ")
+    };
+    let job = preview(&json!({"format": "csv", "limit": 3, "sort": {"by": "user.email"}})).await;
+    assert_eq!((&job["source"], &job["users"], &job["capped"]), (&json!("job"), &json!(1000), &json!(true)), "{job}");
+    assert_eq!((&job["filtered"], &job["sorted"], &job["requests"]), (&Value::Null, &json!("here"), &json!(4)));
+    assert_eq!(line(&job, "Source"), "an export job inside Auth0, then its file");
+    assert!(line(&job, "Otherwise").contains("where the tenant allows no export jobs or the job fails"), "{job}");
+    assert_eq!(line(&job, "Limit"), "", "the limit is the preview's own");
+
+    desk.tenant.control().forget_requests();
+    let few = preview(&json!({"format": "csv", "query": "email_verified:false AND blocked:true"})).await;
+    assert_eq!((&few["source"], &few["filtered"], &few["capped"]), (&json!("search"), &json!("auth0"), &Value::Null));
+    assert_eq!(desk.asked("GET", "/users"), 1, "rows and plan come from one search");
+
+    let here = preview(&json!({"format": "csv", "query": "user_metadata.theme:d*"})).await;
+    assert_eq!((&here["source"], &here["filtered"]), (&json!("job"), &json!("here")), "{here}");
+    assert!(line(&here, "Filter").contains("Auth0 has no wildcards on metadata"), "{here}");
+
+    let wrong = json!({"format": "csv", "query": "email:(a OR"});
+    let wrong = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&wrong)).await;
+    assert_eq!((wrong.status, &wrong.json()["errorCode"]), (400, &json!("invalid_search")), "{}", wrong.body);
+    assert!(wrong.json()["message"].as_str().is_some_and(|message| message.contains('^')), "{}", wrong.body);
+}
+
+#[actix_web::test]
+async fn an_export_whose_file_is_lost_on_the_way_starts_again() {
+    let desk = Desk::new(3000).await;
+    let control = desk.tenant.control();
+    let truncate = FaultKind::Truncate { bytes: 20_000 };
+    control.add(Fault::new("/exports/", truncate).once());
+    // The second download finds its link dead, and then its job.
+    control.add(Fault::new("/exports/", FaultKind::ExpiredLink).after(1).times(100));
+    let reply = desk.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await;
+    while !control.requests().iter().any(|request| request.path.contains("/exports/") && request.status == 403) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    control.clear();
+    control.add(Fault::new("/jobs/job_", FaultKind::ForgetJob).once());
+    let job = desk.finished(&reply).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    let file = desk.download(&job).await.body;
+    let mut ids: Vec<&str> = file.lines().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len() as u64, file.lines().count() as u64), (control.user_count(), control.user_count()));
+    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 2);
+}
+
+#[actix_web::test]
+async fn progress_and_time_left_are_told_while_a_file_is_read() {
+    let desk = Desk::new(3000).await;
+    desk.tenant.control().add(Fault::new("/exports/", FaultKind::Stall { bytes: 70_000 }));
+    let reply = desk.export(&json!({"format": "ndjson"})).await;
+    let job = desk.until(id(&reply.json()), |job| job["percentage_done"].is_u64()).await;
+    assert!(job["percentage_done"].as_u64().is_some_and(|percent| percent < 100), "{job}");
+    assert!(job["total"].is_null() && job["time_left_seconds"].is_u64(), "{job}");
+    let canceled = desk.post(&format!("/api/jobs/{}/cancel", id(&job))).await.json();
+    assert_eq!(canceled["status"], "canceled", "{canceled}");
 }
 
 #[actix_web::test]

@@ -31,6 +31,36 @@ async fn a_restarted_server_goes_on_with_its_jobs() {
 }
 
 #[actix_web::test]
+async fn a_restarted_server_goes_on_with_the_same_job_inside_auth0() {
+    let desk = Desk::new(1500).await;
+    let control = desk.tenant.control();
+    let processing = FaultKind::JobStatus { status: "processing".into() };
+    control.add(Fault::new("/jobs/job_", processing));
+    let export = desk.export(&json!({"format": "ndjson"})).await.json();
+    desk.until(id(&export), |_| desk.asked("GET", "/jobs/job_") >= 1).await;
+    // What a process leaves that is killed while it takes an upload.
+    let orphan = desk.server.app.jobs.receive().expect("a directory");
+    std::fs::write(orphan.path(), "[]").expect("a file");
+    std::mem::forget(orphan);
+
+    let desk = desk.restarted().await;
+    assert!(desk.server.job_files().iter().all(|file| file.contains(id(&export))), "{:?}", desk.server.job_files());
+    control.clear();
+    let export = desk.until_over(id(&export)).await;
+    assert_eq!((&export["status"], &export["summary"]["rows"]), (&json!("completed"), &json!(control.user_count())));
+    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 1, "no second one was ordered");
+
+    // A day later its job inside Auth0 is gone.
+    control.add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
+    let export = desk.export(&json!({"format": "ndjson", "fields": [{"name": "user.email"}]})).await.json();
+    desk.until(id(&export), |job| job["details"].as_str().is_some_and(|said| said.contains("prepares"))).await;
+    control.advance(std::time::Duration::from_hours(25));
+    let export = desk.until_over(id(&export)).await;
+    assert_eq!((&export["status"], &export["summary"]["rows"]), (&json!("completed"), &json!(control.user_count())));
+    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 3);
+}
+
+#[actix_web::test]
 async fn an_artifact_ends_with_its_lifetime_and_the_history_stays() {
     let desk = Desk::with(5, &[("ARTIFACT_TTL", "1ms")]).await;
     let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
