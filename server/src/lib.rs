@@ -18,6 +18,7 @@ pub mod export;
 pub mod expression;
 pub mod import;
 pub mod jobs;
+pub mod lanes;
 pub mod progress;
 pub mod query;
 pub mod sandbox;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// never see each other.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["caret", "config", "progress", "user"],
+    &["caret", "config", "lanes", "progress", "user"],
     &["auth0", "store", "sandbox"],
     &["access", "expression"],
     &["query"],
@@ -40,6 +40,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("simulated_tenant", &["cli/demo.rs"]),
     ("wasmtime", &["sandbox/"]),
     ("wit_component", &["sandbox/"]),
+    ("wide", &["lanes.rs"]),
 ];
 
 fn source() -> PathBuf {

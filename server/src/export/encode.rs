@@ -2,9 +2,10 @@
 
 use super::Format;
 use crate::expression::{
-    Cell, Cells, Formula, Json, Kind, Unreadable, Wanted, check_whole, read, read_with_text, write_json_text,
-    write_number,
+    Cell, Cells, Formula, Json, Kind, Layout, Slots, Unreadable, Wanted, check_whole, read, read_with_text,
+    write_json_text, write_number,
 };
+use crate::lanes;
 
 /// A column: its name and what it computes.
 #[derive(Clone, Debug)]
@@ -59,6 +60,47 @@ impl<'a> Given<'a> {
             Some(Err(_)) | None => Cell::Nothing,
         }
     }
+}
+
+/// Where the cells of a row come from.
+pub(super) trait Values {
+    /// The cell of a column, the `place`th.
+    fn cell<'s>(&'s self, place: usize, column: &'s Column) -> Cell<'s>;
+}
+
+/// Cells of a user that was read as a tree.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tree<'a> {
+    pub user: &'a Json<'a>,
+    pub given: Given<'a>,
+}
+
+impl Values for Tree<'_> {
+    fn cell<'s>(&'s self, _place: usize, column: &'s Column) -> Cell<'s> {
+        column.cell(self.user, self.given)
+    }
+}
+
+/// Cells of a user that was read into slots; the paths of the layout are those of the columns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slotted<'s, 'a> {
+    pub layout: &'s Layout,
+    pub slots: &'s Slots<'a>,
+}
+
+impl Values for Slotted<'_, '_> {
+    #[inline]
+    fn cell<'s>(&'s self, place: usize, _column: &'s Column) -> Cell<'s> {
+        self.layout.cell(place, self.slots)
+    }
+}
+
+/// The text of a user that is written whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    pub text: &'a str,
+    /// Whether there are blanks between its tokens, or nobody looked.
+    pub blanks: bool,
 }
 
 /// What a row holds.
@@ -163,12 +205,12 @@ impl Encoder {
     }
 
     /// Writes one row; `text` is the user as it was read, for whole users.
-    pub fn row(&self, text: &str, user: &Json<'_>, given: Given<'_>, out: &mut Vec<u8>) -> Result<(), NoEmail> {
+    pub fn row(&self, text: Text<'_>, values: &impl Values, out: &mut Vec<u8>) -> Result<(), NoEmail> {
         if self.format == Format::Json {
             out.extend_from_slice(b",\n");
         }
         match (&self.shape, self.format) {
-            (Shape::Columns(columns), Format::Csv) => self.csv.row(columns, user, given, out),
+            (Shape::Columns(columns), Format::Csv) => self.csv.row(columns, values, out),
             (Shape::Columns(columns), _) => {
                 out.push(b'{');
                 for (at, column) in columns.iter().enumerate() {
@@ -176,12 +218,13 @@ impl Encoder {
                         out.push(b',');
                     }
                     out.extend_from_slice(&column.json_name);
-                    column.cell(user, given).write_json(out);
+                    values.cell(at, column).write_json(out);
                 }
                 out.push(b'}');
             }
-            (Shape::Import(columns), _) => import_row(columns, user, given, out)?,
-            (Shape::Whole, _) => compact(text, out),
+            (Shape::Import(columns), _) => import_row(columns, values, out)?,
+            (Shape::Whole, _) if text.blanks => compact(text.text, out),
+            (Shape::Whole, _) => out.extend_from_slice(text.text.as_bytes()),
         }
         if self.format != Format::Json {
             out.push(b'\n');
@@ -190,11 +233,11 @@ impl Encoder {
     }
 }
 
-fn import_row(columns: &[Column], user: &Json<'_>, given: Given<'_>, out: &mut Vec<u8>) -> Result<(), NoEmail> {
+fn import_row(columns: &[Column], values: &impl Values, out: &mut Vec<u8>) -> Result<(), NoEmail> {
     out.push(b'{');
     let mut first = true;
-    for column in columns {
-        let cell = match (column.name.as_str(), column.cell(user, given)) {
+    for (at, column) in columns.iter().enumerate() {
+        let cell = match (column.name.as_str(), values.cell(at, column)) {
             ("email", Cell::Text(text)) if !text.is_empty() => Cell::Text(text),
             ("email", _) => return Err(NoEmail),
             // Auth0 puts `auth0|` before whatever it finds (contract, section 5).
@@ -220,15 +263,15 @@ fn import_row(columns: &[Column], user: &Json<'_>, given: Given<'_>, out: &mut V
 }
 
 impl Csv {
-    fn row(self, columns: &[Column], user: &Json<'_>, given: Given<'_>, out: &mut Vec<u8>) {
+    fn row(self, columns: &[Column], values: &impl Values, out: &mut Vec<u8>) {
         let start = out.len();
         for (at, column) in columns.iter().enumerate() {
             if at > 0 {
                 out.push(self.delimiter);
             }
-            match column.cell(user, given) {
+            match values.cell(at, column) {
                 Cell::Nothing => {}
-                Cell::Boolean(boolean) => out.extend_from_slice(if boolean { b"true" } else { b"false" }),
+                Cell::Boolean(boolean) => self.quoted(if boolean { b"true" } else { b"false" }, out),
                 Cell::Number(number) => self.number(number, out),
                 Cell::Text(text) => self.text(&text, out),
                 Cell::Json(json) => {
@@ -268,7 +311,7 @@ impl Csv {
 
     /// Text in quotes where RFC 4180 asks for them.
     fn quoted(self, text: &[u8], out: &mut Vec<u8>) {
-        if memchr::memchr3(b'"', b'\n', b'\r', text).is_none() && memchr::memchr(self.delimiter, text).is_none() {
+        if !lanes::has_any(text, [b'"', b'\n', b'\r', self.delimiter]) {
             out.extend_from_slice(text);
             return;
         }

@@ -15,10 +15,65 @@ pub(super) const LONGEST_ROW: usize = 64 << 20;
 
 const COMPRESSED_BUFFER: usize = 128 * 1024;
 
+/// Bytes that were read, in a buffer that is written to once before it is used again and again.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Buffer {
+    fn filled(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+
+    fn len(&self) -> usize {
+        self.filled
+    }
+
+    fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Room for so many bytes in all.
+    fn room(&mut self, wanted: usize) {
+        if self.bytes.len() < wanted {
+            self.bytes.resize(wanted, 0);
+        }
+    }
+
+    /// Forgets the first bytes.
+    fn forget(&mut self, count: usize) {
+        let count = count.min(self.filled);
+        self.bytes.copy_within(count..self.filled, 0);
+        self.filled -= count;
+    }
+
+    /// Forgets everything, and gives memory back that only an unusually long row needed.
+    fn clear(&mut self) {
+        self.filled = 0;
+        if self.bytes.len() > 4 * CHUNK {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// Takes what lies behind a place of another buffer, which keeps the rest.
+    fn take_from(&mut self, other: &mut Self, at: usize) {
+        let taken = other.bytes.get(at..other.filled).unwrap_or_default();
+        self.clear();
+        self.room(CHUNK.max(taken.len()));
+        if let Some(start) = self.bytes.get_mut(..taken.len()) {
+            start.copy_from_slice(taken);
+        }
+        self.filled = taken.len();
+        other.filled = at.min(other.filled);
+    }
+}
+
 /// Rows that were read together.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    data: Vec<u8>,
+    data: Buffer,
     layout: Layout,
 }
 
@@ -49,25 +104,97 @@ struct Span {
 pub(super) type Row<'a> = (u64, Option<&'a [u8]>);
 
 impl Chunk {
-    /// Calls `each` for every row that is not blank.
-    pub fn for_each<'a>(&'a self, mut each: impl FnMut(Row<'a>)) {
-        match &self.layout {
-            Layout::TooLong(line) => each((*line, None)),
-            Layout::Spans(spans) => {
-                for span in spans {
-                    each((span.line, self.data.get(span.start..span.end)));
-                }
+    /// The rows one after the other.
+    pub fn rows(&self) -> Rows<'_> {
+        let data = self.data.filled();
+        let next = match &self.layout {
+            Layout::Lines(first) => Next::Line { line: *first, at: 0 },
+            Layout::Spans(spans) => Next::Span(spans),
+            Layout::TooLong(line) => Next::TooLong(Some(*line)),
+        };
+        Rows { data, text: simdutf8::basic::from_utf8(data).ok(), next }
+    }
+}
+
+/// The rows of a chunk that are still to come.
+pub(super) struct Rows<'a> {
+    data: &'a [u8],
+    /// The data, if all of it is UTF-8.
+    text: Option<&'a str>,
+    next: Next<'a>,
+}
+
+enum Next<'a> {
+    Line { line: u64, at: usize },
+    Span(&'a [Span]),
+    TooLong(Option<u64>),
+}
+
+/// What a quick reader may try before a row is cut out: a text, and where in it the row starts. If the row
+/// is a line, the reader itself finds its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ahead<'a> {
+    /// The row is the line that starts here.
+    Line(&'a str, usize),
+    /// The row is this text.
+    Whole(&'a str),
+}
+
+impl<'a> Rows<'a> {
+    /// What comes next, if that is a row of valid UTF-8. Nothing is taken.
+    #[inline]
+    pub fn ahead(&self) -> Option<Ahead<'a>> {
+        let text = self.text?;
+        match self.next {
+            Next::Line { at, .. } => (at < text.len()).then_some(Ahead::Line(text, at)),
+            Next::Span(spans) => spans.first().and_then(|span| text.get(span.start..span.end)).map(Ahead::Whole),
+            Next::TooLong(_) => None,
+        }
+    }
+
+    /// Goes behind the row that was looked at, which ends at this place of its text; its line.
+    #[inline]
+    pub fn pass(&mut self, end: usize) -> u64 {
+        match &mut self.next {
+            Next::Line { line, at } => {
+                *at = end + 1;
+                *line += 1;
+                *line - 1
             }
-            Layout::Lines(first) => {
-                let mut start = 0;
-                let ends = memchr::memchr_iter(b'\n', &self.data).chain([self.data.len()]);
-                for (line, end) in (*first..).zip(ends) {
-                    let row = self.data.get(start..end).unwrap_or_default().trim_ascii();
-                    if !row.is_empty() {
-                        each((line, Some(row)));
-                    }
-                    start = end + 1;
+            Next::Span(spans) => {
+                let line = spans.first().map_or(0, |span| span.line);
+                *spans = spans.get(1..).unwrap_or_default();
+                line
+            }
+            Next::TooLong(line) => line.take().unwrap_or_default(),
+        }
+    }
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = Row<'a>;
+
+    /// The next row that is not blank.
+    fn next(&mut self) -> Option<Row<'a>> {
+        loop {
+            let (row, end) = match self.next {
+                Next::Line { at, .. } => {
+                    let rest = self.data.get(at..).filter(|rest| !rest.is_empty())?;
+                    let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                    (rest.get(..length).map(<[u8]>::trim_ascii), at + length)
                 }
+                Next::Span(spans) => {
+                    let span = spans.first()?;
+                    (self.data.get(span.start..span.end), span.end)
+                }
+                Next::TooLong(line) => {
+                    line?;
+                    (None, 0)
+                }
+            };
+            let line = self.pass(end);
+            if row.is_none_or(|row| !row.is_empty()) {
+                return Some((line, row));
             }
         }
     }
@@ -141,7 +268,7 @@ pub(super) struct Input {
     bytes: Inflated,
     form: Form,
     /// What was read beyond the last chunk.
-    rest: Vec<u8>,
+    rest: Buffer,
     /// How much of `rest` the array reader has looked at.
     looked: usize,
     spans: Vec<Span>,
@@ -153,7 +280,15 @@ impl Input {
     /// Looks at the first bytes to tell gzip from plain text.
     pub fn new(source: Source) -> Result<Self> {
         let bytes = Inflated::new(source).map_err(failed)?;
-        Ok(Self { bytes, form: Form::Unknown, rest: Vec::new(), looked: 0, spans: Vec::new(), line: 1, ended: false })
+        Ok(Self {
+            bytes,
+            form: Form::Unknown,
+            rest: Buffer::default(),
+            looked: 0,
+            spans: Vec::new(),
+            line: 1,
+            ended: false,
+        })
     }
 
     /// The next rows; none at the end. `chunk` is reused.
@@ -161,17 +296,21 @@ impl Input {
         if matches!(self.form, Form::Unknown) {
             self.form = self.find_form()?;
         }
-        chunk.data.clear();
         if let Form::Array(place) = self.form { self.next_spans(place, chunk) } else { self.next_lines(chunk) }
     }
 
     /// Reads on until there are `wanted` bytes more, or no more at all.
     fn fill(&mut self, wanted: usize) -> Result<()> {
         let target = self.rest.len() + wanted;
+        self.rest.room(target);
         while !self.ended && self.rest.len() < target {
-            let missing = (target - self.rest.len()) as u64;
-            match (&mut self.bytes).take(missing).read_to_end(&mut self.rest) {
-                Ok(read) => self.ended = (read as u64) < missing,
+            let Some(room) = self.rest.bytes.get_mut(self.rest.filled..target) else { break };
+            match self.bytes.read(room) {
+                Ok(read) => {
+                    self.rest.filled += read;
+                    self.ended = read == 0;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                     return Err(Error::new(
                         Code::InvalidUsersFile,
@@ -186,7 +325,7 @@ impl Input {
     }
 
     fn line_at_end(&self) -> u64 {
-        self.line + memchr::memchr_iter(b'\n', &self.rest).count() as u64
+        self.line + memchr::memchr_iter(b'\n', self.rest.filled()).count() as u64
     }
 
     fn broken(&self, error: std::io::Error) -> Error {
@@ -205,23 +344,25 @@ impl Input {
     /// Skips a byte-order mark and blanks, and looks whether an array starts.
     fn find_form(&mut self) -> Result<Form> {
         self.fill(CHUNK)?;
-        if self.rest.starts_with(&[0xff, 0xfe]) || self.rest.starts_with(&[0xfe, 0xff]) {
+        let start = self.rest.filled();
+        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
             return Err(Error::new(Code::InvalidUsersFile, "The file is UTF-16; expected UTF-8.")
                 .with_hint("Save it as UTF-8, for example with `iconv -f UTF-16 -t UTF-8`."));
         }
-        if self.rest.starts_with("\u{feff}".as_bytes()) {
-            self.rest.drain(..3);
+        if start.starts_with("\u{feff}".as_bytes()) {
+            self.rest.forget(3);
         }
         loop {
-            let blanks = self.rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            let skipped = self.rest.drain(..blanks);
-            self.line += skipped.filter(|byte| *byte == b'\n').count() as u64;
+            let read = self.rest.filled();
+            let blanks = read.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            self.line += read.iter().take(blanks).filter(|byte| **byte == b'\n').count() as u64;
+            self.rest.forget(blanks);
             if !self.rest.is_empty() || self.ended {
                 break;
             }
             self.fill(CHUNK)?;
         }
-        Ok(if self.rest.first() == Some(&b'[') {
+        Ok(if self.rest.filled().first() == Some(&b'[') {
             self.looked = 1;
             Form::Array(Place::Start)
         } else {
@@ -240,16 +381,14 @@ impl Input {
             let end = if self.ended {
                 Some(self.rest.len())
             } else {
-                let unseen = self.rest.get(searched..).unwrap_or_default();
+                let unseen = self.rest.filled().get(searched..).unwrap_or_default();
                 memchr::memrchr(b'\n', unseen).map(|at| searched + at + 1)
             };
             if let Some(end) = end.filter(|end| *end <= LONGEST_ROW + CHUNK) {
                 std::mem::swap(&mut chunk.data, &mut self.rest);
-                self.rest.clear();
-                self.rest.extend_from_slice(chunk.data.get(end..).unwrap_or_default());
-                chunk.data.truncate(end);
+                self.rest.take_from(&mut chunk.data, end);
                 chunk.layout = Layout::Lines(self.line);
-                self.line += memchr::memchr_iter(b'\n', &chunk.data).count() as u64;
+                self.line += memchr::memchr_iter(b'\n', chunk.data.filled()).count() as u64;
                 return Ok(true);
             }
             if self.rest.len() > LONGEST_ROW {
@@ -264,13 +403,13 @@ impl Input {
     /// Forgets the line at hand.
     fn skip_line(&mut self) -> Result<()> {
         loop {
-            if let Some(end) = memchr::memchr(b'\n', &self.rest) {
-                self.rest.drain(..=end);
-                self.rest.shrink_to(CHUNK);
+            if let Some(end) = memchr::memchr(b'\n', self.rest.filled()) {
+                let mut whole = std::mem::take(&mut self.rest);
+                self.rest.take_from(&mut whole, end + 1);
                 self.line += 1;
                 return Ok(());
             }
-            self.rest = Vec::new();
+            self.rest.clear();
             self.fill(CHUNK)?;
             if self.rest.is_empty() {
                 return Ok(());
@@ -321,9 +460,7 @@ impl Input {
     /// Gives the spans found so far, with the bytes up to `end`.
     fn hand_on(&mut self, end: usize, place: Place, chunk: &mut Chunk) -> bool {
         std::mem::swap(&mut chunk.data, &mut self.rest);
-        self.rest.clear();
-        self.rest.extend_from_slice(chunk.data.get(end..).unwrap_or_default());
-        chunk.data.truncate(end);
+        self.rest.take_from(&mut chunk.data, end);
         self.looked -= end;
         chunk.layout = Layout::Spans(std::mem::take(&mut self.spans));
         self.form = Form::Array(match place {
@@ -335,7 +472,7 @@ impl Input {
 
     /// Follows the array through the bytes at hand.
     fn look(&mut self, mut place: Place) -> Result<Place> {
-        while let Some(byte) = self.rest.get(self.looked).copied() {
+        while let Some(byte) = self.rest.filled().get(self.looked).copied() {
             let at = self.looked;
             self.looked += 1;
             place = match place {
@@ -347,7 +484,7 @@ impl Input {
                         (Inside::Text, b'"') if depth == 0 => self.user(start, at + 1, line),
                         (Inside::Text, b'"') => inside(depth, Inside::Structure),
                         (Inside::Text, _) => {
-                            let ordinary = self.rest.get(at..).unwrap_or_default();
+                            let ordinary = self.rest.filled().get(at..).unwrap_or_default();
                             let length = memchr::memchr2(b'"', b'\\', ordinary).unwrap_or(ordinary.len());
                             let skipped = ordinary.get(..length).unwrap_or_default();
                             self.line += memchr::memchr_iter(b'\n', skipped).count() as u64;

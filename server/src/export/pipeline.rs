@@ -11,12 +11,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::encode::{Given, NoEmail};
-use super::input::{Chunk, Input, LONGEST_ROW};
+use super::encode::{Given, NoEmail, Slotted, Text, Tree, Values};
+use super::input::{Ahead, Chunk, Input, LONGEST_ROW};
 use super::sort::{Sorter, write_key};
 use super::{ExportSpec, ExportSummary, OnError};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Cell, Evaluator, Json, Path};
+use crate::expression::{Cell, Evaluator, Json, Layout, Path, read};
 use crate::progress::Progress;
 
 /// So many faults are kept in words; the others are only counted.
@@ -190,17 +190,19 @@ impl<'a> Shared<'a> {
     }
 
     fn encode(&self, chunk: &Chunk, evaluator: &mut Evaluator, encoded: &mut Encoded) {
+        if let Some(layout) = &self.spec.layout {
+            self.encode_slots(chunk, layout, encoded);
+            return;
+        }
         if evaluator.is_idle() {
-            chunk.for_each(|(line, row)| match self.read(row) {
-                Ok(Some((text, user))) => self.write(line, text, &user, Given::NOTHING, encoded),
-                Ok(None) => {}
-                Err(message) => encoded.fault(line, message),
-            });
+            for (line, row) in chunk.rows() {
+                self.encode_row(line, row, encoded);
+            }
             return;
         }
         // Transforms take many rows at once.
         let mut rows = Vec::new();
-        chunk.for_each(|(line, row)| rows.extend(self.read(row).transpose().map(|row| (line, row))));
+        rows.extend(chunk.rows().filter_map(|(line, row)| Some((line, self.read(row).transpose()?))));
         let users: Vec<&Json<'_>> =
             rows.iter().filter_map(|(_, row)| row.as_ref().ok().map(|(_, user)| user)).collect();
         let computed = evaluator.compute(&users);
@@ -214,11 +216,65 @@ impl<'a> Shared<'a> {
                             encoded.cell_fault(*line, format!("{}{name}: {why}", self.who(user)));
                         }
                     }
-                    self.write(*line, text, user, Given { computed: &computed, row: place }, encoded);
+                    self.write_tree(*line, text, user, Given { computed: &computed, row: place }, encoded);
                     place += 1;
                 }
                 Err(message) => encoded.fault(*line, message),
             }
+        }
+    }
+
+    /// The quick way: every row is read straight into slots; one for which that cannot be done goes the
+    /// way through a tree, which knows what to say about it.
+    fn encode_slots(&self, chunk: &Chunk, layout: &Layout, encoded: &mut Encoded) {
+        let spec = self.spec;
+        let mut slots = layout.room();
+        let mut rows = chunk.rows();
+        while let Some(ahead) = rows.ahead() {
+            // Most users fail a filter, and it mostly looks at little: nothing else is read of those.
+            let found = match (&spec.filter, ahead) {
+                (None, _) => Some(None),
+                (Some(filter), Ahead::Line(text, at)) => {
+                    let read = spec.looked_at.read_line(text, at);
+                    read.map(|(user, end)| (!filter.matches(&user)).then_some(end))
+                }
+                (Some(filter), Ahead::Whole(text)) => {
+                    let read = read(text.as_bytes(), &spec.looked_at).ok();
+                    read.map(|user| (!filter.matches(&user)).then_some(text.len()))
+                }
+            };
+            if let Some(Some(failed)) = found {
+                rows.pass(failed);
+                continue;
+            }
+            let (text, scanned) = match ahead {
+                Ahead::Line(text, at) => (text, layout.read_line(text, at, &mut slots)),
+                Ahead::Whole(text) => (text, layout.read_whole(text, &mut slots)),
+            };
+            let Some(scanned) = scanned.filter(|_| found.is_some()) else {
+                let Some((line, row)) = rows.next() else { break };
+                self.encode_row(line, row, encoded);
+                continue;
+            };
+            let line = rows.pass(scanned.row_end);
+            let text = text.get(scanned.start..scanned.end).unwrap_or_default();
+            let values = Slotted { layout, slots: &slots };
+            if self.write(line, Text { text, blanks: scanned.blanks }, &values, encoded) && spec.sort.is_some() {
+                write_key(&layout.cell(spec.encoder.shape.columns().len(), &slots), &mut encoded.keys);
+                encoded.key_ends.push(encoded.keys.len());
+            }
+        }
+        for (line, row) in rows {
+            self.encode_row(line, row, encoded);
+        }
+    }
+
+    /// A row by the way that can read all of them, where nothing is to be computed.
+    fn encode_row(&self, line: u64, row: Option<&[u8]>, encoded: &mut Encoded) {
+        match self.read(row) {
+            Ok(Some((text, user))) => self.write_tree(line, text, &user, Given::NOTHING, encoded),
+            Ok(None) => {}
+            Err(message) => encoded.fault(line, message),
         }
     }
 
@@ -241,19 +297,24 @@ impl<'a> Shared<'a> {
         Ok(found.then_some((text, user)))
     }
 
-    fn write(&self, line: u64, text: &str, user: &Json<'_>, given: Given<'_>, encoded: &mut Encoded) {
-        let spec = self.spec;
-        let start = encoded.bytes.len();
-        if let Err(NoEmail) = spec.encoder.row(text, user, given, &mut encoded.bytes) {
-            encoded.bytes.truncate(start);
-            encoded.fault(line, "the user has no e-mail address, which an import needs");
-            return;
-        }
-        encoded.ends.push(encoded.bytes.len());
-        if let Some(sort) = &spec.sort {
+    fn write_tree(&self, line: u64, text: &str, user: &Json<'_>, given: Given<'_>, encoded: &mut Encoded) {
+        let written = self.write(line, Text { text, blanks: true }, &Tree { user, given }, encoded);
+        if let Some(sort) = self.spec.sort.as_ref().filter(|_| written) {
             write_key(&given.cell(&sort.formula, sort.computed, user), &mut encoded.keys);
             encoded.key_ends.push(encoded.keys.len());
         }
+    }
+
+    /// Writes a row, or counts why that cannot be done; whether it was written.
+    fn write(&self, line: u64, text: Text<'_>, values: &impl Values, encoded: &mut Encoded) -> bool {
+        let start = encoded.bytes.len();
+        if let Err(NoEmail) = self.spec.encoder.row(text, values, &mut encoded.bytes) {
+            encoded.bytes.truncate(start);
+            encoded.fault(line, "the user has no e-mail address, which an import needs");
+            return false;
+        }
+        encoded.ends.push(encoded.bytes.len());
+        true
     }
 
     /// Waits for the turn of a chunk; nothing when there will be none.

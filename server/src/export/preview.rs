@@ -125,8 +125,8 @@ pub async fn count(query: Option<&str>, connection: Option<&str>, client: &Manag
     let wanted = filter.wanted(Wanted::new([]));
     let page = found(combine(None, connection), LOOKED_THROUGH).await?;
     let capped = page.total > page.users.len() as u64;
-    let matches = |user: &Box<RawValue>| read(user.get().as_bytes(), &wanted).is_ok_and(|user| filter.matches(&user));
-    let mut matching = page.users.into_iter().filter(matches);
+    let matches = |user: &RawValue| read(user.get().as_bytes(), &wanted).is_ok_and(|user| filter.matches(&user));
+    let mut matching = page.users.into_iter().filter(|user| matches(user));
     let first = matching.next();
     let total = u64::from(first.is_some()) + matching.count() as u64;
     Ok(Matches { first, total, capped })

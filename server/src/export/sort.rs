@@ -65,8 +65,9 @@ struct Entry {
     start: u32,
     key: u32,
     row: u32,
-    /// The first bytes of the key, to settle most comparisons without a look at the blocks.
-    prefix: u64,
+    /// The first bytes of the key, enough for a type and a date to the minute: they settle most comparisons
+    /// without a look at the blocks.
+    prefix: u128,
 }
 
 /// Takes rows with their keys, and gives them back in order.
@@ -75,6 +76,8 @@ pub(super) struct Sorter {
     budget: usize,
     directory: PathBuf,
     blocks: Vec<Vec<u8>>,
+    /// Empty blocks, to be filled again. They were counted when they were full.
+    spare: Vec<Vec<u8>>,
     entries: Vec<Entry>,
     used: usize,
     /// Sorted files, oldest first.
@@ -84,7 +87,16 @@ pub(super) struct Sorter {
 impl Sorter {
     /// A sorter that keeps at most `budget` bytes in memory and spills to files in `directory`.
     pub fn new(descending: bool, budget: usize, directory: PathBuf) -> Self {
-        Self { descending, budget, directory, blocks: Vec::new(), entries: Vec::new(), used: 0, runs: Vec::new() }
+        Self {
+            descending,
+            budget,
+            directory,
+            blocks: Vec::new(),
+            spare: Vec::new(),
+            entries: Vec::new(),
+            used: 0,
+            runs: Vec::new(),
+        }
     }
 
     /// Takes one row.
@@ -100,7 +112,14 @@ impl Sorter {
             return self.push(key, row);
         }
         if block_full {
-            self.blocks.push(Vec::with_capacity(needed.max(BLOCK)));
+            if needed <= BLOCK {
+                let spare = self.spare.pop();
+                self.blocks.push(spare.unwrap_or_else(|| Vec::with_capacity(BLOCK)));
+            } else {
+                // A long row has a block of its own, in place of as many spare ones.
+                self.spare.truncate(self.spare.len().saturating_sub(needed.div_ceil(BLOCK)));
+                self.blocks.push(Vec::with_capacity(needed));
+            }
         }
         self.used += more;
         let at = self.blocks.len() - 1;
@@ -131,6 +150,7 @@ impl Sorter {
         }
         self.spill()?;
         self.blocks = Vec::new();
+        self.spare = Vec::new();
         self.entries = Vec::new();
         let buffer = buffer_size(self.budget, self.runs.len());
         merge(std::mem::take(&mut self.runs), self.descending, buffer, |_, row| each(row))
@@ -154,9 +174,7 @@ impl Sorter {
         let mut entries = std::mem::take(&mut self.entries);
         let descending = self.descending;
         entries.sort_unstable_by(|a, b| {
-            let settled =
-                if a.prefix == b.prefix { Ordering::Equal } else { by_prefix(a.prefix, b.prefix, descending) };
-            settled
+            by_prefix(a.prefix, b.prefix, descending)
                 .then_with(|| compare(self.key(a), self.key(b), descending))
                 // Where a row lies says when it came: that makes the sort stable.
                 .then_with(|| (a.block, a.start).cmp(&(b.block, b.start)))
@@ -176,7 +194,10 @@ impl Sorter {
         }
         self.runs.push(run.finish()?);
         self.entries.clear();
-        self.blocks.clear();
+        for mut block in self.blocks.drain(..).filter(|block| block.capacity() == BLOCK) {
+            block.clear();
+            self.spare.push(block);
+        }
         self.used = self.entries.capacity() * size_of::<Entry>();
         if self.runs.len() == FAN_IN {
             let mut merged = Run::create(&self.directory)?;
@@ -193,17 +214,20 @@ fn buffer_size(budget: usize, runs: usize) -> usize {
     (budget / (runs + 1)).clamp(4 * 1024, 256 * 1024)
 }
 
-fn prefix(key: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
+fn prefix(key: &[u8]) -> u128 {
+    if let Some(start) = key.first_chunk() {
+        return u128::from_be_bytes(*start);
+    }
+    let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().zip(key) {
         *to = *from;
     }
-    u64::from_be_bytes(bytes)
+    u128::from_be_bytes(bytes)
 }
 
-/// As [`compare`], for prefixes that differ.
-fn by_prefix(a: u64, b: u64, descending: bool) -> Ordering {
-    let missing = |prefix: u64| prefix >> 56 == u64::from(MISSING);
+/// As [`compare`], for the prefixes of keys; equal prefixes settle nothing.
+fn by_prefix(a: u128, b: u128, descending: bool) -> Ordering {
+    let missing = |prefix: u128| prefix >> 120 == u128::from(MISSING);
     match missing(a).cmp(&missing(b)) {
         Ordering::Equal if descending => b.cmp(&a),
         Ordering::Equal => a.cmp(&b),
@@ -248,6 +272,7 @@ fn spilling(error: std::io::Error) -> Error {
 struct Head {
     reader: BufReader<File>,
     run: usize,
+    prefix: u128,
     key: Vec<u8>,
     row: Vec<u8>,
     descending: bool,
@@ -266,6 +291,7 @@ impl Head {
             buffer.resize(u32::from_le_bytes(length) as usize, 0);
             self.reader.read_exact(buffer).map_err(spilling)?;
         }
+        self.prefix = prefix(&self.key);
         Ok(true)
     }
 }
@@ -273,7 +299,9 @@ impl Head {
 impl Ord for Head {
     /// The heap gives the greatest: the order is turned round. Earlier files first among equals.
     fn cmp(&self, other: &Self) -> Ordering {
-        compare(&other.key, &self.key, self.descending).then_with(|| other.run.cmp(&self.run))
+        by_prefix(other.prefix, self.prefix, self.descending)
+            .then_with(|| compare(&other.key, &self.key, self.descending))
+            .then_with(|| other.run.cmp(&self.run))
     }
 }
 
@@ -300,7 +328,7 @@ fn merge(
     let mut heads = BinaryHeap::with_capacity(runs.len());
     for (run, file) in runs.into_iter().enumerate() {
         let reader = BufReader::with_capacity(buffer, file);
-        let mut head = Head { reader, run, key: Vec::new(), row: Vec::new(), descending };
+        let mut head = Head { reader, run, prefix: 0, key: Vec::new(), row: Vec::new(), descending };
         if head.advance()? {
             heads.push(head);
         }

@@ -6,7 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use super::encode::{Column, Csv, Encoder, Shape};
 use super::{ExportRequest, FieldRequest, Format, OnError, Preset};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Expression, Formula, Kind, Path, Tools, Wanted, read};
+use crate::expression::{Expression, Formula, Kind, Layout, Path, Tools, Wanted, read};
 use crate::query::{Filter, Query};
 use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
@@ -17,6 +17,10 @@ pub struct ExportSpec {
     pub(super) sort: Option<Sort>,
     /// What columns and sort read.
     pub(super) wanted: Wanted,
+    /// The same paths, columns first, where all of them are paths that can be read straight into slots.
+    pub(super) layout: Option<Layout>,
+    /// What the filter looks at.
+    pub(super) looked_at: Wanted,
     pub(super) limit: Option<u64>,
     pub(super) gzip: bool,
     pub(super) on_error: OnError,
@@ -102,6 +106,10 @@ impl ExportSpec {
         // A fault names the user.
         let user_id = Path::attribute("user_id");
         let wanted = Wanted::new(paths.chain(computes.then_some(&user_id)));
+        let formulas = shape.columns().iter().map(|column| &column.formula);
+        let paths: Option<Vec<&Path>> =
+            formulas.chain(sort.as_ref().map(|sort| &sort.formula)).map(Formula::as_path).collect();
+        let layout = paths.and_then(Layout::new);
         let sort_memory = usize::try_from(sort_memory).unwrap_or(usize::MAX);
         if sort_memory < LEAST_SORT_MEMORY {
             return Err(Error::new(
@@ -115,6 +123,8 @@ impl ExportSpec {
             encoder: Encoder { format: request.format, shape, csv },
             sort,
             wanted,
+            layout,
+            looked_at: Wanted::default(),
             limit: request.limit,
             gzip: request.gzip,
             on_error: request.on_error,
@@ -179,6 +189,7 @@ impl ExportSpec {
 
     fn with_filter(mut self, filter: Option<Filter>) -> Self {
         if let Some(filter) = &filter {
+            self.looked_at = filter.wanted(Wanted::default());
             self.wanted = filter.wanted(self.wanted);
         }
         self.filter = filter;

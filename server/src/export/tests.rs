@@ -12,6 +12,7 @@ use super::*;
 use crate::error::Code;
 
 mod filter;
+mod hostile;
 mod tenant;
 mod trouble;
 
@@ -114,6 +115,16 @@ fn csv_has_dialects() {
         ..request(Format::Csv, &COLUMNS[..3])
     };
     insta::assert_snapshot!(format!("{:?}", export(&request, USERS).0));
+}
+
+#[test]
+fn every_kind_of_cell_is_quoted_where_it_holds_the_delimiter() {
+    let request = ExportRequest {
+        delimiter: Some("e".into()),
+        ..request(Format::Csv, &[("a", "a"), ("b", "b"), ("c", "c"), ("d", "d")])
+    };
+    let (text, _) = export(&request, r#"{"a":true,"b":1e30,"c":"even","d":{"e":null}}"#);
+    assert_eq!(text, "aebeced\n\"true\"e\"1e+30\"e\"even\"e\"{\"\"e\"\":null}\"\n");
 }
 
 #[test]

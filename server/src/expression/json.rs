@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use serde_json::Value as JsonValue;
 use transforms_sdk::Value;
 
+use crate::lanes::end_of_plain;
+
 /// A piece of a user, borrowed from the text it was read from where that is possible.
 ///
 /// Objects keep the order JavaScript would give them: keys that are array indices first, in numeric
@@ -175,11 +177,10 @@ pub fn write_json_text(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     out.push(b'"');
     let mut written = 0;
-    for (at, byte) in bytes.iter().copied().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    loop {
+        let at = end_of_plain(bytes, written);
         out.extend_from_slice(bytes.get(written..at).unwrap_or_default());
+        let Some(byte) = bytes.get(at).copied() else { break };
         written = at + 1;
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
@@ -197,7 +198,6 @@ pub fn write_json_text(text: &str, out: &mut Vec<u8>) {
             }
         }
     }
-    out.extend_from_slice(bytes.get(written..).unwrap_or_default());
     out.push(b'"');
 }
 

@@ -10,6 +10,7 @@ mod parser;
 mod path;
 mod read;
 mod scan;
+mod slots;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ pub use compute::{Cells, Evaluator, Formula, Tools};
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
 pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read, read_with_text};
+pub use slots::{Layout, Scanned, Slots};
 
 /// What an expression is, as the UI and `/api/preview` name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]

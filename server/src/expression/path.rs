@@ -73,14 +73,14 @@ impl Path {
 }
 
 /// A value on the way, where a function still counts as something.
-enum Seen<'a> {
+pub(super) enum Seen<'a> {
     Cell(Cell<'a>),
     /// A method all values of its type inherit: truthy, and gone when it ends up in a cell.
     Method(&'static Method),
 }
 
 /// A method of `String.prototype`, `Array.prototype` or `Number.prototype`.
-struct Method {
+pub(super) struct Method {
     name: &'static str,
     length: u32,
 }
@@ -88,7 +88,8 @@ struct Method {
 impl<'a> Seen<'a> {
     const NOTHING: Self = Self::Cell(Cell::Nothing);
 
-    fn cell(self) -> Cell<'a> {
+    /// What ends up in a cell.
+    pub(super) fn cell(self) -> Cell<'a> {
         match self {
             // JSON has no such numbers, and no tier may give what another does not.
             Self::Cell(Cell::Number(number)) if !number.is_finite() => Cell::Nothing,
@@ -101,7 +102,11 @@ impl<'a> Seen<'a> {
         matches!(self, Self::Cell(Cell::Nothing))
     }
 
-    fn is_truthy(&self) -> bool {
+    pub(super) fn is_something(&self) -> bool {
+        !self.is_nothing()
+    }
+
+    pub(super) fn is_truthy(&self) -> bool {
         match self {
             Self::Cell(Cell::Nothing) => false,
             Self::Cell(Cell::Boolean(boolean)) => *boolean,
@@ -113,6 +118,43 @@ impl<'a> Seen<'a> {
 
     fn from_json(json: &'a Json<'a>) -> Self {
         Self::Cell(Cell::from(json))
+    }
+
+    pub(super) fn literal(literal: &'a Literal) -> Self {
+        match literal {
+            Literal::Nothing => Self::NOTHING,
+            Literal::Boolean(boolean) => Self::Cell(Cell::Boolean(*boolean)),
+            Literal::Number(number) => Self::Cell(Cell::Number(*number)),
+            Literal::Text(text) => Self::Cell(Cell::Text(Cow::Borrowed(text))),
+        }
+    }
+
+    /// The first alternative that is good, or the last.
+    pub(super) fn first<T>(
+        alternatives: &'a [T],
+        evaluate: impl Fn(&'a T) -> Self,
+        good: impl Fn(&Self) -> bool,
+    ) -> Self {
+        let mut last = Self::NOTHING;
+        for alternative in alternatives {
+            last = evaluate(alternative);
+            if good(&last) {
+                break;
+            }
+        }
+        last
+    }
+
+    /// What these steps lead to from this value.
+    pub(super) fn follow(self, keys: &[Key]) -> Self {
+        let mut value = self;
+        for key in keys {
+            if value.is_nothing() {
+                break;
+            }
+            value = value.get(key);
+        }
+        value
     }
 
     fn method(methods: &'static [Method], key: &Key) -> Self {
@@ -162,22 +204,10 @@ impl<'a> Seen<'a> {
 impl Node {
     fn evaluate<'a>(&'a self, user: &'a Json<'a>) -> Seen<'a> {
         match self {
-            Self::Access(keys) => {
-                let mut value = Seen::from_json(user);
-                for key in keys {
-                    value = value.get(key);
-                    if value.is_nothing() {
-                        break;
-                    }
-                }
-                value
-            }
-            Self::Literal(Literal::Nothing) => Seen::NOTHING,
-            Self::Literal(Literal::Boolean(boolean)) => Seen::Cell(Cell::Boolean(*boolean)),
-            Self::Literal(Literal::Number(number)) => Seen::Cell(Cell::Number(*number)),
-            Self::Literal(Literal::Text(text)) => Seen::Cell(Cell::Text(Cow::Borrowed(text))),
-            Self::Or(alternatives) => first(alternatives, user, Seen::is_truthy),
-            Self::Nullish(alternatives) => first(alternatives, user, |value| !value.is_nothing()),
+            Self::Access(keys) => Seen::from_json(user).follow(keys),
+            Self::Literal(literal) => Seen::literal(literal),
+            Self::Or(alternatives) => Seen::first(alternatives, |one| one.evaluate(user), Seen::is_truthy),
+            Self::Nullish(alternatives) => Seen::first(alternatives, |one| one.evaluate(user), Seen::is_something),
         }
     }
 
@@ -194,15 +224,9 @@ impl Node {
     }
 }
 
-fn first<'a>(alternatives: &'a [Node], user: &'a Json<'a>, good: impl Fn(&Seen<'a>) -> bool) -> Seen<'a> {
-    let mut last = Seen::NOTHING;
-    for alternative in alternatives {
-        last = alternative.evaluate(user);
-        if good(&last) {
-            break;
-        }
-    }
-    last
+/// Whether strings, arrays and numbers inherit a method of this name.
+pub(super) fn inherits(name: &str) -> [bool; 3] {
+    [STRING_METHODS, ARRAY_METHODS, NUMBER_METHODS].map(|methods| methods.iter().any(|method| method.name == name))
 }
 
 /// The length of a string in UTF-16 units.

@@ -86,6 +86,17 @@ impl Wanted {
         Some(names)
     }
 
+    /// Reads what is wanted of the user in the line that starts at a place of the text, and says where the
+    /// line ends; nothing where it is no user, or one that takes the thorough parser.
+    pub fn read_line<'a>(&self, text: &'a str, at: usize) -> Option<(Json<'a>, usize)> {
+        scan::scan_line(text, at, self.seed())
+    }
+
+    /// The place of what is wanted as a whole.
+    pub(super) fn everything() -> Seed<'static> {
+        Seed { path: Some(&WHOLE), field: None }
+    }
+
     /// Where reading starts.
     pub(super) fn seed(&self) -> Seed<'_> {
         Seed { path: Some(&self.paths), field: (!self.fields.children.is_empty()).then_some(&self.fields) }

@@ -1,4 +1,4 @@
-//! The quick way to read a user: one pass over the bytes, eight at a time inside strings, that builds what
+//! The quick way to read a user: one pass over the bytes, sixteen at a time inside strings, that builds what
 //! is wanted and checks the grammar of the rest.
 //!
 //! It gives up on whatever is unusual (half surrogate pairs, numbers beyond 64-bit floating point, deep
@@ -9,65 +9,92 @@ use std::borrow::Cow;
 
 use super::json::Json;
 use super::read::{DEEPEST, Object, Seed};
+use crate::lanes::end_of_plain;
 
 /// Reads what is wanted of the JSON in `text`; nothing where that takes the thorough parser.
 pub(super) fn scan<'a>(text: &'a str, wanted: Seed<'_>) -> Option<Json<'a>> {
-    let mut scanner = Scanner::new(text);
+    let mut scanner = Scanner::new(text, 0, Blanks::All);
     scanner.blanks();
     let user = scanner.value(wanted)?;
     scanner.end().then_some(user)
 }
 
+/// Reads what is wanted of the JSON object in the line that starts at a place of the text, and says where the
+/// line ends; nothing where that takes the thorough parser.
+pub(super) fn scan_line<'a>(text: &'a str, at: usize, wanted: Seed<'_>) -> Option<(Json<'a>, usize)> {
+    let mut scanner = Scanner::new(text, at, Blanks::WithinLine);
+    scanner.blanks();
+    (scanner.next() == b'{').then_some(())?;
+    let user = scanner.value(wanted)?;
+    let end = scanner.line_end()?;
+    Some((user, end))
+}
+
 /// Whether the text is one JSON object; `false` where it takes the thorough parser to say.
 pub(super) fn is_object(text: &str) -> bool {
-    let mut scanner = Scanner::new(text);
+    let mut scanner = Scanner::new(text, 0, Blanks::All);
     scanner.blanks();
     scanner.next() == b'{' && scanner.skip().is_some() && scanner.end()
 }
 
-struct Scanner<'a> {
+/// What may stand between tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blanks {
+    /// All that JSON allows.
+    All,
+    /// No line end, which ends the row.
+    WithinLine,
+}
+
+/// Follows JSON through a text.
+pub(super) struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
     /// Levels that are open.
     depth: usize,
+    allowed: Blanks,
+    /// Whether there were blanks between tokens.
+    seen_blanks: bool,
 }
 
-/// The same byte eight times.
-const fn eight(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
+/// Which of the open levels are objects.
+struct Objects([u64; DEEPEST / 64 + 1]);
 
-/// The high bit of every byte that is zero. Above the lowest such byte there may be false alarms, so that
-/// only the lowest counts.
-const fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(eight(1)) & !word & eight(0x80)
-}
-
-/// Where the first byte of `bytes` from `at` on is that cannot stand in a string as it is: a quote, a
-/// backslash or a control character.
-#[inline]
-fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let control = word.wrapping_sub(eight(0x20)) & !word & eight(0x80);
-        let found = zeros(word ^ eight(b'"')) | zeros(word ^ eight(b'\\')) | control;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+impl Objects {
+    #[inline]
+    fn set(&mut self, level: usize, object: bool) {
+        if let Some(bits) = self.0.get_mut(level / 64) {
+            *bits = *bits & !(1 << (level % 64)) | u64::from(object) << (level % 64);
         }
-        at += 8;
     }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
+
+    #[inline]
+    fn has(&self, level: usize) -> bool {
+        self.0.get(level / 64).is_some_and(|bits| bits >> (level % 64) & 1 == 1)
+    }
 }
 
 impl<'a> Scanner<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0, depth: 0 }
+    /// Starts at a place in the text.
+    pub(super) fn new(text: &'a str, at: usize, allowed: Blanks) -> Self {
+        Self { text, bytes: text.as_bytes(), at, depth: 0, allowed, seen_blanks: false }
+    }
+
+    /// Where it stands.
+    #[inline]
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whether there were blanks between tokens so far; asked for, it starts to look anew.
+    pub(super) fn take_seen_blanks(&mut self) -> bool {
+        std::mem::take(&mut self.seen_blanks)
     }
 
     /// Goes a level deeper, past `{` or `[`.
-    fn open(&mut self) -> Option<()> {
+    #[inline]
+    pub(super) fn open(&mut self) -> Option<()> {
         self.depth += 1;
         self.at += 1;
         self.blanks();
@@ -75,7 +102,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes the end of a level if it is next.
-    fn close(&mut self, byte: u8) -> bool {
+    #[inline]
+    pub(super) fn close(&mut self, byte: u8) -> bool {
         let closes = self.take(byte);
         self.depth -= usize::from(closes);
         closes
@@ -83,17 +111,26 @@ impl<'a> Scanner<'a> {
 
     /// The next byte; zero, which no JSON has, at the end.
     #[inline]
-    fn next(&self) -> u8 {
+    pub(super) fn next(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
     }
 
     #[inline]
-    fn blanks(&mut self) {
-        while self.next() <= b' ' {
-            if !matches!(self.next(), b' ' | b'\n' | b'\r' | b'\t') {
-                return;
-            }
+    pub(super) fn blanks(&mut self) {
+        if self.next() <= b' ' {
+            self.skip_blanks();
+        }
+    }
+
+    #[cold]
+    fn skip_blanks(&mut self) {
+        while match self.next() {
+            b' ' | b'\r' | b'\t' => true,
+            b'\n' => self.allowed == Blanks::All,
+            _ => false,
+        } {
             self.at += 1;
+            self.seen_blanks = true;
         }
     }
 
@@ -105,7 +142,13 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    fn end(&mut self) -> bool {
+    /// Where the line ends, if nothing but blanks is left of it.
+    pub(super) fn line_end(&mut self) -> Option<usize> {
+        (self.end() || self.next() == b'\n').then_some(self.at)
+    }
+
+    /// Whether nothing but blanks is left.
+    pub(super) fn end(&mut self) -> bool {
         self.blanks();
         self.at == self.bytes.len()
     }
@@ -117,7 +160,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// After a member or an item: whether another one follows.
-    fn more(&mut self, close: u8) -> Option<bool> {
+    #[inline]
+    pub(super) fn more(&mut self, close: u8) -> Option<bool> {
         self.blanks();
         if self.take(b',') {
             self.blanks();
@@ -126,16 +170,32 @@ impl<'a> Scanner<'a> {
         self.close(close).then_some(false)
     }
 
-    fn value(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
+    /// Reads what is wanted of a value.
+    pub(super) fn value(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
         match self.next() {
             b'"' => self.string().map(Json::Text),
             b'{' => self.object(wanted),
             b'[' => self.array(wanted),
-            b't' => self.word("true").map(|()| Json::Boolean(true)),
-            b'f' => self.word("false").map(|()| Json::Boolean(false)),
-            b'n' => self.word("null").map(|()| Json::Null),
+            b't' => self.truth().map(|()| Json::Boolean(true)),
+            b'f' => self.falsehood().map(|()| Json::Boolean(false)),
+            b'n' => self.null().map(|()| Json::Null),
             _ => self.number().map(Json::Number),
         }
+    }
+
+    /// Takes `true`.
+    pub(super) fn truth(&mut self) -> Option<()> {
+        self.word("true")
+    }
+
+    /// Takes `false`.
+    pub(super) fn falsehood(&mut self) -> Option<()> {
+        self.word("false")
+    }
+
+    /// Takes `null`.
+    pub(super) fn null(&mut self) -> Option<()> {
+        self.word("null")
     }
 
     fn object(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
@@ -180,15 +240,28 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn colon(&mut self) -> Option<()> {
+    #[inline]
+    pub(super) fn colon(&mut self) -> Option<()> {
         self.blanks();
         self.take(b':').then_some(())?;
         self.blanks();
         Some(())
     }
 
+    /// The bytes of a string if it has no escapes; otherwise nothing is taken.
+    #[inline]
+    pub(super) fn plain_string(&mut self) -> Option<&'a [u8]> {
+        (self.next() == b'"').then_some(())?;
+        let start = self.at + 1;
+        let end = end_of_plain(self.bytes, start);
+        (self.bytes.get(end) == Some(&b'"')).then_some(())?;
+        self.at = end + 1;
+        self.bytes.get(start..end)
+    }
+
     /// A string, borrowed where it has no escapes.
-    fn string(&mut self) -> Option<Cow<'a, str>> {
+    #[inline]
+    pub(super) fn string(&mut self) -> Option<Cow<'a, str>> {
         self.take(b'"').then_some(())?;
         let start = self.at;
         self.at = end_of_plain(self.bytes, start);
@@ -197,6 +270,11 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             return Some(Cow::Borrowed(text));
         }
+        self.escaped_string(start).map(Cow::Owned)
+    }
+
+    /// A string that starts here and is plain until where the scanner stands.
+    fn escaped_string(&mut self, start: usize) -> Option<String> {
         let mut text = String::new();
         let mut plain = start;
         loop {
@@ -204,7 +282,7 @@ impl<'a> Scanner<'a> {
             match self.next() {
                 b'"' => {
                     self.at += 1;
-                    return Some(Cow::Owned(text));
+                    return Some(text);
                 }
                 b'\\' => text.push(self.escape()?),
                 _ => return None,
@@ -247,7 +325,8 @@ impl<'a> Scanner<'a> {
         digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
     }
 
-    fn number(&mut self) -> Option<f64> {
+    /// A number that 64-bit floating point can hold.
+    pub(super) fn number(&mut self) -> Option<f64> {
         let start = self.at;
         self.skip_number()?;
         let number: f64 = self.text.get(start..self.at)?.parse().ok()?;
@@ -280,10 +359,16 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
+    #[inline]
     fn skip_string(&mut self) -> Option<()> {
         self.take(b'"').then_some(())?;
+        self.at = end_of_plain(self.bytes, self.at);
+        if self.take(b'"') { Some(()) } else { self.skip_escaped() }
+    }
+
+    /// Skips the rest of a string from a backslash on.
+    fn skip_escaped(&mut self) -> Option<()> {
         loop {
-            self.at = end_of_plain(self.bytes, self.at);
             match self.next() {
                 b'"' => {
                     self.at += 1;
@@ -294,43 +379,55 @@ impl<'a> Scanner<'a> {
                 }
                 _ => return None,
             }
+            self.at = end_of_plain(self.bytes, self.at);
         }
     }
 
+    #[inline]
+    fn skip_name(&mut self) -> Option<()> {
+        self.skip_string()?;
+        self.colon()
+    }
+
     /// Checks a value and builds nothing.
-    fn skip(&mut self) -> Option<()> {
-        match self.next() {
-            b'"' => self.skip_string(),
-            b'{' => {
-                self.open()?;
-                if self.close(b'}') {
-                    return Some(());
-                }
-                loop {
-                    self.skip_string()?;
-                    self.colon()?;
-                    self.skip()?;
-                    if !self.more(b'}')? {
-                        return Some(());
+    pub(super) fn skip(&mut self) -> Option<()> {
+        let outer = self.depth;
+        let mut objects = Objects([0; DEEPEST / 64 + 1]);
+        loop {
+            match self.next() {
+                b'"' => self.skip_string()?,
+                b'{' => {
+                    self.open()?;
+                    if !self.close(b'}') {
+                        objects.set(self.depth, true);
+                        self.skip_name()?;
+                        continue;
                     }
                 }
-            }
-            b'[' => {
-                self.open()?;
-                if self.close(b']') {
-                    return Some(());
-                }
-                loop {
-                    self.skip()?;
-                    if !self.more(b']')? {
-                        return Some(());
+                b'[' => {
+                    self.open()?;
+                    if !self.close(b']') {
+                        objects.set(self.depth, false);
+                        continue;
                     }
                 }
+                b't' => self.truth()?,
+                b'f' => self.falsehood()?,
+                b'n' => self.null()?,
+                _ => self.skip_number()?,
             }
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            b'n' => self.word("null"),
-            _ => self.skip_number(),
+            loop {
+                if self.depth == outer {
+                    return Some(());
+                }
+                let object = objects.has(self.depth);
+                if self.more(if object { b'}' } else { b']' })? {
+                    if object {
+                        self.skip_name()?;
+                    }
+                    break;
+                }
+            }
         }
     }
 }
@@ -416,18 +513,6 @@ mod tests {
         let deep = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(is_object(&deep(DEEPEST - 1)) && !is_object(&deep(DEEPEST)));
         assert!(scan(&deep(DEEPEST), wanted().seed()).is_none());
-    }
-
-    #[test]
-    fn plain_text_ends_where_it_says() {
-        for length in 0..40 {
-            for special in ['"', '\\', '\u{1f}', '\n', '\0'] {
-                let text = format!("{}{special}{}", "ü".repeat(length), "\"\\".repeat(5));
-                assert_eq!(end_of_plain(text.as_bytes(), 0), 2 * length, "{text:?}");
-            }
-            let text = "\u{7f}\u{80}~ ".repeat(length);
-            assert_eq!(end_of_plain(text.as_bytes(), 0), text.len());
-        }
     }
 
     fn json() -> impl Strategy<Value = Value> {
