@@ -5,4 +5,5 @@ mod embedded;
 mod journey;
 mod pages;
 mod people;
+mod soak;
 mod transforms;

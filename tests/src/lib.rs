@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 pub use browser::{Browser, Element, browser};
-pub use installation::{Installation, Program};
+pub use installation::{Installation, Program, free_port};
 
 /// The product's binary of the profile these tests were built with, built anew where its sources
 /// changed.
