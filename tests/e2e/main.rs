@@ -2,7 +2,10 @@
 
 mod cli;
 mod embedded;
+mod faults;
 mod journey;
+mod marks;
 mod pages;
 mod people;
+mod pressure;
 mod transforms;

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
 
@@ -55,6 +56,27 @@ impl Program {
     /// Its base URL, without a trailing slash.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.process);
+        rustix::process::kill_process(id, signal).expect("the process is there");
+    }
+
+    /// Its exit status, once it has ended.
+    pub async fn ended(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.process.try_wait().expect("the state of a child") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What it wrote to standard output and standard error so far.
@@ -123,7 +145,7 @@ impl Installation {
 }
 
 /// A port nobody listens on now.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("the address of a listener").port()
 }

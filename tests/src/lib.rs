@@ -1,9 +1,11 @@
 //! Drives the real binary and a real browser: builds the one, starts it with a tenant of its own, and
 //! stops everything again when a test ends, however it ends.
 
+pub mod api;
 mod axe;
 mod browser;
 mod installation;
+mod session;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,6 +13,7 @@ use std::sync::LazyLock;
 
 pub use browser::{Browser, Element, browser};
 pub use installation::{Installation, Program};
+pub use session::session;
 
 /// The product's binary of the profile these tests were built with, built anew where its sources
 /// changed.
