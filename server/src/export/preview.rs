@@ -1,7 +1,10 @@
 //! What an export would give for the first few users: its own stages, without a file.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value as JsonValue;
+use tokio::sync::Semaphore;
 
 use super::encode::Given;
 use super::plan::combine;
@@ -64,7 +67,14 @@ const LOOKED_THROUGH: u32 = 100;
 
 /// Previews an export of a tenant's users: one search. Rows are not sorted, since all users would have to be
 /// read for that. Where Auth0 cannot carry out the query, the users are those among one page that match.
-pub async fn preview(mut spec: ExportSpec, limit: u64, client: &ManagementClient) -> Result<Preview> {
+///
+/// Only as many compute at once as there are `turns`.
+pub async fn preview(
+    mut spec: ExportSpec,
+    limit: u64,
+    client: &ManagementClient,
+    turns: &Arc<Semaphore>,
+) -> Result<Preview> {
     let connection = match &spec.connection {
         Some(name_or_id) => Some(client.connection(name_or_id).await?.name),
         None => None,
@@ -84,10 +94,15 @@ pub async fn preview(mut spec: ExportSpec, limit: u64, client: &ManagementClient
         total = users.len() as u64;
         users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
-    // Transforms may take their time.
-    let (columns, rows) = tokio::task::spawn_blocking(move || rows(&spec, &users))
-        .await
-        .map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+    let internal = |error: &dyn std::fmt::Display| Error::new(Code::Internal, error.to_string());
+    let turn = Arc::clone(turns).acquire_owned().await.map_err(|error| internal(&error))?;
+    // Transforms may take their time. The turn ends with the computing, even when nobody waits for it any more.
+    let computing = tokio::task::spawn_blocking(move || {
+        let rows = rows(&spec, &users);
+        drop(turn);
+        rows
+    });
+    let (columns, rows) = computing.await.map_err(|error| internal(&error))?;
     Ok(Preview { columns, rows, users: total })
 }
 

@@ -1,5 +1,6 @@
 //! Formulas: expressions checked against the transforms there are, and computed over batches of users.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use super::path::{Literal, Node, Path};
 use super::read::Wanted;
 use super::{Expression, Form, Kind, Stop};
 use crate::error::{Code, Error, Result};
-use crate::sandbox::{Catalog, Runner, Sandbox};
+use crate::sandbox::{Catalog, Rows, Runner, Sandbox};
 use crate::user::ATTRIBUTES;
 
 /// The transform that runs JavaScript.
@@ -531,47 +532,38 @@ impl Live {
 
     fn compute(&mut self, users: &[&Json<'_>]) -> Vec<std::result::Result<Value, String>> {
         let step = Arc::clone(&self.step);
-        let mut rows: Vec<std::result::Result<Vec<Value>, String>> =
-            users.iter().map(|_| Ok(Vec::with_capacity(step.inputs.len()))).collect();
-        let mut inner = self.inner.iter_mut();
-        for input in &step.inputs {
-            let values: Vec<std::result::Result<Value, String>> = match input {
-                Given::Path(path) => users.iter().map(|user| Ok(value(path, user))).collect(),
-                Given::Needed(wanted, _) => users
-                    .iter()
-                    .map(|user| {
-                        let mut text = Vec::new();
-                        wanted.write(user, &mut text);
-                        // The text is put together from texts only.
-                        Ok(Value::Text(String::from_utf8(text).unwrap_or_default()))
-                    })
-                    .collect(),
-                Given::Step(_) => inner.next().map(|live| live.compute(users)).unwrap_or_default(),
-            };
-            for (row, value) in rows.iter_mut().zip(values) {
-                match (row.as_mut(), value) {
-                    (Ok(_), Err(fault)) => *row = Err(fault),
-                    (Ok(values), Ok(value)) => values.push(value),
-                    (Err(_), _) => {}
+        let inner: Vec<Vec<std::result::Result<Value, String>>> =
+            self.inner.iter_mut().map(|live| live.compute(users)).collect();
+        let mut rows = Rows::with_capacity(users.len(), step.inputs.len());
+        // A row whose inner call has a fault is not handed over: the fault is its own.
+        let mut faults: Vec<(usize, String)> = Vec::new();
+        for (at, user) in users.iter().enumerate() {
+            let mut inner = inner.iter().map(|results| results.get(at));
+            let mut fault = None;
+            for input in &step.inputs {
+                match input {
+                    Given::Path(path) => push(path.evaluate(user), &mut rows),
+                    // The text is put together from texts only.
+                    Given::Needed(wanted, _) => rows.push_made_text(|text| wanted.write(user, text)),
+                    Given::Step(_) => match inner.next().flatten() {
+                        Some(Ok(value)) => rows.push(value),
+                        Some(Err(why)) => fault = fault.or(Some(why)),
+                        None => rows.push_nothing(),
+                    },
                 }
             }
-        }
-        let mut faults = Vec::new();
-        let mut good = Vec::with_capacity(rows.len());
-        for row in rows {
-            match row {
-                Ok(values) => {
-                    good.push(values);
-                    faults.push(None);
-                }
-                Err(fault) => faults.push(Some(fault)),
+            if let Some(why) = fault {
+                rows.drop_row();
+                faults.push((at, why.clone()));
+            } else {
+                rows.end_row();
             }
         }
-        let mut results = self.runner.apply(&good).into_iter();
-        faults
-            .into_iter()
-            .map(|fault| match fault {
-                Some(fault) => Err(fault),
+        let mut faults = faults.into_iter().peekable();
+        let mut results = self.runner.run(&rows).into_iter();
+        (0..users.len())
+            .map(|at| match faults.next_if(|(row, _)| *row == at) {
+                Some((_, why)) => Err(why),
                 None => match results.next() {
                     Some(Ok(value)) => Ok(value),
                     Some(Err(fault)) => Err(fault.to_string()),
@@ -582,10 +574,16 @@ impl Live {
     }
 }
 
-/// What a path gives, as a transform takes it.
-fn value(path: &Path, user: &Json<'_>) -> Value {
-    match path.evaluate(user) {
-        Cell::Number(number) if !number.is_finite() => Value::Nothing,
-        cell => cell.into(),
+/// Hands over what a path gives, as a transform takes it.
+fn push<'a>(cell: Cell<'a>, rows: &mut Rows<'a>) {
+    match cell {
+        Cell::Nothing => rows.push_nothing(),
+        Cell::Boolean(boolean) => rows.push_boolean(boolean),
+        // JSON has no other numbers; neither have the values of transforms.
+        Cell::Number(number) if !number.is_finite() => rows.push_nothing(),
+        Cell::Number(number) => rows.push_number(number),
+        Cell::Text(Cow::Borrowed(text)) => rows.push_text(text),
+        Cell::Text(Cow::Owned(text)) => rows.push_made_text(|made| made.extend_from_slice(text.as_bytes())),
+        Cell::Json(json) => rows.push_json(|made| json.write(made)),
     }
 }

@@ -12,6 +12,7 @@ mod tickets;
 mod view;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,6 +65,9 @@ struct Inner {
     imports: Semaphore,
     /// A limit for exports is not documented (contract, 11.14): few at once, and Auth0's 429 obeyed.
     exports: Semaphore,
+    /// So many previews compute at once as there are processors: those whose guests never end keep nothing
+    /// waiting but other previews.
+    previews: Arc<Semaphore>,
     /// Changes at every sign-in, to wake jobs that wait for a token.
     sign_ins: watch::Sender<u64>,
     tasks: TaskTracker,
@@ -142,6 +146,7 @@ impl Jobs {
             tickets: Tickets::default(),
             imports: Semaphore::new(1),
             exports: Semaphore::new(2),
+            previews: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
             sign_ins: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -173,7 +178,7 @@ impl Jobs {
         let limit = export::previewed(request)?;
         let spec = self.0.export_spec(request).await?;
         let client = self.0.clients.for_session(session)?;
-        export::preview(spec, limit, &client).await
+        export::preview(spec, limit, &client, &self.0.previews).await
     }
 
     /// Starts an export.

@@ -96,10 +96,20 @@ fn write(directory: &Path, path: &Path, component: &Component) -> std::io::Resul
     let code = component.serialize().map_err(|error| std::io::Error::other(error.to_string()))?;
     prepare(directory)?;
     make_room(directory, code.len() as u64)?;
+    replace(directory, path, &[&header(&code), &code])
+}
+
+/// What stands before code, in files and on the way between processes.
+pub(super) fn header(code: &[u8]) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
-    header.extend_from_slice(&crc32fast::hash(&code).to_le_bytes());
+    header.extend_from_slice(&crc32fast::hash(code).to_le_bytes());
     header.extend_from_slice(&(code.len() as u64).to_le_bytes());
-    replace(directory, path, &[&header, &code])
+    header
+}
+
+/// The component of code that another process of this program made just now, if all of it has come.
+pub(super) fn made(engine: &Engine, bytes: &[u8]) -> Option<Component> {
+    deserialize(engine, checked(bytes)?)
 }
 
 /// Writes a file under another name first, so that nobody reads half of it.
@@ -163,13 +173,16 @@ fn is_ours(_: &Path) -> bool {
     false
 }
 
-/// Makes code of bytes that [`checked`] found whole, in a file that [`is_ours`].
+/// Makes code of bytes that [`checked`] found whole, in a file that [`is_ours`] or from a process of this
+/// program.
 #[allow(unsafe_code)]
 fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
     // SAFETY: the bytes must be what `Component::serialize` gave. They come from a file that `write` of this
     // program made: it lies in a directory that only this user can write to (checked by `is_ours` just
     // before), its checksum holds, and its name carries the hash of the engine's version and settings,
     // which wasmtime checks once more. Whoever can change it all the same can change this program too.
+    // Or they come through a pipe from a process that runs this same program (`compile.rs`) and does nothing
+    // but compile: the other end is nobody else's, and the checksum says that all of it has come.
     // The bytes were read into memory, so that a file that changes later changes nothing here.
     unsafe { Component::deserialize(engine, code) }.ok()
 }

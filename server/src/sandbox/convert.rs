@@ -1,5 +1,7 @@
 //! Values on their way into a guest and back.
 
+use std::ops::Range;
+
 use serde_json::Value as JsonValue;
 use transforms_sdk::Value;
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -50,66 +52,182 @@ pub(super) struct OutFault {
     pub(super) message: String,
 }
 
-/// The JSON texts of some values, one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Texts {
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    /// Bytes of all values that were taken up, other texts included.
-    pub(super) size: usize,
+/// A value of a row that waits to be handed over.
+#[derive(Clone, Copy, Debug)]
+enum Slot<'a> {
+    Nothing,
+    Boolean(bool),
+    Number(f64),
+    Text(&'a str),
+    /// A text made for the call: where it stands among the made ones.
+    MadeText(usize, usize),
+    /// The same of JSON.
+    MadeJson(usize, usize),
+    /// JSON that is nested deeper than allowed. The row it is in is not handed over.
+    TooDeep,
 }
 
-impl Texts {
-    /// Takes up values: writes the JSON among them.
-    pub(super) fn add<'v>(&mut self, values: impl IntoIterator<Item = &'v Value>) {
-        for value in values {
-            match value {
-                Value::Json(json) => {
-                    let start = self.text.len();
-                    // Writing into memory cannot fail: keys are texts and numbers finite.
-                    let _ = serde_json::to_writer(&mut self.text, json);
-                    self.size += self.text.len() - start;
-                    self.ends.push(self.text.len());
-                }
-                Value::Text(text) => self.size += text.len(),
-                _ => {}
-            }
+/// Rows of arguments for a transform. Texts are borrowed from where they are, so that handing them over
+/// copies them once: into the guest. JSON is written for the call, one text after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Rows<'a> {
+    slots: Vec<Slot<'a>>,
+    /// Where each row ends in `slots`.
+    ends: Vec<usize>,
+    made: Vec<u8>,
+}
+
+impl<'a> Rows<'a> {
+    /// No rows yet; room for so many with so many values each.
+    pub fn with_capacity(rows: usize, values: usize) -> Self {
+        let slots = Vec::with_capacity(rows.saturating_mul(values));
+        Self { slots, ends: Vec::with_capacity(rows), made: Vec::new() }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Ends a row: what was pushed since the last end are its values.
+    pub fn end_row(&mut self) {
+        self.ends.push(self.slots.len());
+    }
+
+    /// Drops what was pushed since the last end of a row.
+    pub fn drop_row(&mut self) {
+        self.slots.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// A value without text: nothing, a boolean or a number.
+    pub fn push_nothing(&mut self) {
+        self.slots.push(Slot::Nothing);
+    }
+
+    /// A boolean.
+    pub fn push_boolean(&mut self, boolean: bool) {
+        self.slots.push(Slot::Boolean(boolean));
+    }
+
+    /// A number.
+    pub fn push_number(&mut self, number: f64) {
+        self.slots.push(Slot::Number(number));
+    }
+
+    /// Text that lives as long as the rows.
+    pub fn push_text(&mut self, text: &'a str) {
+        self.slots.push(Slot::Text(text));
+    }
+
+    /// Text that `write` writes; it must be UTF-8.
+    pub fn push_made_text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.made.len();
+        write(&mut self.made);
+        self.slots.push(Slot::MadeText(start, self.made.len()));
+    }
+
+    /// An object or an array, whose JSON `write` writes; it must be UTF-8.
+    pub fn push_json(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.made.len();
+        write(&mut self.made);
+        if too_deep(self.made.get(start..).unwrap_or_default()) {
+            self.made.truncate(start);
+            self.slots.push(Slot::TooDeep);
+        } else {
+            self.slots.push(Slot::MadeJson(start, self.made.len()));
         }
     }
 
-    /// The values in the contract's form; the same values in the same order as they were taken up.
-    pub(super) fn lower<'a>(&'a self, values: impl IntoIterator<Item = &'a Value>) -> Vec<In<'a>> {
-        let all = simdutf8::basic::from_utf8(&self.text).unwrap_or_default();
-        let mut start = 0;
-        let mut ends = self.ends.iter();
-        values
-            .into_iter()
-            .map(|value| match value {
-                Value::Nothing => In::Nothing,
-                Value::Boolean(boolean) => In::Boolean(*boolean),
-                Value::Number(number) => In::Number(*number),
-                Value::Text(text) => In::Text(text),
-                Value::Json(_) => {
-                    let end = ends.next().copied().unwrap_or(start);
-                    let text = all.get(start..end).unwrap_or_default();
-                    start = end;
-                    In::Json(text)
-                }
+    /// A value.
+    pub fn push(&mut self, value: &'a Value) {
+        match value {
+            Value::Text(text) => self.push_text(text),
+            other => self.push_copied(other),
+        }
+    }
+
+    /// A value, of which nothing is borrowed.
+    pub(super) fn push_copied(&mut self, value: &Value) {
+        match value {
+            Value::Nothing => self.push_nothing(),
+            Value::Boolean(boolean) => self.push_boolean(*boolean),
+            Value::Number(number) => self.push_number(*number),
+            Value::Text(text) => self.push_made_text(|made| made.extend_from_slice(text.as_bytes())),
+            // Writing into memory cannot fail: keys are texts and numbers finite.
+            Value::Json(json) => self.push_json(|made| drop(serde_json::to_writer(made, json))),
+        }
+    }
+
+    /// The rows of values, each with its own.
+    pub fn of(rows: &'a [Vec<Value>]) -> Self {
+        let mut all = Self::with_capacity(rows.len(), rows.first().map_or(0, Vec::len));
+        for row in rows {
+            row.iter().for_each(|value| all.push(value));
+            all.end_row();
+        }
+        all
+    }
+
+    fn row(&self, row: usize) -> &[Slot<'a>] {
+        let start = row.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(row).and_then(|end| self.slots.get(start..*end)).unwrap_or_default()
+    }
+
+    /// Bytes of text in a row.
+    pub(super) fn size(&self, row: usize) -> usize {
+        let sizes = self.row(row).iter().map(|slot| match slot {
+            Slot::Text(text) => text.len(),
+            Slot::MadeText(start, end) | Slot::MadeJson(start, end) => end - start,
+            _ => 0,
+        });
+        sizes.sum()
+    }
+
+    /// Whether a row holds JSON that is nested deeper than allowed.
+    pub(super) fn is_too_deep(&self, row: usize) -> bool {
+        self.row(row).iter().any(|slot| matches!(slot, Slot::TooDeep))
+    }
+
+    /// The values of some rows, one after the other, in the contract's form.
+    pub(super) fn lower(&self, rows: Range<usize>) -> Vec<In<'_>> {
+        let made = simdutf8::basic::from_utf8(&self.made).unwrap_or_default();
+        let part = |start: usize, end: usize| made.get(start..end).unwrap_or_default();
+        let start = rows.start.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = rows.end.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(start);
+        let slots = self.slots.get(start..end).unwrap_or_default();
+        slots
+            .iter()
+            .map(|slot| match *slot {
+                Slot::Nothing | Slot::TooDeep => In::Nothing,
+                Slot::Boolean(boolean) => In::Boolean(boolean),
+                Slot::Number(number) => In::Number(number),
+                Slot::Text(text) => In::Text(text),
+                Slot::MadeText(start, end) => In::Text(part(start, end)),
+                Slot::MadeJson(start, end) => In::Json(part(start, end)),
             })
             .collect()
     }
+
+    /// Cuts the values of some rows, as [`Rows::lower`] gives them, into rows.
+    pub(super) fn cut<'v>(&self, rows: Range<usize>, mut values: &'v [In<'v>]) -> Vec<&'v [In<'v>]> {
+        rows.map(|row| {
+            let (row, rest) = values.split_at_checked(self.row(row).len()).unwrap_or((values, &[]));
+            values = rest;
+            row
+        })
+        .collect()
+    }
 }
 
-/// Whether a value is nested deeper than allowed.
-pub(super) fn too_deep(value: &Value) -> bool {
-    fn deeper(json: &JsonValue, left: usize) -> bool {
-        match json {
-            JsonValue::Array(items) => left == 0 || items.iter().any(|item| deeper(item, left - 1)),
-            JsonValue::Object(members) => left == 0 || members.values().any(|member| deeper(member, left - 1)),
-            _ => false,
-        }
-    }
-    matches!(value, Value::Json(json) if deeper(json, DEEPEST))
+/// Whether JSON text is nested deeper than allowed.
+fn too_deep(text: &[u8]) -> bool {
+    // Nearly no text has so many brackets at all, and counting them is quick.
+    text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > DEEPEST && measure(text).0 > DEEPEST
 }
 
 /// What is wrong with a result.
@@ -185,8 +303,10 @@ mod tests {
     #[test]
     fn json_of_the_deepest_kind_passes_both_ways_and_deeper_is_refused() {
         let deepest = raise(Out::Json(nested(DEEPEST)), 1 << 20).expect("the deepest that is allowed");
-        assert!(!too_deep(&deepest));
-        assert!(too_deep(&Value::Json(json!([JsonValue::from(deepest)]))));
+        let deeper = Value::Json(json!([JsonValue::from(deepest.clone())]));
+        let rows = [vec![Value::Nothing, deepest], vec![deeper, Value::Boolean(true)]];
+        let rows = Rows::of(&rows);
+        assert_eq!((rows.is_too_deep(0), rows.is_too_deep(1)), (false, true));
         let error = raise(Out::Json(nested(DEEPEST + 1)), 1 << 20).expect_err("one deeper");
         assert!(matches!(error, BadResult::Invalid(text) if text.contains("128 levels")));
     }
@@ -210,9 +330,17 @@ mod tests {
                 Value::Text(text), Value::Number(number), Value::Json(json!({"keys": keys})), Value::Nothing,
                 Value::Json(json!([1, [2]])), Value::Boolean(true),
             ];
-            let mut texts = Texts::default();
-            texts.add(&values);
-            for (value, lowered) in values.iter().zip(texts.lower(&values)) {
+            let mut rows = Rows::default();
+            values.iter().for_each(|value| rows.push(value));
+            rows.end_row();
+            rows.push(&Value::Boolean(false));
+            rows.drop_row();
+            values.iter().for_each(|value| rows.push_copied(value));
+            rows.end_row();
+            let lowered = rows.lower(0..2);
+            prop_assert_eq!(rows.cut(0..2, &lowered).iter().map(|row| row.len()).collect::<Vec<_>>(), [6, 6]);
+            prop_assert_eq!(lowered.len(), rows.lower(0..1).len() + rows.lower(1..2).len());
+            for (value, lowered) in values.iter().chain(&values).zip(lowered) {
                 let out = match lowered {
                     In::Nothing => Out::Nothing,
                     In::Boolean(boolean) => Out::Boolean(boolean),

@@ -7,6 +7,7 @@
 mod cache;
 mod catalog;
 mod check;
+mod compile;
 mod convert;
 mod engine;
 mod fault;
@@ -28,7 +29,8 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use catalog::{Catalog, LARGEST_FILE, Origin, Problem, Transform, UPLOADS};
 pub use check::Checked;
-pub use convert::DEEPEST;
+pub use compile::{SUBCOMMAND, compile_with, serve as serve_compilation};
+pub use convert::{DEEPEST, Rows};
 pub use engine::Counting;
 pub use fault::{FaultKind, RowFault};
 pub use intake::{TARGET, is_name};
@@ -86,8 +88,13 @@ struct Inner {
     shelf: Mutex<Shelf>,
     /// Compiled transforms by the hash of their file.
     compiled: Mutex<HashMap<String, InstancePre<Guest>>>,
-    /// Held while something is compiled: whoever wants the same waits instead of doing it again.
+    /// Whether code for this engine counts instructions.
+    counting: Counting,
+    /// Held while something that is shipped is compiled: whoever wants the same waits instead of doing it
+    /// again.
     compiling: Mutex<()>,
+    /// The same for what is not: nothing foreign keeps what is shipped waiting.
+    compiling_foreign: Mutex<()>,
     uploads: PathBuf,
 }
 
@@ -127,7 +134,9 @@ impl Sandbox {
             cache,
             shelf: Mutex::new(shelf),
             compiled: Mutex::default(),
+            counting,
             compiling: Mutex::default(),
+            compiling_foreign: Mutex::default(),
             uploads,
         })))
     }
@@ -200,14 +209,15 @@ impl Sandbox {
         if let Some(ready) = self.lock_compiled().get(sha256) {
             return Ok(ready.clone());
         }
-        let _compiling = inner.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiling = if transform.origin() == Origin::Shipped { &inner.compiling } else { &inner.compiling_foreign };
+        let _compiling = compiling.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ready) = self.lock_compiled().get(sha256) {
             return Ok(ready.clone());
         }
         let component = if let Some(component) = inner.cache.load(&inner.engine, sha256) {
             component
         } else {
-            let component = compile(&inner.engine, transform)?;
+            let component = compile::compile(&inner.engine, inner.counting, transform)?;
             inner.cache.keep(sha256, &component);
             component
         };
@@ -249,18 +259,6 @@ fn cache_directory(data_dir: &Path) -> Option<PathBuf> {
         Some(if cfg!(target_os = "macos") { home.join("Library/Caches") } else { home.join(".cache") })
     })?;
     Some(caches.join("user-import-export").join(COMPILED))
-}
-
-fn compile(engine: &Engine, transform: &Transform) -> Result<Component> {
-    let bytes = transform.bytes()?;
-    let component = intake::component(&bytes).map_err(|refusal| catalog::error(&transform.label(), &refusal))?;
-    Component::from_binary(engine, &component).map_err(|error| {
-        Error::new(
-            Code::InvalidTransform,
-            format!("{} cannot be compiled: {}.", transform.label(), intake::one_line(&format!("{error:#}"))),
-        )
-        .with_hint("Build it again with the transforms-sdk that this server's `transform new` sets up.")
-    })
 }
 
 /// Makes the component ready to be instantiated with no imports at all.

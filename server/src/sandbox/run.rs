@@ -1,6 +1,7 @@
 //! Runs one transform over batches of rows.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use transforms_sdk::Value;
 use wasmtime::component::{Func, InstancePre};
 use wasmtime::{Engine, Store, Trap, WasmCoreDump};
 
-use super::convert::{self, BadResult, DEEPEST, In, Out, OutFault, Texts};
+use super::convert::{self, BadResult, DEEPEST, In, Out, OutFault, Rows};
 use super::engine::{self, Guest, Ticker};
 use super::fault::{FaultKind, RowFault, shown};
 use super::{Limits, intake};
@@ -45,7 +46,10 @@ struct Shared {
     engine: Engine,
     ticker: Ticker,
     component: InstancePre<Guest>,
-    literals: Vec<Option<Value>>,
+    /// For each argument, where it stands among the literals, if it is one.
+    literals: Vec<Option<usize>>,
+    /// The literals, as one row.
+    literal_values: Rows<'static>,
     limits: Limits,
     label: Arc<str>,
     /// Nanoseconds that guilty rows have cost.
@@ -124,17 +128,23 @@ impl Runner {
         limits: Limits,
         label: &str,
     ) -> Result<Self> {
-        if literals.iter().flatten().any(convert::too_deep) {
+        let mut literal_values = Rows::with_capacity(1, literals.len());
+        literals.iter().flatten().for_each(|literal| literal_values.push_copied(literal));
+        literal_values.end_row();
+        if literal_values.is_too_deep(0) {
             return Err(Error::new(
                 Code::InvalidTransform,
                 format!("{label}: An argument is nested deeper than {DEEPEST} levels."),
             ));
         }
+        let mut places = 0..;
+        let literals = literals.iter().map(|literal| literal.as_ref().and_then(|_| places.next())).collect();
         let shared = Shared {
             engine: engine.clone(),
             ticker: ticker.clone(),
             component,
             literals,
+            literal_values,
             limits,
             label: label.into(),
             wasted: AtomicU64::new(0),
@@ -179,88 +189,79 @@ impl Runner {
     /// Computes rows: each has the values of the arguments that are no literals, in order. One result per
     /// row comes back, in order, whatever the transform does.
     pub fn apply(&mut self, rows: &[Vec<Value>]) -> Vec<Result<Value, RowFault>> {
+        self.run(&Rows::of(rows))
+    }
+
+    /// As [`Runner::apply`], of rows that were put together for the call.
+    pub fn run(&mut self, rows: &Rows<'_>) -> Vec<Result<Value, RowFault>> {
         let mut results = Vec::with_capacity(rows.len());
-        let mut rest = rows;
-        while !rest.is_empty() {
+        while results.len() < rows.len() {
             if self.given_up() {
-                results.extend(rest.iter().map(|_| Err(self.give_up())));
+                results.extend((results.len()..rows.len()).map(|_| Err(self.give_up())));
                 break;
             }
-            let (texts, rows, too_deep) = self.next_batch(rest);
-            rest = rest.get(rows.len()..).unwrap_or_default();
-            self.batch(rows, &texts, too_deep, &mut results);
+            let batch = self.next_batch(rows, results.len());
+            self.batch(rows, batch, &mut results);
         }
         self.usage.rows += rows.len() as u64;
         results
     }
 
-    /// The rows that are handed over next, their texts, and whether one of them is nested too deeply.
-    fn next_batch<'r>(&self, rows: &'r [Vec<Value>]) -> (Texts, &'r [Vec<Value>], bool) {
-        let mut texts = Texts::default();
-        let mut too_deep = false;
-        let mut count = 0;
-        for row in rows.iter().take(self.batch) {
-            too_deep |= row.iter().any(convert::too_deep);
-            texts.add(row);
-            count += 1;
-            if texts.size > BATCH_TEXT {
-                break;
-            }
+    /// The rows that are handed over next.
+    fn next_batch(&self, rows: &Rows<'_>, from: usize) -> Range<usize> {
+        let most = rows.len().min(from.saturating_add(self.batch));
+        let mut size = 0;
+        let mut to = from;
+        while to < most && size <= BATCH_TEXT {
+            size += rows.size(to);
+            to += 1;
         }
-        (texts, rows.get(..count).unwrap_or(rows), too_deep)
+        from..to
     }
 
-    fn batch(
-        &mut self,
-        rows: &[Vec<Value>],
-        texts: &Texts,
-        too_deep: bool,
-        results: &mut Vec<Result<Value, RowFault>>,
-    ) {
-        if rows.len() > 1 && !too_deep {
-            if let Ok(outcomes) = self.call(rows, texts, BATCH_RESULTS) {
-                results.extend(outcomes.into_iter().map(|outcome| self.result(outcome)));
-                return;
-            }
-            // Rows one by one find the guilty with one fresh instance each; bisecting would need several,
-            // and would wait for the time limit several times.
-            let before = results.len();
-            self.one_by_one(rows, results);
-            let innocent = results.iter().skip(before).all(|result| !is_breakdown(result));
-            if innocent {
-                // Together they are too much: too slow, too large, too hungry.
-                self.batch = (rows.len() / 2).max(1);
-            }
+    fn batch(&mut self, rows: &Rows<'_>, batch: Range<usize>, results: &mut Vec<Result<Value, RowFault>>) {
+        let count = batch.len();
+        if count == 1 || batch.clone().any(|row| rows.is_too_deep(row)) {
+            self.one_by_one(rows, batch, results);
             return;
         }
-        self.one_by_one(rows, results);
+        if let Ok(outcomes) = self.call(rows, batch.clone(), BATCH_RESULTS) {
+            results.extend(outcomes.into_iter().map(|outcome| self.result(outcome)));
+            return;
+        }
+        // Rows one by one find the guilty with one fresh instance each; bisecting would need several,
+        // and would wait for the time limit several times.
+        let before = results.len();
+        self.one_by_one(rows, batch, results);
+        let innocent = results.iter().skip(before).all(|result| !is_breakdown(result));
+        if innocent {
+            // Together they are too much: too slow, too large, too hungry.
+            self.batch = (count / 2).max(1);
+        }
     }
 
-    fn one_by_one(&mut self, rows: &[Vec<Value>], results: &mut Vec<Result<Value, RowFault>>) {
-        for row in rows {
-            let result = if self.given_up() { Err(self.give_up()) } else { self.judge(row) };
+    fn one_by_one(&mut self, rows: &Rows<'_>, batch: Range<usize>, results: &mut Vec<Result<Value, RowFault>>) {
+        for row in batch {
+            let result = if self.given_up() { Err(self.give_up()) } else { self.judge(rows, row) };
             results.push(result);
         }
     }
 
     /// Computes one row, alone.
-    fn judge(&mut self, row: &[Value]) -> Result<Value, RowFault> {
-        if row.iter().any(convert::too_deep) {
+    fn judge(&mut self, rows: &Rows<'_>, row: usize) -> Result<Value, RowFault> {
+        if rows.is_too_deep(row) {
             let message = format!("an argument is nested deeper than {DEEPEST} levels");
             return Err(self.fault(FaultKind::Argument, message));
         }
-        let mut texts = Texts::default();
-        texts.add(row);
-        let rows = [row];
         let room = usize::try_from(self.shared.limits.result).unwrap_or(usize::MAX).saturating_add(RESULT_ROOM);
         let fresh = self.live.as_ref().is_none_or(|live| !live.used);
-        let mut outcome = self.call(&rows, &texts, room);
+        let mut outcome = self.call(rows, row..row + 1, room);
         if let Err(failure) = &outcome
             && !fresh
             && failure.kind != FaultKind::Time
         {
             // What earlier rows left in the instance's memory is not this row's fault.
-            outcome = self.call(&rows, &texts, room);
+            outcome = self.call(rows, row..row + 1, room);
         }
         match outcome {
             Ok(outcomes) => match outcomes.into_iter().next() {
@@ -275,11 +276,11 @@ impl Runner {
         }
     }
 
-    /// Calls the transform. After a failure the instance is gone.
-    fn call<R: AsRef<[Value]>>(
+    /// Calls the transform with some of the rows. After a failure the instance is gone.
+    fn call(
         &mut self,
-        rows: &[R],
-        texts: &Texts,
+        rows: &Rows<'_>,
+        batch: Range<usize>,
         room: usize,
     ) -> std::result::Result<Vec<Outcome>, Failure> {
         let mut live = match self.live.take() {
@@ -287,21 +288,12 @@ impl Runner {
             None => self.make()?,
         };
         let shared = Arc::clone(&self.shared);
-        let mut literal_texts = Texts::default();
-        literal_texts.add(shared.literals.iter().flatten());
-        let mut given = literal_texts.lower(shared.literals.iter().flatten()).into_iter();
+        let given = shared.literal_values.lower(0..1);
         let literals: Vec<Option<In<'_>>> =
-            shared.literals.iter().map(|literal| literal.as_ref().and_then(|_| given.next())).collect();
-        let values = texts.lower(rows.iter().flat_map(AsRef::as_ref));
-        let mut rest = values.as_slice();
-        let arguments: Vec<&[In<'_>]> = rows
-            .iter()
-            .map(|row| {
-                let (row, after) = rest.split_at_checked(row.as_ref().len()).unwrap_or((rest, &[]));
-                rest = after;
-                row
-            })
-            .collect();
+            shared.literals.iter().map(|place| place.and_then(|place| given.get(place).copied())).collect();
+        let count = batch.len();
+        let values = rows.lower(batch.clone());
+        let arguments = rows.cut(batch, &values);
 
         let _ticking = shared.ticker.start(&shared.engine).map_err(|error| cannot_watch(&error))?;
         let before = engine::computed();
@@ -321,15 +313,14 @@ impl Runner {
         self.usage.calls += 1;
         self.usage.time += time;
         self.usage.memory = self.usage.memory.max(live.store.data().memory());
-        self.usage.slowest_row =
-            self.usage.slowest_row.max(time / u32::try_from(rows.len()).unwrap_or(u32::MAX).max(1));
+        self.usage.slowest_row = self.usage.slowest_row.max(time / u32::try_from(count).unwrap_or(u32::MAX).max(1));
         if live.counts
             && let Ok(left) = live.store.get_fuel()
         {
             *self.usage.fuel.get_or_insert(0) += u64::MAX - left;
         }
         match outcome {
-            Ok((outcomes,)) if outcomes.len() == rows.len() => {
+            Ok((outcomes,)) if outcomes.len() == count => {
                 live.used = true;
                 self.live = Some(live);
                 Ok(outcomes)
@@ -339,7 +330,7 @@ impl Runner {
                 self.live = Some(live);
                 Err(Failure {
                     kind: FaultKind::BadResult,
-                    message: format!("{} results came back for {}", outcomes.len(), count_rows(rows.len())),
+                    message: format!("{} results came back for {}", outcomes.len(), count_rows(count)),
                     time,
                 })
             }
