@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::error::{Code, Error, Result};
@@ -46,6 +46,7 @@ pub const KEYS: &[Key] = &[
     secret("AUTH0_CLIENT_SECRET", "the client secret of that application"),
     key("AUTH0_MANAGE_URL", "https://manage.auth0.com", "the URL of the Auth0 dashboard"),
     secret("EXTENSION_SECRET", "a random string of at least 16 bytes"),
+    secret("EXTENSION_SECRET_PREVIOUS", "the EXTENSION_SECRET before the current one"),
     key("WT_URL", "", "the public base URL of this server, path prefix included"),
     key("PUBLIC_WT_URL", "", "the public base URL of this server; wins over WT_URL"),
     key("HOST", "127.0.0.1", "an IP address to listen on"),
@@ -74,6 +75,7 @@ pub const KEYS: &[Key] = &[
     key("LOG_FORMAT", "text", "`text` or `json`"),
     key("JOBS_USE_CLIENT", "false", "`true` or `false`"),
     key("UPLOAD_LIMIT", "2GiB", "a size such as 2GiB"),
+    key("SHUTDOWN_DELAY", "0s", "a duration such as 5s"),
 ];
 
 /// Keys the extension platform or the tools around it set, which mean nothing here
@@ -81,8 +83,19 @@ pub const KEYS: &[Key] = &[
 const FOREIGN: &[&str] = &["AUTH0_SCOPES", "AUTH0_CUSTOM_DOMAIN", "EXTENSION_CLIENT_ID"];
 
 /// An unknown environment variable counts as a misspelt setting when it starts like one of ours…
-const FAMILIES: &[&str] =
-    &["AUTH0_", "EXTENSION_", "ADMIN_", "LOGIN_", "SANDBOX_", "ARTIFACT_", "HISTORY_", "METRICS_", "JOBS_", "UPLOAD_"];
+const FAMILIES: &[&str] = &[
+    "AUTH0_",
+    "EXTENSION_",
+    "ADMIN_",
+    "LOGIN_",
+    "SANDBOX_",
+    "ARTIFACT_",
+    "HISTORY_",
+    "METRICS_",
+    "JOBS_",
+    "UPLOAD_",
+    "SHUTDOWN_",
+];
 
 /// … or when it is one letter away from a name of at least this length. Shorter names (`PORT`, `HOST`) are
 /// too close to variables of other programs.
@@ -221,6 +234,8 @@ pub struct Settings {
     pub manage_url: Url,
     /// Key of session and hook tokens: its raw bytes.
     pub extension_secret: Option<SecretString>,
+    /// The one before it, accepted beside it while a new one takes its place.
+    pub extension_secret_previous: Option<SecretString>,
     /// Public base URL, without a trailing slash. Absent: derived from the listening address.
     pub base_url: Option<Url>,
     /// Address to listen on.
@@ -257,6 +272,8 @@ pub struct Settings {
     pub jobs_use_client: bool,
     /// Largest upload accepted, bytes.
     pub upload_limit: u64,
+    /// How long a server that was asked to stop still takes requests, so that a load balancer notices.
+    pub shutdown_delay: Duration,
 }
 
 impl Settings {
@@ -317,6 +334,12 @@ impl Settings {
     /// The tenant; an error that names the setting where there is none.
     pub fn tenant(&self) -> Result<&TenantHost> {
         self.domain.as_ref().ok_or_else(|| missing("AUTH0_DOMAIN"))
+    }
+
+    /// `EXTENSION_SECRET`, and the one before it while both are accepted.
+    pub fn extension_secrets(&self) -> Result<(&SecretString, Option<&SecretString>)> {
+        let current = self.extension_secret.as_ref().ok_or_else(|| missing("EXTENSION_SECRET"))?;
+        Ok((current, self.extension_secret_previous.as_ref()))
     }
 
     /// The public base URL as text without a trailing slash, given the address the server listens on.
@@ -464,14 +487,22 @@ impl Raw {
         });
         let jobs_use_client = self.read("JOBS_USE_CLIENT", |text| text.parse().ok());
         let upload_limit = self.read("UPLOAD_LIMIT", size);
+        let shutdown_delay = self.read("SHUTDOWN_DELAY", |text| humantime::parse_duration(text).ok());
         let frame_ancestors = self.read("FRAME_ANCESTORS", frame_ancestors);
         let extension_secret = self.secret("EXTENSION_SECRET");
-        if let Some(secret) = &extension_secret {
-            use secrecy::ExposeSecret;
-            if secret.expose_secret().len() < 16 {
-                self.problems
-                    .push("EXTENSION_SECRET is too short: expected a random string of at least 16 bytes".into());
-            }
+        if let Some(why) = extension_secret.as_ref().and_then(|secret| weakness(secret.expose_secret())) {
+            self.problems.push(format!(
+                "EXTENSION_SECRET {why}: expected a random string of at least 16 bytes, such as `openssl rand -hex 32` gives"
+            ));
+        }
+        let extension_secret_previous = self.secret("EXTENSION_SECRET_PREVIOUS");
+        if let (Some(current), Some(previous)) = (&extension_secret, &extension_secret_previous)
+            && current.expose_secret() == previous.expose_secret()
+        {
+            self.problems.push(
+                "EXTENSION_SECRET_PREVIOUS is EXTENSION_SECRET itself: expected the secret before it, or nothing"
+                    .into(),
+            );
         }
         let client = self.client("AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET");
         let login_client = self.client("LOGIN_CLIENT_ID", "LOGIN_CLIENT_SECRET").or_else(|| client.clone());
@@ -525,6 +556,7 @@ impl Raw {
             login_client,
             manage_url: manage_url?,
             extension_secret,
+            extension_secret_previous,
             base_url: public.or(private),
             host: host?,
             port: port?,
@@ -543,12 +575,47 @@ impl Raw {
             log_format: log_format?,
             jobs_use_client: jobs_use_client?,
             upload_limit: upload_limit?,
+            shutdown_delay: shutdown_delay?,
         })
     }
 }
 
 fn known(name: &str) -> bool {
     KEYS.iter().any(|key| key.name == name) || name.strip_prefix("SECRET_").is_some_and(|rest| !rest.is_empty())
+}
+
+/// What stands in examples and templates instead of a secret; compared without case and punctuation.
+const PLACEHOLDERS: &[&str] = &[
+    "changeme",
+    "changethis",
+    "replaceme",
+    "replacethis",
+    "yoursecret",
+    "mysecret",
+    "supersecret",
+    "extensionsecret",
+    "secretsecret",
+    "testsecret",
+    "placeholder",
+    "example",
+    "password",
+    "0123456789",
+    "1234567890",
+    "abcdefgh",
+    "qwerty",
+];
+
+/// Why a secret is none: too short, or one that people who have read a manual would try first.
+fn weakness(secret: &str) -> Option<&'static str> {
+    if secret.len() < 16 {
+        return Some("is too short");
+    }
+    let plain: String = secret.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    if PLACEHOLDERS.iter().any(|placeholder| plain.contains(placeholder)) {
+        return Some("is an example and no secret");
+    }
+    let different: std::collections::BTreeSet<u8> = secret.bytes().collect();
+    (different.len() < 8).then_some("repeats a few characters")
 }
 
 fn misspelt(name: &str) -> bool {
@@ -598,7 +665,7 @@ mod tests {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
-    const MINIMAL: &[(&str, &str)] = &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("EXTENSION_SECRET", "0123456789abcdef")];
+    const MINIMAL: &[(&str, &str)] = &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("EXTENSION_SECRET", "5f2b9c0e71d84a36")];
 
     fn with(pairs: &[(&str, &str)]) -> Result<Settings> {
         Settings::parse(Purpose::Serve, environment(MINIMAL).into_iter().chain(environment(pairs)), None)
@@ -674,6 +741,31 @@ mod tests {
         assert!(error.message.contains("EXTENSION_SECRET") && !error.message.contains("hunter2"), "{}", error.message);
         let settings = with(&[("SECRET_KEY", "very-secret-value"), ("METRICS_TOKEN", "very-secret-value")]).unwrap();
         assert!(!format!("{settings:?}").contains("very-secret-value"));
+    }
+
+    #[test]
+    fn a_secret_that_is_none_stops_the_start() {
+        for (secret, why) in [
+            ("fifteen-bytes-1", "too short"),
+            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "repeats"),
+            ("abcabcabcabcabcabcabc", "repeats"),
+            ("Change-Me! Change-Me!", "example"),
+            ("0123456789abcdef0123456789abcdef", "example"),
+            ("your-secret-goes-here", "example"),
+        ] {
+            let error = with(&[("EXTENSION_SECRET", secret)]).unwrap_err();
+            assert!(error.message.contains(why) && !error.message.contains(secret), "{}", error.message);
+        }
+        with(&[("EXTENSION_SECRET", "9d1f6c2e8b7a4d5f")]).expect("16 random digits are enough");
+    }
+
+    #[test]
+    fn the_previous_secret_is_another_one() {
+        let error = with(&[("EXTENSION_SECRET_PREVIOUS", MINIMAL[1].1)]).unwrap_err();
+        assert!(error.message.contains("EXTENSION_SECRET_PREVIOUS is EXTENSION_SECRET itself"), "{}", error.message);
+        let settings = with(&[("EXTENSION_SECRET_PREVIOUS", "the one of last year")]).unwrap();
+        assert!(settings.extension_secrets().unwrap().1.is_some());
+        assert!(!format!("{settings:?}").contains("last year"));
     }
 
     #[test]

@@ -87,6 +87,15 @@ codes! {
     /// An upload is larger than allowed.
     PayloadTooLarge = "payload_too_large", 413, None, "Split the file, or raise UPLOAD_LIMIT.";
 
+    /// A person has too much going at once.
+    TooManyRequests = "too_many_requests", 429, None, "Wait until one of them is over, or end one, and try again.";
+    /// A request body arrives too slowly.
+    RequestTimeout = "request_timeout", 408, None, "Send it again over a faster connection.";
+    /// The server is about to stop.
+    Stopping = "server_stopping", 503, None, "Try again in a few seconds.";
+    /// The server cannot do its work now.
+    NotReady = "not_ready", 503, None, "";
+
     /// The multipart body has no `users` file.
     UsersFileMissing = "users_file_missing", 400, None, "Send the file as the multipart part `users`.";
     /// The `users` file has no content.
@@ -280,8 +289,13 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<std::io::Error> for Error {
+    /// An error of ours that passed through a reader or writer is taken out again.
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let error = match error.downcast::<Self>() {
+            Ok(own) => return own,
+            Err(error) => error,
+        };
         // A quota that is used up is a full disk to whoever it is for.
         let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
         let code = if full { Code::DiskFull } else { Code::Storage };

@@ -5,7 +5,7 @@
 //! `tests/architecture.rs`):
 //!
 //! ```text
-//! web, cli -> jobs -> export, import -> query -> expression, sandbox, auth0, store -> user, error, config, progress
+//! web, cli -> jobs -> export, import -> query -> expression, sandbox, auth0, store -> user, error, config, lanes, measure, progress, seal
 //! ```
 
 pub mod access;
@@ -19,9 +19,11 @@ pub mod expression;
 pub mod import;
 pub mod jobs;
 pub mod lanes;
+pub mod measure;
 pub mod progress;
 pub mod query;
 pub mod sandbox;
+pub mod seal;
 pub mod store;
 pub mod user;
 pub mod web;

@@ -1,6 +1,7 @@
 //! Imports into a simulated tenant, with everything that can go wrong on the way.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,8 +61,8 @@ impl World {
 
     /// A job whose file was uploaded.
     async fn job(&self, id: &str, content: &str) {
-        let directory = self.store.create_job_directory(id).expect("a directory");
-        std::fs::write(directory.join("upload"), content).expect("the upload");
+        let files = self.store.create_job_files(id).expect("a directory");
+        files.write("upload", content.as_bytes(), false).expect("the upload");
         let new = NewJob {
             id: id.into(),
             tenant: "tenant".into(),
@@ -75,9 +76,9 @@ impl World {
     }
 
     async fn run(&self, id: &str, request: &ImportRequest, progress: Arc<Progress>) -> Result<JobSummary> {
-        let directory = self.store.job_directory(id);
+        let files = self.store.job_files(id);
         let spec = ImportSpec::new(request).expect("a mapping of paths");
-        import::run_at(id, &spec, &directory, self.client.clone(), &self.store, progress, pace()).await
+        import::run_at(id, &spec, &files, self.client.clone(), &self.store, progress, pace()).await
     }
 
     /// Runs a new job to its end.
@@ -87,7 +88,7 @@ impl World {
     }
 
     fn faults(&self, id: &str) -> Vec<RowFault> {
-        import::faults(&self.store.job_directory(id)).expect("faults").map(|fault| fault.expect("a fault")).collect()
+        import::faults(&self.store.job_files(id)).expect("faults").map(|fault| fault.expect("a fault")).collect()
     }
 
     /// Waits until something is true of the tenant, whose server has a thread of its own.
@@ -144,7 +145,7 @@ async fn good_rows_are_imported_and_every_bad_row_is_reported_with_its_line() {
     assert_eq!(world.control.job_counts().completion_emails, 0);
     assert_eq!(world.control.violations(), Vec::<String>::new());
     let mut report = Vec::new();
-    import::write_report(&world.store.job_directory("job"), None, &mut report).expect("the report");
+    import::write_report(&world.store.job_files("job"), None, &mut report).expect("the report");
     let report: Vec<Value> = serde_json::from_slice(&report).expect("JSON");
     assert_eq!(report.len(), 20);
     assert_eq!(report[0]["errors"][0]["code"], "DUPLICATED_USER");
@@ -349,29 +350,29 @@ async fn issue_32_upsert_changes_users_that_exist_and_without_it_they_are_refuse
 async fn several_files_are_one_import_and_hashes_among_them_go_along() {
     let world = World::new().await;
     world.job("job", "").await;
-    let upload = world.store.job_directory("job").join("upload");
-    std::fs::remove_file(&upload).expect("the empty upload");
-    std::fs::create_dir(&upload).expect("a directory");
+    let files = world.store.job_files("job");
+    std::fs::remove_file(files.path("upload")).expect("the empty upload");
+    let upload = files.below("upload");
+    upload.create_directory().expect("a directory");
     let hash = "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K";
     let id = "0123456789abcdef01234567";
-    let write = |name: &str, content: String| std::fs::write(upload.join(name), content).expect("a file");
+    let write = |name: &str, content: String| upload.write(name, content.as_bytes(), false).expect("a file");
     write("000001-users.csv", format!("user_id,email\nauth0|{id},a@example.com\n"));
     write("000002-more.json", "[{\"email\":\"b@example.com\"},{\"email\":\"nobody\"}]".to_owned());
     write("000003-hashes.ndjson", json!({ "_id": { "$oid": id }, "passwordHash": hash }).to_string());
     let outcome = world.run("job", &world.request(), Arc::default()).await.expect("the import");
     assert_eq!(outcome, summary(3, 2, 0, 1));
-    let directory = world.store.job_directory("job");
-    let details = import::details(&directory).expect("details");
+    let details = import::details(&files).expect("details");
     assert_eq!(details.hashes.map(|hashes| (hashes.read, hashes.joined)), Some((1, 1)));
     let formats: Vec<_> = details.inputs.iter().map(|input| input.format.as_str()).collect();
     assert_eq!(formats, ["password-hashes", "csv", "json"]);
     assert_eq!(details.reasons.len(), 1);
     let faults = world.faults("job");
     assert_eq!((faults[0].file.as_deref(), faults[0].row), (Some("more.json"), 3));
-    let sent = std::fs::read_to_string(directory.join("chunks/000001.json")).expect("the chunk");
-    assert!(sent.contains(hash));
+    let sent = files.below("chunks").read("000001.json").expect("the chunk");
+    assert!(String::from_utf8(sent).expect("text").contains(hash));
     let mut failed = Vec::new();
-    import::write_report(&directory, Some(import::original_format(&directory).expect("a format")), &mut failed)
+    import::write_report(&files, Some(import::original_format(&files).expect("a format")), &mut failed)
         .expect("the failed rows");
     assert_eq!(String::from_utf8(failed).expect("text"), "{\"email\":\"nobody\"}\n");
 }
@@ -394,9 +395,9 @@ async fn an_import_whose_sign_in_ended_goes_on_with_the_next_one() {
     let host = TenantHost::parse(&world.tenant.url()).expect("a loopback host");
     let ended = ManagementClient::with_token(&host, "token".to_owned().into(), jiff::Timestamp::UNIX_EPOCH)
         .expect("a client with a token that has ended");
-    let (request, directory) = (world.request(), world.store.job_directory("job"));
+    let (request, files) = (world.request(), world.store.job_files("job"));
     let spec = ImportSpec::new(&request).expect("no mapping");
-    let error = import::run("job", &spec, &directory, ended, &world.store, Arc::default()).await;
+    let error = import::run("job", &spec, &files, ended, &world.store, Arc::default()).await;
     assert_eq!(error.expect_err("nobody is signed in").code, Code::Auth0TokenEnded);
     let outcome = world.run("job", &request, Arc::default()).await.expect("the import");
     assert_eq!(outcome, summary(3, 3, 0, 0));
@@ -434,7 +435,7 @@ async fn a_dry_run_that_looks_users_up_says_what_would_become_of_them_few_by_add
             let request = ImportRequest { dry_run: true, look_up: true, upsert, ..world.request() };
             let content = format!("{{}}\n{}", users(count, 1).replace("user3@example.com", "USER3@Example.com"));
             assert_eq!(world.import(&content, &request).await.expect("the check"), summary(count + 1, 0, 0, 1));
-            let details = import::details(&world.store.job_directory("job")).expect("details");
+            let details = import::details(&world.store.job_files("job")).expect("details");
             let found = details.look_up.expect("it was looked up");
             let expected = if upsert { (count - 7, 7, 0) } else { (count - 7, 0, 7) };
             assert_eq!((found.inserted, found.updated, found.refused), expected);
@@ -464,7 +465,7 @@ async fn looking_up_survives_a_link_that_ends_and_a_download_that_breaks_off() {
         world.control.add(Fault::new("/exports/", kind.clone()).once());
         let request = ImportRequest { dry_run: true, look_up: true, ..world.request() };
         world.import(&users(260, 1), &request).await.expect("the check");
-        let found = import::details(&world.store.job_directory("job")).expect("details").look_up.expect("looked up");
+        let found = import::details(&world.store.job_files("job")).expect("details").look_up.expect("looked up");
         assert_eq!((found.inserted, found.refused), (10, 250), "{kind:?}");
     }
 }
@@ -487,11 +488,15 @@ async fn a_back_up_before_an_upsert_gives_metadata_back_when_it_is_imported() {
         });
         let request = ImportRequest { upsert: true, backup: true, ..world.request() };
         assert_eq!(world.import(&changes, &request).await.expect("the import"), summary(count, 1, count - 1, 0));
-        let directory = world.store.job_directory("job");
-        assert_eq!(import::details(&directory).expect("details").backup.map(|backup| backup.users), Some(count - 1));
+        let files = world.store.job_files("job");
+        assert_eq!(import::details(&files).expect("details").backup.map(|backup| backup.users), Some(count - 1));
         assert_eq!(of(0)["user_metadata"], json!({ "new": 1 }));
 
-        let backup = std::fs::read_to_string(import::backup_file(&directory).expect("a back-up")).expect("text");
+        let mut backup = String::new();
+        let file = import::backup_file(&files).expect("a file that can be read");
+        file.expect("a back-up").read_to_string(&mut backup).expect("text");
+        let on_disk = std::fs::read(files.path("backup.json")).expect("the file");
+        assert!(backup.contains("@example.com") && !on_disk.windows(12).any(|part| part == b"@example.com"));
         world.job("back", &backup).await;
         let request = ImportRequest { upsert: true, ..world.request() };
         let outcome = world.run("back", &request, Arc::default()).await.expect("the back-up is imported");
@@ -561,8 +566,8 @@ async fn what_was_checked_is_sent_although_the_file_changes_meanwhile() {
         outcome = world.run("job", &request, Arc::default()) => panic!("ended before the file changed: {outcome:?}"),
         () = world.until(|control| control.job_counts().imports >= 1) => {}
     }
-    std::fs::write(world.store.job_directory("job").join("upload"), "{\"email\":\"other@example.com\"}\n")
-        .expect("changed");
+    let changed = b"{\"email\":\"other@example.com\"}\n";
+    world.store.job_files("job").write("upload", changed, false).expect("changed");
     let outcome = world.run("job", &request, Arc::default()).await.expect("the rest of the import");
     assert_eq!(outcome, summary(9, 9, 0, 0));
     assert!(world.holds_all(9) && world.control.users_by_email("other@example.com").is_empty());

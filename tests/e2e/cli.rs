@@ -52,7 +52,7 @@ fn validate_config_names_every_wrong_setting_and_hides_secrets() {
 #[test]
 fn validate_config_accepts_settings_that_are_complete() {
     let directory = TempDir::new().unwrap();
-    let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("EXTENSION_SECRET", "0123456789abcdef0123456789abcdef")];
+    let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("EXTENSION_SECRET", "a secret of the tests, long enough")];
     let output = run(directory.path(), &["validate-config"], &settings);
     assert_eq!(status(&output), 0, "{}", errors(&output));
 }

@@ -3,18 +3,17 @@
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::replay::UsedStates;
-use super::seal::{equal, hex, mac_key, random};
 use super::session::{LONGEST, Person, Sessions};
 use super::{
-    CookieKind, LoginCookie, LoginDone, LoginStart, SCOPES, refused, token, undecodable, verified, with_query,
+    CookieKind, LoginCookie, LoginDone, LoginStart, SCOPES, Secrets, refused, token, undecodable, verified, with_query,
 };
 use crate::auth0::Oidc;
 use crate::config::TenantHost;
 use crate::error::{Code, Error, Result};
+use crate::seal::{equal, hex, mac_key, random};
 
 /// The cookies of this flow, named as the contract names them.
 pub(super) const COOKIES: &[(&str, CookieKind)] = &[
@@ -53,17 +52,23 @@ pub(super) struct Flow {
     oidc: Oidc,
     client_id: String,
     audience: String,
-    nonces: hmac::Key,
+    nonces: Vec<hmac::Key>,
     used: UsedStates,
 }
 
 impl Flow {
-    pub(super) fn new(secret: &SecretString, rta: &TenantHost, tenant: &TenantHost, base_url: &str) -> Result<Self> {
+    pub(super) fn new(
+        (secret, previous): Secrets<'_>,
+        rta: &TenantHost,
+        tenant: &TenantHost,
+        base_url: &str,
+    ) -> Result<Self> {
+        let nonces = [Some(secret), previous].into_iter().flatten().map(|secret| mac_key(secret, "login nonce"));
         Ok(Self {
             oidc: Oidc::new(rta)?,
             client_id: base_url.to_owned(),
             audience: tenant.management_audience(),
-            nonces: mac_key(secret, "login nonce")?,
+            nonces: nonces.collect::<Result<_>>()?,
             used: UsedStates::default(),
         })
     }
@@ -72,11 +77,11 @@ impl Flow {
         self.oidc.host()
     }
 
-    /// The nonce that belongs to a state. To everybody without the secret it is random; to us it says
-    /// that the state is one of ours, without remembering every login that was begun.
-    fn nonce(&self, state: &str) -> String {
-        let tag = hmac::sign(&self.nonces, state.as_bytes());
-        hex(tag.as_ref().get(..16).unwrap_or_default())
+    /// The nonce that belongs to a state, by the current secret and the one before. To everybody without
+    /// the secret it is random; to us it says that the state is one of ours, without remembering every
+    /// login that was begun.
+    fn nonces(&self, state: &str) -> impl Iterator<Item = String> {
+        self.nonces.iter().map(|key| hex(hmac::sign(key, state.as_bytes()).as_ref().get(..16).unwrap_or_default()))
     }
 
     pub(super) fn start(&self, popup: bool) -> Result<LoginStart> {
@@ -84,7 +89,7 @@ impl Flow {
         if popup {
             state.push_str(POPUP);
         }
-        let nonce = self.nonce(&state);
+        let nonce = self.nonces(&state).next().unwrap_or_default();
         let location = with_query(
             &self.host().url("/authorize"),
             &[
@@ -156,7 +161,7 @@ impl Flow {
         if let (Some(state), Some(nonce)) = (state, nonce) {
             // A login that began here is completed once. One that began before a restart with another
             // secret, or on another server, is protected by the cookies alone.
-            let ours = equal(&self.nonce(state), nonce);
+            let ours = self.nonces(state).any(|ours| equal(&ours, nonce));
             let until =
                 person.number("exp").and_then(|end| Timestamp::from_second(end as i64).ok()).unwrap_or(Timestamp::MAX);
             if ours && !self.used.consume(state, until, now) {

@@ -4,9 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
-use super::token;
+use super::{Secrets, token};
 use crate::config::TenantHost;
 use crate::error::{Code, Error, Result};
 
@@ -14,16 +14,20 @@ use crate::error::{Code, Error, Result};
 pub(super) struct Hooks {
     issuer: String,
     base_url: String,
-    key: DecodingKey,
+    keys: Vec<DecodingKey>,
 }
 
 impl Hooks {
-    pub(super) fn new(secret: &SecretString, tenant: &TenantHost, base_url: &str) -> Self {
+    pub(super) fn new((secret, previous): Secrets<'_>, tenant: &TenantHost, base_url: &str) -> Self {
         Self {
             // Without the trailing slash that issuers have elsewhere (contract, 1.4).
             issuer: tenant.origin().to_owned(),
             base_url: base_url.to_owned(),
-            key: DecodingKey::from_secret(secret.expose_secret().as_bytes()),
+            keys: [Some(secret), previous]
+                .into_iter()
+                .flatten()
+                .map(|secret| DecodingKey::from_secret(secret.expose_secret().as_bytes()))
+                .collect(),
         }
     }
 
@@ -32,7 +36,7 @@ impl Hooks {
         let token =
             token.ok_or_else(|| Error::new(Code::HookToken, format!("Hook token missing for the call to: {path}")))?;
         let invalid = || Error::new(Code::HookToken, "Invalid hook token");
-        let claims = token::verify(token, &self.key, Algorithm::HS256).map_err(|_| invalid())?;
+        let claims = token::verify_with_any(token, &self.keys, Algorithm::HS256).map_err(|_| invalid())?;
         claims.check_times(now).map_err(|_| invalid())?;
         let ours = claims.text("iss") == Some(self.issuer.as_str());
         let for_this_hook = claims.is_for(&format!("{}{path}", self.base_url));

@@ -5,7 +5,6 @@ mod admins;
 mod extension;
 mod hook;
 mod replay;
-mod seal;
 mod session;
 mod tenant;
 mod token;
@@ -21,7 +20,6 @@ use crate::config::{self, Settings};
 use crate::error::{Code, Error, Result};
 
 pub use extension::ExtensionCallback;
-pub use seal::Sealer;
 pub use tenant::TenantCallback;
 
 /// What an admin consents to at login, and what the manifest asks for: the least the product needs
@@ -91,6 +89,9 @@ pub struct LoginDone {
     pub popup: bool,
 }
 
+/// `EXTENSION_SECRET`, and the one before it: what was signed or sealed with that is still accepted.
+type Secrets<'a> = (&'a SecretString, Option<&'a SecretString>);
+
 /// Checks everything that asks to come in.
 pub struct Access {
     base_url: String,
@@ -107,21 +108,18 @@ enum Flow {
 impl Access {
     /// Access as the settings say; `base_url` has no trailing slash.
     pub fn new(settings: &Settings, base_url: &str) -> Result<Self> {
-        let secret = settings
-            .extension_secret
-            .as_ref()
-            .ok_or_else(|| Error::new(Code::InvalidSettings, "EXTENSION_SECRET is not set"))?;
+        let secrets = settings.extension_secrets()?;
         let tenant = settings.tenant()?;
         let flow = match settings.login {
             config::Login::Extension => {
-                Flow::Extension(Box::new(extension::Flow::new(secret, &settings.rta, tenant, base_url)?))
+                Flow::Extension(Box::new(extension::Flow::new(secrets, &settings.rta, tenant, base_url)?))
             }
-            config::Login::Tenant => Flow::Tenant(Box::new(tenant::Flow::new(settings, secret, tenant, base_url)?)),
+            config::Login::Tenant => Flow::Tenant(Box::new(tenant::Flow::new(settings, secrets, tenant, base_url)?)),
         };
         Ok(Self {
             base_url: base_url.to_owned(),
-            sessions: session::Sessions::new(secret, base_url)?,
-            hooks: hook::Hooks::new(secret, tenant, base_url),
+            sessions: session::Sessions::new(secrets, base_url)?,
+            hooks: hook::Hooks::new(secrets, tenant, base_url),
             flow,
         })
     }

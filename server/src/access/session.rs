@@ -9,14 +9,17 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::seal::{Sealer, hex, random};
 use super::token::{self, Claims};
-use super::{SESSION_AUDIENCE, Session};
+use super::{SESSION_AUDIENCE, Secrets, Session};
 use crate::error::{Code, Error, Result};
+use crate::seal::{Sealer, hex, random};
 
 /// No session lasts longer, whatever the login tenant says: the lifetime asked for at login (contract,
 /// 2.1).
 pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(10);
+
+/// What Management API tokens inside session tokens are sealed for.
+const PURPOSE: &str = "session access token";
 
 /// The person a session is for.
 pub(super) struct Person<'a> {
@@ -30,18 +33,19 @@ pub(super) struct Person<'a> {
 pub(super) struct Sessions {
     issuer: String,
     signing: EncodingKey,
-    checking: DecodingKey,
+    checking: Vec<DecodingKey>,
     sealer: Sealer,
 }
 
 impl Sessions {
-    pub(super) fn new(secret: &SecretString, issuer: &str) -> Result<Self> {
-        let bytes = secret.expose_secret().as_bytes();
+    pub(super) fn new((secret, previous): Secrets<'_>, issuer: &str) -> Result<Self> {
+        let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
+        let checking = [Some(secret), previous].into_iter().flatten();
         Ok(Self {
             issuer: issuer.to_owned(),
-            signing: EncodingKey::from_secret(bytes),
-            checking: DecodingKey::from_secret(bytes),
-            sealer: Sealer::new(secret, "session access token")?,
+            signing: EncodingKey::from_secret(&bytes(secret)),
+            checking: checking.map(|secret| DecodingKey::from_secret(&bytes(secret))).collect(),
+            sealer: Sealer::new(secret, PURPOSE)?.with_previous(previous, PURPOSE)?,
         })
     }
 
@@ -86,7 +90,8 @@ impl Sessions {
     pub(super) fn check(&self, authorization: Option<&str>, now: Timestamp) -> Result<Session> {
         let token = bearer(authorization)?;
         let invalid = |message: &str| Error::new(Code::InvalidToken, message);
-        let claims = token::verify(token, &self.checking, Algorithm::HS256).map_err(|fault| invalid(fault.text()))?;
+        let claims =
+            token::verify_with_any(token, &self.checking, Algorithm::HS256).map_err(|fault| invalid(fault.text()))?;
         claims.check_times(now).map_err(|fault| invalid(fault.text()))?;
         if !claims.is_for(SESSION_AUDIENCE) {
             return Err(invalid(&format!("jwt audience invalid. expected: {SESSION_AUDIENCE}")));
@@ -147,7 +152,7 @@ mod tests {
     const SECRET: &str = "0123456789abcdef";
 
     fn sessions() -> Sessions {
-        Sessions::new(&SecretString::from(SECRET), BASE).unwrap()
+        Sessions::new((&SecretString::from(SECRET), None), BASE).unwrap()
     }
 
     fn now() -> Timestamp {
@@ -224,6 +229,22 @@ mod tests {
         assert!(session.access_token.is_none());
         assert!(!session.id.is_empty() && !token.contains(&session.id));
         assert_eq!(check(&token).unwrap().id, session.id, "a session keeps its name");
+    }
+
+    #[test]
+    fn a_session_of_before_a_new_secret_stays_good_while_the_old_one_is_accepted() {
+        let token = issue(admin(), Some("management token")).unwrap();
+        let header = format!("Bearer {token}");
+        let (new, old) = (SecretString::from("another secret of the server"), SecretString::from(SECRET));
+        let both = Sessions::new((&new, Some(&old)), BASE).unwrap();
+        let session = both.check(Some(&header), now()).unwrap();
+        assert_eq!(session.access_token.unwrap().expose_secret(), "management token");
+        let only_new = Sessions::new((&new, None), BASE).unwrap();
+        assert_eq!(only_new.check(Some(&header), now()).unwrap_err().message, "invalid signature");
+        let claims = claims(admin());
+        let (issued, _) = both.issue(&Person { claims: &claims, access_token: None }, now()).unwrap();
+        let header = format!("Bearer {}", issued.expose_secret());
+        only_new.check(Some(&header), now()).expect("new sessions are signed with the new secret");
     }
 
     #[test]

@@ -4,24 +4,27 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::admins::{Verdict, judge, profile_confirms};
 use super::replay::UsedStates;
-use super::seal::{Sealer, equal, hex, random};
 use super::session::{Person, Sessions};
 use super::token::{Claims, SKEW};
-use super::{CookieKind, LoginCookie, LoginDone, LoginStart, refused, verified, with_query};
+use super::{CookieKind, LoginCookie, LoginDone, LoginStart, Secrets, refused, verified, with_query};
 use crate::auth0::{ManagementClient, Oidc};
 use crate::config::{Admins, ClientCredentials, Settings, TenantHost};
 use crate::error::{Code, Error, Result};
+use crate::seal::{Sealer, equal, hex, random};
 
 /// The one cookie of this flow.
 const COOKIE: &str = "user-import-export-login";
 
 /// The cookies of this flow.
 pub(super) const COOKIES: &[(&str, CookieKind)] = &[(COOKIE, CookieKind::Lax)];
+
+/// What the state of a login is sealed for.
+const PURPOSE: &str = "login state";
 
 /// How long somebody may take to sign in.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
@@ -60,7 +63,12 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(settings: &Settings, secret: &SecretString, tenant: &TenantHost, base_url: &str) -> Result<Self> {
+    pub(super) fn new(
+        settings: &Settings,
+        (secret, previous): Secrets<'_>,
+        tenant: &TenantHost,
+        base_url: &str,
+    ) -> Result<Self> {
         let absent = |name: &str| Error::new(Code::InvalidSettings, format!("{name} is not set"));
         let client = settings.login_client.clone().ok_or_else(|| absent("LOGIN_CLIENT_ID"))?;
         // Only e-mail addresses need the user's profile.
@@ -76,7 +84,7 @@ impl Flow {
             base_url: base_url.to_owned(),
             admins: settings.admins.clone(),
             management,
-            sealer: Sealer::new(secret, "login state")?,
+            sealer: Sealer::new(secret, PURPOSE)?.with_previous(previous, PURPOSE)?,
             used: UsedStates::default(),
         })
     }

@@ -104,6 +104,18 @@ pub(super) fn read(token: &str) -> Option<(Header, Claims)> {
     Some((header, Claims(claims)))
 }
 
+/// [`verify`] with one of several keys, as while a new key takes the place of an old one.
+pub(super) fn verify_with_any(token: &str, keys: &[DecodingKey], algorithm: Algorithm) -> Result<Claims, TokenFault> {
+    let mut outcome = Err(TokenFault::Signature);
+    for key in keys {
+        outcome = verify(token, key, algorithm);
+        if !matches!(outcome, Err(TokenFault::Signature)) {
+            break;
+        }
+    }
+    outcome
+}
+
 /// Checks that a token was signed with this key by this algorithm and no other; says nothing about
 /// its claims.
 pub(super) fn verify(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, TokenFault> {

@@ -18,6 +18,7 @@ use super::model::{ImportJobRequest, Received};
 use super::retry::{asked, date};
 use crate::config::TenantHost;
 use crate::error::{Code, Error, Result, Upstream};
+use crate::measure;
 
 /// Longest time to open a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -279,20 +280,21 @@ impl Transport {
         let result = request.send().await;
         let milliseconds = started.elapsed().as_millis() as u64;
         match &result {
-            Ok(response) => tracing::debug!(
-                method = %call.method,
-                path = call.template,
-                status = response.status().as_u16(),
-                milliseconds,
-                "Auth0 answered"
-            ),
-            Err(error) => tracing::debug!(
-                method = %call.method,
-                path = call.template,
-                reason = reason(error),
-                milliseconds,
-                "Auth0 did not answer"
-            ),
+            Ok(response) => {
+                let status = response.status().as_u16();
+                measure::AUTH0_ANSWERS.add(status);
+                tracing::debug!(method = %call.method, path = call.template, status, milliseconds, "Auth0 answered");
+            }
+            Err(error) => {
+                measure::AUTH0_SILENCE.add(1);
+                tracing::debug!(
+                    method = %call.method,
+                    path = call.template,
+                    reason = reason(error),
+                    milliseconds,
+                    "Auth0 did not answer"
+                );
+            }
         }
         result
     }

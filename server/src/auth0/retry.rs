@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::request::{Cause, Trouble};
 use crate::error::{Error, Result};
+use crate::measure;
 use crate::progress::Progress;
 
 /// Longest wait that `x-ratelimit-reset` can ask for; a clock that is wrong by hours must not stop a
@@ -102,6 +103,10 @@ impl Effort {
         };
         if delay > left || (trouble.cause == Cause::SlowQuery && self.failures > 2) {
             return Err(self.give_up(trouble));
+        }
+        if trouble.cause == Cause::RateLimit {
+            measure::RATE_LIMIT_WAITS.add(1);
+            measure::RATE_LIMIT_WAITED.add_time(delay);
         }
         tracing::debug!(failures = self.failures, delay_ms = delay.as_millis() as u64, "waiting before the next try");
         let Some(progress) = &self.progress else {

@@ -20,10 +20,10 @@ use crate::import::{
     Reasons, RowFault, Severity,
 };
 use crate::jobs;
-use crate::jobs::secrets::{self, Requests};
+use crate::jobs::secrets;
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
-use crate::store::{JobKind, JobRecord, JobState, NewJob, Store};
+use crate::store::{Files, JobKind, JobState, NewJob, Store};
 
 /// Faults that are printed; `--report` writes all of them.
 const SHOWN_FAULTS: usize = 10;
@@ -139,7 +139,9 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         let connection = client.connection(args.connection.as_deref().unwrap_or_default());
         request.connection_id = runtime.block_on(connection)?.id;
     }
-    let identities = args.look_up.then(tempfile::tempdir).transpose()?;
+    // What is kept of the rows until they were looked up.
+    let passing = args.look_up.then(tempfile::tempdir).transpose()?;
+    let identities = passing.as_ref().map(|directory| Files::passing(directory.path())).transpose()?;
     let spec = spec(&request, settings)?;
     let bar = byte_bar(&args.files);
     let several = args.files.len() > 1;
@@ -160,23 +162,16 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         report.push(fault)
     };
     let progress = Progress::default();
-    let checked = import::check_files(
-        &spec,
-        inputs,
-        args.chunks.as_deref(),
-        identities.as_ref().map(tempfile::TempDir::path),
-        &mut keep,
-        &progress,
-    );
+    let checked = import::check_files(&spec, inputs, args.chunks.as_deref(), identities.as_ref(), &mut keep, &progress);
     bar.finish_and_clear();
     let summary = checked?;
     let looked_up = match (&tenant, &identities) {
-        (Some((runtime, client)), Some(directory)) => {
+        (Some((runtime, client)), Some(files)) => {
             eprintln!("{}", LookUpBy::for_rows(summary.good).in_words(summary.good));
             let progress = Arc::new(Progress::default());
-            let survey = import::survey(&spec, directory.path(), client, &progress, Pace::default());
+            let survey = import::survey(&spec, files, client, &progress, Pace::default());
             let survey = runtime.block_on(survey)?;
-            for fault in import::faults(directory.path())? {
+            for fault in import::faults(files)? {
                 keep(&fault?)?;
             }
             survey.look_up
@@ -214,7 +209,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let new_job = async |store: &Store, request: &ImportRequest, connection: Option<String>| {
         let id = jobs::new_id();
         let new = NewJob {
-            request: kept_request(&id, request, settings)?,
+            request: kept_request(store, &id, request, settings)?,
             id,
             tenant: tenant.host().to_owned(),
             kind: JobKind::Import,
@@ -223,28 +218,28 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             author: None,
             connection,
         };
-        let directory = store.create_job_directory(&new.id)?;
+        let files = store.create_job_files(&new.id)?;
         let kept = match &args.retry {
-            Some(failed) if args.files.is_empty() => import::keep_failed_rows(&store.job_directory(failed), &directory),
-            _ => keep_files(&args.files, &directory),
+            Some(failed) if args.files.is_empty() => import::keep_failed_rows(&store.job_files(failed), &files),
+            _ => keep_files(&args.files, &files),
         };
         if let Err(error) = kept {
             // Without its job nobody would ever remove it.
-            let _ = std::fs::remove_dir_all(directory);
+            let _ = std::fs::remove_dir_all(files.directory());
             return Err(error);
         }
         store.insert_job(&new).await?;
         Ok(new.id)
     };
     let (store, id, request) = if let Some(id) = &args.resume {
-        let store = Store::open(&settings.data_dir).await?;
-        let request = interrupted(&store, tenant.host(), id, settings).await?;
+        let store = Store::open_with(settings).await?;
+        let request = interrupted(&store, tenant.host(), id).await?;
         (store, id.clone(), request)
     } else if let Some(failed) = &args.retry {
-        let store = Store::open(&settings.data_dir).await?;
+        let store = Store::open_with(settings).await?;
         let job = store.job(tenant.host(), failed).await?;
         let connection = jobs::retried(&job)?;
-        let request = stored_request(&job, settings)?;
+        let request: ImportRequest = secrets::open(&store, &job.id, &job.request)?;
         client.importable_connection(&request.connection_id).await?;
         let id = new_job(&store, &request, connection).await?;
         (store, id, request)
@@ -254,20 +249,20 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         let request = ImportRequest { connection_id: connection.id, backup: args.backup.is_some(), ..request(args)? };
         // A wrong mapping is told before a job is made.
         spec(&request, settings)?;
-        let store = Store::open(&settings.data_dir).await?;
+        let store = Store::open_with(settings).await?;
         let id = new_job(&store, &request, Some(connection.name)).await?;
         (store, id, request)
     };
-    let directory = store.job_directory(&id);
+    let files = store.job_files(&id);
     let spec = spec(&request, settings)?;
     eprintln!("Import {id}");
-    let result = Box::pin(follow(&store, &id, &spec, &directory, client)).await;
+    let result = Box::pin(follow(&store, &id, &spec, &files, client)).await;
     if let Some(path) = &args.backup
-        && keep_backup(&directory, path)?
+        && keep_backup(&files, path)?
     {
         eprintln!("Wrote the users as they were before to {}.", path.display());
     }
-    for fault in import::faults(&directory)? {
+    for fault in import::faults(&files)? {
         report.push(&fault?)?;
     }
     match result {
@@ -279,11 +274,11 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
                 summary.updated,
                 summary.failed
             );
-            let details = import::details(&directory)?;
+            let details = import::details(&files)?;
             text.push_str(&inputs_in_words(&details.inputs, details.hashes));
             text.push_str(&reasons_in_words(&details.reasons));
             if let Some(path) = &args.failed {
-                write_failed(&directory, path)?;
+                write_failed(&files, path)?;
                 if summary.failed > 0 {
                     let _ = writeln!(text, "Wrote the failed rows to {}.", path.display());
                 }
@@ -330,11 +325,10 @@ fn client(settings: &Settings) -> Result<ManagementClient> {
     ManagementClient::with_client_credentials(settings.tenant()?, credentials)
 }
 
-/// Copies the back-up of a job to where it was asked for.
-fn keep_backup(directory: &Path, path: &Path) -> Result<bool> {
-    let Some(backup) = import::backup_file(directory) else { return Ok(false) };
-    let copy = || {
-        let mut from = File::open(&backup)?;
+/// Copies the back-up of a job to where it was asked for: a plain file, which belongs to whoever asked.
+fn keep_backup(files: &Files, path: &Path) -> Result<bool> {
+    let Some(mut from) = import::backup_file(files)? else { return Ok(false) };
+    let mut copy = || {
         if is_stdin(path) {
             io::copy(&mut from, &mut io::stdout())
         } else {
@@ -347,7 +341,7 @@ fn keep_backup(directory: &Path, path: &Path) -> Result<bool> {
 
 /// The request of a job that can be resumed. The lock on DATA_DIR makes sure that no other process runs
 /// it.
-async fn interrupted(store: &Store, tenant: &str, id: &str, settings: &Settings) -> Result<ImportRequest> {
+async fn interrupted(store: &Store, tenant: &str, id: &str) -> Result<ImportRequest> {
     let job = store.job(tenant, id).await?;
     if job.kind != JobKind::Import {
         return Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports are resumed here.")));
@@ -355,7 +349,7 @@ async fn interrupted(store: &Store, tenant: &str, id: &str, settings: &Settings)
     if job.state == JobState::Completed {
         return Err(Error::new(Code::JobState, format!("Job {id} is completed, so there is nothing to resume.")));
     }
-    stored_request(&job, settings)
+    secrets::open(store, &job.id, &job.request)
 }
 
 /// The settings with their mapping checked. Only mappings that are no paths need the sandbox.
@@ -380,51 +374,29 @@ fn tools(settings: &Settings) -> Result<Tools> {
 }
 
 /// What is kept of a request: secrets in its mapping are encrypted.
-fn kept_request(id: &str, request: &ImportRequest, settings: &Settings) -> Result<serde_json::Value> {
+fn kept_request(store: &Store, id: &str, request: &ImportRequest, settings: &Settings) -> Result<serde_json::Value> {
     let masked = if only_paths(request)? { None } else { secrets::masked(request, &tools(settings)?)? };
-    match (masked, &settings.extension_secret) {
-        (None, _) => serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string())),
-        (Some(masked), Some(secret)) => Requests::new(secret)?.seal(id, request, Some(&masked)),
-        (Some(_), None) => {
-            let message = "The mapping holds a secret, and without EXTENSION_SECRET it cannot be kept encrypted.";
-            Err(Error::new(Code::InvalidMapping, message)
-                .with_hint("Write secret(\"NAME\") and give it as SECRET_NAME, or set EXTENSION_SECRET."))
-        }
-    }
-}
-
-/// The request of a job as it was made.
-fn stored_request(job: &JobRecord, settings: &Settings) -> Result<ImportRequest> {
-    match &settings.extension_secret {
-        Some(secret) => Requests::new(secret)?.open(&job.id, &job.request),
-        None if secrets::has_secrets(&job.request) => {
-            let message =
-                format!("The mapping of job {} holds secrets; EXTENSION_SECRET is needed to read them.", job.id);
-            Err(Error::new(Code::InvalidSettings, message))
-        }
-        None => serde_json::from_value(job.request.clone()).map_err(|error| {
-            Error::new(Code::Storage, format!("The request of job {} cannot be read: {error}", job.id))
-        }),
-    }
+    secrets::seal(store, id, request, masked.as_ref())
 }
 
 /// Copies the files into the job's directory, so that it can be resumed without them.
-fn keep_files(files: &[PathBuf], directory: &Path) -> Result<()> {
-    let upload = directory.join("upload");
-    let copy = |from: &Path, to: &Path| -> Result<()> {
-        io::copy(&mut open(from)?, &mut File::create_new(to)?)?;
-        Ok(())
+fn keep_files(paths: &[PathBuf], files: &Files) -> Result<()> {
+    let copy = |from: &Path, files: &Files, name: &str| -> Result<()> {
+        let mut to = files.create(name)?;
+        io::copy(&mut open(from)?, &mut to)?;
+        Ok(to.finish(true)?)
     };
-    match files {
-        [file] => copy(file, &upload),
-        files => std::fs::create_dir(&upload).map_err(Error::from).and_then(|()| {
-            files.iter().enumerate().try_for_each(|(index, file)| {
+    let several = files.below(jobs::UPLOAD);
+    match paths {
+        [path] => copy(path, files, jobs::UPLOAD),
+        paths => several.create_directory().map_err(Error::from).and_then(|()| {
+            paths.iter().enumerate().try_for_each(|(index, file)| {
                 let name = if is_stdin(file) {
                     "standard input".into()
                 } else {
                     file.file_name().unwrap_or_default().to_string_lossy()
                 };
-                copy(file, &upload.join(format!("{:06}-{name}", index + 1)))
+                copy(file, &several, &format!("{:06}-{name}", index + 1))
             })
         }),
     }
@@ -434,14 +406,14 @@ fn map_rules(args: &ImportArgs) -> Result<Vec<MapRule>> {
     args.map.iter().map(|text| MapRule::parse(text)).collect()
 }
 
-fn write_failed(directory: &Path, path: &Path) -> Result<()> {
+fn write_failed(files: &Files, path: &Path) -> Result<()> {
     let named = |error: io::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
-    let format = import::original_format(directory)?;
+    let format = import::original_format(files)?;
     if is_stdin(path) {
-        return import::write_report(directory, Some(format), &mut io::stdout().lock());
+        return import::write_report(files, Some(format), &mut io::stdout().lock());
     }
     let mut output = BufWriter::new(File::create(path).map_err(named)?);
-    import::write_report(directory, Some(format), &mut output)?;
+    import::write_report(files, Some(format), &mut output)?;
     output.flush().map_err(named)
 }
 
@@ -480,20 +452,20 @@ async fn follow(
     store: &Store,
     id: &str,
     spec: &ImportSpec,
-    directory: &Path,
+    files: &Files,
     client: ManagementClient,
 ) -> Result<JobSummary> {
     store.set_job_running(id, JobState::Processing).await?;
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
-    let work = import::run(id, spec, directory, client, store, Arc::clone(&progress));
+    let work = import::run(id, spec, files, client, store, Arc::clone(&progress));
     let followed = follow::to_its_end(&progress, work, follow::Silence::None, || show(&bar, &progress));
     let result = Box::pin(followed).await;
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {
         Ok(summary) => {
-            let summary = import::summary(*summary, directory)?;
+            let summary = import::summary(*summary, files)?;
             store.finish_job(id, JobState::Completed, Some(&summary), None, None).await?;
         }
         Err(error) => {

@@ -1,11 +1,14 @@
 //! `serve`: the server for a tenant.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpServer;
 use actix_web::middleware::{Compress, from_fn};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 
 use super::start_logging;
@@ -31,6 +34,68 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
     })
 }
 
+/// How long a client may take to send the head of a request.
+const REQUEST_HEAD: Duration = Duration::from_secs(10);
+
+/// How long a connection may stay open without a request. Longer than the pages' own polling.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a client may take to close a connection.
+const DISCONNECT: Duration = Duration::from_secs(5);
+
+/// The most connections at once; further ones wait in the system's queue.
+const CONNECTIONS: u64 = 8192;
+
+/// Open files that are not connections: jobs, sorts, the database, Auth0.
+const OTHER_FILES: u64 = 512;
+
+/// Lets this process open as many files as it may, and says how many: connections are files.
+fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(u64::MAX).min(CONNECTIONS + OTHER_FILES);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return limit.current.unwrap_or(u64::MAX);
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }) {
+        Ok(()) => wanted,
+        Err(_) => limit.current.unwrap_or_default(),
+    }
+}
+
+/// How many connections leave enough open files for everything else.
+fn connections(open_files: u64) -> usize {
+    let connections = open_files.saturating_sub(OTHER_FILES).max(open_files / 2).clamp(16, CONNECTIONS);
+    usize::try_from(connections).unwrap_or(usize::MAX)
+}
+
+/// Ends when HTTP is to stop: after the process was asked to, readiness is gone, a load balancer has had
+/// time to notice, and jobs have stored where they stand. Whoever asks twice does not wait.
+fn stop(jobs: Jobs, delay: Duration) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        either(&mut interrupt, &mut terminate).await;
+        tracing::info!("stopping");
+        jobs.drain();
+        let orderly = async {
+            tokio::time::sleep(delay).await;
+            jobs.stop().await;
+        };
+        tokio::select! {
+            () = orderly => {}
+            () = either(&mut interrupt, &mut terminate) => {}
+        }
+    })
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
 /// A server that accepts requests.
 pub(super) struct Server {
     /// Where it can be reached.
@@ -52,7 +117,7 @@ impl Server {
         })?;
         let address = listener.local_addr()?;
         let base_url: Arc<str> = settings.base_url(address.port()).into();
-        let store = Store::open(&settings.data_dir).await?;
+        let store = Store::open_with(&settings).await?;
         let access = Arc::new(Access::new(&settings, &base_url)?);
         let jobs = Jobs::new(Arc::clone(&settings), store.clone(), Arc::clone(&base_url))?;
         let app = web::App {
@@ -63,24 +128,34 @@ impl Server {
             jobs: jobs.clone(),
             metrics: web::Metrics::new()?,
         };
+        let stop = stop(jobs.clone(), app.settings.shutdown_delay)?;
+        let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let connections = connections(raise_open_files());
         let http = HttpServer::new(move || {
             actix_web::App::new()
+                .wrap(from_fn(web::pace))
                 .wrap(from_fn(web::count))
                 .wrap(Compress::default())
                 .wrap(TracingLogger::<web::RequestSpan>::new())
                 .wrap(web::StripPrefix::new(&app.base_path()))
                 .configure(|config| web::configure(config, &app))
         })
-        .listen(listener)?
+        .workers(workers)
+        .max_connections(connections.div_ceil(workers))
+        .client_request_timeout(REQUEST_HEAD)
+        .client_disconnect_timeout(DISCONNECT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_signal(stop)
         .shutdown_timeout(10)
+        .listen(listener)?
         .run();
         no_signal_for_large_files()?;
         jobs.recover().await?;
         Ok(Self { base_url, address, jobs, http })
     }
 
-    /// Serves until the process is asked to stop (SIGINT, SIGTERM); running jobs are left for the next
-    /// start.
+    /// Serves until the process is asked to stop (SIGINT, SIGTERM). Readiness goes first, then running jobs
+    /// are left for the next start, then requests are answered to their end.
     pub(super) async fn run_to_end(self) -> Result<()> {
         let clean_up = self.jobs.clone();
         let clean_up = actix_web::rt::spawn(async move { clean_up.keep_clean().await });
@@ -101,4 +176,18 @@ fn no_signal_for_large_files() -> Result<()> {
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_everything_else() {
+        assert_eq!(connections(u64::MAX), 8192);
+        assert_eq!(connections(8704), 8192);
+        assert_eq!(connections(2048), 1536);
+        assert_eq!(connections(256), 128);
+        assert_eq!(connections(0), 16);
+    }
 }

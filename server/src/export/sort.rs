@@ -7,11 +7,13 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::expression::Cell;
+use crate::seal::{Chunk, SealedReader};
+use crate::store::Scratch;
 
 /// Writes a key that compares as bytes the way its cell sorts.
 pub(super) fn write_key(cell: &Cell<'_>, key: &mut Vec<u8>) {
@@ -81,7 +83,7 @@ pub(super) struct Sorter {
     entries: Vec<Entry>,
     used: usize,
     /// Sorted files, oldest first.
-    runs: Vec<File>,
+    runs: Vec<SortedRun>,
 }
 
 impl Sorter {
@@ -152,8 +154,7 @@ impl Sorter {
         self.blocks = Vec::new();
         self.spare = Vec::new();
         self.entries = Vec::new();
-        let buffer = buffer_size(self.budget, self.runs.len());
-        merge(std::mem::take(&mut self.runs), self.descending, buffer, |_, row| each(row))
+        merge(std::mem::take(&mut self.runs), self.descending, |_, row| each(row))
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
@@ -202,16 +203,11 @@ impl Sorter {
         if self.runs.len() == FAN_IN {
             let mut merged = Run::create(&self.directory)?;
             let runs = std::mem::take(&mut self.runs);
-            let buffer = buffer_size(self.budget, FAN_IN);
-            merge(runs, self.descending, buffer, |key, row| merged.write(key, row).map(|()| true))?;
+            merge(runs, self.descending, |key, row| merged.write(key, row).map(|()| true))?;
             self.runs.push(merged.finish()?);
         }
         Ok(())
     }
-}
-
-fn buffer_size(budget: usize, runs: usize) -> usize {
-    (budget / (runs + 1)).clamp(4 * 1024, 256 * 1024)
 }
 
 fn prefix(key: &[u8]) -> u128 {
@@ -236,16 +232,19 @@ fn by_prefix(a: u128, b: u128, descending: bool) -> Ordering {
 }
 
 /// A sorted file while it is written. It has no name, so that nothing is left behind.
-struct Run(BufWriter<File>);
+struct Run(Scratch);
+
+/// A sorted file that is read. [`FAN_IN`] of them are read at once, with a chunk of each in memory: 1 MiB.
+type SortedRun = SealedReader<File>;
 
 impl Run {
     fn create(directory: &std::path::Path) -> Result<Self> {
-        let file = tempfile::tempfile_in(directory).map_err(|error| {
+        let file = Scratch::create(directory, Chunk::Medium).map_err(|error| {
             let mut error = Error::from(error);
             error.message = format!("No file to sort with can be made in {}: {}", directory.display(), error.message);
             error
         })?;
-        Ok(Self(BufWriter::with_capacity(BLOCK, file)))
+        Ok(Self(file))
     }
 
     fn write(&mut self, key: &[u8], row: &[u8]) -> Result<()> {
@@ -255,10 +254,8 @@ impl Run {
         self.0.write_all(row).map_err(spilling)
     }
 
-    fn finish(self) -> Result<File> {
-        let mut file = self.0.into_inner().map_err(|error| spilling(error.into_error()))?;
-        file.rewind().map_err(spilling)?;
-        Ok(file)
+    fn finish(self) -> Result<SortedRun> {
+        self.0.finish().map_err(spilling)
     }
 }
 
@@ -270,7 +267,7 @@ fn spilling(error: std::io::Error) -> Error {
 
 /// The next row of a file.
 struct Head {
-    reader: BufReader<File>,
+    reader: SortedRun,
     run: usize,
     prefix: u128,
     key: Vec<u8>,
@@ -319,15 +316,9 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-fn merge(
-    runs: Vec<File>,
-    descending: bool,
-    buffer: usize,
-    mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
-) -> Result<()> {
+fn merge(runs: Vec<SortedRun>, descending: bool, mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
     let mut heads = BinaryHeap::with_capacity(runs.len());
-    for (run, file) in runs.into_iter().enumerate() {
-        let reader = BufReader::with_capacity(buffer, file);
+    for (run, reader) in runs.into_iter().enumerate() {
         let mut head = Head { reader, run, prefix: 0, key: Vec::new(), row: Vec::new(), descending };
         if head.advance()? {
             heads.push(head);

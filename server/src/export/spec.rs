@@ -75,6 +75,12 @@ impl ExportSpec {
             }
         }
         let fields = request.fields.as_deref().unwrap_or_default();
+        if fields.len() > MOST_COLUMNS {
+            return Err(Error::new(
+                Code::InvalidBody,
+                format!("{} columns are too many; {MOST_COLUMNS} are allowed.", fields.len()),
+            ));
+        }
         let mut shape = match request.preset {
             Some(Preset::Import) if request.format != Format::Json => {
                 return Err(Error::new(
@@ -233,6 +239,13 @@ fn is_connection_id(text: &str) -> bool {
     text.strip_prefix("con_").is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
+/// So many columns one export may have. A spreadsheet takes more, a person hardly.
+const MOST_COLUMNS: usize = 1000;
+
+/// So many of them may be computed by transforms or JavaScript: each computation has memory of its own, on
+/// each thread.
+const MOST_COMPUTED: usize = 100;
+
 /// Below this a spill file per handful of rows would be written.
 const LEAST_SORT_MEMORY: usize = 1 << 20;
 
@@ -257,7 +270,21 @@ fn default_columns() -> Result<Vec<Column>> {
 }
 
 fn columns(fields: &[FieldRequest], tools: Option<&Tools>) -> Result<Vec<Column>> {
-    fields.iter().map(|field| column(&field.name, field.export_as.as_deref(), tools)).collect()
+    let mut columns = Vec::with_capacity(fields.len());
+    let mut computed = 0;
+    for field in fields {
+        let column = column(&field.name, field.export_as.as_deref(), tools)?;
+        computed += usize::from(column.formula.kind() != Kind::Path);
+        if computed > MOST_COMPUTED {
+            return Err(Error::new(
+                Code::InvalidBody,
+                format!("More than {MOST_COMPUTED} columns are computed by transforms or JavaScript."),
+            )
+            .with_hint("Use paths where a column only picks an attribute, or export in two parts."));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
 }
 
 /// Columns as members of an object: of those with one name the last, at the place of the first, as

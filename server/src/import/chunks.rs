@@ -2,8 +2,8 @@
 //! where (contract, 4.6).
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::fs;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use memchr::memchr2;
@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::check::{ID_PREFIX, RowPlace};
 use crate::error::{Code, Error, Result};
+use crate::store::{FileWriter, Files};
 
 /// The largest chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the rest is for the other
 /// parts of the request (contract, 11.9).
@@ -67,9 +68,9 @@ pub(super) struct WrittenChunk {
 
 /// Writes chunks into a directory, in order.
 pub(super) struct ChunkWriter {
-    directory: PathBuf,
+    files: Files,
     /// Where to keep which rows each chunk holds; not needed when chunks are only handed out.
-    rows_directory: Option<PathBuf>,
+    rows_files: Option<Files>,
     chunk: Vec<u8>,
     identities: Vec<u8>,
     rows: u64,
@@ -77,16 +78,15 @@ pub(super) struct ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// Creates the directory if absent. With `rows_directory` the files are also made to survive a
-    /// power cut before they are counted as written.
-    pub(super) fn new(directory: &Path, rows_directory: Option<&Path>) -> Result<Self> {
-        fs::create_dir_all(directory).map_err(|error| named(error, directory))?;
-        if let Some(rows) = rows_directory {
-            fs::create_dir_all(rows).map_err(|error| named(error, rows))?;
+    /// Creates the directory if absent. With `rows_files` the files are also made to survive a power cut
+    /// before they are counted as written.
+    pub(super) fn new(files: Files, rows_files: Option<Files>) -> Result<Self> {
+        for files in [Some(&files), rows_files.as_ref()].into_iter().flatten() {
+            files.create_directory().map_err(|error| named(error, files.directory()))?;
         }
         Ok(Self {
-            directory: directory.to_owned(),
-            rows_directory: rows_directory.map(Path::to_owned),
+            files,
+            rows_files,
             chunk: Vec::with_capacity(MAX_CHUNK_BYTES),
             identities: Vec::new(),
             rows: 0,
@@ -102,7 +102,7 @@ impl ChunkWriter {
         self.chunk.push(if self.rows == 0 { b'[' } else { b',' });
         self.chunk.extend_from_slice(row);
         self.rows += 1;
-        if self.rows_directory.is_some() {
+        if self.rows_files.is_some() {
             serde_json::to_writer(&mut self.identities, &identity()).map_err(std::io::Error::from)?;
             self.identities.push(b'\n');
         }
@@ -116,7 +116,7 @@ impl ChunkWriter {
             self.flush()?;
         }
         let mut stale = self.written.len() as u32 + 1;
-        while fs::remove_file(chunk_path(&self.directory, stale)).is_ok() {
+        while fs::remove_file(self.files.path(&chunk_name(stale))).is_ok() {
             stale += 1;
         }
         Ok(self.written)
@@ -125,10 +125,9 @@ impl ChunkWriter {
     fn flush(&mut self) -> Result<()> {
         self.chunk.push(b']');
         let number = self.written.len() as u32 + 1;
-        let keep = self.rows_directory.is_some();
-        write_file(&chunk_path(&self.directory, number), &self.chunk, keep)?;
-        if let Some(directory) = &self.rows_directory {
-            write_file(&rows_path(directory, number), &self.identities, keep)?;
+        write_file(&self.files, &chunk_name(number), &self.chunk, self.rows_files.is_some())?;
+        if let Some(files) = &self.rows_files {
+            write_file(files, &rows_name(number), &self.identities, true)?;
         }
         self.written.push(WrittenChunk { number, rows: self.rows });
         self.chunk.clear();
@@ -139,12 +138,12 @@ impl ChunkWriter {
 }
 
 /// The file of a chunk; zero-padded, so that names sort in the order of rows.
-pub(super) fn chunk_path(directory: &Path, number: u32) -> PathBuf {
-    directory.join(format!("{number:06}.json"))
+pub(super) fn chunk_name(number: u32) -> String {
+    format!("{number:06}.json")
 }
 
-fn rows_path(directory: &Path, number: u32) -> PathBuf {
-    directory.join(format!("{number:06}.ndjson"))
+fn rows_name(number: u32) -> String {
+    format!("{number:06}.ndjson")
 }
 
 /// Where the identities of good rows are kept when no chunks are written.
@@ -153,15 +152,15 @@ pub(super) const IDENTITIES: &str = "identities.ndjson";
 /// Writes the identities of good rows, in order.
 pub(super) struct IdentityFile {
     path: PathBuf,
-    output: BufWriter<File>,
+    output: FileWriter,
 }
 
 impl IdentityFile {
-    /// In the directory of a job, or of a check.
-    pub(super) fn create(directory: &Path) -> Result<Self> {
-        let path = directory.join(IDENTITIES);
-        let file = File::create(&path).map_err(|error| named(error, &path))?;
-        Ok(Self { path, output: BufWriter::new(file) })
+    /// Among the files of a job, or of a check.
+    pub(super) fn create(files: &Files) -> Result<Self> {
+        let path = files.path(IDENTITIES);
+        let output = files.create(IDENTITIES).map_err(|error| named(error, &path))?;
+        Ok(Self { path, output })
     }
 
     pub(super) fn push(&mut self, identity: &RowIdentity) -> Result<()> {
@@ -173,31 +172,32 @@ impl IdentityFile {
 
     pub(super) fn finish(self) -> Result<()> {
         let Self { path, output } = self;
-        let flushed = output.into_inner().map_err(std::io::IntoInnerError::into_error);
-        flushed.and_then(|file| file.sync_all()).map_err(|error| named(error, &path))
+        output.finish(true).map_err(|error| named(error, &path))
     }
 }
 
 /// The identities of all good rows of an import: those of its chunks in their order, or those of a check
 /// without chunks. Streams.
-pub(super) fn identities(directory: &Path) -> Result<impl Iterator<Item = Result<RowIdentity>>> {
-    let alone = directory.join(IDENTITIES);
-    let mut files = vec![alone];
-    if files.iter().any(|path| !path.exists()) {
-        let rows = directory.join("rows");
-        let entries = fs::read_dir(&rows).map_err(|error| named(error, &rows))?;
-        files = entries
-            .map(|entry| Ok(entry?.path()))
-            .collect::<std::io::Result<_>>()
-            .map_err(|error| named(error, &rows))?;
-        files.sort();
-    }
-    Ok(files.into_iter().flat_map(|path| match File::open(&path) {
-        Ok(file) => {
-            let lines = BufReader::new(file).lines();
-            Box::new(lines.map(move |line| parse_identity(line, &path))) as Box<dyn Iterator<Item = _>>
+pub(super) fn identities(files: &Files) -> Result<impl Iterator<Item = Result<RowIdentity>> + use<>> {
+    let (files, names) = if files.path(IDENTITIES).exists() {
+        (files.clone(), vec![IDENTITIES.to_owned()])
+    } else {
+        let rows = files.below("rows");
+        let entries = fs::read_dir(rows.directory()).map_err(|error| named(error, rows.directory()))?;
+        let names: std::io::Result<Vec<String>> =
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect();
+        let mut names = names.map_err(|error| named(error, rows.directory()))?;
+        names.sort();
+        (rows, names)
+    };
+    Ok(names.into_iter().flat_map(move |name| {
+        let path = files.path(&name);
+        match files.open(&name) {
+            Ok(file) => {
+                Box::new(file.lines().map(move |line| parse_identity(line, &path))) as Box<dyn Iterator<Item = _>>
+            }
+            Err(error) => Box::new(std::iter::once(Err(named(error, &path)))),
         }
-        Err(error) => Box::new(std::iter::once(Err(named(error, &path)))),
     }))
 }
 
@@ -207,18 +207,18 @@ fn parse_identity(line: std::io::Result<String>, path: &Path) -> Result<RowIdent
 }
 
 /// Which rows a chunk holds, in order.
-pub(super) fn read_identities(directory: &Path, number: u32) -> Result<Vec<RowIdentity>> {
-    let path = rows_path(directory, number);
-    let file = File::open(&path).map_err(|error| named(error, &path))?;
-    BufReader::new(file).lines().map(|line| parse_identity(line, &path)).collect()
+pub(super) fn read_identities(files: &Files, number: u32) -> Result<Vec<RowIdentity>> {
+    let path = files.path(&rows_name(number));
+    let file = files.open(&rows_name(number)).map_err(|error| named(error, &path))?;
+    file.lines().map(|line| parse_identity(line, &path)).collect()
 }
 
 /// Cuts a chunk and its list of rows into two, kept under new numbers; how many rows each has. None when
 /// it has no two rows.
-pub(super) fn split(directory: &Path, number: u32, parts: [u32; 2]) -> Result<Option<[u64; 2]>> {
-    let (chunks, rows) = (directory.join("chunks"), directory.join("rows"));
-    let path = chunk_path(&chunks, number);
-    let bytes = fs::read(&path).map_err(|error| named(error, &path))?;
+pub(super) fn split(files: &Files, number: u32, parts: [u32; 2]) -> Result<Option<[u64; 2]>> {
+    let (chunks, rows) = (files.below("chunks"), files.below("rows"));
+    let path = chunks.path(&chunk_name(number));
+    let bytes = chunks.read(&chunk_name(number)).map_err(|error| named(error, &path))?;
     let broken = |error: serde_json::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
     let users: Vec<&RawValue> = serde_json::from_slice(&bytes).map_err(broken)?;
     let identities = read_identities(&rows, number)?;
@@ -230,24 +230,19 @@ pub(super) fn split(directory: &Path, number: u32, parts: [u32; 2]) -> Result<Op
     let (first_rows, last_rows) = identities.split_at(middle);
     for (part, users, identities) in [(parts[0], first_users, first_rows), (parts[1], last_users, last_rows)] {
         let json = serde_json::to_vec(users).map_err(broken)?;
-        write_file(&chunk_path(&chunks, part), &json, true)?;
+        write_file(&chunks, &chunk_name(part), &json, true)?;
         let mut lines = Vec::new();
         for identity in identities {
             serde_json::to_writer(&mut lines, identity).map_err(broken)?;
             lines.push(b'\n');
         }
-        write_file(&rows_path(&rows, part), &lines, true)?;
+        write_file(&rows, &rows_name(part), &lines, true)?;
     }
     Ok(Some([first_users.len() as u64, last_users.len() as u64]))
 }
 
-fn write_file(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        if sync { file.sync_all() } else { Ok(()) }
-    };
-    write().map_err(|error| named(error, path))
+fn write_file(files: &Files, name: &str, bytes: &[u8], sync: bool) -> Result<()> {
+    files.write(name, bytes, sync).map_err(|error| named(error, &files.path(name)))
 }
 
 /// The error with the file it concerns.

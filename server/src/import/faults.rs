@@ -1,13 +1,14 @@
 //! Faults of an import job on disk: one file per step, each written as a whole.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::fs;
+use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use super::chunks::named;
 use super::read::Flaw;
 use super::{RowFault, RowPlace, Severity};
 use crate::error::{Code, Error, Result};
+use crate::store::{FileReader, FileWriter, Files};
 
 /// The directory of a job's faults.
 pub(super) const DIRECTORY: &str = "faults";
@@ -33,32 +34,31 @@ impl Flaw {
 /// whatever an earlier run of the step had written.
 pub(super) struct FaultFile {
     path: PathBuf,
-    output: BufWriter<File>,
+    output: FileWriter,
 }
 
 impl FaultFile {
     /// The faults of the check.
-    pub(super) fn of_check(directory: &Path) -> Result<Self> {
-        Self::create(directory, "check")
+    pub(super) fn of_check(files: &Files) -> Result<Self> {
+        Self::create(files, "check")
     }
 
     /// Warnings about rows whose users exist.
-    pub(super) fn of_look_up(directory: &Path) -> Result<Self> {
-        Self::create(directory, "look-up")
+    pub(super) fn of_look_up(files: &Files) -> Result<Self> {
+        Self::create(files, "look-up")
     }
 
     /// The faults Auth0 reported for a chunk.
-    pub(super) fn of_chunk(directory: &Path, number: u32) -> Result<Self> {
-        Self::create(directory, &format!("{number:06}"))
+    pub(super) fn of_chunk(files: &Files, number: u32) -> Result<Self> {
+        Self::create(files, &format!("{number:06}"))
     }
 
-    fn create(directory: &Path, name: &str) -> Result<Self> {
-        let directory = directory.join(DIRECTORY);
-        fs::create_dir_all(&directory).map_err(|error| named(error, &directory))?;
-        let path = directory.join(format!("{name}.ndjson"));
-        let passing = path.with_extension("part");
-        let file = File::create(&passing).map_err(|error| named(error, &passing))?;
-        Ok(Self { path, output: BufWriter::new(file) })
+    fn create(files: &Files, name: &str) -> Result<Self> {
+        let files = files.below(DIRECTORY);
+        files.create_directory().map_err(|error| named(error, files.directory()))?;
+        let path = files.path(&format!("{name}.ndjson"));
+        let output = files.create(&format!("{name}.part")).map_err(|error| named(error, &path))?;
+        Ok(Self { path, output })
     }
 
     pub(super) fn push(&mut self, fault: &RowFault) -> Result<()> {
@@ -71,39 +71,46 @@ impl FaultFile {
     pub(super) fn finish(self) -> Result<()> {
         let Self { path, output } = self;
         let write = || {
-            output.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            output.finish(true)?;
             fs::rename(path.with_extension("part"), &path)
         };
         write().map_err(|error| named(error, &path))
     }
 }
 
-/// The files of faults of a job: the check's first, then by chunk. None when nothing was found yet.
-pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let directory = directory.join(DIRECTORY);
+/// The names of the files of faults of a job, in [`DIRECTORY`]: the check's first, then by chunk. None when
+/// nothing was found yet.
+pub(super) fn names(files: &Files) -> Result<Vec<String>> {
+    let directory = files.path(DIRECTORY);
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(named(error, &directory)),
     };
-    let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
-    let mut paths = paths.map_err(|error| named(error, &directory))?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "ndjson"));
-    paths.sort_by_key(|path| (path.file_stem().is_none_or(|stem| stem != "check"), path.clone()));
-    Ok(paths)
+    let names: io::Result<Vec<String>> =
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect();
+    let mut names = names.map_err(|error| named(error, &directory))?;
+    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "ndjson"));
+    names.sort_by_key(|name| (name != "check.ndjson", name.clone()));
+    Ok(names)
 }
 
 /// Every fault of a job, warnings included: the check's in the order of rows, then Auth0's by chunk.
 /// Streams.
-pub fn faults(directory: &Path) -> Result<impl Iterator<Item = Result<RowFault>>> {
-    Ok(files(directory)?.into_iter().flat_map(|path| match File::open(&path) {
-        Ok(file) => Lines::Open(BufReader::new(file).lines(), path),
-        Err(error) => Lines::Failed(Some(named(error, &path))),
+pub fn faults(files: &Files) -> Result<impl Iterator<Item = Result<RowFault>> + use<>> {
+    let names = names(files)?;
+    let files = files.below(DIRECTORY);
+    Ok(names.into_iter().flat_map(move |name| {
+        let path = files.path(&name);
+        match files.open(&name) {
+            Ok(file) => Lines::Open(file.lines(), path),
+            Err(error) => Lines::Failed(Some(named(error, &path))),
+        }
     }))
 }
 
 enum Lines {
-    Open(io::Lines<BufReader<File>>, PathBuf),
+    Open(io::Lines<FileReader>, PathBuf),
     Failed(Option<Error>),
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -12,13 +12,19 @@ use super::chunks::named;
 use super::index::DiskIndex;
 use super::read::{Headers, RawRow, RowReader};
 use super::schema::is_import_bcrypt;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+use crate::seal::{Chunk, SealedReader};
+use crate::store::Scratch;
 
 /// The id and the hash in a line of the export. The layout is not published; the id's name is spelt in
 /// two ways.
 pub(super) fn entry(row: &Value) -> Option<(&str, &str)> {
     let id = row.get("_id").or_else(|| row.get("_ID"))?.get("$oid")?.as_str()?;
     Some((id, row.get("passwordHash")?.as_str()?))
+}
+
+fn too_late() -> Error {
+    Error::new(Code::Internal, "Password hashes are read before users, not after.")
 }
 
 /// Whether a file is such an export: its first line tells.
@@ -28,11 +34,19 @@ pub(super) fn is_export(content: Box<dyn Read + Send>) -> bool {
     matches!(reader.next(&mut row), Ok(true)) && matches!(reader.parse(&row), Ok(Ok(value)) if entry(&value).is_some())
 }
 
+/// Where the hashes are: written first, read afterwards.
+enum Records {
+    Written(Scratch),
+    Read(SealedReader<File>),
+    /// Between the two, or after a failure.
+    None,
+}
+
 /// Hashes by user id, on disk.
 pub(super) struct PasswordHashes {
     index: DiskIndex,
     hasher: RandomState,
-    records: BufWriter<File>,
+    records: Records,
     length: u64,
     directory: PathBuf,
     /// Hashes read.
@@ -43,11 +57,11 @@ pub(super) struct PasswordHashes {
 
 impl PasswordHashes {
     pub(super) fn new(directory: &Path) -> Result<Self> {
-        let file = tempfile::tempfile_in(directory).map_err(|error| named(error, directory))?;
+        let file = Scratch::create(directory, Chunk::Small).map_err(|error| named(error, directory))?;
         Ok(Self {
             index: DiskIndex::new(directory),
             hasher: RandomState::new(),
-            records: BufWriter::new(file),
+            records: Records::Written(file),
             length: 0,
             directory: directory.to_owned(),
             count: 0,
@@ -67,12 +81,12 @@ impl PasswordHashes {
                 continue;
             }
             let line = format!("{id} {hash}\n");
-            self.records.write_all(line.as_bytes()).map_err(|error| named(error, &self.directory))?;
+            let Records::Written(records) = &mut self.records else { return Err(too_late()) };
+            records.write_all(line.as_bytes()).map_err(|error| named(error, &self.directory))?;
             self.index.insert(key, self.length)?;
             self.length += line.len() as u64;
             self.count += 1;
         }
-        self.records.flush().map_err(|error| named(error, &self.directory))?;
         Ok(reader.format())
     }
 
@@ -80,13 +94,18 @@ impl PasswordHashes {
         named(error, &self.directory)
     }
 
-    fn find(&self, id: &str) -> Result<Option<String>> {
+    fn find(&mut self, id: &str) -> Result<Option<String>> {
         let Some(offset) = self.index.get(self.hasher.hash_one(id))? else { return Ok(None) };
+        self.records = match std::mem::replace(&mut self.records, Records::None) {
+            Records::Written(scratch) => Records::Read(scratch.finish().map_err(|error| self.named(error))?),
+            records => records,
+        };
         let mut line = String::new();
-        let mut file = self.records.get_ref();
-        file.seek(SeekFrom::Start(offset))
-            .and_then(|_| BufReader::with_capacity(256, file).read_line(&mut line))
-            .map_err(|error| self.named(error))?;
+        let Records::Read(records) = &mut self.records else { return Err(too_late()) };
+        records
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| records.read_line(&mut line))
+            .map_err(|error| named(error, &self.directory))?;
         Ok(line.trim_end().split_once(' ').filter(|(found, _)| *found == id).map(|(_, hash)| hash.to_owned()))
     }
 

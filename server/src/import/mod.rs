@@ -47,6 +47,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Error, Result};
 use crate::expression::Tools;
 use crate::progress::Progress;
+use crate::store::Files;
 use check::{Checker, RowPlace};
 pub use chunks::MAX_CHUNK_BYTES;
 use chunks::{ChunkWriter, IdentityFile, RowIdentity, WrittenChunk};
@@ -254,18 +255,18 @@ pub fn check(
 
 /// [`check()`] over several files that are one import, in their order. A file is opened when its turn
 /// comes. Auth0's export of password hashes may be among them, wherever it stands: its hashes are
-/// joined to the users by their ids (contract, 4.7). With `identities` that directory gets what a
-/// [`survey()`] asks for.
+/// joined to the users by their ids (contract, 4.7). With `identities` what a [`survey()`] asks for is
+/// kept there.
 pub fn check_files(
     spec: &ImportSpec,
     inputs: Vec<InputFile<'_>>,
     chunks: Option<&Path>,
-    identities: Option<&Path>,
+    identities: Option<&Files>,
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     progress: &Progress,
 ) -> Result<CheckSummary> {
     let outputs = Outputs {
-        chunks: chunks.map(|directory| ChunkWriter::new(directory, None)).transpose()?,
+        chunks: chunks.map(|directory| ChunkWriter::new(Files::plain(directory), None)).transpose()?,
         identities: identities.map(IdentityFile::create).transpose()?,
     };
     let (summary, _) = check_rows(spec, inputs, outputs, &std::env::temp_dir(), fault, &mut |summary| {
@@ -473,10 +474,10 @@ const PROBED_BYTES: usize = 8 << 20;
 /// Looks into what was uploaded for a job before it starts: a mapping that cannot be, a file that is
 /// empty or in no format that can be read? Small files are read whole, so that a broken JSON array is
 /// refused at once; of large ones only the beginning is.
-pub async fn probe(directory: &Path, spec: &ImportSpec) -> Result<()> {
-    let (directory, spec) = (directory.to_owned(), spec.clone());
+pub async fn probe(files: &Files, spec: &ImportSpec) -> Result<()> {
+    let (files, spec) = (files.clone(), spec.clone());
     send::blocking(move || {
-        let mut inputs = send::uploads(&directory)?;
+        let mut inputs = send::uploads(&files)?;
         if inputs.len() > 1 {
             inputs.retain_mut(|input| !(input.open)().is_ok_and(hashes::is_export));
         }

@@ -7,12 +7,12 @@
 
 mod csv;
 mod encoding;
+mod inflate;
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
 use memchr::{memchr, memchr_iter, memchr2};
 use serde_json::Value;
 
@@ -142,8 +142,7 @@ impl RowReader {
         let head = take_head(&mut input, 2)?;
         let gzip = head == [0x1F, 0x8B];
         let input: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(input));
-        let mut input: Box<dyn Read + Send> =
-            if gzip { Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, input))) } else { input };
+        let mut input: Box<dyn Read + Send> = if gzip { Box::new(inflate::Inflate::new(input)) } else { input };
         let mut head = take_head(&mut input, 3).map_err(|error| read_error(error, gzip))?;
         let encoding = encoding::of_mark(&head);
         if let Some(encoding) = encoding {
@@ -561,6 +560,10 @@ fn take_head(input: &mut dyn Read, count: u64) -> io::Result<Vec<u8>> {
 
 fn read_error(error: io::Error, gzip: bool) -> Error {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    let error = match error.downcast::<Error>() {
+        Ok(own) => return own,
+        Err(error) => error,
+    };
     if gzip && matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) {
         damaged_gzip()
     } else {

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +10,7 @@ use super::chunks::named;
 use super::{Backup, CheckSummary, InputFormat, JoinedHashes, LookedUp, RowFault, Severity, Survey, faults};
 use crate::auth0::JobSummary;
 use crate::error::{Code, Error, Result};
+use crate::store::Files;
 
 /// Where a job keeps what was found out about its files.
 pub(super) const INPUTS: &str = "inputs.json";
@@ -64,25 +63,23 @@ struct Inputs {
 }
 
 /// Keeps what a check found out about the files.
-pub(super) fn keep_inputs(directory: &Path, summary: &CheckSummary) -> Result<()> {
-    let path = directory.join(INPUTS);
+pub(super) fn keep_inputs(files: &Files, summary: &CheckSummary) -> Result<()> {
     let inputs = Inputs { inputs: summary.inputs.clone(), hashes: summary.hashes };
     let json = serde_json::to_vec(&inputs).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
-    fs::write(&path, json).map_err(|error| named(error, &path))
+    files.write(INPUTS, &json, true).map_err(|error| named(error, &files.path(INPUTS)))
 }
 
-/// What is known of the import in this directory. Reads every fault once. Blocking.
-pub fn details(directory: &Path) -> Result<Details> {
-    let path = directory.join(INPUTS);
-    let known: Inputs = match fs::read(&path) {
+/// What is known of the import with these files. Reads every fault once. Blocking.
+pub fn details(files: &Files) -> Result<Details> {
+    let known: Inputs = match files.read(INPUTS) {
         Ok(json) => serde_json::from_slice(&json).unwrap_or_default(),
         Err(_) => Inputs::default(),
     };
     let mut reasons = Reasons::default();
-    for fault in faults(directory)? {
+    for fault in faults(files)? {
         reasons.push(&fault?);
     }
-    let Survey { look_up, backup } = Survey::read(directory)?.unwrap_or_default();
+    let Survey { look_up, backup } = Survey::read(files)?.unwrap_or_default();
     Ok(Details { inputs: known.inputs, hashes: known.hashes, look_up, backup, reasons: reasons.finish() })
 }
 
@@ -132,10 +129,10 @@ impl Reasons {
 }
 
 /// The summary of a job: Auth0's four counts, and the [`Details`]. Blocking.
-pub fn summary(counts: JobSummary, directory: &Path) -> Result<Value> {
+pub fn summary(counts: JobSummary, files: &Files) -> Result<Value> {
     let internal = |error: serde_json::Error| Error::new(Code::Internal, error.to_string());
     let mut summary = serde_json::to_value(counts).map_err(internal)?;
-    let details = serde_json::to_value(details(directory)?).map_err(internal)?;
+    let details = serde_json::to_value(details(files)?).map_err(internal)?;
     if let (Value::Object(summary), Value::Object(details)) = (&mut summary, details) {
         summary.extend(details);
     }
@@ -177,14 +174,14 @@ mod tests {
     #[test]
     fn faults_are_grouped_by_code_and_attribute_errors_and_frequent_ones_first() {
         let directory = tempfile::tempdir().unwrap();
-        let mut file = FaultFile::of_check(directory.path()).unwrap();
+        let mut file = FaultFile::of_check(&Files::plain(directory.path())).unwrap();
         for line in 1..8 {
             file.push(&fault(line, "ID_PREFIX", "user_id", Severity::Warning)).unwrap();
             file.push(&fault(line, "PATTERN", &format!("mfa_factors[{line}].totp.secret"), Severity::Error)).unwrap();
         }
         file.push(&fault(9, "FORMAT", "email", Severity::Error)).unwrap();
         file.finish().unwrap();
-        let reasons = details(directory.path()).unwrap().reasons;
+        let reasons = details(&Files::plain(directory.path())).unwrap().reasons;
         let seen: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.count)).collect();
         assert_eq!(seen, [("PATTERN", 7), ("FORMAT", 1), ("ID_PREFIX", 7)]);
         assert_eq!(reasons[0].attribute.as_deref(), Some("mfa_factors[].totp.secret"));
@@ -194,12 +191,12 @@ mod tests {
     #[test]
     fn reasons_without_number_do_not_fill_the_memory() {
         let directory = tempfile::tempdir().unwrap();
-        let mut file = FaultFile::of_check(directory.path()).unwrap();
+        let mut file = FaultFile::of_check(&Files::plain(directory.path())).unwrap();
         for line in 1..=300 {
             file.push(&fault(line, "METADATA_KEY", &format!("user_metadata.k{line}"), Severity::Error)).unwrap();
         }
         file.finish().unwrap();
-        let reasons = details(directory.path()).unwrap().reasons;
+        let reasons = details(&Files::plain(directory.path())).unwrap().reasons;
         assert_eq!(reasons.len(), MOST_REASONS + 1);
         assert_eq!((reasons[0].code.as_str(), reasons[0].count), ("OTHER", 200));
     }

@@ -2,9 +2,8 @@
 //! section 5).
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,9 +13,10 @@ use super::faults;
 use super::path::{Step, steps};
 use super::read::{Headers, RawRow, RowReader};
 use super::schema::{self, member};
-use super::send::uploads;
+use super::send::{UPLOAD, uploads};
 use super::{InputFile, RowFault, Severity, cells, hashes, redact};
 use crate::error::{Code, Error, Result};
+use crate::store::{FileReader, Files};
 
 /// Format of the file with failed rows (design, section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -52,31 +52,31 @@ impl ReportFormat {
 
 /// The form in which the rows of a job came: that of its file. Several files that differ are best put
 /// together as NDJSON.
-pub fn original_format(directory: &Path) -> Result<ReportFormat> {
-    if common_header(directory)?.is_some() {
+pub fn original_format(files: &Files) -> Result<ReportFormat> {
+    if common_header(files)?.is_some() {
         return Ok(ReportFormat::Csv);
     }
     let mut formats = Vec::new();
-    for upload in user_files(directory)? {
+    for upload in user_files(files)? {
         formats.push(open(upload)?.format().format);
     }
     Ok(if formats == ["json"] { ReportFormat::Json } else { ReportFormat::Ndjson })
 }
 
-/// Writes the failed rows of the job in `directory`, in the order of rows: without a format
+/// Writes the failed rows of the job with these files, in the order of rows: without a format
 /// `[{user, errors: [{code, message}], line}]` with secrets hidden (contract, 4.7), with one a file of
 /// rows that can be imported again. Blocking.
 ///
 /// The files hold secrets as they came, since the file goes back to whoever sent it. Rows that
 /// are no users can stand only in the form they came in, and rows too large to be held in none. Rows of
 /// CSV go back into CSV as they were; a mapping is not applied.
-pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
+pub fn write_report(files: &Files, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
     match format {
-        None => write_array(output, |element| for_each_failed_row(directory, &mut |row| element(&row.report()))),
+        None => write_array(output, |element| for_each_failed_row(files, &mut |row| element(&row.report()))),
         Some(ReportFormat::Json) => {
             let mut buffer = Vec::new();
             let mut first = true;
-            for_each_failed_row(directory, &mut |row| {
+            for_each_failed_row(files, &mut |row| {
                 let Some(Row { bytes, value: Some(_), .. }) = row.row else { return Ok(()) };
                 compact(bytes, None, &mut buffer)?;
                 output.write_all(if first { b"[\n" } else { b",\n" })?;
@@ -87,7 +87,7 @@ pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut
         }
         Some(ReportFormat::Ndjson) => {
             let mut buffer = Vec::new();
-            for_each_failed_row(directory, &mut |row| {
+            for_each_failed_row(files, &mut |row| {
                 match row.row {
                     // An element of an array may stand on several lines.
                     Some(Row { bytes, value: Some(_), .. }) => compact(bytes, None, &mut buffer)?,
@@ -101,22 +101,21 @@ pub fn write_report(directory: &Path, format: Option<ReportFormat>, output: &mut
                 Ok(output.write_all(&buffer)?)
             })
         }
-        Some(ReportFormat::Csv) => write_csv(directory, output),
+        Some(ReportFormat::Csv) => write_csv(files, output),
     }
 }
 
 /// Makes the failed rows of one job, in the form they came in, the upload of another. Blocking.
-pub fn keep_failed_rows(failed: &Path, directory: &Path) -> Result<()> {
+pub fn keep_failed_rows(failed: &Files, files: &Files) -> Result<()> {
     let format = original_format(failed)?;
-    let path = directory.join("upload");
-    let file = File::create(&path).map_err(|error| named(error, &path))?;
-    let mut output = BufWriter::new(file);
+    let path = files.path(UPLOAD);
+    let mut output = files.create(UPLOAD).map_err(|error| named(error, &path))?;
     write_report(failed, Some(format), &mut output)?;
-    let file = output.into_inner().map_err(|error| named(error.into_error(), &path))?;
-    if file.metadata().map_err(|error| named(error, &path))?.len() <= "[]\n".len() as u64 {
+    output.finish(true).map_err(|error| named(error, &path))?;
+    if files.open(UPLOAD).and_then(|file| file.length()).map_err(|error| named(error, &path))? <= "[]\n".len() as u64 {
         return Err(Error::new(Code::JobState, "No row of this import failed that could be imported again."));
     }
-    file.sync_all().map_err(|error| named(error, &path))
+    Ok(())
 }
 
 /// Writes a JSON array whose elements `fill` hands over one by one.
@@ -193,20 +192,22 @@ struct FaultPlace {
 /// Errors of a job by row.
 struct FaultIndex {
     places: Vec<FaultPlace>,
-    files: Vec<(PathBuf, BufReader<File>)>,
+    files: Vec<(PathBuf, FileReader)>,
 }
 
 impl FaultIndex {
-    fn read(directory: &Path) -> Result<Self> {
+    fn read(files: &Files) -> Result<Self> {
         #[derive(Deserialize)]
         struct Head {
             row: u64,
             severity: Severity,
         }
         let mut index = Self { places: Vec::new(), files: Vec::new() };
-        for path in faults::files(directory)? {
-            let file = File::open(&path).map_err(|error| named(error, &path))?;
-            let mut reader = BufReader::new(file);
+        let names = faults::names(files)?;
+        let files = files.below(faults::DIRECTORY);
+        for name in names {
+            let path = files.path(&name);
+            let mut reader = files.open(&name).map_err(|error| named(error, &path))?;
             let mut offset = 0;
             let mut line = String::new();
             loop {
@@ -241,12 +242,12 @@ impl FaultIndex {
 }
 
 /// The uploaded files that hold users.
-fn user_files(directory: &Path) -> Result<Vec<InputFile<'static>>> {
-    let mut files = uploads(directory)?;
-    if files.len() > 1 {
-        files.retain_mut(|file| !(file.open)().is_ok_and(hashes::is_export));
+fn user_files(files: &Files) -> Result<Vec<InputFile<'static>>> {
+    let mut uploads = uploads(files)?;
+    if uploads.len() > 1 {
+        uploads.retain_mut(|file| !(file.open)().is_ok_and(hashes::is_export));
     }
-    Ok(files)
+    Ok(uploads)
 }
 
 fn open(mut file: InputFile<'_>) -> Result<RowReader> {
@@ -254,9 +255,9 @@ fn open(mut file: InputFile<'_>) -> Result<RowReader> {
 }
 
 /// The header that all files share, if all are CSV; empty for lists of addresses without one.
-fn common_header(directory: &Path) -> Result<Option<Vec<u8>>> {
+fn common_header(files: &Files) -> Result<Option<Vec<u8>>> {
     let mut common: Option<(Vec<u8>, Option<String>)> = None;
-    for file in user_files(directory)? {
+    for file in user_files(files)? {
         let reader = open(file)?;
         let Some(header) = reader.header() else { return Ok(None) };
         let found = (header.to_vec(), reader.format().delimiter);
@@ -269,14 +270,14 @@ fn common_header(directory: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 /// Goes through the uploaded file once more and hands over every row that has an error.
-fn for_each_failed_row(directory: &Path, action: &mut dyn FnMut(FailedRow<'_>) -> Result<()>) -> Result<()> {
-    let mut index = FaultIndex::read(directory)?;
+fn for_each_failed_row(files: &Files, action: &mut dyn FnMut(FailedRow<'_>) -> Result<()>) -> Result<()> {
+    let mut index = FaultIndex::read(files)?;
     let mut at = 0;
     let mut number = 0;
     if index.places.is_empty() {
         return Ok(());
     }
-    for upload in user_files(directory)? {
+    for upload in user_files(files)? {
         let mut reader = open(upload)?;
         let mut raw = RawRow::default();
         while index.places.get(at).is_some_and(|place| place.row != 0) && reader.next(&mut raw)? {
@@ -301,13 +302,13 @@ fn for_each_failed_row(directory: &Path, action: &mut dyn FnMut(FailedRow<'_>) -
 }
 
 /// Rows of JSON take two passes: the columns are only known when every row was seen.
-fn write_csv(directory: &Path, output: &mut dyn Write) -> Result<()> {
-    if faults::files(directory)?.is_empty() {
+fn write_csv(files: &Files, output: &mut dyn Write) -> Result<()> {
+    if faults::names(files)?.is_empty() {
         return Ok(());
     }
-    if let Some(header) = common_header(directory)? {
+    if let Some(header) = common_header(files)? {
         let mut first = !header.is_empty();
-        return for_each_failed_row(directory, &mut |row| {
+        return for_each_failed_row(files, &mut |row| {
             let Some(Row { source, .. }) = row.row else { return Ok(()) };
             if std::mem::take(&mut first) {
                 output.write_all(&header)?;
@@ -319,7 +320,7 @@ fn write_csv(directory: &Path, output: &mut dyn Write) -> Result<()> {
     }
     let mut columns = Vec::new();
     let mut known = HashSet::new();
-    for_each_failed_row(directory, &mut |row| {
+    for_each_failed_row(files, &mut |row| {
         if let Some(Row { value: Some(value @ Value::Object(_)), .. }) = &row.row {
             flatten(value, "", &mut |path, _| {
                 if !known.contains(path) {
@@ -335,7 +336,7 @@ fn write_csv(directory: &Path, output: &mut dyn Write) -> Result<()> {
     }
     let mut writer = csv::Writer::from_writer(output);
     writer.write_record(&columns).map_err(csv_error)?;
-    for_each_failed_row(directory, &mut |row| {
+    for_each_failed_row(files, &mut |row| {
         if let Some(Row { value: Some(value @ Value::Object(_)), .. }) = &row.row {
             let mut cells = std::collections::HashMap::new();
             flatten(value, "", &mut |path, value| {

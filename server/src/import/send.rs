@@ -6,7 +6,7 @@
 //! created since the first attempt means inserted by it (design, section 9).
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::chunks::{self, ChunkWriter, IdentityFile, RowIdentity, RowIndex, chunk_path, named, read_identities};
+use super::chunks::{self, ChunkWriter, IdentityFile, RowIdentity, RowIndex, chunk_name, named, read_identities};
 use super::faults::{self, FaultFile};
 use super::{ImportRequest, ImportSpec, InputFile, Outputs, RowFault, Severity, check_rows, reasons, redact, survey};
 use crate::auth0::{
@@ -28,7 +28,7 @@ use crate::auth0::{
 };
 use crate::error::{Code, Error, Result};
 use crate::progress::Progress;
-use crate::store::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk, Store};
+use crate::store::{CheckedImport, ChunkOutcome, ChunkState, Files, ImportChunk, Store};
 
 /// Import jobs a tenant runs at once (contract, section 0).
 const JOBS_AT_ONCE: usize = 2;
@@ -74,9 +74,9 @@ impl Default for Pace {
     }
 }
 
-/// Runs an import job, or goes on where an earlier run of the same job stopped. `directory` belongs to
-/// the job: it holds the uploaded file as `upload` (or a directory `upload` with several files, in the
-/// order of their names) and everything the import keeps.
+/// Runs an import job, or goes on where an earlier run of the same job stopped. `files` belong to the job:
+/// among them are the uploaded one as `upload` (or a directory `upload` with several, in the order of their
+/// names) and everything the import keeps.
 ///
 /// Sends nothing unless the whole file could be read. Rows with errors are left out and count as failed.
 ///
@@ -89,19 +89,19 @@ impl Default for Pace {
 pub async fn run(
     job_id: &str,
     spec: &ImportSpec,
-    directory: &Path,
+    files: &Files,
     client: ManagementClient,
     store: &Store,
     progress: Arc<Progress>,
 ) -> Result<JobSummary> {
-    run_at(job_id, spec, directory, client, store, progress, Pace::default()).await
+    run_at(job_id, spec, files, client, store, progress, Pace::default()).await
 }
 
 /// [`run`] at another pace.
 pub async fn run_at(
     job_id: &str,
     spec: &ImportSpec,
-    directory: &Path,
+    files: &Files,
     client: ManagementClient,
     store: &Store,
     progress: Arc<Progress>,
@@ -109,12 +109,12 @@ pub async fn run_at(
 ) -> Result<JobSummary> {
     let request = spec.request();
     if store.checked_import(job_id).await?.is_none() {
-        check_upload(job_id, spec, directory, store, &progress).await?;
+        check_upload(job_id, spec, files, store, &progress).await?;
     }
     let sofar = outcome(job_id, store).await?;
     progress.set_total(sofar.total);
     if request.look_up || request.backup {
-        survey(spec, directory, &client.for_job(Arc::clone(&progress)), &progress, pace).await?;
+        survey(spec, files, &client.for_job(Arc::clone(&progress)), &progress, pace).await?;
     }
     if request.dry_run {
         progress.set_processed(sofar.total);
@@ -128,7 +128,7 @@ pub async fn run_at(
     let sender = Sender {
         job_id,
         request,
-        directory,
+        files,
         client: client.for_job(Arc::clone(&progress)),
         unstopped: client,
         store,
@@ -167,30 +167,36 @@ pub async fn outcome(job_id: &str, store: &Store) -> Result<JobSummary> {
     Ok(summary)
 }
 
+/// The uploaded file of a job, or the directory of them.
+pub(super) const UPLOAD: &str = "upload";
+
 /// The uploaded files of a job, in order.
-pub(super) fn uploads(directory: &Path) -> Result<Vec<InputFile<'static>>> {
-    let path = directory.join("upload");
-    let mut files: Vec<(Option<String>, PathBuf)> = Vec::new();
-    if path.is_dir() {
-        for entry in fs::read_dir(&path).map_err(|error| named(error, &path))? {
-            let path = entry.map_err(|error| named(error, &path))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // Numbered, so that files of the same name can stand side by side in their order.
-            let name = name.split_once('-').map_or(&*name, |(_, name)| name).to_owned();
-            files.push((Some(name), path));
-        }
-        files.sort_by(|one, other| one.1.cmp(&other.1));
-    } else {
-        files.push((None, path));
+pub(super) fn uploads(files: &Files) -> Result<Vec<InputFile<'static>>> {
+    let several = files.below(UPLOAD);
+    let path = several.directory();
+    if !path.is_dir() {
+        return Ok(vec![upload(files.clone(), UPLOAD.to_owned(), None)]);
     }
-    let file = |(name, path): (Option<String>, PathBuf)| {
-        let open = move || match File::open(&path) {
-            Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
-            Err(error) => Err(named(error, &path)),
-        };
-        InputFile { name, open: Box::new(open), again: true }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(|error| named(error, path))? {
+        let entry = entry.map_err(|error| named(error, path))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    let file = |name: String| {
+        // Numbered, so that files of the same name can stand side by side in their order.
+        let shown = name.split_once('-').map_or(&*name, |(_, name)| name).to_owned();
+        upload(several.clone(), name, Some(shown))
     };
-    Ok(files.into_iter().map(file).collect())
+    Ok(names.into_iter().map(file).collect())
+}
+
+fn upload(files: Files, name: String, shown: Option<String>) -> InputFile<'static> {
+    let open = move || match files.open(&name) {
+        Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
+        Err(error) => Err(named(error, &files.path(&name))),
+    };
+    InputFile { name: shown, open: Box::new(open), again: true }
 }
 
 /// Stops the check when the future that waits for it is dropped.
@@ -208,10 +214,11 @@ impl Drop for StopOnDrop {
 async fn check_upload(
     job_id: &str,
     spec: &ImportSpec,
-    directory: &Path,
+    files: &Files,
     store: &Store,
     progress: &Arc<Progress>,
 ) -> Result<()> {
+    let directory = files.directory();
     for entry in fs::read_dir(directory).map_err(|error| named(error, directory))? {
         let path = entry.map_err(|error| named(error, directory))?.path();
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("check-")) {
@@ -219,27 +226,28 @@ async fn check_upload(
             let _ = fs::remove_dir_all(&path);
         }
     }
-    let passing = directory.join(format!("check-{:016x}", rand::random::<u64>()));
-    fs::create_dir(&passing).map_err(|error| named(error, &passing))?;
+    let passing_files = files.below(&format!("check-{:016x}", rand::random::<u64>()));
+    let passing = passing_files.directory().to_owned();
+    passing_files.create_directory().map_err(|error| named(error, &passing))?;
     let stop = Arc::new(AtomicBool::new(false));
     let guard = StopOnDrop(Arc::clone(&stop));
     let (summary, written) = {
-        let (spec, directory, passing) = (spec.clone(), directory.to_owned(), passing.clone());
+        let (spec, files, passing) = (spec.clone(), files.clone(), passing_files);
         let progress = Arc::clone(progress);
         blocking(move || {
             let request = spec.request();
             let writer = if request.dry_run {
                 None
             } else {
-                Some(ChunkWriter::new(&passing.join("chunks"), Some(&passing.join("rows")))?)
+                Some(ChunkWriter::new(passing.below("chunks"), Some(passing.below("rows")))?)
             };
             let identities = request.look_up.then(|| IdentityFile::create(&passing)).transpose()?;
             let mut faults = FaultFile::of_check(&passing)?;
             let checked = check_rows(
                 &spec,
-                uploads(&directory)?,
+                uploads(&files)?,
                 Outputs { chunks: writer, identities },
-                &passing,
+                passing.directory(),
                 &mut |fault| faults.push(fault),
                 &mut |summary| {
                     if summary.total % 1000 == 1 {
@@ -303,7 +311,7 @@ fn places(data_directory: &Path) -> Arc<Semaphore> {
 struct Sender<'a> {
     job_id: &'a str,
     request: &'a ImportRequest,
-    directory: &'a Path,
+    files: &'a Files,
     client: ManagementClient,
     /// Goes on for a short time when the job was canceled.
     unstopped: ManagementClient,
@@ -391,8 +399,12 @@ impl Sender<'_> {
     /// Sends a chunk until Auth0 takes it; its job id, or none when Auth0 refused the chunk for good.
     async fn send(&self, chunk: &mut ImportChunk) -> Result<Option<String>> {
         let number = chunk.number;
-        let path = chunk_path(&self.directory.join("chunks"), number);
-        let users = tokio::fs::read(&path).await.map_err(|error| named(error, &path))?;
+        let chunks = self.files.below("chunks");
+        let users = blocking(move || {
+            let name = chunk_name(number);
+            chunks.read(&name).map_err(|error| named(error, &chunks.path(&name)))
+        })
+        .await?;
         let request = ImportJobRequest {
             connection_id: self.request.connection_id.clone(),
             users: users.into(),
@@ -634,8 +646,8 @@ impl Sender<'_> {
         let _numbers = self.splitting.lock().await;
         let last = self.store.import_chunks(self.job_id).await?.last().map_or(chunk.number, |chunk| chunk.number);
         let parts = [last + 1, last + 2];
-        let (directory, number) = (self.directory.to_owned(), chunk.number);
-        let Some(rows) = blocking(move || chunks::split(&directory, number, parts)).await? else { return Ok(false) };
+        let (files, number) = (self.files.clone(), chunk.number);
+        let Some(rows) = blocking(move || chunks::split(&files, number, parts)).await? else { return Ok(false) };
         let numbered = [(parts[0], rows[0]), (parts[1], rows[1])];
         self.store.split_chunk(self.job_id, number, numbered, reason).await?;
         tracing::info!(chunk = number, rows = chunk.rows, "a part that was refused as a whole is sent in halves");
@@ -695,9 +707,9 @@ impl Sender<'_> {
         reason: Option<&str>,
     ) -> Result<()> {
         if !faults.is_empty() {
-            let (directory, number) = (self.directory.to_owned(), chunk.number);
+            let (files, number) = (self.files.clone(), chunk.number);
             blocking(move || {
-                let mut file = FaultFile::of_chunk(&directory, number)?;
+                let mut file = FaultFile::of_chunk(&files, number)?;
                 faults.iter().try_for_each(|fault| file.push(fault))?;
                 file.finish()
             })
@@ -709,8 +721,8 @@ impl Sender<'_> {
     }
 
     async fn rows(&self, chunk: &ImportChunk) -> Result<Vec<RowIdentity>> {
-        let (directory, number) = (self.directory.join("rows"), chunk.number);
-        blocking(move || read_identities(&directory, number)).await
+        let (files, number) = (self.files.below("rows"), chunk.number);
+        blocking(move || read_identities(&files, number)).await
     }
 
     /// Which of these rows were inserted since the chunk was first sent (by row number).

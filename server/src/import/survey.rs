@@ -1,10 +1,9 @@
 //! Asks the tenant which users of an import exist already: to say what the import would do to them, and to
 //! back up those that it will change (design, section 9).
 
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +22,7 @@ use super::{ImportSpec, Pace, RowFault, Severity};
 use crate::auth0::{ExportField, ExportJobRequest, JobFormat, JobStatus, ManagementClient, may_have_happened};
 use crate::error::{Code, Error, Result};
 use crate::progress::Progress;
+use crate::store::{FileReader, FileWriter, Files};
 use crate::user::ATTRIBUTES;
 
 /// Where a job keeps what its survey came to.
@@ -101,38 +101,56 @@ pub struct Survey {
 
 impl Survey {
     /// What the survey of this job came to; none while it is not done.
-    pub(super) fn read(directory: &Path) -> Result<Option<Self>> {
-        let path = directory.join(SURVEY);
-        match fs::read(&path) {
+    pub(super) fn read(files: &Files) -> Result<Option<Self>> {
+        let path = files.path(SURVEY);
+        match files.read(SURVEY) {
             Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| named(error.into(), &path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(named(error, &path)),
         }
     }
+
+    /// In one step, since a survey that is there is never made again.
+    fn keep(&self, files: &Files) -> Result<()> {
+        let (path, passing) = (files.path(SURVEY), files.path(&passing_name(SURVEY)));
+        let write = || {
+            files.write(&passing_name(SURVEY), &serde_json::to_vec(self)?, true)?;
+            fs::rename(passing, &path)
+        };
+        write().map_err(|error: io::Error| named(error, &path))
+    }
 }
 
-/// The file of a job's back-up, which can be imported again with upsert; none when there is none.
-pub fn backup_file(directory: &Path) -> Option<PathBuf> {
-    Some(directory.join(BACKUP)).filter(|path| path.is_file())
+/// The name of a file until it is complete.
+fn passing_name(name: &str) -> String {
+    format!("{name}.part")
+}
+
+/// The back-up of a job, which can be imported again with upsert; none while there is none. It never changes.
+pub fn backup_file(files: &Files) -> Result<Option<FileReader>> {
+    if Survey::read(files)?.is_none_or(|survey| survey.backup.is_none()) {
+        return Ok(None);
+    }
+    files.open(BACKUP).map(Some).map_err(|error| named(error, &files.path(BACKUP)))
 }
 
 /// Asks the tenant about the good rows of an import that was checked, as its settings say: what would be done
-/// to them (`look_up`), and a back-up of those that exist (`backup`). `directory` holds the identities of the
-/// rows and takes the results; a survey that is done is not made again.
+/// to them (`look_up`), and a back-up of those that exist (`backup`). `files` hold the identities of the
+/// rows and take the results; a survey that is done is not made again.
 pub async fn survey(
     spec: &ImportSpec,
-    directory: &Path,
+    files: &Files,
     client: &ManagementClient,
     progress: &Arc<Progress>,
     pace: Pace,
 ) -> Result<Survey> {
-    let kept = directory.to_owned();
+    let kept = files.clone();
     if let Some(done) = blocking(move || Survey::read(&kept)).await? {
         return Ok(done);
     }
     let request = spec.request();
     let connection = client.connection(&request.connection_id).await?;
-    let mut work = Work::new(directory, request.backup).await?;
+    let mut work = Work::new(files, request.backup).await?;
     let by = LookUpBy::for_rows(work.rows);
     progress.set_details(Some(by.in_words(work.rows)));
     let asked = Asked { client, progress, pace };
@@ -147,7 +165,7 @@ pub async fn survey(
 
 /// What is known of the rows.
 struct Work {
-    directory: PathBuf,
+    files: Files,
     rows: u64,
     /// Rows by the hash of their e-mail, counted from 0 through the good ones.
     by_email: DiskIndex,
@@ -158,19 +176,19 @@ struct Work {
 }
 
 impl Work {
-    async fn new(directory: &Path, backup: bool) -> Result<Self> {
-        let directory = directory.to_owned();
+    async fn new(files: &Files, backup: bool) -> Result<Self> {
+        let files = files.clone();
         blocking(move || {
-            let backup = backup.then(|| BackupFile::create(&directory)).transpose()?;
+            let backup = backup.then(|| BackupFile::create(&files)).transpose()?;
             let mut work = Self {
                 rows: 0,
-                by_email: DiskIndex::new(&directory),
+                by_email: DiskIndex::new(files.directory()),
                 hasher: RandomState::new(),
                 existing: Vec::new(),
                 backup,
-                directory,
+                files,
             };
-            for row in identities(&work.directory)? {
+            for row in identities(&work.files)? {
                 // The check has made sure that there is one, and that it stands in no other row.
                 let email = row?.email.unwrap_or_default();
                 work.by_email.insert(work.hasher.hash_one(email.as_str()), work.rows)?;
@@ -185,8 +203,9 @@ impl Work {
     /// Forgets what an attempt that broke off has found.
     fn begin_again(&mut self) -> Result<()> {
         self.existing.fill(0);
-        if let Some(backup) = &mut self.backup {
-            *backup = BackupFile::create(&self.directory)?;
+        // The writer of the broken one is gone before there is another for the same file.
+        if self.backup.take().is_some() {
+            self.backup = Some(BackupFile::create(&self.files)?);
         }
         Ok(())
     }
@@ -221,16 +240,14 @@ impl Work {
             refused: if upsert { 0 } else { existing },
         };
         let survey = Survey { look_up: look_up.then_some(looked_up), backup };
-        let path = self.directory.join(SURVEY);
-        let json = serde_json::to_vec(&survey).map_err(io::Error::from);
-        json.and_then(|json| fs::write(&path, json)).map_err(|error| named(error, &path))?;
+        survey.keep(&self.files)?;
         Ok(survey)
     }
 
     /// A warning for every row whose user exists.
     fn warn(&self, upsert: bool) -> Result<()> {
-        let mut faults = FaultFile::of_look_up(&self.directory)?;
-        for (number, row) in (0_u64..).zip(identities(&self.directory)?) {
+        let mut faults = FaultFile::of_look_up(&self.files)?;
+        for (number, row) in (0_u64..).zip(identities(&self.files)?) {
             let row = row?;
             let word = usize::try_from(number / 64).ok().and_then(|at| self.existing.get(at)).copied();
             if word.unwrap_or_default() & (1 << (number % 64)) != 0 {
@@ -271,9 +288,9 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     async fn by_email(&self, mut work: Work, connection: &str) -> Result<Work> {
-        let directory = work.directory.clone();
+        let files = work.files.clone();
         let emails = blocking(move || {
-            identities(&directory)?.map(|row| Ok(row?.email.unwrap_or_default())).collect::<Result<Vec<_>>>()
+            identities(&files)?.map(|row| Ok(row?.email.unwrap_or_default())).collect::<Result<Vec<_>>>()
         })
         .await?;
         let asked = emails.into_iter().map(|email| {
@@ -463,18 +480,17 @@ impl Read for Piped {
 
 /// Writes users such that an import with upsert gives them back what it replaces.
 struct BackupFile {
-    path: PathBuf,
-    output: BufWriter<File>,
+    files: Files,
+    output: FileWriter,
     users: u64,
 }
 
 impl BackupFile {
     /// Under another name until it is complete.
-    fn create(directory: &Path) -> Result<Self> {
-        let path = directory.join(BACKUP);
-        let passing = path.with_extension("part");
-        let file = File::create(&passing).map_err(|error| named(error, &passing))?;
-        Ok(Self { path, output: BufWriter::new(file), users: 0 })
+    fn create(files: &Files) -> Result<Self> {
+        let passing = passing_name(BACKUP);
+        let output = files.create(&passing).map_err(|error| named(error, &files.path(&passing)))?;
+        Ok(Self { files: files.clone(), output, users: 0 })
     }
 
     fn push(&mut self, user: Value) -> Result<()> {
@@ -482,18 +498,19 @@ impl BackupFile {
         self.output
             .write_all(if self.users == 0 { b"[\n" } else { b",\n" })
             .and_then(|()| Ok(serde_json::to_writer(&mut self.output, &user)?))
-            .map_err(|error| named(error, &self.path))?;
+            .map_err(|error| named(error, &self.files.path(BACKUP)))?;
         self.users += 1;
         Ok(())
     }
 
     fn finish(mut self) -> Result<Backup> {
+        let path = self.files.path(BACKUP);
         let write = || {
             self.output.write_all(if self.users == 0 { b"[]\n" } else { b"\n]\n" })?;
-            self.output.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            fs::rename(self.path.with_extension("part"), &self.path)
+            self.output.finish(true)?;
+            fs::rename(self.files.path(&passing_name(BACKUP)), &path)
         };
-        write().map_err(|error| named(error, &self.path))?;
+        write().map_err(|error| named(error, &path))?;
         Ok(Backup { users: self.users })
     }
 }

@@ -395,12 +395,12 @@ proptest! {
 fn job_directory(content: &str, reported: &[RowFault]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("upload"), content).unwrap();
-    let mut file = super::faults::FaultFile::of_check(directory.path()).unwrap();
+    let mut file = super::faults::FaultFile::of_check(&Files::plain(directory.path())).unwrap();
     for fault in checked(&ImportRequest::default(), content, None).1 {
         file.push(&fault).unwrap();
     }
     file.finish().unwrap();
-    let mut file = super::faults::FaultFile::of_chunk(directory.path(), 1).unwrap();
+    let mut file = super::faults::FaultFile::of_chunk(&Files::plain(directory.path()), 1).unwrap();
     for fault in reported {
         file.push(fault).unwrap();
     }
@@ -410,7 +410,7 @@ fn job_directory(content: &str, reported: &[RowFault]) -> tempfile::TempDir {
 
 fn report(directory: &Path, format: Option<ReportFormat>) -> String {
     let mut output = Vec::new();
-    write_report(directory, format, &mut output).unwrap();
+    write_report(&Files::plain(directory), format, &mut output).unwrap();
     String::from_utf8(output).unwrap()
 }
 
@@ -482,7 +482,8 @@ fn a_job_without_faults_has_an_empty_report() {
 #[test]
 fn faults_are_read_back_with_the_checks_first() {
     let directory = job_directory(MIXED, &[reported(1, 1)]);
-    let codes: Vec<String> = faults(directory.path()).unwrap().map(|fault| fault.unwrap().code).collect();
+    let codes: Vec<String> =
+        faults(&Files::plain(directory.path())).unwrap().map(|fault| fault.unwrap().code).collect();
     assert_eq!(codes, ["INVALID_JSON", "MIN_LENGTH", "METADATA_KEY", "ID_PREFIX", "DUPLICATED_USER"]);
 }
 
@@ -500,7 +501,10 @@ async fn a_probe_refuses_what_the_check_would_stop_at() {
     ] {
         fs::write(&path, content).unwrap();
         assert_eq!(
-            probe(directory.path(), &paths(&ImportRequest::default())).await.err().map(|error| error.code),
+            probe(&Files::plain(directory.path()), &paths(&ImportRequest::default()))
+                .await
+                .err()
+                .map(|error| error.code),
             code,
             "{content:?}"
         );
@@ -861,19 +865,19 @@ fn failed_rows_of_csv_come_back_under_their_header_as_they_were() {
     let content = "email;Full name;app_metadata.plan\n\"ada@example.com\";x;\"pro;\nplus\"\nnobody;y;z\nshort\nbob@example.com;;\n";
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("upload"), content).unwrap();
-    let mut file = super::faults::FaultFile::of_check(directory.path()).unwrap();
+    let mut file = super::faults::FaultFile::of_check(&Files::plain(directory.path())).unwrap();
     for fault in checked(&mapped(&["user[\"Full name\"]=name"]), content, None).1 {
         file.push(&fault).unwrap();
     }
     file.push(&reported(1, 2)).unwrap();
     file.finish().unwrap();
-    assert_eq!(original_format(directory.path()).unwrap(), ReportFormat::Csv);
+    assert_eq!(original_format(&Files::plain(directory.path())).unwrap(), ReportFormat::Csv);
     assert_eq!(
         report(directory.path(), Some(ReportFormat::Csv)),
         "email;Full name;app_metadata.plan\n\"ada@example.com\";x;\"pro;\nplus\"\nnobody;y;z\nshort\n"
     );
     let again = tempfile::tempdir().unwrap();
-    keep_failed_rows(directory.path(), again.path()).unwrap();
+    keep_failed_rows(&Files::plain(directory.path()), &Files::plain(again.path())).unwrap();
     let mended = fs::read_to_string(again.path().join("upload")).unwrap();
     let (summary, faults) = checked(&mapped(&["user[\"Full name\"]=name"]), &mended, None);
     assert_eq!((summary.total, summary.good), (3, 1));

@@ -5,6 +5,7 @@
 //! stopped leaves its jobs unfinished in the database and takes them up again at the next start
 //! ([`Jobs::recover`]).
 
+mod limits;
 mod owner;
 mod run;
 pub(crate) mod secrets;
@@ -13,7 +14,8 @@ mod view;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 pub use owner::Clients;
 pub use view::{HistoryEntry, HistoryView, JobType, JobView, Parts};
@@ -34,17 +37,21 @@ use crate::expression::Tools;
 use crate::import::{self, ImportRequest, ImportSpec};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
-use crate::store::{JobKind, JobRecord, JobState, NewJob, Store};
+use crate::store::{FileReader, Files, JobKind, JobRecord, JobState, NewJob, Store};
+use limits::{Place, Places};
 use tickets::Tickets;
 
 /// Memory a sort may use before it spills to disk, bytes; the default of `--sort-memory`.
 pub const SORT_MEMORY: u64 = 64 << 20;
 
 /// Name of an import's uploaded file in its job's directory.
-const UPLOAD: &str = "upload";
+pub const UPLOAD: &str = "upload";
 
 /// Entries of the history that are shown (design, section 5).
 const HISTORY_LENGTH: u32 = 200;
+
+/// Between two attempts to store how a job ended.
+const STORE_AGAIN: Duration = Duration::from_secs(5);
 
 /// The job runner. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,10 +64,10 @@ struct Inner {
     base_url: Arc<str>,
     tenant: String,
     clients: Clients,
-    requests: secrets::Requests,
     sandbox: Sandbox,
     running: Mutex<HashMap<String, Running>>,
     tickets: Tickets,
+    places: Places,
     /// Auth0 takes two imports at once for the whole tenant, and one import already uses both.
     imports: Semaphore,
     /// A limit for exports is not documented (contract, 11.14): few at once, and Auth0's 429 obeyed.
@@ -71,6 +78,8 @@ struct Inner {
     /// Changes at every sign-in, to wake jobs that wait for a token.
     sign_ins: watch::Sender<u64>,
     tasks: TaskTracker,
+    /// No new jobs; those that run go on.
+    draining: AtomicBool,
     stopping: CancellationToken,
 }
 
@@ -84,26 +93,22 @@ struct Running {
 #[derive(Debug)]
 pub struct Upload {
     id: String,
-    directory: PathBuf,
+    files: Files,
     keep: bool,
+    _place: Place,
 }
 
 impl Upload {
-    /// The directory of the job to come.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Where the uploaded file goes, or a directory of files when there are several.
-    pub fn path(&self) -> PathBuf {
-        self.directory.join(UPLOAD)
+    /// The files of the job to come.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.keep
-            && let Err(error) = std::fs::remove_dir_all(&self.directory)
+            && let Err(error) = std::fs::remove_dir_all(self.files.directory())
         {
             tracing::warn!(job = self.id, %error, "an abandoned upload could not be removed");
         }
@@ -136,11 +141,6 @@ impl Jobs {
     pub fn new(settings: Arc<Settings>, store: Store, base_url: Arc<str>) -> Result<Self> {
         let tenant = settings.tenant()?.host().to_owned();
         let clients = Clients::new(&settings)?;
-        let secret = settings
-            .extension_secret
-            .as_ref()
-            .ok_or_else(|| Error::new(Code::InvalidSettings, "EXTENSION_SECRET is not set"))?;
-        let requests = secrets::Requests::new(secret)?;
         let sandbox = Sandbox::open(&settings)?;
         Ok(Self(Arc::new(Inner {
             store,
@@ -148,15 +148,16 @@ impl Jobs {
             base_url,
             tenant,
             clients,
-            requests,
             sandbox,
             running: Mutex::default(),
             tickets: Tickets::default(),
+            places: Places::default(),
             imports: Semaphore::new(1),
             exports: Semaphore::new(2),
             previews: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
             sign_ins: watch::Sender::new(0),
             tasks: TaskTracker::new(),
+            draining: AtomicBool::new(false),
             stopping: CancellationToken::new(),
         })))
     }
@@ -183,13 +184,15 @@ impl Jobs {
         }
         for job in self.0.store.unfinished_jobs(&self.0.tenant).await? {
             tracing::info!(job = job.id, "taking up a job that was interrupted");
-            self.spawn(job);
+            let place = self.0.places.take_anyway(limits::JOBS, &job.owner);
+            self.spawn(job, place);
         }
         Ok(())
     }
 
     /// The first few rows of an export: one search of the tenant, nothing is kept.
     pub async fn preview_export(&self, session: &Session, request: &ExportRequest) -> Result<Preview> {
+        let _place = self.0.places.take(limits::PREVIEWS, &session.subject)?;
         let limit = export::previewed(request)?;
         let spec = self.0.export_spec(request).await?;
         let client = self.0.clients.for_session(session)?;
@@ -206,13 +209,13 @@ impl Jobs {
         };
         let id = new_id();
         let masked = self.masked(request).await?;
-        let stored = self.0.requests.seal(&id, request, masked.as_ref())?;
-        let directory = self.0.store.create_job_directory(&id)?;
+        let stored = secrets::seal(&self.0.store, &id, request, masked.as_ref())?;
+        self.0.store.create_job_files(&id)?;
         let job = id.clone();
         let started = self.start(session, id, JobKind::Export, connection, stored).await;
         // Without a record nobody would ever remove it.
         if started.is_err() && matches!(self.0.store.has_job(&job).await, Ok(false)) {
-            remove_directory(directory).await?;
+            remove_directory(self.0.store.job_directory(&job)).await?;
         }
         started
     }
@@ -232,10 +235,11 @@ impl Jobs {
     }
 
     /// Makes room for the file of an import that is being uploaded.
-    pub fn receive(&self) -> Result<Upload> {
+    pub fn receive(&self, session: &Session) -> Result<Upload> {
+        let place = self.0.places.take(limits::UPLOADS, &session.subject)?;
         let id = new_id();
-        let directory = self.0.store.create_job_directory(&id)?;
-        Ok(Upload { id, directory, keep: false })
+        let files = self.0.store.create_job_files(&id)?;
+        Ok(Upload { id, files, keep: false, _place: place })
     }
 
     /// Starts an import of an uploaded file into a connection that was found usable.
@@ -247,7 +251,7 @@ impl Jobs {
         mut upload: Upload,
     ) -> Result<JobView> {
         let masked = self.masked(request).await?;
-        let stored = self.0.requests.seal(&upload.id, request, masked.as_ref())?;
+        let stored = secrets::seal(&self.0.store, &upload.id, request, masked.as_ref())?;
         let view = self.start(session, upload.id.clone(), JobKind::Import, connection, stored).await?;
         upload.keep = true;
         Ok(view)
@@ -261,6 +265,10 @@ impl Jobs {
         connection: Option<String>,
         request: serde_json::Value,
     ) -> Result<JobView> {
+        if self.is_stopping() {
+            return Err(stopping());
+        }
+        let place = self.0.places.take(limits::JOBS, &session.subject)?;
         self.0.clients.remember(&self.0.store, session).await?;
         let new = NewJob {
             id: id.clone(),
@@ -272,35 +280,41 @@ impl Jobs {
             request,
         };
         self.0.store.insert_job(&new).await?;
-        self.spawn(self.0.store.job(&self.0.tenant, &id).await?);
+        self.spawn(self.0.store.job(&self.0.tenant, &id).await?, place);
         self.job(session, &id).await
     }
 
-    fn spawn(&self, job: JobRecord) {
+    fn spawn(&self, job: JobRecord, place: Place) {
         let progress = Arc::new(Progress::default());
         let running = Running { progress: Arc::clone(&progress) };
         self.lock_running().insert(job.id.clone(), running);
         let jobs = self.clone();
-        self.0.tasks.spawn(async move {
+        // Below the span of the request that asked for the job, so that every line names its id.
+        let span = tracing::info_span!("job", id = job.id, kind = job.kind.as_str());
+        let work = async move {
             let (id, kind) = (job.id.clone(), job.kind);
             // A task of its own, so that even a bug in it ends as a failed job that says so.
             let inner = Arc::clone(&jobs.0);
-            let ended = match tokio::spawn(async move { run::to_its_end(&inner, job, progress).await }).await {
+            let work = async move { run::to_its_end(&inner, job, progress).await };
+            let mut ended = match tokio::spawn(work.in_current_span()).await {
                 Ok(ended) => ended,
                 Err(_) => {
                     run::failed(&jobs.0, &id, kind, &Error::new(Code::Internal, "The job broke off by a bug.")).await
                 }
             };
-            if let Err(error) = ended {
-                tracing::error!(
-                    job = id,
-                    error = error.code.as_str(),
-                    "the end of a job could not be stored: {}",
-                    error.message
-                );
+            // Where the disk is full, for example. A job that does not run may not be shown as if it did.
+            while let Err(error) = ended {
+                tracing::error!(error = error.code.as_str(), "the end of the job cannot be stored: {}", error.message);
+                tokio::select! {
+                    () = jobs.0.stopping.cancelled() => break,
+                    () = tokio::time::sleep(STORE_AGAIN) => {}
+                }
+                ended = run::failed(&jobs.0, &id, kind, &error).await;
             }
             jobs.lock_running().remove(&id);
-        });
+            drop(place);
+        };
+        self.0.tasks.spawn(work.instrument(span));
     }
 
     fn lock_running(&self) -> std::sync::MutexGuard<'_, HashMap<String, Running>> {
@@ -379,9 +393,13 @@ impl Jobs {
         if record.kind == JobKind::Import && record.artifact.is_none() {
             return Err(gone(id));
         }
+        if self.is_stopping() {
+            return Err(stopping());
+        }
+        let place = self.0.places.take(limits::JOBS, &session.subject)?;
         self.0.clients.remember(&self.0.store, session).await?;
         self.0.store.set_job_running(id, JobState::Pending).await?;
-        self.spawn(self.0.store.job(&self.0.tenant, id).await?);
+        self.spawn(self.0.store.job(&self.0.tenant, id).await?, place);
         self.job(session, id).await
     }
 
@@ -392,16 +410,16 @@ impl Jobs {
         if mended.is_none() && record.artifact.is_none() && record.kind == JobKind::Import && record.state.is_final() {
             return Err(gone(id));
         }
-        let failed = self.0.store.job_directory(id);
+        let failed = self.0.store.job_files(id);
         let connection = retried(&record)?;
-        let request: ImportRequest = self.0.requests.open(id, &record.request)?;
+        let request: ImportRequest = secrets::open(&self.0.store, id, &record.request)?;
         let upload = if let Some(upload) = mended {
-            import::probe(upload.directory(), &self.import_spec(&request).await?).await?;
+            import::probe(upload.files(), &self.import_spec(&request).await?).await?;
             upload
         } else {
-            let upload = self.receive()?;
-            let directory = upload.directory().to_owned();
-            tokio::task::spawn_blocking(move || import::keep_failed_rows(&failed, &directory))
+            let upload = self.receive(session)?;
+            let files = upload.files().clone();
+            tokio::task::spawn_blocking(move || import::keep_failed_rows(&failed, &files))
                 .await
                 .map_err(|error| Error::new(Code::Internal, error.to_string()))??;
             upload
@@ -412,12 +430,12 @@ impl Jobs {
         self.start_import(session, &request, connection, upload).await
     }
 
-    /// The directory of an import whose report is asked for.
-    pub async fn report_directory(&self, id: &str) -> Result<PathBuf> {
+    /// The files of an import whose report is asked for.
+    pub async fn report_files(&self, id: &str) -> Result<Files> {
         let record = self.0.store.job(&self.0.tenant, id).await?;
         match record.kind {
             JobKind::Import if record.state.is_final() && record.artifact.is_none() => Err(gone(id)),
-            JobKind::Import => Ok(self.0.store.job_directory(id)),
+            JobKind::Import => Ok(self.0.store.job_files(id)),
             JobKind::Export => {
                 Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports have a report.")))
             }
@@ -429,10 +447,14 @@ impl Jobs {
         self.0.tickets.check(ticket, id)?;
         let record = self.0.store.job(&self.0.tenant, id).await?;
         let name = record.artifact.as_deref().ok_or_else(|| gone(id))?;
-        let path = self.0.store.job_directory(id).join(name);
-        if !path.is_file() {
-            return Err(gone(id));
-        }
+        let (files, file) = (self.0.store.job_files(id), name.to_owned());
+        let file = tokio::task::spawn_blocking(move || files.open(&file))
+            .await
+            .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => gone(id),
+                _ => error.into(),
+            })?;
         let request = secrets::without_secrets(id, &record.request)?;
         let tenant: String = self
             .0
@@ -441,7 +463,13 @@ impl Jobs {
             .map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '-' })
             .collect();
         let date = record.created_at.strftime("%Y-%m-%d");
-        Ok(Artifact { path, download_name: format!("{tenant}-{date}-{name}"), request })
+        let ended = record.finished_at.map_or(0, Timestamp::as_millisecond);
+        Ok(Artifact {
+            file,
+            version: format!("{id}-{ended}"),
+            download_name: format!("{tenant}-{date}-{name}"),
+            request,
+        })
     }
 
     /// Lets jobs of a person who has just signed in go on with the new token.
@@ -504,8 +532,19 @@ impl Jobs {
         self.0.store.prepare().await
     }
 
+    /// Takes no new jobs from now on, and lets those that run go on.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
     /// Stops running jobs without ending them: the next start takes them up.
     pub async fn stop(&self) {
+        self.drain();
         self.0.stopping.cancel();
         for running in self.lock_running().values() {
             running.progress.cancel();
@@ -536,12 +575,18 @@ pub(crate) fn retried(job: &JobRecord) -> Result<Option<String>> {
 /// A finished file to download.
 #[derive(Debug)]
 pub struct Artifact {
-    /// Where it lies.
-    pub path: PathBuf,
+    /// The file, to be read from its start or any other place.
+    pub file: FileReader,
+    /// Names this version of it: the file of a job never changes, but a job may be resumed.
+    pub version: String,
     /// What the browser should call it.
     pub download_name: String,
     /// The export it came from.
     pub request: ExportRequest,
+}
+
+fn stopping() -> Error {
+    Error::new(Code::Stopping, "The server is stopping.")
 }
 
 fn gone(id: &str) -> Error {

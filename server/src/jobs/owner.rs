@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use crate::access::{Sealer, Session};
+use crate::access::Session;
 use crate::auth0::ManagementClient;
 use crate::config::{Login, Settings};
 use crate::error::{Code, Error, Result};
 use crate::store::Store;
+
+/// What tokens in the store are sealed for.
+const PURPOSE: &str = "management token of a job";
 
 /// Makes clients of the Management API.
 ///
@@ -17,7 +20,6 @@ use crate::store::Store;
 pub struct Clients {
     login: Login,
     tokenless: ManagementClient,
-    sealer: Sealer,
     own: Option<ManagementClient>,
     own_takes_over: bool,
 }
@@ -25,18 +27,13 @@ pub struct Clients {
 impl Clients {
     /// Clients as the settings say.
     pub fn new(settings: &Settings) -> Result<Self> {
-        let secret = settings
-            .extension_secret
-            .as_ref()
-            .ok_or_else(|| Error::new(Code::InvalidSettings, "EXTENSION_SECRET is not set"))?;
         let host = settings.tenant()?;
         let own = match &settings.client {
             Some(credentials) => Some(ManagementClient::with_client_credentials(host, credentials)?),
             None => None,
         };
-        let sealer = Sealer::new(secret, "management token of a job")?;
         let tokenless = ManagementClient::without_token(host)?;
-        Ok(Self { login: settings.login, tokenless, sealer, own, own_takes_over: settings.jobs_use_client })
+        Ok(Self { login: settings.login, tokenless, own, own_takes_over: settings.jobs_use_client })
     }
 
     /// The client for a request of a signed-in person.
@@ -52,7 +49,7 @@ impl Clients {
         if self.login == Login::Extension
             && let Some((sealed, expires_at)) = store.token(owner).await?
             && expires_at > Timestamp::now()
-            && let Some(token) = self.sealer.open(owner, &sealed)
+            && let Some(token) = store.sealer(PURPOSE)?.open(owner, &sealed)
         {
             return self.tokenless.acting_with(token, expires_at);
         }
@@ -70,7 +67,7 @@ impl Clients {
     pub async fn remember(&self, store: &Store, session: &Session) -> Result<()> {
         match (self.login, &session.access_token) {
             (Login::Extension, Some(token)) => {
-                let sealed = self.sealer.seal(&session.subject, token.expose_secret())?;
+                let sealed = store.sealer(PURPOSE)?.seal(&session.subject, token.expose_secret())?;
                 store.put_token(&session.subject, &sealed, session.expires_at).await
             }
             _ => Ok(()),

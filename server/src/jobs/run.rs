@@ -1,21 +1,50 @@
 //! One job from its start to its end.
 
-use std::fs::OpenOptions;
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Inner, UPLOAD};
+use super::{Inner, UPLOAD, secrets};
 use crate::auth0::{JobSummary, ManagementClient};
 use crate::error::{Code, Error, Result};
 use crate::export::{self, ExportRequest};
 use crate::import::{self, ImportRequest};
+use crate::measure;
 use crate::progress::Progress;
-use crate::store::{JobKind, JobRecord, JobState};
+use crate::store::{FileWriter, Files, JobKind, JobRecord, JobState};
+
+/// Counts what a job does, for those who watch the server.
+struct Counted {
+    kind: JobKind,
+    rows: u64,
+}
+
+impl Counted {
+    fn new(kind: JobKind) -> Self {
+        Self { kind, rows: 0 }
+    }
+
+    /// So many rows are done. Fewer than before: a step started again.
+    fn up_to(&mut self, rows: u64) {
+        let counter = match self.kind {
+            JobKind::Import => &measure::IMPORTED_ROWS,
+            JobKind::Export => &measure::EXPORTED_ROWS,
+        };
+        counter.add(rows.saturating_sub(self.rows));
+        self.rows = rows;
+    }
+
+    fn faults(&self, summary: &Value) {
+        let (counter, name) = match self.kind {
+            JobKind::Import => (&measure::IMPORT_FAULTS, "failed"),
+            JobKind::Export => (&measure::EXPORT_FAULTS, "faults"),
+        };
+        counter.add(summary.get(name).and_then(Value::as_u64).unwrap_or_default());
+    }
+}
 
 /// So often an export begins again whose file inside Auth0 was lost on the way.
 const RESTARTS: u32 = 3;
@@ -26,6 +55,7 @@ type Outcome = (Value, Option<String>);
 /// Runs a job and stores how it ended. A job that is stopped with the server stays unfinished.
 pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progress>) -> Result<()> {
     let id = job.id.clone();
+    let mut counted = Counted::new(job.kind);
     let outcome = {
         let work = work(jobs, &job, &progress);
         tokio::pin!(work);
@@ -34,23 +64,28 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
         loop {
             tokio::select! {
                 outcome = &mut work => break outcome,
-                _ = counters.tick() => note_progress(jobs, &id, &progress).await,
+                _ = counters.tick() => {
+                    counted.up_to(progress.processed());
+                    note_progress(jobs, &id, &progress).await;
+                }
             }
         }
     };
     if jobs.stopping.is_cancelled() && outcome.is_err() {
-        tracing::info!(job = id, "interrupted");
+        tracing::info!("interrupted");
         return Ok(());
     }
+    counted.up_to(progress.processed());
     let end = match outcome {
         Ok((summary, artifact)) => {
+            counted.faults(&summary);
             let rows = progress.processed();
             progress.set_total(progress.total().map_or(rows, |total| total.max(rows)));
-            tracing::info!(job = id, rows, "completed");
+            tracing::info!(rows, "completed");
             End::Completed(summary, artifact)
         }
         Err(error) => {
-            tracing::info!(job = id, error = error.code.as_str(), "ended");
+            tracing::info!(error = error.code.as_str(), "ended");
             End::Failed(error)
         }
     };
@@ -69,7 +104,7 @@ enum End {
 async fn note_progress(jobs: &Inner, id: &str, progress: &Progress) {
     progress.look(Instant::now());
     if let Err(error) = jobs.store.set_job_progress(id, progress.processed(), progress.total()).await {
-        tracing::warn!(job = id, error = error.code.as_str(), "progress could not be stored: {}", error.message);
+        tracing::warn!(error = error.code.as_str(), "progress could not be stored: {}", error.message);
     }
 }
 
@@ -86,12 +121,7 @@ async fn store_end(jobs: &Inner, id: &str, kind: JobKind, progress: &Progress, e
             End::Failed(error) => failed(jobs, id, kind, error).await,
         };
         let Err(error) = stored else { return Ok(()) };
-        tracing::error!(
-            job = id,
-            error = error.code.as_str(),
-            "the end of a job could not be stored: {}",
-            error.message
-        );
+        tracing::error!(error = error.code.as_str(), "the end of a job could not be stored: {}", error.message);
         progress.set_trouble(format!("The job is over, but its end cannot be stored yet: {}", error.message));
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(10)),
@@ -107,12 +137,12 @@ pub(super) async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error)
         // Its files stay for the report and to be resumed.
         JobKind::Import => {
             let counts = import::outcome(id, &jobs.store).await?;
-            let summary = import_summary(counts, jobs.store.job_directory(id)).await?;
+            let summary = import_summary(counts, jobs.store.job_files(id)).await?;
             (Some(summary), Some((UPLOAD, artifact_end(jobs))))
         }
         JobKind::Export => {
             if let Err(error) = super::remove_directory(jobs.store.job_directory(id)).await {
-                tracing::warn!(job = id, "what is left of a job could not be removed: {}", error.message);
+                tracing::warn!("what is left of a job could not be removed: {}", error.message);
             }
             (None, None)
         }
@@ -135,6 +165,7 @@ async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result
         turn
     } else {
         progress.set_details(Some("Waiting for another job to finish.".into()));
+        let _queued = measure::QUEUED_JOBS.enter();
         let turn =
             async { queue.acquire().await.map_err(|_| Error::new(Code::Interrupted, "The server is stopping.")) };
         progress.or_canceled(turn).await?
@@ -164,7 +195,7 @@ async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result
             // What was written belongs to a file that cannot be completed any more.
             Err(error) if error.code == Code::Auth0ExportLost && restarts < RESTARTS => {
                 restarts += 1;
-                tracing::info!(job = job.id, reason = error.message, "the export starts again");
+                tracing::info!(reason = error.message, "the export starts again");
             }
             outcome => return outcome,
         }
@@ -172,26 +203,26 @@ async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result
 }
 
 async fn once(jobs: &Inner, job: &JobRecord, client: ManagementClient, progress: &Arc<Progress>) -> Result<Outcome> {
-    let directory = jobs.store.create_job_directory(&job.id)?;
+    let files = jobs.store.create_job_files(&job.id)?;
     match job.kind {
         JobKind::Export => {
-            let request = jobs.requests.open(&job.id, &job.request)?;
+            let request = secrets::open(&jobs.store, &job.id, &job.request)?;
             progress.set_processed(0);
             let note = export::Note::new(jobs.store.clone(), &job.id);
-            export(jobs, &request, &directory, client, progress, note).await
+            export(jobs, &request, &files, client, progress, note).await
         }
         JobKind::Import => {
-            let request: ImportRequest = jobs.requests.open(&job.id, &job.request)?;
+            let request: ImportRequest = secrets::open(&jobs.store, &job.id, &job.request)?;
             let spec = jobs.import_spec(&request).await?;
-            let summary = import::run(&job.id, &spec, &directory, client, &jobs.store, Arc::clone(progress)).await?;
-            Ok((import_summary(summary, directory).await?, Some(UPLOAD.to_owned())))
+            let summary = import::run(&job.id, &spec, &files, client, &jobs.store, Arc::clone(progress)).await?;
+            Ok((import_summary(summary, files).await?, Some(UPLOAD.to_owned())))
         }
     }
 }
 
 /// The counts of an import, with what its files were and why rows failed.
-async fn import_summary(counts: JobSummary, directory: PathBuf) -> Result<Value> {
-    tokio::task::spawn_blocking(move || import::summary(counts, &directory))
+async fn import_summary(counts: JobSummary, files: Files) -> Result<Value> {
+    tokio::task::spawn_blocking(move || import::summary(counts, &files))
         .await
         .map_err(|error| Error::new(Code::Internal, error.to_string()))?
 }
@@ -199,36 +230,60 @@ async fn import_summary(counts: JobSummary, directory: PathBuf) -> Result<Value>
 async fn export(
     jobs: &Inner,
     request: &ExportRequest,
-    directory: &Path,
+    files: &Files,
     client: ManagementClient,
     progress: &Arc<Progress>,
     note: export::Note,
 ) -> Result<Outcome> {
     // Compiling a transform takes a moment.
     let spec = progress.or_canceled(jobs.export_spec(request)).await?;
-    let spec = Arc::new(spec.with_spill_directory(directory));
+    let spec = Arc::new(spec.with_spill_directory(files.directory()));
     let name = format!("users.{}{}", request.format.extension(), if request.gzip { ".gz" } else { "" });
     // Under another name until it is complete, so that no artifact is ever served half-written.
-    let partial = directory.join("partial");
-    let file = create_private_file(&partial)?;
-    let output = BufWriter::with_capacity(1 << 16, file.try_clone()?);
-    let summary = export::run(spec, client, Box::new(output), Arc::clone(progress), Some(note)).await?;
-    let target = directory.join(&name);
-    tokio::task::spawn_blocking(move || file.sync_all().and_then(|()| std::fs::rename(partial, target)))
+    let output = Output::new(files.create(PARTIAL)?);
+    let summary = export::run(spec, client, Box::new(output.clone()), Arc::clone(progress), Some(note)).await?;
+    let (partial, target) = (files.path(PARTIAL), files.path(&name));
+    tokio::task::spawn_blocking(move || output.finish().and_then(|()| std::fs::rename(partial, target)))
         .await
         .map_err(|error| Error::new(Code::Internal, error.to_string()))??;
     Ok((json(&summary)?, Some(name)))
 }
 
-fn create_private_file(path: &Path) -> Result<std::fs::File> {
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+/// Name of an export's file until it is complete.
+const PARTIAL: &str = "partial";
+
+/// The file of an export, which whoever started it ends once everything was written.
+#[derive(Clone)]
+struct Output(Arc<Mutex<Option<FileWriter>>>);
+
+impl Output {
+    fn new(file: FileWriter) -> Self {
+        Self(Arc::new(Mutex::new(Some(file))))
     }
-    Ok(options.open(path)?)
+
+    fn with<T>(&self, action: impl FnOnce(&mut FileWriter) -> io::Result<T>) -> io::Result<T> {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        action(file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?)
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        let file = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        file.ok_or(io::ErrorKind::BrokenPipe)?.finish(true)
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with(|file| file.write(bytes))
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.with(|file| file.write_all(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.with(Write::flush)
+    }
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Value> {

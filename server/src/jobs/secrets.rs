@@ -1,19 +1,22 @@
 //! Secrets that stand as literals in the expressions of a job: encrypted at rest, masked wherever the
 //! settings of a job are shown (design, section 6.2).
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::access::Sealer;
 use crate::error::{Code, Error, Result};
 use crate::export::ExportRequest;
 use crate::expression::{Expression, Formula, Tools};
 use crate::import::ImportRequest;
+use crate::store::Store;
 
 /// The member of a stored request that holds the request with its secrets, sealed; the rest is masked.
 const SEALED: &str = "sealed";
+
+/// What such requests are sealed for.
+const PURPOSE: &str = "request of a job";
 
 /// What a job was asked for.
 pub trait Request: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static {
@@ -48,44 +51,28 @@ pub(crate) fn masked<R: Request>(request: &R, tools: &Tools) -> Result<Option<R>
     Ok((masked != *request).then_some(masked))
 }
 
-/// Keeps requests in the database.
-#[derive(Debug)]
-pub(crate) struct Requests(Sealer);
-
-impl Requests {
-    /// `secret` is EXTENSION_SECRET.
-    pub(crate) fn new(secret: &SecretString) -> Result<Self> {
-        Ok(Self(Sealer::new(secret, "request of a job")?))
+/// What is stored of a request with this masked form.
+pub(crate) fn seal<R: Request>(store: &Store, id: &str, request: &R, masked: Option<&R>) -> Result<Value> {
+    let json =
+        |request: &R| serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()));
+    let Some(masked) = masked else { return json(request) };
+    let mut stored = json(masked)?;
+    if let Value::Object(members) = &mut stored {
+        let sealed = store.sealer(PURPOSE)?.seal(id, &json(request)?.to_string())?;
+        members.insert(SEALED.to_owned(), sealed.into());
     }
-
-    /// What is stored of a request with this masked form.
-    pub(crate) fn seal<R: Request>(&self, id: &str, request: &R, masked: Option<&R>) -> Result<Value> {
-        let json =
-            |request: &R| serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()));
-        let Some(masked) = masked else { return json(request) };
-        let mut stored = json(masked)?;
-        if let Value::Object(members) = &mut stored {
-            members.insert(SEALED.to_owned(), self.0.seal(id, &json(request)?.to_string())?.into());
-        }
-        Ok(stored)
-    }
-
-    /// The request to run: with its secrets.
-    pub(crate) fn open<R: Request>(&self, id: &str, stored: &Value) -> Result<R> {
-        let Some(sealed) = stored.get(SEALED).and_then(Value::as_str) else { return parse(id, stored.clone()) };
-        let opened = self.0.open(id, sealed).ok_or_else(|| {
-            Error::new(Code::Storage, format!("The secrets of job {id} cannot be read.")).with_hint(
-                "They were encrypted with another EXTENSION_SECRET; start the job again and enter them anew.",
-            )
-        })?;
-        let request = serde_json::from_str(opened.expose_secret()).unwrap_or_default();
-        parse(id, request)
-    }
+    Ok(stored)
 }
 
-/// Whether a stored request holds secrets.
-pub(crate) fn has_secrets(stored: &Value) -> bool {
-    stored.get(SEALED).is_some()
+/// The request to run: with its secrets.
+pub(crate) fn open<R: Request>(store: &Store, id: &str, stored: &Value) -> Result<R> {
+    let Some(sealed) = stored.get(SEALED).and_then(Value::as_str) else { return parse(id, stored.clone()) };
+    let opened = store.sealer(PURPOSE)?.open(id, sealed).ok_or_else(|| {
+        Error::new(Code::Storage, format!("The secrets of job {id} cannot be read."))
+            .with_hint("They were encrypted with another key; start the job again and enter them anew.")
+    })?;
+    let request = serde_json::from_str(opened.expose_secret()).unwrap_or_default();
+    parse(id, request)
 }
 
 /// What may be shown of a stored request.

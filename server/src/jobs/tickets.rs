@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::access::Session;
 use crate::error::{Code, Error, Result};
 
 /// As long as Auth0's own links live (contract, section 0).
-const LIFETIME: SignedDuration = SignedDuration::from_secs(60);
+const LIFETIME: Duration = Duration::from_mins(1);
 
 /// Letters and digits of a ticket: 190 bits, beyond guessing.
 const LENGTH: usize = 32;
@@ -20,7 +21,16 @@ const LENGTH: usize = 32;
 struct Ticket {
     job: String,
     session: String,
-    expires_at: Timestamp,
+    /// By a clock that nobody sets.
+    issued: Instant,
+    /// When the session ends.
+    ends_at: Timestamp,
+}
+
+impl Ticket {
+    fn is_good(&self) -> bool {
+        self.issued.elapsed() < LIFETIME && self.ends_at > Timestamp::now()
+    }
 }
 
 /// The tickets that are good now. They live in memory: a restart ends them all.
@@ -30,12 +40,15 @@ pub(super) struct Tickets(Mutex<HashMap<String, Ticket>>);
 impl Tickets {
     /// A new ticket for a job.
     pub(super) fn issue(&self, job: &str, session: &Session) -> String {
-        let now = Timestamp::now();
         let text = Alphanumeric.sample_string(&mut rand::rng(), LENGTH);
-        let expires_at = (now + LIFETIME).min(session.expires_at);
-        let ticket = Ticket { job: job.to_owned(), session: session.id.clone(), expires_at };
+        let ticket = Ticket {
+            job: job.to_owned(),
+            session: session.id.clone(),
+            issued: Instant::now(),
+            ends_at: session.expires_at,
+        };
         let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.retain(|_, ticket| ticket.expires_at > now);
+        tickets.retain(|_, ticket| ticket.is_good());
         tickets.insert(text.clone(), ticket);
         text
     }
@@ -44,7 +57,7 @@ impl Tickets {
     /// to go on with a download that broke.
     pub(super) fn check(&self, text: &str, job: &str) -> Result<()> {
         let tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = tickets.get(text).filter(|ticket| ticket.job == job && ticket.expires_at > Timestamp::now());
+        let ticket = tickets.get(text).filter(|ticket| ticket.job == job && ticket.is_good());
         match ticket {
             Some(ticket) => {
                 tracing::info!(job, session = ticket.session, "download");

@@ -16,6 +16,7 @@ use super::engine::{self, Guest, Ticker};
 use super::fault::{FaultKind, RowFault, shown};
 use super::{Limits, intake};
 use crate::error::{Code, Error, Result};
+use crate::measure;
 
 /// The function every transform exports.
 const APPLY: &str = "apply";
@@ -314,6 +315,7 @@ impl Runner {
         let time = engine::computed().saturating_sub(before);
         self.usage.calls += 1;
         self.usage.time += time;
+        measure::SANDBOX_TIME.add_time(time);
         self.usage.memory = self.usage.memory.max(live.store.data().memory());
         self.usage.slowest_row = self.usage.slowest_row.max(time / u32::try_from(count).unwrap_or(u32::MAX).max(1));
         if live.counts
@@ -337,6 +339,7 @@ impl Runner {
                 })
             }
             Err(error) => {
+                measure::SANDBOX_TRAPS.add(1);
                 let (kind, message) = explain(&error, &live.store, &shared.limits);
                 Err(Failure { kind, message, time })
             }

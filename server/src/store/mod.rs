@@ -1,14 +1,18 @@
 //! State: SQLite (write-ahead log) for jobs and history, plain files for uploads and artifacts, all
-//! below DATA_DIR.
+//! below DATA_DIR. The files, and what in the database is secret, are encrypted under a key that is kept
+//! wrapped by `EXTENSION_SECRET`.
 //!
 //! An exclusive lock on DATA_DIR makes sure that one process at a time uses it: a restarted server may
 //! take every unfinished job it finds for its own.
 
+mod files;
 mod import_chunks;
 mod jobs;
 mod presets;
+mod vault;
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +21,19 @@ use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use files::{FileReader, FileWriter, Files, Scratch};
 pub use import_chunks::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk};
 pub use jobs::{JobKind, JobRecord, JobState, NewJob};
 pub use presets::Preset;
 
+use crate::config::Settings;
 use crate::error::{Code, Error, Result};
+use crate::seal::Sealer;
+use files::create_private_directory;
+use vault::{Origin, Secrets, Vault, private};
+
+/// What is written to see whether there is room, in bytes.
+const CHECKED_BYTES: usize = 8 << 10;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -30,14 +42,31 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 pub struct Store {
     pool: SqlitePool,
     directory: Arc<Path>,
+    vault: Arc<Vault>,
     _lock: Arc<File>,
 }
 
 impl Store {
-    /// Opens DATA_DIR, creating it if absent, locks it and brings the database up to date.
+    /// Opens DATA_DIR, creating it if absent, locks it and brings the database up to date. What it holds is
+    /// encrypted with `EXTENSION_SECRET` where that is set, else with a key in a file that only this user
+    /// can read.
     ///
-    /// Fails with [`Code::DataDirLocked`] when another process uses it.
+    /// Fails with [`Code::DataDirLocked`] when another process uses it, and with [`Code::InvalidSettings`]
+    /// when it is encrypted with another secret.
+    pub async fn open_with(settings: &Settings) -> Result<Self> {
+        let secrets = Secrets {
+            current: settings.extension_secret.as_ref(),
+            previous: settings.extension_secret_previous.as_ref(),
+        };
+        Self::open_at(&settings.data_dir, secrets).await
+    }
+
+    /// [`Store::open_with`] without a secret.
     pub async fn open(directory: &Path) -> Result<Self> {
+        Self::open_at(directory, Secrets::default()).await
+    }
+
+    async fn open_at(directory: &Path, secrets: Secrets<'_>) -> Result<Self> {
         let named = |error| {
             let error = named(directory, error);
             Error { message: format!("DATA_DIR {}", error.message), ..error }
@@ -51,16 +80,25 @@ impl Store {
             TryLockError::Error(error) => named(error),
         })?;
         create_private_directory(&directory.join("jobs")).map_err(named)?;
+        let (vault, origin) = Vault::open(directory, secrets)?;
+        // SQLite gives the files beside the database the database's own mode.
+        let database = directory.join("state.sqlite");
+        private(OpenOptions::new().append(true).create(true)).open(&database).map_err(named)?;
         let options = SqliteConnectOptions::new()
-            .filename(directory.join("state.sqlite"))
+            .filename(database)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
+            // What is removed is overwritten, and does not linger in free pages.
+            .pragma("secure_delete", "ON")
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(storage)?;
-        let store = Self { pool, directory: directory.into(), _lock: Arc::new(lock) };
+        let store = Self { pool, directory: directory.into(), vault: Arc::new(vault), _lock: Arc::new(lock) };
         store.migrate().await?;
+        if origin == Origin::Made {
+            store.forget_what_is_unreadable().await?;
+        }
         Ok(store)
     }
 
@@ -78,10 +116,18 @@ impl Store {
         self.migrate().await
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
+    /// Whether work can be done: the database answers, and a file can be written.
+    pub async fn check(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map_err(storage)?;
-        Ok(())
+        let directory = Arc::clone(&self.directory);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut file = tempfile::tempfile_in(&directory)?;
+            file.write_all(&[0; CHECKED_BYTES])
+        });
+        written.await.map_err(|error| Error::new(Code::Internal, error.to_string()))?.map_err(|error| {
+            let error = Error::from(error);
+            Error { message: format!("DATA_DIR cannot be written to: {}", error.message), ..error }
+        })
     }
 
     /// Where files of a job are kept: `DATA_DIR/jobs/<id>`.
@@ -89,11 +135,26 @@ impl Store {
         self.directory.join("jobs").join(id)
     }
 
-    /// Creates the directory of a job, readable by this process only.
-    pub fn create_job_directory(&self, id: &str) -> Result<PathBuf> {
-        let path = self.job_directory(id);
-        create_private_directory(&path).map_err(|error| named(&path, error))?;
-        Ok(path)
+    /// The files of a job: encrypted, and in the directory of this job only.
+    pub fn job_files(&self, id: &str) -> Files {
+        Files::sealed(self.job_directory(id), self.vault.key(), id)
+    }
+
+    /// [`Store::job_files`] with their directory created.
+    pub fn create_job_files(&self, id: &str) -> Result<Files> {
+        let files = self.job_files(id);
+        files.create_directory()?;
+        Ok(files)
+    }
+
+    /// A sealer for secrets in the database, for one purpose. Not to be kept: uninstalling makes a new key.
+    pub fn sealer(&self, purpose: &'static str) -> Result<Sealer> {
+        self.vault.key().sealer(purpose)
+    }
+
+    /// Makes everything that was encrypted until now unreadable for ever.
+    fn renew_key(&self) -> Result<()> {
+        self.vault.renew()
     }
 
     /// Ids of all jobs that have a directory.
@@ -115,10 +176,7 @@ impl Store {
 }
 
 fn lock(directory: &Path) -> std::result::Result<File, TryLockError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(false)
+    let file = private(OpenOptions::new().create(true).write(true).truncate(false))
         .open(directory.join("lock"))
         .map_err(TryLockError::Error)?;
     file.try_lock()?;
@@ -129,18 +187,6 @@ fn lock(directory: &Path) -> std::result::Result<File, TryLockError> {
 fn named(path: &Path, error: std::io::Error) -> Error {
     let error = Error::from(error);
     Error { message: format!("{}: {}", path.display(), error.message), ..error }
-}
-
-/// Personal data lies below it, so nobody else may look in.
-fn create_private_directory(path: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.create(path)
 }
 
 /// A failure of the database, as a row of the error table.

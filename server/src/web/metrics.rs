@@ -7,17 +7,19 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, FORWARDED, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, FORWARDED, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 use secrecy::ExposeSecret;
+use tracing_actix_web::RequestId;
 
 use super::reply::read_only;
 use super::{ApiError, App};
 use crate::error::{Code, Error, Result};
+use crate::measure::{self, Counter};
+use crate::seal::equal;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(read_only("/metrics", read));
@@ -34,6 +36,14 @@ struct Inner {
     seconds: HistogramVec,
     jobs: IntGaugeVec,
     running: IntGauge,
+    queued: IntGauge,
+    rows: CounterVec,
+    faults: CounterVec,
+    auth0: CounterVec,
+    waits: prometheus::Counter,
+    waited: prometheus::Counter,
+    sandbox: prometheus::Counter,
+    traps: prometheus::Counter,
 }
 
 impl Metrics {
@@ -49,12 +59,24 @@ impl Metrics {
         )
         .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0]);
         let jobs = prometheus::Opts::new("jobs", "Jobs in the history, by type and status.");
-        let running = IntGauge::new("running_jobs", "Jobs that run, wait or are queued now.").map_err(failed)?;
+        let gauge = |name: &str, help: &str| IntGauge::new(name, help).map_err(failed);
+        let counter = |name: &str, help: &str| prometheus::Counter::new(name, help).map_err(failed);
+        let by = |label: &str, name: &str, help: &str| {
+            CounterVec::new(prometheus::Opts::new(name, help), &[label]).map_err(failed)
+        };
         let inner = Inner {
             requests: IntCounterVec::new(requests, &labels).map_err(failed)?,
             seconds: HistogramVec::new(seconds, &["method", "route"]).map_err(failed)?,
             jobs: IntGaugeVec::new(jobs, &["type", "status"]).map_err(failed)?,
-            running,
+            running: gauge("running_jobs", "Jobs that run, wait or are queued now.")?,
+            queued: gauge("queued_jobs", "Jobs that wait for their turn now.")?,
+            rows: by("type", "rows_total", "Users that exports wrote, and rows that imports dealt with.")?,
+            faults: by("type", "faults_total", "Users, cells and rows that jobs could not read, compute or import.")?,
+            auth0: by("status", "auth0_requests_total", "Requests to Auth0 by status; none: no answer.")?,
+            waits: counter("auth0_rate_limit_waits_total", "Times that Auth0 asked to wait: too many requests.")?,
+            waited: counter("auth0_rate_limit_wait_seconds_total", "How long was waited because Auth0 asked to.")?,
+            sandbox: counter("sandbox_seconds_total", "Time that transforms and JavaScript have computed.")?,
+            traps: counter("sandbox_traps_total", "Calls of transforms and JavaScript that broke down.")?,
             registry,
         };
         for collector in [
@@ -62,10 +84,41 @@ impl Metrics {
             Box::new(inner.seconds.clone()),
             Box::new(inner.jobs.clone()),
             Box::new(inner.running.clone()),
+            Box::new(inner.queued.clone()),
+            Box::new(inner.rows.clone()),
+            Box::new(inner.faults.clone()),
+            Box::new(inner.auth0.clone()),
+            Box::new(inner.waits.clone()),
+            Box::new(inner.waited.clone()),
+            Box::new(inner.sandbox.clone()),
+            Box::new(inner.traps.clone()),
         ] {
             inner.registry.register(collector).map_err(failed)?;
         }
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Takes over what the other rooms have counted since the last time.
+    fn take_over(&self) {
+        let inner = &*self.0;
+        let microseconds = 1e-6;
+        for (metric, count, unit) in [
+            (&inner.rows.with_label_values(&["export"]), &measure::EXPORTED_ROWS, 1.0),
+            (&inner.rows.with_label_values(&["import"]), &measure::IMPORTED_ROWS, 1.0),
+            (&inner.faults.with_label_values(&["export"]), &measure::EXPORT_FAULTS, 1.0),
+            (&inner.faults.with_label_values(&["import"]), &measure::IMPORT_FAULTS, 1.0),
+            (&inner.auth0.with_label_values(&["none"]), &measure::AUTH0_SILENCE, 1.0),
+            (&inner.waits, &measure::RATE_LIMIT_WAITS, 1.0),
+            (&inner.waited, &measure::RATE_LIMIT_WAITED, microseconds),
+            (&inner.sandbox, &measure::SANDBOX_TIME, microseconds),
+            (&inner.traps, &measure::SANDBOX_TRAPS, 1.0),
+        ] {
+            set(metric, Counter::get(count) as f64 * unit);
+        }
+        for (status, count) in measure::AUTH0_ANSWERS.counts() {
+            set(&inner.auth0.with_label_values(&[&status.to_string()]), count as f64);
+        }
+        inner.queued.set(measure::QUEUED_JOBS.get());
     }
 
     fn text(&self) -> Result<String> {
@@ -74,6 +127,14 @@ impl Metrics {
             .map_err(|error| Error::new(Code::Internal, format!("The metrics: {error}")))
     }
 }
+
+/// Moves a counter to where a count of our own stands, which only grows.
+fn set(metric: &prometheus::Counter, count: f64) {
+    metric.inc_by((count - metric.get()).max(0.0));
+}
+
+/// The name of a request in the log, sent along so that people can report it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Counts a request under the pattern of its route, so that nobody's ids become labels.
 pub async fn count(
@@ -86,7 +147,11 @@ pub async fn count(
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS") => known.to_owned(),
         _ => "other".to_owned(),
     };
-    let outcome = next.call(request).await;
+    let id = request.extensions().get::<RequestId>().and_then(|id| HeaderValue::try_from(id.to_string()).ok());
+    let mut outcome = next.call(request).await;
+    if let (Ok(response), Some(id)) = (&mut outcome, id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     if let Some(metrics) = metrics {
         let (status, route) = match &outcome {
             Ok(response) => (response.status(), response.request().match_pattern()),
@@ -110,6 +175,7 @@ pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::R
     for (kind, state, count) in app.jobs.counts().await? {
         metrics.jobs.with_label_values(&[kind.as_str(), state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
+    app.metrics.take_over();
     metrics.running.set(i64::try_from(app.jobs.running()).unwrap_or(i64::MAX));
     Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(app.metrics.text()?))
 }
@@ -126,7 +192,7 @@ fn check(request: &HttpRequest, app: &App) -> Result<()> {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "));
     if let (Some(given), Some(token)) = (token, &app.settings.metrics_token)
-        && verify_slices_are_equal(given.as_bytes(), token.expose_secret().as_bytes()).is_ok()
+        && equal(given, token.expose_secret())
     {
         return Ok(());
     }

@@ -6,6 +6,7 @@ mod fetch_metadata;
 mod guide;
 mod language;
 mod metrics;
+mod pace;
 mod pages;
 mod prefix;
 mod reply;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use actix_web::web::{Data, ServiceConfig};
 
 pub use metrics::{Metrics, count};
+pub use pace::pace;
 pub use prefix::StripPrefix;
 pub use reply::{ApiError, SignedIn};
 pub use trace::RequestSpan;

@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError};
 
@@ -38,7 +38,19 @@ impl ResponseError for ApiError {
         if self.status_code() == StatusCode::UNAUTHORIZED {
             reply.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
+        if let Some(seconds) = retry_after(self.0.code) {
+            reply.insert_header((RETRY_AFTER, seconds));
+        }
         reply.json(self.0.body())
+    }
+}
+
+/// When it is worth trying again, in seconds, where that is ours to say.
+fn retry_after(code: Code) -> Option<u32> {
+    match code {
+        Code::TooManyRequests => Some(5),
+        Code::Stopping | Code::NotReady => Some(10),
+        _ => None,
     }
 }
 

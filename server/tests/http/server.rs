@@ -36,11 +36,14 @@ impl Server {
 
     /// An application with an earlier one's data directory; that one must be gone.
     pub async fn within(directory: TempDir, base_url: &str, settings: &[(&str, &str)]) -> Self {
+        // The last of a name counts.
         let environment = [("EXTENSION_SECRET", SECRET)].iter().chain(settings);
         let environment = environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings = Settings::parse(Purpose::Serve, environment, None).expect("settings");
         let (settings, base_url) = (Arc::new(settings), Arc::<str>::from(base_url));
-        let store = Store::open(directory.path()).await.expect("a store");
+        // Its own state; compiled transforms stay where all servers here find them.
+        let own = Settings { data_dir: directory.path().to_owned(), ..Settings::clone(&settings) };
+        let store = Store::open_with(&own).await.expect("a store");
         let app = web::App {
             access: Arc::new(Access::new(&settings, &base_url).expect("access")),
             jobs: Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs"),
@@ -56,6 +59,11 @@ impl Server {
     pub async fn stop(self) -> TempDir {
         self.app.jobs.stop().await;
         self.directory
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     /// The bytes of the database, write-ahead log included.

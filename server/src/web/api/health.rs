@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::{ApiError, App};
 use super::read_only;
+use crate::error::{Code, Error};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(read_only("/healthz", alive)).service(read_only("/readyz", ready));
@@ -17,10 +18,14 @@ pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-/// The process can do its work: its database answers.
+/// The process can do its work: its database answers, DATA_DIR can be written to, and it is not about to
+/// stop.
 #[utoipa::path(get, path = "/readyz", tag = "operation",
-    responses((status = 200), (status = 500, body = crate::error::ErrorBody)))]
+    responses((status = 200), (status = 503, body = crate::error::ErrorBody)))]
 pub(super) async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
-    app.store.ping().await?;
+    if app.jobs.is_stopping() {
+        return Err(Error::new(Code::Stopping, "The server is stopping.").into());
+    }
+    app.store.check().await.map_err(|error| Error { code: Code::NotReady, ..error })?;
     Ok(HttpResponse::Ok().json(json!({"status": "ok"})))
 }

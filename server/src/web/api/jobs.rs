@@ -1,21 +1,24 @@
 //! `/api/jobs`: start, watch, cancel, resume and retry exports and imports; reports and downloads.
 
-use actix_files::NamedFile;
+use std::io::Write as _;
+
 use actix_multipart::{Field, Multipart, MultipartError};
-use actix_web::http::header::{CACHE_CONTROL, ContentDisposition, DispositionParam, DispositionType};
+use actix_web::http::header::{CACHE_CONTROL, ContentDisposition, DispositionParam, DispositionType, EntityTag};
 use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt;
 use utoipa::ToSchema;
 
+use super::super::pace::too_slow;
 use super::super::{ApiError, App, SignedIn};
+use super::download::answer;
 use super::{only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
 use crate::import::{self, ImportRequest, Inspection, MapRule, ReportFormat};
-use crate::jobs::{JobView, Upload};
+use crate::jobs::{JobView, UPLOAD, Upload};
+use crate::store::FileWriter;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
@@ -98,14 +101,14 @@ pub(super) async fn start_import(
     app: Data<App>,
     form: Multipart,
 ) -> Result<Json<JobView>, ApiError> {
-    let upload = app.jobs.receive()?;
+    let upload = app.jobs.receive(&session)?;
     let mut request = read_form(form, &upload, app.settings.upload_limit).await?;
     if request.connection_id.is_empty() && !request.dry_run {
         return Err(Error::new(Code::InvalidBody, "Must provide 'connection_id' as multipart part.")
             .with_hint("Send the id of a database connection; GET /api/connections lists them.")
             .into());
     }
-    import::probe(upload.directory(), &app.jobs.import_spec(&request).await?).await?;
+    import::probe(upload.files(), &app.jobs.import_spec(&request).await?).await?;
     let mut name = None;
     if !request.connection_id.is_empty() {
         let client = app.jobs.clients().for_session(&session)?;
@@ -247,33 +250,29 @@ impl Received {
         let name = field.content_disposition().and_then(ContentDisposition::get_filename).unwrap_or("users");
         let name: String =
             name.chars().map(|c| if c.is_alphanumeric() || "._- ".contains(c) { c } else { '_' }).take(60).collect();
-        let number = self.names.len() + 1;
-        let path = upload.path();
-        let target = if let [first] = self.names.as_slice() {
-            let moving = upload.directory().join("first");
+        let files = upload.files();
+        let several = files.below(UPLOAD);
+        if let [first] = self.names.as_slice() {
+            let (path, moving) = (files.path(UPLOAD), files.path("first"));
             tokio::fs::rename(&path, &moving).await?;
-            tokio::fs::create_dir(&path).await?;
-            tokio::fs::rename(&moving, path.join(format!("{:06}-{first}", 1))).await?;
-            path.join(format!("{number:06}-{name}"))
-        } else if self.names.is_empty() {
-            path
+            several.create_directory()?;
+            tokio::fs::rename(&moving, several.path(&format!("{:06}-{first}", 1))).await?;
+        }
+        let file = if self.names.is_empty() {
+            files.create(UPLOAD)?
         } else {
-            path.join(format!("{number:06}-{name}"))
+            several.create(&format!("{:06}-{name}", self.names.len() + 1))?
         };
-        self.size += save(field, &target, limit.saturating_sub(self.size), limit).await?;
+        self.size += save(field, file, limit.saturating_sub(self.size), limit).await?;
         self.names.push(name);
         Ok(())
     }
 }
 
 /// Streams the file to disk; its size is checked as it arrives.
-async fn save(mut field: Field, path: &std::path::Path, left: u64, limit: u64) -> Result<u64> {
-    let mut options = tokio::fs::OpenOptions::new();
-    options.create(true).write(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = tokio::io::BufWriter::new(options.open(path).await?);
+async fn save(mut field: Field, mut file: FileWriter, left: u64, limit: u64) -> Result<u64> {
     let mut size = 0_u64;
+    let mut piece = Vec::with_capacity(PIECE);
     while let Some(bytes) = field.try_next().await.map_err(broken_form)? {
         size += bytes.len() as u64;
         if size > left {
@@ -283,11 +282,30 @@ async fn save(mut field: Field, path: &std::path::Path, left: u64, limit: u64) -
                 format!("The users file is larger than the {limit} allowed here."),
             ));
         }
-        file.write_all(&bytes).await?;
+        piece.extend_from_slice(&bytes);
+        if piece.len() >= PIECE {
+            (file, piece) = blocking(move || {
+                file.write_all(&piece)?;
+                piece.clear();
+                Ok((file, piece))
+            })
+            .await?;
+        }
     }
-    file.flush().await?;
-    file.into_inner().sync_all().await?;
+    blocking(move || {
+        file.write_all(&piece)?;
+        Ok(file.finish(true)?)
+    })
+    .await?;
     Ok(size)
+}
+
+/// Bytes of an upload or download that are encrypted or decrypted at once.
+pub(super) const PIECE: usize = 256 << 10;
+
+/// Runs work on files and ciphers away from the threads that answer requests.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::new(Code::Internal, error.to_string()))?
 }
 
 async fn text(mut field: Field, name: &str) -> Result<String> {
@@ -320,6 +338,9 @@ async fn drain(mut field: Field) -> Result<()> {
 // Called as a function by `map_err`.
 #[allow(clippy::needless_pass_by_value)]
 fn broken_form(error: MultipartError) -> Error {
+    if matches!(&error, MultipartError::Payload(error) if too_slow(error)) {
+        return Error::new(Code::RequestTimeout, "The upload arrives too slowly.");
+    }
     Error::new(Code::InvalidBody, format!("The form could not be read: {error}"))
         .with_hint("Send multipart/form-data with the parts connection_id and users.")
 }
@@ -378,7 +399,7 @@ pub(super) async fn retry(
 ) -> Result<Json<JobView>, ApiError> {
     let is_form = http.content_type().eq_ignore_ascii_case("multipart/form-data");
     let mended = if is_form {
-        let upload = app.jobs.receive()?;
+        let upload = app.jobs.receive(&session)?;
         // Its settings are those of the first import.
         read_form(Multipart::new(http.headers(), body), &upload, app.settings.upload_limit).await?;
         Some(upload)
@@ -426,21 +447,20 @@ pub(super) async fn report(
     id: Path<String>,
     query: Query<ReportQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let directory = app.jobs.report_directory(&id).await?;
+    let files = app.jobs.report_files(&id).await?;
     let format = match query.format {
         None => None,
         Some(FileFormat::Json) => Some(ReportFormat::Json),
         Some(FileFormat::Ndjson) => Some(ReportFormat::Ndjson),
         Some(FileFormat::Csv) => Some(ReportFormat::Csv),
         Some(FileFormat::Original) => {
-            let directory = directory.clone();
-            let format = tokio::task::spawn_blocking(move || import::original_format(&directory)).await;
-            Some(format.map_err(|error| Error::new(Code::Internal, error.to_string()))??)
+            let files = files.clone();
+            Some(blocking(move || import::original_format(&files)).await?)
         }
     };
     let (reader, mut writer) = std::io::pipe()?;
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = import::write_report(&directory, format, &mut writer) {
+        if let Err(error) = import::write_report(&files, format, &mut writer) {
             tracing::warn!(error = error.code.as_str(), "a report broke off: {}", error.message);
         }
     });
@@ -471,17 +491,18 @@ pub(super) async fn backup(
     id: Path<String>,
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let directory = app.jobs.report_directory(&id).await?;
-    let path = import::backup_file(&directory)
+    let files = app.jobs.report_files(&id).await?;
+    let file = blocking(move || import::backup_file(&files))
+        .await?
         .ok_or_else(|| Error::new(Code::JobState, format!("Job {id} has no back-up, or none yet.")))?;
-    let file = NamedFile::open_async(&path).await?;
-    let mut reply = file
-        .set_content_type(actix_web::mime::APPLICATION_JSON)
-        .set_content_disposition(attachment(format!("backup-{id}.json")))
-        .into_response(&http);
-    let no_store = actix_web::http::header::HeaderValue::from_static("no-store, private");
-    reply.headers_mut().insert(CACHE_CONTROL, no_store);
-    Ok(reply)
+    // A back-up that is there is never made again.
+    let tag = EntityTag::new_strong(format!("{id}-backup"));
+    Ok(answer(&http, file, &tag, |reply| {
+        reply
+            .content_type("application/json")
+            .insert_header(attachment(format!("backup-{id}.json")))
+            .insert_header((CACHE_CONTROL, "no-store, private"));
+    })?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -503,14 +524,14 @@ pub(super) async fn download(
 ) -> Result<HttpResponse, ApiError> {
     let artifact = app.jobs.artifact(&id, &query.ticket).await?;
     let media_type = if artifact.request.gzip { "application/gzip" } else { artifact.request.format.media_type() };
-    let file = NamedFile::open_async(&artifact.path).await?;
-    let mut reply = file
-        .set_content_type(media_type.parse().map_err(|_| Error::new(Code::Internal, "A media type is not one."))?)
-        .set_content_disposition(attachment(artifact.download_name))
-        .into_response(&http);
-    let headers = reply.headers_mut();
-    headers.insert(CACHE_CONTROL, actix_web::http::header::HeaderValue::from_static("no-store, private"));
-    Ok(reply)
+    let tag = EntityTag::new_strong(artifact.version);
+    let name = artifact.download_name;
+    Ok(answer(&http, artifact.file, &tag, |reply| {
+        reply
+            .content_type(media_type)
+            .insert_header(attachment(name))
+            .insert_header((CACHE_CONTROL, "no-store, private"));
+    })?)
 }
 
 fn attachment(name: String) -> ContentDisposition {

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod connections;
+mod download;
 mod health;
 mod history;
 mod jobs;
@@ -15,6 +16,7 @@ use actix_web::error::{JsonPayloadError, QueryPayloadError};
 use actix_web::web::{JsonConfig, QueryConfig, ServiceConfig, scope};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
+use super::pace::too_slow;
 use super::reply::{ApiError, only, read_only};
 use crate::error::{Code, Error};
 
@@ -51,6 +53,9 @@ fn wrong_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
         JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
             Error::new(Code::PayloadTooLarge, format!("The JSON body is larger than {JSON_LIMIT} bytes."))
                 .with_hint("Use fewer or shorter column expressions.")
+        }
+        JsonPayloadError::Payload(error) if too_slow(&error) => {
+            Error::new(Code::RequestTimeout, "The body arrives too slowly.")
         }
         JsonPayloadError::ContentType => Error::new(Code::InvalidBody, "The body is not JSON.")
             .with_hint("Send it with the header Content-Type: application/json."),

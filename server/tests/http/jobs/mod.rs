@@ -1,9 +1,12 @@
 //! Exports, imports, history and what a tenant is asked for them, against a simulated tenant.
 
+mod at_rest;
 mod exports;
 mod files;
 mod imports;
+mod injection;
 mod lifetime;
+mod limits;
 mod original;
 mod presets;
 mod tokens;
@@ -16,7 +19,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
-use user_import_export::access::Sealer;
+use user_import_export::seal::Sealer;
 
 use crate::server::{Reply, SECRET, Server};
 use crate::tenant::now;
@@ -89,7 +92,13 @@ impl Desk {
 
     /// The same after the server was stopped and started again.
     async fn restarted(self) -> Self {
-        let Self { tenant, server, settings, session } = self;
+        self.restarted_with(&[]).await
+    }
+
+    /// [`Desk::restarted`] with settings changed.
+    async fn restarted_with(self, changes: &[(&str, &str)]) -> Self {
+        let Self { tenant, server, mut settings, session } = self;
+        settings.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let directory: TempDir = server.stop().await;
         let pairs: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let server = Server::within(directory, BASE, &pairs).await;

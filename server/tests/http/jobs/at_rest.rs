@@ -1,0 +1,180 @@
+//! What lies on disk: unreadable for others, gone at its end, and readable again under a new secret.
+
+use std::path::{Path, PathBuf};
+
+use actix_web::test::TestRequest;
+use serde_json::{Value, json};
+use simulated_tenant::{Fault, FaultKind};
+
+use super::{Desk, id};
+use crate::server::SECRET;
+
+const NEW_SECRET: &str = "the secret that takes its place";
+
+/// Every file below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { directories.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn holds_none_of(directory: &Path, marks: &[&str]) {
+    for path in files(directory) {
+        let bytes = std::fs::read(&path).expect("a file");
+        for mark in marks {
+            let found = bytes.windows(mark.len()).any(|part| part == mark.as_bytes());
+            assert!(!found, "{} holds {mark}", path.display());
+        }
+    }
+}
+
+/// A job whose files of every kind are on disk: an import that the tenant does not take, with good and bad
+/// rows.
+async fn waiting_import(desk: &Desk) -> Value {
+    let control = desk.tenant.control();
+    control.add(Fault::new("/jobs/users-imports", FaultKind::Unavailable).method("POST").times(1000));
+    let users = json!([
+        {"email": "marked-good@example.com", "user_metadata": {"note": "marked-note"}},
+        {"email": "marked-bad at example.com"},
+    ]);
+    let job = desk.import(&desk.database(), &users.to_string(), &[]).await.json();
+    desk.until(id(&job), |_| desk.asked("POST", "/jobs/users-imports") > 0).await;
+    job
+}
+
+#[actix_web::test]
+async fn no_file_shows_what_it_holds_and_none_can_be_opened_by_others() {
+    let desk = Desk::new(20).await;
+    let control = desk.tenant.control();
+    let somebody = control.users_by_email("admin@acme.example").pop().expect("the admin of the simulation");
+    let export = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    assert!(desk.download(&export).await.body.contains("admin@acme.example"));
+    waiting_import(&desk).await;
+
+    let kinds =
+        ["users.csv", "upload", "chunks/000001.json", "rows/000001.ndjson", "faults/check.ndjson", "inputs.json"];
+    let there = desk.server.job_files();
+    for kind in kinds {
+        assert!(there.iter().any(|file| file.ends_with(kind)), "no {kind} among {there:?}");
+    }
+    let subject = somebody["user_id"].as_str().expect("an id");
+    let marks = ["admin@acme.example", subject, "marked-good", "marked-bad", "marked-note"];
+    let directory = desk.server.directory().join("jobs");
+    holds_none_of(&directory, &marks);
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
+        for path in files(desk.server.directory()) {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+        for path in files(&directory) {
+            assert_eq!(mode(path.parent().expect("a directory")), 0o700, "{}", path.display());
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_new_secret_keeps_files_jobs_and_sessions_of_the_old_one() {
+    let desk = Desk::new(20).await;
+    let export = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let file = desk.download(&export).await.body;
+    let import = waiting_import(&desk).await;
+
+    let settings = [("EXTENSION_SECRET", NEW_SECRET), ("EXTENSION_SECRET_PREVIOUS", SECRET)];
+    let desk = desk.restarted_with(&settings).await;
+    desk.tenant.control().clear();
+    // The session was signed with the old secret.
+    let import = desk.until_over(id(&import)).await;
+    assert_eq!((&import["status"], &import["summary"]["inserted"]), (&json!("completed"), &json!(1)), "{import}");
+    let again = desk.get(&format!("/api/jobs/{}", id(&export))).await.json();
+    assert_eq!(desk.download(&again).await.body, file);
+
+    // The key was wrapped anew: the old secret is no longer needed for what lies on disk, nor accepted.
+    let desk = desk.restarted_with(&[("EXTENSION_SECRET_PREVIOUS", "")]).await;
+    let reply = desk.get("/api/history").await;
+    reply.expect_error(401, "invalid_token", "invalid signature");
+    let files = desk.server.app.store.job_files(id(&export));
+    let mut read = String::new();
+    std::io::Read::read_to_string(&mut files.open("users.csv").expect("the artifact"), &mut read).expect("text");
+    assert_eq!(read, file);
+}
+
+#[actix_web::test]
+async fn a_file_that_was_tampered_with_is_not_served_at_all() {
+    let desk = Desk::new(20).await;
+    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let path = desk.server.directory().join("jobs").join(id(&job)).join("users.csv");
+    let good = std::fs::read(&path).expect("the artifact");
+    let mut cut = good.clone();
+    cut.pop();
+    let mut changed = good.clone();
+    changed[100] ^= 1;
+    for bytes in [cut, changed, b"user_id,email\nauth0|1,mallory@example.com\n".to_vec()] {
+        std::fs::write(&path, bytes).expect("the artifact");
+        let reply = desk.download(&job).await;
+        assert_eq!((reply.status, &reply.json()["errorCode"]), (500, &json!("storage")), "{}", reply.body);
+    }
+    std::fs::write(&path, good).expect("the artifact");
+    assert_eq!(desk.download(&job).await.status, 200);
+}
+
+#[actix_web::test]
+async fn the_file_of_one_job_does_not_pass_for_that_of_another() {
+    let desk = Desk::new(20).await;
+    let first = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let second = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let path = |job: &Value| desk.server.directory().join("jobs").join(id(job)).join("users.csv");
+    std::fs::copy(path(&first), path(&second)).expect("a copy");
+    let reply = desk.download(&second).await;
+    assert_eq!((reply.status, &reply.json()["errorCode"]), (500, &json!("storage")), "{}", reply.body);
+}
+
+#[actix_web::test]
+async fn uninstalling_makes_what_somebody_kept_unreadable() {
+    let desk = Desk::new(20).await;
+    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let path = desk.server.directory().join("jobs").join(id(&job)).join("users.csv");
+    let kept = std::fs::read(&path).expect("the artifact");
+    desk.server.app.jobs.uninstall().await.expect("uninstalled");
+    let files = desk.server.app.store.create_job_files(id(&job)).expect("a directory");
+    std::fs::write(&path, kept).expect("put back");
+    assert!(files.open("users.csv").is_err(), "its key is gone");
+    let database = desk.server.database();
+    let found = database.windows(id(&job).len()).any(|part| part == id(&job).as_bytes());
+    assert!(!found, "no trace of the job is left in the database");
+}
+
+#[actix_web::test]
+async fn files_of_before_there_was_a_key_end_as_expired() {
+    let desk = Desk::new(20).await;
+    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    std::fs::remove_file(desk.server.directory().join("data.key")).expect("the key");
+    let desk = desk.restarted().await;
+    desk.server.app.jobs.clean_up().await.expect("clean");
+    assert_eq!(desk.get(&format!("/api/jobs/{}", id(&job))).await.json()["status"], "expired");
+    assert_eq!(desk.server.job_files(), Vec::<String>::new());
+    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    assert_eq!(desk.download(&job).await.status, 200, "the new key serves new jobs");
+}
+
+#[actix_web::test]
+async fn a_download_goes_on_where_it_stopped() {
+    let desk = Desk::new(200).await;
+    let job = desk.finished(&desk.export(&json!({"format": "json"})).await).await;
+    let whole = desk.download(&job).await;
+    let tag = whole.header("etag").to_owned();
+    let path = job["location"].as_str().expect("a link").strip_prefix("https://tools.example").expect("ours");
+    let rest = TestRequest::get().uri(path).insert_header(("range", "bytes=1000-")).insert_header(("if-range", tag));
+    let rest = desk.server.call(rest).await;
+    assert_eq!((rest.status, rest.body.as_str()), (206, &whole.body[1000..]));
+    assert_eq!(rest.header("content-range"), format!("bytes 1000-{}/{}", whole.body.len() - 1, whole.body.len()));
+}

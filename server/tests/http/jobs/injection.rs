@@ -1,0 +1,137 @@
+//! Values that look like code stay values: in SQL, searches, headers, paths, files and cells.
+
+use actix_web::test::TestRequest;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+
+use super::{Desk, id};
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// What gets through a gap when there is one.
+const ATTACKS: &[&str] = &[
+    "' OR 1=1 --",
+    "'; DROP TABLE jobs; --",
+    "\"; DELETE FROM presets; --",
+    "../../../../etc/passwd",
+    "..%2f..%2fetc%2fpasswd",
+    "x\r\nset-cookie: mallory=1",
+    "x\nERROR forged line",
+    "\u{0}",
+    "<script>alert(1)</script>",
+    "{{7*7}}",
+    "=cmd|' /C calc'!A0",
+];
+
+#[actix_web::test]
+async fn ids_and_names_are_only_compared() {
+    let desk = Desk::new(5).await;
+    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    for attack in ATTACKS {
+        for route in ["/api/jobs/{}", "/api/jobs/{}/report", "/api/jobs/{}/download?ticket=x", "/api/presets/{}"] {
+            let reply = desk.get(&route.replace("{}", &encoded(attack))).await;
+            assert!(matches!(reply.status, 400 | 401 | 404), "{attack} at {route}: {} {}", reply.status, reply.body);
+            assert!(reply.header("set-cookie").is_empty(), "{attack}");
+            assert!(!reply.body.contains("root:"), "{attack}");
+        }
+        for route in ["/api/jobs/{}/cancel", "/api/jobs/{}/resume", "/api/jobs/{}/retry"] {
+            let reply = desk.post(&route.replace("{}", &encoded(attack))).await;
+            assert_eq!(reply.status, 404, "{attack} at {route}: {}", reply.body);
+        }
+        let request = TestRequest::delete().uri(&format!("/ext/api/transforms/{}", encoded(attack)));
+        assert_eq!(desk.call(request).await.status, 404, "{attack}");
+    }
+    let history = desk.get("/api/history").await.json();
+    assert_eq!(history["jobs"][0]["id"], job["id"], "everything is still there");
+}
+
+#[actix_web::test]
+async fn a_preset_of_any_name_comes_back_under_that_name_only() {
+    let desk = Desk::new(5).await;
+    for attack in ATTACKS.iter().filter(|attack| !attack.chars().any(char::is_control)) {
+        let path = format!("/ext/api/presets/{}", encoded(attack));
+        let saved = desk.call(TestRequest::put().uri(&path).set_json(json!({"format": "csv", "query": attack}))).await;
+        if saved.status == 200 {
+            assert_eq!(desk.call(TestRequest::get().uri(&path)).await.json()["query"], *attack);
+            assert_eq!(desk.get("/api/presets").await.json()["presets"].as_array().map(Vec::len), Some(1));
+            assert_eq!(desk.call(TestRequest::delete().uri(&path)).await.status, 204);
+        } else {
+            assert_eq!(saved.status, 400, "{attack}: {}", saved.body);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn the_name_of_a_connection_cannot_widen_a_search() {
+    let desk = Desk::new(5).await;
+    let name = "x\" OR email:*@* OR name:\"";
+    desk.get(&format!("/api/users?connection={}", encoded(name))).await;
+    desk.get(&format!("/api/attributes?connection={}", encoded(name))).await;
+    let requests = desk.tenant.control().requests();
+    let searches: Vec<_> = requests.iter().filter(|request| request.path == "/api/v2/users").collect();
+    assert_eq!(searches.len(), 2);
+    for search in searches {
+        let query =
+            url::form_urlencoded::parse(search.query.as_bytes()).find(|(name, _)| name == "q").expect("a query");
+        let expected = "identities.connection:\"x\\\" OR email:*@* OR name:\\\"\"";
+        assert_eq!(query.1, expected);
+    }
+}
+
+#[actix_web::test]
+async fn the_name_of_an_uploaded_file_leads_nowhere() {
+    let desk = Desk::new(5).await;
+    let connection = desk.database();
+    let users = "[{\"email\":\"a@example.com\"}]";
+    let more = "[{\"email\":\"b@example.com\"}]";
+    for name in ["../../../escape", "/etc/escape", "..", ".", "a/b", "a\\b", "-", "\u{202e}gnp"] {
+        let parts = [
+            ("connection_id", None, connection.as_str()),
+            ("dry_run", None, "true"),
+            ("users", Some(name), users),
+            ("users", Some(name), more),
+        ];
+        let reply = desk.form("/api/jobs/import", &parts).await;
+        let job = desk.finished(&reply).await;
+        assert_eq!((&job["status"], &job["summary"]["total"]), (&json!("completed"), &json!(2)), "{name}: {job}");
+    }
+    let outside = std::fs::read_dir(desk.server.directory()).expect("a directory");
+    let outside: Vec<_> = outside.map(|entry| entry.expect("an entry").file_name()).collect();
+    assert!(!outside.iter().any(|name| name.to_string_lossy().contains("escape")), "{outside:?}");
+    assert!(desk.server.job_files().iter().all(|file| file.starts_with("jobs/job_")), "{:?}", desk.server.job_files());
+}
+
+#[actix_web::test]
+async fn archives_are_refused_and_a_bomb_goes_off_harmlessly() {
+    use std::io::Write;
+    let desk = Desk::new(5).await;
+    let connection = desk.database();
+    let send = |content: Vec<u8>| {
+        const BOUNDARY: &str = "----boundary";
+        let mut body = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"connection_id\"\r\n\r\n{connection}\r\n\
+             --{BOUNDARY}\r\nContent-Disposition: form-data; name=\"users\"; filename=\"users\"\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend(content);
+        body.extend(format!("\r\n--{BOUNDARY}--\r\n").into_bytes());
+        let request = TestRequest::post().uri("/ext/api/jobs/import");
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        desk.call(request.insert_header(("content-type", kind)).set_payload(body))
+    };
+    let reply = send(b"PK\x03\x04users.json".to_vec()).await;
+    assert_eq!((reply.status, &reply.json()["errorCode"]), (400, &json!("users_file_format")), "{}", reply.body);
+
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let row = format!("{{\"email\":\"a@example.com\",\"name\":\"{}\"}}\n", " ".repeat(1 << 20));
+    for _ in 0..120 {
+        bomb.write_all(row.as_bytes()).expect("a row");
+    }
+    let reply = send(bomb.finish().expect("gzip")).await;
+    let error =
+        if reply.status == 200 { desk.until_over(id(&reply.json())).await["error"].clone() } else { reply.json() };
+    assert_eq!((&error["errorCode"], &error["statusCode"]), (&json!("payload_too_large"), &json!(413)), "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("200 times")), "{error}");
+}
