@@ -357,7 +357,9 @@ mod tests {
         for order in [vec![1, 0, 2, 3], vec![0, 2, 3], vec![0, 1, 1, 2, 3], vec![0, 1, 2], vec![0, 1, 2, 3, 3], vec![3]]
         {
             let mut other = header.to_vec();
-            order.iter().for_each(|number| other.extend_from_slice(chunk(*number)));
+            for number in &order {
+                other.extend_from_slice(chunk(*number));
+            }
             assert!(opened(&other, "job").is_err(), "{order:?}");
         }
         let mut of_two = self::sealed(&text(3 * CHUNK + 5));

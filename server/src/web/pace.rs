@@ -86,19 +86,25 @@ mod tests {
 
     use super::*;
 
-    type Body = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
+    type Piece = Result<Bytes, PayloadError>;
+    type Body = Pin<Box<dyn Stream<Item = Piece>>>;
 
-    fn piece(size: usize) -> Result<Bytes, PayloadError> {
-        Ok(Bytes::from(vec![0; size]))
+    fn piece(size: usize) -> Bytes {
+        Bytes::from(vec![0; size])
+    }
+
+    /// Pieces that arrive at once.
+    fn pieces(sizes: &[usize]) -> impl Stream<Item = Piece> + use<> {
+        stream::iter(sizes.iter().copied().map(|size| Ok(piece(size))).collect::<Vec<_>>())
     }
 
     /// One piece at once, another one after a moment.
     fn two_pieces(first: usize) -> Body {
         let second = async {
             actix_web::rt::time::sleep(Duration::from_millis(10)).await;
-            piece(1)
+            Ok(piece(1))
         };
-        Box::pin(stream::iter([piece(first)]).chain(stream::once(second)))
+        Box::pin(pieces(&[first]).chain(stream::once(second)))
     }
 
     /// How many pieces arrive, and whether all of the body did.
@@ -120,7 +126,7 @@ mod tests {
     #[actix_web::test]
     async fn a_body_that_does_not_come_to_its_end_is_broken_off() {
         assert_eq!(arrived(Box::pin(stream::pending()), Duration::from_millis(1), 1).await, (0, false));
-        let stuck = Box::pin(stream::iter([piece(9), piece(9)]).chain(stream::pending()));
+        let stuck = Box::pin(pieces(&[9, 9]).chain(stream::pending()));
         assert_eq!(arrived(stuck, Duration::from_millis(1), u64::MAX).await, (2, false));
     }
 
@@ -128,7 +134,7 @@ mod tests {
     async fn what_has_come_buys_time_and_drops_buy_too_little() {
         assert_eq!(arrived(two_pieces(1 << 20), Duration::ZERO, 1).await, (2, true));
         assert_eq!(arrived(two_pieces(1), Duration::from_hours(1), 1024).await, (2, true));
-        let drop = Box::pin(stream::iter([piece(1)]).chain(stream::pending()));
+        let drop = Box::pin(pieces(&[1]).chain(stream::pending()));
         assert_eq!(arrived(drop, Duration::ZERO, 1024).await, (1, false));
     }
 }

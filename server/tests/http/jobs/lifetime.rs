@@ -39,9 +39,8 @@ async fn a_restarted_server_goes_on_with_the_same_job_inside_auth0() {
     let export = desk.export(&json!({"format": "ndjson"})).await.json();
     desk.until(id(&export), |_| desk.asked("GET", "/jobs/job_") >= 1).await;
     // What a process leaves that is killed while it takes an upload.
-    let orphan = desk.server.app.jobs.receive().expect("a directory");
-    std::fs::write(orphan.path(), "[]").expect("a file");
-    std::mem::forget(orphan);
+    let orphan = desk.server.app.store.create_job_files("job_cut_off").expect("a directory");
+    orphan.write("upload", b"[]", true).expect("a file");
 
     let desk = desk.restarted().await;
     assert!(desk.server.job_files().iter().all(|file| file.contains(id(&export))), "{:?}", desk.server.job_files());
