@@ -11,6 +11,7 @@ use oxc_span::{GetSpan, SourceType, Span};
 use super::Stop;
 use super::parser::GLOBALS;
 use super::path::Key;
+use super::read::DEEPEST;
 
 /// The parser recurses; this is enough for the longest expression, nested as deeply as its length allows.
 /// Only what is touched of it is ever taken.
@@ -146,7 +147,8 @@ fn forbidden(kind: AstKind<'_>, id: NodeId, nodes: &AstNodes<'_>) -> Result<(), 
 fn steps(reference: NodeId, nodes: &AstNodes<'_>) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut id = reference;
-    loop {
+    // What lies deeper is handed over whole; trees of wanted paths are walked by recursion.
+    while keys.len() < DEEPEST {
         let span = nodes.kind(id).span();
         let parent = nodes.parent_id(id);
         match nodes.kind(parent) {
@@ -192,6 +194,7 @@ fn steps(reference: NodeId, nodes: &AstNodes<'_>) -> Vec<Key> {
         }
         id = parent;
     }
+    keys
 }
 
 /// The place of a span in what was written; `before` bytes stand before it.

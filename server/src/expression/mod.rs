@@ -62,6 +62,8 @@ enum Stop {
     Invalid { at: usize, message: String, hint: String },
     /// It is more than a path.
     Beyond { at: usize },
+    /// It is a path of more steps than a user is deep.
+    TooLong { at: usize },
 }
 
 impl Stop {
@@ -74,6 +76,11 @@ impl Stop {
         let (at, message, hint) = match self {
             Self::Invalid { at, message, hint } => (at, message, hint),
             Self::Beyond { at } => (at, "this does not fit here".to_owned(), "expected one expression".to_owned()),
+            Self::TooLong { at } => (
+                at,
+                format!("this path has more than {DEEPEST} steps"),
+                format!("a user is nested at most {DEEPEST} levels deep"),
+            ),
         };
         let message = format!("The expression cannot be read: {message}.\n{}", Caret { source, at });
         Error::new(Code::InvalidExpression, message).with_hint(hint)

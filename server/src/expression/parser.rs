@@ -9,6 +9,9 @@ use super::{Form, Stop};
 /// Parentheses and calls are read by recursion; nobody writes more of them than this.
 const DEEPEST: u32 = 64;
 
+/// A path of more steps leads nowhere: no user is nested that deeply.
+const MOST_STEPS: usize = super::read::DEEPEST;
+
 /// As [`DEEPEST`], for everything that is not a path.
 const DEEPEST_BRACKETS: usize = 200;
 
@@ -151,9 +154,11 @@ pub(super) fn parse(source: &str) -> Result<Form, Stop> {
             let call = parser.call().and_then(|call| parser.end().map(|()| call));
             match call {
                 Ok(call) => Ok(Form::Transform(call)),
+                Err(stop @ Stop::TooLong { .. }) => Err(stop),
                 Err(_) => Ok(Form::JavaScript(analyse(source, at)?)),
             }
         }
+        Err(stop @ Stop::TooLong { .. }) => Err(stop),
         // It may be JavaScript all the same, as `(() => 1)()` is; if not, what was said of the path says more.
         Err(Stop::Invalid { at, message, hint }) => {
             analyse(source, at).map(Form::JavaScript).map_err(|_| Stop::Invalid { at, message, hint })
@@ -428,6 +433,9 @@ impl<'a> Parser<'a> {
                 keys.push(key);
             } else {
                 return Ok(Node::Access(keys));
+            }
+            if keys.len() > MOST_STEPS {
+                return Err(Stop::TooLong { at: self.place() });
             }
         }
     }

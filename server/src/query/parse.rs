@@ -714,5 +714,12 @@ fn field_of(word: Word) -> Result<Field, Fault> {
             "Write for example app_metadata.plan:pro.",
         ));
     }
+    if parts.len() > crate::expression::DEEPEST {
+        return Err(Fault::new(
+            at,
+            format!("the name of a field has {} parts", parts.len()),
+            format!("A user is nested at most {} levels deep.", crate::expression::DEEPEST),
+        ));
+    }
     Ok(Field { parts, at: Aside(at), quoted: Aside(word.quoted) })
 }

@@ -291,6 +291,8 @@ fn nesting_ends_where_it_could_harm() {
     for text in ["(", "-(", "name:(", "NOT "] {
         assert!(Query::parse(&text.repeat(30_000)).is_err());
     }
+    let error = Query::parse(&format!("{}a:1", "a.".repeat(30_000))).unwrap_err();
+    assert!(error.message.contains("30001 parts"), "{}", error.message);
     let deep = format!("{}name:a{}", "(".repeat(100), ")".repeat(100));
     assert!(found(&deep, &json!({"name": "a"})));
 }

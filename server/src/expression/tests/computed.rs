@@ -210,6 +210,16 @@ fn what_is_wrong_is_found_before_the_job() {
 fn enormous_expressions_are_refused_and_deep_ones_do_no_harm() {
     let long = |text: &str, times: usize| text.repeat(times);
     assert!(formula(&format!("'{}'.length", long("x", 1 << 20))).is_err());
+    for path in ["user".to_owned() + &long("[0]", 20_000), "user".to_owned() + &long(".a", 201)] {
+        for expression in [path.clone(), format!("join({path}, ',')"), format!("name || {path}")] {
+            let error = formula(&expression).expect_err("too long");
+            assert!(error.message.contains("more than 200 steps"), "{error}");
+        }
+        // As JavaScript it may stand, and nothing that recurses over it ends the process.
+        let formula = formula(&format!("1 && {path}")).expect("JavaScript");
+        let fault = compute_all(&formula, &[json!({"a": 1})]).remove(0).expect_err("nothing is there");
+        assert!(fault.contains("TypeError"), "{fault}");
+    }
     for hostile in [
         long("!", 60_000) + "user.a",
         long("(", 30_000) + "user.a+1" + &long(")", 30_000),
