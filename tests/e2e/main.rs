@@ -2,13 +2,17 @@
 
 mod bars;
 mod cli;
+mod disk;
 mod embedded;
+mod export;
 mod export_page;
 mod hostile;
 mod import_page;
 mod interrupted;
 mod journey;
 mod keyboard;
+mod kill;
+mod large;
 mod looks;
 mod people;
 mod pictures;

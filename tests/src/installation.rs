@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// A process that serves HTTP; ends when dropped. What it logged is shown when a test fails.
 #[derive(Debug)]
 pub struct Program {
+    command: Command,
     process: Child,
     directory: TempDir,
     address: String,
@@ -30,9 +32,31 @@ impl Program {
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         prepare(&mut command);
         let process = command.spawn().expect("the binary starts");
-        let mut program = Self { process, directory, address: address.to_owned() };
+        let mut program = Self { command, process, directory, address: address.to_owned() };
         program.wait_until_ready().await;
         program
+    }
+
+    /// Kills the process at once (SIGKILL), wherever it is.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the process can be killed");
+        self.process.wait().expect("the state of a child");
+    }
+
+    /// Starts it again after it ended, in the same directory and with the same settings.
+    pub async fn start_again(&mut self) {
+        self.process = self.command.spawn().expect("the binary starts");
+        self.wait_until_ready().await;
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where it runs and keeps its data (`data`).
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     async fn wait_until_ready(&mut self) {
@@ -135,7 +159,7 @@ impl Installation {
 }
 
 /// A port nobody listens on now.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("the address of a listener").port()
 }

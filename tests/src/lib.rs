@@ -3,6 +3,7 @@
 
 mod axe;
 mod browser;
+mod desk;
 mod installation;
 
 use std::path::PathBuf;
@@ -10,12 +11,17 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 pub use browser::{Browser, DOWN, ENTER, ESCAPE, Element, Network, SPACE, TAB, browser};
-pub use installation::{Installation, Program};
+pub use desk::Desk;
+pub use installation::{Installation, Program, free_port};
 
 /// The product's binary of the profile these tests were built with, built anew where its sources
-/// changed.
+/// changed; or the one that `PRODUCT_BINARY` names.
 pub fn binary() -> &'static PathBuf {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+        // A binary that was built elsewhere, of another profile for example.
+        if let Some(path) = std::env::var_os("PRODUCT_BINARY") {
+            return PathBuf::from(path);
+        }
         // A test's own path is <target>/<profile>/deps/<name>.
         let test = std::env::current_exe().expect("a running test has a path");
         let profile = test.ancestors().nth(2).expect("a test lies in a target directory").to_owned();

@@ -1,0 +1,173 @@
+//! Disks that are full, files that may not grow, directories that cannot be used.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use end_to_end::{Desk, command};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::{Value, json};
+use simulated_tenant::generate::export_user;
+use simulated_tenant::{Fault, FaultKind, TenantSettings};
+use tempfile::TempDir;
+
+/// Whole users of this tenant need more room than any of the disks here has.
+fn tenant() -> TenantSettings {
+    TenantSettings { users: 6000, export_duration: Duration::from_millis(50), ..TenantSettings::default() }
+}
+
+fn everything() -> Value {
+    json!({"format": "ndjson"})
+}
+
+fn little() -> Value {
+    json!({"format": "csv", "limit": 10, "fields": [{"name": "user.email", "export_as": "email"}]})
+}
+
+/// A small disk of its own; only root can make one.
+struct Disk(TempDir);
+
+impl Disk {
+    fn new(size: &str) -> Option<Self> {
+        let directory = TempDir::new().expect("a temporary directory");
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(directory.path())
+            .stderr(Stdio::null())
+            .status();
+        if mount.is_ok_and(|status| status.success()) {
+            return Some(Self(directory));
+        }
+        eprintln!("skipped: no disk can be mounted here");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("filler");
+        let mut file = File::create(&path).expect("a file");
+        let error = std::io::copy(&mut std::io::repeat(0), &mut file).expect_err("the disk is full at last");
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a process that a failed test left may still use it.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+async fn assert_lives(desk: &Desk) {
+    assert_eq!(desk.get("/readyz").await.0, 200);
+    let id = desk.export(&little()).await;
+    let job = desk.until_over(&id).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(desk.download(&job).await.text().await.unwrap().lines().count(), 11);
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_job_with_the_reason_and_the_server_stays() {
+    let Some(disk) = Disk::new("3m") else { return };
+    let data = disk.path().join("data");
+    let desk = Desk::start(tenant(), |command| {
+        command.env("DATA_DIR", &data);
+    })
+    .await;
+    let job = desk.until_over(&desk.export(&everything()).await).await;
+    assert_eq!((&job["status"], &job["error"]["errorCode"]), (&json!("failed"), &json!("disk_full")), "{job}");
+    assert!(job["error"]["message"].as_str().is_some_and(|message| message.contains("No space left")), "{job}");
+    assert!(job.get("location").is_none(), "{job}");
+    assert_lives(&desk).await;
+
+    // No room for anything: a new job is refused or ends, and once there is room again all is well.
+    let filler = disk.fill();
+    let (status, reply) = desk.post("/api/jobs/export", &little()).await;
+    if status == 200 {
+        let _ = std::fs::remove_file(&filler);
+        desk.until_over(reply["id"].as_str().expect("an id")).await;
+    } else {
+        assert_eq!((status, &reply["errorCode"]), (507, &json!("disk_full")), "{reply}");
+    }
+    assert_eq!(desk.get("/healthz").await.0, 200);
+    let _ = std::fs::remove_file(&filler);
+    assert_lives(&desk).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_is_stored_once_there_is_room_again() {
+    let Some(disk) = Disk::new("3m") else { return };
+    let data = disk.path().join("data");
+    let desk = Desk::start(tenant(), |command| {
+        command.env("DATA_DIR", &data);
+    })
+    .await;
+    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob));
+    let id = desk.export(&everything()).await;
+    while desk.job(&id).await["details"].is_null() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let filler = disk.fill();
+    let (status, job) = desk.post(&format!("/api/jobs/{id}/cancel"), &json!({})).await;
+    assert_eq!(status, 200, "{job}");
+    std::fs::remove_file(&filler).unwrap();
+    let job = desk.until_over(&id).await;
+    assert_eq!(job["status"], "canceled", "{job}");
+    assert_lives(&desk).await;
+}
+
+#[tokio::test]
+async fn a_limit_on_the_size_of_files_ends_the_job_and_not_the_server() {
+    let desk = Desk::start(tenant(), |_| ()).await;
+    let process = Pid::from_raw(i32::try_from(desk.program.id()).unwrap());
+    let limit = Some(2 << 20);
+    prlimit(process, Resource::Fsize, Rlimit { current: limit, maximum: limit }).expect("a limit of our own child");
+    let job = desk.until_over(&desk.export(&everything()).await).await;
+    assert_eq!((&job["status"], &job["error"]["errorCode"]), (&json!("failed"), &json!("storage")), "{job}");
+    assert!(job["error"]["message"].as_str().is_some_and(|message| message.contains("File too large")), "{job}");
+    assert_lives(&desk).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_is_named_and_the_server_stays() {
+    let desk = Desk::start(tenant(), |_| ()).await;
+    let jobs = desk.data().join("jobs");
+    std::fs::remove_dir(&jobs).unwrap();
+    std::fs::write(&jobs, "in the way").unwrap();
+    let (status, reply) = desk.post("/api/jobs/export", &little()).await;
+    assert_eq!((status, &reply["errorCode"]), (500, &json!("storage")), "{reply}");
+    assert!(reply["message"].as_str().is_some_and(|message| message.contains("jobs/job_")), "{reply}");
+    assert_eq!(desk.get("/api/history").await.1["jobs"], json!([]), "nothing began");
+    std::fs::remove_file(&jobs).unwrap();
+    assert_lives(&desk).await;
+}
+
+#[test]
+fn the_command_line_says_what_it_could_not_write_and_leaves_nothing() {
+    let directory = TempDir::new().unwrap();
+    let users: String = (0..3000).map(|index| export_user(index, 1) + "\n").collect();
+    std::fs::write(directory.path().join("users.ndjson"), users).unwrap();
+    let export = |output: &str, stdout: Stdio| {
+        let arguments = ["export", "--from", "users.ndjson", "--format", "ndjson", "--output", output];
+        let output = command(directory.path()).args(arguments).stdout(stdout).output().expect("the binary runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+    let (status, said) = export("-", full.into());
+    assert!(status == Some(3) && said.contains("No space left"), "{status:?} {said}");
+
+    let (status, said) = export("nowhere/users.ndjson", Stdio::null());
+    assert!(status == Some(3) && said.contains("nowhere/users.ndjson"), "{status:?} {said}");
+
+    let Some(disk) = Disk::new("1m") else { return };
+    let target = disk.path().join("users.ndjson");
+    let (status, said) = export(target.to_str().unwrap(), Stdio::null());
+    assert!(status == Some(3) && said.contains("No space left"), "{status:?} {said}");
+    assert_eq!(disk.path().read_dir().unwrap().count(), 0, "nothing is left");
+}

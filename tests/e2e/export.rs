@@ -1,0 +1,331 @@
+//! `export`: every kind of input and option of the command line (design, section 3).
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use end_to_end::command;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use simulated_tenant::generate::export_user;
+use tempfile::TempDir;
+
+const USERS: u64 = 500;
+
+/// A directory with the same users in every kind of file.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let users: Vec<String> = (0..USERS).map(|index| export_user(index, 3)).collect();
+        let lines = users.join("\n");
+        let array = format!("[{}\n]", users.join(",\n"));
+        let files = Self(directory);
+        files.write("users.ndjson", lines.as_bytes());
+        files.write("users.json", array.as_bytes());
+        // The names say nothing: the content counts.
+        files.write("lines", &gzip(lines.as_bytes()));
+        files.write("array.txt", &gzip(array.as_bytes()));
+        files.write("marked.ndjson", format!("\u{feff}{}\r\n", users.join("\r\n")).as_bytes());
+        files
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.path().join(name), content).unwrap();
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        command(self.path()).arg("export").args(arguments).output().expect("the binary runs")
+    }
+
+    /// An export that must succeed, with nothing on standard error, which is no terminal.
+    fn export(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{arguments:?}");
+        output.stdout
+    }
+
+    fn text(&self, arguments: &[&str]) -> String {
+        String::from_utf8(self.export(arguments)).unwrap()
+    }
+
+    /// Exit status and what was said.
+    fn refused(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.run(arguments);
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut plain).unwrap();
+    plain
+}
+
+#[test]
+fn every_kind_of_file_and_standard_input_give_the_same() {
+    let files = Files::new();
+    let options = ["--column", "user_id", "--column", "user.app_metadata.name || user.name=Name"];
+    let wanted = files.export(&[&["--from", "users.ndjson"][..], &options].concat());
+    assert_eq!(wanted.iter().filter(|byte| **byte == b'\n').count() as u64, 1 + USERS);
+    for name in ["users.json", "lines", "array.txt", "marked.ndjson"] {
+        assert!(files.export(&[&["--from", name][..], &options].concat()) == wanted, "{name}");
+        let mut child = command(files.path())
+            .args(["export", "--from", "-"])
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let content = std::fs::read(files.path().join(name)).unwrap();
+        let writing = std::thread::spawn(move || input.write_all(&content).unwrap());
+        let output = child.wait_with_output().unwrap();
+        writing.join().unwrap();
+        assert!(output.status.success() && output.stdout == wanted && output.stderr.is_empty(), "{name} as input");
+    }
+}
+
+#[test]
+fn the_output_is_shaped_as_asked() {
+    let files = Files::new();
+    let from = |options: &[&str]| files.export(&[&["--from", "users.ndjson"][..], options].concat());
+    let plain = from(&["--column", "user_id=Id", "--column", "email"]);
+    let text = String::from_utf8(plain.clone()).unwrap();
+    assert!(text.starts_with("Id,email\n"), "{}", &text[..50]);
+
+    let limited = from(&["--column", "user_id=Id", "--column", "email", "--limit", "7"]);
+    assert!(plain.starts_with(&limited) && limited.iter().filter(|byte| **byte == b'\n').count() == 8);
+    assert!(gunzip(&from(&["--column", "user_id=Id", "--column", "email", "--gzip"])) == plain);
+    let marked = from(&["--column", "user_id=Id", "--column", "email", "--bom"]);
+    assert!(marked.strip_prefix("\u{feff}".as_bytes()) == Some(plain.as_slice()));
+    for delimiter in [";", "|", "\\t", "tab"] {
+        let separated = from(&["--column", "user_id=Id", "--column", "email_verified", "--delimiter", delimiter]);
+        let wanted = if matches!(delimiter, "\\t" | "tab") { b'\t' } else { delimiter.as_bytes()[0] };
+        let mut reader = csv::ReaderBuilder::new().delimiter(wanted).from_reader(separated.as_slice());
+        assert_eq!(reader.headers().unwrap(), vec!["Id", "email_verified"]);
+        assert_eq!(reader.records().filter(|row| row.as_ref().unwrap().len() == 2).count() as u64, USERS);
+    }
+    for threads in ["1", "5"] {
+        assert!(from(&["--column", "user_id=Id", "--column", "email", "--threads", threads]) == plain, "{threads}");
+    }
+
+    let whole = String::from_utf8(from(&["--format", "ndjson"])).unwrap();
+    for (index, line) in whole.lines().enumerate() {
+        let wanted: Value = serde_json::from_str(&export_user(index as u64, 3)).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(line).unwrap(), wanted);
+    }
+    let array: Vec<Value> = serde_json::from_slice(&from(&["--format", "json"])).unwrap();
+    assert_eq!(array.len() as u64, USERS);
+
+    // The name of the output says format and compression, and the file is there only when it is complete.
+    assert!(
+        files
+            .export(&["--from", "lines", "--column", "user_id=Id", "--column", "email", "--output", "out.csv.gz"])
+            .is_empty()
+    );
+    assert!(gunzip(&std::fs::read(files.path().join("out.csv.gz")).unwrap()) == plain);
+}
+
+#[test]
+fn formulas_are_guarded_unless_raw_cells_are_asked_for() {
+    let files = Files::new();
+    files.write("formula.json", br#"[{"user_id":"1","name":"=1+1"},{"user_id":"2","name":"plain"}]"#);
+    let options = ["--from", "formula.json", "--column", "name"];
+    assert_eq!(files.text(&options), "name\n'=1+1\nplain\n");
+    assert_eq!(files.text(&[&options[..], &["--raw-cells"]].concat()), "name\n=1+1\nplain\n");
+}
+
+#[test]
+fn a_sort_that_does_not_fit_into_memory_gives_the_same_as_one_that_does() {
+    let directory = TempDir::new().unwrap();
+    let mut users = String::new();
+    for index in 0..4000 {
+        writeln!(users, "{}", export_user(index, 5)).unwrap();
+    }
+    std::fs::write(directory.path().join("many.ndjson"), users).unwrap();
+    let sorted = |options: &[&str]| {
+        let usual = ["export", "--from", "many.ndjson", "--format", "ndjson", "--sort", "user.family_name"];
+        let output = command(directory.path()).args(usual).args(options).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let whole = sorted(&[]);
+    assert!(whole.len() > 4 << 20, "more than the least memory");
+    assert!(sorted(&["--sort-memory", "1MiB"]) == whole);
+    assert!(sorted(&["--sort-memory", "1MiB", "--threads", "3"]) == whole);
+    let falling = sorted(&["--descending", "--sort-memory", "1MiB"]);
+    let names = |bytes: &[u8]| -> Vec<String> {
+        let lines = std::str::from_utf8(bytes).unwrap().lines();
+        lines
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter_map(|user| user["family_name"].as_str().map(str::to_owned))
+            .collect()
+    };
+    assert!(names(&whole).is_sorted() && names(&falling).is_sorted_by(|a, b| a >= b));
+    assert_eq!(names(&whole).len(), names(&falling).len());
+}
+
+#[test]
+fn a_preset_gives_a_file_that_can_be_imported() {
+    let files = Files::new();
+    let query = "_exists_:email";
+    let exported = files.export(&["--from", "users.ndjson", "--preset", "import", "--query", query]);
+    files.write("again.json", &exported);
+    let users: Vec<Value> = serde_json::from_slice(&exported).unwrap();
+    assert!(!users.is_empty());
+    assert!(users.iter().all(|user| user.get("created_at").is_none() && user["email"].is_string()));
+    assert!(users.iter().all(|user| user["user_id"].as_str().is_none_or(|id| !id.starts_with("auth0|"))));
+    let output = command(files.path()).args(["import", "again.json", "--dry-run"]).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_plan_is_shown_and_nothing_is_done() {
+    let files = Files::new();
+    let plan = files.text(&[
+        "--from",
+        "users.ndjson",
+        "--query",
+        "logins_count:[5 TO *]",
+        "--sort",
+        "email",
+        "--limit",
+        "9",
+        "--explain",
+        "--output",
+        "never.csv",
+    ]);
+    for line in [
+        "Source:     the file, read once from its start to its end",
+        "Filter:     logins_count:[5 TO *] (here)",
+        "Sort:       by email, ascending (here)",
+        "Limit:      9 users (here)",
+    ] {
+        assert!(plan.lines().any(|said| said == line), "{line}: {plan}");
+    }
+    assert!(!files.path().join("never.csv").exists());
+}
+
+#[test]
+fn queries_filter_files_and_wrong_ones_show_the_place() {
+    let files = Files::new();
+    let verified = files.text(&["--from", "lines", "--query", "email_verified:true", "--column", "email_verified"]);
+    assert!(verified.lines().count() > 50 && verified.lines().skip(1).all(|line| line == "true"));
+    for (query, expected) in [
+        ("email:(ada OR", "expected"),
+        ("logins_count:[1 TO", "expected"),
+        ("name:ada~", "~"),
+        ("ada", "field"),
+        ("logins_count:>=5", "[5 TO *]"),
+    ] {
+        let (status, said) = files.refused(&["--from", "lines", "--query", query]);
+        assert_eq!(status, 2, "{query}: {said}");
+        assert!(said.contains('^') && said.contains(expected), "{query}: {said}");
+    }
+}
+
+#[test]
+fn exit_statuses_tell_success_faults_wrong_use_and_failure_apart() {
+    let files = Files::new();
+    files.write("faulty.ndjson", b"{\"user_id\":\"1\"}\nnonsense\n{\"user_id\":\"2\"}\n");
+    files.write("cut.gz", &gzip(export_user(1, 1).repeat(500).as_bytes())[..2000]);
+
+    let faulty = files.run(&["--from", "faulty.ndjson", "--column", "user_id"]);
+    assert_eq!(faulty.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&faulty.stdout), "user_id\n1\n2\n");
+    let said = String::from_utf8_lossy(&faulty.stderr);
+    assert!(said.contains("line 2") && said.contains("1 user could not be exported; 2 were written."), "{said}");
+
+    let (status, said) = files.refused(&["--from", "faulty.ndjson", "--column", "user_id", "--on-error", "fail"]);
+    assert!(status == 2 && said.contains("line 2"), "{status} {said}");
+    let arguments = ["--from", "faulty.ndjson", "--on-error", "fail", "--format", "json", "--output", "never.json"];
+    assert_eq!(files.refused(&arguments).0, 2);
+    assert!(!files.path().join("never.json").exists(), "an incomplete file is there");
+
+    for wrong in [
+        &["--from", "nowhere.json"][..],
+        &["--from", "."],
+        &["--from", "cut.gz"],
+        &["--from", "lines", "--limit", "0"],
+        &["--from", "lines", "--delimiter", "ab"],
+        &["--from", "lines", "--format", "json", "--bom"],
+        &["--from", "lines", "--descending"],
+        &["--from", "lines", "--threads", "0"],
+        &["--from", "lines", "--sort-memory", "1KiB", "--sort", "email"],
+        &["--from", "lines", "--column", "user.=x"],
+        &["--from", "lines", "--preset", "import", "--format", "csv"],
+        &["--from", "lines", "--no-such-option"],
+        &["--from", "lines", "--output", "."],
+    ] {
+        let (status, said) = files.refused(wrong);
+        assert!(status == 2 && !said.is_empty(), "{wrong:?}: {status} {said}");
+    }
+    assert_eq!(files.refused(&["--from", "lines", "--output", "no/such/directory.csv"]).0, 3);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let directory = TempDir::new().unwrap();
+    let mut users = String::new();
+    for index in 0..5000 {
+        writeln!(users, "{}", export_user(index, 5)).unwrap();
+    }
+    std::fs::write(directory.path().join("many.ndjson"), users).unwrap();
+    let mut child = command(directory.path())
+        .args(["export", "--from", "many.ndjson", "--format", "ndjson"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut start = [0; 100];
+    child.stdout.take().unwrap().read_exact(&mut start).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_an_export_that_waits_for_its_input_and_leaves_no_file() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let files = Files::new();
+    let mut child = command(files.path())
+        .args(["export", "--from", "-", "--output", "out.csv"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once the file under another name is there, the export runs.
+    let partial =
+        || files.path().read_dir().unwrap().any(|file| file.unwrap().file_name().to_string_lossy().contains("partial"));
+    while !partial() {
+        std::thread::yield_now();
+    }
+    let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    loop {
+        kill_process(process, Signal::INT).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(matches!(output.status.code(), None | Some(3 | 130)), "{output:?}");
+    assert!(!files.path().join("out.csv").exists());
+}

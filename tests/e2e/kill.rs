@@ -1,0 +1,182 @@
+//! A server that is killed at random moments.
+//!
+//! `KILLS` sets how often (6 unless set), `KILL_SEED` repeats a run.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::time::Duration;
+
+use end_to_end::Desk;
+use flate2::read::GzDecoder;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use simulated_tenant::generate::export_user;
+use simulated_tenant::{Fault, FaultKind, TenantSettings};
+use sqlx::{Connection, SqliteConnection};
+
+const USERS: u64 = 4000;
+const SEED: u64 = 11;
+
+fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number: {text:?}")))
+}
+
+/// Exports of every kind; those with `verified` keep only users with a verified address.
+fn exports() -> Vec<(Value, bool)> {
+    let fields = json!([
+        {"name": "user.user_id", "export_as": "id"}, {"name": "user.email", "export_as": "email"},
+        {"name": "user.app_metadata.name || user.name", "export_as": "name"},
+    ]);
+    let sort = json!({"by": "user.email", "descending": true});
+    vec![
+        (json!({"format": "csv", "fields": fields, "sort": sort, "raw_cells": true}), false),
+        (json!({"format": "ndjson", "fields": fields, "gzip": true}), false),
+        (json!({"format": "json", "fields": fields, "query": "email_verified:true"}), true),
+        (json!({"format": "json", "fields": fields, "sort": sort, "gzip": true}), false),
+        (
+            json!({"format": "csv", "fields": fields, "raw_cells": true, "query": "email_verified:true AND _exists_:app_metadata.plan"}),
+            true,
+        ),
+    ]
+}
+
+/// Id, address and name of a user.
+type Row = (String, String, String);
+
+/// What must be in the file: everybody, or whom the query finds.
+fn expected(desk: &Desk, request: &Value, verified: bool) -> BTreeMap<String, Row> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let generated = (0..USERS).map(|index| serde_json::from_str::<Value>(&export_user(index, SEED)).unwrap());
+    let people = desk.tenant.control().people().into_iter();
+    let people = people.filter_map(|person| desk.tenant.control().user(&person.user_id));
+    let planned = request["query"].as_str().is_some_and(|query| query.contains("plan"));
+    generated
+        .chain(people)
+        .filter(|user| !verified || user["email_verified"] == true)
+        .filter(|user| !planned || user["app_metadata"]["plan"].is_string())
+        .map(|user| {
+            let own = text(&user["app_metadata"]["name"]);
+            let name = if own.is_empty() { text(&user["name"]) } else { own };
+            let id = text(&user["user_id"]);
+            (id.clone(), (id, text(&user["email"]), name))
+        })
+        .collect()
+}
+
+fn rows(request: &Value, file: &[u8]) -> Vec<Row> {
+    let mut text = String::new();
+    if request["gzip"] == true {
+        GzDecoder::new(file).read_to_string(&mut text).expect("a whole gzip file");
+    } else {
+        text = String::from_utf8(file.to_vec()).expect("UTF-8");
+    }
+    let of = |row: &Value| {
+        let cell = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        (cell("id"), cell("email"), cell("name"))
+    };
+    match request["format"].as_str() {
+        Some("csv") => {
+            let mut reader = csv::Reader::from_reader(text.as_bytes());
+            assert_eq!(reader.headers().unwrap(), vec!["id", "email", "name"]);
+            reader.records().map(|row| row.unwrap()).map(|row| (row[0].into(), row[1].into(), row[2].into())).collect()
+        }
+        Some("json") => serde_json::from_str::<Vec<Value>>(&text).expect("a JSON array").iter().map(of).collect(),
+        _ => text.lines().map(|line| of(&serde_json::from_str(line).expect("a user a line"))).collect(),
+    }
+}
+
+/// A completed export has exactly the right rows, in the right order where one was asked for.
+async fn verify(desk: &Desk, job: &Value, request: &Value, verified: bool) {
+    assert_eq!(job["status"], "completed", "{job}");
+    let file = desk.download(job).await.bytes().await.expect("a whole download");
+    let rows = rows(request, &file);
+    assert_eq!(job["summary"]["rows"], rows.len(), "{job}");
+    if request.get("sort").is_some() {
+        let given = rows.iter().map(|(_, email, _)| email).filter(|email| !email.is_empty());
+        assert!(given.is_sorted_by(|a, b| a >= b), "the rows are not sorted");
+    }
+    let mut expected = expected(desk, request, verified);
+    for row in rows {
+        let wanted = expected.remove(&row.0).unwrap_or_else(|| panic!("{row:?} stands twice, or should not be there"));
+        assert_eq!(row, wanted);
+    }
+    assert!(expected.is_empty(), "{} users are missing", expected.len());
+}
+
+/// What SQLite itself says about the database of a process that was killed.
+async fn assert_intact(desk: &Desk) {
+    let url = format!("sqlite://{}", desk.data().join("state.sqlite").display());
+    let mut connection = SqliteConnection::connect(&url).await.expect("the database opens");
+    let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(said, ["ok"]);
+    let said: Vec<i64> =
+        sqlx::query_scalar("SELECT 1 FROM pragma_foreign_key_check").fetch_all(&mut connection).await.unwrap();
+    assert!(said.is_empty());
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exactly_the_right_rows() {
+    let kills = setting("KILLS", 6);
+    let seed = setting("KILL_SEED", rand::random_range(0..u64::from(u32::MAX)));
+    println!("KILLS={kills} KILL_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let settings = TenantSettings {
+        users: USERS,
+        seed: SEED,
+        export_duration: Duration::from_millis(300),
+        ..TenantSettings::default()
+    };
+    let mut desk = Desk::start(settings, |_| ()).await;
+    let control = desk.tenant.control();
+    // Downloads take about as long as everything else, so that they are hit too.
+    control.add(Fault::new("/exports/", FaultKind::SlowBody { millis: 100 }));
+    let kinds = exports();
+    let mut open: Vec<(String, usize)> = Vec::new();
+    let mut begun = 0;
+    for kill in 0..kills {
+        while open.len() < 3 {
+            let kind = random.random_range(0..kinds.len());
+            open.push((desk.export(&kinds[kind].0).await, kind));
+            begun += 1;
+        }
+        if random.random_bool(0.3) {
+            let bytes = random.random_range(0..100_000);
+            control.add(Fault::new("/exports/", FaultKind::Truncate { bytes }).once());
+        }
+        let moment = Duration::from_millis(random.random_range(0..1500));
+        tokio::time::sleep(moment).await;
+        desk.program.kill();
+        assert_intact(&desk).await;
+        desk.program.start_again().await;
+        let mut still = Vec::new();
+        for (id, kind) in open {
+            let job = desk.job(&id).await;
+            match job["status"].as_str() {
+                Some("completed") => verify(&desk, &job, &kinds[kind].0, kinds[kind].1).await,
+                Some("pending" | "processing") => {
+                    assert!(job.get("location").is_none(), "a file that is not complete is offered: {job}");
+                    still.push((id, kind));
+                }
+                _ => panic!("kill {kill} after {moment:?}: {job}"),
+            }
+        }
+        open = still;
+    }
+    control.clear();
+    for (id, kind) in open {
+        verify(&desk, &desk.until_over(&id).await, &kinds[kind].0, kinds[kind].1).await;
+    }
+    // Nothing is left but the finished files.
+    for job in std::fs::read_dir(desk.data().join("jobs")).unwrap() {
+        let job = job.unwrap().path();
+        let files: Vec<String> =
+            job.read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(matches!(files.as_slice(), [file] if file.starts_with("users.")), "{}: {files:?}", job.display());
+    }
+    // At most the order that was under way when the process was killed is given twice.
+    let ordered = control.job_counts().exports;
+    assert!(ordered <= begun + kills, "{ordered} jobs inside Auth0 for {begun} exports and {kills} kills");
+    assert_eq!(control.violations(), Vec::<String>::new());
+}

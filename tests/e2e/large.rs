@@ -1,0 +1,139 @@
+//! A large export through a running server, under rate limits and faults: complete and right.
+//!
+//! `EXPORT_USERS` sets how many users the tenant has (5,000 unless set). A million, with the figures:
+//!
+//! ```text
+//! cargo build --release
+//! PRODUCT_BINARY=$PWD/target/release/user-import-export EXPORT_USERS=1000000 \
+//!     cargo test --release -p end-to-end --test e2e large:: -- --nocapture
+//! ```
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use end_to_end::Desk;
+use serde_json::{Value, json};
+use simulated_tenant::generate::{export_user, user_id};
+use simulated_tenant::{Fault, FaultKind, RateLimits, TenantSettings};
+
+const SEED: u64 = 42;
+
+fn users() -> u64 {
+    std::env::var("EXPORT_USERS").map_or(5000, |text| text.parse().expect("EXPORT_USERS is a number"))
+}
+
+/// Clock ticks a second in /proc, the same on every Linux.
+const TICKS: f64 = 100.0;
+
+/// CPU seconds (user and system) and peak memory in MiB of a process, where the system tells.
+fn figures(process: u32) -> Option<(f64, f64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks: Vec<u64> = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let peak: f64 = peak.trim().trim_end_matches(" kB").parse().ok()?;
+    Some((ticks.iter().sum::<u64>() as f64 / TICKS, peak / 1024.0))
+}
+
+/// Rate limits and trouble of every kind, spread over the whole export.
+fn trouble(desk: &Desk, size: u64) {
+    let control = desk.tenant.control();
+    control.limit(RateLimits::ESSENTIALS);
+    let fault = |path: &str, kind: FaultKind, after: u32, times: u32| {
+        control.add(Fault::new(path, kind).after(after).times(times));
+    };
+    let limit = FaultKind::RateLimit { reset_after: 1, retry_after: true };
+    fault("/users", limit.clone(), 0, 1);
+    fault("/users", FaultKind::Unavailable, 0, 1);
+    fault("/jobs/users-exports", FaultKind::ServerError, 0, 1);
+    fault("/jobs/job_", FaultKind::Unavailable, 1, 1);
+    fault("/jobs/job_", limit, 2, 1);
+    fault("/jobs/job_", FaultKind::ExpireTokens, 3, 1);
+    fault("/jobs/job_", FaultKind::DropAfter, 4, 1);
+    fault("/exports/", FaultKind::ExpiredLink, 0, 1);
+    // Downloads break in their first part, in the middle, where nothing came, and where the server cannot
+    // go on but starts again.
+    for (number, share) in [20, 3, 0, 5, 4].into_iter().enumerate() {
+        let bytes = size.checked_div(share).unwrap_or_default();
+        fault("/exports/", FaultKind::Truncate { bytes }, 1 + number as u32, 1);
+    }
+    fault("/exports/", FaultKind::IgnoreRange, 4, 1);
+    fault("/exports/", FaultKind::ServerError, 6, 1);
+    fault("/exports/", FaultKind::ExpiredLink, 7, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_export_under_limits_and_faults_is_complete_and_right() {
+    let users = users();
+    let settings =
+        TenantSettings { users, seed: SEED, export_duration: Duration::from_secs(3), ..TenantSettings::default() };
+    let desk = Desk::start(settings, |_| ()).await;
+    let idle = figures(desk.program.id());
+    trouble(&desk, users * 60);
+    let fields = json!([
+        {"name": "user.user_id"}, {"name": "user.email"}, {"name": "user.email_verified"},
+        {"name": "identities[0].connection"}, {"name": "user.app_metadata.name || user.name"},
+        {"name": "app_metadata.tenant.limits.seats"}, {"name": "user.created_at"},
+    ]);
+    for sort in [Value::Null, json!({"by": "user.created_at", "descending": true})] {
+        let started = Instant::now();
+        let mut request = json!({"format": "csv", "raw_cells": true, "fields": fields});
+        if !sort.is_null() {
+            request["sort"] = sort.clone();
+        }
+        let job = desk.until_over(&desk.export(&request).await).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        let wall = started.elapsed();
+        if let (Some((cpu_before, at_rest)), Some((cpu, peak))) = (idle, figures(desk.program.id())) {
+            println!(
+                "{users} users{}: {:.1} s, {:.1} s CPU of the server so far, {peak:.0} MiB at its peak ({at_rest:.0} MiB before)",
+                if sort.is_null() { "" } else { ", sorted" },
+                wall.as_secs_f64(),
+                cpu - cpu_before,
+            );
+        }
+        check(&desk, &job, users, !sort.is_null()).await;
+    }
+    assert_eq!(desk.tenant.control().faults(), [], "all trouble came");
+    assert_eq!(desk.tenant.control().violations(), Vec::<String>::new());
+}
+
+/// Every user once, every cell right.
+async fn check(desk: &Desk, job: &Value, users: u64, sorted: bool) {
+    let mut left: HashMap<String, u64> = (0..users).map(|index| (user_id(index, SEED), index)).collect();
+    let people = desk.tenant.control().people().len() as u64;
+    let mut others = 0;
+    let file = desk.download(job).await.bytes().await.expect("a whole download");
+    let mut reader = csv::Reader::from_reader(&file[..]);
+    let mut before = None::<String>;
+    for row in reader.records() {
+        let row = row.unwrap();
+        if sorted {
+            assert!(before.as_deref().is_none_or(|before| before >= &row[6]), "{before:?} stands before {row:?}");
+            before = Some(row[6].to_owned());
+        }
+        let Some(index) = left.remove(&row[0]) else {
+            assert!(desk.tenant.control().people().iter().any(|person| person.user_id == row[0]), "twice: {row:?}");
+            others += 1;
+            continue;
+        };
+        let user: Value = serde_json::from_str(&export_user(index, SEED)).unwrap();
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        assert_eq!(row[1], text(&user["email"]), "{row:?}");
+        assert_eq!(row[2], text(&user["email_verified"]), "{row:?}");
+        assert_eq!(row[3], text(&user["identities"][0]["connection"]), "{row:?}");
+        let own = text(&user["app_metadata"]["name"]);
+        assert_eq!(row[4], if own.is_empty() { text(&user["name"]) } else { own }, "{row:?}");
+        let seats = &user["app_metadata"]["tenant"]["limits"]["seats"];
+        assert_eq!(row[5].parse::<f64>().ok(), seats.as_f64(), "{row:?}");
+        assert_eq!(row[6], text(&user["created_at"]), "{row:?}");
+    }
+    assert!(left.is_empty(), "{} users are missing", left.len());
+    assert_eq!(others, people);
+    assert_eq!(job["summary"]["rows"], users + people);
+}
