@@ -231,3 +231,98 @@ async fn failed_rows_of_a_spreadsheet_are_written_mended_and_imported_again() {
     assert_eq!(tenant.control().user_by_email("bob@example.com").unwrap()["given_name"], "Bob");
     assert_eq!(tenant.control().violations(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_dry_run_looks_users_up_and_an_upsert_is_backed_up() {
+    let directory = TempDir::new().unwrap();
+    let (tenant, settings) = tenant(1).await;
+    let rows = good_users(6);
+    std::fs::write(directory.path().join("few.json"), serde_json::to_string(&rows[..4]).unwrap()).unwrap();
+    std::fs::write(directory.path().join("users.json"), serde_json::to_string(&rows).unwrap()).unwrap();
+    let with = |arguments: &[&str]| {
+        let all = [&["import", "--connection", "Username-Password-Authentication"], arguments].concat();
+        run(directory.path(), &all, &pairs(&settings))
+    };
+    assert_eq!(status(&with(&["few.json"])), 0);
+    let looked = with(&["users.json", "--dry-run", "--look-up"]);
+    assert_eq!(status(&looked), 0, "{}", errors(&looked));
+    let text = String::from_utf8_lossy(&looked.stdout).into_owned();
+    assert!(text.contains("2 would be inserted, 0 updated, 4 refused"), "{text}");
+    assert!(errors(&looked).contains("one by one by their e-mail addresses"), "{}", errors(&looked));
+
+    let upsert = with(&["users.json", "--upsert", "--backup", "before.json"]);
+    assert_eq!(status(&upsert), 0, "{}", errors(&upsert));
+    let backup = std::fs::read_to_string(directory.path().join("before.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&backup).unwrap().len(), 4);
+    let back = with(&["before.json", "--upsert"]);
+    assert_eq!(status(&back), 0, "{}", errors(&back));
+    assert_eq!(status(&with(&["users.json", "--look-up"])), 2, "a look-up is part of a dry run");
+    assert_eq!(tenant.control().violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_tenant_exported_with_the_import_preset_and_imported_into_an_empty_one_has_identical_users() {
+    let directory = TempDir::new().unwrap();
+    let (from, source) = tenant(400).await;
+    let (to, target) = tenant(0).await;
+    let connection = "Username-Password-Authentication";
+    let arguments = ["export", "--preset", "import", "--connection", connection, "--output", "users.json"];
+    let exported = run(directory.path(), &arguments, &pairs(&source));
+    let text = std::fs::read_to_string(directory.path().join("users.json")).unwrap();
+    let users: Vec<Value> = serde_json::from_str(&text).unwrap();
+    // Users without an e-mail address cannot be imported; they are counted.
+    assert!(matches!(status(&exported), 0 | 1), "{}", errors(&exported));
+    assert!(users.len() > 150, "about half of the users are in the database: {}", users.len());
+
+    let arguments = ["import", "users.json", "--connection", connection, "--report", "faults.ndjson"];
+    let imported = run(directory.path(), &arguments, &pairs(&target));
+    let faults = std::fs::read_to_string(directory.path().join("faults.ndjson")).unwrap();
+    let failed: BTreeSet<u64> = faults
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|fault| fault["severity"] == "error")
+        .map(|fault| fault["row"].as_u64().unwrap())
+        .collect();
+    assert!(failed.is_empty(), "{faults}");
+    assert_eq!(status(&imported), 0, "{}", errors(&imported));
+    for user in &users {
+        let id = format!("auth0|{}", user["user_id"].as_str().unwrap());
+        let before = from.control().user(&id).unwrap_or_else(|| panic!("{id} is not there"));
+        let after = to.control().user(&id).unwrap_or_else(|| panic!("{id} did not arrive"));
+        for name in ["user_id", "email", "email_verified", "phone_number", "phone_verified", "username", "blocked"] {
+            assert_eq!(after.get(name), before.get(name), "{name} of {id}");
+        }
+        for name in ["app_metadata", "user_metadata", "given_name", "family_name"] {
+            let of = |user: &Value| user.get(name).filter(|value| !value.is_null() && *value != "").cloned();
+            assert_eq!(of(&after), of(&before), "{name} of {id}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_disk_that_is_too_small_ends_an_import_with_the_reason_and_sends_nothing() {
+    let directory = TempDir::new().unwrap();
+    let (tenant, settings) = tenant(1).await;
+    let before = tenant.control().user_count();
+    let users = ndjson(&good_users(30_000));
+    std::fs::write(directory.path().join("users.ndjson"), users).unwrap();
+    // No file may grow beyond 256 KiB, which an import meets as it would meet a full disk.
+    let limited = |arguments: &str| {
+        let binary = end_to_end::binary().display().to_string();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("trap '' XFSZ; ulimit -f 512; exec {binary} {arguments}")]);
+        shell.current_dir(directory.path()).env("DATA_DIR", directory.path().join("data"));
+        shell.envs(pairs(&settings)).output().expect("a shell")
+    };
+    let output = limited("import users.ndjson --connection Username-Password-Authentication");
+    assert_eq!(status(&output), 3, "{}", errors(&output));
+    assert!(
+        errors(&output).contains("disk_full") || errors(&output).to_lowercase().contains("space"),
+        "{}",
+        errors(&output)
+    );
+    assert_eq!(tenant.control().user_count(), before);
+    let output = limited("import users.ndjson --dry-run --chunks parts");
+    assert_eq!(status(&output), 3, "{}", errors(&output));
+}

@@ -16,5 +16,6 @@ mod large;
 mod looks;
 mod people;
 mod pictures;
+mod soak;
 mod transforms;
 mod transforms_page;
