@@ -1,17 +1,22 @@
-//! A server with a simulated tenant and an admin who is signed in: the HTTP API without a browser.
+//! A server with a simulated tenant and an admin who is signed in: the HTTP API as a program uses it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::{Value, json};
+use reqwest::multipart::{Form, Part};
+use reqwest::{RequestBuilder, Response};
+use serde_json::Value;
 use simulated_tenant::{Tenant, TenantSettings};
 
-use crate::{Program, free_port};
+use crate::{Program, free_port, session};
 
-const SECRET: &str = "a secret of more than thirty-two bytes";
-const ADMIN: &str = "auth0|ada";
+/// `EXTENSION_SECRET` of the servers here.
+pub const SECRET: &str = "a secret of more than thirty-two bytes";
+
+/// Who is signed in.
+pub const SUBJECT: &str = "auth0|ada";
 
 /// A server (`LOGIN=tenant`), its tenant, which runs in this process, and a session.
 #[derive(Debug)]
@@ -19,68 +24,87 @@ pub struct Desk {
     /// The server's process.
     pub program: Program,
     /// The tenant.
-    pub tenant: Tenant,
+    pub tenant: Arc<Tenant>,
+    /// The token of the admin's session.
+    pub session: String,
     data: PathBuf,
-    session: String,
-    http: reqwest::Client,
-}
-
-/// A session as the login makes it, good for a day.
-fn session(base: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
-    let claims = json!({
-        "sub": ADMIN, "email": "ada@example.com", "iss": base, "aud": "urn:user-import-export-extension",
-        "iat": now, "exp": now + 86_400, "jti": "the session of these tests",
-    });
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token")
+    client: reqwest::Client,
 }
 
 impl Desk {
-    /// Starts both. `prepare` may change the command after its settings are made.
+    /// Starts a tenant and a server for it. `prepare` may change the command after its settings are made.
     pub async fn start(tenant: TenantSettings, prepare: impl FnOnce(&mut Command)) -> Self {
-        let tenant = Tenant::start(tenant).await.expect("the simulated tenant starts");
+        let tenant = Arc::new(Tenant::start(tenant).await.expect("the simulated tenant starts"));
+        Self::open(tenant, None, prepare).await
+    }
+
+    /// Starts a server for a tenant that is there already, with its state in `data`.
+    pub async fn serve(tenant: &Arc<Tenant>, data: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::open(Arc::clone(tenant), Some(data), prepare).await
+    }
+
+    async fn open(tenant: Arc<Tenant>, data: Option<&Path>, prepare: impl FnOnce(&mut Command)) -> Self {
         let port = free_port();
-        let base = format!("http://127.0.0.1:{port}");
-        let program = Program::start(&base, |command| {
+        let address = format!("http://127.0.0.1:{port}");
+        let program = Program::start(&address, |command| {
             command.arg("serve").env("PORT", port.to_string()).env("EXTENSION_SECRET", SECRET);
             command.env("AUTH0_DOMAIN", tenant.url()).env("AUTH0_RTA", tenant.url());
             command.env("AUTH0_CLIENT_ID", tenant.client_id()).env("AUTH0_CLIENT_SECRET", tenant.client_secret());
-            command.env("LOGIN", "tenant").env("ADMIN_SUBJECTS", ADMIN);
+            command.env("LOGIN", "tenant").env("ADMIN_SUBJECTS", SUBJECT);
+            if let Some(data) = data {
+                command.env("DATA_DIR", data);
+            }
             prepare(command);
         })
         .await;
-        let data = program.directory().join("data");
-        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { program, tenant, data, session: session(&base), http }
+        let data = data.map_or_else(|| program.directory().join("data"), Path::to_owned);
+        let client = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        Self { session: session(&address, SECRET, SUBJECT), program, tenant, data, client }
     }
 
-    /// Where the server keeps its data unless it was told otherwise.
-    pub fn data(&self) -> &PathBuf {
+    /// Where the server keeps its data unless `prepare` told it otherwise.
+    pub fn data(&self) -> &Path {
         &self.data
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
-        let reply = request.bearer_auth(&self.session).send().await.expect("the server answers");
-        let status = reply.status().as_u16();
-        (status, reply.json().await.unwrap_or_default())
+    /// A request that carries the session; `path` starts with a slash.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = method.parse().expect("a method");
+        self.client.request(method, format!("{}{path}", self.program.address())).bearer_auth(&self.session)
     }
 
-    /// GET of a route, which starts with a slash: status and body.
+    /// A GET without a session.
+    pub fn anonymous(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.program.address()))
+    }
+
+    /// GET of a route: status and body.
     pub async fn get(&self, path: &str) -> (u16, Value) {
-        self.answer(self.http.get(format!("{}{path}", self.program.address()))).await
+        answer(self.request("GET", path)).await
     }
 
     /// POST of a JSON body: status and body.
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.answer(self.http.post(format!("{}{path}", self.program.address())).json(body)).await
+        answer(self.request("POST", path).json(body)).await
+    }
+
+    /// Asks for an export: status and answer.
+    pub async fn ask_export(&self, request: &Value) -> (u16, Value) {
+        self.post("/api/jobs/export", request).await
     }
 
     /// Starts an export and gives its id.
     pub async fn export(&self, request: &Value) -> String {
-        let (status, job) = self.post("/api/jobs/export", request).await;
+        let (status, job) = self.ask_export(request).await;
         assert_eq!(status, 200, "{job}");
-        job["id"].as_str().expect("an id").to_owned()
+        id(&job).to_owned()
+    }
+
+    /// Asks for an import of this file: status and answer.
+    pub async fn ask_import(&self, connection: &str, users: impl Into<Vec<u8>>) -> (u16, Value) {
+        let file = Part::bytes(users.into()).file_name("users.json");
+        let form = Form::new().text("connection_id", connection.to_owned()).part("users", file);
+        answer(self.request("POST", "/api/jobs/import").multipart(form)).await
     }
 
     /// A job as it is now.
@@ -90,22 +114,45 @@ impl Desk {
         job
     }
 
-    /// Waits until a job is over.
-    pub async fn until_over(&self, id: &str) -> Value {
+    /// Waits until a job is as asked.
+    pub async fn until(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
         loop {
             let job = self.job(id).await;
-            if !matches!(job["status"].as_str(), Some("pending" | "processing")) {
+            if holds(&job) {
                 return job;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
+    /// Waits until a job is over.
+    pub async fn until_over(&self, id: &str) -> Value {
+        self.until(id, |job| !matches!(job["status"].as_str(), Some("pending" | "processing"))).await
+    }
+
     /// The answer to the download of a completed export, as a browser asks for it.
-    pub async fn download(&self, job: &Value) -> reqwest::Response {
+    pub async fn download(&self, job: &Value) -> Response {
         let location = job["location"].as_str().unwrap_or_else(|| panic!("no link: {job}"));
-        let reply = self.http.get(location).send().await.expect("the server answers");
+        let reply = self.client.get(location).send().await.expect("the server answers");
         assert_eq!(reply.status(), 200);
         reply
     }
+
+    /// The file of a completed export.
+    pub async fn file(&self, job: &Value) -> Vec<u8> {
+        self.download(job).await.bytes().await.expect("a whole download").to_vec()
+    }
+}
+
+/// Sends a request: status and JSON of the answer; its text where it is no JSON.
+pub async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let reply = request.send().await.expect("the server answers");
+    let status = reply.status().as_u16();
+    let text = reply.text().await.expect("a body");
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// The id of a job.
+pub fn id(job: &Value) -> &str {
+    job["id"].as_str().unwrap_or_else(|| panic!("no job: {job}"))
 }

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use simulated_tenant::{Control, Tenant, TenantSettings};
 use tempfile::TempDir;
 
@@ -79,6 +80,22 @@ impl Program {
     /// Its base URL, without a trailing slash.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.process);
+        rustix::process::kill_process(id, signal).expect("the process is there");
+    }
+
+    /// Its exit status, once it has ended.
+    pub async fn ended(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.process.try_wait().expect("the state of a child") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What it wrote to standard output and standard error so far.

@@ -1,0 +1,98 @@
+//! Connections that are only there to be in the way.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use end_to_end::Desk;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+use simulated_tenant::{Fault, FaultKind, Tenant, TenantSettings};
+use tempfile::TempDir;
+
+async fn desk() -> (Arc<Tenant>, TempDir, Desk) {
+    let tenant =
+        Arc::new(Tenant::start(TenantSettings { users: 20, ..TenantSettings::default() }).await.expect("a tenant"));
+    let data = TempDir::new().expect("a directory");
+    let desk = Desk::serve(&tenant, data.path(), |_| {}).await;
+    (tenant, data, desk)
+}
+
+fn connect(desk: &Desk) -> TcpStream {
+    let address = desk.program.address().strip_prefix("http://").expect("an address");
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a time-out");
+    stream
+}
+
+#[tokio::test]
+async fn whoever_sends_a_request_drop_by_drop_is_shown_out_and_nobody_waits_for_them() {
+    let (_tenant, _data, desk) = desk().await;
+    let mut slow: Vec<TcpStream> = (0..200).map(|_| connect(&desk)).collect();
+    for stream in &mut slow {
+        stream.write_all(b"GET /api/history HTTP/1.1\r\nHost: x\r\nX-").expect("a first part");
+    }
+    assert_eq!(desk.anonymous("/healthz").send().await.expect("an answer").status(), 200);
+    let answers = tokio::task::spawn_blocking(move || {
+        let read = |mut stream: TcpStream| {
+            let mut answer = Vec::new();
+            // Whether it ends with a reset or in an orderly way, it ends.
+            let _ = stream.read_to_end(&mut answer);
+            String::from_utf8_lossy(&answer).into_owned()
+        };
+        slow.into_iter().map(read).collect::<Vec<_>>()
+    });
+    for answer in answers.await.expect("all are read") {
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_idle_connections_keep_nobody_out() {
+    const IDLE: u64 = 3000;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = IDLE + 500;
+    if limit.current.is_some_and(|current| current < wanted) {
+        assert!(limit.maximum.is_none_or(|most| most >= wanted), "this test needs {wanted} open files");
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }).expect("more files");
+    }
+    let (_tenant, _data, desk) = desk().await;
+    let idle: Vec<TcpStream> = (0..IDLE).map(|_| connect(&desk)).collect();
+    for _ in 0..5 {
+        assert_eq!(desk.anonymous("/readyz").send().await.expect("an answer").status(), 200);
+        let (status, job) = desk.ask_export(&json!({"format": "csv"})).await;
+        assert_eq!(status, 200, "{job}");
+    }
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_stolen_session_that_asks_for_much_is_told_to_wait() {
+    let (tenant, _data, desk) = desk().await;
+    tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 120_000 }));
+    let preview = || desk.request("POST", "/api/preview").json(&json!({"format": "csv"})).send();
+    let mut waiting: Vec<_> = (0..4).map(|_| Box::pin(preview())).collect();
+    // Each of them is on its way before the fifth is asked for.
+    while tenant.control().requests().iter().filter(|request| request.path == "/api/v2/users").count() < 4 {
+        let all = futures_of(&mut waiting);
+        assert!(tokio::time::timeout(Duration::from_millis(50), all).await.is_err(), "an answer came early");
+    }
+    let refused = preview().await.expect("an answer");
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    assert_eq!(desk.anonymous("/healthz").send().await.expect("an answer").status(), 200);
+}
+
+/// Drives requests until one of them ends.
+async fn futures_of<F: Future + Unpin>(requests: &mut [F]) -> F::Output {
+    std::future::poll_fn(|context| {
+        for request in requests.iter_mut() {
+            if let std::task::Poll::Ready(answer) = std::pin::Pin::new(request).poll(context) {
+                return std::task::Poll::Ready(answer);
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}

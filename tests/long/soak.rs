@@ -1,0 +1,310 @@
+//! A long run with random faults of the tenant: no row is lost, none comes twice, and memory, open files and
+//! threads stay what they were.
+//!
+//!     cargo test --release -p end-to-end --test soak -- --minutes 20
+//!
+//! Without arguments it runs for ten seconds, so that it stays in working order. `--seed` repeats the same
+//! choices; what they meet depends on time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use end_to_end::Desk;
+use end_to_end::desk::id;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use simulated_tenant::{Control, Fault, FaultKind, Tenant, TenantSettings};
+use tempfile::TempDir;
+
+/// Users the tenant begins with.
+const USERS: u64 = 1500;
+
+/// Rows of one import.
+const ROWS: u64 = 120;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let (mut length, mut seed) = (Duration::from_secs(10), rand::random());
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|text| text.parse::<u64>().ok()).expect("a number");
+        match argument.as_str() {
+            "--minutes" => length = Duration::from_mins(number()),
+            "--seconds" => length = Duration::from_secs(number()),
+            "--seed" => seed = number(),
+            // What `cargo test` hands to every test.
+            _ => {}
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(soak(length, seed));
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    memory: u64,
+    files: usize,
+    threads: u64,
+}
+
+impl Held {
+    fn by(process: u32) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
+        let number = |name: &str| -> u64 {
+            let line = status.lines().find(|line| line.starts_with(name)).expect("a line");
+            line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
+        };
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("its files").count();
+        Self { memory: number("VmRSS:") >> 10, files, threads: number("Threads:") }
+    }
+}
+
+/// What was done and what came of it.
+#[derive(Debug, Default)]
+struct Tally {
+    exports: u64,
+    imports: u64,
+    previews: u64,
+    cancels: u64,
+    failures: u64,
+    resumes: u64,
+    rows_out: u64,
+    rows_in: u64,
+    faults: u64,
+}
+
+async fn soak(length: Duration, seed: u64) {
+    println!("soak: {length:?}, seed {seed}");
+    let settings = TenantSettings {
+        users: USERS,
+        import_duration: Duration::from_millis(300),
+        export_duration: Duration::from_millis(300),
+        strict: false,
+        ..TenantSettings::default()
+    };
+    let tenant = Arc::new(Tenant::start(settings).await.expect("a tenant"));
+    let data = TempDir::new().expect("a directory");
+    let desk = Desk::serve(&tenant, data.path(), |start| {
+        // Files are removed as fast as they come, or a long run would fill the disk.
+        start.env("ARTIFACT_TTL", "30s").env("HISTORY_TTL", "10m");
+    })
+    .await;
+    let process = desk.program.id();
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut tally = Tally::default();
+    let (start, mut reported) = (Instant::now(), Instant::now());
+    let mut held: Vec<Held> = Vec::new();
+    let mut round = 0;
+    while start.elapsed() < length || round < 4 {
+        trouble(&tenant.control(), &mut random, &mut tally);
+        // Every kind comes up in four rounds.
+        match round % 4 {
+            0 => import(&desk, &tenant, round, &mut tally).await,
+            1 | 3 => export(&desk, &tenant, &mut random, &mut tally).await,
+            _ => others(&desk, &mut random, &mut tally).await,
+        }
+        round += 1;
+        if reported.elapsed() > Duration::from_mins(1) || round == 8 {
+            let now = Held::by(process);
+            println!(
+                "{:>5} s: {} MiB, {} files, {} threads; {tally:?}",
+                start.elapsed().as_secs(),
+                now.memory,
+                now.files,
+                now.threads
+            );
+            held.push(now);
+            reported = Instant::now();
+        }
+    }
+    tenant.control().clear();
+    let end = settled(&desk, process).await;
+    println!("at the end, idle: {} MiB, {} files, {} threads", end.memory, end.files, end.threads);
+    println!("{tally:?}");
+    assert_eq!(desk.anonymous("/readyz").send().await.expect("an answer").status(), 200);
+    assert!(tally.exports > 0 && tally.imports > 0, "{tally:?}");
+    // The first samples are of a process that has not yet met every kind of work.
+    let warm = held.iter().take(3).map(|held| held.memory).max();
+    if let Some(warm) = warm.filter(|_| held.len() > 6) {
+        assert!(end.memory <= warm + warm / 2 + 64, "memory grew from {warm} to {} MiB", end.memory);
+        let files = held.iter().take(3).map(|held| held.files).max().unwrap_or_default();
+        assert!(end.files <= files + 16, "open files grew from {files} to {}", end.files);
+        let threads = held.iter().take(3).map(|held| held.threads).max().unwrap_or_default();
+        assert!(end.threads <= threads + 8, "threads grew from {threads} to {}", end.threads);
+    }
+    println!("1 passed, 0 failed");
+}
+
+/// What the process holds once nothing runs any more.
+async fn settled(desk: &Desk, process: u32) -> Held {
+    loop {
+        let metrics = desk.anonymous("/metrics").send().await.expect("an answer").text().await.expect("text");
+        if metrics.lines().any(|line| line == "user_import_export_running_jobs 0") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Connections that are kept for later, and threads that wait for work, end by themselves.
+    let mut held = Held::by(process);
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = Held::by(process);
+        if (now.files, now.threads) == (held.files, held.threads) && now.files < 64 {
+            break;
+        }
+        held = now;
+    }
+    Held::by(process)
+}
+
+/// Adds a few faults for the requests to come.
+fn trouble(control: &Control, random: &mut StdRng, tally: &mut Tally) {
+    control.clear();
+    for _ in 0..random.random_range(0..4) {
+        let kind = match random.random_range(0..12) {
+            0 => FaultKind::Delay { millis: random.random_range(1..2000) },
+            1 => FaultKind::RateLimit { reset_after: 1, retry_after: random.random() },
+            2 => FaultKind::ActiveImports,
+            3 => FaultKind::ServerError,
+            4 => FaultKind::Unavailable,
+            5 => FaultKind::DropBefore,
+            6 | 7 => FaultKind::DropAfter,
+            8 => FaultKind::Truncate { bytes: random.random_range(0..20_000) },
+            9 => FaultKind::ExpiredLink,
+            10 => FaultKind::FailJob,
+            _ => FaultKind::ExpireTokens,
+        };
+        let paths = [
+            "/api/v2/users",
+            "/jobs/users-exports",
+            "/jobs/users-imports",
+            "/api/v2/jobs/",
+            "/exports/",
+            "/oauth/token",
+            "",
+        ];
+        let path = match kind {
+            FaultKind::ActiveImports => "/jobs/users-imports",
+            FaultKind::ExpiredLink => "/exports/",
+            FaultKind::FailJob => {
+                paths.choose(random).copied().filter(|path| path.starts_with("/jobs/")).unwrap_or("/jobs/users-exports")
+            }
+            _ => paths.choose(random).copied().unwrap_or_default(),
+        };
+        control.add(Fault::new(path, kind).after(random.random_range(0..3)).times(random.random_range(1..4)));
+        tally.faults += 1;
+    }
+}
+
+/// Brings a job to its good end: what failed is resumed, as a person would.
+async fn brought_to_its_end(desk: &Desk, control: &Control, job: &Value, tally: &mut Tally) -> Value {
+    for _ in 0..10 {
+        let job = desk.until_over(id(job)).await;
+        if job["status"] == "completed" {
+            return job;
+        }
+        assert_eq!(job["status"], "failed", "{job}");
+        assert!(job["error"]["message"].as_str().is_some_and(|message| message.len() > 10), "no clear reason: {job}");
+        tally.failures += 1;
+        control.clear();
+        tally.resumes += 1;
+        let resumed = desk.request("POST", &format!("/api/jobs/{}/resume", id(&job))).send().await.expect("an answer");
+        assert_eq!(resumed.status(), 200, "{job}");
+    }
+    panic!("job {} does not come to an end", id(job));
+}
+
+/// Imports users nobody has seen, and some that nobody can import: each good one is there once.
+async fn import(desk: &Desk, tenant: &Tenant, round: u64, tally: &mut Tally) {
+    let control = tenant.control();
+    let before = control.user_count();
+    let email = |number: u64| format!("soak-{round}-{number}@example.com");
+    let bad = |number: u64| number.is_multiple_of(17);
+    let rows: String = (0..ROWS)
+        .map(|number| {
+            let email = if bad(number) { format!("soak-{round}-{number}") } else { email(number) };
+            format!("{}\n", json!({"email": email, "app_metadata": {"round": round, "text": "x".repeat(8000)}}))
+        })
+        .collect();
+    let (status, job) = desk.ask_import(&tenant.database_connection_id(), rows).await;
+    if status >= 500 || status == 429 {
+        // Checking the connection met a fault; nothing was started.
+        assert!(job["message"].is_string(), "{job}");
+        tally.failures += 1;
+        return;
+    }
+    assert_eq!(status, 200, "{job}");
+    let job = brought_to_its_end(desk, &control, &job, tally).await;
+    let good: Vec<u64> = (0..ROWS).filter(|number| !bad(*number)).collect();
+    let there: Vec<usize> = good.iter().map(|number| control.users_by_email(&email(*number)).len()).collect();
+    assert!(there.iter().all(|count| *count <= 1), "a user came twice: {there:?}");
+    let inserted = there.iter().sum::<usize>() as u64;
+    let summary = &job["summary"];
+    assert_eq!(summary["total"], ROWS, "{job}");
+    assert_eq!(summary["inserted"].as_u64(), Some(inserted), "the summary tells what is there: {job}");
+    assert_eq!(summary["failed"].as_u64(), Some(ROWS - inserted), "{job}");
+    assert_eq!(control.user_count(), before + inserted);
+    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await.1;
+    assert_eq!(report.as_array().map(Vec::len), Some((ROWS - inserted) as usize), "every failed row has a reason");
+    tally.imports += 1;
+    tally.rows_in += inserted;
+}
+
+/// Exports all users: each is there once.
+async fn export(desk: &Desk, tenant: &Tenant, random: &mut StdRng, tally: &mut Tally) {
+    let control = tenant.control();
+    let users = control.user_count();
+    let format = *["csv", "json", "ndjson"].choose(random).expect("a format");
+    let mut request = json!({"format": format});
+    if format == "csv" {
+        let columns = ["user.user_id", "user.email", "mask_email(user.email)", "user.email.length + 1"];
+        request["fields"] = columns.iter().map(|column| json!({"name": column})).collect();
+        request["sort"] = json!({"by": "user.email", "descending": random.random::<bool>()});
+    }
+    let (status, job) = desk.ask_export(&request).await;
+    assert_eq!(status, 200, "{job}");
+    let job = brought_to_its_end(desk, &control, &job, tally).await;
+    assert_eq!(job["summary"]["rows"], users, "{job}");
+    let file = desk.file(&job).await;
+    let ids: Vec<String> = match format {
+        "csv" => {
+            csv::Reader::from_reader(file.as_slice()).records().map(|row| row.expect("a row")[0].to_owned()).collect()
+        }
+        "json" => {
+            let users: Vec<Value> = serde_json::from_slice(&file).expect("an array");
+            users.iter().map(|user| user["user_id"].as_str().expect("an id").to_owned()).collect()
+        }
+        _ => {
+            let lines = file.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            let user = |line| serde_json::from_slice::<Value>(line).expect("a user");
+            lines.map(|line| user(line)["user_id"].as_str().expect("an id").to_owned()).collect()
+        }
+    };
+    let different: HashSet<&String> = ids.iter().collect();
+    assert_eq!((ids.len() as u64, different.len() as u64), (users, users), "a row was lost or came twice");
+    tally.exports += 1;
+    tally.rows_out += users;
+}
+
+/// Previews, reads what there is, and starts an export only to cancel it.
+async fn others(desk: &Desk, random: &mut StdRng, tally: &mut Tally) {
+    let preview = json!({"format": "csv", "fields": [{"name": "user.email"}, {"name": "user.email.at(0)"}]});
+    let reply = desk.request("POST", "/api/preview").json(&preview).send().await.expect("an answer");
+    assert!(reply.status() == 200 || reply.status() == 429 || reply.status().is_server_error(), "{}", reply.status());
+    tally.previews += 1;
+    for path in ["/api/history", "/api/transforms", "/api/presets", "/export", "/healthz"] {
+        let reply = desk.request("GET", path).send().await.expect("an answer");
+        assert_eq!(reply.status(), 200, "{path}");
+    }
+    let (status, job) = desk.ask_export(&json!({"format": "csv"})).await;
+    assert_eq!(status, 200, "{job}");
+    tokio::time::sleep(Duration::from_millis(random.random_range(0..300))).await;
+    let canceled = desk.request("POST", &format!("/api/jobs/{}/cancel", id(&job))).send().await.expect("an answer");
+    assert!(canceled.status() == 200 || canceled.status() == 409, "{}", canceled.status());
+    let job = desk.until_over(id(&job)).await;
+    assert!(matches!(job["status"].as_str(), Some("canceled" | "completed" | "failed")), "{job}");
+    tally.cancels += 1;
+}
