@@ -280,6 +280,33 @@ fn exit_statuses_tell_success_faults_wrong_use_and_failure_apart() {
     assert_eq!(files.refused(&["--from", "lines", "--output", "no/such/directory.csv"]).0, 3);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_a_link_that_is_there_already_is_written_to_and_never_replaced() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let files = Files::new();
+    let options = ["--from", "users.ndjson", "--column", "user_id"];
+    let wanted = files.export(&options);
+
+    let pipe = files.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    let reading = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read(pipe).unwrap()
+    });
+    assert_eq!(files.export(&[&options[..], &["--output", "pipe"]].concat()), b"");
+    assert!(reading.join().unwrap() == wanted);
+    assert!(pipe.symlink_metadata().unwrap().file_type().is_fifo());
+
+    std::fs::create_dir(files.path().join("elsewhere")).unwrap();
+    files.write("elsewhere/users.csv", b"old");
+    symlink("elsewhere/users.csv", files.path().join("link.csv")).unwrap();
+    files.export(&[&options[..], &["--output", "link.csv"]].concat());
+    assert!(files.path().join("link.csv").is_symlink());
+    assert!(std::fs::read(files.path().join("elsewhere/users.csv")).unwrap() == wanted);
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let directory = TempDir::new().unwrap();

@@ -308,6 +308,8 @@ fn report(summary: &ExportSummary) -> ExitCode {
 enum Target {
     /// Standard output, and whether whoever read it went away.
     Standard(Arc<AtomicBool>),
+    /// A device or named pipe that is there already, which a file must never take the place of.
+    Device(File),
     /// A file under another name beside its place, until it is complete.
     File(NamedTempFile, PathBuf),
 }
@@ -323,15 +325,22 @@ impl Target {
         if path.is_dir() {
             return Err(Error::new(Code::InvalidArgument, format!("--output {} is a directory.", path.display())));
         }
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Ok(Self::Device(File::options().write(true).open(path).map_err(unwritable)?));
+        }
+        // A link stays one; what it leads to is replaced.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         builder.prefix(".export-").suffix(".partial");
-        Ok(Self::File(builder.tempfile_in(directory).map_err(unwritable)?, path.to_owned()))
+        let file = builder.tempfile_in(directory).map_err(unwritable)?;
+        Ok(Self::File(file, path))
     }
 
     fn writer(&self) -> Result<Box<dyn Write + Send>> {
         Ok(match self {
             Self::Standard(closed) => Box::new(Standard { closed: Arc::clone(closed) }),
+            Self::Device(file) => Box::new(file.try_clone()?),
             Self::File(file, _) => Box::new(file.reopen()?),
         })
     }
@@ -347,7 +356,7 @@ impl Target {
         });
         match self {
             Self::Standard(closed) if closed.load(Ordering::Acquire) => Ok(None),
-            Self::Standard(_) => result.map(Some),
+            Self::Standard(_) | Self::Device(_) => result.map(Some),
             Self::File(file, path) => {
                 let summary = result?;
                 file.as_file().sync_all()?;
