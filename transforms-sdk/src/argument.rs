@@ -140,13 +140,25 @@ impl Mismatch {
 #[derive(Clone, Copy, Debug)]
 pub struct Arguments<'a> {
     literals: &'a [Option<Value>],
-    row: &'a [Value],
+    row: Row<'a>,
+}
+
+/// The values a row brings, as they came.
+#[derive(Clone, Copy, Debug)]
+enum Row<'a> {
+    Values(&'a [Value]),
+    Given(&'a [Given<'a>]),
 }
 
 impl<'a> Arguments<'a> {
     /// The arguments of a call, as the contract (`wit/transform.wit`) hands them over.
     pub fn new(literals: &'a [Option<Value>], row: &'a [Value]) -> Self {
-        Self { literals, row }
+        Self { literals, row: Row::Values(row) }
+    }
+
+    /// The same of values that are borrowed already.
+    pub(crate) fn given(literals: &'a [Option<Value>], row: &'a [Given<'a>]) -> Self {
+        Self { literals, row: Row::Given(row) }
     }
 
     /// How many there are.
@@ -157,11 +169,17 @@ impl<'a> Arguments<'a> {
     /// The argument at `index`; nothing beyond the last.
     pub fn value(&self, index: usize) -> Given<'a> {
         let value = match self.literals.get(index) {
-            Some(Some(literal)) => Some(literal),
-            Some(None) => self.row.get(self.literals.iter().take(index).filter(|literal| literal.is_none()).count()),
+            Some(Some(literal)) => Some(Given::from(literal)),
+            Some(None) => {
+                let place = self.literals.iter().take(index).filter(|literal| literal.is_none()).count();
+                match self.row {
+                    Row::Values(values) => values.get(place).map(Given::from),
+                    Row::Given(values) => values.get(place).copied(),
+                }
+            }
             None => None,
         };
-        value.map_or(Given::Nothing, Given::from)
+        value.unwrap_or(Given::Nothing)
     }
 
     /// The argument at `index` as what the parameter takes.

@@ -14,7 +14,9 @@ pub use abi::*;
 
 pub use abi::user_import_export::transform::types::{Fault as GuestFault, Value as GuestValue};
 
-use crate::{Arguments, Transform, last_panic};
+use std::cell::RefCell;
+
+use crate::{Arguments, Transform, last_panic, packed};
 
 /// Computes a batch, as the contract says.
 pub fn apply<T: Transform>(
@@ -94,6 +96,32 @@ impl From<crate::Value> for GuestValue {
     }
 }
 
+thread_local! {
+    /// The batch that comes through the second door ([`packed`]), and its results.
+    static BATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static RESULTS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Memory for a batch of so many bytes.
+pub fn packed_room(length: usize) -> *mut u8 {
+    BATCH.with_borrow_mut(|batch| {
+        batch.resize(length, 0);
+        batch.as_mut_ptr()
+    })
+}
+
+/// Computes the batch: where its results are, and how long in the upper half.
+pub fn packed_apply<T: Transform>(length: usize) -> u64 {
+    last_panic::keep();
+    BATCH.with_borrow(|batch| {
+        RESULTS.with_borrow_mut(|results| {
+            results.clear();
+            packed::apply::<T>(batch.get(..length).unwrap_or(batch), results);
+            (results.len() as u64) << 32 | results.as_ptr().addr() as u64
+        })
+    })
+}
+
 /// Exports a [`Transform`] to the host. Called by `#[transform]`.
 #[doc(hidden)]
 #[macro_export]
@@ -120,6 +148,16 @@ macro_rules! export_transform {
             }
 
     $crate::guest::export!(Exported with_types_in $crate::guest);
+
+            #[unsafe(export_name = "user-import-export:packed-room@1")]
+            extern "C" fn packed_room(length: usize) -> *mut u8 {
+                $crate::guest::packed_room(length)
+            }
+
+            #[unsafe(export_name = "user-import-export:packed-apply@1")]
+            extern "C" fn packed_apply(length: usize) -> u64 {
+                $crate::guest::packed_apply::<$transform>(length)
+            }
         };
     };
 }

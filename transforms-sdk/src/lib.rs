@@ -27,6 +27,8 @@ mod allocator;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
+#[doc(hidden)]
+pub mod packed;
 
 mod argument;
 mod fault;

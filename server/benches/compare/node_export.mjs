@@ -20,7 +20,9 @@ for (let at = 0; at < rest.length; at++) {
     expressions.push(rest[at].slice(split + 1));
   }
 }
-const cells = new Function('user', `return [${expressions.map((expression) => `(${expression})`).join(',')}]`);
+// An expression that throws leaves its cell empty, and only that.
+const tried = expressions.map((expression, at) => `let v${at}; try { v${at} = (${expression}); } catch {}`);
+const cells = new Function('user', `${tried.join('\n')}\nreturn [${tried.map((_, at) => `v${at}`).join(',')}]`);
 const key = sort && new Function('user', `return ${sort}`);
 const quoted = /[",\n\r]/;
 

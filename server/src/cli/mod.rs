@@ -9,7 +9,7 @@ mod transform;
 mod validate_config;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
 use crate::error::{Code, Error, Result};
+use crate::sandbox::{self, Counting};
 
 /// Exports and imports the users of an Auth0 tenant: a server with web pages, and the same engine on
 /// the command line.
@@ -49,11 +50,29 @@ enum Command {
     Transform(transform::TransformArgs),
     /// Check the settings without starting
     ValidateConfig,
+    /// Compile a component from standard input: what the sandbox starts, with limits, for a foreign transform
+    #[command(hide = true, name = sandbox::SUBCOMMAND)]
+    CompileTransform {
+        /// Time it may compute, seconds
+        seconds: u64,
+        /// Count instructions
+        #[arg(long)]
+        fuel: bool,
+    },
+}
+
+/// This program, as it can be started again; on Linux even when its file was replaced meanwhile.
+fn this_program() -> Option<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Some(running.to_owned()) } else { std::env::current_exe().ok() }
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
+    if let Some(program) = this_program() {
+        sandbox::compile_with(program);
+    }
     let result = match command {
         Command::Serve => serve::run(config.as_deref()),
         Command::Demo(arguments) => demo::run(&arguments, config.as_deref()),
@@ -61,6 +80,10 @@ pub fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments, config.as_deref()),
         Command::Transform(arguments) => transform::run(&arguments, config.as_deref()),
         Command::ValidateConfig => validate_config::run(config.as_deref()),
+        Command::CompileTransform { seconds, fuel } => {
+            let counting = if fuel { Counting::Fuel } else { Counting::Off };
+            Ok(ExitCode::from(sandbox::serve_compilation(seconds, counting)))
+        }
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

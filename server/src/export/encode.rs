@@ -2,8 +2,8 @@
 
 use super::Format;
 use crate::expression::{
-    Cell, Cells, Formula, Json, Kind, Layout, Slots, Unreadable, Wanted, check_whole, read, read_with_text,
-    write_json_text, write_number,
+    Cell, Cells, Formula, Json, Kind, Slotted, Unreadable, Wanted, check_whole, read, read_with_text, write_json_text,
+    write_number,
 };
 use crate::lanes;
 
@@ -54,8 +54,12 @@ impl<'a> Given<'a> {
         if let Some(path) = formula.as_path() {
             return path.evaluate(user);
         }
-        let cells = computed.and_then(|computed| self.computed.get(computed));
-        match cells.and_then(|cells| cells.get(self.row)) {
+        computed.map_or(Cell::Nothing, |computed| self.computed(computed))
+    }
+
+    /// The cell of the `computed`th formula that is no path; nothing after a fault.
+    pub fn computed(self, computed: usize) -> Cell<'a> {
+        match self.computed.get(computed).and_then(|cells| cells.get(self.row)) {
             Some(Ok(json)) => Cell::from(json),
             Some(Err(_)) | None => Cell::Nothing,
         }
@@ -81,17 +85,29 @@ impl Values for Tree<'_> {
     }
 }
 
-/// Cells of a user that was read into slots; the paths of the layout are those of the columns.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slotted<'s, 'a> {
-    pub layout: &'s Layout,
-    pub slots: &'s Slots<'a>,
-}
-
+/// Of a user that was read into slots; the first paths of the layout are those of the columns, which are all
+/// paths.
 impl Values for Slotted<'_, '_> {
     #[inline]
     fn cell<'s>(&'s self, place: usize, _column: &'s Column) -> Cell<'s> {
-        self.layout.cell(place, self.slots)
+        Slotted::cell(*self, place)
+    }
+}
+
+/// Cells of a user that was read into slots, where some are computed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Computed<'s, 'a> {
+    pub user: Slotted<'s, 'a>,
+    pub given: Given<'s>,
+}
+
+impl Values for Computed<'_, '_> {
+    #[inline]
+    fn cell<'s>(&'s self, place: usize, column: &'s Column) -> Cell<'s> {
+        match column.computed {
+            Some(computed) => self.given.computed(computed),
+            None => self.user.cell(place),
+        }
     }
 }
 

@@ -11,12 +11,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::encode::{Given, NoEmail, Slotted, Text, Tree, Values};
-use super::input::{Ahead, Chunk, Input, LONGEST_ROW};
+use super::encode::{Computed, Given, NoEmail, Text, Tree, Values};
+use super::input::{Ahead, Chunk, Input, LONGEST_ROW, Rows};
 use super::sort::{Sorter, write_key};
 use super::{ExportSpec, ExportSummary, OnError};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Cell, Evaluator, Json, Layout, Path, read};
+use crate::expression::{Attributes, Cell, Evaluator, Json, Layout, Path, Slots, read};
 use crate::progress::Progress;
 
 /// So many faults are kept in words; the others are only counted.
@@ -39,6 +39,7 @@ pub(super) fn run(
         turn: Mutex::new(Turn { next: 0, collector: Collector::new(spec, output)?, failure: None }),
         changed: Condvar::new(),
         stopped: AtomicBool::new(false),
+        names: spec.computed_names(),
         user_id: Path::attribute("user_id"),
     };
     if spec.threads == 1 {
@@ -67,6 +68,8 @@ struct Shared<'a> {
     changed: Condvar,
     /// No more chunks are wanted: enough rows, or a failure.
     stopped: AtomicBool,
+    /// What the computed formulas are called in a fault.
+    names: Vec<String>,
     user_id: Path,
 }
 
@@ -126,6 +129,25 @@ impl Encoded {
         let before = self.ends.len() as u64;
         self.faults.push(Fault { before, number, message, whole_row: false });
     }
+}
+
+/// What became of a row on the quick way.
+enum Next<'r> {
+    /// The filter does not find the user.
+    Failed,
+    /// It was read into slots.
+    Slots(u64, Text<'r>),
+    /// It must go the other way.
+    Other(u64, Option<&'r [u8]>),
+}
+
+/// A row that was read, and waits for what is computed.
+enum Held<'r> {
+    /// Into slots: which of the kept ones.
+    Slots(Text<'r>, usize),
+    Tree(&'r str, Json<'r>),
+    /// It cannot be read: why.
+    Nothing(String),
 }
 
 /// Stops the others when a thread ends in a panic, so that none waits for it.
@@ -190,36 +212,13 @@ impl<'a> Shared<'a> {
     }
 
     fn encode(&self, chunk: &Chunk, evaluator: &mut Evaluator, encoded: &mut Encoded) {
-        if let Some(layout) = &self.spec.layout {
+        if !evaluator.is_idle() {
+            self.encode_computed(chunk, evaluator, encoded);
+        } else if let Some(layout) = &self.spec.layout {
             self.encode_slots(chunk, layout, encoded);
-            return;
-        }
-        if evaluator.is_idle() {
+        } else {
             for (line, row) in chunk.rows() {
                 self.encode_row(line, row, encoded);
-            }
-            return;
-        }
-        // Transforms take many rows at once.
-        let mut rows = Vec::new();
-        rows.extend(chunk.rows().filter_map(|(line, row)| Some((line, self.read(row).transpose()?))));
-        let users: Vec<&Json<'_>> =
-            rows.iter().filter_map(|(_, row)| row.as_ref().ok().map(|(_, user)| user)).collect();
-        let computed = evaluator.compute(&users);
-        let names = self.spec.computed_names();
-        let mut place = 0;
-        for (line, row) in &rows {
-            match row {
-                Ok((text, user)) => {
-                    for (name, cells) in names.iter().zip(&computed) {
-                        if let Some(Err(why)) = cells.get(place) {
-                            encoded.cell_fault(*line, format!("{}{name}: {why}", self.who(user)));
-                        }
-                    }
-                    self.write_tree(*line, text, user, Given { computed: &computed, row: place }, encoded);
-                    place += 1;
-                }
-                Err(message) => encoded.fault(*line, message),
             }
         }
     }
@@ -227,60 +226,155 @@ impl<'a> Shared<'a> {
     /// The quick way: every row is read straight into slots; one for which that cannot be done goes the
     /// way through a tree, which knows what to say about it.
     fn encode_slots(&self, chunk: &Chunk, layout: &Layout, encoded: &mut Encoded) {
-        let spec = self.spec;
         let mut slots = layout.room();
         let mut rows = chunk.rows();
-        while let Some(ahead) = rows.ahead() {
-            // Most users fail a filter, and it mostly looks at little: nothing else is read of those.
-            let found = match (&spec.filter, ahead) {
-                (None, _) => Some(None),
-                (Some(filter), Ahead::Line(text, at)) => {
-                    let read = spec.looked_at.read_line(text, at);
-                    read.map(|(user, end)| (!filter.matches(&user)).then_some(end))
+        while let Some(next) = self.next_slots(&mut rows, layout, &mut slots) {
+            match next {
+                Next::Failed => {}
+                Next::Slots(line, text) => {
+                    let user = layout.last(&slots);
+                    if self.write(line, text, &user, encoded) && self.spec.sort.is_some() {
+                        write_key(&user.cell(self.sort_place()), &mut encoded.keys);
+                        encoded.key_ends.push(encoded.keys.len());
+                    }
                 }
-                (Some(filter), Ahead::Whole(text)) => {
-                    let read = read(text.as_bytes(), &spec.looked_at).ok();
-                    read.map(|user| (!filter.matches(&user)).then_some(text.len()))
-                }
-            };
-            if let Some(Some(failed)) = found {
-                rows.pass(failed);
-                continue;
-            }
-            let (text, scanned) = match ahead {
-                Ahead::Line(text, at) => (text, layout.read_line(text, at, &mut slots)),
-                Ahead::Whole(text) => (text, layout.read_whole(text, &mut slots)),
-            };
-            let Some(scanned) = scanned.filter(|_| found.is_some()) else {
-                let Some((line, row)) = rows.next() else { break };
-                self.encode_row(line, row, encoded);
-                continue;
-            };
-            let line = rows.pass(scanned.row_end);
-            let text = text.get(scanned.start..scanned.end).unwrap_or_default();
-            let values = Slotted { layout, slots: &slots };
-            if self.write(line, Text { text, blanks: scanned.blanks }, &values, encoded) && spec.sort.is_some() {
-                write_key(&layout.cell(spec.encoder.shape.columns().len(), &slots), &mut encoded.keys);
-                encoded.key_ends.push(encoded.keys.len());
+                Next::Other(line, row) => self.encode_row(line, row, encoded),
             }
         }
-        for (line, row) in rows {
-            self.encode_row(line, row, encoded);
+    }
+
+    /// Which path of the layout the sort's is.
+    fn sort_place(&self) -> usize {
+        self.spec.encoder.shape.columns().len()
+    }
+
+    /// Takes the next row; one that the filter finds is read into slots where that can be done.
+    #[inline]
+    fn next_slots<'r>(&self, rows: &mut Rows<'r>, layout: &Layout, slots: &mut Slots<'r>) -> Option<Next<'r>> {
+        let spec = self.spec;
+        let Some(ahead) = rows.ahead() else { return rows.next().map(|(line, row)| Next::Other(line, row)) };
+        // Most users fail a filter, and it mostly looks at little: nothing else is read of those.
+        let found = match (&spec.filter, ahead) {
+            (None, _) => Some(None),
+            (Some(filter), Ahead::Line(text, at)) => {
+                let read = spec.looked_at.read_line(text, at);
+                read.map(|(user, end)| (!filter.matches(&user)).then_some(end))
+            }
+            (Some(filter), Ahead::Whole(text)) => {
+                let read = read(text.as_bytes(), &spec.looked_at).ok();
+                read.map(|user| (!filter.matches(&user)).then_some(text.len()))
+            }
+        };
+        if let Some(Some(failed)) = found {
+            rows.pass(failed);
+            return Some(Next::Failed);
         }
+        let (text, scanned) = match ahead {
+            Ahead::Line(text, at) => (text, layout.read_line(text, at, slots)),
+            Ahead::Whole(text) => (text, layout.read_whole(text, slots)),
+        };
+        let Some(scanned) = scanned.filter(|_| found.is_some()) else {
+            return rows.next().map(|(line, row)| Next::Other(line, row));
+        };
+        let line = rows.pass(scanned.row_end);
+        let text = text.get(scanned.start..scanned.end).unwrap_or_default();
+        Some(Next::Slots(line, Text { text, blanks: scanned.blanks }))
+    }
+
+    /// Where some formulas are computed: all rows of a chunk are read first, since transforms take many rows
+    /// at once.
+    fn encode_computed(&self, chunk: &Chunk, evaluator: &mut Evaluator, encoded: &mut Encoded) {
+        let mut rows = Vec::new();
+        let mut all = chunk.rows();
+        let mut slots = None;
+        if let Some(layout) = &self.spec.layout {
+            let slots = slots.insert(layout.room());
+            while let Some(next) = self.next_slots(&mut all, layout, slots) {
+                match next {
+                    Next::Failed => {}
+                    Next::Slots(line, text) => rows.push((line, Held::Slots(text, layout.keep(slots)))),
+                    Next::Other(line, row) => rows.extend(self.hold(line, row)),
+                }
+            }
+        } else {
+            rows.extend(all.filter_map(|(line, row)| self.hold(line, row)));
+        }
+        let slotted = |number: usize| Some(self.spec.layout.as_ref()?.kept(number, slots.as_ref()?));
+        let users: Vec<Attributes<'_, '_>> = rows
+            .iter()
+            .filter_map(|(_, held)| match held {
+                Held::Slots(_, number) => slotted(*number).map(Attributes::Slots),
+                Held::Tree(_, user) => Some(Attributes::Tree(user)),
+                Held::Nothing(_) => None,
+            })
+            .collect();
+        let computed = evaluator.compute(&users);
+        let mut users = users.iter();
+        let mut place = 0;
+        for (line, held) in &rows {
+            let text = match held {
+                Held::Slots(text, _) => *text,
+                Held::Tree(text, _) => Text { text, blanks: true },
+                Held::Nothing(message) => {
+                    encoded.fault(*line, message);
+                    continue;
+                }
+            };
+            let Some(user) = users.next() else { break };
+            let given = Given { computed: &computed, row: place };
+            place += 1;
+            for (which, cells) in computed.iter().enumerate() {
+                if let Some(Err(why)) = cells.get(given.row) {
+                    let name = self.names.get(which).map_or("", String::as_str);
+                    encoded.cell_fault(*line, format!("{}{name}: {why}", self.who(*user)));
+                }
+            }
+            match *user {
+                Attributes::Tree(user) => self.write_tree(*line, text, user, given, encoded),
+                Attributes::Slots(user) => {
+                    let written = self.write(*line, text, &Computed { user, given }, encoded);
+                    if let Some(sort) = self.spec.sort.as_ref().filter(|_| written) {
+                        let key = match sort.computed {
+                            Some(computed) => given.computed(computed),
+                            None => user.cell(self.sort_place()),
+                        };
+                        write_key(&key, &mut encoded.keys);
+                        encoded.key_ends.push(encoded.keys.len());
+                    }
+                }
+            }
+        }
+    }
+
+    /// A row by the way that can read all of them, to be written later; nothing where the search does not find
+    /// the user.
+    fn hold<'r>(&self, line: u64, row: Option<&'r [u8]>) -> Option<(u64, Held<'r>)> {
+        let held = match self.read(row) {
+            Ok(user) => user.map(|(text, user)| Held::Tree(text, user))?,
+            Err(message) => Held::Nothing(message),
+        };
+        Some((line, held))
     }
 
     /// A row by the way that can read all of them, where nothing is to be computed.
     fn encode_row(&self, line: u64, row: Option<&[u8]>, encoded: &mut Encoded) {
         match self.read(row) {
-            Ok(Some((text, user))) => self.write_tree(line, text, &user, Given::NOTHING, encoded),
+            Ok(Some((text, user))) => {
+                self.write_tree(line, Text { text, blanks: true }, &user, Given::NOTHING, encoded);
+            }
             Ok(None) => {}
             Err(message) => encoded.fault(line, message),
         }
     }
 
     /// Who the user is, for a fault; nothing when that cannot be told.
-    fn who(&self, user: &Json<'_>) -> String {
-        match self.user_id.evaluate(user) {
+    fn who(&self, user: Attributes<'_, '_>) -> String {
+        let id = match user {
+            Attributes::Tree(user) => self.user_id.evaluate(user),
+            // The last path of the layout.
+            Attributes::Slots(user) => user.last(),
+        };
+        match id {
             Cell::Text(id) => format!("user {id}, "),
             _ => String::new(),
         }
@@ -297,8 +391,8 @@ impl<'a> Shared<'a> {
         Ok(found.then_some((text, user)))
     }
 
-    fn write_tree(&self, line: u64, text: &str, user: &Json<'_>, given: Given<'_>, encoded: &mut Encoded) {
-        let written = self.write(line, Text { text, blanks: true }, &Tree { user, given }, encoded);
+    fn write_tree(&self, line: u64, text: Text<'_>, user: &Json<'_>, given: Given<'_>, encoded: &mut Encoded) {
+        let written = self.write(line, text, &Tree { user, given }, encoded);
         if let Some(sort) = self.spec.sort.as_ref().filter(|_| written) {
             write_key(&given.cell(&sort.formula, sort.computed, user), &mut encoded.keys);
             encoded.key_ends.push(encoded.keys.len());

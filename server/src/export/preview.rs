@@ -12,7 +12,7 @@ use super::plan::{Filtering, PAGE, PlanView, SEARCH_CAP, Sample, combine, why_re
 use super::{ExportRequest, ExportSpec};
 use crate::auth0::{ManagementClient, UserSearch};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Evaluator, Json, Kind, Wanted, read};
+use crate::expression::{Attributes, Evaluator, Kind, Wanted, read};
 use crate::query::Query;
 
 /// At most so many users are previewed.
@@ -159,7 +159,8 @@ fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<Pre
     let titles =
         columns.iter().map(|column| PreviewColumn { name: column.name.clone(), kind: column.formula.kind() }).collect();
     let read: Vec<_> = users.iter().map(|user| spec.encoder.read(user.as_bytes(), &spec.wanted, false)).collect();
-    let good: Vec<&Json<'_>> = read.iter().filter_map(|read| read.as_ref().ok().map(|(_, user)| user)).collect();
+    let good: Vec<Attributes<'_, '_>> =
+        read.iter().filter_map(|read| read.as_ref().ok().map(|(_, user)| Attributes::Tree(user))).collect();
     let computed = Evaluator::new(spec.formulas()).compute(&good);
     let mut place = 0;
     let rows = read.iter().map(|read| match read {

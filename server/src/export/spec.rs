@@ -6,7 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use super::encode::{Column, Csv, Encoder, Shape};
 use super::{ExportRequest, FieldRequest, Format, OnError, Preset};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Expression, Formula, Kind, Layout, Path, Tools, Wanted, read};
+use crate::expression::{Expression, Formula, Kind, Layout, Path, Tools, Wanted, layout, read};
 use crate::query::{Filter, Query};
 use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
@@ -17,7 +17,8 @@ pub struct ExportSpec {
     pub(super) sort: Option<Sort>,
     /// What columns and sort read.
     pub(super) wanted: Wanted,
-    /// The same paths, columns first, where all of them are paths that can be read straight into slots.
+    /// The same, where it can be read straight into slots: columns first, then the sort, what those of them
+    /// that are computed read, and the user's id.
     pub(super) layout: Option<Layout>,
     /// What the filter looks at.
     pub(super) looked_at: Wanted,
@@ -113,9 +114,7 @@ impl ExportSpec {
         let user_id = Path::attribute("user_id");
         let wanted = Wanted::new(paths.chain(computes.then_some(&user_id)));
         let formulas = shape.columns().iter().map(|column| &column.formula);
-        let paths: Option<Vec<&Path>> =
-            formulas.chain(sort.as_ref().map(|sort| &sort.formula)).map(Formula::as_path).collect();
-        let layout = paths.and_then(Layout::new);
+        let layout = layout(formulas.chain(sort.as_ref().map(|sort| &sort.formula)), &user_id);
         let sort_memory = usize::try_from(sort_memory).unwrap_or(usize::MAX);
         if sort_memory < LEAST_SORT_MEMORY {
             return Err(Error::new(

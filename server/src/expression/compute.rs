@@ -1,6 +1,5 @@
 //! Formulas: expressions checked against the transforms there are, and computed over batches of users.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +14,7 @@ use super::javascript::Script;
 use super::json::{Cell, Json};
 use super::path::{Literal, Node, Path};
 use super::read::Wanted;
+use super::slots::{Layout, Slotted};
 use super::{Expression, Form, Kind, Stop};
 use crate::error::{Code, Error, Result};
 use crate::sandbox::{Catalog, Rows, Runner, Sandbox};
@@ -160,6 +160,15 @@ impl Formula {
 }
 
 impl Step {
+    /// Whether the text of a user is among what it reads.
+    fn reads_text(&self) -> bool {
+        self.inputs.iter().any(|input| match input {
+            Given::Path(_) => false,
+            Given::Step(step) => step.reads_text(),
+            Given::Needed(..) => true,
+        })
+    }
+
     fn paths(&self) -> Vec<&Path> {
         self.inputs
             .iter()
@@ -466,6 +475,41 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<Strin
         .map(|(_, known)| known.to_owned())
 }
 
+/// A layout for formulas, each by its place: that of a path, or nothing where it is computed. Behind them
+/// what is computed reads, as an [`Evaluator`] of the same formulas asks for it, and at last `more`, where
+/// anything is. None where users must be read as trees.
+pub fn layout<'a>(formulas: impl IntoIterator<Item = &'a Formula>, more: &'a Path) -> Option<Layout> {
+    const NOTHING: &Path = &Path(Node::Literal(Literal::Nothing));
+    let (mut paths, mut inputs, mut computes) = (Vec::new(), Vec::new(), false);
+    for formula in formulas {
+        match &formula.program {
+            Program::Path(path) => paths.push(path),
+            Program::Computed(step) => {
+                if step.reads_text() {
+                    return None;
+                }
+                computes = true;
+                paths.push(NOTHING);
+                inputs.extend(step.paths());
+            }
+        }
+    }
+    if computes {
+        paths.append(&mut inputs);
+        paths.push(more);
+    }
+    Layout::new(paths)
+}
+
+/// What formulas read of a user.
+#[derive(Clone, Copy, Debug)]
+pub enum Attributes<'u, 'a> {
+    /// Read as a tree.
+    Tree(&'u Json<'a>),
+    /// Read into the slots of the [`layout`] of the same formulas.
+    Slots(Slotted<'u, 'a>),
+}
+
 /// A value for each user, or why there is none.
 pub type Cells = Vec<std::result::Result<Json<'static>, String>>;
 
@@ -479,6 +523,8 @@ struct Live {
     runner: Runner,
     /// Those of its inputs that are steps, in order.
     inner: Vec<Live>,
+    /// Of its inputs that are paths, in order, the numbers in the layout.
+    places: Vec<usize>,
 }
 
 impl fmt::Debug for Live {
@@ -490,15 +536,14 @@ impl fmt::Debug for Live {
 impl Evaluator {
     /// Gets ready to compute those of the formulas that are no paths.
     pub fn new<'a>(formulas: impl IntoIterator<Item = &'a Formula>) -> Self {
-        Self(
-            formulas
-                .into_iter()
-                .filter_map(|formula| match &formula.program {
-                    Program::Path(_) => None,
-                    Program::Computed(step) => Some(Live::new(step)),
-                })
-                .collect(),
-        )
+        let formulas: Vec<&Formula> = formulas.into_iter().collect();
+        // As `layout` numbers them.
+        let mut place = formulas.len();
+        let computed = formulas.iter().filter_map(|formula| match &formula.program {
+            Program::Path(_) => None,
+            Program::Computed(step) => Some(Live::new(step, &mut place)),
+        });
+        Self(computed.collect())
     }
 
     /// Whether there is nothing to compute: all formulas are paths.
@@ -508,7 +553,7 @@ impl Evaluator {
 
     /// Computes the formulas that are no paths, in their order: of each, the cells of all users. A fault is
     /// `transform@version: why` and may hold personal data.
-    pub fn compute(&mut self, users: &[&Json<'_>]) -> Vec<Cells> {
+    pub fn compute(&mut self, users: &[Attributes<'_, '_>]) -> Vec<Cells> {
         self.0
             .iter_mut()
             .map(|live| live.compute(users).into_iter().map(|result| result.map(Json::from)).collect())
@@ -517,20 +562,24 @@ impl Evaluator {
 }
 
 impl Live {
-    fn new(step: &Arc<Step>) -> Self {
-        let inner = step
-            .inputs
-            .iter()
-            .filter_map(|input| match input {
-                Given::Step(step) => Some(Self::new(step)),
-                Given::Path(_) | Given::Needed(..) => None,
-            })
-            .collect();
+    fn new(step: &Arc<Step>, place: &mut usize) -> Self {
+        let (mut inner, mut places) = (Vec::new(), Vec::new());
+        // In the order of `Step::paths`.
+        for input in &step.inputs {
+            match input {
+                Given::Path(_) => {
+                    places.push(*place);
+                    *place += 1;
+                }
+                Given::Step(step) => inner.push(Self::new(step, place)),
+                Given::Needed(_, paths) => *place += paths.len(),
+            }
+        }
         let runner = step.first.lock().unwrap_or_else(PoisonError::into_inner).another();
-        Self { step: Arc::clone(step), runner, inner }
+        Self { step: Arc::clone(step), runner, inner, places }
     }
 
-    fn compute(&mut self, users: &[&Json<'_>]) -> Vec<std::result::Result<Value, String>> {
+    fn compute(&mut self, users: &[Attributes<'_, '_>]) -> Vec<std::result::Result<Value, String>> {
         let step = Arc::clone(&self.step);
         let inner: Vec<Vec<std::result::Result<Value, String>>> =
             self.inner.iter_mut().map(|live| live.compute(users)).collect();
@@ -539,13 +588,21 @@ impl Live {
         let mut faults: Vec<(usize, String)> = Vec::new();
         for (at, user) in users.iter().enumerate() {
             let mut inner = inner.iter().map(|results| results.get(at));
+            let mut places = self.places.iter();
             let mut fault = None;
             for input in &step.inputs {
-                match input {
-                    Given::Path(path) => push(path.evaluate(user), &mut rows),
+                match (input, *user) {
+                    (Given::Path(path), Attributes::Tree(user)) => push(path.evaluate(user), &mut rows),
+                    (Given::Path(_), Attributes::Slots(user)) => {
+                        push(places.next().map_or(Cell::Nothing, |place| user.cell(*place)), &mut rows);
+                    }
                     // The text is put together from texts only.
-                    Given::Needed(wanted, _) => rows.push_made_text(|text| wanted.write(user, text)),
-                    Given::Step(_) => match inner.next().flatten() {
+                    (Given::Needed(wanted, _), Attributes::Tree(user)) => {
+                        rows.push_made_text(|text| wanted.write(user, text))
+                    }
+                    // Those who have such inputs have no layout.
+                    (Given::Needed(..), Attributes::Slots(_)) => rows.push_nothing(),
+                    (Given::Step(_), _) => match inner.next().flatten() {
                         Some(Ok(value)) => rows.push(value),
                         Some(Err(why)) => fault = fault.or(Some(why)),
                         None => rows.push_nothing(),
@@ -575,15 +632,14 @@ impl Live {
 }
 
 /// Hands over what a path gives, as a transform takes it.
-fn push<'a>(cell: Cell<'a>, rows: &mut Rows<'a>) {
+fn push(cell: Cell<'_>, rows: &mut Rows) {
     match cell {
         Cell::Nothing => rows.push_nothing(),
         Cell::Boolean(boolean) => rows.push_boolean(boolean),
         // JSON has no other numbers; neither have the values of transforms.
         Cell::Number(number) if !number.is_finite() => rows.push_nothing(),
         Cell::Number(number) => rows.push_number(number),
-        Cell::Text(Cow::Borrowed(text)) => rows.push_text(text),
-        Cell::Text(Cow::Owned(text)) => rows.push_made_text(|made| made.extend_from_slice(text.as_bytes())),
+        Cell::Text(text) => rows.push_text(&text),
         Cell::Json(json) => rows.push_json(|made| json.write(made)),
     }
 }

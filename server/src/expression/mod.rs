@@ -20,11 +20,11 @@ use call::Call;
 use javascript::Script;
 
 pub use column::split_column;
-pub use compute::{Cells, Evaluator, Formula, Tools};
+pub use compute::{Attributes, Cells, Evaluator, Formula, Tools, layout};
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
 pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read, read_with_text};
-pub use slots::{Layout, Scanned, Slots};
+pub use slots::{Layout, Scanned, Slots, Slotted};
 
 /// What an expression is, as the UI and `/api/preview` name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]

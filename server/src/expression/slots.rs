@@ -97,13 +97,22 @@ enum Program {
     Nullish(Vec<Program>),
 }
 
-/// What was read of one user.
+/// What was read of one user, and of those before that were kept.
 #[derive(Debug)]
 pub struct Slots<'a> {
     values: Vec<Slot<'a>>,
+    /// Where the values of the user who is read start.
+    start: usize,
     /// The row in which a branch was last seen.
     seen: Vec<u64>,
     row: u64,
+}
+
+/// What was read of one user, with the paths it was read for.
+#[derive(Clone, Copy, Debug)]
+pub struct Slotted<'s, 'a> {
+    layout: &'s Layout,
+    values: &'s [Slot<'a>],
 }
 
 #[derive(Clone, Debug)]
@@ -233,7 +242,27 @@ impl Layout {
 
     /// Room for the values of a user; used again for the next one.
     pub fn room<'a>(&self) -> Slots<'a> {
-        Slots { values: vec![Slot::Nothing; self.slots], seen: vec![0; self.branches.len()], row: 0 }
+        Slots { values: vec![Slot::Nothing; self.slots], start: 0, seen: vec![0; self.branches.len()], row: 0 }
+    }
+
+    /// The user who was read last.
+    #[inline]
+    pub fn last<'s, 'a>(&'s self, slots: &'s Slots<'a>) -> Slotted<'s, 'a> {
+        Slotted { layout: self, values: slots.values.get(slots.start..).unwrap_or_default() }
+    }
+
+    /// Keeps the user who was read last: the next one is read beside. Gives the user's number.
+    pub fn keep(&self, slots: &mut Slots<'_>) -> usize {
+        let number = slots.start.checked_div(self.slots).unwrap_or(0);
+        slots.start += self.slots;
+        slots.values.resize(slots.start + self.slots, Slot::Nothing);
+        number
+    }
+
+    /// The kept user of a number.
+    pub fn kept<'s, 'a>(&'s self, number: usize, slots: &'s Slots<'a>) -> Slotted<'s, 'a> {
+        let start = number * self.slots;
+        Slotted { layout: self, values: slots.values.get(start..start + self.slots).unwrap_or_default() }
     }
 
     /// Reads the user in the line that starts at a place of the text; nothing where the line is no user or an
@@ -259,7 +288,7 @@ impl Layout {
             return None;
         }
         slots.row += 1;
-        slots.values.fill(Slot::Nothing);
+        slots.values.get_mut(slots.start..)?.fill(Slot::Nothing);
         self.object(self.branches.first()?, scanner, slots)?;
         Some((start, scanner.at(), scanner.take_seen_blanks()))
     }
@@ -310,7 +339,7 @@ impl Layout {
                     b'n' => scanner.null().map(|()| Slot::Nothing)?,
                     _ => Slot::Number(scanner.number()?),
                 };
-                *slots.values.get_mut(slot)? = value;
+                *slots.values.get_mut(slots.start + slot)? = value;
                 Some(())
             }
             Some(To::Branch(at)) => {
@@ -332,20 +361,26 @@ impl Layout {
             }
         }
     }
+}
 
+impl<'s> Slotted<'s, '_> {
     /// Computes a path: its number among those the layout was made for.
-    pub fn cell<'s>(&'s self, path: usize, slots: &'s Slots<'_>) -> Cell<'s> {
-        match self.programs.get(path) {
-            Some(Program::Slot(slot)) => slots.cell(*slot),
-            Some(program) => program.evaluate(slots).cell(),
+    #[inline]
+    pub fn cell(self, path: usize) -> Cell<'s> {
+        match self.layout.programs.get(path) {
+            Some(Program::Slot(slot)) => self.slot(*slot),
+            Some(program) => program.evaluate(self).cell(),
             None => Cell::Nothing,
         }
     }
-}
 
-impl Slots<'_> {
+    /// Computes the last path of the layout.
+    pub fn last(self) -> Cell<'s> {
+        self.cell(self.layout.programs.len().saturating_sub(1))
+    }
+
     #[inline]
-    fn cell(&self, slot: usize) -> Cell<'_> {
+    fn slot(self, slot: usize) -> Cell<'s> {
         match self.values.get(slot) {
             None | Some(Slot::Nothing) => Cell::Nothing,
             Some(Slot::Boolean(boolean)) => Cell::Boolean(*boolean),
@@ -357,13 +392,13 @@ impl Slots<'_> {
 }
 
 impl Program {
-    fn evaluate<'s>(&'s self, slots: &'s Slots<'_>) -> Seen<'s> {
+    fn evaluate<'s>(&'s self, user: Slotted<'s, '_>) -> Seen<'s> {
         match self {
-            Self::Slot(slot) => Seen::Cell(slots.cell(*slot)),
-            Self::Within(slot, keys) => Seen::Cell(slots.cell(*slot)).follow(keys),
+            Self::Slot(slot) => Seen::Cell(user.slot(*slot)),
+            Self::Within(slot, keys) => Seen::Cell(user.slot(*slot)).follow(keys),
             Self::Literal(literal) => Seen::literal(literal),
-            Self::Or(alternatives) => Seen::first(alternatives, |one| one.evaluate(slots), Seen::is_truthy),
-            Self::Nullish(alternatives) => Seen::first(alternatives, |one| one.evaluate(slots), Seen::is_something),
+            Self::Or(alternatives) => Seen::first(alternatives, |one| one.evaluate(user), Seen::is_truthy),
+            Self::Nullish(alternatives) => Seen::first(alternatives, |one| one.evaluate(user), Seen::is_something),
         }
     }
 }
@@ -422,7 +457,7 @@ mod tests {
             some = true;
             let user = read(text.as_bytes(), &wanted).unwrap_or_else(|error| panic!("{error}: {text}"));
             for (at, path) in paths.iter().enumerate() {
-                assert_eq!(layout.cell(at, &slots), path.evaluate(&user), "{path} of {text}");
+                assert_eq!(layout.last(&slots).cell(at), path.evaluate(&user), "{path} of {text}");
             }
             let object = &read_of[scanned.start..scanned.end];
             assert_eq!(object, text.trim_matches([' ', '\t', '\r', '\n']), "{text}");
@@ -492,11 +527,11 @@ mod tests {
         let text = " {\"a\": 1}\t\r\n{\"a\":\n2}\n{}";
         let first = layout.read_line(text, 0, &mut slots).unwrap();
         assert_eq!(first, Scanned { start: 1, end: 9, blanks: true, row_end: 11 });
-        assert_eq!(layout.cell(0, &slots), Cell::Number(1.0));
+        assert_eq!(layout.last(&slots).cell(0), Cell::Number(1.0));
         assert_eq!(layout.read_line(text, 12, &mut slots), None, "a line end is no blank within a line");
         let last = layout.read_line(text, text.len() - 2, &mut slots).unwrap();
         assert_eq!((last.row_end, last.blanks), (text.len(), false));
-        assert_eq!(layout.cell(0, &slots), Cell::Nothing);
+        assert_eq!(layout.last(&slots).cell(0), Cell::Nothing);
         assert_eq!(layout.read_line(text, text.len(), &mut slots), None);
     }
 

@@ -10,7 +10,7 @@ use super::rows::{Content, Row};
 use super::schema::{self, Target};
 use super::{ImportRequest, propose};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Evaluator, Expression, Formula, Json, Tools, Wanted, read, split_column};
+use crate::expression::{Attributes, Evaluator, Expression, Formula, Tools, Wanted, read, split_column};
 use crate::user;
 
 /// One attribute of an import and the expression that gives it.
@@ -220,7 +220,7 @@ impl<'m> Mapper<'m> {
                 _ => None,
             });
         }
-        let borrowed: Vec<&Json<'_>> = users.iter().collect();
+        let borrowed: Vec<Attributes<'_, '_>> = users.iter().map(Attributes::Tree).collect();
         let computed = if self.evaluator.is_idle() { Vec::new() } else { self.evaluator.compute(&borrowed) };
         let mut text = Vec::new();
         let mapped = given.iter_mut().flatten().filter(|given| given.is_ok());

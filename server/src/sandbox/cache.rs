@@ -11,11 +11,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
-/// What every file starts with; its last byte is the version of the layout.
-const MAGIC: &[u8; 8] = b"UIEcode\x01";
+use super::program::Program;
+
+/// What every file with a component starts with, and what every file with a core module starts with; the
+/// last byte but one is the version of the layout.
+const COMPONENT: &[u8; 8] = b"UIEcod\x02c";
+const MODULE: &[u8; 8] = b"UIEcod\x02m";
 
 /// Magic, checksum, length.
 const HEADER: usize = 8 + 4 + 8;
@@ -44,23 +48,21 @@ impl Cache {
     }
 
     /// The compiled code of the WASM file with this hash, if it is there, ours and whole.
-    pub(super) fn load(&self, engine: &Engine, sha256: &str) -> Option<Component> {
+    pub(super) fn load(&self, engine: &Engine, sha256: &str) -> Option<Program> {
         let path = self.path(sha256)?;
         if !is_ours(self.directory.as_deref()?) || !is_ours(&path) {
             return None;
         }
-        let bytes = fs::read(&path).ok()?;
-        let code = checked(&bytes)?;
-        let component = deserialize(engine, code)?;
+        let program = made(engine, &fs::read(&path).ok()?)?;
         // The oldest go first, and age counts from the last use. Without it the cache works as well.
         let _ = fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-        Some(component)
+        Some(program)
     }
 
     /// Keeps compiled code. A cache that cannot be written only costs time, so that is no error.
-    pub(super) fn keep(&self, sha256: &str, component: &Component) {
+    pub(super) fn keep(&self, sha256: &str, program: &Program) {
         if let Some((directory, path)) = self.directory.as_deref().zip(self.path(sha256))
-            && let Err(error) = write(directory, &path, component)
+            && let Err(error) = write(directory, &path, program)
         {
             tracing::warn!(directory = %directory.display(), %error, "compiled transforms cannot be kept");
         }
@@ -82,24 +84,39 @@ impl Cache {
     }
 }
 
-/// The code inside a file, if the file is whole.
-fn checked(bytes: &[u8]) -> Option<&[u8]> {
+/// What kind of code a file starts with, and the code, if the file is whole.
+fn checked(bytes: &[u8]) -> Option<(&[u8; 8], &[u8])> {
     let (header, code) = bytes.split_at_checked(HEADER)?;
     let (magic, rest) = header.split_first_chunk::<8>()?;
     let (checksum, length) = rest.split_first_chunk::<4>()?;
     let length = u64::from_le_bytes(length.try_into().ok()?);
-    let whole = magic == MAGIC && length == code.len() as u64 && u32::from_le_bytes(*checksum) == crc32fast::hash(code);
-    whole.then_some(code)
+    let whole = length == code.len() as u64 && u32::from_le_bytes(*checksum) == crc32fast::hash(code);
+    whole.then_some((magic, code))
 }
 
-fn write(directory: &Path, path: &Path, component: &Component) -> std::io::Result<()> {
-    let code = component.serialize().map_err(|error| std::io::Error::other(error.to_string()))?;
+fn write(directory: &Path, path: &Path, program: &Program) -> std::io::Result<()> {
+    let code = program.serialize().map_err(|error| std::io::Error::other(error.to_string()))?;
     prepare(directory)?;
     make_room(directory, code.len() as u64)?;
-    let mut header = MAGIC.to_vec();
-    header.extend_from_slice(&crc32fast::hash(&code).to_le_bytes());
+    replace(directory, path, &[&header(program, &code), &code])
+}
+
+/// What stands before code, in files and on the way between processes.
+pub(super) fn header(program: &Program, code: &[u8]) -> Vec<u8> {
+    let mut header = match program {
+        Program::Component(_) => COMPONENT.to_vec(),
+        Program::Module(_) => MODULE.to_vec(),
+    };
+    header.extend_from_slice(&crc32fast::hash(code).to_le_bytes());
     header.extend_from_slice(&(code.len() as u64).to_le_bytes());
-    replace(directory, path, &[&header, &code])
+    header
+}
+
+/// The program of code that comes from a file of this cache, or that another process of this program made just
+/// now, if all of it is there.
+pub(super) fn made(engine: &Engine, bytes: &[u8]) -> Option<Program> {
+    let (kind, code) = checked(bytes)?;
+    deserialize(engine, kind, code)
 }
 
 /// Writes a file under another name first, so that nobody reads half of it.
@@ -163,13 +180,22 @@ fn is_ours(_: &Path) -> bool {
     false
 }
 
-/// Makes code of bytes that [`checked`] found whole, in a file that [`is_ours`].
+/// Makes code of bytes that [`checked`] found whole, in a file that [`is_ours`] or from a process of this
+/// program.
 #[allow(unsafe_code)]
-fn deserialize(engine: &Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: the bytes must be what `Component::serialize` gave. They come from a file that `write` of this
+fn deserialize(engine: &Engine, kind: &[u8; 8], code: &[u8]) -> Option<Program> {
+    // SAFETY: the bytes must be what `Component::serialize` or `Module::serialize` gave. They come from a file that `write` of this
     // program made: it lies in a directory that only this user can write to (checked by `is_ours` just
     // before), its checksum holds, and its name carries the hash of the engine's version and settings,
     // which wasmtime checks once more. Whoever can change it all the same can change this program too.
+    // Or they come through a pipe from a process that runs this same program (`compile.rs`) and does nothing
+    // but compile: the other end is nobody else's, and the checksum says that all of it has come.
     // The bytes were read into memory, so that a file that changes later changes nothing here.
-    unsafe { Component::deserialize(engine, code) }.ok()
+    unsafe {
+        match kind {
+            COMPONENT => Component::deserialize(engine, code).ok().map(Program::Component),
+            MODULE => Module::deserialize(engine, code).ok().map(Program::Module),
+            _ => None,
+        }
+    }
 }

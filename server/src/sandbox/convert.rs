@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value as JsonValue;
 use transforms_sdk::Value;
+use transforms_sdk::packed::{self, Item, Reader};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// How deep JSON may be nested on the way in and out. Guests written with the SDK read it with `serde_json`,
@@ -52,36 +53,34 @@ pub(super) struct OutFault {
     pub(super) message: String,
 }
 
-/// A value of a row that waits to be handed over.
-#[derive(Clone, Copy, Debug)]
-enum Slot<'a> {
-    Nothing,
-    Boolean(bool),
-    Number(f64),
-    Text(&'a str),
-    /// A text made for the call: where it stands among the made ones.
-    MadeText(usize, usize),
-    /// The same of JSON.
-    MadeJson(usize, usize),
-    /// JSON that is nested deeper than allowed. The row it is in is not handed over.
-    TooDeep,
-}
-
-/// Rows of arguments for a transform. Texts are borrowed from where they are, so that handing them over
-/// copies them once: into the guest. JSON is written for the call, one text after the other.
-#[derive(Clone, Debug, Default)]
-pub struct Rows<'a> {
-    slots: Vec<Slot<'a>>,
-    /// Where each row ends in `slots`.
+/// Rows of arguments for a transform, in the form in which they are handed over through its second door
+/// ([`transforms_sdk::packed`]); for the first one they are cut up again.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// Row for row the number of values and each of them, and at the end room for the number of the row that is
+    /// put together.
+    bytes: Vec<u8>,
+    /// Where each row ends.
     ends: Vec<usize>,
-    made: Vec<u8>,
+    /// How many values the row that is put together has.
+    values: usize,
+    /// Whether there is JSON among them that is nested deeper than allowed.
+    deep: bool,
+    /// Rows with such JSON, in order; they are not handed over.
+    deep_rows: Vec<usize>,
 }
 
-impl<'a> Rows<'a> {
+/// Bytes of the number of values before a row.
+const COUNT: usize = 4;
+
+impl Rows {
     /// No rows yet; room for so many with so many values each.
     pub fn with_capacity(rows: usize, values: usize) -> Self {
-        let slots = Vec::with_capacity(rows.saturating_mul(values));
-        Self { slots, ends: Vec::with_capacity(rows), made: Vec::new() }
+        /// A guess: an e-mail address and what belongs to it.
+        const VALUE: usize = 40;
+        let mut bytes = Vec::with_capacity(rows.saturating_mul(values.saturating_mul(VALUE).saturating_add(COUNT)));
+        packed::write_count(0, &mut bytes);
+        Self { bytes, ends: Vec::with_capacity(rows), values: 0, deep: false, deep_rows: Vec::new() }
     }
 
     /// How many rows there are.
@@ -94,77 +93,89 @@ impl<'a> Rows<'a> {
         self.ends.is_empty()
     }
 
+    fn start(&self, row: usize) -> usize {
+        row.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0)
+    }
+
     /// Ends a row: what was pushed since the last end are its values.
     pub fn end_row(&mut self) {
-        self.ends.push(self.slots.len());
+        let start = self.start(self.ends.len());
+        let count = u32::try_from(self.values).unwrap_or(u32::MAX);
+        if let Some(place) = self.bytes.get_mut(start..start + COUNT) {
+            place.copy_from_slice(&count.to_le_bytes());
+        }
+        if std::mem::take(&mut self.deep) {
+            self.deep_rows.push(self.ends.len());
+        }
+        self.values = 0;
+        self.ends.push(self.bytes.len());
+        packed::write_count(0, &mut self.bytes);
     }
 
     /// Drops what was pushed since the last end of a row.
     pub fn drop_row(&mut self) {
-        self.slots.truncate(self.ends.last().copied().unwrap_or(0));
+        self.bytes.truncate(self.start(self.ends.len()) + COUNT);
+        self.values = 0;
+        self.deep = false;
+    }
+
+    fn item(&mut self, item: Item<'_>) {
+        item.write(&mut self.bytes);
+        self.values += 1;
     }
 
     /// A value without text: nothing, a boolean or a number.
     pub fn push_nothing(&mut self) {
-        self.slots.push(Slot::Nothing);
+        self.item(Item::Nothing);
+    }
+
+    /// In a row of literals: an argument that rows bring.
+    pub(super) fn push_later(&mut self) {
+        self.item(Item::Row);
     }
 
     /// A boolean.
     pub fn push_boolean(&mut self, boolean: bool) {
-        self.slots.push(Slot::Boolean(boolean));
+        self.item(Item::Boolean(boolean));
     }
 
     /// A number.
     pub fn push_number(&mut self, number: f64) {
-        self.slots.push(Slot::Number(number));
+        self.item(Item::Number(number));
     }
 
-    /// Text that lives as long as the rows.
-    pub fn push_text(&mut self, text: &'a str) {
-        self.slots.push(Slot::Text(text));
+    /// Text.
+    pub fn push_text(&mut self, text: &str) {
+        self.item(Item::Text(text.as_bytes()));
     }
 
     /// Text that `write` writes; it must be UTF-8.
     pub fn push_made_text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.made.len();
-        write(&mut self.made);
-        self.slots.push(Slot::MadeText(start, self.made.len()));
+        packed::write_made(false, &mut self.bytes, write);
+        self.values += 1;
     }
 
     /// An object or an array, whose JSON `write` writes; it must be UTF-8.
     pub fn push_json(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.made.len();
-        write(&mut self.made);
-        if too_deep(self.made.get(start..).unwrap_or_default()) {
-            self.made.truncate(start);
-            self.slots.push(Slot::TooDeep);
-        } else {
-            self.slots.push(Slot::MadeJson(start, self.made.len()));
-        }
+        let start = packed::write_made(true, &mut self.bytes, write);
+        self.values += 1;
+        self.deep |= too_deep(self.bytes.get(start..).unwrap_or_default());
     }
 
     /// A value.
-    pub fn push(&mut self, value: &'a Value) {
-        match value {
-            Value::Text(text) => self.push_text(text),
-            other => self.push_copied(other),
-        }
-    }
-
-    /// A value, of which nothing is borrowed.
-    pub(super) fn push_copied(&mut self, value: &Value) {
+    pub fn push(&mut self, value: &Value) {
         match value {
             Value::Nothing => self.push_nothing(),
             Value::Boolean(boolean) => self.push_boolean(*boolean),
             Value::Number(number) => self.push_number(*number),
-            Value::Text(text) => self.push_made_text(|made| made.extend_from_slice(text.as_bytes())),
+            Value::Text(text) => self.push_text(text),
             // Writing into memory cannot fail: keys are texts and numbers finite.
             Value::Json(json) => self.push_json(|made| drop(serde_json::to_writer(made, json))),
         }
     }
 
     /// The rows of values, each with its own.
-    pub fn of(rows: &'a [Vec<Value>]) -> Self {
+    pub fn of(rows: &[Vec<Value>]) -> Self {
         let mut all = Self::with_capacity(rows.len(), rows.first().map_or(0, Vec::len));
         for row in rows {
             for value in row {
@@ -175,56 +186,93 @@ impl<'a> Rows<'a> {
         all
     }
 
-    fn row(&self, row: usize) -> &[Slot<'a>] {
-        let start = row.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        self.ends.get(row).and_then(|end| self.slots.get(start..*end)).unwrap_or_default()
-    }
-
-    /// Bytes of text in a row.
+    /// Bytes of a row.
     pub(super) fn size(&self, row: usize) -> usize {
-        let sizes = self.row(row).iter().map(|slot| match slot {
-            Slot::Text(text) => text.len(),
-            Slot::MadeText(start, end) | Slot::MadeJson(start, end) => end - start,
-            _ => 0,
-        });
-        sizes.sum()
+        self.ends.get(row).map_or(0, |end| end.saturating_sub(self.start(row)))
     }
 
-    /// Whether a row holds JSON that is nested deeper than allowed.
-    pub(super) fn is_too_deep(&self, row: usize) -> bool {
-        self.row(row).iter().any(|slot| matches!(slot, Slot::TooDeep))
+    /// Whether one of these rows holds JSON that is nested deeper than allowed.
+    pub(super) fn are_too_deep(&self, rows: &Range<usize>) -> bool {
+        self.deep_rows.iter().any(|row| rows.contains(row))
     }
 
-    /// The values of some rows, one after the other, in the contract's form.
-    pub(super) fn lower(&self, rows: &Range<usize>) -> Vec<In<'_>> {
-        let made = simdutf8::basic::from_utf8(&self.made).unwrap_or_default();
-        let part = |start: usize, end: usize| made.get(start..end).unwrap_or_default();
-        let start = rows.start.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = rows.end.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(start);
-        let slots = self.slots.get(start..end).unwrap_or_default();
-        slots
-            .iter()
-            .map(|slot| match *slot {
-                Slot::Nothing | Slot::TooDeep => In::Nothing,
-                Slot::Boolean(boolean) => In::Boolean(boolean),
-                Slot::Number(number) => In::Number(number),
-                Slot::Text(text) => In::Text(text),
-                Slot::MadeText(start, end) => In::Text(part(start, end)),
-                Slot::MadeJson(start, end) => In::Json(part(start, end)),
-            })
-            .collect()
+    /// Some rows as the second door takes them.
+    pub(super) fn packed(&self, rows: &Range<usize>) -> &[u8] {
+        let end = rows.end.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0);
+        self.bytes.get(self.start(rows.start)..end).unwrap_or_default()
     }
 
-    /// Cuts the values of some rows, as [`Rows::lower`] gives them, into rows.
-    pub(super) fn cut<'v>(&self, rows: Range<usize>, mut values: &'v [In<'v>]) -> Vec<&'v [In<'v>]> {
-        rows.map(|row| {
-            let (row, rest) = values.split_at_checked(self.row(row).len()).unwrap_or((values, &[]));
+    /// Some rows as the first door takes them: the values one after the other, and how many each row has.
+    pub(super) fn lower(&self, rows: &Range<usize>) -> (Vec<In<'_>>, Vec<usize>) {
+        let mut reader = Reader::new(self.packed(rows));
+        let (mut values, mut counts) = (Vec::new(), Vec::with_capacity(rows.len()));
+        while let Some(count) = reader.count() {
+            values.extend((0..count).map_while(|_| reader.item()).map(In::from));
+            counts.push(count);
+        }
+        (values, counts)
+    }
+}
+
+/// Cuts values, as [`Rows::lower`] gives them, into rows.
+pub(super) fn cut<'v>(mut values: &'v [In<'v>], counts: &[usize]) -> Vec<&'v [In<'v>]> {
+    counts
+        .iter()
+        .map(|count| {
+            let (row, rest) = values.split_at_checked(*count).unwrap_or((values, &[]));
             values = rest;
             row
         })
         .collect()
+}
+
+impl<'a> From<Item<'a>> for In<'a> {
+    fn from(item: Item<'a>) -> Self {
+        // What was written as text is text.
+        let text = |bytes: &'a [u8]| simdutf8::basic::from_utf8(bytes).unwrap_or_default();
+        match item {
+            Item::Nothing | Item::Fault(_) | Item::Row => Self::Nothing,
+            Item::Boolean(boolean) => Self::Boolean(boolean),
+            Item::Number(number) => Self::Number(number),
+            Item::Text(bytes) => Self::Text(text(bytes)),
+            Item::Json(bytes) => Self::Json(text(bytes)),
+        }
     }
 }
+
+/// What came out of the second door: one result for each item. The error says what is wrong with the first
+/// that is none.
+pub(super) fn unpack(results: &[u8], rows: usize) -> Result<Vec<Result<Out, OutFault>>, &'static str> {
+    let text = |bytes: &[u8]| match simdutf8::basic::from_utf8(bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(NOT_UTF8),
+    };
+    let mut reader = Reader::new(results);
+    let mut all = Vec::with_capacity(rows);
+    while let Some(item) = reader.item() {
+        all.push(Ok(match item {
+            Item::Nothing => Out::Nothing,
+            Item::Boolean(boolean) => Out::Boolean(boolean),
+            Item::Number(number) => Out::Number(number),
+            Item::Text(bytes) => Out::Text(text(bytes)?),
+            Item::Json(bytes) => Out::Json(text(bytes)?),
+            Item::Fault(bytes) => {
+                all.push(Err(OutFault { message: text(bytes)? }));
+                continue;
+            }
+            Item::Row => return Err(NO_RESULT),
+        }));
+        if all.len() > rows {
+            return Err("more results than rows");
+        }
+    }
+    if reader.is_at_end() { Ok(all) } else { Err(NO_RESULT) }
+}
+
+/// What is said of text that is none.
+pub(super) const NOT_UTF8: &str = "text that is not UTF-8";
+
+const NO_RESULT: &str = "something that is no result";
 
 /// Whether JSON text is nested deeper than allowed.
 fn too_deep(text: &[u8]) -> bool {
@@ -308,7 +356,10 @@ mod tests {
         let deeper = Value::Json(json!([JsonValue::from(deepest.clone())]));
         let rows = [vec![Value::Nothing, deepest], vec![deeper, Value::Boolean(true)]];
         let rows = Rows::of(&rows);
-        assert_eq!((rows.is_too_deep(0), rows.is_too_deep(1)), (false, true));
+        assert_eq!(
+            (rows.are_too_deep(&(0..1)), rows.are_too_deep(&(1..2)), rows.are_too_deep(&(0..2))),
+            (false, true, true)
+        );
         let error = raise(Out::Json(nested(DEEPEST + 1)), 1 << 20).expect_err("one deeper");
         assert!(matches!(error, BadResult::Invalid(text) if text.contains("128 levels")));
     }
@@ -332,20 +383,23 @@ mod tests {
                 Value::Text(text), Value::Number(number), Value::Json(json!({"keys": keys})), Value::Nothing,
                 Value::Json(json!([1, [2]])), Value::Boolean(true),
             ];
-            let mut rows = Rows::default();
-            for value in &values {
-                rows.push(value);
+            let mut rows = Rows::with_capacity(2, 6);
+            for end in [true, false, true] {
+                for value in &values {
+                    rows.push(value);
+                }
+                if end { rows.end_row() } else { rows.drop_row() }
             }
-            rows.end_row();
-            rows.push(&Value::Boolean(false));
-            rows.drop_row();
-            for value in &values {
-                rows.push_copied(value);
+            let (lowered, counts) = rows.lower(&(0..2));
+            prop_assert_eq!(cut(&lowered, &counts).iter().map(|row| row.len()).collect::<Vec<_>>(), [6, 6]);
+            prop_assert_eq!(lowered.len(), rows.lower(&(0..1)).0.len() + rows.lower(&(1..2)).0.len());
+            prop_assert_eq!(rows.packed(&(0..2)).len(), rows.size(0) + rows.size(1));
+            let results = [&rows.packed(&(0..1))[COUNT..], &rows.packed(&(1..2))[COUNT..]].concat();
+            let unpacked = unpack(&results, 12).expect("results");
+            for (value, out) in values.iter().chain(&values).zip(unpacked) {
+                let back = raise(out.expect("no fault"), 1 << 20).expect("what went in is small and valid");
+                prop_assert!(&back == value || matches!(value, Value::Number(number) if number.is_nan()));
             }
-            rows.end_row();
-            let lowered = rows.lower(&(0..2));
-            prop_assert_eq!(rows.cut(0..2, &lowered).iter().map(|row| row.len()).collect::<Vec<_>>(), [6, 6]);
-            prop_assert_eq!(lowered.len(), rows.lower(&(0..1)).len() + rows.lower(&(1..2)).len());
             for (value, lowered) in values.iter().chain(&values).zip(lowered) {
                 let out = match lowered {
                     In::Nothing => Out::Nothing,

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use transforms_sdk::manifest::{CONTRACT, Manifest, SECTION, is_reserved};
+use transforms_sdk::packed;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
+
+use super::run::MEMORY;
 
 /// The world a transform is built for.
 const WORLD: &str = "user-import-export:transform";
@@ -58,6 +61,28 @@ pub(super) fn look(bytes: &[u8]) -> Result<Intake, Refusal> {
         );
     }
     Ok(Intake { manifest: manifest(bytes, &outside)? })
+}
+
+/// What is compiled of a file that was looked at: its component, or, where the core module has the second door
+/// ([`packed`]), the module itself. That of a module which is no transform is refused all the same.
+pub(super) fn runnable(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    let component = component(bytes)?;
+    let packed = matches!(component, Cow::Owned(_)) && has_exports(bytes, &[packed::ROOM, packed::APPLY, MEMORY])?;
+    Ok(if packed { bytes.into() } else { component })
+}
+
+/// Whether a core module exports all of these names.
+fn has_exports(module: &[u8], names: &[&str]) -> Result<bool, Refusal> {
+    let mut found = 0;
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ExportSection(exports) = payload.map_err(damaged)? {
+            for export in exports {
+                found += usize::from(names.contains(&export.map_err(damaged)?.name));
+            }
+        }
+    }
+    // No name is exported twice.
+    Ok(found == names.len())
 }
 
 /// The component of a file that was looked at: itself, or the core module wrapped.

@@ -7,10 +7,12 @@
 mod cache;
 mod catalog;
 mod check;
+mod compile;
 mod convert;
 mod engine;
 mod fault;
 mod intake;
+mod program;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -24,10 +26,10 @@ use std::time::Duration;
 use transforms_sdk::Value;
 use transforms_sdk::manifest::Manifest;
 use wasmtime::Engine;
-use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use catalog::{Catalog, LARGEST_FILE, Origin, Problem, Transform, UPLOADS};
 pub use check::Checked;
+pub use compile::{SUBCOMMAND, compile_with, serve as serve_compilation};
 pub use convert::{DEEPEST, Rows};
 pub use engine::Counting;
 pub use fault::{FaultKind, RowFault};
@@ -38,7 +40,8 @@ use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use cache::Cache;
 use catalog::Shelf;
-use engine::{Guest, Ticker};
+use engine::Ticker;
+use program::Ready;
 
 /// Directory of compiled code below `DATA_DIR`.
 const COMPILED: &str = "compiled";
@@ -85,9 +88,14 @@ struct Inner {
     cache: Cache,
     shelf: Mutex<Shelf>,
     /// Compiled transforms by the hash of their file.
-    compiled: Mutex<HashMap<String, InstancePre<Guest>>>,
-    /// Held while something is compiled: whoever wants the same waits instead of doing it again.
+    compiled: Mutex<HashMap<String, Ready>>,
+    /// Whether code for this engine counts instructions.
+    counting: Counting,
+    /// Held while something that is shipped is compiled: whoever wants the same waits instead of doing it
+    /// again.
     compiling: Mutex<()>,
+    /// The same for what is not: nothing foreign keeps what is shipped waiting.
+    compiling_foreign: Mutex<()>,
     uploads: PathBuf,
 }
 
@@ -127,7 +135,9 @@ impl Sandbox {
             cache,
             shelf: Mutex::new(shelf),
             compiled: Mutex::default(),
+            counting,
             compiling: Mutex::default(),
+            compiling_foreign: Mutex::default(),
             uploads,
         })))
     }
@@ -150,8 +160,8 @@ impl Sandbox {
     /// change. Fails with [`Code::InvalidTransform`] where the transform is broken.
     pub fn start(&self, transform: &Transform, literals: &[Option<Value>]) -> Result<Runner> {
         let inner = &self.0;
-        let component = self.compiled(transform)?;
-        Runner::start(&inner.engine, &inner.ticker, component, literals, inner.limits, &transform.label())
+        let program = self.compiled(transform)?;
+        Runner::start(&inner.engine, &inner.ticker, program, literals, inner.limits, &transform.label())
     }
 
     /// Takes in an uploaded file, `name` in messages, and keeps it. Nothing of it is run: see [`Sandbox::start`].
@@ -194,24 +204,27 @@ impl Sandbox {
         }
     }
 
-    fn compiled(&self, transform: &Transform) -> Result<InstancePre<Guest>> {
+    fn compiled(&self, transform: &Transform) -> Result<Ready> {
         let inner = &self.0;
         let sha256 = transform.sha256();
         if let Some(ready) = self.lock_compiled().get(sha256) {
             return Ok(ready.clone());
         }
-        let _compiling = inner.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiling = if transform.origin() == Origin::Shipped { &inner.compiling } else { &inner.compiling_foreign };
+        let _compiling = compiling.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ready) = self.lock_compiled().get(sha256) {
             return Ok(ready.clone());
         }
-        let component = if let Some(component) = inner.cache.load(&inner.engine, sha256) {
-            component
+        let program = if let Some(program) = inner.cache.load(&inner.engine, sha256) {
+            program
         } else {
-            let component = compile(&inner.engine, transform)?;
-            inner.cache.keep(sha256, &component);
-            component
+            let program = compile::compile(&inner.engine, inner.counting, transform)?;
+            inner.cache.keep(sha256, &program);
+            program
         };
-        let ready = link(&inner.engine, &component, &transform.label())?;
+        let ready = program
+            .link(&inner.engine)
+            .map_err(|error| breach(&transform.label(), &intake::one_line(&format!("{error:#}"))))?;
         let mut compiled = self.lock_compiled();
         if !compiled.contains_key(sha256) && compiled.len() >= KEPT_READY {
             compiled.clear();
@@ -220,7 +233,7 @@ impl Sandbox {
         Ok(ready)
     }
 
-    fn lock_compiled(&self) -> std::sync::MutexGuard<'_, HashMap<String, InstancePre<Guest>>> {
+    fn lock_compiled(&self) -> std::sync::MutexGuard<'_, HashMap<String, Ready>> {
         self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -249,25 +262,6 @@ fn cache_directory(data_dir: &Path) -> Option<PathBuf> {
         Some(if cfg!(target_os = "macos") { home.join("Library/Caches") } else { home.join(".cache") })
     })?;
     Some(caches.join("user-import-export").join(COMPILED))
-}
-
-fn compile(engine: &Engine, transform: &Transform) -> Result<Component> {
-    let bytes = transform.bytes()?;
-    let component = intake::component(&bytes).map_err(|refusal| catalog::error(&transform.label(), &refusal))?;
-    Component::from_binary(engine, &component).map_err(|error| {
-        Error::new(
-            Code::InvalidTransform,
-            format!("{} cannot be compiled: {}.", transform.label(), intake::one_line(&format!("{error:#}"))),
-        )
-        .with_hint("Build it again with the transforms-sdk that this server's `transform new` sets up.")
-    })
-}
-
-/// Makes the component ready to be instantiated with no imports at all.
-fn link(engine: &Engine, component: &Component, label: &str) -> Result<InstancePre<Guest>> {
-    Linker::new(engine)
-        .instantiate_pre(component)
-        .map_err(|error| breach(label, &intake::one_line(&format!("{error:#}"))))
 }
 
 /// A transform that is not of the contract.

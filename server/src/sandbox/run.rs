@@ -8,18 +8,23 @@ use std::time::Duration;
 
 use memchr::memmem;
 use transforms_sdk::Value;
-use wasmtime::component::{Func, InstancePre};
-use wasmtime::{Engine, Store, Trap, WasmCoreDump};
+use transforms_sdk::packed::{self, Item, Reader};
+use wasmtime::component::Func;
+use wasmtime::{Engine, Memory, Store, Trap, TypedFunc, WasmCoreDump};
 
-use super::convert::{self, BadResult, DEEPEST, In, Out, OutFault, Rows};
+use super::convert::{self, BadResult, DEEPEST, In, NOT_UTF8, Out, OutFault, Rows};
 use super::engine::{self, Guest, Ticker};
 use super::fault::{FaultKind, RowFault, shown};
+use super::program::Ready;
 use super::{Limits, intake};
 use crate::error::{Code, Error, Result};
 use crate::measure;
 
 /// The function every transform exports.
 const APPLY: &str = "apply";
+
+/// The memory that a core module exports.
+pub(super) const MEMORY: &str = "memory";
 
 /// Rows handed over at once. More gain nothing: `cargo bench --bench sandbox` shows what smaller batches cost.
 pub(super) const BATCH: usize = 256;
@@ -46,21 +51,27 @@ const LONGEST_PANIC: usize = 4096;
 struct Shared {
     engine: Engine,
     ticker: Ticker,
-    component: InstancePre<Guest>,
-    /// For each argument, where it stands among the literals, if it is one.
-    literals: Vec<Option<usize>>,
-    /// The literals, as one row.
-    literal_values: Rows<'static>,
+    program: Ready,
+    /// The literals, as the second door takes them.
+    literals: Vec<u8>,
     limits: Limits,
     label: Arc<str>,
     /// Nanoseconds that guilty rows have cost.
     wasted: AtomicU64,
 }
 
+/// How the transform is called.
+enum Door {
+    /// By the contract's function.
+    Contract(Func),
+    /// By the functions of [`packed`], which do the same for less.
+    Packed { memory: Memory, room: TypedFunc<u32, u32>, apply: TypedFunc<u32, u64> },
+}
+
 /// An instance of the transform.
 struct Live {
     store: Store<Guest>,
-    apply: Func,
+    door: Door,
     /// Fuel is counted.
     counts: bool,
     /// It has computed rows before.
@@ -124,30 +135,30 @@ impl Runner {
     pub(super) fn start(
         engine: &Engine,
         ticker: &Ticker,
-        component: InstancePre<Guest>,
+        program: Ready,
         literals: &[Option<Value>],
         limits: Limits,
         label: &str,
     ) -> Result<Self> {
-        let mut literal_values = Rows::with_capacity(1, literals.len());
-        for literal in literals.iter().flatten() {
-            literal_values.push_copied(literal);
+        let mut row = Rows::with_capacity(1, literals.len());
+        for literal in literals {
+            match literal {
+                Some(value) => row.push(value),
+                None => row.push_later(),
+            }
         }
-        literal_values.end_row();
-        if literal_values.is_too_deep(0) {
+        row.end_row();
+        if row.are_too_deep(&(0..1)) {
             return Err(Error::new(
                 Code::InvalidTransform,
                 format!("{label}: An argument is nested deeper than {DEEPEST} levels."),
             ));
         }
-        let mut places = 0..;
-        let literals = literals.iter().map(|literal| literal.as_ref().and_then(|_| places.next())).collect();
         let shared = Shared {
             engine: engine.clone(),
             ticker: ticker.clone(),
-            component,
-            literals,
-            literal_values,
+            program,
+            literals: row.packed(&(0..1)).to_vec(),
             limits,
             label: label.into(),
             wasted: AtomicU64::new(0),
@@ -159,9 +170,11 @@ impl Runner {
             Error::new(Code::InvalidTransform, format!("{label} cannot be started: {}.", failure.message))
                 .with_hint("`transform inspect FILE.wasm` says more about it.")
         })?;
-        live.apply.typed::<Arguments<'_>, Results>(&live.store).map_err(|error| {
-            super::breach(label, &format!("{APPLY} has another type: {}", intake::one_line(&format!("{error:#}"))))
-        })?;
+        if let Door::Contract(apply) = &live.door {
+            apply.typed::<Arguments<'_>, Results>(&live.store).map_err(|error| {
+                super::breach(label, &format!("{APPLY} has another type: {}", intake::one_line(&format!("{error:#}"))))
+            })?;
+        }
         runner.live = Some(live);
         Ok(runner)
     }
@@ -196,7 +209,7 @@ impl Runner {
     }
 
     /// As [`Runner::apply`], of rows that were put together for the call.
-    pub fn run(&mut self, rows: &Rows<'_>) -> Vec<Result<Value, RowFault>> {
+    pub fn run(&mut self, rows: &Rows) -> Vec<Result<Value, RowFault>> {
         let mut results = Vec::with_capacity(rows.len());
         while results.len() < rows.len() {
             if self.given_up() {
@@ -211,7 +224,7 @@ impl Runner {
     }
 
     /// The rows that are handed over next.
-    fn next_batch(&self, rows: &Rows<'_>, from: usize) -> Range<usize> {
+    fn next_batch(&self, rows: &Rows, from: usize) -> Range<usize> {
         let most = rows.len().min(from.saturating_add(self.batch));
         let mut size = 0;
         let mut to = from;
@@ -222,9 +235,9 @@ impl Runner {
         from..to
     }
 
-    fn batch(&mut self, rows: &Rows<'_>, batch: Range<usize>, results: &mut Vec<Result<Value, RowFault>>) {
+    fn batch(&mut self, rows: &Rows, batch: Range<usize>, results: &mut Vec<Result<Value, RowFault>>) {
         let count = batch.len();
-        if count == 1 || batch.clone().any(|row| rows.is_too_deep(row)) {
+        if count == 1 || rows.are_too_deep(&batch) {
             self.one_by_one(rows, batch, results);
             return;
         }
@@ -243,7 +256,7 @@ impl Runner {
         }
     }
 
-    fn one_by_one(&mut self, rows: &Rows<'_>, batch: Range<usize>, results: &mut Vec<Result<Value, RowFault>>) {
+    fn one_by_one(&mut self, rows: &Rows, batch: Range<usize>, results: &mut Vec<Result<Value, RowFault>>) {
         for row in batch {
             let result = if self.given_up() { Err(self.give_up()) } else { self.judge(rows, row) };
             results.push(result);
@@ -251,8 +264,8 @@ impl Runner {
     }
 
     /// Computes one row, alone.
-    fn judge(&mut self, rows: &Rows<'_>, row: usize) -> Result<Value, RowFault> {
-        if rows.is_too_deep(row) {
+    fn judge(&mut self, rows: &Rows, row: usize) -> Result<Value, RowFault> {
+        if rows.are_too_deep(&(row..row + 1)) {
             let message = format!("an argument is nested deeper than {DEEPEST} levels");
             return Err(self.fault(FaultKind::Argument, message));
         }
@@ -280,38 +293,30 @@ impl Runner {
     }
 
     /// Calls the transform with some of the rows. After a failure the instance is gone.
-    fn call(
-        &mut self,
-        rows: &Rows<'_>,
-        batch: Range<usize>,
-        room: usize,
-    ) -> std::result::Result<Vec<Outcome>, Failure> {
+    fn call(&mut self, rows: &Rows, batch: Range<usize>, room: usize) -> std::result::Result<Vec<Outcome>, Failure> {
         let mut live = match self.live.take() {
             Some(live) => live,
             None => self.make()?,
         };
         let shared = Arc::clone(&self.shared);
-        let given = shared.literal_values.lower(&(0..1));
-        let literals: Vec<Option<In<'_>>> =
-            shared.literals.iter().map(|place| place.and_then(|place| given.get(place).copied())).collect();
         let count = batch.len();
-        let values = rows.lower(&batch);
-        let arguments = rows.cut(batch, &values);
-
         let _ticking = shared.ticker.start(&shared.engine).map_err(|error| cannot_watch(&error))?;
         let before = engine::computed();
         engine::allow(&mut live.store, before, shared.limits.time);
-        live.store.set_hostcall_fuel(room);
         if live.counts {
             // Fails only where fuel is not counted.
             let _ = live.store.set_fuel(u64::MAX);
         }
-        // Checking the types again costs a microsecond a batch; keeping the checked function would tie it
-        // to the lifetime of one batch's texts.
-        let outcome = live
-            .apply
-            .typed::<Arguments<'_>, Results>(&live.store)
-            .and_then(|apply| apply.call(&mut live.store, (&literals, &arguments)));
+        let outcome = match &live.door {
+            Door::Contract(apply) => {
+                live.store.set_hostcall_fuel(room);
+                by_contract(&mut live.store, *apply, &shared.literals, rows, &batch)
+            }
+            Door::Packed { memory, room: give, apply } => {
+                let parts = [&shared.literals, rows.packed(&batch)];
+                by_packed(&mut live.store, *memory, give, apply, parts, count, room)
+            }
+        };
         let time = engine::computed().saturating_sub(before);
         self.usage.calls += 1;
         self.usage.time += time;
@@ -324,12 +329,12 @@ impl Runner {
             *self.usage.fuel.get_or_insert(0) += u64::MAX - left;
         }
         match outcome {
-            Ok((outcomes,)) if outcomes.len() == count => {
+            Ok(outcomes) if outcomes.len() == count => {
                 live.used = true;
                 self.live = Some(live);
                 Ok(outcomes)
             }
-            Ok((outcomes,)) => {
+            Ok(outcomes) => {
                 live.used = true;
                 self.live = Some(live);
                 Err(Failure {
@@ -338,7 +343,14 @@ impl Runner {
                     time,
                 })
             }
-            Err(error) => {
+            Err(Broken::TooLarge) => {
+                let message = too_large(shared.limits.result);
+                Err(Failure { kind: FaultKind::TooLarge, message, time })
+            }
+            Err(Broken::Results(what)) => {
+                Err(Failure { kind: FaultKind::BadResult, message: format!("it gave {what}"), time })
+            }
+            Err(Broken::Off(error)) => {
                 measure::SANDBOX_TRAPS.add(1);
                 let (kind, message) = explain(&error, &live.store, &shared.limits);
                 Err(Failure { kind, message, time })
@@ -354,13 +366,22 @@ impl Runner {
         let before = engine::computed();
         engine::allow(&mut store, before, shared.limits.time);
         let counts = store.set_fuel(u64::MAX).is_ok();
-        let made = shared.component.instantiate(&mut store);
+        let made = match &shared.program {
+            Ready::Component(component) => component
+                .instantiate(&mut store)
+                .map(|instance| instance.get_func(&mut store, APPLY).map(Door::Contract)),
+            Ready::Module(module) => module.instantiate(&mut store).and_then(|instance| {
+                let room = instance.get_typed_func(&mut store, packed::ROOM)?;
+                let apply = instance.get_typed_func(&mut store, packed::APPLY)?;
+                let memory = instance.get_memory(&mut store, MEMORY);
+                Ok(memory.map(|memory| Door::Packed { memory, room, apply }))
+            }),
+        };
         let time = engine::computed().saturating_sub(before);
         self.usage.instances += 1;
         self.usage.memory = self.usage.memory.max(store.data().memory());
-        let apply = made.map(|instance| instance.get_func(&mut store, APPLY));
-        match apply {
-            Ok(Some(apply)) => Ok(Live { store, apply, counts, used: false }),
+        match made {
+            Ok(Some(door)) => Ok(Live { store, door, counts, used: false }),
             Ok(None) => {
                 Err(Failure { kind: FaultKind::BadResult, message: format!("it exports no function {APPLY}"), time })
             }
@@ -409,6 +430,76 @@ impl Runner {
             format!("it was given up for the rest of this job: rows that broke it had cost {patience} of computing"),
         )
     }
+}
+
+/// Why a call gave nothing.
+enum Broken {
+    /// The guest broke off, or what it gave cannot be taken.
+    Off(wasmtime::Error),
+    /// The results are larger than allowed.
+    TooLarge,
+    /// What it gave instead of results.
+    Results(&'static str),
+}
+
+impl From<wasmtime::Error> for Broken {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Off(error)
+    }
+}
+
+/// Calls the contract's function.
+fn by_contract(
+    store: &mut Store<Guest>,
+    apply: Func,
+    literals: &[u8],
+    rows: &Rows,
+    batch: &Range<usize>,
+) -> std::result::Result<Vec<Outcome>, Broken> {
+    let mut reader = Reader::new(literals);
+    let count = reader.count().unwrap_or(0);
+    let literals: Vec<Option<In<'_>>> = (0..count)
+        .map(|_| match reader.item() {
+            None | Some(Item::Row) => None,
+            Some(item) => Some(In::from(item)),
+        })
+        .collect();
+    let (values, counts) = rows.lower(batch);
+    let arguments = convert::cut(&values, &counts);
+    // Checking the types again costs a microsecond a batch; keeping the checked function would tie it
+    // to the lifetime of one batch's texts.
+    let apply = apply.typed::<Arguments<'_>, Results>(&*store)?;
+    let (outcomes,) = apply.call(store, (&literals, &arguments))?;
+    Ok(outcomes)
+}
+
+/// Calls the functions of [`packed`] with a batch in parts; `most` is what the results may have, in bytes.
+fn by_packed(
+    store: &mut Store<Guest>,
+    memory: Memory,
+    room: &TypedFunc<u32, u32>,
+    apply: &TypedFunc<u32, u64>,
+    parts: [&[u8]; 2],
+    rows: usize,
+    most: usize,
+) -> std::result::Result<Vec<Outcome>, Broken> {
+    const OUTSIDE: Broken = Broken::Results("an address outside of its memory");
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    // What is longer than an address finds no memory either.
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    let mut at = room.call(&mut *store, length)? as usize;
+    for part in parts {
+        memory.write(&mut *store, at, part).map_err(|_| OUTSIDE)?;
+        at = at.saturating_add(part.len());
+    }
+    let results = apply.call(&mut *store, length)?;
+    let (at, length) = ((results & u64::from(u32::MAX)) as usize, (results >> u32::BITS) as usize);
+    if length > most {
+        return Err(Broken::TooLarge);
+    }
+    let results = memory.data(&*store).get(at..at.saturating_add(length));
+    let results = results.ok_or(OUTSIDE)?;
+    convert::unpack(results, rows).map_err(Broken::Results)
 }
 
 /// Whether a result says that the transform broke down, rather than refused the row.
@@ -462,7 +553,7 @@ fn explain(error: &wasmtime::Error, store: &Store<Guest>, limits: &Limits) -> (F
             if text.contains("hostcalls has been exhausted") {
                 (FaultKind::TooLarge, too_large(limits.result))
             } else if text.contains("UTF-8") || text.contains("utf-8") {
-                (FaultKind::BadResult, "it gave text that is not UTF-8".into())
+                (FaultKind::BadResult, format!("it gave {NOT_UTF8}"))
             } else {
                 (FaultKind::BadResult, format!("it gave something that is no result: {}", intake::one_line(&text)))
             }

@@ -2,8 +2,10 @@
 //! tenant on loopback that says exactly what a test wants it to say.
 
 mod access;
+mod hostile;
 mod jobs;
 mod metrics;
+mod process;
 mod server;
 mod tenant;
 mod transforms;

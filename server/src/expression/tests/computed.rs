@@ -39,7 +39,7 @@ fn compute_all(formula: &Formula, users: &[JsonValue]) -> Vec<std::result::Resul
     let users: Vec<_> = texts.iter().map(|text| read(text.as_bytes(), &wanted).unwrap()).collect();
     let mut evaluator = Evaluator::new([formula]);
     assert!(!evaluator.is_idle());
-    let cells = evaluator.compute(&users.iter().collect::<Vec<_>>()).remove(0);
+    let cells = evaluator.compute(&users.iter().map(Attributes::Tree).collect::<Vec<_>>()).remove(0);
     cells.into_iter().map(|cell| cell.map(|json| JsonValue::from(&json))).collect()
 }
 
@@ -405,6 +405,13 @@ fn some_users() -> Vec<JsonValue> {
     ]
 }
 
+/// Users with the attributes that the generated expressions read, of every type.
+fn any_scripted_user() -> impl Strategy<Value = JsonValue> {
+    const READ: &[&str] = &["name", "email", "n", "m", "list", "words", "meta", "flag", "none", "when"];
+    prop::collection::btree_map(prop::sample::select(READ), any_json(), 0..10)
+        .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
 #[test]
 fn javascript_means_what_node_makes_of_it() {
     const PROGRAM: &str = r"
@@ -436,7 +443,8 @@ fn javascript_means_what_node_makes_of_it() {
     let mut scripts: Vec<String> = drawn(any_script(), 1500).into_iter().filter(|script| !differs(script)).collect();
     scripts.retain(|script| Expression::parse(script).is_ok_and(|expression| expression.kind() == Kind::JavaScript));
     scripts.truncate(400);
-    let users = some_users();
+    let mut users = some_users();
+    users.extend(drawn(any_scripted_user(), 25));
     let input = json!({"scripts": scripts, "users": users}).to_string();
     node.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = node.wait_with_output().unwrap();

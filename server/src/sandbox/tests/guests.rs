@@ -14,6 +14,8 @@ pub(super) struct Guest {
     pub(super) manifest: Manifest,
     /// The world it claims to implement.
     pub(super) wit: String,
+    /// Its second door, if it has one: exports that [`PACKED`] is an example of.
+    pub(super) packed: String,
 }
 
 pub(super) const WIT: &str = include_str!("../../../../transforms-sdk/wit/transform.wit");
@@ -22,6 +24,112 @@ pub(super) const WIT: &str = include_str!("../../../../transforms-sdk/wit/transf
 const ECHO: &str = "(func $row (param $from i32) (param $to i32)
     (i32.store8 (local.get $to) (i32.const 0))
     (memory.copy (i32.add (local.get $to) (i32.const 8)) (local.get $from) (i32.const 16)))";
+
+/// The second door: rows are unpacked, `$row` computes each, and the results are packed.
+pub(super) const PACKED: &str = r#"
+  (global $batch (mut i32) (i32.const 0))
+  (func (export "user-import-export:packed-room@1") (param $length i32) (result i32)
+    (global.set $top (i32.const 66000))
+    (global.set $batch (call $alloc (i32.const 0) (i32.const 0) (i32.const 8) (local.get $length)))
+    (global.get $batch))
+  ;; Unpacks the item at $at to the value at $to; where the next one is.
+  (func $unpack (param $at i32) (param $to i32) (result i32)
+    (local $kind i32)
+    (local.set $kind (i32.load8_u (local.get $at)))
+    (local.set $at (i32.add (local.get $at) (i32.const 1)))
+    (if (i32.or (i32.eqz (local.get $kind)) (i32.eq (local.get $kind) (i32.const 7))) (then
+      (i32.store8 (local.get $to) (i32.const 0))
+      (return (local.get $at))))
+    (if (i32.lt_u (local.get $kind) (i32.const 3)) (then
+      (i32.store8 (local.get $to) (i32.const 1))
+      (i32.store8 offset=8 (local.get $to) (i32.sub (local.get $kind) (i32.const 1)))
+      (return (local.get $at))))
+    (i32.store8 (local.get $to) (i32.sub (local.get $kind) (i32.const 1)))
+    (if (i32.eq (local.get $kind) (i32.const 3)) (then
+      (i64.store offset=8 (local.get $to) (i64.load (local.get $at)))
+      (return (i32.add (local.get $at) (i32.const 8)))))
+    (i32.store offset=8 (local.get $to) (i32.add (local.get $at) (i32.const 4)))
+    (i32.store offset=12 (local.get $to) (i32.load (local.get $at)))
+    (i32.add (i32.add (local.get $at) (i32.const 4)) (i32.load (local.get $at))))
+  ;; Unpacks a count and so many items; where the next one is. The values are where $values says.
+  (global $values (mut i32) (i32.const 0))
+  (func $unpack_all (param $at i32) (result i32)
+    (local $count i32) (local $to i32)
+    (local.set $count (i32.load (local.get $at)))
+    (local.set $at (i32.add (local.get $at) (i32.const 4)))
+    (local.set $to (call $alloc (i32.const 0) (i32.const 0) (i32.const 8)
+                                (i32.mul (i32.add (local.get $count) (i32.const 1)) (i32.const 16))))
+    (global.set $values (local.get $to))
+    (block $done (loop $next
+      (br_if $done (i32.eqz (local.get $count)))
+      (local.set $at (call $unpack (local.get $at) (local.get $to)))
+      (local.set $to (i32.add (local.get $to) (i32.const 16)))
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (br $next)))
+    (local.get $at))
+  ;; Packs the result at $from to $to; where the next one goes.
+  (func $pack (param $from i32) (param $to i32) (result i32)
+    (local $kind i32) (local $at i32) (local $length i32)
+    (local.set $kind (i32.load8_u offset=8 (local.get $from)))
+    (local.set $at (i32.load offset=16 (local.get $from)))
+    (local.set $length (i32.load offset=20 (local.get $from)))
+    (if (i32.load8_u (local.get $from)) (then
+      (local.set $kind (i32.const 5))
+      (local.set $at (i32.load offset=8 (local.get $from)))
+      (local.set $length (i32.load offset=12 (local.get $from)))))
+    (if (i32.eqz (local.get $kind)) (then
+      (i32.store8 (local.get $to) (i32.const 0))
+      (return (i32.add (local.get $to) (i32.const 1)))))
+    (if (i32.eq (local.get $kind) (i32.const 1)) (then
+      (i32.store8 (local.get $to) (i32.add (i32.load8_u offset=16 (local.get $from)) (i32.const 1)))
+      (return (i32.add (local.get $to) (i32.const 1)))))
+    (i32.store8 (local.get $to) (i32.add (local.get $kind) (i32.const 1)))
+    (local.set $to (i32.add (local.get $to) (i32.const 1)))
+    (if (i32.eq (local.get $kind) (i32.const 2)) (then
+      (i64.store (local.get $to) (i64.load offset=16 (local.get $from)))
+      (return (i32.add (local.get $to) (i32.const 8)))))
+    (i32.store (local.get $to) (local.get $length))
+    (memory.copy (i32.add (local.get $to) (i32.const 4)) (local.get $at) (local.get $length))
+    (i32.add (i32.add (local.get $to) (i32.const 4)) (local.get $length)))
+  ;; At least as many bytes as the result at $from takes.
+  (func $size (param $from i32) (result i32)
+    (if (i32.load8_u (local.get $from)) (then (return (i32.add (i32.load offset=12 (local.get $from)) (i32.const 9)))))
+    (if (i32.lt_u (i32.load8_u offset=8 (local.get $from)) (i32.const 3)) (then (return (i32.const 9))))
+    (i32.add (i32.load offset=20 (local.get $from)) (i32.const 9)))
+  (func (export "user-import-export:packed-apply@1") (param $length i32) (result i64)
+    (local $at i32) (local $end i32) (local $results i32) (local $last i32) (local $out i32) (local $to i32)
+    (local.set $at (global.get $batch))
+    (local.set $end (i32.add (local.get $at) (local.get $length)))
+    (global.set $extra (i32.const 0))
+    ;; A literal's value is 16 bytes here; where it is an option, they stand after 8.
+    (local.set $at (call $unpack_all (local.get $at)))
+    (global.set $literals (i32.sub (global.get $values) (i32.const 8)))
+    (local.set $results (call $alloc (i32.const 0) (i32.const 0) (i32.const 8)
+                                     (i32.mul (i32.const 24) (i32.div_u (local.get $length) (i32.const 4)))))
+    (local.set $last (local.get $results))
+    (block $done (loop $next
+      (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+      (local.set $at (call $unpack_all (local.get $at)))
+      (call $row (global.get $values) (local.get $last))
+      (local.set $last (i32.add (local.get $last) (i32.const 24)))
+      (br $next)))
+    (local.set $last (i32.add (local.get $last) (i32.mul (i32.const 24) (global.get $extra))))
+    (local.set $to (local.get $results))
+    (local.set $out (i32.const 0))
+    (block $done (loop $next
+      (br_if $done (i32.ge_u (local.get $to) (local.get $last)))
+      (local.set $out (i32.add (local.get $out) (call $size (local.get $to))))
+      (local.set $to (i32.add (local.get $to) (i32.const 24)))
+      (br $next)))
+    (local.set $out (call $alloc (i32.const 0) (i32.const 0) (i32.const 8) (local.get $out)))
+    (local.set $to (local.get $out))
+    (block $done (loop $next
+      (br_if $done (i32.ge_u (local.get $results) (local.get $last)))
+      (local.set $to (call $pack (local.get $results) (local.get $to)))
+      (local.set $results (i32.add (local.get $results) (i32.const 24)))
+      (br $next)))
+    (i64.or (i64.shl (i64.extend_i32_u (i32.sub (local.get $to) (local.get $out))) (i64.const 32))
+            (i64.extend_i32_u (local.get $out))))"#;
 
 impl Guest {
     pub(super) fn new(code: impl Into<String>) -> Self {
@@ -46,7 +154,23 @@ impl Guest {
                 examples: Vec::new(),
             },
             wit: WIT.into(),
+            packed: String::new(),
         }
+    }
+
+    /// The same with a second door.
+    pub(super) fn packed(mut self) -> Self {
+        self.packed = PACKED.into();
+        self
+    }
+
+    /// The same with a second door whose functions do this: `room` gives an address, `apply` results.
+    pub(super) fn packed_by(mut self, room: &str, apply: &str) -> Self {
+        self.packed = format!(
+            r#"(func (export "user-import-export:packed-room@1") (param $length i32) (result i32) {room})
+               (func (export "user-import-export:packed-apply@1") (param $length i32) (result i64) {apply})"#
+        );
+        self
     }
 
     pub(super) fn echo() -> Self {
@@ -85,7 +209,7 @@ impl Guest {
 
     /// The core module without its manifest.
     pub(super) fn bare(&self) -> Vec<u8> {
-        let Self { code, imports, .. } = self;
+        let Self { code, imports, packed, .. } = self;
         let text = format!(
             r#"(module
   {imports}
@@ -120,6 +244,7 @@ impl Guest {
     (i32.store (local.get $answer) (local.get $out))
     (i32.store offset=4 (local.get $answer) (i32.add (local.get $rl) (global.get $extra)))
     (local.get $answer))
+  {packed}
   {code})"#
         );
         let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));

@@ -67,8 +67,9 @@ fn hostile() -> Written {
 fn each_way_to_break_down_has_its_message_and_costs_only_its_row() {
     let (sandbox, _directory) = sandbox();
     let mut shown = String::new();
-    for what in 1..=LAST as u32 {
-        let mut runner = runner(&sandbox, &hostile());
+    for (what, packed) in (1..=LAST as u32).flat_map(|what| [(what, false), (what, true)]) {
+        let guest = if packed { hostile().packed() } else { hostile() };
+        let mut runner = runner(&sandbox, &guest);
         let mut rows = numbers(&(0..300).map(|number| f64::from(number) + 100.0).collect::<Vec<_>>());
         rows[77] = vec![Value::Number(f64::from(what))];
         let results = runner.apply(&rows);
@@ -78,12 +79,48 @@ fn each_way_to_break_down_has_its_message_and_costs_only_its_row() {
                 Ok(value) => assert_eq!(Some(value), row.first(), "{what}"),
                 Err(fault) => {
                     assert_eq!(number, 77, "{what}: {fault}");
-                    writeln!(shown, "{what:2} {:?}: {fault}", fault.kind).expect("a string takes it");
+                    let door = if packed { "packed" } else { "" };
+                    writeln!(shown, "{what:2} {door:6} {:?}: {fault}", fault.kind).expect("a string takes it");
                 }
             }
         }
     }
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_second_door_that_lies_about_addresses_and_lengths_harms_nobody() {
+    let (sandbox, _directory) = sandbox();
+    // One byte that is zero: nothing.
+    let zeros = "(i64.const 0x1000003e8)";
+    let mut shown = String::new();
+    for (room, apply) in [
+        ("(i32.const 2000)", zeros),
+        ("(i32.const -8)", zeros),
+        ("(i32.const 131070)", zeros),
+        ("(loop $ever (br $ever)) (i32.const 0)", zeros),
+        ("unreachable", zeros),
+        ("(i32.const 1000)", "(i64.const 0)"),
+        ("(i32.const 1000)", "(i64.const 0x3_0000_03e8)"),
+        ("(i32.const 1000)", "(i64.const 0x1_ffff_ffff)"),
+        ("(i32.const 1000)", "(i64.const 0x0010_0000_0001_0000)"),
+        ("(i32.const 1000)", "(i64.const -1)"),
+        ("(i32.const 1000)", "(i32.store8 (i32.const 1000) (i32.const 4)) (i64.const 0x4_0000_03e8)"),
+        ("(i32.const 1000)", "(i32.store (i32.const 1000) (i32.const 0xffffff04)) (i64.const 0x5_0000_03e8)"),
+        ("(i32.const 1000)", "(i32.store8 (i32.const 1000) (i32.const 7)) (i64.const 0x1_0000_03e8)"),
+        ("(i32.const 1000)", "(i32.store8 (i32.const 1000) (i32.const 99)) (i64.const 0x1_0000_03e8)"),
+    ] {
+        let mut runner = runner(&sandbox, &Written::echo().packed_by(room, apply));
+        let result = runner.apply(&numbers(&[5.0])).remove(0);
+        let result = result.map_or_else(|fault| fault.to_string(), |value| format!("{value:?}"));
+        writeln!(shown, "{room} {apply}\n    {result}").expect("a string takes it");
+    }
+    insta::assert_snapshot!(shown);
+    let mut other_type = Written::echo().packed_by("(i32.const 0)", "(i64.const 0)");
+    other_type.packed = other_type.packed.replace("i64", "f64");
+    let transform = take_in(other_type.module()).expect("looks like one");
+    let error = sandbox.start(&transform, &[None]).expect_err("it has another type");
+    assert_eq!(error.code, Code::InvalidTransform);
 }
 
 #[test]
@@ -216,7 +253,8 @@ proptest! {
         4 => 100.0..1e9_f64, 1 => (BOMB as u32..=LAST as u32).prop_map(f64::from)], 1..300))
     {
         let (sandbox, _directory) = sandbox();
-        let mut runner = runner(&sandbox, &hostile());
+        for guest in by_both_doors(hostile()) {
+        let mut runner = runner(&sandbox, &guest);
         let results = runner.apply(&numbers(&rows));
         prop_assert_eq!(results.len(), rows.len());
         for (row, result) in rows.iter().zip(results) {
@@ -225,6 +263,7 @@ proptest! {
             } else if *row != FEWER_RESULTS {
                 prop_assert!(result.is_err());
             }
+        }
         }
     }
 }

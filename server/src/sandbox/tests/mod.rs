@@ -41,46 +41,72 @@ fn numbers(numbers: &[f64]) -> Vec<Vec<Value>> {
     numbers.iter().map(|number| vec![Value::Number(*number)]).collect()
 }
 
+/// A guest by both doors.
+fn by_both_doors(guest: Written) -> [Written; 2] {
+    [guest.clone(), guest.packed()]
+}
+
 #[test]
 fn every_kind_of_value_goes_in_and_comes_back() {
     let (sandbox, _directory) = sandbox();
-    let mut runner = runner(&sandbox, &Written::echo());
-    let values = [
-        Value::Nothing,
-        Value::Boolean(true),
-        Value::Number(-0.5),
-        Value::Text("Zoë 👩‍🚀".into()),
-        Value::Text(String::new()),
-        Value::Json(json!({"a": [1, null, {"ü": "x"}]})),
-    ];
-    let rows: Vec<_> = values.iter().map(|value| vec![value.clone()]).collect();
-    let results: Vec<_> = runner.apply(&rows).into_iter().map(|result| result.expect("no fault")).collect();
-    assert_eq!(results, values);
-    assert!(runner.apply(&[]).is_empty());
+    for guest in by_both_doors(Written::echo()) {
+        let mut runner = runner(&sandbox, &guest);
+        let values = [
+            Value::Nothing,
+            Value::Boolean(true),
+            Value::Number(-0.5),
+            Value::Text("Zoë 👩‍🚀".into()),
+            Value::Text(String::new()),
+            Value::Json(json!({"a": [1, null, {"ü": "x"}]})),
+        ];
+        let rows: Vec<_> = values.iter().map(|value| vec![value.clone()]).collect();
+        let results: Vec<_> = runner.apply(&rows).into_iter().map(|result| result.expect("no fault")).collect();
+        assert_eq!(results, values);
+        assert!(runner.apply(&[]).is_empty());
+    }
 }
 
 #[test]
 fn more_rows_than_a_batch_come_back_in_order() {
     let (sandbox, _directory) = sandbox();
-    let mut runner = runner(&sandbox, &Written::echo());
-    let rows: Vec<_> =
-        (0..1000).map(|number| vec![Value::Text(format!("row {number} {}", "x".repeat(number)))]).collect();
-    let results = runner.apply(&rows);
-    assert_eq!(results.len(), rows.len());
-    assert!(results.iter().zip(&rows).all(|(result, row)| result.as_ref().ok() == row.first()));
-    let usage = runner.usage();
-    assert_eq!((usage.rows, usage.instances), (1000, 1));
-    assert!(usage.calls < 20, "{usage:?}");
+    for guest in by_both_doors(Written::echo()) {
+        let mut runner = runner(&sandbox, &guest);
+        let rows: Vec<_> =
+            (0..1000).map(|number| vec![Value::Text(format!("row {number} {}", "x".repeat(number)))]).collect();
+        let results = runner.apply(&rows);
+        assert_eq!(results.len(), rows.len());
+        assert!(results.iter().zip(&rows).all(|(result, row)| result.as_ref().ok() == row.first()));
+        let usage = runner.usage();
+        assert_eq!((usage.rows, usage.instances), (1000, 1));
+        assert!(usage.calls < 20, "{usage:?}");
+    }
+}
+
+#[test]
+fn by_which_door_a_guest_is_called_shows_in_its_compiled_code_alone() {
+    let (sandbox, _directory) = sandbox();
+    let programs = by_both_doors(Written::echo()).map(|guest| {
+        let transform = take_in(guest.module()).expect("a transform");
+        sandbox.start(&transform, &[None]).expect("a runner");
+        sandbox.0.cache.load(&sandbox.0.engine, transform.sha256()).expect("compiled")
+    });
+    assert!(matches!(programs, [program::Program::Component(_), program::Program::Module(_)]));
+    // A component has no second door, whatever is inside.
+    let component = intake::component(&Written::echo().packed().module()).expect("a component").into_owned();
+    let mut runner = sandbox.start(&take_in(component).expect("a transform"), &[None]).expect("a runner");
+    assert_eq!(runner.apply(&numbers(&[5.0])), [Ok(Value::Number(5.0))]);
 }
 
 #[test]
 fn literals_are_handed_over_beside_the_rows() {
     let (sandbox, _directory) = sandbox();
-    let transform = take_in(Written::first_literal().module()).expect("a transform");
-    let literals = vec![Some(Value::Text("fixed".into())), None];
-    let mut runner = sandbox.start(&transform, &literals).expect("a runner");
-    let results = runner.apply(&numbers(&[1.0, 2.0]));
-    assert_eq!(results, [Ok(Value::Text("fixed".into())), Ok(Value::Text("fixed".into()))]);
+    for guest in by_both_doors(Written::first_literal()) {
+        let transform = take_in(guest.module()).expect("a transform");
+        let literals = vec![Some(Value::Text("fixed".into())), None];
+        let mut runner = sandbox.start(&transform, &literals).expect("a runner");
+        let results = runner.apply(&numbers(&[1.0, 2.0]));
+        assert_eq!(results, [Ok(Value::Text("fixed".into())), Ok(Value::Text("fixed".into()))]);
+    }
 }
 
 #[test]
@@ -97,10 +123,13 @@ fn components_are_taken_in_as_core_modules_are() {
 #[test]
 fn a_refusal_of_the_transform_is_passed_on_in_its_words() {
     let (sandbox, _directory) = sandbox();
-    let mut runner = runner(&sandbox, &Written::refusing("not an e-mail\u{7} address"));
-    let fault = runner.apply(&numbers(&[1.0])).remove(0).expect_err("a fault");
-    assert_eq!((fault.kind, fault.to_string().as_str()), (FaultKind::Refused, "guest@1.0.0: not an e-mail  address"));
-    assert_eq!(runner.usage().instances, 1);
+    for guest in by_both_doors(Written::refusing("not an e-mail\u{7} address")) {
+        let mut runner = runner(&sandbox, &guest);
+        let fault = runner.apply(&numbers(&[1.0])).remove(0).expect_err("a fault");
+        let shown = fault.to_string();
+        assert_eq!((fault.kind, shown.as_str()), (FaultKind::Refused, "guest@1.0.0: not an e-mail  address"));
+        assert_eq!(runner.usage().instances, 1);
+    }
 }
 
 #[test]

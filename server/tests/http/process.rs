@@ -1,0 +1,128 @@
+//! The real binary as a server with a simulated tenant, and somebody who is signed in: for what needs a
+//! process of its own. The benchmark of hostile transforms uses it too.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use simulated_tenant::{Tenant, TenantSettings};
+use tempfile::TempDir;
+
+const SECRET: &str = "a secret of more than thirty-two bytes";
+
+/// A running server; ends when dropped.
+pub struct Process {
+    child: Child,
+    url: String,
+    session: String,
+    client: reqwest::Client,
+    _tenant: Tenant,
+    _directory: TempDir,
+}
+
+impl Process {
+    /// Starts a server for a tenant with so many users and waits until it answers.
+    pub async fn start(users: u64, settings: &[(&str, &str)]) -> Self {
+        let tenant = TenantSettings { users, export_duration: Duration::from_millis(20), ..TenantSettings::default() };
+        let tenant = Tenant::start(tenant).await.expect("a tenant");
+        let directory = tempfile::tempdir().expect("a directory");
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = port.local_addr().expect("an address").port();
+        let url = format!("http://127.0.0.1:{port}");
+        let child = Command::new(env!("CARGO_BIN_EXE_user-import-export"))
+            .arg("serve")
+            .env_clear()
+            .env("PORT", port.to_string())
+            .env("DATA_DIR", directory.path())
+            .env("AUTH0_DOMAIN", tenant.url())
+            .env("AUTH0_CLIENT_ID", tenant.client_id())
+            .env("AUTH0_CLIENT_SECRET", tenant.client_secret())
+            .env("LOGIN", "tenant")
+            .env("ADMIN_SUBJECTS", "auth0|ada")
+            .env("EXTENSION_SECRET", SECRET)
+            .env("LOG", "error")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
+        let claims = json!({
+            "sub": "auth0|ada", "email": "ada@example.com", "iss": url, "aud": "urn:user-import-export-extension",
+            "iat": now, "exp": now + 3600, "jti": "session of a test",
+        });
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let session = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token");
+        let client = reqwest::Client::new();
+        let mut process = Self { child, url, session, client, _tenant: tenant, _directory: directory };
+        while !process.is_healthy().await {
+            if let Some(status) = process.child.try_wait().expect("the state of a child") {
+                panic!("the server ended with {status} while it started");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        process
+    }
+
+    /// Asks for `/healthz`; whether it says that all is well.
+    pub async fn is_healthy(&self) -> bool {
+        let reply = self.client.get(format!("{}/healthz", self.url)).send().await;
+        reply.is_ok_and(|reply| reply.status().is_success())
+    }
+
+    /// A request to be sent, signed in.
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.session)
+    }
+
+    /// What a path answers.
+    pub async fn get(&self, path: &str) -> Value {
+        let reply = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.session).send().await;
+        reply.expect("an answer").json().await.expect("JSON")
+    }
+
+    /// Memory of the process that is in use, bytes; none where the system does not say.
+    pub fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let kibibytes: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some(kibibytes << 10)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Expressions that never end or take all there is, one way each.
+pub const HOSTILE: &[&str] = &[
+    "(() => { while (true) {} })()",
+    "(() => { const all = []; for (;;) all.push('x'.repeat(1e5) + all.length) })()",
+    "/^(a+)+$/.test('a'.repeat(40) + '!')",
+    "(function deeper(n) { return 1 + deeper(n + 1) })(0)",
+    "'x'.repeat(3e6)",
+    "(() => { Array.prototype.map = null; throw user.email })()",
+    "compatibility(\"loop\")",
+    "compatibility(\"memory\")",
+    "compatibility(\"panic\")",
+];
+
+/// A preview or an export whose columns are all hostile.
+pub fn hostile_columns() -> Value {
+    let fields = HOSTILE.iter().enumerate().map(|(at, name)| json!({"name": name, "export_as": format!("c{at}")}));
+    json!({"format": "csv", "fields": fields.collect::<Vec<_>>()})
+}
+
+/// A transform with as many ways to break down, as a file in TRANSFORMS_DIR.
+pub fn hostile_transforms() -> TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let transform = concat!(env!("CARGO_MANIFEST_DIR"), "/../transforms-sdk/compatibility/v1.wasm");
+    std::fs::copy(transform, directory.path().join("compatibility.wasm")).expect("copied");
+    directory
+}
