@@ -161,33 +161,29 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Up to so many values of a row need no list.
-const FEW: usize = 8;
-
 /// Computes a batch; the results are added at the end. A batch that is cut off has fewer results than rows.
 pub fn apply<T: Transform>(batch: &[u8], results: &mut Vec<u8>) {
     let mut from = Reader::new(batch);
     let Some(literals) = literals::<T>(&mut from) else { return };
     while let Some(count) = from.count() {
-        let result = if count <= FEW {
-            let mut items = [Item::Nothing; FEW];
-            let items = &mut items[..count];
-            for item in &mut *items {
-                let Some(next) = from.item() else { return };
-                *item = next;
-            }
-            literals.as_ref().map_err(Clone::clone).and_then(|literals| row::<T>(literals, items))
-        } else {
-            // The count is what the host says; items are what there are.
-            let items: Vec<Item<'_>> = (0..count).map_while(|_| from.item()).collect();
-            literals.as_ref().map_err(Clone::clone).and_then(|literals| row::<T>(literals, &items))
+        // Few values need no list.
+        let result = match count {
+            0 => few::<T, 0>(&literals, &mut from),
+            1 => few::<T, 1>(&literals, &mut from),
+            2 => few::<T, 2>(&literals, &mut from),
+            3 => few::<T, 3>(&literals, &mut from),
+            count => many::<T>(count, &literals, &mut from),
         };
+        let Some(result) = result else { return };
         write(result, results);
     }
 }
 
-/// What is the same for every row.
-fn literals<T: Transform>(from: &mut Reader<'_>) -> Option<Result<Vec<Option<Value>>, Fault>> {
+/// What is the same for every row, or why nothing can be computed.
+type Literals = Result<Vec<Option<Value>>, Fault>;
+
+/// The literals of a batch; nothing where it is cut off.
+fn literals<T: Transform>(from: &mut Reader<'_>) -> Option<Literals> {
     let count = from.count()?;
     let items: Vec<Item<'_>> = (0..count).map(|_| from.item()).collect::<Option<_>>()?;
     Some(if count > T::PARAMETERS {
@@ -196,39 +192,60 @@ fn literals<T: Transform>(from: &mut Reader<'_>) -> Option<Result<Vec<Option<Val
         let literal = |item: &Item<'_>| match item {
             Item::Row => Ok(None),
             Item::Json(text) => json(text).map(|json| Some(Value::from(json))),
-            item => given(*item, None).map(|given| Some(Value::from(given))),
+            item => given(*item, &mut [].iter()).map(|given| Some(Value::from(given))),
         };
         items.iter().map(literal).collect()
     })
 }
 
-fn row<T: Transform>(literals: &[Option<Value>], items: &[Item<'_>]) -> Result<Value, Fault> {
-    let parsed = items.iter().filter_map(|item| match item {
+/// Computes the next row, which has so many values; nothing where it is cut off.
+#[inline]
+fn few<T: Transform, const N: usize>(literals: &Literals, from: &mut Reader<'_>) -> Option<Result<Value, Fault>> {
+    let mut items = [Item::Nothing; N];
+    for item in &mut items {
+        *item = from.item()?;
+    }
+    Some(literals.as_ref().map_err(Clone::clone).and_then(|literals| {
+        let parsed = parsed(&items)?;
+        let mut parsed = parsed.iter();
+        let mut values = [Given::Nothing; N];
+        for (value, item) in values.iter_mut().zip(items) {
+            *value = given(item, &mut parsed)?;
+        }
+        T::call(&Arguments::given(literals, &values))
+    }))
+}
+
+/// The same for any number of values. The count is what the host says; items are what there are.
+fn many<T: Transform>(count: usize, literals: &Literals, from: &mut Reader<'_>) -> Option<Result<Value, Fault>> {
+    let mut items = Vec::new();
+    for _ in 0..count {
+        items.push(from.item()?);
+    }
+    Some(literals.as_ref().map_err(Clone::clone).and_then(|literals| {
+        let parsed = parsed(&items)?;
+        let mut parsed = parsed.iter();
+        let values: Vec<Given<'_>> =
+            items.into_iter().map(|item| given(item, &mut parsed)).collect::<Result<_, _>>()?;
+        T::call(&Arguments::given(literals, &values))
+    }))
+}
+
+/// The JSON among the items. Without any nothing is allocated.
+fn parsed(items: &[Item<'_>]) -> Result<Vec<serde_json::Value>, Fault> {
+    let texts = items.iter().filter_map(|item| match item {
         Item::Json(text) => Some(json(text)),
         _ => None,
     });
-    // Without JSON nothing is allocated.
-    let parsed = parsed.collect::<Result<Vec<_>, _>>()?;
-    let mut parsed = parsed.iter();
-    if items.len() <= FEW {
-        let mut values = [Given::Nothing; FEW];
-        for (value, item) in values.iter_mut().zip(items) {
-            *value = given(*item, Some(&mut parsed))?;
-        }
-        T::call(&Arguments::given(literals, &values[..items.len()]))
-    } else {
-        let values: Vec<Given<'_>> =
-            items.iter().map(|item| given(*item, Some(&mut parsed))).collect::<Result<_, _>>()?;
-        T::call(&Arguments::given(literals, &values))
-    }
+    texts.collect()
 }
 
-fn given<'a>(item: Item<'a>, parsed: Option<&mut std::slice::Iter<'a, serde_json::Value>>) -> Result<Given<'a>, Fault> {
+fn given<'a>(item: Item<'a>, parsed: &mut std::slice::Iter<'a, serde_json::Value>) -> Result<Given<'a>, Fault> {
     Ok(match item {
         Item::Boolean(boolean) => Given::Boolean(boolean),
         Item::Number(number) => Given::Number(number),
         Item::Text(text) => Given::Text(text_of(text)?),
-        Item::Json(_) => parsed.and_then(Iterator::next).map_or(Given::Nothing, Given::from),
+        Item::Json(_) => parsed.next().map_or(Given::Nothing, Given::from),
         Item::Nothing | Item::Fault(_) | Item::Row => Given::Nothing,
     })
 }
@@ -338,7 +355,7 @@ mod tests {
         assert_eq!(results(&batch(&literals, &rows)), [r#"json ["a",1,[1],{}]"#, r#"json ["a",[2],[1],[3]]"#]);
         let many = [Item::Row; 10];
         let row = [Item::Json(b"[9]"); 10];
-        assert_eq!(results(&batch(&many, &[&row])), [format!("json {}", json!([[9]; 10]))]);
+        assert_eq!(results(&batch(&many, &[&row])), [format!("json {}", json!(vec![[9]; 10]))]);
         assert_eq!(results(&batch(&[Item::Row; 11], &[&[], &[]])), ["fault 11 arguments are given; 10 are taken"; 2]);
         assert_eq!(results(&batch(&[Item::Row], &[])), [""; 0]);
     }

@@ -27,9 +27,9 @@ impl Column {
     }
 
     /// Why it has no value in this row, if it should have.
-    pub fn fault<'a>(&self, given: Given<'a>) -> Option<&'a str> {
+    pub fn fault(&self, given: Given<'_>) -> Option<String> {
         let cells = self.computed.and_then(|computed| given.computed.get(computed));
-        cells.and_then(|cells| cells.get(given.row)).and_then(|cell| cell.as_ref().err()).map(String::as_str)
+        cells.and_then(|cells| cells.get(given.row)?.err()).map(ToString::to_string)
     }
 
     pub fn cell<'a>(&'a self, user: &'a Json<'a>, given: Given<'a>) -> Cell<'a> {
@@ -60,7 +60,7 @@ impl<'a> Given<'a> {
     /// The cell of the `computed`th formula that is no path; nothing after a fault.
     pub fn computed(self, computed: usize) -> Cell<'a> {
         match self.computed.get(computed).and_then(|cells| cells.get(self.row)) {
-            Some(Ok(json)) => Cell::from(json),
+            Some(Ok(cell)) => cell,
             Some(Err(_)) | None => Cell::Nothing,
         }
     }

@@ -309,6 +309,11 @@ impl<'a> Shared<'a> {
             })
             .collect();
         let computed = evaluator.compute(&users);
+        let faults = computed.iter().enumerate();
+        let faults = faults.flat_map(|(which, cells)| cells.faults().map(move |(row, why)| (row, which, why)));
+        let mut faults: Vec<_> = faults.collect();
+        faults.sort_by_key(|(row, ..)| *row);
+        let mut faults = faults.into_iter().peekable();
         let mut users = users.iter();
         let mut place = 0;
         for (line, held) in &rows {
@@ -323,11 +328,9 @@ impl<'a> Shared<'a> {
             let Some(user) = users.next() else { break };
             let given = Given { computed: &computed, row: place };
             place += 1;
-            for (which, cells) in computed.iter().enumerate() {
-                if let Some(Err(why)) = cells.get(given.row) {
-                    let name = self.names.get(which).map_or("", String::as_str);
-                    encoded.cell_fault(*line, format!("{}{name}: {why}", self.who(*user)));
-                }
+            while let Some((_, which, why)) = faults.next_if(|(row, ..)| *row == given.row) {
+                let name = self.names.get(which).map_or("", String::as_str);
+                encoded.cell_fault(*line, format!("{}{name}: {why}", self.who(*user)));
             }
             match *user {
                 Attributes::Tree(user) => self.write_tree(*line, text, user, given, encoded),

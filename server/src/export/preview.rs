@@ -171,7 +171,7 @@ fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<Pre
             columns
                 .iter()
                 .map(|column| match column.fault(given) {
-                    Some(why) => PreviewCell::Error(why.to_owned()),
+                    Some(why) => PreviewCell::Error(why),
                     None => PreviewCell::Value(transforms_sdk::Value::from(column.cell(user, given)).into()),
                 })
                 .collect()

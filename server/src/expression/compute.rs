@@ -1,5 +1,6 @@
 //! Formulas: expressions checked against the transforms there are, and computed over batches of users.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use super::read::Wanted;
 use super::slots::{Layout, Slotted};
 use super::{Expression, Form, Kind, Stop};
 use crate::error::{Code, Error, Result};
-use crate::sandbox::{Catalog, Rows, Runner, Sandbox};
+use crate::sandbox::{Answer, Answers, Catalog, RowFault, Rows, Runner, Sandbox};
 use crate::user::ATTRIBUTES;
 
 /// The transform that runs JavaScript.
@@ -510,8 +511,50 @@ pub enum Attributes<'u, 'a> {
     Slots(Slotted<'u, 'a>),
 }
 
-/// A value for each user, or why there is none.
-pub type Cells = Vec<std::result::Result<Json<'static>, String>>;
+/// What was computed of a formula: a value for each user, or why there is none.
+#[derive(Debug)]
+pub struct Cells {
+    answers: Answers,
+    /// Objects and arrays, and of which user each is, in order.
+    trees: Vec<(usize, Json<'static>)>,
+}
+
+impl Cells {
+    fn new(answers: Answers) -> Self {
+        let trees = answers.iter().enumerate().filter_map(|(user, answer)| match answer {
+            Ok(Answer::Json(json)) => Some((user, Json::from(json.clone()))),
+            _ => None,
+        });
+        Self { trees: trees.collect(), answers }
+    }
+
+    /// The value for a user; the fault is `transform@version: why` and may hold personal data. Nothing beyond
+    /// the last user.
+    #[inline]
+    pub fn get(&self, user: usize) -> Option<std::result::Result<Cell<'_>, &RowFault>> {
+        Some(Ok(match self.answers.get(user)? {
+            Ok(Answer::Nothing) => Cell::Nothing,
+            Ok(Answer::Boolean(boolean)) => Cell::Boolean(boolean),
+            Ok(Answer::Number(number)) => Cell::Number(number),
+            Ok(Answer::Text(text)) => Cell::Text(Cow::Borrowed(text)),
+            Ok(Answer::Json(_)) => {
+                let place = self.trees.binary_search_by_key(&user, |(user, _)| *user).ok()?;
+                Cell::from(&self.trees.get(place)?.1)
+            }
+            Err(fault) => return Some(Err(fault)),
+        }))
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = std::result::Result<Cell<'_>, &RowFault>> {
+        (0..self.answers.len()).filter_map(|user| self.get(user))
+    }
+
+    /// The users without a value, and why.
+    pub fn faults(&self) -> impl Iterator<Item = (usize, &RowFault)> {
+        self.answers.iter().enumerate().filter_map(|(user, answer)| Some((user, answer.err()?)))
+    }
+}
 
 /// Computes formulas. Belongs to one thread.
 #[derive(Debug, Default)]
@@ -551,13 +594,9 @@ impl Evaluator {
         self.0.is_empty()
     }
 
-    /// Computes the formulas that are no paths, in their order: of each, the cells of all users. A fault is
-    /// `transform@version: why` and may hold personal data.
+    /// Computes the formulas that are no paths, in their order: of each, the cells of all users.
     pub fn compute(&mut self, users: &[Attributes<'_, '_>]) -> Vec<Cells> {
-        self.0
-            .iter_mut()
-            .map(|live| live.compute(users).into_iter().map(|result| result.map(Json::from)).collect())
-            .collect()
+        self.0.iter_mut().map(|live| Cells::new(live.compute(users))).collect()
     }
 }
 
@@ -579,15 +618,14 @@ impl Live {
         Self { step: Arc::clone(step), runner, inner, places }
     }
 
-    fn compute(&mut self, users: &[Attributes<'_, '_>]) -> Vec<std::result::Result<Value, String>> {
+    fn compute(&mut self, users: &[Attributes<'_, '_>]) -> Answers {
         let step = Arc::clone(&self.step);
-        let inner: Vec<Vec<std::result::Result<Value, String>>> =
-            self.inner.iter_mut().map(|live| live.compute(users)).collect();
+        let inner: Vec<Answers> = self.inner.iter_mut().map(|live| live.compute(users)).collect();
         let mut rows = Rows::with_capacity(users.len(), step.inputs.len());
         // A row whose inner call has a fault is not handed over: the fault is its own.
-        let mut faults: Vec<(usize, String)> = Vec::new();
+        let mut faults: Vec<(usize, RowFault)> = Vec::new();
         for (at, user) in users.iter().enumerate() {
-            let mut inner = inner.iter().map(|results| results.get(at));
+            let mut inner = inner.iter().map(|answers| answers.get(at));
             let mut places = self.places.iter();
             let mut fault = None;
             for input in &step.inputs {
@@ -598,12 +636,12 @@ impl Live {
                     }
                     // The text is put together from texts only.
                     (Given::Needed(wanted, _), Attributes::Tree(user)) => {
-                        rows.push_made_text(|text| wanted.write(user, text))
+                        rows.push_made_text(|text| wanted.write(user, text));
                     }
                     // Those who have such inputs have no layout.
                     (Given::Needed(..), Attributes::Slots(_)) => rows.push_nothing(),
                     (Given::Step(_), _) => match inner.next().flatten() {
-                        Some(Ok(value)) => rows.push(value),
+                        Some(Ok(answer)) => rows.push_answer(answer),
                         Some(Err(why)) => fault = fault.or(Some(why)),
                         None => rows.push_nothing(),
                     },
@@ -616,18 +654,7 @@ impl Live {
                 rows.end_row();
             }
         }
-        let mut faults = faults.into_iter().peekable();
-        let mut results = self.runner.run(&rows).into_iter();
-        (0..users.len())
-            .map(|at| match faults.next_if(|(row, _)| *row == at) {
-                Some((_, why)) => Err(why),
-                None => match results.next() {
-                    Some(Ok(value)) => Ok(value),
-                    Some(Err(fault)) => Err(fault.to_string()),
-                    None => Err(format!("{}: no result came back", step.label)),
-                },
-            })
-            .collect()
+        self.runner.run(&rows).with_faults(faults)
     }
 }
 

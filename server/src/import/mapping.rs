@@ -234,7 +234,7 @@ impl<'m> Mapper<'m> {
                     path.evaluate(user).write_json(&mut text);
                 } else {
                     match columns.next().and_then(|cells| cells.get(place)) {
-                        Some(Ok(value)) => value.write(&mut text),
+                        Some(Ok(cell)) => cell.write_json(&mut text),
                         Some(Err(why)) => {
                             let message = format!("The mapping of {} gives no value: {why}", rule.attribute);
                             flaws.push(flaw(Some(&rule.attribute), message));

@@ -7,6 +7,8 @@ use transforms_sdk::Value;
 use transforms_sdk::packed::{self, Item, Reader};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+use super::answers::Answer;
+
 /// How deep JSON may be nested on the way in and out. Guests written with the SDK read it with `serde_json`,
 /// which takes no more.
 pub const DEEPEST: usize = 127;
@@ -44,6 +46,18 @@ pub(super) enum Out {
     Text(String),
     #[component(name = "json")]
     Json(String),
+}
+
+/// A result of the first door as one of the second.
+pub(super) fn item(outcome: &Result<Out, OutFault>) -> Item<'_> {
+    match outcome {
+        Ok(Out::Nothing) => Item::Nothing,
+        Ok(Out::Boolean(boolean)) => Item::Boolean(*boolean),
+        Ok(Out::Number(number)) => Item::Number(*number),
+        Ok(Out::Text(text)) => Item::Text(text.as_bytes()),
+        Ok(Out::Json(text)) => Item::Json(text.as_bytes()),
+        Err(fault) => Item::Fault(fault.message.as_bytes()),
+    }
 }
 
 /// The contract's `fault`.
@@ -164,13 +178,24 @@ impl Rows {
 
     /// A value.
     pub fn push(&mut self, value: &Value) {
-        match value {
-            Value::Nothing => self.push_nothing(),
-            Value::Boolean(boolean) => self.push_boolean(*boolean),
-            Value::Number(number) => self.push_number(*number),
-            Value::Text(text) => self.push_text(text),
+        self.push_answer(match value {
+            Value::Nothing => Answer::Nothing,
+            Value::Boolean(boolean) => Answer::Boolean(*boolean),
+            Value::Number(number) => Answer::Number(*number),
+            Value::Text(text) => Answer::Text(text),
+            Value::Json(json) => Answer::Json(json),
+        });
+    }
+
+    /// What another transform gave.
+    pub fn push_answer(&mut self, answer: Answer<'_>) {
+        match answer {
+            Answer::Nothing => self.push_nothing(),
+            Answer::Boolean(boolean) => self.push_boolean(boolean),
+            Answer::Number(number) => self.push_number(number),
+            Answer::Text(text) => self.push_text(text),
             // Writing into memory cannot fail: keys are texts and numbers finite.
-            Value::Json(json) => self.push_json(|made| drop(serde_json::to_writer(made, json))),
+            Answer::Json(json) => self.push_json(|made| drop(serde_json::to_writer(made, json))),
         }
     }
 
@@ -240,39 +265,11 @@ impl<'a> From<Item<'a>> for In<'a> {
     }
 }
 
-/// What came out of the second door: one result for each item. The error says what is wrong with the first
-/// that is none.
-pub(super) fn unpack(results: &[u8], rows: usize) -> Result<Vec<Result<Out, OutFault>>, &'static str> {
-    let text = |bytes: &[u8]| match simdutf8::basic::from_utf8(bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(_) => Err(NOT_UTF8),
-    };
-    let mut reader = Reader::new(results);
-    let mut all = Vec::with_capacity(rows);
-    while let Some(item) = reader.item() {
-        all.push(Ok(match item {
-            Item::Nothing => Out::Nothing,
-            Item::Boolean(boolean) => Out::Boolean(boolean),
-            Item::Number(number) => Out::Number(number),
-            Item::Text(bytes) => Out::Text(text(bytes)?),
-            Item::Json(bytes) => Out::Json(text(bytes)?),
-            Item::Fault(bytes) => {
-                all.push(Err(OutFault { message: text(bytes)? }));
-                continue;
-            }
-            Item::Row => return Err(NO_RESULT),
-        }));
-        if all.len() > rows {
-            return Err("more results than rows");
-        }
-    }
-    if reader.is_at_end() { Ok(all) } else { Err(NO_RESULT) }
-}
-
 /// What is said of text that is none.
 pub(super) const NOT_UTF8: &str = "text that is not UTF-8";
 
-const NO_RESULT: &str = "something that is no result";
+/// What is said of what is no result at all.
+pub(super) const NO_RESULT: &str = "something that is no result";
 
 /// Whether JSON text is nested deeper than allowed.
 fn too_deep(text: &[u8]) -> bool {
@@ -289,30 +286,24 @@ pub(super) enum BadResult {
     Invalid(String),
 }
 
-/// The value a guest gave; at most `limit` bytes, where each element of JSON counts as 64.
-pub(super) fn raise(out: Out, limit: u64) -> Result<Value, BadResult> {
-    match out {
-        Out::Nothing => Ok(Value::Nothing),
-        Out::Boolean(boolean) => Ok(Value::Boolean(boolean)),
-        Out::Number(number) => Ok(Value::Number(number)),
-        Out::Text(text) if text.len() as u64 > limit => Err(BadResult::TooLarge),
-        Out::Text(text) => Ok(Value::Text(text)),
-        Out::Json(text) => {
-            let (depth, elements) = measure(text.as_bytes());
-            if (text.len() as u64).saturating_add(elements.saturating_mul(ELEMENT)) > limit {
-                return Err(BadResult::TooLarge);
-            }
-            if depth > DEEPEST {
-                return Err(BadResult::Invalid(format!(
-                    "JSON that is nested {depth} levels deep; {DEEPEST} are allowed"
-                )));
-            }
-            match serde_json::from_str::<JsonValue>(&text) {
-                Ok(json) => Ok(Value::from(json)),
-                Err(error) => Err(BadResult::Invalid(format!("something that is not JSON: {error}"))),
-            }
-        }
+/// The value of JSON text that a guest gave; at most `limit` bytes, where each element counts as 64.
+pub(super) fn raise(text: &str, limit: u64) -> Result<Value, BadResult> {
+    let (depth, elements) = measure(text.as_bytes());
+    if (text.len() as u64).saturating_add(elements.saturating_mul(ELEMENT)) > limit {
+        return Err(BadResult::TooLarge);
     }
+    if depth > DEEPEST {
+        return Err(BadResult::Invalid(format!("JSON that is nested {depth} levels deep; {DEEPEST} are allowed")));
+    }
+    match serde_json::from_str::<JsonValue>(text) {
+        Ok(json) => Ok(Value::from(json)),
+        Err(error) => Err(BadResult::Invalid(format!("something that is not JSON: {error}"))),
+    }
+}
+
+/// What is said of a result that is larger than allowed.
+pub(super) fn too_large(limit: u64) -> String {
+    format!("its result is larger than the {} allowed", bytesize::ByteSize(limit))
 }
 
 /// How deep JSON text is nested, and how many elements it has: brackets and commas outside strings.
@@ -342,6 +333,7 @@ fn measure(text: &[u8]) -> (usize, u64) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::answers::Answers;
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -352,7 +344,7 @@ mod tests {
 
     #[test]
     fn json_of_the_deepest_kind_passes_both_ways_and_deeper_is_refused() {
-        let deepest = raise(Out::Json(nested(DEEPEST)), 1 << 20).expect("the deepest that is allowed");
+        let deepest = raise(&nested(DEEPEST), 1 << 20).expect("the deepest that is allowed");
         let deeper = Value::Json(json!([JsonValue::from(deepest.clone())]));
         let rows = [vec![Value::Nothing, deepest], vec![deeper, Value::Boolean(true)]];
         let rows = Rows::of(&rows);
@@ -360,7 +352,7 @@ mod tests {
             (rows.are_too_deep(&(0..1)), rows.are_too_deep(&(1..2)), rows.are_too_deep(&(0..2))),
             (false, true, true)
         );
-        let error = raise(Out::Json(nested(DEEPEST + 1)), 1 << 20).expect_err("one deeper");
+        let error = raise(&nested(DEEPEST + 1), 1 << 20).expect_err("one deeper");
         assert!(matches!(error, BadResult::Invalid(text) if text.contains("128 levels")));
     }
 
@@ -368,13 +360,13 @@ mod tests {
     fn small_texts_that_are_large_in_memory_are_refused() {
         let text = format!("[{}0]", "[],".repeat(20_000));
         assert!(text.len() < 1 << 16);
-        assert_eq!(raise(Out::Json(text), 1 << 20), Err(BadResult::TooLarge));
+        assert_eq!(raise(&text, 1 << 20), Err(BadResult::TooLarge));
     }
 
     proptest! {
         #[test]
         fn every_text_is_measured_and_raised_without_panic(text in "[\\[\\]{},:\"\\\\0-9a-z ]{0,60}") {
-            let _ = raise(Out::Json(text), 1 << 20);
+            let _ = raise(&text, 1 << 20);
         }
 
         #[test]
@@ -395,21 +387,28 @@ mod tests {
             prop_assert_eq!(lowered.len(), rows.lower(&(0..1)).0.len() + rows.lower(&(1..2)).0.len());
             prop_assert_eq!(rows.packed(&(0..2)).len(), rows.size(0) + rows.size(1));
             let results = [&rows.packed(&(0..1))[COUNT..], &rows.packed(&(1..2))[COUNT..]].concat();
-            let unpacked = unpack(&results, 12).expect("results");
-            for (value, out) in values.iter().chain(&values).zip(unpacked) {
-                let back = raise(out.expect("no fault"), 1 << 20).expect("what went in is small and valid");
-                prop_assert!(&back == value || matches!(value, Value::Number(number) if number.is_nan()));
+            let mut reader = Reader::new(&results);
+            let mut answers = Answers::with_capacity(12);
+            while let Some(item) = reader.item() {
+                answers.take(item, 1 << 20, &"guest".into()).expect("a result");
             }
+            let same = |back: Value, value: &Value| &back == value || matches!(value, Value::Number(number) if number.is_nan());
+            for (value, answer) in values.iter().chain(&values).zip(answers.iter()) {
+                prop_assert!(same(answer.expect("no fault").into(), value));
+            }
+            prop_assert_eq!(answers.len(), 12);
             for (value, lowered) in values.iter().chain(&values).zip(lowered) {
-                let out = match lowered {
+                let out = Ok(match lowered {
                     In::Nothing => Out::Nothing,
                     In::Boolean(boolean) => Out::Boolean(boolean),
                     In::Number(number) => Out::Number(number),
                     In::Text(text) => Out::Text(text.to_owned()),
                     In::Json(text) => Out::Json(text.to_owned()),
-                };
-                let back = raise(out, 1 << 20).expect("what went in is small and valid");
-                prop_assert!(&back == value || matches!(value, Value::Number(number) if number.is_nan()));
+                });
+                let mut answers = Answers::default();
+                answers.take(item(&out), 1 << 20, &"guest".into()).expect("a result");
+                let back = answers.get(0).expect("one").expect("what went in is small and valid");
+                prop_assert!(same(back.into(), value));
             }
         }
     }

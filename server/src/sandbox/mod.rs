@@ -4,6 +4,7 @@
 //! which transforms there are ([`Catalog`]) and compiles them, once (`cache.rs`); a [`Runner`] hands rows
 //! to one of them in batches and always has one result per row, whatever the transform does.
 
+mod answers;
 mod cache;
 mod catalog;
 mod check;
@@ -27,6 +28,7 @@ use transforms_sdk::Value;
 use transforms_sdk::manifest::Manifest;
 use wasmtime::Engine;
 
+pub use answers::{Answer, Answers};
 pub use catalog::{Catalog, LARGEST_FILE, Origin, Problem, Transform, UPLOADS};
 pub use check::Checked;
 pub use compile::{SUBCOMMAND, compile_with, serve as serve_compilation};

@@ -12,7 +12,8 @@ use transforms_sdk::packed::{self, Item, Reader};
 use wasmtime::component::Func;
 use wasmtime::{Engine, Memory, Store, Trap, TypedFunc, WasmCoreDump};
 
-use super::convert::{self, BadResult, DEEPEST, In, NOT_UTF8, Out, OutFault, Rows};
+use super::answers::Answers;
+use super::convert::{self, DEEPEST, In, NO_RESULT, NOT_UTF8, Out, OutFault, Rows};
 use super::engine::{self, Guest, Ticker};
 use super::fault::{FaultKind, RowFault, shown};
 use super::program::Ready;
@@ -123,13 +124,11 @@ struct Failure {
     time: Duration,
 }
 
-type Outcome = std::result::Result<Out, OutFault>;
-
 /// What the contract's function takes: literals and rows.
 type Arguments<'a> = (&'a [Option<In<'a>>], &'a [&'a [In<'a>]]);
 
 /// What it gives.
-type Results = (Vec<Outcome>,);
+type Results = (Vec<std::result::Result<Out, OutFault>>,);
 
 impl Runner {
     pub(super) fn start(
@@ -205,22 +204,26 @@ impl Runner {
     /// Computes rows: each has the values of the arguments that are no literals, in order. One result per
     /// row comes back, in order, whatever the transform does.
     pub fn apply(&mut self, rows: &[Vec<Value>]) -> Vec<Result<Value, RowFault>> {
-        self.run(&Rows::of(rows))
+        let answers = self.run(&Rows::of(rows));
+        answers.iter().map(|answer| answer.map(Value::from).map_err(Clone::clone)).collect()
     }
 
     /// As [`Runner::apply`], of rows that were put together for the call.
-    pub fn run(&mut self, rows: &Rows) -> Vec<Result<Value, RowFault>> {
-        let mut results = Vec::with_capacity(rows.len());
-        while results.len() < rows.len() {
+    pub fn run(&mut self, rows: &Rows) -> Answers {
+        let mut answers = Answers::with_capacity(rows.len());
+        while answers.len() < rows.len() {
             if self.given_up() {
-                results.extend((results.len()..rows.len()).map(|_| Err(self.give_up())));
+                for _ in answers.len()..rows.len() {
+                    answers.push_fault(self.give_up());
+                }
                 break;
             }
-            let batch = self.next_batch(rows, results.len());
-            self.batch(rows, batch, &mut results);
+            let batch = self.next_batch(rows, answers.len());
+            self.batch(rows, batch, &mut answers);
         }
         self.usage.rows += rows.len() as u64;
-        results
+        self.usage.result = self.usage.result.max(answers.largest() as u64);
+        answers
     }
 
     /// The rows that are handed over next.
@@ -235,65 +238,66 @@ impl Runner {
         from..to
     }
 
-    fn batch(&mut self, rows: &Rows, batch: Range<usize>, results: &mut Vec<Result<Value, RowFault>>) {
+    fn batch(&mut self, rows: &Rows, batch: Range<usize>, answers: &mut Answers) {
         let count = batch.len();
         if count == 1 || rows.are_too_deep(&batch) {
-            self.one_by_one(rows, batch, results);
+            self.one_by_one(rows, batch, answers);
             return;
         }
-        if let Ok(outcomes) = self.call(rows, batch.clone(), BATCH_RESULTS) {
-            results.extend(outcomes.into_iter().map(|outcome| self.result(outcome)));
+        if self.call(rows, batch.clone(), BATCH_RESULTS, answers).is_ok() {
             return;
         }
         // Rows one by one find the guilty with one fresh instance each; bisecting would need several,
         // and would wait for the time limit several times.
-        let before = results.len();
-        self.one_by_one(rows, batch, results);
-        let innocent = results.iter().skip(before).all(|result| !is_breakdown(result));
-        if innocent {
+        let before = answers.end();
+        self.one_by_one(rows, batch, answers);
+        if !answers.faults_since(before).any(is_breakdown) {
             // Together they are too much: too slow, too large, too hungry.
             self.batch = (count / 2).max(1);
         }
     }
 
-    fn one_by_one(&mut self, rows: &Rows, batch: Range<usize>, results: &mut Vec<Result<Value, RowFault>>) {
+    fn one_by_one(&mut self, rows: &Rows, batch: Range<usize>, answers: &mut Answers) {
         for row in batch {
-            let result = if self.given_up() { Err(self.give_up()) } else { self.judge(rows, row) };
-            results.push(result);
+            let judged = if self.given_up() { Err(self.give_up()) } else { self.judge(rows, row, answers) };
+            if let Err(fault) = judged {
+                answers.push_fault(fault);
+            }
         }
     }
 
-    /// Computes one row, alone.
-    fn judge(&mut self, rows: &Rows, row: usize) -> Result<Value, RowFault> {
+    /// Computes one row, alone. After a fault there is no answer yet.
+    fn judge(&mut self, rows: &Rows, row: usize, answers: &mut Answers) -> Result<(), RowFault> {
         if rows.are_too_deep(&(row..row + 1)) {
             let message = format!("an argument is nested deeper than {DEEPEST} levels");
             return Err(self.fault(FaultKind::Argument, message));
         }
         let room = usize::try_from(self.shared.limits.result).unwrap_or(usize::MAX).saturating_add(RESULT_ROOM);
         let fresh = self.live.as_ref().is_none_or(|live| !live.used);
-        let mut outcome = self.call(rows, row..row + 1, room);
+        let mut outcome = self.call(rows, row..row + 1, room, answers);
         if let Err(failure) = &outcome
             && !fresh
             && failure.kind != FaultKind::Time
         {
             // What earlier rows left in the instance's memory is not this row's fault.
-            outcome = self.call(rows, row..row + 1, room);
+            outcome = self.call(rows, row..row + 1, room, answers);
         }
-        match outcome {
-            Ok(outcomes) => match outcomes.into_iter().next() {
-                Some(outcome) => self.result(outcome),
-                None => Err(self.fault(FaultKind::BadResult, "no result came back".into())),
-            },
-            Err(failure) => {
-                let cost = u64::try_from(failure.time.as_nanos()).unwrap_or(u64::MAX);
-                self.shared.wasted.fetch_add(cost, Ordering::Relaxed);
-                Err(self.fault(failure.kind, failure.message))
-            }
-        }
+        outcome.map_err(|failure| {
+            let cost = u64::try_from(failure.time.as_nanos()).unwrap_or(u64::MAX);
+            self.shared.wasted.fetch_add(cost, Ordering::Relaxed);
+            self.fault(failure.kind, failure.message)
+        })
     }
 
-    /// Calls the transform with some of the rows. After a failure the instance is gone.
-    fn call(&mut self, rows: &Rows, batch: Range<usize>, room: usize) -> std::result::Result<Vec<Outcome>, Failure> {
+    /// Calls the transform with some of the rows and adds their answers. After a failure there are none; the
+    /// instance is gone unless it only gave a wrong number of results.
+    fn call(
+        &mut self,
+        rows: &Rows,
+        batch: Range<usize>,
+        room: usize,
+        answers: &mut Answers,
+    ) -> std::result::Result<(), Failure> {
         let mut live = match self.live.take() {
             Some(live) => live,
             None => self.make()?,
@@ -307,16 +311,22 @@ impl Runner {
             // Fails only where fuel is not counted.
             let _ = live.store.set_fuel(u64::MAX);
         }
+        let end = answers.end();
         let outcome = match &live.door {
             Door::Contract(apply) => {
                 live.store.set_hostcall_fuel(room);
-                by_contract(&mut live.store, *apply, &shared.literals, rows, &batch)
+                by_contract(&mut live.store, *apply, &shared, rows, &batch, answers)
             }
             Door::Packed { memory, room: give, apply } => {
-                let parts = [&shared.literals, rows.packed(&batch)];
-                by_packed(&mut live.store, *memory, give, apply, parts, count, room)
+                let batch = [&shared.literals, rows.packed(&batch)];
+                let door = (*memory, give, apply);
+                by_packed(&mut live.store, door, &shared, batch, count, room, answers)
             }
         };
+        let given = answers.since(end);
+        if outcome.is_err() || given != count {
+            answers.truncate(end);
+        }
         let time = engine::computed().saturating_sub(before);
         self.usage.calls += 1;
         self.usage.time += time;
@@ -329,22 +339,17 @@ impl Runner {
             *self.usage.fuel.get_or_insert(0) += u64::MAX - left;
         }
         match outcome {
-            Ok(outcomes) if outcomes.len() == count => {
+            Ok(()) => {
                 live.used = true;
                 self.live = Some(live);
-                Ok(outcomes)
-            }
-            Ok(outcomes) => {
-                live.used = true;
-                self.live = Some(live);
-                Err(Failure {
-                    kind: FaultKind::BadResult,
-                    message: format!("{} results came back for {}", outcomes.len(), count_rows(count)),
-                    time,
-                })
+                if given == count {
+                    return Ok(());
+                }
+                let message = format!("{given} results came back for {}", count_rows(count));
+                Err(Failure { kind: FaultKind::BadResult, message, time })
             }
             Err(Broken::TooLarge) => {
-                let message = too_large(shared.limits.result);
+                let message = convert::too_large(shared.limits.result);
                 Err(Failure { kind: FaultKind::TooLarge, message, time })
             }
             Err(Broken::Results(what)) => {
@@ -392,25 +397,6 @@ impl Runner {
         }
     }
 
-    fn result(&mut self, outcome: Outcome) -> Result<Value, RowFault> {
-        let limit = self.shared.limits.result;
-        let out = match outcome {
-            Ok(out) => out,
-            Err(fault) => {
-                let message = shown(&fault.message);
-                let message = if message.is_empty() { "it refused the row without a reason".into() } else { message };
-                return Err(self.fault(FaultKind::Refused, message));
-            }
-        };
-        if let Out::Text(text) | Out::Json(text) = &out {
-            self.usage.result = self.usage.result.max(text.len() as u64);
-        }
-        convert::raise(out, limit).map_err(|bad| match bad {
-            BadResult::TooLarge => self.fault(FaultKind::TooLarge, too_large(limit)),
-            BadResult::Invalid(what) => self.fault(FaultKind::BadResult, format!("it gave {what}")),
-        })
-    }
-
     fn fault(&self, kind: FaultKind, message: String) -> RowFault {
         RowFault { kind, transform: Arc::clone(&self.shared.label), message }
     }
@@ -452,11 +438,12 @@ impl From<wasmtime::Error> for Broken {
 fn by_contract(
     store: &mut Store<Guest>,
     apply: Func,
-    literals: &[u8],
+    shared: &Shared,
     rows: &Rows,
     batch: &Range<usize>,
-) -> std::result::Result<Vec<Outcome>, Broken> {
-    let mut reader = Reader::new(literals);
+    answers: &mut Answers,
+) -> std::result::Result<(), Broken> {
+    let mut reader = Reader::new(&shared.literals);
     let count = reader.count().unwrap_or(0);
     let literals: Vec<Option<In<'_>>> = (0..count)
         .map(|_| match reader.item() {
@@ -470,25 +457,28 @@ fn by_contract(
     // to the lifetime of one batch's texts.
     let apply = apply.typed::<Arguments<'_>, Results>(&*store)?;
     let (outcomes,) = apply.call(store, (&literals, &arguments))?;
-    Ok(outcomes)
+    for outcome in &outcomes {
+        answers.take(convert::item(outcome), shared.limits.result, &shared.label).map_err(Broken::Results)?;
+    }
+    Ok(())
 }
 
 /// Calls the functions of [`packed`] with a batch in parts; `most` is what the results may have, in bytes.
 fn by_packed(
     store: &mut Store<Guest>,
-    memory: Memory,
-    room: &TypedFunc<u32, u32>,
-    apply: &TypedFunc<u32, u64>,
-    parts: [&[u8]; 2],
+    (memory, room, apply): (Memory, &TypedFunc<u32, u32>, &TypedFunc<u32, u64>),
+    shared: &Shared,
+    batch: [&[u8]; 2],
     rows: usize,
     most: usize,
-) -> std::result::Result<Vec<Outcome>, Broken> {
+    answers: &mut Answers,
+) -> std::result::Result<(), Broken> {
     const OUTSIDE: Broken = Broken::Results("an address outside of its memory");
-    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let length: usize = batch.iter().map(|part| part.len()).sum();
     // What is longer than an address finds no memory either.
     let length = u32::try_from(length).unwrap_or(u32::MAX);
     let mut at = room.call(&mut *store, length)? as usize;
-    for part in parts {
+    for part in batch {
         memory.write(&mut *store, at, part).map_err(|_| OUTSIDE)?;
         at = at.saturating_add(part.len());
     }
@@ -497,22 +487,26 @@ fn by_packed(
     if length > most {
         return Err(Broken::TooLarge);
     }
-    let results = memory.data(&*store).get(at..at.saturating_add(length));
-    let results = results.ok_or(OUTSIDE)?;
-    convert::unpack(results, rows).map_err(Broken::Results)
+    let results = memory.data(&*store).get(at..at.saturating_add(length)).ok_or(OUTSIDE)?;
+    let mut reader = Reader::new(results);
+    for _ in 0..rows {
+        let Some(item) = reader.item() else { break };
+        answers.take(item, shared.limits.result, &shared.label).map_err(Broken::Results)?;
+    }
+    match reader.item() {
+        Some(_) => Err(Broken::Results("more results than rows")),
+        None if reader.is_at_end() => Ok(()),
+        None => Err(Broken::Results(NO_RESULT)),
+    }
 }
 
-/// Whether a result says that the transform broke down, rather than refused the row.
-fn is_breakdown(result: &Result<Value, RowFault>) -> bool {
-    matches!(result, Err(fault) if !matches!(fault.kind, FaultKind::Refused | FaultKind::Argument))
+/// Whether a fault says that the transform broke down, rather than refused the row.
+fn is_breakdown(fault: &RowFault) -> bool {
+    !matches!(fault.kind, FaultKind::Refused | FaultKind::Argument)
 }
 
 fn count_rows(rows: usize) -> String {
     if rows == 1 { "1 row".into() } else { format!("{rows} rows") }
-}
-
-fn too_large(limit: u64) -> String {
-    format!("its result is larger than the {} allowed", bytesize::ByteSize(limit))
 }
 
 fn cannot_watch(error: &std::io::Error) -> Failure {
@@ -551,7 +545,7 @@ fn explain(error: &wasmtime::Error, store: &Store<Guest>, limits: &Limits) -> (F
         None => {
             let text = error.root_cause().to_string();
             if text.contains("hostcalls has been exhausted") {
-                (FaultKind::TooLarge, too_large(limits.result))
+                (FaultKind::TooLarge, convert::too_large(limits.result))
             } else if text.contains("UTF-8") || text.contains("utf-8") {
                 (FaultKind::BadResult, format!("it gave {NOT_UTF8}"))
             } else {

@@ -2,6 +2,9 @@
 
 use transforms_sdk::prelude::*;
 
+/// Written in pieces, which is quicker than one by one.
+const STARS: &str = "****************";
+
 /// Hides the local part of an e-mail address: its first character stays, the others become stars.
 ///
 /// A local part of one character is hidden whole. The domain stays as it is. Nothing gives nothing; text without an `@` between a local part and a domain is
@@ -21,13 +24,17 @@ pub fn mask_email(
         .ok_or("`email` is no e-mail address: text such as ada@example.com is expected")?;
     let mut characters = local.chars();
     let first = characters.next();
-    let hidden = characters.count();
+    let mut hidden = characters.count();
     let mut masked = String::with_capacity(email.len() + 1);
     match first {
         Some(first) if hidden > 0 => masked.push(first),
         _ => masked.push('*'),
     }
-    masked.extend(std::iter::repeat_n('*', hidden));
+    while hidden > 0 {
+        let stars = hidden.min(STARS.len());
+        masked.push_str(&STARS[..stars]);
+        hidden -= stars;
+    }
     masked.push('@');
     masked.push_str(domain);
     Ok(Some(masked))

@@ -40,7 +40,8 @@ fn compute_all(formula: &Formula, users: &[JsonValue]) -> Vec<std::result::Resul
     let mut evaluator = Evaluator::new([formula]);
     assert!(!evaluator.is_idle());
     let cells = evaluator.compute(&users.iter().map(Attributes::Tree).collect::<Vec<_>>()).remove(0);
-    cells.into_iter().map(|cell| cell.map(|json| JsonValue::from(&json))).collect()
+    let value = |cell: Cell<'_>| transforms_sdk::Value::from(cell).into();
+    cells.iter().map(|cell| cell.map(value).map_err(ToString::to_string)).collect()
 }
 
 fn value_of(source: &str, user: &JsonValue) -> std::result::Result<JsonValue, String> {
