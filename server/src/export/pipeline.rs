@@ -19,6 +19,9 @@ use crate::error::{Code, Error, Result};
 use crate::expression::{Attributes, Cell, Evaluator, Json, Layout, Path, Slots, read};
 use crate::progress::Progress;
 
+/// About so many users are in a chunk; room for more is made when there are more.
+const USUAL_ROWS: usize = 256;
+
 /// So many faults are kept in words; the others are only counted.
 const FAULTS_KEPT: usize = 20;
 
@@ -284,11 +287,11 @@ impl<'a> Shared<'a> {
     /// Where some formulas are computed: all rows of a chunk are read first, since transforms take many rows
     /// at once.
     fn encode_computed(&self, chunk: &Chunk, evaluator: &mut Evaluator, encoded: &mut Encoded) {
-        let mut rows = Vec::new();
+        let mut rows = Vec::with_capacity(USUAL_ROWS);
         let mut all = chunk.rows();
         let mut slots = None;
         if let Some(layout) = &self.spec.layout {
-            let slots = slots.insert(layout.room());
+            let slots = slots.insert(layout.room_for(USUAL_ROWS));
             while let Some(next) = self.next_slots(&mut all, layout, slots) {
                 match next {
                     Next::Failed => {}

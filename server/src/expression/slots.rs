@@ -242,7 +242,13 @@ impl Layout {
 
     /// Room for the values of a user; used again for the next one.
     pub fn room<'a>(&self) -> Slots<'a> {
-        Slots { values: vec![Slot::Nothing; self.slots], start: 0, seen: vec![0; self.branches.len()], row: 0 }
+        self.room_for(1)
+    }
+
+    /// Room for the values of so many users who are kept; there may be more.
+    pub fn room_for<'a>(&self, users: usize) -> Slots<'a> {
+        let values = Vec::with_capacity(self.slots.saturating_mul(users));
+        Slots { values, start: 0, seen: vec![0; self.branches.len()], row: 0 }
     }
 
     /// The user who was read last.
@@ -255,7 +261,6 @@ impl Layout {
     pub fn keep(&self, slots: &mut Slots<'_>) -> usize {
         let number = slots.start.checked_div(self.slots).unwrap_or(0);
         slots.start += self.slots;
-        slots.values.resize(slots.start + self.slots, Slot::Nothing);
         number
     }
 
@@ -288,7 +293,8 @@ impl Layout {
             return None;
         }
         slots.row += 1;
-        slots.values.get_mut(slots.start..)?.fill(Slot::Nothing);
+        slots.values.truncate(slots.start);
+        slots.values.resize(slots.start + self.slots, Slot::Nothing);
         self.object(self.branches.first()?, scanner, slots)?;
         Some((start, scanner.at(), scanner.take_seen_blanks()))
     }

@@ -29,8 +29,7 @@ impl Process {
         let tenant = TenantSettings { users, export_duration: Duration::from_millis(20), ..TenantSettings::default() };
         let tenant = Tenant::start(tenant).await.expect("a tenant");
         let directory = tempfile::tempdir().expect("a directory");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = port.local_addr().expect("an address").port();
+        let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let child = Command::new(env!("CARGO_BIN_EXE_user-import-export"))
             .arg("serve")
@@ -90,6 +89,12 @@ impl Process {
         let kibibytes: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some(kibibytes << 10)
     }
+}
+
+/// A port that nobody listened to a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
 }
 
 impl Drop for Process {

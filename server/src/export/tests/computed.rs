@@ -97,3 +97,62 @@ fn what_is_no_path_needs_the_sandbox() {
     let asked = request(Format::Csv, &[("user.name.trim()", "Name")]);
     assert_eq!(ExportSpec::new(&asked, MEMORY).unwrap_err().code, Code::UnsupportedExpression);
 }
+
+/// One of the ways a chunk is read: into slots, where unusual rows among the others are trees, or all of it as
+/// trees.
+fn either_way(request: &ExportRequest, input: &str) -> (String, ExportSummary) {
+    let ways = [true, false].map(|slots| {
+        let mut spec = ExportSpec::with_tools(request, MEMORY, &tools()).unwrap().with_threads(1);
+        assert!(spec.layout.is_some(), "what these formulas read can be read into slots");
+        if !slots {
+            spec.layout = None;
+        }
+        let output = Output::default();
+        let source = Box::new(std::io::Cursor::new(input.as_bytes().to_vec()));
+        let summary = run_file(&spec, source, Box::new(output.clone()), &Progress::default()).unwrap();
+        (output.text(), summary)
+    });
+    let [by_slots, by_trees] = ways;
+    assert_eq!(by_slots, by_trees);
+    by_slots
+}
+
+#[test]
+fn rows_are_the_same_whichever_way_they_are_read() {
+    let odd = [
+        // As usual, then what no slots take: half a surrogate pair, an object that stands twice, a text with an
+        // item, no JSON at all.
+        r#"{"user_id":"u","email":"ada@example.com","name":"ada l","tags":["x","y"],"n":3,"m":{"k":"v"}}"#,
+        r#"{"user_id":"half","email":"\ud800@example.com","name":"x\ud800y"}"#,
+        r#"{"user_id":"twice","m":{"k":"lost"},"m":{"k":"kept"},"email":"b@example.com"}"#,
+        r#"{"user_id":"text","tags":"not an array","email":null}"#,
+        r#"{"user_id":"bad","email":"no address"}"#,
+        "this is not JSON",
+        "",
+        r#"{"email":"without an id"}"#,
+        r#"[1]"#,
+    ];
+    let input = odd.join("\n").repeat(300);
+    let columns = [
+        ("mask_email(user.email)", "Masked"),
+        ("user_id", "Id"),
+        ("title_case(split_part(user.name, ' ', 1))", "First"),
+        ("join(user.tags, '+')", "Tags"),
+        ("user.tags[0]", "Tag"),
+        ("redact_keys(user.m, 'x')", "M"),
+        ("m.k", "K"),
+    ];
+    for format in [Format::Csv, Format::Json, Format::Ndjson] {
+        for sort in [None, Some("mask_email(user.email)"), Some("user_id")] {
+            let sort = sort.map(|by| SortRequest { by: by.to_owned(), descending: true });
+            for query in [None, Some("user_id:twice OR user_id:half OR user_id:u".to_owned())] {
+                let asked = ExportRequest { sort: sort.clone(), query, ..request(format, &columns) };
+                let (text, summary) = either_way(&asked, &input);
+                assert!(text.contains("kept") && summary.rows > 500 && summary.faults > 0, "{summary:?}");
+            }
+        }
+    }
+    // Whole users, in the order of what is computed.
+    let sort = Some(SortRequest { by: "mask_email(user.email)".to_owned(), descending: false });
+    either_way(&ExportRequest { sort, ..request(Format::Ndjson, &[]) }, &input);
+}
