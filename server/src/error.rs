@@ -246,7 +246,8 @@ impl Error {
             // What was asked for is wrong, not the right to ask nor the moment.
             (Some(upstream), _) => matches!(upstream.status_code, 400 | 404 | 409 | 413 | 414),
             (None, Code::InvalidSettings) => true,
-            (None, Code::Canceled | Code::Auth0TokenEnded) => false,
+            // A bad row is not yet bad input: whoever asked for it let the job fail there.
+            (None, Code::Canceled | Code::Auth0TokenEnded | Code::RowFault) => false,
             (None, code) => (400..500).contains(&code.status()),
         };
         if wrong_use { 2 } else { 3 }

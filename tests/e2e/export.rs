@@ -254,9 +254,9 @@ fn exit_statuses_tell_success_faults_wrong_use_and_failure_apart() {
     assert!(said.contains("line 2") && said.contains("1 user could not be exported; 2 were written."), "{said}");
 
     let (status, said) = files.refused(&["--from", "faulty.ndjson", "--column", "user_id", "--on-error", "fail"]);
-    assert!(status == 2 && said.contains("line 2"), "{status} {said}");
+    assert!(status == 3 && said.contains("line 2"), "{status} {said}");
     let arguments = ["--from", "faulty.ndjson", "--on-error", "fail", "--format", "json", "--output", "never.json"];
-    assert_eq!(files.refused(&arguments).0, 2);
+    assert_eq!(files.refused(&arguments).0, 3);
     assert!(!files.path().join("never.json").exists(), "an incomplete file is there");
 
     for wrong in [
