@@ -220,6 +220,17 @@ pub fn read_with_text<'a>(row: &'a [u8], wanted: &Wanted) -> Result<(&'a str, Js
     Ok((text, user))
 }
 
+/// A row read the quick way, nothing where that gives up, and the thorough way.
+pub type BothWays<'a> = (Option<Json<'a>>, Result<Json<'a>, Unreadable>);
+
+/// Reads a row both ways, for whoever compares them; [`read()`] is what counts. Fails where neither gets to
+/// see the row: it is no UTF-8, no object, or too deep.
+pub fn read_both_ways<'a>(row: &'a [u8], wanted: &Wanted) -> Result<BothWays<'a>, Unreadable> {
+    let text = text(row)?;
+    check(text)?;
+    Ok((scan::scan(text, wanted.seed()), thoroughly(text, wanted)))
+}
+
 /// Reads with a parser that knows what to say about whatever it meets.
 pub(super) fn thoroughly<'a>(text: &'a str, wanted: &Wanted) -> Result<Json<'a>, Unreadable> {
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
