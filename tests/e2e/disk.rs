@@ -112,7 +112,7 @@ async fn the_end_of_a_job_is_stored_once_there_is_room_again() {
         command.env("DATA_DIR", &data);
     })
     .await;
-    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob));
+    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
     let id = desk.export(&everything()).await;
     while desk.job(&id).await["details"].is_null() {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -31,7 +31,11 @@ pub fn readers(data: &[u8]) {
     let paths: Vec<Path> = expressions.iter().filter_map(|expression| expression.path().ok()).cloned().collect();
     slots_agree(row, &paths);
     let read_whole = read(row, &whole);
-    assert_eq!(check_whole(row).map(str::as_bytes), read_whole.as_ref().map(|_| row).map_err(Clone::clone));
+    match (check_whole(row), &read_whole) {
+        // Whoever passes a number on does not need its value.
+        (Ok(_), Err(Unreadable::NumberTooLarge(_))) => {}
+        (checked, read) => assert_eq!(checked.map(str::as_bytes), read.as_ref().map(|_| row).map_err(Clone::clone)),
+    }
     means_the_same(row, &read_whole);
 }
 

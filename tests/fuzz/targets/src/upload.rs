@@ -1,6 +1,7 @@
 //! The multipart upload of an import, through the application itself.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ struct Server {
 
 thread_local! {
     static SYSTEM: SystemRunner = System::new();
-    static SERVER: RefCell<Option<Server>> = const { RefCell::new(None) };
+    // Not dropped with its thread: by then what it needs for that is gone.
+    static SERVER: RefCell<ManuallyDrop<Option<Server>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// The body of a form whose boundary is `X`.
@@ -60,9 +62,9 @@ pub fn upload(data: &[u8]) {
                 {
                     old.jobs.stop().await;
                 }
-                let server = match server {
+                let server = match &mut **server {
                     Some(server) => server,
-                    None => server.insert(Server::new().await),
+                    empty => empty.insert(Server::new().await),
                 };
                 server.take_in(data).await;
             });
@@ -78,6 +80,8 @@ impl Server {
             ("AUTH0_DOMAIN", "example.eu.auth0.com"),
             ("AUTH0_CLIENT_ID", "client"),
             ("AUTH0_CLIENT_SECRET", "secret"),
+            // The session brings no token of Auth0's, and a dry run needs none.
+            ("JOBS_USE_CLIENT", "true"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = Arc::new(Settings::parse(Purpose::Serve, environment, None).expect("settings"));
