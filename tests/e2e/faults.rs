@@ -60,7 +60,8 @@ async fn readiness_goes_first_and_jobs_go_on_after_the_restart() {
         start.env("SHUTDOWN_DELAY", "3s");
     })
     .await;
-    tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
+    let processing = FaultKind::JobStatus { status: "processing".into() };
+    tenant.control().add(Fault::new("/jobs/job_", processing));
     let (_, job) = desk.ask_export(&json!({"format": "csv"})).await;
     desk.until(id(&job), |job| job["status"] == "processing").await;
     desk.program.signal(Signal::TERM);
@@ -74,6 +75,7 @@ async fn readiness_goes_first_and_jobs_go_on_after_the_restart() {
     assert_eq!((status, &refused["errorCode"]), (503, &json!("server_stopping")), "{refused}");
     assert_eq!(desk.program.ended().await.code(), Some(0));
 
+    tenant.control().clear();
     let desk = Desk::serve(&tenant, data.path(), |_| {}).await;
     let job = desk.until_over(id(&job)).await;
     assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(tenant.control().user_count())));
