@@ -246,7 +246,8 @@ impl Error {
             // What was asked for is wrong, not the right to ask nor the moment.
             (Some(upstream), _) => matches!(upstream.status_code, 400 | 404 | 409 | 413 | 414),
             (None, Code::InvalidSettings) => true,
-            (None, Code::Canceled | Code::Auth0TokenEnded) => false,
+            // A bad row is not yet bad input: whoever asked for it let the job fail there.
+            (None, Code::Canceled | Code::Auth0TokenEnded | Code::RowFault) => false,
             (None, code) => (400..500).contains(&code.status()),
         };
         if wrong_use { 2 } else { 3 }
@@ -291,13 +292,13 @@ impl std::error::Error for Error {}
 impl From<std::io::Error> for Error {
     /// An error of ours that passed through a reader or writer is taken out again.
     fn from(error: std::io::Error) -> Self {
-        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         let error = match error.downcast::<Self>() {
             Ok(own) => return own,
             Err(error) => error,
         };
         // A quota that is used up is a full disk to whoever it is for.
-        let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+        let full = matches!(error.kind(), StorageFull | QuotaExceeded);
         let code = if full { Code::DiskFull } else { Code::Storage };
         Self::new(code, error.to_string())
     }

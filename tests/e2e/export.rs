@@ -82,7 +82,7 @@ fn every_kind_of_file_and_standard_input_give_the_same() {
     let files = Files::new();
     let options = ["--column", "user_id", "--column", "user.app_metadata.name || user.name=Name"];
     let wanted = files.export(&[&["--from", "users.ndjson"][..], &options].concat());
-    assert_eq!(wanted.iter().filter(|byte| **byte == b'\n').count() as u64, 1 + USERS);
+    assert_eq!(csv::Reader::from_reader(&wanted[..]).records().count() as u64, USERS);
     for name in ["users.json", "lines", "array.txt", "marked.ndjson"] {
         assert!(files.export(&[&["--from", name][..], &options].concat()) == wanted, "{name}");
         let mut child = command(files.path())
@@ -229,11 +229,11 @@ fn queries_filter_files_and_wrong_ones_show_the_place() {
     let verified = files.text(&["--from", "lines", "--query", "email_verified:true", "--column", "email_verified"]);
     assert!(verified.lines().count() > 50 && verified.lines().skip(1).all(|line| line == "true"));
     for (query, expected) in [
-        ("email:(ada OR", "expected"),
+        ("email:(ada OR", "Add the missing )"),
         ("logins_count:[1 TO", "expected"),
         ("name:ada~", "~"),
         ("ada", "field"),
-        ("logins_count:>=5", "[5 TO *]"),
+        ("logins_count:>=5", "[x TO *]"),
     ] {
         let (status, said) = files.refused(&["--from", "lines", "--query", query]);
         assert_eq!(status, 2, "{query}: {said}");
@@ -254,9 +254,9 @@ fn exit_statuses_tell_success_faults_wrong_use_and_failure_apart() {
     assert!(said.contains("line 2") && said.contains("1 user could not be exported; 2 were written."), "{said}");
 
     let (status, said) = files.refused(&["--from", "faulty.ndjson", "--column", "user_id", "--on-error", "fail"]);
-    assert!(status == 2 && said.contains("line 2"), "{status} {said}");
+    assert!(status == 3 && said.contains("line 2"), "{status} {said}");
     let arguments = ["--from", "faulty.ndjson", "--on-error", "fail", "--format", "json", "--output", "never.json"];
-    assert_eq!(files.refused(&arguments).0, 2);
+    assert_eq!(files.refused(&arguments).0, 3);
     assert!(!files.path().join("never.json").exists(), "an incomplete file is there");
 
     for wrong in [
