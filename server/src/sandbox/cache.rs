@@ -18,8 +18,8 @@ use super::program::Program;
 
 /// What every file with a component starts with, and what every file with a core module starts with; the
 /// last byte but one is the version of the layout.
-const COMPONENT: &[u8; 8] = b"UIEcod\x02c";
-const MODULE: &[u8; 8] = b"UIEcod\x02m";
+const COMPONENT: [u8; 8] = *b"UIEcod\x02c";
+const MODULE: [u8; 8] = *b"UIEcod\x02m";
 
 /// Magic, checksum, length.
 const HEADER: usize = 8 + 4 + 8;
@@ -116,7 +116,7 @@ pub(super) fn header(program: &Program, code: &[u8]) -> Vec<u8> {
 /// now, if all of it is there.
 pub(super) fn made(engine: &Engine, bytes: &[u8]) -> Option<Program> {
     let (kind, code) = checked(bytes)?;
-    deserialize(engine, kind, code)
+    deserialize(engine, *kind, code)
 }
 
 /// Writes a file under another name first, so that nobody reads half of it.
@@ -183,7 +183,7 @@ fn is_ours(_: &Path) -> bool {
 /// Makes code of bytes that [`checked`] found whole, in a file that [`is_ours`] or from a process of this
 /// program.
 #[allow(unsafe_code)]
-fn deserialize(engine: &Engine, kind: &[u8; 8], code: &[u8]) -> Option<Program> {
+fn deserialize(engine: &Engine, kind: [u8; 8], code: &[u8]) -> Option<Program> {
     // SAFETY: the bytes must be what `Component::serialize` or `Module::serialize` gave. They come from a file that `write` of this
     // program made: it lies in a directory that only this user can write to (checked by `is_ours` just
     // before), its checksum holds, and its name carries the hash of the engine's version and settings,

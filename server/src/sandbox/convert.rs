@@ -81,7 +81,7 @@ pub struct Rows {
     /// Whether there is JSON among them that is nested deeper than allowed.
     deep: bool,
     /// Rows with such JSON, in order; they are not handed over.
-    deep_rows: Vec<usize>,
+    too_deep: Vec<usize>,
 }
 
 /// Bytes of the number of values before a row.
@@ -94,7 +94,7 @@ impl Rows {
         const VALUE: usize = 40;
         let mut bytes = Vec::with_capacity(rows.saturating_mul(values.saturating_mul(VALUE).saturating_add(COUNT)));
         packed::write_count(0, &mut bytes);
-        Self { bytes, ends: Vec::with_capacity(rows), values: 0, deep: false, deep_rows: Vec::new() }
+        Self { bytes, ends: Vec::with_capacity(rows), values: 0, deep: false, too_deep: Vec::new() }
     }
 
     /// How many rows there are.
@@ -119,7 +119,7 @@ impl Rows {
             place.copy_from_slice(&count.to_le_bytes());
         }
         if std::mem::take(&mut self.deep) {
-            self.deep_rows.push(self.ends.len());
+            self.too_deep.push(self.ends.len());
         }
         self.values = 0;
         self.ends.push(self.bytes.len());
@@ -218,7 +218,7 @@ impl Rows {
 
     /// Whether one of these rows holds JSON that is nested deeper than allowed.
     pub(super) fn are_too_deep(&self, rows: &Range<usize>) -> bool {
-        self.deep_rows.iter().any(|row| rows.contains(row))
+        self.too_deep.iter().any(|row| rows.contains(row))
     }
 
     /// Some rows as the second door takes them.

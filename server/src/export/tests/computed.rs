@@ -130,7 +130,7 @@ fn rows_are_the_same_whichever_way_they_are_read() {
         "this is not JSON",
         "",
         r#"{"email":"without an id"}"#,
-        r#"[1]"#,
+        "[1]",
     ];
     let input = odd.join("\n").repeat(300);
     let columns = [
