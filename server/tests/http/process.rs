@@ -124,7 +124,7 @@ pub fn hostile_columns() -> Value {
     json!({"format": "csv", "fields": fields.collect::<Vec<_>>()})
 }
 
-/// A transform with as many ways to break down, as a file in TRANSFORMS_DIR.
+/// A transform with as many ways to break down, as a file in `TRANSFORMS_DIR`.
 pub fn hostile_transforms() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let transform = concat!(env!("CARGO_MANIFEST_DIR"), "/../transforms-sdk/compatibility/v1.wasm");
