@@ -14,7 +14,7 @@ use process::{Process, hostile_columns, hostile_transforms};
 use serde_json::{Value, json};
 
 /// Previews that are asked for at the same time, again and again.
-const PREVIEWS: usize = 8;
+const PREVIEWS: usize = 4;
 
 /// Exports that are under way at the same time, again and again.
 const EXPORTS: usize = 3;
