@@ -72,8 +72,6 @@ async fn pictures() {
     rows.extend((0..3).map(|n| json!({ "email": format!("shoes{n}@example.com"), "shoe_size": 42 })));
     browser.choose_file("#files", "customers.json", json!(rows).to_string().as_bytes()).await;
     browser.wait_for_text("#content .legend", "can be imported").await;
-    browser.type_into("#content [data-column='shoe_size']", "shoe_size").await;
-    browser.press(ESCAPE).await;
     browser.click("Start importing users").await;
     browser.wait_for_text(".report", "Download failed rows").await;
     take(&browser, "import-result", "#results").await;

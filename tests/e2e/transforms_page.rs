@@ -27,7 +27,6 @@ fn renamed(name: &str, to: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-#[ignore = "has not passed everywhere yet"]
 async fn a_transform_is_looked_into_before_it_is_added_and_can_be_tried_used_and_deleted() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
     let demo = Installation::demo(10).await;
@@ -79,7 +78,6 @@ async fn a_transform_is_looked_into_before_it_is_added_and_can_be_tried_used_and
 }
 
 #[tokio::test]
-#[ignore = "has not passed everywhere yet"]
 async fn what_the_server_refuses_says_why() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
     let demo = Installation::demo(10).await;

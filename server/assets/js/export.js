@@ -365,6 +365,7 @@ function summary(job) {
 async function resume() {
   const id = rememberedJob.read()?.id ?? (await jobThatRuns('export'))?.id;
   if (!id || running) return;
+  rememberedJob.write({ id });
   setRunning(true);
   // Above the form: whoever comes back looks for it.
   await follow(id, { above: true });

@@ -57,10 +57,27 @@ export function importResult(job, { dryRun, retry, level = 'h3' }) {
     job.status === 'canceled' && notice('info', h('p', {}, dryRun ? texts.job.canceled : texts.job.canceledImport)),
     known && outcome(job, { dryRun }),
     known && inputs(job.summary),
+    job.summary?.backup && backup(job),
     warnings(job),
     faults(job) > 0 && report(job, { level }),
     faults(job) > 0 && !dryRun && retry && retryOffer(job.id, retry),
   ];
+}
+
+/** The copy that was made of the users before an update changed them. */
+function backup({ id, status, summary }) {
+  const { users } = summary.backup;
+  if (users === 0) return h('p', { class: 'help' }, texts.report.backupEmpty);
+  const problem = h('div');
+  const push = button(texts.report.backupDownload, () => busily(push, async () => {
+    fill(problem);
+    try {
+      await save(`jobs/${encodeURIComponent(id)}/backup`, texts.report.backupName(id));
+    } catch (error) {
+      fill(problem, errorNotice(error));
+    }
+  }), { kind: 'small' });
+  return h('div', { class: 'kept' }, h('p', {}, texts.report.backup(users, number(users))), status !== 'expired' && push, problem);
 }
 
 /** What the files were taken for. */
@@ -84,7 +101,7 @@ export function reasonList(reasons = []) {
     'ul',
     { class: 'reason-list' },
     reasons.map((reason) =>
-      h('li', { class: `reason ${reason.severity}` }, h('strong', {}, number(reason.count)), h('span', {}, reason.severity === 'warning' && h('strong', { class: 'warning' }, texts.report.warning, ' '), reason.message, ' ', h('code', {}, reason.code), ' ', lines(reason)), shareBar(reason.count / most))),
+      h('li', { class: `reason ${reason.severity}` }, h('strong', {}, number(reason.count)), h('span', {}, reason.severity === 'warning' && h('strong', { class: 'warning' }, texts.report.warning, ' '), reason.message, ' ', h('code', {}, reason.code), ' ', lines(reason), reason.hint && h('span', { class: 'hint' }, reason.hint)), shareBar(reason.count / most))),
   );
   const kinds = new Set(reasons.map(({ severity }) => severity));
   if (kinds.size < 2) return list;

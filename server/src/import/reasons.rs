@@ -34,6 +34,9 @@ pub struct Reason {
     pub count: u64,
     /// The message of the first.
     pub message: String,
+    /// The hint of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// The first lines concerned.
     pub lines: Vec<u64>,
 }
@@ -92,10 +95,10 @@ impl Reasons {
     pub fn push(&mut self, fault: &RowFault) {
         let attribute = fault.attribute.as_deref().map(without_indexes);
         let mut key = (fault.code.clone(), attribute, fault.severity == Severity::Error);
-        let mut message = fault.message.as_str();
+        let (mut message, mut hint) = (fault.message.as_str(), fault.hint.as_deref());
         if self.0.len() >= MOST_REASONS && !self.0.contains_key(&key) {
             key = ("OTHER".to_owned(), None, key.2);
-            message = "There are other reasons, too many to be told apart here.";
+            (message, hint) = ("There are other reasons, too many to be told apart here.", None);
         }
         let reason = match self.0.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -107,6 +110,7 @@ impl Reasons {
                     severity: fault.severity,
                     count: 0,
                     message: message.to_owned(),
+                    hint: hint.map(str::to_owned),
                     lines: Vec::new(),
                 })
             }
