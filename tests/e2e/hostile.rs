@@ -51,6 +51,9 @@ async fn users_columns_searches_and_presets_are_text() {
     watch(&browser).await;
     sign_in(&browser, &demo).await;
     browser.click("Export").await;
+    // The newest users, who would come after all others.
+    browser.type_into("#query", "created_at:[2030-01-01 TO *]").await;
+    browser.press(end_to_end::ESCAPE).await;
     browser.wait_for_text("#preview-rows", "onerror").await;
     unharmed(&browser, "whole users").await;
     browser.click("Choose attributes").await;
@@ -72,9 +75,11 @@ async fn users_columns_searches_and_presets_are_text() {
     browser.press(end_to_end::ESCAPE).await;
     browser.wait_for_text("#columns > li:first-child .field-error", "img").await;
     unharmed(&browser, "an expression with an error").await;
-    browser.type_into("#query", ATTACKS[1]).await;
+    // A parenthesis that is not closed; the error shows what was typed.
+    browser.type_into("#query", &format!("email:({}", ATTACKS[1])).await;
     browser.press(end_to_end::ESCAPE).await;
     browser.element("#query[aria-invalid]").await;
+    browser.wait_for_text("#query-error", ATTACKS[1]).await;
     unharmed(&browser, "a search with an error").await;
 
     for attack in &ATTACKS[..3] {

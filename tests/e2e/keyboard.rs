@@ -30,7 +30,7 @@ async fn an_export() {
     browser.wait_for("return document.activeElement.id", &json!("pick")).await;
     key(&browser, "#add-column", ENTER).await;
     browser.press("mask").await;
-    browser.wait_for_text("#columns .suggestions", "mask_email").await;
+    browser.wait_for_text("#columns > li:last-child .suggestions", "mask_email").await;
     browser.press(DOWN).await;
     browser.press(ENTER).await;
     browser.press(ESCAPE).await;

@@ -156,18 +156,22 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
    * a word. `offer` is what an open column might become.
    */
   function targets() {
-    const taken = new Set();
     const all = columns();
-    for (const column of all) if (!said.has(column.name) && column.attribute) taken.add(column.attribute);
-    for (const { name } of all) if (said.get(name)) taken.add(said.get(name));
-    return all.map((column) => {
+    // What is taken for an attribute keeps it, whatever is said of others: they are told that it is taken.
+    const meant = new Set(all.map(({ attribute }) => attribute).filter(Boolean));
+    const settled = all.map((column) => {
+      const proposed = column.csv && config.importAttributes.includes(column.proposal) && !meant.has(column.proposal);
+      if (proposed) meant.add(column.proposal);
       if (said.has(column.name)) return { ...column, target: said.get(column.name) };
       if (column.attribute) return { ...column, target: column.attribute };
-      const proposal = column.proposal && !taken.has(column.proposal) ? column.proposal : '';
-      if (proposal) taken.add(proposal);
-      if (proposal && column.csv && config.importAttributes.includes(proposal)) return { ...column, target: proposal, proposed: true };
-      const open = column.name !== '' && !column.read_only;
-      return { ...column, target: '', open, offer: proposal };
+      if (proposed) return { ...column, target: column.proposal, proposed };
+      return { ...column, target: '', open: column.name !== '' && !column.read_only };
+    });
+    const taken = new Set(settled.map(({ target }) => target));
+    return settled.map((column) => {
+      const offer = column.open && !taken.has(column.proposal) ? (column.proposal ?? '') : '';
+      if (offer) taken.add(offer);
+      return { ...column, offer };
     });
   }
 
@@ -282,7 +286,7 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
         ? texts.mapping.unknown(open.length, number(open.length))
         : proposed > 0
           ? texts.mapping.someProposed(proposed, number(proposed))
-          : texts.mapping.allKnown(columnsNow.length, number(columnsNow.length));
+          : texts.mapping[columnsNow.some(({ name }) => said.has(name)) ? 'allDecided' : 'allKnown'](columnsNow.length, number(columnsNow.length));
       fill(summary, words);
       // Said again only when it changes.
       const state = JSON.stringify(open.map(({ name, offer: target }) => [name, target]));

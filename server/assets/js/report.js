@@ -88,8 +88,11 @@ function inputs({ inputs: list = [], hashes }) {
   return h('ul', { class: 'inputs' }, words.map((text) => h('li', {}, text)), hashes && h('li', {}, texts.report.hashes(number(hashes.joined), number(hashes.read))));
 }
 
+/** So many lines of a reason are told. */
+const TOLD_LINES = 5;
+
 /** Lines of a reason as far as they are known. */
-const lines = ({ lines: some = [], count }) => some.length > 0 && h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length));
+const lines = ({ lines: some = [], count }) => some.length > 0 && h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length && some.length >= TOLD_LINES));
 
 let lists = 0;
 

@@ -115,6 +115,7 @@ export const texts = {
     unknown: (count, formatted) => `${formatted} ${plural(count, 'Name ist', 'Namen sind')} Auth0 unbekannt: Sagen Sie, was daraus wird`,
     someProposed: (count, formatted) => plural(count, 'Eine Spalte wurde an der Bedeutung ihres Namens erkannt: Sehen Sie nach', `${formatted} Spalten wurden an der Bedeutung ihrer Namen erkannt: Sehen Sie nach`),
     allKnown: (count, formatted) => plural(count, 'Die Spalte ist erkannt', `Alle ${formatted} Spalten sind erkannt`),
+    allDecided: (count, formatted) => plural(count, 'Über die Spalte ist entschieden', `Über alle ${formatted} Spalten ist entschieden`),
     help: 'Aus einer Spalte wird ein Attribut wie email, oder ein eigener Schlüssel in user_metadata oder app_metadata. Eine Spalte, deren Feld Sie leeren, wird weggelassen.',
     column: 'In der Datei',
     examples: 'Zum Beispiel',

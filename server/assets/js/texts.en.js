@@ -116,6 +116,7 @@ export const texts = {
     unknown: (count, formatted) => `${formatted} ${plural(count, 'name is', 'names are')} unknown to Auth0: say what each becomes`,
     someProposed: (count, formatted) => plural(count, 'One column was recognized by what its name means: have a look', `${formatted} columns were recognized by what their names mean: have a look`),
     allKnown: (count, formatted) => plural(count, 'The column is recognized', `All ${formatted} columns are recognized`),
+    allDecided: (count, formatted) => plural(count, 'The column is decided', `All ${formatted} columns are decided`),
     help: 'What a column becomes is an attribute such as email, or a key of your own in user_metadata or app_metadata. A column whose field you empty is left out.',
     column: 'In the file',
     examples: 'For example',

@@ -37,7 +37,7 @@ pub struct Reason {
     /// The hint of the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The first lines concerned.
+    /// The first lines concerned, each once.
     pub lines: Vec<u64>,
 }
 
@@ -116,7 +116,8 @@ impl Reasons {
             }
         };
         reason.count += 1;
-        if fault.line > 0 && reason.lines.len() < LINES {
+        // Many rows may stand in one line of JSON.
+        if fault.line > 0 && reason.lines.len() < LINES && !reason.lines.contains(&fault.line) {
             reason.lines.push(fault.line);
         }
     }
@@ -179,6 +180,7 @@ mod tests {
     fn faults_are_grouped_by_code_and_attribute_errors_and_frequent_ones_first() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = FaultFile::of_check(&Files::plain(directory.path())).unwrap();
+        file.push(&fault(1, "ID_PREFIX", "user_id", Severity::Warning)).unwrap();
         for line in 1..8 {
             file.push(&fault(line, "ID_PREFIX", "user_id", Severity::Warning)).unwrap();
             file.push(&fault(line, "PATTERN", &format!("mfa_factors[{line}].totp.secret"), Severity::Error)).unwrap();
@@ -187,9 +189,10 @@ mod tests {
         file.finish().unwrap();
         let reasons = details(&Files::plain(directory.path())).unwrap().reasons;
         let seen: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.count)).collect();
-        assert_eq!(seen, [("PATTERN", 7), ("FORMAT", 1), ("ID_PREFIX", 7)]);
+        assert_eq!(seen, [("PATTERN", 7), ("FORMAT", 1), ("ID_PREFIX", 8)]);
         assert_eq!(reasons[0].attribute.as_deref(), Some("mfa_factors[].totp.secret"));
         assert_eq!(reasons[0].lines, [1, 2, 3, 4, 5]);
+        assert_eq!(reasons[2].lines, [1, 2, 3, 4, 5]);
     }
 
     #[test]
