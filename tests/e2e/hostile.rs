@@ -57,8 +57,12 @@ async fn users_columns_searches_and_presets_are_text() {
     browser.wait_for_text("#preview-rows", "onerror").await;
     unharmed(&browser, "whole users").await;
     browser.click("Choose attributes").await;
-    browser.wait_for_text("#picker-list", "onerror").await;
+    // Whole lists of them, and the one that is looked for.
+    browser.wait_for_text("#picker-list", "<style>").await;
     unharmed(&browser, "attributes").await;
+    browser.type_into("#picker-search", "onerror").await;
+    browser.wait_for_text("#picker-list code", "onerror").await;
+    unharmed(&browser, "an attribute").await;
     browser.click("Choose attributes").await;
 
     for (number, attack) in ATTACKS.iter().enumerate() {
