@@ -185,6 +185,8 @@ async fn faults_are_grouped_the_history_filtered_and_a_job_run_again_with_its_se
     browser.click_at(".report .reason:nth-child(1)").await;
     browser.type_into(".report .search input", "address 17").await;
     browser.wait_for_text(".pager", "1 row shown").await;
+    // The file has one line: it takes the number of the row to find it.
+    browser.wait_for_text(".faults tbody", "row 23").await;
     // What was chosen is still chosen.
     browser.open(&demo.url("/import")).await;
     browser.element("#connection:enabled").await;

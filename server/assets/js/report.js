@@ -349,12 +349,18 @@ function retryOffer(id, started) {
   );
 }
 
+/**
+ * Whether other rows stand before it in its line, as in JSON that was written without line breaks. Rows of
+ * several files are counted through all of them, which would tell nobody anything.
+ */
+const crowded = (row) => row.line > 0 && row.row > row.line;
+
 function line(row, several) {
   const cell = (label, properties, ...children) => h('td', { role: 'cell', 'data-label': label, ...properties }, h('div', {}, ...children));
   return h(
     'tr',
     { role: 'row' },
-    cell(texts.report.line, { class: 'tight number' }, row.line > 0 ? number(row.line) : '–', several && row.file && h('span', { class: 'soft file' }, row.file)),
+    cell(texts.report.line, { class: 'tight number' }, row.line > 0 ? number(row.line) : '–', !several && crowded(row) && h('span', { class: 'soft file' }, texts.report.row(number(row.row))), several && row.file && h('span', { class: 'soft file' }, row.file)),
     cell(texts.report.user, {}, nameOf(row) ?? h('span', { class: 'soft' }, texts.report.unnamed)),
     cell(texts.report.reason, {}, errorsOf(row).map((error) => h('p', {}, error.message ?? String(error), ' ', error.code && h('code', {}, error.code), error.hint && h('span', { class: 'hint' }, error.hint)))),
   );

@@ -177,6 +177,7 @@ export const texts = {
     loading: 'Die Liste der Fehler wird geladen …',
     none: 'Der Auftrag wurde erfolgreich beendet.',
     line: 'Zeile',
+    row: (formatted) => `Datensatz ${formatted}`,
     user: 'Benutzer',
     reason: 'Was nicht stimmt',
     unnamed: '(ohne E-Mail, Namen oder Id)',
