@@ -292,13 +292,13 @@ impl std::error::Error for Error {}
 impl From<std::io::Error> for Error {
     /// An error of ours that passed through a reader or writer is taken out again.
     fn from(error: std::io::Error) -> Self {
-        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         let error = match error.downcast::<Self>() {
             Ok(own) => return own,
             Err(error) => error,
         };
         // A quota that is used up is a full disk to whoever it is for.
-        let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+        let full = matches!(error.kind(), StorageFull | QuotaExceeded);
         let code = if full { Code::DiskFull } else { Code::Storage };
         Self::new(code, error.to_string())
     }

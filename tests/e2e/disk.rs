@@ -30,9 +30,13 @@ struct Disk(TempDir);
 
 impl Disk {
     fn new(size: &str) -> Option<Self> {
+        Self::mounted(&format!("size={size}"))
+    }
+
+    fn mounted(options: &str) -> Option<Self> {
         let directory = TempDir::new().expect("a temporary directory");
         let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
             .arg(directory.path())
             .stderr(Stdio::null())
             .status();
@@ -108,7 +112,7 @@ async fn the_end_of_a_job_is_stored_once_there_is_room_again() {
         command.env("DATA_DIR", &data);
     })
     .await;
-    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob));
+    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
     let id = desk.export(&everything()).await;
     while desk.job(&id).await["details"].is_null() {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -146,6 +150,19 @@ async fn a_directory_that_cannot_be_used_is_named_and_the_server_stays() {
     assert_eq!(desk.get("/api/history").await.1["jobs"], json!([]), "nothing began");
     std::fs::remove_file(&jobs).unwrap();
     assert_lives(&desk).await;
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_to_refuses_the_start_with_the_reason() {
+    let Some(disk) = Disk::mounted("ro") else { return };
+    let directory = TempDir::new().unwrap();
+    let mut serve = command(directory.path());
+    serve.arg("serve").env("DATA_DIR", disk.path()).env("AUTH0_DOMAIN", "acme.eu.auth0.com").env("PORT", "0");
+    serve.env("EXTENSION_SECRET", "a secret of more than thirty-two bytes");
+    let output = serve.output().expect("the binary runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("DATA_DIR") && errors.contains("Read-only"), "{errors}");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn every_kind_of_file_and_standard_input_give_the_same() {
     let files = Files::new();
     let options = ["--column", "user_id", "--column", "user.app_metadata.name || user.name=Name"];
     let wanted = files.export(&[&["--from", "users.ndjson"][..], &options].concat());
-    assert_eq!(wanted.iter().filter(|byte| **byte == b'\n').count() as u64, 1 + USERS);
+    assert_eq!(csv::Reader::from_reader(&wanted[..]).records().count() as u64, USERS);
     for name in ["users.json", "lines", "array.txt", "marked.ndjson"] {
         assert!(files.export(&[&["--from", name][..], &options].concat()) == wanted, "{name}");
         let mut child = command(files.path())
@@ -229,11 +229,11 @@ fn queries_filter_files_and_wrong_ones_show_the_place() {
     let verified = files.text(&["--from", "lines", "--query", "email_verified:true", "--column", "email_verified"]);
     assert!(verified.lines().count() > 50 && verified.lines().skip(1).all(|line| line == "true"));
     for (query, expected) in [
-        ("email:(ada OR", "expected"),
+        ("email:(ada OR", "Add the missing )"),
         ("logins_count:[1 TO", "expected"),
         ("name:ada~", "~"),
         ("ada", "field"),
-        ("logins_count:>=5", "[5 TO *]"),
+        ("logins_count:>=5", "[x TO *]"),
     ] {
         let (status, said) = files.refused(&["--from", "lines", "--query", query]);
         assert_eq!(status, 2, "{query}: {said}");

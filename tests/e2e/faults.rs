@@ -1,11 +1,8 @@
 //! What breaks around the server: each ends in a clear reason, and the server stays up.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use end_to_end::Desk;
-use end_to_end::command;
 use end_to_end::desk::id;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -15,75 +12,6 @@ use tempfile::TempDir;
 async fn tenant(users: u64) -> Arc<Tenant> {
     let settings = TenantSettings { users, tls_port: Some(0), ..TenantSettings::default() };
     Arc::new(Tenant::start(settings).await.expect("a tenant"))
-}
-
-/// Lets a command run with a tmpfs, mounted with these options, at this directory. False, with a word about
-/// it, where the system does not allow that and the tests need not insist.
-fn with_tmpfs(command: &mut Command, directory: &Path, options: &str) -> bool {
-    let unshare = ["--user", "--map-root-user", "--mount"];
-    let allowed =
-        Command::new("unshare").args(unshare).arg("true").output().is_ok_and(|output| output.status.success());
-    if !allowed {
-        let required = std::env::var_os("E2E_NAMESPACES").is_some_and(|value| value == "required");
-        assert!(!required, "user namespaces are required, but `unshare` may not make one");
-        eprintln!("skipped: `unshare` may not make user namespaces here");
-        return false;
-    }
-    std::fs::create_dir_all(directory).expect("a directory");
-    let script = format!("mount -t tmpfs -o {options} tmpfs \"$0\" && exec \"$@\"");
-    let mut wrapped = Command::new("unshare");
-    wrapped.args(unshare).args(["sh", "-c", &script]).arg(directory);
-    wrapped.arg(command.get_program()).args(command.get_args()).env_clear();
-    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if let Some(directory) = command.get_current_dir() {
-        wrapped.current_dir(directory);
-    }
-    *command = wrapped;
-    true
-}
-
-#[tokio::test]
-async fn a_full_disk_ends_the_job_and_not_the_server() {
-    let tenant = tenant(3000).await;
-    let directory = TempDir::new().expect("a directory");
-    let data = directory.path().join("data");
-    if !with_tmpfs(&mut Command::new("true"), &data, "size=1m") {
-        return;
-    }
-    let desk = Desk::serve(&tenant, &data, |start| {
-        let (output, error) = (start.get_current_dir().map(|path| path.join("log")), ());
-        with_tmpfs(start, &data, "size=1500k");
-        // The wrapped command writes to the same log.
-        let log = std::fs::File::options().append(true).open(output.expect("a directory")).expect("the log");
-        start.stdout(log.try_clone().expect("a handle")).stderr(log);
-        let () = error;
-    })
-    .await;
-    let (status, job) = desk.ask_export(&json!({"format": "ndjson"})).await;
-    assert_eq!(status, 200, "{job}");
-    let job = desk.until_over(id(&job)).await;
-    assert_eq!((&job["status"], &job["error"]["errorCode"]), (&json!("failed"), &json!("disk_full")), "{job}");
-    // What it wrote was removed, so that the next, small one fits.
-    let (_, job) = desk.ask_export(&json!({"format": "csv", "limit": 5})).await;
-    let job = desk.until_over(id(&job)).await;
-    assert_eq!(job["status"], "completed", "{job}");
-    assert_eq!(desk.anonymous("/readyz").send().await.expect("an answer").status(), 200);
-}
-
-#[test]
-fn a_directory_that_cannot_be_written_to_refuses_the_start_with_the_reason() {
-    let directory = TempDir::new().expect("a directory");
-    let data = directory.path().join("data");
-    let mut serve = command(directory.path());
-    serve.arg("serve").env("DATA_DIR", &data).env("AUTH0_DOMAIN", "acme.eu.auth0.com").env("PORT", "0");
-    serve.env("EXTENSION_SECRET", "a secret of more than thirty-two bytes");
-    if !with_tmpfs(&mut serve, &data, "ro") {
-        return;
-    }
-    let output = serve.output().expect("the binary runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{errors}");
-    assert!(errors.contains("DATA_DIR") && errors.contains("Read-only"), "{errors}");
 }
 
 /// What the server says of a tenant it cannot talk to.
@@ -132,7 +60,8 @@ async fn readiness_goes_first_and_jobs_go_on_after_the_restart() {
         start.env("SHUTDOWN_DELAY", "3s");
     })
     .await;
-    tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
+    let processing = FaultKind::JobStatus { status: "processing".into() };
+    tenant.control().add(Fault::new("/jobs/job_", processing));
     let (_, job) = desk.ask_export(&json!({"format": "csv"})).await;
     desk.until(id(&job), |job| job["status"] == "processing").await;
     desk.program.signal(Signal::TERM);
@@ -146,6 +75,7 @@ async fn readiness_goes_first_and_jobs_go_on_after_the_restart() {
     assert_eq!((status, &refused["errorCode"]), (503, &json!("server_stopping")), "{refused}");
     assert_eq!(desk.program.ended().await.code(), Some(0));
 
+    tenant.control().clear();
     let desk = Desk::serve(&tenant, data.path(), |_| {}).await;
     let job = desk.until_over(id(&job)).await;
     assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(tenant.control().user_count())));

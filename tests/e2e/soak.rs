@@ -13,20 +13,17 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use end_to_end::{command, free_port};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use end_to_end::Desk;
+use end_to_end::desk::{answer, id};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use simulated_tenant::generate::import_user;
-use simulated_tenant::{Control, Fault, FaultKind, Tenant, TenantSettings};
+use simulated_tenant::{Control, Fault, FaultKind, TenantSettings};
 use tempfile::TempDir;
-
-const SECRET: &str = "a secret of more than thirty-two bytes";
 
 /// How long nothing may advance.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -61,113 +58,15 @@ fn write_users(path: &Path, users: u64, seed: u64) -> BTreeSet<u64> {
     bad
 }
 
-/// The server, which can be killed and started again where it was.
-struct Server {
-    data: TempDir,
-    port: u16,
-    settings: Vec<(&'static str, String)>,
-    process: Child,
-    client: reqwest::Client,
-    token: String,
-}
-
-impl Server {
-    async fn start(tenant: &Tenant) -> Self {
-        let port = free_port();
-        let base = format!("http://127.0.0.1:{port}");
-        let data = TempDir::new().expect("a directory");
-        let settings = vec![
-            ("PORT", port.to_string()),
-            ("AUTH0_DOMAIN", tenant.url()),
-            ("AUTH0_RTA", tenant.url()),
-            ("AUTH0_CLIENT_ID", tenant.client_id().to_owned()),
-            ("AUTH0_CLIENT_SECRET", tenant.client_secret().to_owned()),
-            ("EXTENSION_SECRET", SECRET.to_owned()),
-            ("LOGIN", "tenant".to_owned()),
-            ("ADMIN_SUBJECTS", "auth0|ada".to_owned()),
-            ("UPLOAD_LIMIT", "100GiB".to_owned()),
-        ];
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs();
-        let claims = json!({
-            "sub": "auth0|ada", "email": "ada@example.com", "iss": base, "aud": "urn:user-import-export-extension",
-            "iat": now, "exp": now + 86_400, "jti": "soak",
-        });
-        let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token");
-        let process = Self::spawn(&data, &settings);
-        let client = reqwest::Client::new();
-        let server = Self { data, port, settings, process, client, token };
-        server.until_ready().await;
-        server
-    }
-
-    fn spawn(data: &TempDir, settings: &[(&'static str, String)]) -> Child {
-        let log = File::options().create(true).append(true).open(data.path().join("log")).expect("a log");
-        let mut command = command(data.path());
-        command.arg("serve").envs(settings.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
-        command.spawn().expect("the server starts")
-    }
-
-    async fn until_ready(&self) {
-        let end = Instant::now() + PATIENCE;
-        while !self.client.get(self.url("/healthz")).send().await.is_ok_and(|reply| reply.status().is_success()) {
-            assert!(Instant::now() < end, "the server does not start: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// SIGKILL, and a new start.
-    async fn kill_and_start(&mut self) {
-        self.process.kill().expect("killed");
-        self.process.wait().expect("it has ended");
-        self.process = Self::spawn(&self.data, &self.settings);
-        self.until_ready().await;
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
-    }
-
-    async fn import(&self, connection: &str, users: &Path) -> String {
-        let file = tokio::fs::File::open(users).await.expect("the users");
-        let form = reqwest::multipart::Form::new()
-            .text("connection_id", connection.to_owned())
-            .part("users", reqwest::multipart::Part::stream(file).file_name("users.ndjson"));
-        let request = self.client.post(self.url("/api/jobs/import")).bearer_auth(&self.token).multipart(form);
-        let reply = request.send().await.expect("an answer");
-        let status = reply.status();
-        let job: Value = reply.json().await.expect("JSON");
-        assert!(status.is_success(), "{job}");
-        job["id"].as_str().expect("an id").to_owned()
-    }
-
-    async fn get(&self, path: &str) -> reqwest::Response {
-        let reply = self.client.get(self.url(path)).bearer_auth(&self.token).send().await.expect("an answer");
-        assert!(reply.status().is_success(), "{path}: {}", reply.status());
-        reply
-    }
-
-    async fn job(&self, id: &str) -> Value {
-        self.get(&format!("/api/jobs/{id}")).await.json().await.expect("JSON")
-    }
-
-    async fn resume(&self, id: &str) {
-        let request = self.client.post(self.url(&format!("/api/jobs/{id}/resume"))).bearer_auth(&self.token);
-        assert!(request.send().await.expect("an answer").status().is_success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Starts an import of a file, however large, and gives its id.
+async fn import(desk: &Desk, users: &Path) -> String {
+    let file = tokio::fs::File::open(users).await.expect("the users");
+    let form = reqwest::multipart::Form::new()
+        .text("connection_id", desk.tenant.database_connection_id())
+        .part("users", reqwest::multipart::Part::stream(file).file_name("users.ndjson"));
+    let (status, job) = answer(desk.request("POST", "/api/jobs/import").multipart(form)).await;
+    assert_eq!(status, 200, "{job}");
+    id(&job).to_owned()
 }
 
 /// Something that goes wrong once.
@@ -221,16 +120,17 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
         strict: false,
         ..TenantSettings::default()
     };
-    let tenant = Tenant::start(settings).await.expect("a tenant");
-    let control = tenant.control();
+    let mut desk = Desk::start(settings, |start| {
+        start.env("UPLOAD_LIMIT", "100GiB");
+    })
+    .await;
+    let control = desk.tenant.control();
     let before = control.user_count();
     let files = TempDir::new().expect("a directory");
     let path = files.path().join("users.ndjson");
     let bad = write_users(&path, users, seed);
 
-    let mut server = Server::start(&tenant).await;
-    let connection = tenant.database_connection_id();
-    let id = server.import(&connection, &path).await;
+    let id = import(&desk, &path).await;
     let (mut killed, mut resumed) = (0, 0);
     let mut seen = (0, Instant::now());
     let faults = go_wrong(&control, StdRng::seed_from_u64(seed + 1));
@@ -242,17 +142,19 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
             () = &mut faults => {}
             () = tokio::time::sleep(pause) => {}
         }
-        let job = server.job(&id).await;
+        let job = desk.job(&id).await;
         match job["status"].as_str() {
             Some("completed") => break job,
             // Too many answers were lost in a row: a person goes on with it.
             Some("failed") => {
                 resumed += 1;
                 assert!(resumed < 50, "{job}");
-                server.resume(&id).await;
+                let (status, said) = desk.post(&format!("/api/jobs/{id}/resume"), &json!({})).await;
+                assert_eq!(status, 200, "{said}");
             }
             _ if killed < kills => {
-                server.kill_and_start().await;
+                desk.program.kill();
+                desk.program.start_again().await;
                 killed += 1;
             }
             _ => {}
@@ -261,7 +163,7 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
         if processed != seen.0 {
             seen = (processed, Instant::now());
         }
-        assert!(seen.1.elapsed() < PATIENCE, "nothing advances: {job}\n{}", server.log());
+        assert!(seen.1.elapsed() < PATIENCE, "nothing advances: {job}\n{}", desk.program.log());
     };
     control.clear();
 
@@ -278,8 +180,9 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
         assert_eq!(times, usize::from(!bad.contains(&number)), "line {number}");
     }
     // … and every bad one reported with its line.
-    let report: Vec<Value> =
-        server.get(&format!("/api/jobs/{id}/report")).await.json().await.expect("a list of failed rows");
+    let (status, report) = desk.get(&format!("/api/jobs/{id}/report")).await;
+    assert_eq!(status, 200, "{report}");
+    let report = report.as_array().expect("a list of failed rows");
     let reported: Vec<u64> = report.iter().map(|row| row["line"].as_u64().expect("a line")).collect();
     assert_eq!(reported, bad.iter().copied().collect::<Vec<_>>());
     assert!(report.iter().all(|row| row["errors"].as_array().is_some_and(|errors| !errors.is_empty())));

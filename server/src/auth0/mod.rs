@@ -18,6 +18,6 @@ pub use model::{
     Connection, Download, ExportField, ExportJobRequest, ImportJobRequest, Job, JobErrors, JobFormat, JobStatus,
     JobSummary, Received, UserErrors, UserSearch, UsersPage,
 };
-pub use oidc::Oidc;
+pub use oidc::{Oidc, signing_keys};
 pub use request::{Timeouts, is_import_limit, may_have_happened};
 pub use retry::Backoff;

@@ -114,10 +114,6 @@ impl Oidc {
     }
 
     async fn fetch_keys(&self) -> Result<HashMap<String, Arc<DecodingKey>>> {
-        #[derive(Deserialize)]
-        struct KeySet {
-            keys: Vec<Value>,
-        }
         let url = self.host.url(KEYS_PATH);
         let response = self.http.get(&url).send().await.map_err(|error| unreachable(&url, &error))?;
         let status = response.status();
@@ -125,10 +121,8 @@ impl Oidc {
         if !status.is_success() {
             return Err(Error::new(Code::LoginUnavailable, format!("{url} answered {status}.")));
         }
-        let set: KeySet = serde_json::from_slice(&body)
-            .map_err(|error| Error::new(Code::LoginUnavailable, format!("{url} is not a key set: {error}")))?;
-        // A key of a kind we don't know must not hide the others.
-        Ok(set.keys.into_iter().filter_map(rsa_key).collect())
+        signing_keys(&body)
+            .map_err(|error| Error::new(Code::LoginUnavailable, format!("{url} is not a key set: {error}")))
     }
 
     /// Exchanges an authorization code for the id_token (RFC 6749, 4.1.3; RFC 7636, 4.5).
@@ -193,6 +187,17 @@ impl fmt::Debug for Oidc {
 
 /// Where a tenant publishes its keys.
 const KEYS_PATH: &str = "/.well-known/jwks.json";
+
+/// The keys of a key set (RFC 7517) that may sign with RS256, by their ids. A key of a kind we don't know
+/// does not hide the others.
+pub fn signing_keys(set: &[u8]) -> serde_json::Result<HashMap<String, Arc<DecodingKey>>> {
+    #[derive(Deserialize)]
+    struct KeySet {
+        keys: Vec<Value>,
+    }
+    let set: KeySet = serde_json::from_slice(set)?;
+    Ok(set.keys.into_iter().filter_map(rsa_key).collect())
+}
 
 /// The id and the key of an entry that may sign with RS256.
 fn rsa_key(entry: Value) -> Option<(String, Arc<DecodingKey>)> {

@@ -23,7 +23,7 @@ pub use column::split_column;
 pub use compute::{Cells, Evaluator, Formula, Tools};
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
-pub use read::{DEEPEST, Unreadable, Wanted, check_whole, read, read_with_text};
+pub use read::{BothWays, DEEPEST, Unreadable, Wanted, check_whole, read, read_both_ways, read_with_text};
 pub use slots::{Layout, Scanned, Slots};
 
 /// What an expression is, as the UI and `/api/preview` name it.

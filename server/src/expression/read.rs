@@ -181,6 +181,9 @@ pub enum Unreadable {
     NotUtf8(usize),
     /// It is not JSON; the byte (counted from 1) where that shows.
     NotJson(usize),
+    /// It is JSON, but a number in it is beyond what 64-bit floating point holds; the byte (counted from 1)
+    /// where that shows.
+    NumberTooLarge(usize),
     /// It is JSON, but no object.
     NotAnObject,
     /// It is nested deeper than this many levels.
@@ -192,6 +195,9 @@ impl fmt::Display for Unreadable {
         match self {
             Self::NotUtf8(byte) => write!(f, "not valid UTF-8 at byte {byte} of the row"),
             Self::NotJson(byte) => write!(f, "not valid JSON at byte {byte} of the row"),
+            Self::NumberTooLarge(byte) => {
+                write!(f, "a number beyond 64-bit floating point at byte {byte} of the row")
+            }
             Self::NotAnObject => f.write_str("not a JSON object"),
             Self::TooDeep(levels) => write!(f, "nested deeper than {levels} levels"),
         }
@@ -220,12 +226,41 @@ pub fn read_with_text<'a>(row: &'a [u8], wanted: &Wanted) -> Result<(&'a str, Js
     Ok((text, user))
 }
 
+/// A row read the quick way, nothing where that gives up, and the thorough way.
+pub type BothWays<'a> = (Option<Json<'a>>, Result<Json<'a>, Unreadable>);
+
+/// Reads a row both ways, for whoever compares them; [`read()`] is what counts. Fails where neither gets to
+/// see the row: it is no UTF-8, no object, or too deep.
+pub fn read_both_ways<'a>(row: &'a [u8], wanted: &Wanted) -> Result<BothWays<'a>, Unreadable> {
+    let text = text(row)?;
+    check(text)?;
+    Ok((scan::scan(text, wanted.seed()), thoroughly(text, wanted)))
+}
+
 /// Reads with a parser that knows what to say about whatever it meets.
 pub(super) fn thoroughly<'a>(text: &'a str, wanted: &Wanted) -> Result<Json<'a>, Unreadable> {
+    build(text, wanted.seed())
+}
+
+fn build<'a>(text: &'a str, seed: Seed<'_>) -> Result<Json<'a>, Unreadable> {
     let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
-    let user = wanted.seed().deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
-    // Only the place: the parser's own message quotes the text around it, which may be personal data.
-    user.map_err(|error| not_json(&error, text.as_bytes()))
+    let user = seed.deserialize(&mut deserializer).and_then(|user| deserializer.end().map(|()| user));
+    user.map_err(|error| {
+        let at = place(&error, text);
+        // The grammar has no limit for numbers; only whoever wants their value does.
+        if skip(text).is_ok() { Unreadable::NumberTooLarge(at) } else { Unreadable::NotJson(at) }
+    })
+}
+
+/// Only the place of an error: the parser's own message quotes the text around it, which may be personal data.
+fn place(error: &sonic_rs::Error, text: &str) -> usize {
+    if error.is_eof() { text.len() + 1 } else { error.offset().min(text.len()) + 1 }
+}
+
+/// Checks that a text is JSON, whatever it holds.
+fn skip(text: &str) -> sonic_rs::Result<()> {
+    let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
+    deserializer.deserialize::<IgnoredAny>().and_then(|_| deserializer.end())
 }
 
 /// Checks that a row is a JSON object, and gives its text.
@@ -235,15 +270,12 @@ pub fn check_whole(row: &[u8]) -> Result<&str, Unreadable> {
         return Ok(text);
     }
     check(text)?;
-    let mut deserializer = sonic_rs::Deserializer::from_str(text).utf8_lossy();
-    let checked = deserializer.deserialize::<IgnoredAny>().and_then(|_| deserializer.end());
-    checked.map_err(|error| not_json(&error, row))?;
+    if let Err(error) = skip(text) {
+        // Where it stops being JSON is said as it is to whoever builds the user.
+        build(text, Wanted::everything())?;
+        return Err(Unreadable::NotJson(place(&error, text)));
+    }
     Ok(text)
-}
-
-fn not_json(error: &sonic_rs::Error, row: &[u8]) -> Unreadable {
-    let at = if error.is_eof() { row.len() } else { error.offset().min(row.len()) };
-    Unreadable::NotJson(at + 1)
 }
 
 fn text(row: &[u8]) -> Result<&str, Unreadable> {

@@ -468,6 +468,14 @@ fn left_out(reader: &RowReader, file: Option<&str>) -> Vec<RowFault> {
     columns.iter().map(warning).collect()
 }
 
+/// Whether the import schema that Auth0 documents takes a row (contract, section 5), for whoever compares it
+/// with a general validator. [`check()`] asks more: what a schema cannot say.
+pub fn fits_schema(row: &serde_json::Value) -> bool {
+    let mut findings = Vec::new();
+    schema::validate(row, &mut findings);
+    findings.is_empty()
+}
+
 /// How much of an upload [`probe`] reads, in bytes.
 const PROBED_BYTES: usize = 8 << 20;
 

@@ -54,9 +54,6 @@ const HISTORY_LENGTH: u32 = 200;
 /// Exports that are looked at to tell how long one takes.
 const LOOKED_BACK: u32 = 50;
 
-/// Between two attempts to store how a job ended.
-const STORE_AGAIN: Duration = Duration::from_secs(5);
-
 /// The job runner. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Jobs(Arc<Inner>);
@@ -314,22 +311,10 @@ impl Jobs {
         let work = async move {
             let (id, kind) = (job.id.clone(), job.kind);
             // A task of its own, so that even a bug in it ends as a failed job that says so.
-            let inner = Arc::clone(&jobs.0);
-            let work = async move { run::to_its_end(&inner, job, progress).await };
-            let mut ended = match tokio::spawn(work.in_current_span()).await {
-                Ok(ended) => ended,
-                Err(_) => {
-                    run::failed(&jobs.0, &id, kind, &Error::new(Code::Internal, "The job broke off by a bug.")).await
-                }
-            };
-            // Where the disk is full, for example. A job that does not run may not be shown as if it did.
-            while let Err(error) = ended {
-                tracing::error!(error = error.code.as_str(), "the end of the job cannot be stored: {}", error.message);
-                tokio::select! {
-                    () = jobs.0.stopping.cancelled() => break,
-                    () = tokio::time::sleep(STORE_AGAIN) => {}
-                }
-                ended = run::failed(&jobs.0, &id, kind, &error).await;
+            let (inner, work_progress) = (Arc::clone(&jobs.0), Arc::clone(&progress));
+            let work = async move { run::to_its_end(&inner, job, work_progress).await };
+            if tokio::spawn(work.in_current_span()).await.is_err() {
+                run::broke_off(&jobs.0, &id, kind, &progress).await;
             }
             jobs.lock_running().remove(&id);
             drop(place);

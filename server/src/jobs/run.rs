@@ -53,7 +53,7 @@ const RESTARTS: u32 = 3;
 type Outcome = (Value, Option<String>);
 
 /// Runs a job and stores how it ended. A job that is stopped with the server stays unfinished.
-pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progress>) -> Result<()> {
+pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progress>) {
     let id = job.id.clone();
     let mut counted = Counted::new(job.kind);
     let outcome = {
@@ -73,7 +73,7 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
     };
     if jobs.stopping.is_cancelled() && outcome.is_err() {
         tracing::info!("interrupted");
-        return Ok(());
+        return;
     }
     counted.up_to(progress.processed());
     let end = match outcome {
@@ -90,7 +90,13 @@ pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progr
         }
     };
     note_progress(jobs, &id, &progress).await;
-    store_end(jobs, &id, job.kind, &progress, &end).await
+    store_end(jobs, &id, job.kind, &progress, &end).await;
+}
+
+/// Stores that a bug ended a job.
+pub(super) async fn broke_off(jobs: &Inner, id: &str, kind: JobKind, progress: &Progress) {
+    let end = End::Failed(Error::new(Code::Internal, "The job broke off by a bug."));
+    store_end(jobs, id, kind, progress, &end).await;
 }
 
 /// How a job ended.
@@ -110,7 +116,7 @@ async fn note_progress(jobs: &Inner, id: &str, progress: &Progress) {
 
 /// Stores how a job ended, as often as it takes: on a full disk only once there is room again. A server that
 /// stops before that runs the job again at its next start.
-async fn store_end(jobs: &Inner, id: &str, kind: JobKind, progress: &Progress, end: &End) -> Result<()> {
+async fn store_end(jobs: &Inner, id: &str, kind: JobKind, progress: &Progress, end: &End) {
     let mut wait = Duration::from_millis(200);
     loop {
         let stored = match end {
@@ -120,18 +126,18 @@ async fn store_end(jobs: &Inner, id: &str, kind: JobKind, progress: &Progress, e
             }
             End::Failed(error) => failed(jobs, id, kind, error).await,
         };
-        let Err(error) = stored else { return Ok(()) };
+        let Err(error) = stored else { return };
         tracing::error!(error = error.code.as_str(), "the end of a job could not be stored: {}", error.message);
         progress.set_trouble(format!("The job is over, but its end cannot be stored yet: {}", error.message));
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(10)),
-            () = jobs.stopping.cancelled() => return Err(error),
+            () = jobs.stopping.cancelled() => return,
         }
     }
 }
 
 /// Stores that a job failed, or was canceled; of an import with what it had come to by then.
-pub(super) async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error) -> Result<()> {
+async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error) -> Result<()> {
     let state = if error.code == Code::Canceled { JobState::Canceled } else { JobState::Failed };
     let (summary, artifact) = match kind {
         // Its files stay for the report and to be resumed.

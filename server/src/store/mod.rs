@@ -143,7 +143,7 @@ impl Store {
     /// [`Store::job_files`] with their directory created.
     pub fn create_job_files(&self, id: &str) -> Result<Files> {
         let files = self.job_files(id);
-        files.create_directory()?;
+        files.create_directory().map_err(|error| named(files.directory(), error))?;
         Ok(files)
     }
 

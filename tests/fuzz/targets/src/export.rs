@@ -1,0 +1,228 @@
+//! An export of a file, whole: format detection, gzip, rows, columns, filter, sort, encoding.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use user_import_export::export::{
+    ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, SortRequest, run_file,
+};
+use user_import_export::progress::Progress;
+
+use crate::fixture::{Drip, shown};
+
+/// How the file is exported; eight bytes, then the file.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    format: u8,
+    columns: u8,
+    query: u8,
+    sort: u8,
+    delimiter: u8,
+    /// Of the output: mark, raw cells, gzip, stop at faults, descending.
+    flags: u8,
+    /// At most so many rows; 0 means all.
+    limit: u8,
+    /// Of the file: 1 compresses it, 2 in two members; otherwise it is what it is. The high bits say how
+    /// many bytes arrive at a time.
+    source: u8,
+}
+
+const COLUMNS: [&[(&str, &str)]; 7] = [
+    &[],
+    &[("email", "E-mail"), ("user.name", "=Name"), ("logins_count", "n")],
+    &[("user", "all"), ("app_metadata", "app"), ("user_metadata.x || user_metadata['0'] ?? name", "x")],
+    &[("identities[0].connection", "c"), ("identities", "i"), ("name.length", "l"), ("name[0]", "first")],
+    &[("email", "a"), ("user_id", "a"), ("blocked", "b;\"\n,")],
+    &[("logins_count ?? 'none'", "-n"), ("'literal'", "+")],
+    &[("a", "a"), ("b", "b")],
+];
+
+const QUERIES: [&str; 6] = [
+    "",
+    "email:*@example.com",
+    "NOT _exists_:logins_count OR logins_count:[1 TO *]",
+    "created_at:[2024 TO 2025} AND identities.connection:\"db\"",
+    "app_metadata.roles:admin",
+    "name:a?a* -blocked:true",
+];
+
+const SORTS: [&str; 4] = ["", "logins_count", "user_metadata.x || email", "app_metadata"];
+
+/// Options, then a file of users.
+///
+/// What is written is whole: an array of JSON, lines of JSON, or a rectangle of CSV, with as many rows as
+/// the summary says; cells of CSV say what the same export as JSON says; whole users exported again stay
+/// what they are; and how the bytes arrive makes no difference.
+pub fn export(data: &[u8]) {
+    let Some((&[format, columns, query, sort, delimiter, flags, limit, source], file)) = data.split_first_chunk()
+    else {
+        return;
+    };
+    let options = Options { format, columns, query, sort, delimiter, flags, limit, source };
+    let file = packed(source & 3, file);
+    let request = request(options);
+    let Ok(spec) = ExportSpec::new(&request, 1 << 20) else { return };
+    let spec = spec.with_threads(1);
+    let step = usize::from(options.source >> 2);
+    let (bytes, summary) = match run(&spec, &file, step) {
+        Ok(done) => done,
+        Err(error) => {
+            assert!(run(&spec, &file, 0).is_err(), "it depends on how the bytes arrive: {error}");
+            return shown(&error);
+        }
+    };
+    assert_eq!(summary.first_faults.len() as u64, summary.faults.min(20));
+    if step > 0 {
+        assert_eq!(run(&spec, &file, 0).expect("as before"), (bytes.clone(), summary.clone()));
+    }
+    let plain = if request.gzip { inflated(&bytes) } else { bytes };
+    match request.format {
+        Format::Json => {
+            let rows: Vec<Value> = serde_json::from_slice(&plain).expect("a JSON array");
+            assert!(rows.iter().all(Value::is_object));
+            assert_eq!(rows.len() as u64, summary.rows);
+        }
+        Format::Ndjson => {
+            assert_eq!(objects(&plain).len() as u64, summary.rows);
+            if request.fields.is_none() {
+                let all = ExportRequest { query: None, sort: None, limit: None, gzip: false, ..request };
+                let all = ExportSpec::new(&all, 1 << 20).expect("less").with_threads(1);
+                let (again, twice) = run(&all, &plain, 0).expect("what was written can be read");
+                assert_eq!((again, twice.rows, twice.faults), (plain, summary.rows, 0), "users changed by an export");
+            }
+        }
+        Format::Csv => {
+            let rows = rectangle(&plain, &request);
+            assert_eq!(rows.len() as u64, summary.rows + 1, "rows and a header");
+            if request.fields.is_some() {
+                same_cells(&rows, &file, &request);
+            }
+        }
+    }
+}
+
+fn request(options: Options) -> ExportRequest {
+    let format = [Format::Csv, Format::Json, Format::Ndjson][usize::from(options.format % 3)];
+    let csv = format == Format::Csv;
+    let flag = |bit: u8| options.flags & (1 << bit) != 0;
+    let columns = COLUMNS[usize::from(options.columns) % COLUMNS.len()];
+    let column = |(name, export_as): &(&str, &str)| FieldRequest {
+        name: (*name).to_owned(),
+        export_as: Some((*export_as).to_owned()),
+    };
+    let sort = SORTS[usize::from(options.sort) % SORTS.len()];
+    let importable = format == Format::Json && columns.is_empty() && options.columns >= 128;
+    ExportRequest {
+        format,
+        connection_id: (options.query >= 192).then(|| "db".to_owned()),
+        fields: (!columns.is_empty()).then(|| columns.iter().map(column).collect()),
+        preset: importable.then_some(Preset::Import),
+        query: Some(QUERIES[usize::from(options.query) % QUERIES.len()].to_owned()),
+        sort: (!sort.is_empty()).then(|| SortRequest { by: sort.to_owned(), descending: flag(4) }),
+        limit: (options.limit > 0).then_some(options.limit.into()),
+        delimiter: csv.then(|| char::from(options.delimiter).to_string()).filter(|_| options.delimiter != 0),
+        bom: csv && flag(0),
+        raw_cells: csv && flag(1),
+        gzip: flag(2),
+        on_error: if flag(3) { OnError::Fail } else { OnError::Empty },
+    }
+}
+
+fn packed(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    let compressed = |part: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(part).expect("memory");
+        encoder.finish().expect("memory")
+    };
+    match kind {
+        1 => compressed(bytes),
+        2 => {
+            let (first, second) = bytes.split_at(bytes.len() / 2);
+            [compressed(first), compressed(second)].concat()
+        }
+        _ => bytes.to_vec(),
+    }
+}
+
+fn inflated(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(bytes).read_to_end(&mut plain).expect("gzip");
+    plain
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("one writer").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn run(spec: &ExportSpec, file: &[u8], step: usize) -> user_import_export::error::Result<(Vec<u8>, ExportSummary)> {
+    let output = Shared::default();
+    let input = Box::new(Drip::new(file, step));
+    let summary = run_file(spec, input, Box::new(output.clone()), &Progress::default())?;
+    let bytes = std::mem::take(&mut *output.0.lock().expect("one writer"));
+    Ok((bytes, summary))
+}
+
+fn objects(lines: &[u8]) -> Vec<Value> {
+    assert!(lines.is_empty() || lines.ends_with(b"\n"));
+    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let rows: Vec<Value> = lines.map(|line| serde_json::from_slice(line).expect("a line of JSON")).collect();
+    assert!(rows.iter().all(Value::is_object));
+    rows
+}
+
+fn rectangle(bytes: &[u8], request: &ExportRequest) -> Vec<csv::StringRecord> {
+    let delimiter = request.delimiter.as_deref().map_or(b',', |text| text.as_bytes()[0]);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(bytes);
+    // Not flexible: a row of another width is an error.
+    reader.records().map(|row| row.expect("a rectangle of text")).collect()
+}
+
+/// Compares the cells with the same export as JSON.
+fn same_cells(rows: &[csv::StringRecord], file: &[u8], request: &ExportRequest) {
+    let fields = request.fields.as_deref().unwrap_or_default();
+    let name = |at: usize| format!("c{at}");
+    let renamed =
+        fields.iter().enumerate().map(|(at, field)| FieldRequest { export_as: Some(name(at)), ..field.clone() });
+    let json = ExportRequest {
+        format: Format::Ndjson,
+        fields: Some(renamed.collect()),
+        delimiter: None,
+        bom: false,
+        raw_cells: false,
+        gzip: false,
+        ..request.clone()
+    };
+    let spec = ExportSpec::new(&json, 1 << 20).expect("the same columns").with_threads(1);
+    let (lines, _) = run(&spec, file, 0).expect("the same rows");
+    let expected = objects(&lines);
+    assert_eq!(rows.len(), expected.len() + 1);
+    for (row, user) in rows.iter().skip(1).zip(&expected) {
+        for (at, cell) in row.iter().enumerate() {
+            let text = match &user[&name(at)] {
+                Value::Null => String::new(),
+                Value::String(text) if !request.raw_cells && text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+                    format!("'{text}")
+                }
+                Value::String(text) => text.clone(),
+                // As they stand in the text; parsing them could write them another way.
+                Value::Number(_) | Value::Array(_) | Value::Object(_) => continue,
+                boolean @ Value::Bool(_) => boolean.to_string(),
+            };
+            assert_eq!(cell, text, "column {at}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What is taken in as a transform.
+
+use transforms_sdk::manifest::{CONTRACT, SECTION};
+use user_import_export::error::Code;
+use user_import_export::sandbox::{Origin, Transform, is_name, with_manifest};
+
+use crate::fixture::shown;
+
+/// Bytes of a file; where they begin as JSON does, the manifest of an otherwise empty component.
+///
+/// Nothing of it is compiled or run. What is refused is refused with one line of readable text. What is
+/// taken in has a sound manifest, keeps its bytes, and may have the same manifest twice.
+pub fn transform_intake(data: &[u8]) {
+    let bytes = if data.starts_with(b"{") { component(data) } else { data.to_vec() };
+    let transform = match Transform::from_bytes("upload.wasm", bytes.clone(), Origin::Upload) {
+        Ok(transform) => transform,
+        Err(error) => {
+            assert_eq!(error.code, Code::InvalidTransform);
+            assert!(!error.message.chars().any(char::is_control), "more than one line: {error}");
+            assert!(error.message.chars().count() < 2000, "endless: {error}");
+            return shown(&error);
+        }
+    };
+    let manifest = transform.manifest();
+    assert!(is_name(&manifest.name) && manifest.contract == CONTRACT);
+    assert!(!manifest.version.is_empty() && manifest.parameters.iter().all(|parameter| is_name(&parameter.name)));
+    assert!(!transform.label().chars().any(char::is_control));
+    assert_eq!(transform.bytes().expect("in memory"), bytes);
+    let json = serde_json::to_vec(manifest).expect("a manifest is JSON");
+    let again: transforms_sdk::manifest::Manifest = serde_json::from_slice(&json).expect("a manifest");
+    assert_eq!(&again, manifest);
+    // Another spelling of the same manifest would be a second one.
+    if bytes.ends_with(&json) {
+        let twice = with_manifest("upload.wasm", &bytes, manifest).expect("the same manifest once more");
+        let transform = Transform::from_bytes("upload.wasm", twice, Origin::Upload).expect("the same manifest twice");
+        assert_eq!(transform.manifest(), manifest);
+    }
+}
+
+/// A component with nothing but a manifest.
+fn component(manifest: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+    let mut content = Vec::new();
+    length(SECTION.len(), &mut content);
+    content.extend_from_slice(SECTION.as_bytes());
+    content.extend_from_slice(manifest);
+    bytes.push(0);
+    length(content.len(), &mut bytes);
+    bytes.extend_from_slice(&content);
+    bytes
+}
+
+/// LEB128.
+fn length(mut number: usize, to: &mut Vec<u8>) {
+    while number >= 0x80 {
+        to.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}

@@ -1,0 +1,147 @@
+//! Signing in: key sets of the login tenant, and the tokens it signs.
+
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use user_import_export::access::{Access, ExtensionCallback};
+use user_import_export::auth0::signing_keys;
+use user_import_export::config::{Purpose, Settings};
+
+use crate::fixture::{SECRET, parts, shown};
+use crate::loopback::Loopback;
+
+const BASE_URL: &str = "https://users.example.com/tool";
+const TENANT: &str = "example.eu.auth0.com";
+const STATE: &str = "5f7c8ec7c33c6c004bbafe82";
+
+/// A key of its own for every process: none has to be kept anywhere.
+static KEY: LazyLock<(EncodingKey, Value)> = LazyLock::new(|| {
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
+    let private = EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes()).expect("a key");
+    let public = Jwk::from_encoding_key(&private, Algorithm::RS256).expect("a key");
+    let mut public = serde_json::to_value(public).expect("a key is JSON");
+    for (name, value) in [("kid", "known"), ("use", "sig"), ("alg", "RS256")] {
+        public[name] = value.into();
+    }
+    (private, public)
+});
+
+thread_local! {
+    static SERVER: (Loopback, Access) = {
+        let server = Loopback::new();
+        let keys = json!({ "keys": [KEY.1, { "kty": "EC", "kid": "other" }, 5] });
+        server.answer(200, "content-type: application/json\r\n", keys.to_string().as_bytes());
+        let origin = server.origin();
+        let environment = [
+            ("EXTENSION_SECRET", SECRET),
+            ("AUTH0_DOMAIN", TENANT),
+            ("AUTH0_RTA", &origin),
+            ("AUTH0_CLIENT_ID", "client"),
+            ("AUTH0_CLIENT_SECRET", "secret"),
+            ("PUBLIC_WT_URL", BASE_URL),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::parse(Purpose::Serve, environment, None).expect("settings");
+        let access = Access::new(&settings, BASE_URL).expect("access");
+        (server, access)
+    };
+}
+
+/// The key set of a tenant.
+///
+/// Reading it never panics, and no entry hides a good key that stands beside it.
+pub fn key_set(data: &[u8]) {
+    let Ok(keys) = signing_keys(data) else { return };
+    let set: Value = serde_json::from_slice(data).expect("it was read");
+    let mut entries = set["keys"].as_array().cloned().unwrap_or_default();
+    for id in keys.keys() {
+        assert!(entries.iter().any(|entry| entry["kid"] == id.as_str()), "a key of another name");
+    }
+    entries.push(KEY.1.clone());
+    let more = signing_keys(json!({ "keys": entries }).to_string().as_bytes()).expect("a key set");
+    assert!(more.contains_key("known"), "another entry hides a good key");
+    assert!(keys.keys().all(|id| more.contains_key(id)));
+}
+
+/// A byte of switches, then three parts with NULs between them: the claims of the id_token, those of the
+/// access_token, and the header of both. What is no JSON is sent as the token itself.
+///
+/// Nothing panics; who comes in has tokens that were signed with the tenant's key, for this server and this
+/// tenant, of one person, in time, with the nonce of the login that began here.
+pub fn login(data: &[u8]) {
+    let Some((switches, rest)) = data.split_first() else { return };
+    let [person, grant, header] = parts(rest);
+    SERVER.with(|(server, access)| {
+        let origin = server.origin();
+        let token = |part: &[u8]| match filled(part, &origin) {
+            Some(claims) => (Some(signed(&claims, header)), Some(claims)),
+            None => (std::str::from_utf8(part).ok().map(str::to_owned), None),
+        };
+        let ((id_token, person), (access_token, grant)) = (token(person), token(grant));
+        let switch = |bit: u8| switches & (1 << bit) != 0;
+        let form = ExtensionCallback {
+            id_token: id_token.filter(|_| !switch(0)),
+            access_token: access_token.filter(|_| !switch(1)),
+            state: (!switch(2)).then(|| STATE.to_owned()),
+            error: switch(3).then(|| "access_denied".to_owned()),
+            error_description: None,
+        };
+        let cookie = |name: &str| match name {
+            "state" if !switch(4) => Some(STATE),
+            "nonce" if !switch(5) => Some("nonce"),
+            "nonce_compat" if switch(6) => Some("another"),
+            _ => None,
+        };
+        match server.run(access.finish_extension_login(&form, cookie)) {
+            Ok(done) => {
+                let (person, grant) = (person.expect("signed"), grant.expect("signed"));
+                assert!(switches & 0b0111_0111 == 0, "a login that was not begun here");
+                for claims in [&person, &grant] {
+                    assert_eq!(claims["iss"], format!("{origin}/"));
+                    assert!(claims["exp"].as_f64().is_none_or(|end| end > now() - 5.0), "a token of the past");
+                }
+                assert!(is_for(&person, BASE_URL) && is_for(&grant, &format!("https://{TENANT}/api/v2/")));
+                assert!(person["nonce"] == "nonce" && grant["azp"] == BASE_URL);
+                assert!(person["sub"] == done.session.subject.as_str() && grant["sub"] == person["sub"]);
+            }
+            Err(error) => shown(&error),
+        }
+    });
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
+}
+
+fn is_for(claims: &Value, audience: &str) -> bool {
+    claims["aud"] == audience || claims["aud"].as_array().is_some_and(|many| many.iter().any(|one| one == audience))
+}
+
+/// Claims, where the part is an object. What differs from run to run has names: `ISSUER` and `SOON`.
+fn filled(part: &[u8], origin: &str) -> Option<Value> {
+    let mut claims: Value = serde_json::from_slice(part).ok()?;
+    for claim in claims.as_object_mut()?.values_mut() {
+        match claim.as_str() {
+            Some("ISSUER") => *claim = format!("{origin}/").into(),
+            Some("SOON") => *claim = (now() + 3600.0).into(),
+            _ => {}
+        }
+    }
+    Some(claims)
+}
+
+/// A token with the tenant's signature; its header is the input's, or a right one.
+fn signed(claims: &Value, header: &[u8]) -> String {
+    if header.is_empty() {
+        let header = Header { kid: Some("known".to_owned()), ..Header::new(Algorithm::RS256) };
+        return jsonwebtoken::encode(&header, claims, &KEY.0).expect("a token");
+    }
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &KEY.0, Algorithm::RS256).expect("a signature");
+    format!("{signed}.{signature}")
+}

@@ -1,0 +1,116 @@
+//! Session tokens and the tokens of lifecycle hooks.
+
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::Value;
+use user_import_export::access::{Access, SESSION_AUDIENCE};
+use user_import_export::config::{Purpose, Settings};
+
+use crate::fixture::{SECRET, parts, shown};
+
+const BASE_URL: &str = "https://users.example.com/tool";
+const HOOK: &str = "/.extensions/on-uninstall";
+
+static ACCESS: LazyLock<Access> = LazyLock::new(|| {
+    let environment = [
+        ("EXTENSION_SECRET", SECRET),
+        ("AUTH0_DOMAIN", "example.eu.auth0.com"),
+        ("AUTH0_CLIENT_ID", "client"),
+        ("AUTH0_CLIENT_SECRET", "secret"),
+        ("PUBLIC_WT_URL", BASE_URL),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = Settings::parse(Purpose::Serve, environment, None).expect("settings");
+    Access::new(&settings, BASE_URL).expect("access")
+});
+
+/// A byte that says what the rest is: a whole `Authorization` header; or claims that are signed with the
+/// right secret, with another one, with another algorithm, or with the right secret under a header (after a
+/// NUL) that the input chose.
+///
+/// Nothing panics, nothing but the right secret and algorithm passes, and what passes has every claim it
+/// needs.
+pub fn tokens(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else { return };
+    let (header, claims) = match kind % 5 {
+        0 => {
+            let Ok(header) = std::str::from_utf8(rest) else { return };
+            return whole_header(header);
+        }
+        kind => {
+            let [claims, header] = parts(rest);
+            let Ok(claims) = serde_json::from_slice::<Value>(claims) else { return };
+            let token = match kind {
+                1 => signed(&claims, Algorithm::HS256, SECRET.as_bytes()),
+                2 => signed(&claims, Algorithm::HS256, &SECRET.as_bytes()[1..]),
+                3 => signed(&claims, Algorithm::HS512, SECRET.as_bytes()),
+                _ => under(header, &claims),
+            };
+            (format!("Bearer {token}"), (kind == 1 || kind == 4).then_some(claims))
+        }
+    };
+    judge(&header, claims.as_ref(), kind % 5 == 4);
+}
+
+fn whole_header(header: &str) {
+    for header in [header.to_owned(), format!("Bearer {header}")] {
+        shown(&ACCESS.session(Some(header.as_str())).expect_err("nobody can sign without the secret"));
+        shown(&ACCESS.hook(Some(header.as_str()), HOOK).expect_err("nobody can sign without the secret"));
+    }
+}
+
+fn signed(claims: &Value, algorithm: Algorithm, secret: &[u8]) -> String {
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret)).expect("a token")
+}
+
+/// Claims under a header of any content, with a signature that is right for it as it stands.
+fn under(header: &[u8], claims: &Value) -> String {
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).expect("a signature");
+    format!("{signed}.{signature}")
+}
+
+/// What may pass at most: claims that were signed rightly.
+fn judge(header: &str, signed: Option<&Value>, other_header: bool) {
+    let claim = |name: &str| signed.and_then(|claims| claims.get(name)).cloned().unwrap_or_default();
+    let audience = |wanted: &str| match claim("aud") {
+        Value::String(one) => one == wanted,
+        Value::Array(many) => many.iter().any(|one| one == wanted),
+        _ => false,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    let in_time = claim("exp").as_f64().is_none_or(|end| end > now - 5.0)
+        && claim("nbf").as_f64().is_none_or(|start| start < now + 35.0);
+    match ACCESS.session(Some(header)) {
+        Ok(session) => {
+            assert!(signed.is_some(), "not signed with the secret");
+            assert!(in_time && claim("exp").is_number(), "a session of another time");
+            assert!(audience(SESSION_AUDIENCE) && claim("iss") == BASE_URL, "a session for somebody else");
+            assert!(!session.subject.is_empty() && claim("sub") == session.subject.as_str());
+            assert!(session.access_token.is_none(), "nobody can seal without the secret");
+        }
+        Err(error) => {
+            shown(&error);
+            let whole = in_time
+                && claim("exp").as_f64().is_some_and(|end| (now + 60.0..1e11).contains(&end))
+                && signed.is_some_and(|claims| claims.get("nbf").is_none())
+                && audience(SESSION_AUDIENCE)
+                && claim("iss") == BASE_URL
+                && claim("sub").as_str().is_some_and(|subject| !subject.is_empty());
+            assert!(!whole || other_header, "a right session was refused: {error}");
+        }
+    }
+    match ACCESS.hook(Some(header), HOOK) {
+        Ok(()) => {
+            assert!(signed.is_some(), "not signed with the secret");
+            assert!(in_time && claim("iss") == "https://example.eu.auth0.com");
+            assert!(audience(&format!("{BASE_URL}{HOOK}")), "a token for another hook");
+        }
+        Err(error) => shown(&error),
+    }
+}

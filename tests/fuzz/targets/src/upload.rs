@@ -1,0 +1,154 @@
+//! The multipart upload of an import, through the application itself.
+
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::App;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use actix_web::rt::{System, SystemRunner};
+use actix_web::test::{self, TestRequest};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use user_import_export::access::{Access, SESSION_AUDIENCE};
+use user_import_export::config::{Purpose, Settings};
+use user_import_export::jobs::Jobs;
+use user_import_export::store::Store;
+use user_import_export::web;
+
+use crate::fixture::{SECRET, scratch};
+
+const BASE_URL: &str = "http://localhost:3000";
+
+/// After so many jobs the application begins anew, so that what it keeps does not grow.
+const MOST_JOBS: u32 = 200;
+
+/// The boundary of every form here.
+const BOUNDARY: &str = "X";
+
+type Call = Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, (u16, Bytes)>>;
+
+struct Server {
+    call: Call,
+    jobs: Jobs,
+    directory: TempDir,
+    token: String,
+    started: u32,
+}
+
+thread_local! {
+    static SYSTEM: SystemRunner = System::new();
+    // Not dropped with its thread: by then what it needs for that is gone.
+    static SERVER: RefCell<ManuallyDrop<Option<Server>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+/// The body of a form whose boundary is `X`.
+///
+/// Every answer is JSON; what cannot be taken is refused by the server's own words and leaves no file behind;
+/// a job that is started comes to an end, and not by a bug.
+pub fn upload(data: &[u8]) {
+    SYSTEM.with(|system| {
+        SERVER.with_borrow_mut(|server| {
+            system.block_on(async {
+                if server.as_ref().is_some_and(|server| server.started >= MOST_JOBS)
+                    && let Some(old) = server.take()
+                {
+                    old.jobs.stop().await;
+                }
+                let server = match &mut **server {
+                    Some(server) => server,
+                    empty => empty.insert(Server::new().await),
+                };
+                server.take_in(data).await;
+            });
+        });
+    });
+}
+
+impl Server {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir_in(scratch()).expect("a directory");
+        let environment = [
+            ("EXTENSION_SECRET", SECRET),
+            ("AUTH0_DOMAIN", "example.eu.auth0.com"),
+            ("AUTH0_CLIENT_ID", "client"),
+            ("AUTH0_CLIENT_SECRET", "secret"),
+            // The session brings no token of Auth0's, and a dry run needs none.
+            ("JOBS_USE_CLIENT", "true"),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Arc::new(Settings::parse(Purpose::Serve, environment, None).expect("settings"));
+        let base_url = Arc::<str>::from(BASE_URL);
+        let store = Store::open(directory.path()).await.expect("a store");
+        let jobs = Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs");
+        let app = web::App {
+            access: Arc::new(Access::new(&settings, &base_url).expect("access")),
+            jobs: jobs.clone(),
+            metrics: web::Metrics::new().expect("metrics"),
+            settings,
+            base_url,
+            store,
+        };
+        let service = test::init_service(App::new().configure(|config| web::configure(config, &app))).await;
+        let service = Rc::new(service);
+        let call: Call = Box::new(move |request| {
+            let service = Rc::clone(&service);
+            Box::pin(async move {
+                let response: ServiceResponse = test::call_service(&*service, request.to_request()).await;
+                (response.status().as_u16(), test::read_body(response).await)
+            })
+        });
+        let claims =
+            json!({ "iss": BASE_URL, "aud": SESSION_AUDIENCE, "sub": "ada", "exp": 99_999_999_999_u64, "jti": "x" });
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token");
+        Self { call, jobs, directory, token: format!("Bearer {token}"), started: 0 }
+    }
+
+    async fn take_in(&mut self, body: &[u8]) {
+        let form = format!("multipart/form-data; boundary={BOUNDARY}");
+        let request = TestRequest::post().uri("/api/jobs/import").insert_header((CONTENT_TYPE, form));
+        let (status, answer) = self.send(request.set_payload(body.to_vec())).await;
+        if status != 200 {
+            assert!((400..500).contains(&status), "{status}: {answer}");
+            assert_eq!(answer["statusCode"], status, "{answer}");
+            assert!(answer["errorCode"].is_string() && answer["message"].is_string(), "{answer}");
+            assert_eq!(self.directories(), self.started as usize, "a refused upload left something behind");
+            return;
+        }
+        self.started += 1;
+        let id = answer["id"].as_str().expect("a job's id").to_owned();
+        for _ in 0..5000 {
+            let (status, job) = self.send(TestRequest::get().uri(&format!("/api/jobs/{id}"))).await;
+            assert_eq!(status, 200, "{job}");
+            match job["status"].as_str() {
+                Some("pending" | "processing") => tokio::time::sleep(Duration::from_millis(1)).await,
+                Some("completed") => return,
+                Some("failed") => {
+                    assert_ne!(job["error"]["errorCode"], "internal_error", "{job}");
+                    return;
+                }
+                other => panic!("a job that is {other:?}: {job}"),
+            }
+        }
+        panic!("a job that does not end");
+    }
+
+    async fn send(&self, request: TestRequest) -> (u16, Value) {
+        let (status, body) = (self.call)(request.insert_header((AUTHORIZATION, self.token.as_str()))).await;
+        (status, serde_json::from_slice(&body).expect("an answer is JSON"))
+    }
+
+    /// How many jobs have a directory.
+    fn directories(&self) -> usize {
+        let entries = |path: &Path| std::fs::read_dir(path).map_or(0, Iterator::count);
+        entries(&self.directory.path().join("jobs"))
+    }
+}
