@@ -223,14 +223,14 @@ export class JobPanel {
   }
 
   /** Shows that following the job is not possible. */
-  fail(error, retry) {
+  fail(error) {
     if (this.actions.contains(document.activeElement)) this.focus();
     this.track.hidden = true;
     this.parts.hidden = true;
     fill(this.badge);
     this.setFigures();
     fill(this.actions);
-    fill(this.note, errorNotice(error, retry));
+    fill(this.note, errorNotice(error));
   }
 
   /** Follows a job to its end, or throws why that is not possible. */
