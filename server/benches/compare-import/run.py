@@ -20,13 +20,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, "..", "..", "..")
 
 
-def measured(command):
-    """CPU seconds and MiB of a command."""
+def measured(command, fine):
+    """CPU seconds and MiB of a command that ends with one of these statuses."""
     with open(os.devnull, "w") as nowhere:
         child = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, cwd=HERE)
         _, status, usage = os.wait4(child.pid, 0)
-    # 1 says that there were bad rows.
-    if os.waitstatus_to_exitcode(status) not in (0, 1):
+    if os.waitstatus_to_exitcode(status) not in fine:
         sys.exit(f"failed: {' '.join(command)}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
@@ -52,7 +51,8 @@ def main():
     for _ in range(options.rounds):
         for name, command in work.items():
             shutil.rmtree(chunks, ignore_errors=True)
-            figures[name].append(measured(command))
+            # Ours says by 1 that there were bad rows.
+            figures[name].append(measured(command, (0, 1) if name[1] == "ours" else (0,)))
     print(f"{'':16}{'CPU s':>8}{'MiB':>8}")
     median = {}
     for name, runs in figures.items():
