@@ -49,7 +49,6 @@ async fn every_page_is_accessible_and_fits_in_every_look() {
 }
 
 #[tokio::test]
-#[ignore = "has not passed everywhere yet"]
 async fn the_theme_of_the_address_is_that_of_the_page() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
     let demo = Installation::demo(10).await;
@@ -62,7 +61,6 @@ async fn the_theme_of_the_address_is_that_of_the_page() {
 }
 
 #[tokio::test]
-#[ignore = "has not passed everywhere yet"]
 async fn the_states_of_an_export_are_accessible() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
     // Export jobs end when the tenant's clock is told to go on. More users than a search finds, so that
@@ -121,7 +119,6 @@ async fn the_states_of_an_export_are_accessible() {
 }
 
 #[tokio::test]
-#[ignore = "has not passed everywhere yet"]
 async fn the_states_of_an_import_are_accessible() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
     let settings = TenantSettings { users: 20, import_duration: Duration::from_hours(1), ..TenantSettings::default() };
@@ -148,7 +145,7 @@ async fn the_states_of_an_import_are_accessible() {
     browser.check_every_look("the end of a check").await;
     browser.click_at("#upsert").await;
     choose_connection(&browser, DATABASE).await;
-    browser.wait_for_text("#backup", "Export them first").await;
+    browser.wait_for_text("#backup-choice", "An update cannot be undone").await;
     browser.check_every_look("the offer of a copy").await;
     browser.click("Start importing users").await;
     browser.wait_for_text("#results", "In progress").await;
@@ -172,7 +169,6 @@ async fn the_states_of_an_import_are_accessible() {
 }
 
 #[tokio::test]
-#[ignore = "has not passed everywhere yet"]
 async fn the_pages_speak_german_to_those_who_want_it() {
     let Some((_turn, browser)) = browser_in_turn().await else { return };
     let demo = Installation::demo(1500).await;

@@ -31,7 +31,7 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
 
     // Users with marked values, good and bad, some of whom the tenant refuses.
     let connection = tenant.database_connection_id();
-    let users: String = (0..40)
+    let users: Vec<String> = (0..40)
         .map(|number| {
             let email =
                 if number % 5 == 0 { format!("{MARK}-{number}") } else { format!("{MARK}-{number}@example.com") };
@@ -43,6 +43,7 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
             format!("{user}\n")
         })
         .collect();
+    let users = users.concat();
     control.add(Fault::new("/jobs/users-imports", FaultKind::DropAfter).method("POST").once());
     control.add(Fault::new("/jobs/users-imports", FaultKind::ServerError).method("POST").once());
     let (_, job) = desk.ask_import(&connection, users.clone()).await;
@@ -92,7 +93,8 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
     }
     // Searches are addresses of Auth0's own API and hold what people search for; secrets are in none.
     let requests = control.requests().into_iter().filter(|request| request.client != Client::Control);
-    let addresses: String = requests.map(|request| format!("{}?{}\n", request.path, request.query)).collect();
+    let addresses: Vec<String> = requests.map(|request| format!("{}?{}\n", request.path, request.query)).collect();
+    let addresses = addresses.concat();
 
     let secrets = [
         SECRET,

@@ -11,7 +11,7 @@ use end_to_end::{Browser, ESCAPE, Installation};
 use serde_json::json;
 use simulated_tenant::TenantSettings;
 
-use crate::people::{DATABASE, browser_in_turn, choose_connection, good_users, sign_in};
+use crate::people::{DATABASE, browser_in_turn, choose_connection, good_users, ndjson, sign_in};
 
 /// Name of a look, theme, width and height.
 const LOOKS: [(&str, &str, u32, u32); 3] =
@@ -70,10 +70,8 @@ async fn pictures() {
     rows.extend((0..12).map(|n| json!({ "name": format!("Customer {n}") })));
     rows.extend((0..7).map(|n| json!({ "email": format!("customer{n} at example.com") })));
     rows.extend((0..3).map(|n| json!({ "email": format!("shoes{n}@example.com"), "shoe_size": 42 })));
-    browser.choose_file("#files", "customers.json", json!(rows).to_string().as_bytes()).await;
+    browser.choose_file("#files", "customers.ndjson", ndjson(&rows).as_bytes()).await;
     browser.wait_for_text("#content .legend", "can be imported").await;
-    browser.type_into("#content [data-column='shoe_size']", "shoe_size").await;
-    browser.press(ESCAPE).await;
     browser.click("Start importing users").await;
     browser.wait_for_text(".report", "Download failed rows").await;
     take(&browser, "import-result", "#results").await;
@@ -85,6 +83,7 @@ async fn pictures() {
         ("user.app_metadata.plan || \"none\"", "Plan"),
         ("title_case(user.nickname)", "Called"),
         ("user.identities.map(i => i.provider).join(\", \")", "Signs in with"),
+        ("user.family_name.toUpperCase()", "FAMILY NAME"),
     ]
     .into_iter()
     .enumerate()
@@ -95,12 +94,14 @@ async fn pictures() {
         browser.press(ESCAPE).await;
         browser.type_into(&format!("{row} > input"), name).await;
     }
+    browser.click_at("input[name=format][value=csv]").await;
     browser.type_into("#query", "_exists_:app_metadata.plan").await;
     browser.press(ESCAPE).await;
-    browser.wait_for_text("#preview-rows th:last-child", "Signs in with").await;
+    browser.wait_for_text("#preview-rows th:last-child", "FAMILY NAME").await;
     browser.wait_for_text("#columns > li:last-child .kind", "JavaScript").await;
     take(&browser, "export", "body").await;
-    take(&browser, "export-columns", "#columns").await;
+    take(&browser, "export-columns", "#part-columns").await;
+    take(&browser, "export-preview", "#preview").await;
     browser.click_at("#start:enabled").await;
     browser.wait_for_text("#results", "exported").await;
 

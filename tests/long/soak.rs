@@ -223,13 +223,13 @@ async fn import(desk: &Desk, tenant: &Tenant, round: u64, tally: &mut Tally) {
     let before = control.user_count();
     let email = |number: u64| format!("soak-{round}-{number}@example.com");
     let bad = |number: u64| number.is_multiple_of(17);
-    let rows: String = (0..ROWS)
+    let rows: Vec<String> = (0..ROWS)
         .map(|number| {
             let email = if bad(number) { format!("soak-{round}-{number}") } else { email(number) };
             format!("{}\n", json!({"email": email, "app_metadata": {"round": round, "text": "x".repeat(8000)}}))
         })
         .collect();
-    let (status, job) = desk.ask_import(&tenant.database_connection_id(), rows).await;
+    let (status, job) = desk.ask_import(&tenant.database_connection_id(), rows.concat()).await;
     if status >= 500 || status == 429 {
         // Checking the connection met a fault; nothing was started.
         assert!(job["message"].is_string(), "{job}");

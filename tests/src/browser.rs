@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 pub use fantoccini::elements::Element;
 use fantoccini::wd::TimeoutConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -171,10 +172,14 @@ impl Browser {
         element.click().await.unwrap_or_else(|error| panic!("{description:?} cannot be clicked: {error}"));
     }
 
-    /// Presses keys, as whoever has the focus gets them.
+    /// Presses keys one after another, as whoever has the focus gets them: a field for files, too, to which
+    /// keys cannot be sent as to other elements.
     pub async fn press(&self, keys: &str) {
-        let focused = self.client.active_element().await.expect("something has the focus");
-        focused.send_keys(keys).await.unwrap_or_else(|error| panic!("{keys:?} cannot be pressed: {error}"));
+        let pressed = keys.chars().fold(KeyActions::new("keyboard".to_owned()), |actions, value| {
+            actions.then(KeyAction::Down { value }).then(KeyAction::Up { value })
+        });
+        let pressed = self.client.perform_actions(pressed).await;
+        pressed.unwrap_or_else(|error| panic!("{keys:?} cannot be pressed: {error}"));
     }
 
     /// Goes to an element by the Tab key alone; fails where the key does not lead there.

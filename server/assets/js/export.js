@@ -23,6 +23,8 @@ let connections = new Map();
 let running = false;
 /** What is known of the number of users that match. */
 let count = { state: 'counting' };
+/** The search that was asked for last. */
+let counted = null;
 
 /** Auth0 stops counting here; a smaller number that is capped is what was found among a few users. */
 const COUNTED = 1000;
@@ -61,7 +63,12 @@ start(async () => {
   showExamples();
   showFormatOptions();
 
-  byId('query').addEventListener('input', () => askCount());
+  // Not everything that fills in a field says so while it does: the change at the end counts, too.
+  for (const type of ['input', 'change']) {
+    byId('query').addEventListener(type, () => {
+      if (byId('query').value.trim() !== counted) askCount();
+    });
+  }
   byId('connection').addEventListener('change', () => {
     askCount({ now: true });
     picker.load(connectionName());
@@ -69,10 +76,12 @@ start(async () => {
   byId('add-defaults').addEventListener('click', addDefaults);
   byId('empty-form').addEventListener('click', reset);
   const form = byId('form');
-  form.addEventListener('input', (event) => {
-    // The fields of columns and of presets report their changes themselves, the picker's are no settings.
-    if (!event.target.closest('#columns, #picker, #presets')) changed();
-  });
+  for (const type of ['input', 'change']) {
+    form.addEventListener(type, (event) => {
+      // The fields of columns and of presets report their changes themselves, the picker's are no settings.
+      if (!event.target.closest('#columns, #picker, #presets')) changed();
+    });
+  }
   form.addEventListener('change', showFormatOptions);
   // Enter in a field must not start a job.
   form.addEventListener('keydown', (event) => {
@@ -127,7 +136,8 @@ function showPreview(options) {
 // Users
 
 function askCount(options) {
-  counting.ask(connectionName(), byId('query').value.trim(), options);
+  counted = byId('query').value.trim();
+  counting.ask(connectionName(), counted, options);
 }
 
 function showCount() {
@@ -365,6 +375,7 @@ function summary(job) {
 async function resume() {
   const id = rememberedJob.read()?.id ?? (await jobThatRuns('export'))?.id;
   if (!id || running) return;
+  rememberedJob.write({ id });
   setRunning(true);
   // Above the form: whoever comes back looks for it.
   await follow(id, { above: true });

@@ -202,6 +202,7 @@ async function runAgain(job) {
     forms.import.write({
       connection: settings.connection_id ?? '',
       upsert: settings.upsert === true,
+      backup: settings.upsert !== true || settings.backup === true,
       email: settings.send_completion_email === true,
       keepPrefix: settings.keep_id_prefix === true,
       dropReadOnly: settings.drop_read_only === true,
@@ -323,7 +324,7 @@ function details(job, entry) {
 /** What was asked for, in words. */
 function settingFacts(job, fact) {
   const settings = job.settings ?? {};
-  if (isImport(job)) return fact(texts.history.options, [settings.upsert && texts.history.upsert, settings.send_completion_email && texts.history.email].filter(Boolean).join(', '));
+  if (isImport(job)) return fact(texts.history.options, [settings.upsert && texts.history.upsert, settings.backup && texts.history.backup, settings.send_completion_email && texts.history.email].filter(Boolean).join(', '));
   const fields = Array.isArray(settings.fields) ? settings.fields : [];
   return [
     fact(texts.history.search, settings.query && h('code', {}, settings.query)),

@@ -1,10 +1,10 @@
 // The Import page: files, what is in them, connection, options, start; then the job to its end.
 
-import { post, upload } from './api.js';
+import { upload } from './api.js';
 import { fillConnections } from './connections.js';
-import { announce, button, byId, dropArea, fill, h, icon, iconButton } from './dom.js';
+import { announce, byId, dropArea, fill, h, icon, iconButton } from './dom.js';
 import { number, size } from './format.js';
-import { downloadButton, faults, JobPanel, jobThatRuns } from './job.js';
+import { faults, JobPanel, jobThatRuns } from './job.js';
 import { inspector } from './mapping.js';
 import { config, fieldError, memory, notice, start } from './page.js';
 import { importResult } from './report.js';
@@ -15,17 +15,20 @@ const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|gz)$/i;
 const remembered = memory('import');
 /** The connection and the options that were chosen. */
 const rememberedForm = memory('import-form');
-const OPTIONS = { upsert: 'upsert', email: 'send-completion-email', dropReadOnly: 'drop-read-only', keepPrefix: 'keep-id-prefix' };
+const OPTIONS = { upsert: 'upsert', backup: 'backup', email: 'send-completion-email', dropReadOnly: 'drop-read-only', keepPrefix: 'keep-id-prefix' };
 
 /** Files that will be sent. */
 let chosen = [];
 let running = false;
+/** Whether a job starts as soon as the files have been looked into. */
+let waiting = false;
 let uploading = false;
 
 const inspection = inspector({
   files: () => chosen,
   options: () => ({ drop_read_only: byId('drop-read-only').checked, keep_id_prefix: byId('keep-id-prefix').checked }),
   changed: showFiles,
+  decided: rememberForm,
   dropReadOnly: () => {
     byId('drop-read-only').checked = true;
     rememberForm();
@@ -42,14 +45,13 @@ start(async () => {
   });
   byId('check').addEventListener('click', () => run({ dryRun: true }));
   byId('clear').addEventListener('click', clear);
-  byId('connection').addEventListener('change', () => {
-    showConnectionError('');
-    showBackup();
-  });
+  byId('connection').addEventListener('change', () => showConnectionError(''));
   byId('upsert').addEventListener('change', showBackup);
   for (const id of ['drop-read-only', 'keep-id-prefix']) byId(id).addEventListener('change', () => inspection.look());
   const draft = rememberedForm.read() ?? {};
-  for (const [name, id] of Object.entries(OPTIONS)) byId(id).checked = draft[name] === true;
+  // A copy is made unless somebody has said otherwise.
+  for (const [name, id] of Object.entries(OPTIONS)) byId(id).checked = draft[name] ?? id === 'backup';
+  showBackup();
   byId('more').open = draft.dropReadOnly === true || draft.keepPrefix === true;
   inspection.restore(draft.map);
   form.addEventListener('change', rememberForm);
@@ -63,14 +65,13 @@ start(async () => {
   await fillConnections(byId('connection'), byId('connection-notes'), { all: false, selected: draft.connection });
   // While a job is followed the form stays closed.
   byId('connection').disabled ||= running;
-  showBackup();
 });
 
 const showFilesError = (...text) => fieldError(byId('files'), byId('files-error'), ...text);
 const showConnectionError = (text) => fieldError(byId('connection'), byId('connection-error'), text);
 
 function rememberForm() {
-  const kept = { connection: byId('connection').value || rememberedForm.read()?.connection, map: inspection.map() };
+  const kept = { connection: byId('connection').value || rememberedForm.read()?.connection, map: inspection.map({ undecided: false }) };
   for (const [name, id] of Object.entries(OPTIONS)) kept[name] = byId(id).checked;
   rememberedForm.write(kept);
 }
@@ -143,38 +144,9 @@ function clear() {
   byId('files').focus();
 }
 
-// Before an upsert: metadata is replaced, so a copy of what is there is offered.
-
+/** Only an update has something to keep a copy of. */
 function showBackup() {
-  const place = byId('backup');
-  const connection = byId('connection').value;
-  place.hidden = !byId('upsert').checked;
-  if (place.hidden || place.dataset.for === connection) return;
-  place.dataset.for = connection;
-  fill(
-    place,
-    notice(
-      'info',
-      h('p', {}, texts.import.backup),
-      h('div', { class: 'actions' }, button(texts.import.backupStart, () => backUp(connection), { kind: 'small', disabled: !connection })),
-    ),
-  );
-}
-
-async function backUp(connection) {
-  const place = byId('backup');
-  const name = byId('connection').selectedOptions[0]?.textContent ?? '';
-  const panel = new JobPanel(texts.import.backingUp(name), { level: 'h3' });
-  fill(place, panel.element);
-  try {
-    const { id } = await post('jobs/export', { format: 'json', connection_id: connection });
-    const job = await panel.follow(id);
-    panel.finish(job, texts.import.backedUp(name));
-    fill(panel.result, job.status === 'completed' && h('p', { class: 'help' }, h('strong', {}, number(job.summary?.rows ?? 0)), ' ', texts.export.rows(job.summary?.rows ?? 0)));
-    fill(panel.actions, job.status === 'completed' ? downloadButton(id, panel.note) : button(texts.errors.tryAgain, () => backUp(connection)));
-  } catch (error) {
-    panel.fail(error, () => backUp(connection));
-  }
+  byId('backup-choice').hidden = !byId('upsert').checked;
 }
 
 // The job
@@ -187,7 +159,8 @@ function setRunning(value) {
 }
 
 async function run({ dryRun }) {
-  if (running) return;
+  if (running || waiting) return;
+  await lookedInto();
   const connection = byId('connection').value;
   fill(byId('form-error'));
   showFilesError(chosen.length === 0 ? texts.import.noFiles : '');
@@ -204,6 +177,7 @@ async function run({ dryRun }) {
   const form = new FormData();
   if (connection) form.append('connection_id', connection);
   form.append('upsert', String(byId('upsert').checked));
+  if (!dryRun) form.append('backup', String(byId('upsert').checked && byId('backup').checked));
   form.append('send_completion_email', String(byId('send-completion-email').checked));
   form.append('drop_read_only', String(byId('drop-read-only').checked));
   form.append('keep_id_prefix', String(byId('keep-id-prefix').checked));
@@ -230,6 +204,17 @@ async function run({ dryRun }) {
   } finally {
     setRunning(false);
   }
+}
+
+/** Waits for what is still being found out about the files: what is sent is what the page has shown. */
+async function lookedInto() {
+  const settled = inspection.settled();
+  if (!settled) return;
+  waiting = true;
+  fill(byId('form-error'), h('p', { class: 'help', role: 'status' }, texts.import.lookingFirst));
+  await settled;
+  fill(byId('form-error'));
+  waiting = false;
 }
 
 /** Uploads the files. The job they became; none when that was canceled or failed, which is shown. */
@@ -307,6 +292,7 @@ async function resume() {
     const job = await jobThatRuns('import');
     if (!job || running) return;
     last = { id: job.id, name: texts.import.unnamed(job.connection), dryRun: job.dry_run === true };
+    remembered.write(last);
   }
   const panel = new JobPanel(last.dryRun ? texts.import.checking(last.name) : texts.import.importing(last.name));
   // Above the form: whoever comes back looks for it.

@@ -8,7 +8,6 @@ import { texts } from './texts.js';
 
 const FIRST_DELAY_MS = 1000;
 const LAST_DELAY_MS = 5000;
-const RATE_WINDOW_MS = 15_000;
 /** Parts of an import that are drawn one by one. */
 const MOST_PIECES = 60;
 
@@ -102,22 +101,9 @@ export async function follow(id, { onUpdate, onLost = () => {}, signal }) {
   }
 }
 
-/** Rows per second over the last seconds. */
-function meter() {
-  const samples = [];
-  return (processed) => {
-    const now = performance.now();
-    samples.push({ at: now, processed });
-    while (samples.length > 2 && now - samples[1].at > RATE_WINDOW_MS) samples.shift();
-    const first = samples[0];
-    const seconds = (now - first.at) / 1000;
-    return seconds >= 1 && processed > first.processed ? (processed - first.processed) / seconds : 0;
-  };
-}
-
 /** A section of the page that shows one job from its upload to its end. */
 export class JobPanel {
-  constructor(name, { level = 'h2' } = {}) {
+  constructor(name) {
     this.name = name;
     this.bar = h('span');
     this.track = h(
@@ -125,7 +111,7 @@ export class JobPanel {
       { class: 'bar unknown', role: 'progressbar', 'aria-label': texts.job.progressLabel(name), 'aria-valuemin': 0, 'aria-valuemax': 100 },
       this.bar,
     );
-    this.title = h(level, { tabindex: -1 }, name);
+    this.title = h('h2', { tabindex: -1 }, name);
     this.badge = h('div');
     this.figures = h('p', { class: 'figures' });
     this.parts = h('div', { class: 'parts', hidden: true });
@@ -143,7 +129,6 @@ export class JobPanel {
       this.result,
       this.actions,
     );
-    this.measure = meter();
     this.announced = 0;
   }
 
@@ -195,13 +180,12 @@ export class JobPanel {
     const working = job.status === 'processing' && (processed > 0 || job.percentage_done > 0);
     this.setPercent(working ? (job.percentage_done ?? NaN) : NaN);
     this.showParts(job.parts);
-    const perSecond = this.measure(processed);
     this.setFigures(
       job.status === 'pending' && texts.job.waiting,
       job.status !== 'pending' && total !== null && total > 0
         ? texts.job.progress(number(processed), number(total))
         : processed > 0 && texts.job.processed(number(processed)),
-      perSecond > 0 && texts.job.rate(rate(perSecond)),
+      job.rate > 0 && texts.job.rate(rate(job.rate)),
       Number.isFinite(job.time_left_seconds) && texts.job.timeLeft(duration(job.time_left_seconds)),
     );
   }
@@ -239,14 +223,14 @@ export class JobPanel {
   }
 
   /** Shows that following the job is not possible. */
-  fail(error, retry) {
+  fail(error) {
     if (this.actions.contains(document.activeElement)) this.focus();
     this.track.hidden = true;
     this.parts.hidden = true;
     fill(this.badge);
     this.setFigures();
     fill(this.actions);
-    fill(this.note, errorNotice(error, retry));
+    fill(this.note, errorNotice(error));
   }
 
   /** Follows a job to its end, or throws why that is not possible. */

@@ -2,7 +2,7 @@
 
 import { post } from './api.js';
 import { byId, fill, h, icon } from './dom.js';
-import { number } from './format.js';
+import { duration, number } from './format.js';
 import { errorNotice, errorText, notice } from './page.js';
 import { texts } from './texts.js';
 
@@ -60,7 +60,7 @@ export function preview({ found, refused }) {
 /** How the export will be done, in a sentence; line by line for those who want to know. */
 function planWords(plan) {
   if (!plan) return null;
-  const { source, users, capped = false, filtered, sorted, requests, lines = [] } = plan;
+  const { source, users, capped = false, filtered, sorted, requests, before, lines = [] } = plan;
   const read = Number.isFinite(users) ? texts.plan.users(users, number(users), capped) : texts.plan.allUsers;
   const parts = [
     (texts.plan.source[source] ?? (() => read))(read),
@@ -76,6 +76,7 @@ function planWords(plan) {
       'div',
       {},
       h('p', {}, `${parts.join('; ')}.`, Number.isFinite(requests) && h('span', { class: 'soft' }, ` ${texts.plan.requests(requests, number(requests))}.`)),
+      before && h('p', {}, texts.plan.before(before.users, number(before.users), duration(before.seconds))),
       lines.length > 0 &&
         h('details', { class: 'more' }, h('summary', {}, texts.plan.details), h('dl', { class: 'facts' }, lines.map(({ title, text }) => [h('dt', {}, title), h('dd', {}, text)]))),
     ),
@@ -109,19 +110,6 @@ function table(columns, rows) {
       ),
     ),
   ];
-}
-
-/** How the export will be done, for those who want to know. */
-function plan(given) {
-  // The columns stand in the table already.
-  const lines = (Array.isArray(given?.lines) ? given.lines : []).filter(({ title }) => title && title !== 'Columns');
-  if (lines.length === 0) return null;
-  return h(
-    'details',
-    { class: 'plan' },
-    h('summary', {}, texts.preview.plan),
-    h('dl', { class: 'facts' }, lines.flatMap(({ title, text }) => [h('dt', {}, title), h('dd', {}, text)])),
-  );
 }
 
 /** A value as a cell shows it. */

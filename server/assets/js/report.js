@@ -57,10 +57,27 @@ export function importResult(job, { dryRun, retry, level = 'h3' }) {
     job.status === 'canceled' && notice('info', h('p', {}, dryRun ? texts.job.canceled : texts.job.canceledImport)),
     known && outcome(job, { dryRun }),
     known && inputs(job.summary),
+    job.summary?.backup && backup(job),
     warnings(job),
     faults(job) > 0 && report(job, { level }),
     faults(job) > 0 && !dryRun && retry && retryOffer(job.id, retry),
   ];
+}
+
+/** The copy that was made of the users before an update changed them. */
+function backup({ id, status, summary }) {
+  const { users } = summary.backup;
+  if (users === 0) return h('p', { class: 'help' }, texts.report.backupEmpty);
+  const problem = h('div');
+  const push = button(texts.report.backupDownload, () => busily(push, async () => {
+    fill(problem);
+    try {
+      await save(`jobs/${encodeURIComponent(id)}/backup`, texts.report.backupName(id));
+    } catch (error) {
+      fill(problem, errorNotice(error));
+    }
+  }), { kind: 'small' });
+  return h('div', { class: 'kept' }, h('p', {}, texts.report.backup(users, number(users))), status !== 'expired' && push, problem);
 }
 
 /** What the files were taken for. */
@@ -71,8 +88,11 @@ function inputs({ inputs: list = [], hashes }) {
   return h('ul', { class: 'inputs' }, words.map((text) => h('li', {}, text)), hashes && h('li', {}, texts.report.hashes(number(hashes.joined), number(hashes.read))));
 }
 
+/** So many lines of a reason are told. */
+const TOLD_LINES = 5;
+
 /** Lines of a reason as far as they are known. */
-const lines = ({ lines: some = [], count }) => some.length > 0 && h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length));
+const lines = ({ lines: some = [], count }) => some.length > 0 && h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length && some.length >= TOLD_LINES));
 
 let lists = 0;
 
@@ -84,7 +104,7 @@ export function reasonList(reasons = []) {
     'ul',
     { class: 'reason-list' },
     reasons.map((reason) =>
-      h('li', { class: `reason ${reason.severity}` }, h('strong', {}, number(reason.count)), h('span', {}, reason.severity === 'warning' && h('strong', { class: 'warning' }, texts.report.warning, ' '), reason.message, ' ', h('code', {}, reason.code), ' ', lines(reason)), shareBar(reason.count / most))),
+      h('li', { class: `reason ${reason.severity}` }, h('strong', {}, number(reason.count)), h('span', {}, reason.severity === 'warning' && h('strong', { class: 'warning' }, texts.report.warning, ' '), reason.message, ' ', h('code', {}, reason.code), ' ', lines(reason), reason.hint && h('span', { class: 'hint' }, reason.hint)), shareBar(reason.count / most))),
   );
   const kinds = new Set(reasons.map(({ severity }) => severity));
   if (kinds.size < 2) return list;
@@ -329,12 +349,18 @@ function retryOffer(id, started) {
   );
 }
 
+/**
+ * Whether other rows stand before it in its line, as in JSON that was written without line breaks. Rows of
+ * several files are counted through all of them, which would tell nobody anything.
+ */
+const crowded = (row) => row.line > 0 && row.row > row.line;
+
 function line(row, several) {
   const cell = (label, properties, ...children) => h('td', { role: 'cell', 'data-label': label, ...properties }, h('div', {}, ...children));
   return h(
     'tr',
     { role: 'row' },
-    cell(texts.report.line, { class: 'tight number' }, row.line > 0 ? number(row.line) : '–', several && row.file && h('span', { class: 'soft file' }, row.file)),
+    cell(texts.report.line, { class: 'tight number' }, row.line > 0 ? number(row.line) : '–', !several && crowded(row) && h('span', { class: 'soft file' }, texts.report.row(number(row.row))), several && row.file && h('span', { class: 'soft file' }, row.file)),
     cell(texts.report.user, {}, nameOf(row) ?? h('span', { class: 'soft' }, texts.report.unnamed)),
     cell(texts.report.reason, {}, errorsOf(row).map((error) => h('p', {}, error.message ?? String(error), ' ', error.code && h('code', {}, error.code), error.hint && h('span', { class: 'hint' }, error.hint)))),
   );

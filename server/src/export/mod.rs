@@ -19,7 +19,7 @@ use crate::auth0::ManagementClient;
 use crate::error::Result;
 use crate::progress::Progress;
 
-pub use plan::{Decider, Expected, Filtering, Plan, PlanLine, PlanView, Source, SourceKind};
+pub use plan::{Before, Decider, Expected, Filtering, Plan, PlanLine, PlanView, Source, SourceKind};
 pub use preview::{MOST_PREVIEWED, Matches, Preview, PreviewCell, PreviewColumn, count, preview, previewed};
 pub use source::Note;
 pub use spec::ExportSpec;

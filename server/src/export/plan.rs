@@ -367,8 +367,21 @@ pub struct PlanView {
     pub sorted: Option<Decider>,
     /// At least so many requests to Auth0's Management API.
     pub requests: Option<u64>,
+    /// What the last export of all users came to, or of all of the connection: there only where all of them
+    /// will be read, and there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
     /// All of it in plain words.
     pub lines: Vec<PlanLine>,
+}
+
+/// What an earlier export of all users came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Before {
+    /// Users in it.
+    pub users: u64,
+    /// How long it took, from the click to the file.
+    pub seconds: u64,
 }
 
 /// Where users come from.
@@ -427,6 +440,7 @@ impl From<&Plan> for PlanView {
             },
             sorted: plan.sort.as_ref().map(|_| Decider::Here),
             requests: plan.requests,
+            before: None,
             lines: plan.lines(),
         }
     }

@@ -34,7 +34,10 @@ pub struct Reason {
     pub count: u64,
     /// The message of the first.
     pub message: String,
-    /// The first lines concerned.
+    /// The hint of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The first lines concerned, each once.
     pub lines: Vec<u64>,
 }
 
@@ -92,10 +95,10 @@ impl Reasons {
     pub fn push(&mut self, fault: &RowFault) {
         let attribute = fault.attribute.as_deref().map(without_indexes);
         let mut key = (fault.code.clone(), attribute, fault.severity == Severity::Error);
-        let mut message = fault.message.as_str();
+        let (mut message, mut hint) = (fault.message.as_str(), fault.hint.as_deref());
         if self.0.len() >= MOST_REASONS && !self.0.contains_key(&key) {
             key = ("OTHER".to_owned(), None, key.2);
-            message = "There are other reasons, too many to be told apart here.";
+            (message, hint) = ("There are other reasons, too many to be told apart here.", None);
         }
         let reason = match self.0.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -107,12 +110,14 @@ impl Reasons {
                     severity: fault.severity,
                     count: 0,
                     message: message.to_owned(),
+                    hint: hint.map(str::to_owned),
                     lines: Vec::new(),
                 })
             }
         };
         reason.count += 1;
-        if fault.line > 0 && reason.lines.len() < LINES {
+        // Many rows may stand in one line of JSON.
+        if fault.line > 0 && reason.lines.len() < LINES && !reason.lines.contains(&fault.line) {
             reason.lines.push(fault.line);
         }
     }
@@ -175,6 +180,7 @@ mod tests {
     fn faults_are_grouped_by_code_and_attribute_errors_and_frequent_ones_first() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = FaultFile::of_check(&Files::plain(directory.path())).unwrap();
+        file.push(&fault(1, "ID_PREFIX", "user_id", Severity::Warning)).unwrap();
         for line in 1..8 {
             file.push(&fault(line, "ID_PREFIX", "user_id", Severity::Warning)).unwrap();
             file.push(&fault(line, "PATTERN", &format!("mfa_factors[{line}].totp.secret"), Severity::Error)).unwrap();
@@ -183,9 +189,10 @@ mod tests {
         file.finish().unwrap();
         let reasons = details(&Files::plain(directory.path())).unwrap().reasons;
         let seen: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.count)).collect();
-        assert_eq!(seen, [("PATTERN", 7), ("FORMAT", 1), ("ID_PREFIX", 7)]);
+        assert_eq!(seen, [("PATTERN", 7), ("FORMAT", 1), ("ID_PREFIX", 8)]);
         assert_eq!(reasons[0].attribute.as_deref(), Some("mfa_factors[].totp.secret"));
         assert_eq!(reasons[0].lines, [1, 2, 3, 4, 5]);
+        assert_eq!(reasons[2].lines, [1, 2, 3, 4, 5]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rand::distr::{Alphanumeric, SampleString};
+use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,7 +33,7 @@ pub use view::{HistoryEntry, HistoryView, JobType, JobView, Parts};
 use crate::access::Session;
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::export::{self, ExportRequest, ExportSpec, Preview};
+use crate::export::{self, Before, ExportRequest, ExportSpec, Preview, SourceKind};
 use crate::expression::Tools;
 use crate::import::{self, ImportRequest, ImportSpec};
 use crate::progress::Progress;
@@ -49,6 +50,9 @@ pub const UPLOAD: &str = "upload";
 
 /// Entries of the history that are shown (design, section 5).
 const HISTORY_LENGTH: u32 = 200;
+
+/// Exports that are looked at to tell how long one takes.
+const LOOKED_BACK: u32 = 50;
 
 /// The job runner. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -193,14 +197,30 @@ impl Jobs {
         let limit = export::previewed(request)?;
         let spec = self.0.export_spec(request).await?;
         let client = self.0.clients.for_session(session)?;
-        export::preview(spec, limit, &client, &self.0.previews).await
+        let mut preview = export::preview(spec, limit, &client, &self.0.previews).await?;
+        if preview.plan.source == SourceKind::Job {
+            preview.plan.before = self.whole_export_before(connection_of(request)).await?;
+        }
+        Ok(preview)
+    }
+
+    /// The newest export of all users of a connection, or of the tenant.
+    async fn whole_export_before(&self, connection_id: Option<&str>) -> Result<Option<Before>> {
+        let exports = self.0.store.completed_exports(&self.0.tenant, LOOKED_BACK).await?;
+        Ok(exports.iter().find_map(|job| {
+            let said = |name: &str| job.request.get(name).filter(|value| !value.is_null() && *value != "");
+            let whole = said("query").is_none() && said("limit").is_none();
+            let same = said("connection_id").and_then(Value::as_str) == connection_id;
+            let users = job.summary.as_ref()?.get("rows")?.as_u64()?;
+            let took = job.finished_at?.duration_since(job.created_at);
+            (whole && same).then(|| Before { users, seconds: took.as_secs_f64().ceil().max(0.0) as u64 })
+        }))
     }
 
     /// Starts an export.
     pub async fn start_export(&self, session: &Session, request: &ExportRequest) -> Result<JobView> {
         self.0.export_spec(request).await?;
-        // An empty id stands for all connections, as it does in the form of the original's client.
-        let connection = match request.connection_id.as_deref().map(str::trim).filter(|id| !id.is_empty()) {
+        let connection = match connection_of(request) {
             Some(id) => Some(self.0.clients.for_session(session)?.connection(id).await?.name),
             None => None,
         };
@@ -568,6 +588,12 @@ pub struct Artifact {
     pub download_name: String,
     /// The export it came from.
     pub request: ExportRequest,
+}
+
+/// The connection an export asks for. An empty id stands for all connections, as it does in the form of the
+/// original's client.
+fn connection_of(request: &ExportRequest) -> Option<&str> {
+    request.connection_id.as_deref().map(str::trim).filter(|id| !id.is_empty())
 }
 
 fn stopping() -> Error {

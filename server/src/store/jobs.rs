@@ -245,6 +245,16 @@ impl Store {
         rows.iter().map(job).collect()
     }
 
+    /// The newest completed exports of a tenant, newest first.
+    pub async fn completed_exports(&self, tenant: &str, most: u32) -> Result<Vec<JobRecord>> {
+        let statement = sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND type = 'export' AND status IN ('completed', 'expired') \
+             ORDER BY created_at DESC, rowid DESC LIMIT ?"
+        ));
+        let rows = sqlx::query(statement).bind(tenant).bind(most).fetch_all(self.pool()).await.map_err(storage)?;
+        rows.iter().map(job).collect()
+    }
+
     /// Jobs that are not over, oldest first.
     pub async fn unfinished_jobs(&self, tenant: &str) -> Result<Vec<JobRecord>> {
         let statement = sqlx::AssertSqlSafe(format!(

@@ -248,6 +248,16 @@ async fn a_preview_tells_how_the_export_will_be_done() {
     assert_eq!((&here["source"], &here["filtered"]), (&json!("job"), &json!("here")), "{here}");
     assert!(line(&here, "Filter").contains("Auth0 has no wildcards on metadata"), "{here}");
 
+    // What an earlier one came to is told where all users will be read, and nowhere else.
+    assert_eq!(here["before"], Value::Null);
+    let all = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    desk.finished(&desk.export(&json!({"format": "csv", "limit": 10})).await).await;
+    let here = preview(&json!({"format": "csv", "query": "user_metadata.theme:d*"})).await;
+    assert_eq!(here["before"]["users"], all["summary"]["rows"]);
+    assert!(here["before"]["seconds"].is_u64(), "{here}");
+    let few = preview(&json!({"format": "csv", "query": "email_verified:false AND blocked:true"})).await;
+    assert_eq!(few["before"], Value::Null);
+
     let wrong = json!({"format": "csv", "query": "email:(a OR"});
     let wrong = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&wrong)).await;
     assert_eq!((wrong.status, &wrong.json()["errorCode"]), (400, &json!("invalid_search")), "{}", wrong.body);
