@@ -164,7 +164,7 @@ pub fn import_rows(data: &[u8]) {
     if rows.is_empty() {
         return;
     }
-    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let mut faults: Vec<RowFault> = Vec::new();
     let input = Box::new(Cursor::new(text.into_bytes()));
     let spec = ImportSpec::new(&ImportRequest::default()).expect("no mapping is a mapping");
