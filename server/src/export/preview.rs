@@ -48,7 +48,7 @@ pub struct PreviewColumn {
 #[serde(rename_all = "lowercase")]
 pub enum PreviewCell {
     /// What it holds; `null` where it is empty.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     Value(JsonValue),
     /// Why it cannot be computed.
     Error(String),

@@ -65,7 +65,7 @@ pub struct InspectedRow {
     /// Physical line where it starts, from 1.
     pub line: u64,
     /// A value for each column, null where there is none; secrets hidden.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Value>)]
     pub values: Vec<Value>,
 }
 

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::ServiceConfig;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{attributes, connections, health, history, jobs, presets, preview, read_only, transforms, users};
@@ -41,7 +42,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         health::ready,
         crate::web::metrics::read,
     ),
-    modifiers(&Session)
+    modifiers(&Session, &Refusals)
 )]
 struct Api;
 
@@ -58,6 +59,25 @@ impl Modify for Session {
             .components
             .get_or_insert_with(Default::default)
             .add_security_scheme("session", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Whatever is refused, by this server or by Auth0, is refused in one shape; the operations name what is
+/// particular to them.
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+        let refusal = ResponseBuilder::new()
+            .description("Refused, with the reason and what to do.")
+            .content("application/json", content)
+            .build();
+        for path in document.paths.paths.values_mut() {
+            for operation in [&mut path.get, &mut path.put, &mut path.post, &mut path.delete].into_iter().flatten() {
+                operation.responses.responses.insert("default".to_owned(), RefOr::T(refusal.clone()));
+            }
+        }
     }
 }
 

@@ -317,6 +317,12 @@ async fn the_api_describes_itself() {
     let document = desk.server.get("/ext/api/openapi.json").await.json();
     let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
     insta::assert_json_snapshot!(paths);
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let refusal = &operation["responses"]["default"]["content"]["application/json"]["schema"];
+            assert_eq!(refusal["$ref"], "#/components/schemas/ErrorBody", "{method} {path}");
+        }
+    }
 }
 
 #[actix_web::test]
