@@ -433,7 +433,7 @@ impl<'a> Scanner<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -515,19 +515,17 @@ mod tests {
         assert!(scan(&deep(DEEPEST), wanted().seed()).is_none());
     }
 
-    fn json() -> impl Strategy<Value = Value> {
+    /// Any JSON, whose members often have one of these names.
+    pub(in super::super) fn json(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::Bool),
             any::<f64>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
-            "\\PC{0,12}|[\\x00-\\x7f]{0,12}".prop_map(Value::from),
+            "\\PC{0,20}|[\\x00-\\x7f]{0,20}".prop_map(Value::from),
         ];
-        let name = prop_oneof![
-            prop::sample::select(vec!["a", "b", "c", "d", "e", "é", "0", "1"]).prop_map(str::to_owned),
-            "\\PC{0,9}"
-        ];
+        let name = prop_oneof![prop::sample::select(names).prop_map(str::to_owned), "\\PC{0,9}"];
         leaf.prop_recursive(5, 64, 8, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
@@ -537,9 +535,11 @@ mod tests {
         })
     }
 
+    const NAMES: &[&str] = &["a", "b", "c", "d", "e", "é", "0", "1"];
+
     proptest! {
         #[test]
-        fn both_ways_read_the_same(value in json(), pretty in any::<bool>()) {
+        fn both_ways_read_the_same(value in json(NAMES), pretty in any::<bool>()) {
             let user = serde_json::json!({"a": value.clone(), "b": [1, {"c": value.clone(), "x": value.clone()}], "c": value});
             let text = if pretty { serde_json::to_string_pretty(&user).unwrap() } else { user.to_string() };
             prop_assert!(scan(&text, wanted().seed()).is_some());
@@ -547,7 +547,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_json_is_never_read_otherwise(value in json(), at in any::<prop::sample::Index>(), with in "\\PC|[\\x00-\\x7f]") {
+        fn damaged_json_is_never_read_otherwise(value in json(NAMES), at in any::<prop::sample::Index>(), with in "\\PC|[\\x00-\\x7f]") {
             let text = serde_json::json!({"a": value.clone(), "c": {"d": value}}).to_string();
             let at = at.index(text.len());
             if let (Some(before), Some(after)) = (text.get(..at), text.get(at + 1..)) {
