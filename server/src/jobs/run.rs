@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::{Inner, UPLOAD, secrets};
 use crate::auth0::{JobSummary, ManagementClient};
@@ -56,21 +57,23 @@ type Outcome = (Value, Option<String>);
 pub(super) async fn to_its_end(jobs: &Inner, job: JobRecord, progress: Arc<Progress>) {
     let id = job.id.clone();
     let mut counted = Counted::new(job.kind);
-    let outcome = {
-        let work = work(jobs, &job, &progress);
-        tokio::pin!(work);
-        let mut counters = tokio::time::interval(Duration::from_secs(1));
-        counters.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                outcome = &mut work => break outcome,
-                _ = counters.tick() => {
-                    counted.up_to(progress.processed());
-                    note_progress(jobs, &id, &progress).await;
-                }
-            }
+    let over = CancellationToken::new();
+    let work = async {
+        let outcome = work(jobs, &job, &progress).await;
+        over.cancel();
+        outcome
+    };
+    // Beside the work and not in turns with it: storing a counter may have to wait for a transaction that
+    // the work has begun.
+    let counting = async {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while over.run_until_cancelled(ticks.tick()).await.is_some() {
+            counted.up_to(progress.processed());
+            note_progress(jobs, &id, &progress).await;
         }
     };
+    let (outcome, ()) = tokio::join!(work, counting);
     if jobs.stopping.is_cancelled() && outcome.is_err() {
         tracing::info!("interrupted");
         return;
