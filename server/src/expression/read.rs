@@ -9,6 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::json::{Json, write_json_text};
 use super::path::{Key, Path, array_index};
 use super::scan;
+use super::tokens::Tokens;
+use super::walk::Walker;
 
 /// What is wanted of a user: the paths of several expressions and the fields of a search, each merged
 /// into a trie. Everything else is checked and skipped, never built.
@@ -90,6 +92,14 @@ impl Wanted {
     /// line ends; nothing where it is no user, or one that takes the thorough parser.
     pub fn read_line<'a>(&self, text: &'a str, at: usize) -> Option<(Json<'a>, usize)> {
         scan::scan_line(text, at, self.seed())
+    }
+
+    /// As [`read_line`](Self::read_line), of an indexed text: the line starts at a place of it that is not before
+    /// where the walker is.
+    pub fn walk_line<'a>(&self, walker: &mut Walker<'a, '_>, at: usize) -> Option<(Json<'a>, usize)> {
+        (walker.go_to(at) && walker.next() == b'{').then_some(())?;
+        let user = walker.value(self.seed())?;
+        walker.line_end().map(|end| (user, end))
     }
 
     /// The place of what is wanted as a whole.
