@@ -9,6 +9,9 @@
 //! Processors with AVX2 are told at run time; elsewhere the lanes do it that every processor of an
 //! architecture has. Both give the same, as a test shows.
 
+// All of it is compiled twice, for AVX2 as well, which only what is inlined is.
+#![allow(clippy::inline_always)]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wide::u8x16;

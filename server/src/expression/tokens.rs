@@ -1,6 +1,9 @@
 //! Reading JSON token by token, whoever finds the tokens: what is wanted is built, the grammar of the rest is
 //! checked.
 
+// Steps of a walker, which are inlined (see there).
+#![allow(clippy::inline_always)]
+
 use std::borrow::Cow;
 
 use super::json::Json;

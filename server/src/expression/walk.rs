@@ -1,5 +1,8 @@
 //! Follows a [structural index](super::index) through its text, line by line.
 
+// What stands behind a call is kept in memory, and a step per token is all there is to it.
+#![allow(clippy::inline_always)]
+
 use super::index::{Index, Place};
 use super::read::DEEPEST;
 use super::scan::{Blanks, Scanner};
