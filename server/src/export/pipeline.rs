@@ -263,11 +263,11 @@ impl<'a> Shared<'a> {
 
     /// Takes the next row; one that the filter finds is read into slots where that can be done.
     #[inline]
-    fn next_slots<'r>(
+    fn next_slots<'r, 'i>(
         &self,
         rows: &mut Rows<'r>,
         layout: &Layout,
-        walker: Option<&mut Walker<'r, '_>>,
+        mut walker: Option<&mut Walker<'r, 'i>>,
         slots: &mut Slots<'r>,
     ) -> Option<Next<'r>> {
         let spec = self.spec;
@@ -276,12 +276,21 @@ impl<'a> Shared<'a> {
         let found = match (&spec.filter, ahead) {
             (None, _) => Some(None),
             (Some(filter), Ahead::Line(text, at)) => {
-                let read = match &walker {
-                    // A copy, since a user that is found is read once more.
-                    Some(walker) => spec.looked_at.walk_line(&mut walker.here(), at),
-                    None => spec.looked_at.read_line(text, at),
+                let (read, behind) = match &walker {
+                    // Another walker, since a user that is found is read once more.
+                    Some(walker) => {
+                        let mut other = walker.here();
+                        (spec.looked_at.walk_line(&mut other, at), Some(other))
+                    }
+                    None => (spec.looked_at.read_line(text, at), None),
                 };
-                read.map(|(user, end)| (!filter.matches(&user)).then_some(end))
+                read.map(|(user, end)| {
+                    let failed = !filter.matches(&user);
+                    if let (true, Some(walker), Some(behind)) = (failed, &mut walker, behind) {
+                        **walker = behind;
+                    }
+                    failed.then_some(end)
+                })
             }
             (Some(filter), Ahead::Whole(text)) => {
                 let read = read(text.as_bytes(), &spec.looked_at).ok();

@@ -32,7 +32,8 @@ struct Tree {
 static WHOLE: Tree = Tree { whole: true, children: Vec::new(), bits: 0 };
 
 /// One of 64 bits for a name: names that differ in length or in an outer byte mostly have different ones.
-fn bit(name: &str) -> u64 {
+#[inline]
+pub(super) fn bit(name: &str) -> u64 {
     let outer = name.as_bytes().first().unwrap_or(&0).wrapping_add(name.as_bytes().last().unwrap_or(&0).rotate_left(2));
     1 << (outer.wrapping_add(name.len() as u8) & 63)
 }
@@ -343,6 +344,13 @@ impl<'t> Seed<'t> {
     pub(super) fn breadth(self) -> usize {
         let breadth = |tree: Option<&Tree>| tree.map_or(0, |tree| tree.children.len());
         breadth(self.path) + breadth(self.field)
+    }
+
+    /// The [`bit`]s of all members that are wanted.
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        let bits = |tree: Option<&Tree>| tree.map_or(0, |tree| if tree.whole { u64::MAX } else { tree.bits });
+        bits(self.path) | bits(self.field)
     }
 
     /// What is wanted of the member of this name.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::json::Json;
-use super::read::{DEEPEST, Object, Seed};
+use super::read::{DEEPEST, Object, Seed, bit};
 
 /// A place between two tokens of a text. Nothing (`None`) means everywhere that the text takes the thorough
 /// parser: it is no JSON, or unusual.
@@ -82,18 +82,24 @@ pub(super) trait Tokens<'a> {
     /// Reads what is wanted of an object.
     fn object(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
         let mut object = Object::with_capacity(wanted.breadth());
+        let bits = wanted.bits();
         self.open()?;
         if self.close(b'}') {
             return Some(object.finish());
         }
         loop {
-            let name = self.string()?;
+            let name = match self.plain_string() {
+                Some(plain) => Cow::Borrowed(plain),
+                None => Cow::Owned(self.escaped_string()?),
+            };
             self.colon()?;
-            match wanted.member(&name) {
+            let wanted = if bits & bit(&name) == 0 { None } else { wanted.member(&name) };
+            match wanted {
                 Some(seed) => {
                     let value = self.value(seed)?;
                     object.put(name, value);
                 }
+                None if self.next() == b'"' => self.skip_string()?,
                 None => self.skip()?,
             }
             if !self.more(b'}')? {
