@@ -67,8 +67,7 @@ struct Entry {
     start: u32,
     key: u32,
     row: u32,
-    /// The first bytes of the key, enough for a type and a date to the minute: they settle most comparisons
-    /// without a look at the blocks.
+    /// What settles most comparisons without a look at the blocks.
     prefix: u128,
 }
 
@@ -134,7 +133,7 @@ impl Sorter {
             start: start as u32,
             key: key.len() as u32,
             row: row.len() as u32,
-            prefix: prefix(key),
+            prefix: prefix(key, self.descending),
         });
         Ok(())
     }
@@ -154,28 +153,31 @@ impl Sorter {
         self.blocks = Vec::new();
         self.spare = Vec::new();
         self.entries = Vec::new();
-        merge(std::mem::take(&mut self.runs), self.descending, |_, row| each(row))
+        merge(std::mem::take(&mut self.runs), self.descending, |key, both| {
+            each(both.get(key as usize..).unwrap_or_default())
+        })
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
-        self.bytes(entry, 0, entry.key)
+        self.both(entry).get(..entry.key as usize).unwrap_or_default()
     }
 
     fn row(&self, entry: &Entry) -> &[u8] {
-        self.bytes(entry, entry.key, entry.row)
+        self.both(entry).get(entry.key as usize..).unwrap_or_default()
     }
 
-    fn bytes(&self, entry: &Entry, skip: u32, length: u32) -> &[u8] {
-        let start = entry.start as usize + skip as usize;
+    /// A key and the row behind it.
+    fn both(&self, entry: &Entry) -> &[u8] {
+        let start = entry.start as usize;
         let block = self.blocks.get(entry.block as usize);
-        block.and_then(|block| block.get(start..start + length as usize)).unwrap_or_default()
+        block.and_then(|block| block.get(start..start + entry.key as usize + entry.row as usize)).unwrap_or_default()
     }
 
     fn sort(&mut self) {
         let mut entries = std::mem::take(&mut self.entries);
         let descending = self.descending;
         entries.sort_unstable_by(|a, b| {
-            by_prefix(a.prefix, b.prefix, descending)
+            (a.prefix.cmp(&b.prefix))
                 .then_with(|| compare(self.key(a), self.key(b), descending))
                 // Where a row lies says when it came: that makes the sort stable.
                 .then_with(|| (a.block, a.start).cmp(&(b.block, b.start)))
@@ -191,7 +193,7 @@ impl Sorter {
         self.sort();
         let mut run = Run::create(&self.directory)?;
         for entry in &self.entries {
-            run.write(self.key(entry), self.row(entry))?;
+            run.write(entry.key, self.both(entry))?;
         }
         self.runs.push(run.finish()?);
         self.entries.clear();
@@ -203,31 +205,27 @@ impl Sorter {
         if self.runs.len() == FAN_IN {
             let mut merged = Run::create(&self.directory)?;
             let runs = std::mem::take(&mut self.runs);
-            merge(runs, self.descending, |key, row| merged.write(key, row).map(|()| true))?;
+            merge(runs, self.descending, |key, both| merged.write(key, both).map(|()| true))?;
             self.runs.push(merged.finish()?);
         }
         Ok(())
     }
 }
 
-fn prefix(key: &[u8]) -> u128 {
-    if let Some(start) = key.first_chunk() {
-        return u128::from_be_bytes(*start);
-    }
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().zip(key) {
-        *to = *from;
-    }
-    u128::from_be_bytes(bytes)
-}
-
-/// As [`compare`], for the prefixes of keys; equal prefixes settle nothing.
-fn by_prefix(a: u128, b: u128, descending: bool) -> Ordering {
-    let missing = |prefix: u128| prefix >> 120 == u128::from(MISSING);
-    match missing(a).cmp(&missing(b)) {
-        Ordering::Equal if descending => b.cmp(&a),
-        Ordering::Equal => a.cmp(&b),
-        order => order,
+/// The first bytes of a key, enough for a type and a date to the minute, as a number that is in order as
+/// [`compare`] says; equal ones settle nothing.
+fn prefix(key: &[u8], descending: bool) -> u128 {
+    let start = if let Some(start) = key.first_chunk() {
+        *start
+    } else {
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        bytes
+    };
+    match u128::from_be_bytes(start) {
+        _ if start.first() == Some(&MISSING) => u128::MAX,
+        number if descending => !number,
+        number => number,
     }
 }
 
@@ -247,11 +245,11 @@ impl Run {
         Ok(Self(file))
     }
 
-    fn write(&mut self, key: &[u8], row: &[u8]) -> Result<()> {
-        self.0.write_all(&(key.len() as u32).to_le_bytes()).map_err(spilling)?;
-        self.0.write_all(&(row.len() as u32).to_le_bytes()).map_err(spilling)?;
-        self.0.write_all(key).map_err(spilling)?;
-        self.0.write_all(row).map_err(spilling)
+    /// Writes a key and the row behind it; `key` is the length of the former.
+    fn write(&mut self, key: u32, both: &[u8]) -> Result<()> {
+        let lengths = u64::from(key) << 32 | both.len() as u64;
+        self.0.write_all(&lengths.to_le_bytes()).map_err(spilling)?;
+        self.0.write_all(both).map_err(spilling)
     }
 
     fn finish(self) -> Result<SortedRun> {
@@ -270,8 +268,10 @@ struct Head {
     reader: SortedRun,
     run: usize,
     prefix: u128,
-    key: Vec<u8>,
-    row: Vec<u8>,
+    /// The key and the row behind it.
+    both: Vec<u8>,
+    /// How long the key is.
+    key: u32,
     descending: bool,
 }
 
@@ -281,23 +281,26 @@ impl Head {
         if self.reader.fill_buf().map_err(spilling)?.is_empty() {
             return Ok(false);
         }
-        let (mut key, mut row) = ([0; 4], [0; 4]);
-        self.reader.read_exact(&mut key).map_err(spilling)?;
-        self.reader.read_exact(&mut row).map_err(spilling)?;
-        for (buffer, length) in [(&mut self.key, key), (&mut self.row, row)] {
-            buffer.resize(u32::from_le_bytes(length) as usize, 0);
-            self.reader.read_exact(buffer).map_err(spilling)?;
-        }
-        self.prefix = prefix(&self.key);
+        let mut lengths = [0; 8];
+        self.reader.read_exact(&mut lengths).map_err(spilling)?;
+        let lengths = u64::from_le_bytes(lengths);
+        self.key = (lengths >> 32) as u32;
+        self.both.resize(lengths as u32 as usize, 0);
+        self.reader.read_exact(&mut self.both).map_err(spilling)?;
+        self.prefix = prefix(self.key(), self.descending);
         Ok(true)
+    }
+
+    fn key(&self) -> &[u8] {
+        self.both.get(..self.key as usize).unwrap_or_default()
     }
 }
 
 impl Ord for Head {
     /// The heap gives the greatest: the order is turned round. Earlier files first among equals.
     fn cmp(&self, other: &Self) -> Ordering {
-        by_prefix(other.prefix, self.prefix, self.descending)
-            .then_with(|| compare(&other.key, &self.key, self.descending))
+        (other.prefix.cmp(&self.prefix))
+            .then_with(|| compare(other.key(), self.key(), self.descending))
             .then_with(|| other.run.cmp(&self.run))
     }
 }
@@ -316,16 +319,16 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-fn merge(runs: Vec<SortedRun>, descending: bool, mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+fn merge(runs: Vec<SortedRun>, descending: bool, mut each: impl FnMut(u32, &[u8]) -> Result<bool>) -> Result<()> {
     let mut heads = BinaryHeap::with_capacity(runs.len());
     for (run, reader) in runs.into_iter().enumerate() {
-        let mut head = Head { reader, run, prefix: 0, key: Vec::new(), row: Vec::new(), descending };
+        let mut head = Head { reader, run, prefix: 0, both: Vec::new(), key: 0, descending };
         if head.advance()? {
             heads.push(head);
         }
     }
     while let Some(mut head) = heads.peek_mut() {
-        if !each(&head.key, &head.row)? {
+        if !each(head.key, &head.both)? {
             break;
         }
         if !head.advance()? {
