@@ -263,11 +263,11 @@ impl<'a> Shared<'a> {
 
     /// Takes the next row; one that the filter finds is read into slots where that can be done.
     #[inline]
-    fn next_slots<'r, 'i>(
+    fn next_slots<'r>(
         &self,
         rows: &mut Rows<'r>,
         layout: &Layout,
-        mut walker: Option<&mut Walker<'r, 'i>>,
+        mut walker: Option<&mut Walker<'r, '_>>,
         slots: &mut Slots<'r>,
     ) -> Option<Next<'r>> {
         let spec = self.spec;
