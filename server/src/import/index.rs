@@ -120,25 +120,21 @@ impl Recent {
         Self { slots: Vec::new(), zero: None, count: 0, most }
     }
 
-    /// Slots from the one where a key belongs, through all of them.
-    fn slots(&self, key: u64) -> impl Iterator<Item = usize> + use<> {
-        let count = self.slots.len();
-        let home = ((u128::from(key) * count as u128) >> 64) as usize;
-        (home..count).chain(0..home)
+    /// Where a key is, or else the free slot where it belongs. There is always one that is free.
+    fn place(&self, key: u64) -> usize {
+        let mut at = ((u128::from(key) * self.slots.len() as u128) >> 64) as usize;
+        while self.slots.get(at).is_some_and(|(found, _)| *found != key && *found != 0) {
+            at = if at + 1 < self.slots.len() { at + 1 } else { 0 };
+        }
+        at
     }
 
     fn get(&self, key: u64) -> Option<u64> {
         if key == 0 {
             return self.zero;
         }
-        for at in self.slots(key) {
-            match self.slots.get(at) {
-                Some((found, number)) if *found == key => return Some(*number),
-                Some((0, _)) | None => return None,
-                Some(_) => {}
-            }
-        }
-        None
+        let (found, number) = self.slots.get(self.place(key))?;
+        (*found == key).then_some(*number)
     }
 
     /// Keeps an entry that is not there, if there is room.
@@ -159,12 +155,9 @@ impl Recent {
     }
 
     fn put(&mut self, key: u64, number: u64) {
-        let mut slots = self.slots(key);
-        while let Some(slot) = slots.next().and_then(|at| self.slots.get_mut(at)) {
-            if slot.0 == 0 {
-                *slot = (key, number);
-                return;
-            }
+        let at = self.place(key);
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = (key, number);
         }
     }
 
