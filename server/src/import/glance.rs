@@ -204,17 +204,35 @@ fn lower(text: &str) -> Cow<'_, str> {
 /// An address of the usual kind: letters and digits with single dots and the like between them.
 fn is_plain_email(text: &[u8]) -> bool {
     let Some(at) = memchr::memchr(b'@', text) else { return false };
-    let (local, domain) = text.split_at(at);
-    let is_local = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'\'');
-    let is_label = |label: &[u8]| {
-        label.first().is_some_and(u8::is_ascii_alphabetic)
-            && label.len() <= 63
-            && label.iter().all(u8::is_ascii_alphanumeric)
+    let Some((local, domain)) = text.split_at_checked(at).and_then(|(local, rest)| Some((local, rest.get(1..)?)))
+    else {
+        return false;
     };
-    local.len() <= 64
-        && text.len() <= schema::MOST_EMAIL
-        && local.split(|byte| *byte == b'.').all(|part| !part.is_empty() && part.iter().copied().all(is_local))
-        && domain.get(1..).unwrap_or_default().split(|byte| *byte == b'.').all(is_label)
+    // What stood before a byte, where a dot stands before the first one.
+    let mut before = b'.';
+    for byte in local {
+        match byte {
+            b'.' if before == b'.' => return false,
+            b'.' | b'_' | b'-' | b'+' | b'\'' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => before = *byte,
+            _ => return false,
+        }
+    }
+    if before == b'.' || local.len() > 64 || text.len() > schema::MOST_EMAIL {
+        return false;
+    }
+    let mut label = 0;
+    for byte in domain {
+        match byte {
+            b'.' if label > 0 => label = 0,
+            b'0'..=b'9' if label > 0 => label += 1,
+            b'a'..=b'z' | b'A'..=b'Z' => label += 1,
+            _ => return false,
+        }
+        if label > 63 {
+            return false;
+        }
+    }
+    label > 0
 }
 
 /// An address on the web of the usual kind, which is surely a URL: a named host, and no oddities before its
@@ -646,6 +664,17 @@ mod tests {
                 (None, None) => {}
                 other => prop_assert!(false, "{:?}", other),
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn addresses_that_are_plain_are_addresses(text in prop_oneof![
+            "[a-z.+_'-]{0,4}@?[a-z0-9.@]{0,6}",
+            "[a-zé.]{60,68}@[a-z]{1,3}\\.[a-z0-9]{60,66}",
+            "a@([a-z]{50}\\.){4,5}[a-z]{1,6}",
+        ]) {
+            prop_assert!(!is_plain_email(text.as_bytes()) || schema::is_email(&text), "{}", text);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A map from hashes to numbers for files of any size: the newest entries in memory, the others in
 //! sorted runs on disk.
 //!
-//! Memory: a table of 4 MiB, and a filter that tells of nearly all keys that they are not on disk: 4 MiB
+//! Memory: a table of 2 MiB, and a filter that tells of nearly all keys that they are not on disk: 4 MiB
 //! for the first two million entries, at most 16 MiB however many there are. Disk: 16 bytes an entry (twice
 //! that while runs are merged), in files that vanish with the process.
 
@@ -13,7 +13,7 @@ use super::chunks::named;
 use crate::error::Result;
 
 /// Entries held in memory before they become a run on disk.
-const RECENT: usize = 1 << 17;
+const RECENT: usize = 1 << 16;
 
 /// Runs of one size that are merged into one.
 const MERGED: usize = 8;
