@@ -18,7 +18,7 @@ use crate::auth0::ManagementClient;
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
 use crate::export::{
-    self, ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, SortRequest,
+    self, ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, Reading, SortRequest,
 };
 use crate::expression::{Tools, split_column};
 use crate::progress::Progress;
@@ -86,6 +86,9 @@ pub struct ExportArgs {
     /// Threads to compute with; by default one per processor
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+    /// How lines are read; what comes out is the same
+    #[arg(long, value_enum, default_value = "index", hide_short_help = true)]
+    reader: ReaderArg,
     /// Show what would be done, and do nothing
     #[arg(long)]
     explain: bool,
@@ -107,6 +110,14 @@ enum PresetArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum ReaderArg {
+    /// By an index of many lines at once: the quickest way
+    Index,
+    /// From byte to byte, in case the other way is suspected
+    Scan,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum OnErrorArg {
     /// Leave them out or empty, and count them
     Empty,
@@ -117,7 +128,10 @@ enum OnErrorArg {
 /// Runs `export`; `config` is the file of `--config`.
 pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
     let request = request(args);
-    let mut spec = spec(args, &request, config)?;
+    let mut spec = spec(args, &request, config)?.with_reading(match args.reader {
+        ReaderArg::Index => Reading::Index,
+        ReaderArg::Scan => Reading::Scan,
+    });
     if let Some(threads) = args.threads {
         spec = spec.with_threads(usize::from(threads));
     }

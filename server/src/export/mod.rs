@@ -67,6 +67,17 @@ pub enum OnError {
     Fail,
 }
 
+/// How lines are read. What comes out is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// By an index of all tokens of many lines, made in one pass; lines for which that cannot be done are
+    /// scanned.
+    #[default]
+    Index,
+    /// From byte to byte, line by line.
+    Scan,
+}
+
 /// A ready-made set of columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -14,9 +14,9 @@ use flate2::write::GzEncoder;
 use super::encode::{Computed, Given, NoEmail, Text, Tree, Values};
 use super::input::{Ahead, Chunk, Input, LONGEST_ROW, Rows};
 use super::sort::{Sorter, write_key};
-use super::{ExportSpec, ExportSummary, OnError};
+use super::{ExportSpec, ExportSummary, OnError, Reading};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Attributes, Cell, Evaluator, Json, Layout, Path, Slots, read};
+use crate::expression::{Attributes, Cell, Evaluator, Index, Json, Layout, Path, Slots, Walker, read};
 use crate::progress::Progress;
 
 /// About so many users are in a chunk; room for more is made when there are more.
@@ -169,12 +169,13 @@ impl<'a> Shared<'a> {
         let _guard = StopOnPanic(self);
         let mut chunk = Chunk::default();
         let mut encoded = Encoded::default();
+        let mut index = Index::default();
         let mut evaluator = Evaluator::new(self.spec.formulas());
         loop {
             let Some((number, read)) = self.next_chunk(&mut chunk) else { return };
             encoded.clear();
             if read.is_ok() {
-                self.encode(&chunk, &mut evaluator, &mut encoded);
+                self.encode(&chunk, &mut index, &mut evaluator, &mut encoded);
             }
             let Some(mut turn) = self.wait(number) else { return };
             let taken = read.and_then(|()| turn.collector.take(&encoded, self.unit));
@@ -214,11 +215,11 @@ impl<'a> Shared<'a> {
         }
     }
 
-    fn encode(&self, chunk: &Chunk, evaluator: &mut Evaluator, encoded: &mut Encoded) {
+    fn encode(&self, chunk: &Chunk, index: &mut Index, evaluator: &mut Evaluator, encoded: &mut Encoded) {
         if !evaluator.is_idle() {
-            self.encode_computed(chunk, evaluator, encoded);
+            self.encode_computed(chunk, index, evaluator, encoded);
         } else if let Some(layout) = &self.spec.layout {
-            self.encode_slots(chunk, layout, encoded);
+            self.encode_slots(chunk, layout, index, encoded);
         } else {
             for (line, row) in chunk.rows() {
                 self.encode_row(line, row, encoded);
@@ -228,10 +229,11 @@ impl<'a> Shared<'a> {
 
     /// The quick way: every row is read straight into slots; one for which that cannot be done goes the
     /// way through a tree, which knows what to say about it.
-    fn encode_slots(&self, chunk: &Chunk, layout: &Layout, encoded: &mut Encoded) {
+    fn encode_slots(&self, chunk: &Chunk, layout: &Layout, index: &mut Index, encoded: &mut Encoded) {
         let mut slots = layout.room();
         let mut rows = chunk.rows();
-        while let Some(next) = self.next_slots(&mut rows, layout, &mut slots) {
+        let mut walker = self.walker(&rows, index);
+        while let Some(next) = self.next_slots(&mut rows, layout, walker.as_mut(), &mut slots) {
             match next {
                 Next::Failed => {}
                 Next::Slots(line, text) => {
@@ -251,17 +253,44 @@ impl<'a> Shared<'a> {
         self.spec.encoder.shape.columns().len()
     }
 
+    /// What goes from row to row by an index of the chunk, where that can be done.
+    fn walker<'r, 'i>(&self, rows: &Rows<'r>, index: &'i mut Index) -> Option<Walker<'r, 'i>> {
+        match rows.ahead()? {
+            Ahead::Line(text, _) if self.spec.reading == Reading::Index => Walker::new(text, index),
+            _ => None,
+        }
+    }
+
     /// Takes the next row; one that the filter finds is read into slots where that can be done.
     #[inline]
-    fn next_slots<'r>(&self, rows: &mut Rows<'r>, layout: &Layout, slots: &mut Slots<'r>) -> Option<Next<'r>> {
+    fn next_slots<'r, 'i>(
+        &self,
+        rows: &mut Rows<'r>,
+        layout: &Layout,
+        mut walker: Option<&mut Walker<'r, 'i>>,
+        slots: &mut Slots<'r>,
+    ) -> Option<Next<'r>> {
         let spec = self.spec;
         let Some(ahead) = rows.ahead() else { return rows.next().map(|(line, row)| Next::Other(line, row)) };
         // Most users fail a filter, and it mostly looks at little: nothing else is read of those.
         let found = match (&spec.filter, ahead) {
             (None, _) => Some(None),
             (Some(filter), Ahead::Line(text, at)) => {
-                let read = spec.looked_at.read_line(text, at);
-                read.map(|(user, end)| (!filter.matches(&user)).then_some(end))
+                let (read, behind) = match &walker {
+                    // Another walker, since a user that is found is read once more.
+                    Some(walker) => {
+                        let mut other = walker.here();
+                        (spec.looked_at.walk_line(&mut other, at), Some(other))
+                    }
+                    None => (spec.looked_at.read_line(text, at), None),
+                };
+                read.map(|(user, end)| {
+                    let failed = !filter.matches(&user);
+                    if let (true, Some(walker), Some(behind)) = (failed, &mut walker, behind) {
+                        **walker = behind;
+                    }
+                    failed.then_some(end)
+                })
             }
             (Some(filter), Ahead::Whole(text)) => {
                 let read = read(text.as_bytes(), &spec.looked_at).ok();
@@ -273,7 +302,10 @@ impl<'a> Shared<'a> {
             return Some(Next::Failed);
         }
         let (text, scanned) = match ahead {
-            Ahead::Line(text, at) => (text, layout.read_line(text, at, slots)),
+            Ahead::Line(text, at) => match walker {
+                Some(walker) => (text, layout.walk_line(walker, at, slots)),
+                None => (text, layout.read_line(text, at, slots)),
+            },
             Ahead::Whole(text) => (text, layout.read_whole(text, slots)),
         };
         let Some(scanned) = scanned.filter(|_| found.is_some()) else {
@@ -286,13 +318,14 @@ impl<'a> Shared<'a> {
 
     /// Where some formulas are computed: all rows of a chunk are read first, since transforms take many rows
     /// at once.
-    fn encode_computed(&self, chunk: &Chunk, evaluator: &mut Evaluator, encoded: &mut Encoded) {
+    fn encode_computed(&self, chunk: &Chunk, index: &mut Index, evaluator: &mut Evaluator, encoded: &mut Encoded) {
         let mut rows = Vec::with_capacity(USUAL_ROWS);
         let mut all = chunk.rows();
         let mut slots = None;
         if let Some(layout) = &self.spec.layout {
             let slots = slots.insert(layout.room_for(USUAL_ROWS));
-            while let Some(next) = self.next_slots(&mut all, layout, slots) {
+            let mut walker = self.walker(&all, index);
+            while let Some(next) = self.next_slots(&mut all, layout, walker.as_mut(), slots) {
                 match next {
                     Next::Failed => {}
                     Next::Slots(line, text) => rows.push((line, Held::Slots(text, layout.keep(slots)))),

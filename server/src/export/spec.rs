@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path as FilePath, PathBuf};
 
 use super::encode::{Column, Csv, Encoder, Shape};
-use super::{ExportRequest, FieldRequest, Format, OnError, Preset};
+use super::{ExportRequest, FieldRequest, Format, OnError, Preset, Reading};
 use crate::error::{Code, Error, Result};
 use crate::expression::{Expression, Formula, Kind, Layout, Path, Tools, Wanted, layout, read};
 use crate::query::{Filter, Query};
@@ -33,6 +33,7 @@ pub struct ExportSpec {
     pub(super) sort_memory: usize,
     pub(super) spill_directory: PathBuf,
     pub(super) threads: usize,
+    pub(super) reading: Reading,
 }
 
 /// The order of rows.
@@ -139,6 +140,7 @@ impl ExportSpec {
             sort_memory,
             spill_directory: std::env::temp_dir(),
             threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            reading: Reading::default(),
         })
     }
 
@@ -146,6 +148,13 @@ impl ExportSpec {
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
+        self
+    }
+
+    /// The same export, reading lines this way.
+    #[must_use]
+    pub fn with_reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
         self
     }
 

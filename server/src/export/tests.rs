@@ -70,10 +70,18 @@ const MEMORY: u64 = 1 << 20;
 
 fn try_export(request: &ExportRequest, input: impl Into<Vec<u8>>) -> Result<(String, ExportSummary)> {
     let spec = ExportSpec::new(request, MEMORY)?.with_threads(3);
-    let output = Output::default();
-    let input = std::io::Cursor::new(input.into());
-    let summary = run_file(&spec, Box::new(input), Box::new(output.clone()), &Progress::default())?;
-    Ok((output.text(), summary))
+    let input = input.into();
+    let read = |reading| {
+        let spec = spec.clone().with_reading(reading);
+        let output = Output::default();
+        let input = std::io::Cursor::new(input.clone());
+        let summary = run_file(&spec, Box::new(input), Box::new(output.clone()), &Progress::default())?;
+        Ok((output.text(), summary))
+    };
+    // Whichever way lines are read, the same comes out.
+    let (indexed, scanned) = (read(Reading::Index), read(Reading::Scan));
+    assert_eq!(format!("{indexed:?}"), format!("{scanned:?}"));
+    indexed
 }
 
 fn export(request: &ExportRequest, input: impl Into<Vec<u8>>) -> (String, ExportSummary) {

@@ -159,6 +159,12 @@ impl Cell<'_> {
 
 /// Writes a number the way JavaScript's `String(number)` does.
 pub fn write_number(number: f64, out: &mut Vec<u8>) {
+    // Counters and the like, whose digits are the shortest anyway.
+    let whole = number as i64;
+    if whole.unsigned_abs() < 1 << 53 && (whole as f64).to_bits() == number.to_bits() {
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+        return;
+    }
     out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes());
 }
 

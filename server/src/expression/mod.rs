@@ -3,6 +3,7 @@
 mod call;
 mod column;
 mod compute;
+mod index;
 mod javascript;
 mod json;
 mod lexer;
@@ -11,6 +12,8 @@ mod path;
 mod read;
 mod scan;
 mod slots;
+mod tokens;
+mod walk;
 
 use std::fmt;
 
@@ -21,10 +24,12 @@ use javascript::Script;
 
 pub use column::split_column;
 pub use compute::{Attributes, Cells, Evaluator, Formula, Tools, layout};
+pub use index::Index;
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
 pub use read::{BothWays, DEEPEST, Unreadable, Wanted, check_whole, read, read_both_ways, read_with_text};
 pub use slots::{Layout, Scanned, Slots, Slotted};
+pub use walk::Walker;
 
 /// What an expression is, as the UI and `/api/preview` name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]

@@ -9,6 +9,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::json::{Json, write_json_text};
 use super::path::{Key, Path, array_index};
 use super::scan;
+use super::tokens::Tokens;
+use super::walk::Walker;
 
 /// What is wanted of a user: the paths of several expressions and the fields of a search, each merged
 /// into a trie. Everything else is checked and skipped, never built.
@@ -30,7 +32,8 @@ struct Tree {
 static WHOLE: Tree = Tree { whole: true, children: Vec::new(), bits: 0 };
 
 /// One of 64 bits for a name: names that differ in length or in an outer byte mostly have different ones.
-fn bit(name: &str) -> u64 {
+#[inline]
+pub(super) fn bit(name: &str) -> u64 {
     let outer = name.as_bytes().first().unwrap_or(&0).wrapping_add(name.as_bytes().last().unwrap_or(&0).rotate_left(2));
     1 << (outer.wrapping_add(name.len() as u8) & 63)
 }
@@ -90,6 +93,14 @@ impl Wanted {
     /// line ends; nothing where it is no user, or one that takes the thorough parser.
     pub fn read_line<'a>(&self, text: &'a str, at: usize) -> Option<(Json<'a>, usize)> {
         scan::scan_line(text, at, self.seed())
+    }
+
+    /// As [`read_line`](Self::read_line), of an indexed text: the line starts at a place of it that is not before
+    /// where the walker is.
+    pub fn walk_line<'a>(&self, walker: &mut Walker<'a, '_>, at: usize) -> Option<(Json<'a>, usize)> {
+        (walker.go_to(at) && walker.next() == b'{').then_some(())?;
+        let user = walker.value(self.seed())?;
+        walker.line_end().map(|end| (user, end))
     }
 
     /// The place of what is wanted as a whole.
@@ -333,6 +344,13 @@ impl<'t> Seed<'t> {
     pub(super) fn breadth(self) -> usize {
         let breadth = |tree: Option<&Tree>| tree.map_or(0, |tree| tree.children.len());
         breadth(self.path) + breadth(self.field)
+    }
+
+    /// The [`bit`]s of all members that are wanted.
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        let bits = |tree: Option<&Tree>| tree.map_or(0, |tree| if tree.whole { u64::MAX } else { tree.bits });
+        bits(self.path) | bits(self.field)
     }
 
     /// What is wanted of the member of this name.

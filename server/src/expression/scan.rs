@@ -5,10 +5,9 @@
 //! nesting, everything that is not JSON) and leaves it to the parser in [`mod@super::read`], which knows what to say
 //! about it. What it does read means the same there: the tests compare the two.
 
-use std::borrow::Cow;
-
 use super::json::Json;
-use super::read::{DEEPEST, Object, Seed};
+use super::read::{DEEPEST, Seed};
+use super::tokens::Tokens;
 use crate::lanes::end_of_plain;
 
 /// Reads what is wanted of the JSON in `text`; nothing where that takes the thorough parser.
@@ -58,23 +57,6 @@ pub(super) struct Scanner<'a> {
     seen_blanks: bool,
 }
 
-/// Which of the open levels are objects.
-struct Objects([u64; DEEPEST / 64 + 1]);
-
-impl Objects {
-    #[inline]
-    fn set(&mut self, level: usize, object: bool) {
-        if let Some(bits) = self.0.get_mut(level / 64) {
-            *bits = *bits & !(1 << (level % 64)) | u64::from(object) << (level % 64);
-        }
-    }
-
-    #[inline]
-    fn has(&self, level: usize) -> bool {
-        self.0.get(level / 64).is_some_and(|bits| bits >> (level % 64) & 1 == 1)
-    }
-}
-
 impl<'a> Scanner<'a> {
     /// Starts at a place in the text.
     pub(super) fn new(text: &'a str, at: usize, allowed: Blanks) -> Self {
@@ -90,29 +72,6 @@ impl<'a> Scanner<'a> {
     /// Whether there were blanks between tokens so far; asked for, it starts to look anew.
     pub(super) fn take_seen_blanks(&mut self) -> bool {
         std::mem::take(&mut self.seen_blanks)
-    }
-
-    /// Goes a level deeper, past `{` or `[`.
-    #[inline]
-    pub(super) fn open(&mut self) -> Option<()> {
-        self.depth += 1;
-        self.at += 1;
-        self.blanks();
-        (self.depth <= DEEPEST).then_some(())
-    }
-
-    /// Takes the end of a level if it is next.
-    #[inline]
-    pub(super) fn close(&mut self, byte: u8) -> bool {
-        let closes = self.take(byte);
-        self.depth -= usize::from(closes);
-        closes
-    }
-
-    /// The next byte; zero, which no JSON has, at the end.
-    #[inline]
-    pub(super) fn next(&self) -> u8 {
-        self.bytes.get(self.at).copied().unwrap_or(0)
     }
 
     #[inline]
@@ -153,145 +112,6 @@ impl<'a> Scanner<'a> {
         self.at == self.bytes.len()
     }
 
-    fn word(&mut self, word: &str) -> Option<()> {
-        let found = self.bytes.get(self.at..)?.starts_with(word.as_bytes());
-        self.at += word.len();
-        found.then_some(())
-    }
-
-    /// After a member or an item: whether another one follows.
-    #[inline]
-    pub(super) fn more(&mut self, close: u8) -> Option<bool> {
-        self.blanks();
-        if self.take(b',') {
-            self.blanks();
-            return Some(true);
-        }
-        self.close(close).then_some(false)
-    }
-
-    /// Reads what is wanted of a value.
-    pub(super) fn value(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
-        match self.next() {
-            b'"' => self.string().map(Json::Text),
-            b'{' => self.object(wanted),
-            b'[' => self.array(wanted),
-            b't' => self.truth().map(|()| Json::Boolean(true)),
-            b'f' => self.falsehood().map(|()| Json::Boolean(false)),
-            b'n' => self.null().map(|()| Json::Null),
-            _ => self.number().map(Json::Number),
-        }
-    }
-
-    /// Takes `true`.
-    pub(super) fn truth(&mut self) -> Option<()> {
-        self.word("true")
-    }
-
-    /// Takes `false`.
-    pub(super) fn falsehood(&mut self) -> Option<()> {
-        self.word("false")
-    }
-
-    /// Takes `null`.
-    pub(super) fn null(&mut self) -> Option<()> {
-        self.word("null")
-    }
-
-    fn object(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
-        let mut object = Object::with_capacity(wanted.breadth());
-        self.open()?;
-        if self.close(b'}') {
-            return Some(object.finish());
-        }
-        loop {
-            let name = self.string()?;
-            self.colon()?;
-            match wanted.member(&name) {
-                Some(seed) => {
-                    let value = self.value(seed)?;
-                    object.put(name, value);
-                }
-                None => self.skip()?,
-            }
-            if !self.more(b'}')? {
-                return Some(object.finish());
-            }
-        }
-    }
-
-    fn array(&mut self, wanted: Seed<'_>) -> Option<Json<'a>> {
-        let mut items = Vec::new();
-        self.open()?;
-        if self.close(b']') {
-            return Some(Json::Array(items));
-        }
-        loop {
-            items.push(if let Some(seed) = wanted.item(items.len()) {
-                self.value(seed)?
-            } else {
-                // The place is kept, so that later indices and the length are right.
-                self.skip()?;
-                Json::Null
-            });
-            if !self.more(b']')? {
-                return Some(Json::Array(items));
-            }
-        }
-    }
-
-    #[inline]
-    pub(super) fn colon(&mut self) -> Option<()> {
-        self.blanks();
-        self.take(b':').then_some(())?;
-        self.blanks();
-        Some(())
-    }
-
-    /// The bytes of a string if it has no escapes; otherwise nothing is taken.
-    #[inline]
-    pub(super) fn plain_string(&mut self) -> Option<&'a [u8]> {
-        (self.next() == b'"').then_some(())?;
-        let start = self.at + 1;
-        let end = end_of_plain(self.bytes, start);
-        (self.bytes.get(end) == Some(&b'"')).then_some(())?;
-        self.at = end + 1;
-        self.bytes.get(start..end)
-    }
-
-    /// A string, borrowed where it has no escapes.
-    #[inline]
-    pub(super) fn string(&mut self) -> Option<Cow<'a, str>> {
-        self.take(b'"').then_some(())?;
-        let start = self.at;
-        self.at = end_of_plain(self.bytes, start);
-        if self.next() == b'"' {
-            let text = self.text.get(start..self.at)?;
-            self.at += 1;
-            return Some(Cow::Borrowed(text));
-        }
-        self.escaped_string(start).map(Cow::Owned)
-    }
-
-    /// A string that starts here and is plain until where the scanner stands.
-    fn escaped_string(&mut self, start: usize) -> Option<String> {
-        let mut text = String::new();
-        let mut plain = start;
-        loop {
-            text.push_str(self.text.get(plain..self.at)?);
-            match self.next() {
-                b'"' => {
-                    self.at += 1;
-                    return Some(text);
-                }
-                b'\\' => text.push(self.escape()?),
-                _ => return None,
-            }
-            plain = self.at;
-            self.at = end_of_plain(self.bytes, plain);
-        }
-    }
-
     fn escape(&mut self) -> Option<char> {
         let kind = *self.bytes.get(self.at + 1)?;
         self.at += 2;
@@ -325,45 +145,12 @@ impl<'a> Scanner<'a> {
         digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
     }
 
-    /// A number that 64-bit floating point can hold.
-    pub(super) fn number(&mut self) -> Option<f64> {
-        let start = self.at;
-        self.skip_number()?;
-        let number: f64 = self.text.get(start..self.at)?.parse().ok()?;
-        number.is_finite().then_some(number)
-    }
-
     fn digits(&mut self) -> Option<()> {
         let start = self.at;
         while self.next().is_ascii_digit() {
             self.at += 1;
         }
         (self.at > start).then_some(())
-    }
-
-    fn skip_number(&mut self) -> Option<()> {
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if matches!(self.next(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.next(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Some(())
-    }
-
-    #[inline]
-    fn skip_string(&mut self) -> Option<()> {
-        self.take(b'"').then_some(())?;
-        self.at = end_of_plain(self.bytes, self.at);
-        if self.take(b'"') { Some(()) } else { self.skip_escaped() }
     }
 
     /// Skips the rest of a string from a backslash on.
@@ -382,53 +169,121 @@ impl<'a> Scanner<'a> {
             self.at = end_of_plain(self.bytes, self.at);
         }
     }
+}
 
+impl<'a> Tokens<'a> for Scanner<'a> {
     #[inline]
-    fn skip_name(&mut self) -> Option<()> {
-        self.skip_string()?;
-        self.colon()
+    fn next(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
     }
 
-    /// Checks a value and builds nothing.
-    pub(super) fn skip(&mut self) -> Option<()> {
-        let outer = self.depth;
-        let mut objects = Objects([0; DEEPEST / 64 + 1]);
+    #[inline]
+    fn open(&mut self) -> Option<()> {
+        self.depth += 1;
+        self.at += 1;
+        self.blanks();
+        (self.depth <= DEEPEST).then_some(())
+    }
+
+    #[inline]
+    fn close(&mut self, byte: u8) -> bool {
+        let closes = self.take(byte);
+        self.depth -= usize::from(closes);
+        closes
+    }
+
+    #[inline]
+    fn depth(&self) -> usize {
+        self.depth
+    }
+
+    #[inline]
+    fn comma(&mut self) -> bool {
+        self.blanks();
+        let found = self.take(b',');
+        if found {
+            self.blanks();
+        }
+        found
+    }
+
+    #[inline]
+    fn colon(&mut self) -> Option<()> {
+        self.blanks();
+        self.take(b':').then_some(())?;
+        self.blanks();
+        Some(())
+    }
+
+    #[inline]
+    fn plain_string(&mut self) -> Option<&'a str> {
+        (self.next() == b'"').then_some(())?;
+        let start = self.at + 1;
+        let end = end_of_plain(self.bytes, start);
+        (self.bytes.get(end) == Some(&b'"')).then_some(())?;
+        self.at = end + 1;
+        self.text.get(start..end)
+    }
+
+    fn escaped_string(&mut self) -> Option<String> {
+        self.take(b'"').then_some(())?;
+        let mut text = String::new();
         loop {
+            let plain = self.at;
+            self.at = end_of_plain(self.bytes, plain);
+            text.push_str(self.text.get(plain..self.at)?);
             match self.next() {
-                b'"' => self.skip_string()?,
-                b'{' => {
-                    self.open()?;
-                    if !self.close(b'}') {
-                        objects.set(self.depth, true);
-                        self.skip_name()?;
-                        continue;
-                    }
+                b'"' => {
+                    self.at += 1;
+                    return Some(text);
                 }
-                b'[' => {
-                    self.open()?;
-                    if !self.close(b']') {
-                        objects.set(self.depth, false);
-                        continue;
-                    }
-                }
-                b't' => self.truth()?,
-                b'f' => self.falsehood()?,
-                b'n' => self.null()?,
-                _ => self.skip_number()?,
-            }
-            loop {
-                if self.depth == outer {
-                    return Some(());
-                }
-                let object = objects.has(self.depth);
-                if self.more(if object { b'}' } else { b']' })? {
-                    if object {
-                        self.skip_name()?;
-                    }
-                    break;
-                }
+                b'\\' => text.push(self.escape()?),
+                _ => return None,
             }
         }
+    }
+
+    #[inline]
+    fn skip_string(&mut self) -> Option<()> {
+        self.take(b'"').then_some(())?;
+        self.at = end_of_plain(self.bytes, self.at);
+        if self.take(b'"') { Some(()) } else { self.skip_escaped() }
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        let found = self.bytes.get(self.at..)?.starts_with(word.as_bytes());
+        self.at += word.len();
+        found.then_some(())
+    }
+
+    fn number(&mut self) -> Option<f64> {
+        let start = self.at;
+        self.skip_number()?;
+        let text = self.text.get(start..self.at)?;
+        // Few digits and nothing else: counters, mostly.
+        if text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(text.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')) as f64);
+        }
+        let number: f64 = text.parse().ok()?;
+        number.is_finite().then_some(number)
+    }
+
+    fn skip_number(&mut self) -> Option<()> {
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if matches!(self.next(), b'e' | b'E') {
+            self.at += 1;
+            if matches!(self.next(), b'+' | b'-') {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
     }
 }
 

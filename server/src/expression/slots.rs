@@ -11,6 +11,8 @@ use super::json::{Cell, Json};
 use super::path::{Key, Literal, Node, Path, Seen, inherits};
 use super::read::Wanted;
 use super::scan::{Blanks, Scanner};
+use super::tokens::Tokens;
+use super::walk::Walker;
 
 /// Longer paths are left to the other way, so that a trie of them never is a danger to the stack.
 const LONGEST_PATH: usize = 64;
@@ -120,7 +122,8 @@ enum Slot<'a> {
     Nothing,
     Boolean(bool),
     Number(f64),
-    Text(Cow<'a, str>),
+    Plain(&'a str),
+    Text(String),
     Json(Json<'a>),
 }
 
@@ -274,78 +277,100 @@ impl Layout {
     /// unusual one.
     pub fn read_line<'a>(&self, text: &'a str, at: usize, slots: &mut Slots<'a>) -> Option<Scanned> {
         let mut scanner = Scanner::new(text, at, Blanks::WithinLine);
-        let (start, end, blanks) = self.user(&mut scanner, slots)?;
+        let (start, end, blanks) = self.scan(&mut scanner, slots)?;
         scanner.line_end().map(|row_end| Scanned { start, end, blanks, row_end })
+    }
+
+    /// As [`read_line`](Self::read_line), of an indexed text: the line starts at a place of it that is not before
+    /// where the walker is.
+    #[inline]
+    pub fn walk_line<'a>(&self, walker: &mut Walker<'a, '_>, at: usize, slots: &mut Slots<'a>) -> Option<Scanned> {
+        walker.go_to(at).then_some(())?;
+        walker.take_seen_blanks();
+        let start = walker.at();
+        self.user(walker, slots)?;
+        let (end, blanks) = (walker.end(), walker.take_seen_blanks());
+        walker.line_end().map(|row_end| Scanned { start, end, blanks, row_end })
     }
 
     /// Reads the user that is the whole of a text; nothing where it is none or an unusual one.
     pub fn read_whole<'a>(&self, text: &'a str, slots: &mut Slots<'a>) -> Option<Scanned> {
         let mut scanner = Scanner::new(text, 0, Blanks::All);
-        let (start, end, blanks) = self.user(&mut scanner, slots)?;
+        let (start, end, blanks) = self.scan(&mut scanner, slots)?;
         scanner.end().then_some(Scanned { start, end, blanks, row_end: text.len() })
     }
 
-    fn user<'a>(&self, scanner: &mut Scanner<'a>, slots: &mut Slots<'a>) -> Option<(usize, usize, bool)> {
+    fn scan<'a>(&self, scanner: &mut Scanner<'a>, slots: &mut Slots<'a>) -> Option<(usize, usize, bool)> {
         scanner.blanks();
         scanner.take_seen_blanks();
         let start = scanner.at();
-        if scanner.next() != b'{' {
+        self.user(scanner, slots)?;
+        Some((start, scanner.at(), scanner.take_seen_blanks()))
+    }
+
+    #[inline]
+    fn user<'a>(&self, tokens: &mut impl Tokens<'a>, slots: &mut Slots<'a>) -> Option<()> {
+        if tokens.next() != b'{' {
             return None;
         }
         slots.row += 1;
         slots.values.truncate(slots.start);
         slots.values.resize(slots.start + self.slots, Slot::Nothing);
-        self.object(self.branches.first()?, scanner, slots)?;
-        Some((start, scanner.at(), scanner.take_seen_blanks()))
+        self.object(self.branches.first()?, tokens, slots)
     }
 
-    fn object<'a>(&self, branch: &Branch, scanner: &mut Scanner<'a>, slots: &mut Slots<'a>) -> Option<()> {
-        scanner.open()?;
-        if scanner.close(b'}') {
+    fn object<'a>(&self, branch: &Branch, tokens: &mut impl Tokens<'a>, slots: &mut Slots<'a>) -> Option<()> {
+        tokens.open()?;
+        if tokens.close(b'}') {
             return Some(());
         }
         loop {
-            let child = match scanner.plain_string() {
-                Some(name) => branch.child(name),
-                None => branch.child(scanner.string()?.as_bytes()),
+            let child = match tokens.plain_string() {
+                Some(name) => branch.child(name.as_bytes()),
+                None => branch.child(tokens.escaped_string()?.as_bytes()),
             };
-            scanner.colon()?;
-            self.value(child, scanner, slots)?;
-            if !scanner.more(b'}')? {
+            tokens.colon()?;
+            self.value(child, tokens, slots)?;
+            if !tokens.more(b'}')? {
                 return Some(());
             }
         }
     }
 
-    fn array<'a>(&self, branch: &Branch, scanner: &mut Scanner<'a>, slots: &mut Slots<'a>) -> Option<()> {
-        scanner.open()?;
-        if scanner.close(b']') {
+    fn array<'a>(&self, branch: &Branch, tokens: &mut impl Tokens<'a>, slots: &mut Slots<'a>) -> Option<()> {
+        tokens.open()?;
+        if tokens.close(b']') {
             return Some(());
         }
         let mut index = 0;
         loop {
-            self.value(branch.item(index), scanner, slots)?;
+            self.value(branch.item(index), tokens, slots)?;
             index = index.saturating_add(1);
-            if !scanner.more(b']')? {
+            if !tokens.more(b']')? {
                 return Some(());
             }
         }
     }
 
     #[inline]
-    fn value<'a>(&self, to: Option<To>, scanner: &mut Scanner<'a>, slots: &mut Slots<'a>) -> Option<()> {
+    fn value<'a>(&self, to: Option<To>, tokens: &mut impl Tokens<'a>, slots: &mut Slots<'a>) -> Option<()> {
         match to {
-            None => scanner.skip(),
+            None if tokens.next() == b'"' => tokens.skip_string(),
+            None => tokens.skip(),
             Some(To::Slot(slot)) => {
-                let value = match scanner.next() {
-                    b'"' => Slot::Text(scanner.string()?),
-                    b'{' | b'[' => Slot::Json(scanner.value(Wanted::everything())?),
-                    b't' => scanner.truth().map(|()| Slot::Boolean(true))?,
-                    b'f' => scanner.falsehood().map(|()| Slot::Boolean(false))?,
-                    b'n' => scanner.null().map(|()| Slot::Nothing)?,
-                    _ => Slot::Number(scanner.number()?),
-                };
-                *slots.values.get_mut(slots.start + slot)? = value;
+                let place = slots.values.get_mut(slots.start + slot)?;
+                // Each is written to its place at once, since that is what most of the time is spent with.
+                match tokens.next() {
+                    b'"' => match tokens.plain_string() {
+                        Some(text) => *place = Slot::Plain(text),
+                        None => *place = Slot::Text(tokens.escaped_string()?),
+                    },
+                    b'{' | b'[' => *place = Slot::Json(tokens.value(Wanted::everything())?),
+                    b't' => *place = tokens.word("true").map(|()| Slot::Boolean(true))?,
+                    b'f' => *place = tokens.word("false").map(|()| Slot::Boolean(false))?,
+                    b'n' => *place = tokens.word("null").map(|()| Slot::Nothing)?,
+                    _ => *place = Slot::Number(tokens.number()?),
+                }
                 Some(())
             }
             Some(To::Branch(at)) => {
@@ -356,13 +381,13 @@ impl Layout {
                 }
                 *seen = slots.row;
                 let branch = self.branches.get(at)?;
-                match scanner.next() {
-                    b'{' => self.object(branch, scanner, slots),
+                match tokens.next() {
+                    b'{' => self.object(branch, tokens, slots),
                     b'[' if branch.of_array => None,
-                    b'[' if branch.items => self.array(branch, scanner, slots),
+                    b'[' if branch.items => self.array(branch, tokens, slots),
                     b'"' if branch.of_text => None,
                     b'-' | b'0'..=b'9' if branch.of_number => None,
-                    _ => scanner.skip(),
+                    _ => tokens.skip(),
                 }
             }
         }
@@ -391,6 +416,7 @@ impl<'s> Slotted<'s, '_> {
             None | Some(Slot::Nothing) => Cell::Nothing,
             Some(Slot::Boolean(boolean)) => Cell::Boolean(*boolean),
             Some(Slot::Number(number)) => Cell::Number(*number),
+            Some(Slot::Plain(text)) => Cell::Text(Cow::Borrowed(text)),
             Some(Slot::Text(text)) => Cell::Text(Cow::Borrowed(text)),
             Some(Slot::Json(json)) => Cell::from(json),
         }

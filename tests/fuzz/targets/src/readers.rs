@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use user_import_export::expression::{
-    Cell, Expression, Json, Layout, Path, Scanned, Unreadable, Wanted, check_whole, read, read_both_ways,
+    Cell, Expression, Index, Json, Layout, Path, Scanned, Unreadable, Walker, Wanted, check_whole, read, read_both_ways,
 };
 
 use crate::fixture::parts;
@@ -59,6 +59,27 @@ fn slots_agree(row: &[u8], paths: &[Path]) {
     let first = layout.read_line(&lines, 0, &mut slots).expect("a usual user");
     let scanned = layout.read_line(&lines, first.row_end + 1, &mut slots);
     same(&lines, scanned, &|number, cell| layout.last(&slots).cell(number) == *cell);
+    for text in [row, &lines] {
+        walked_agree(text, &layout, paths);
+    }
+}
+
+/// Every line of an indexed text gives what it gives from byte to byte.
+fn walked_agree(text: &str, layout: &Layout, paths: &[Path]) {
+    let mut index = Index::default();
+    let Some(mut walker) = Walker::new(text, &mut index) else { return };
+    let wanted = Wanted::new(paths);
+    let (mut walked, mut scanned) = (layout.room(), layout.room());
+    let mut at = 0;
+    while at < text.len() {
+        assert_eq!(wanted.walk_line(&mut walker.here(), at), wanted.read_line(text, at), "trees differ");
+        let row = layout.walk_line(&mut walker, at, &mut walked);
+        assert_eq!(row, layout.read_line(text, at, &mut scanned), "rows differ");
+        for path in (0..paths.len()).filter(|_| row.is_some()) {
+            assert_eq!(layout.last(&walked).cell(path), layout.last(&scanned).cell(path), "cells differ");
+        }
+        at += text.get(at..).and_then(|rest| rest.find('\n')).unwrap_or(text.len()) + 1;
+    }
 }
 
 fn agree(row: &[u8], wanted: &Wanted) {
