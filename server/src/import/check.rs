@@ -88,7 +88,7 @@ impl Checker {
             let mut warnings = Vec::new();
             self.check_id(id, &mut Vec::new(), &mut warnings);
             let row = serde_json::json!({ "user_id": id });
-            warnings.pop().map(|finding| fault(place, &row, finding, Severity::Warning))
+            warnings.pop().map(|finding| Box::new(fault(place, &row, finding, Severity::Warning)))
         });
         Ok(Some(Glanced::Good(Good { clean, sent_id, keep_id_prefix: self.keep_id_prefix, warning })))
     }
@@ -306,7 +306,7 @@ pub(super) struct Good<'a> {
     clean: Clean<'a>,
     sent_id: Option<&'a str>,
     keep_id_prefix: bool,
-    pub(super) warning: Option<RowFault>,
+    pub(super) warning: Option<Box<RowFault>>,
 }
 
 impl<'a> Good<'a> {

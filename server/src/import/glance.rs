@@ -384,7 +384,7 @@ impl<'a> Walk<'a> {
             b"email" => {
                 let value = self.plain()?;
                 let short_enough = value.bytes.len() <= schema::MOST_EMAIL;
-                if !is_plain_email(value.bytes) && !(short_enough && schema::is_email(as_str(value.bytes)?)) {
+                if !(is_plain_email(value.bytes) || (short_enough && schema::is_email(as_str(value.bytes)?))) {
                     return None;
                 }
                 found.email = value.place();

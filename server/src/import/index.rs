@@ -80,7 +80,9 @@ impl DiskIndex {
         let entries = self.recent.take();
         self.runs.push(Run::write(&self.directory, 0, entries.iter().copied().map(Ok))?);
         if self.filter.has_room(entries.len()) {
-            entries.iter().for_each(|(key, _)| self.filter.add(*key));
+            for (key, _) in &entries {
+                self.filter.add(*key);
+            }
         } else {
             self.filter.clear(self.runs.iter().map(|run| run.entries as usize).sum());
             for run in &self.runs {
@@ -386,7 +388,9 @@ mod tests {
         filter.clear(1);
         let key = |number: u64| number.wrapping_mul(0xD134_2543_DE82_EF95).rotate_left(17);
         let room = (Filter::FIRST * Filter::KEYS_PER_BLOCK) as u64;
-        (0..room).for_each(|number| filter.add(key(number)));
+        for number in 0..room {
+            filter.add(key(number));
+        }
         assert!(!filter.has_room(1));
         let mistaken = (room..room + 100_000).filter(|number| filter.may_hold(key(*number))).count();
         assert!(mistaken < 1000, "{mistaken} of 100,000");
