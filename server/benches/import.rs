@@ -1,6 +1,7 @@
 //! What the check of an import costs, in parts, beside the `jsonschema` crate, with which its verdicts are
 //! compared row by row. Run with `cargo bench --bench import [-- USERS]`; with `-- USERS --write FILE` the users
-//! are only written, for `compare-import`.
+//! are only written, and with `-- --schema FILE [--verdicts FILE]` users are only held against the schema, for
+//! `compare-import`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -55,18 +56,39 @@ fn check(path: &Path, chunks: Option<&Path>) -> import::CheckSummary {
     import::check_files(&spec, vec![input], chunks, None, &mut |_| Ok(()), &Progress::default()).expect("a summary")
 }
 
+/// Holds the users of a file against the schema, once; verdicts are written as a row of 1 and 0.
+fn judge(path: &Path, verdicts: Option<&Path>) {
+    let mut output = verdicts.map(|path| BufWriter::new(File::create(path).expect("a file")));
+    let mut counts = [0_u64; 2];
+    import::schema_verdicts(open(path), &mut |_, accepted| {
+        counts[usize::from(accepted)] += 1;
+        if let Some(output) = &mut output {
+            output.write_all(if accepted { b"1" } else { b"0" }).expect("written");
+        }
+    })
+    .expect("verdicts");
+    output.map(|mut output| output.flush()).transpose().expect("written");
+    println!("{} accepted, {} refused", counts[1], counts[0]);
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let mut users = USERS;
     let mut target: Option<PathBuf> = None;
+    let (mut judged, mut verdicts): (Option<PathBuf>, Option<PathBuf>) = (None, None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--write" => target = arguments.next().map(PathBuf::from),
+            "--schema" => judged = arguments.next().map(PathBuf::from),
+            "--verdicts" => verdicts = arguments.next().map(PathBuf::from),
             number => users = number.parse().expect("a number of users"),
         }
     }
     if let Some(path) = target {
         return write_users(&path, users);
+    }
+    if let Some(path) = judged {
+        return judge(&path, verdicts.as_deref());
     }
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("users.ndjson");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use end_to_end::desk::{answer, id};
 use end_to_end::{Desk, command};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
@@ -49,6 +50,11 @@ impl Disk {
 
     fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    fn enlarge(&self, size: &str) {
+        let status = Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(self.path()).status();
+        assert!(status.is_ok_and(|status| status.success()), "a larger disk");
     }
 
     /// Takes all the room that is left.
@@ -102,6 +108,53 @@ async fn a_full_disk_ends_the_job_with_the_reason_and_the_server_stays() {
     assert_eq!(desk.get("/healthz").await.0, 200);
     let _ = std::fs::remove_file(&filler);
     assert_lives(&desk).await;
+}
+
+/// Good users, one a line, of about a kilobyte each.
+fn users(count: u64) -> String {
+    let padding = "x".repeat(950);
+    (0..count).fold(String::new(), |text, index| {
+        let user = json!({"email": format!("user{index}@example.com"), "user_metadata": {"text": padding}});
+        text + &user.to_string() + "\n"
+    })
+}
+
+async fn upload(desk: &Desk, users: String) -> (u16, Value) {
+    let form = reqwest::multipart::Form::new()
+        .text("connection_id", desk.tenant.database_connection_id())
+        .part("users", reqwest::multipart::Part::text(users).file_name("users.ndjson"));
+    answer(desk.request("POST", "/api/jobs/import").multipart(form)).await
+}
+
+#[tokio::test]
+async fn an_import_that_is_larger_than_the_disk_says_so_and_goes_on_once_there_is_room() {
+    let Some(disk) = Disk::new("4m") else { return };
+    let data = disk.path().join("data");
+    let desk = Desk::start(tenant(), |command| {
+        command.env("DATA_DIR", &data);
+    })
+    .await;
+    let before = desk.tenant.control().user_count();
+
+    // The file has no room.
+    let (status, refused) = upload(&desk, users(8000)).await;
+    assert_eq!((status, &refused["errorCode"]), (507, &json!("disk_full")), "{refused}");
+    assert_lives(&desk).await;
+
+    // The file has room, what is to be sent has none beside it.
+    let (status, job) = upload(&desk, users(2200)).await;
+    assert_eq!(status, 200, "{job}");
+    let id = id(&job).to_owned();
+    let job = desk.until_over(&id).await;
+    assert_eq!((&job["status"], &job["error"]["errorCode"]), (&json!("failed"), &json!("disk_full")), "{job}");
+    assert_eq!(desk.tenant.control().user_count(), before, "nothing is sent before all is checked");
+
+    disk.enlarge("40m");
+    let (status, said) = desk.post(&format!("/api/jobs/{id}/resume"), &json!({})).await;
+    assert_eq!(status, 200, "{said}");
+    let job = desk.until_over(&id).await;
+    assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(2200)), "{job}");
+    assert_eq!(desk.tenant.control().user_count() - before, 2200);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! A large export through a running server, under rate limits and faults: complete and right.
+//! A large export through a running server, under rate limits and faults: complete and right. And a large
+//! import, with what its sending costs.
 //!
 //! `EXPORT_USERS` sets how many users the tenant has (5,000 unless set). A million, with the figures:
 //!
@@ -7,13 +8,16 @@
 //! PRODUCT_BINARY=$PWD/target/release/user-import-export EXPORT_USERS=1000000 \
 //!     cargo test --release -p end-to-end --test e2e large:: -- --nocapture
 //! ```
+//!
+//! `IMPORT_USERS` sets how many users the import has (2,000 unless set).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use end_to_end::Desk;
+use end_to_end::desk::{answer, id};
 use serde_json::{Value, json};
-use simulated_tenant::generate::{export_user, user_id};
+use simulated_tenant::generate::{export_user, import_user, user_id};
 use simulated_tenant::{Fault, FaultKind, RateLimits, TenantSettings};
 
 const SEED: u64 = 42;
@@ -136,4 +140,52 @@ async fn check(desk: &Desk, job: &Value, users: u64, sorted: bool) {
     assert!(left.is_empty(), "{} users are missing", left.len());
     assert_eq!(others, people);
     assert_eq!(job["summary"]["rows"], users + people);
+}
+
+/// Users an hour that Auth0 was seen to import.
+const AUTH0_USERS_AN_HOUR: f64 = 400_000.0;
+
+/// Imports a file; the job at its end, and the CPU seconds of the server, where the system tells.
+async fn import(desk: &Desk, content: &str, dry_run: bool) -> (Value, Option<f64>) {
+    let before = figures(desk.program.id());
+    let form = reqwest::multipart::Form::new()
+        .text("connection_id", desk.tenant.database_connection_id())
+        .text("dry_run", dry_run.to_string())
+        .part("users", reqwest::multipart::Part::text(content.to_owned()).file_name("users.ndjson"));
+    let (status, job) = answer(desk.request("POST", "/api/jobs/import").multipart(form)).await;
+    assert_eq!(status, 200, "{job}");
+    let job = desk.until_over(id(&job)).await;
+    let after = figures(desk.program.id());
+    (job, before.zip(after).map(|((before, _), (after, _))| after - before))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_import_arrives_whole_and_says_what_its_sending_costs() {
+    let users = std::env::var("IMPORT_USERS").map_or(2000, |text| text.parse().expect("IMPORT_USERS is a number"));
+    let settings =
+        TenantSettings { users: 0, import_duration: Duration::from_millis(500), ..TenantSettings::default() };
+    let desk = Desk::start(settings, |_| ()).await;
+    let before = desk.tenant.control().user_count();
+    let content = (0..users).fold(String::new(), |content, index| content + import_user(index, SEED).trim_end() + "\n");
+
+    let (checked, checking) = import(&desk, &content, true).await;
+    assert_eq!(checked["status"], "completed", "{checked}");
+    assert_eq!(desk.tenant.control().user_count(), before);
+    let (sent, all) = import(&desk, &content, false).await;
+    assert_eq!(sent["status"], "completed", "{sent}");
+
+    let count = |job: &Value, name: &str| job["summary"][name].as_u64().expect("a count");
+    let good = users - count(&checked, "failed");
+    assert_eq!((count(&sent, "total"), count(&sent, "inserted"), count(&sent, "updated")), (users, good, 0));
+    assert_eq!(desk.tenant.control().user_count() - before, good);
+    if let (Some(checking), Some(all)) = (checking, all) {
+        let sending = (all - checking) * 100_000.0 / users as f64;
+        println!(
+            "{users} users: {checking:.2} s CPU of the server to take and check them, {all:.2} s with sending: {sending:.2} s \
+             for 100,000 users, {:.2} % of a core while Auth0 imports {AUTH0_USERS_AN_HOUR} users an hour",
+            sending * AUTH0_USERS_AN_HOUR / 100_000.0 / 36.0,
+        );
+    }
+    assert!(desk.tenant.control().job_counts().most_active_imports <= 2);
+    assert_eq!(desk.tenant.control().violations(), Vec::<String>::new());
 }

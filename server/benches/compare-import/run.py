@@ -3,12 +3,13 @@
 
     npm install                       # once, here
     cargo build --release             # once, at the top
-    ./run.py USERS.ndjson [--rounds 3]
+    ./run.py USERS.ndjson [--rounds 3] [--bench EXECUTABLE]
 
-Prints the medians of CPU seconds (user + system), the largest memory, the ratios, and whether both accept the same
-rows by the schema.
+Prints the medians of CPU seconds (user + system), the largest memory and the ratios. With the executable of
+`cargo bench --bench import` also the schema alone, and whether both accept the same rows by it.
 """
 import argparse
+import filecmp
 import os
 import shutil
 import statistics
@@ -35,6 +36,7 @@ def main():
     arguments.add_argument("users")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--program", default=os.path.join(TOP, "target", "release", "user-import-export"))
+    arguments.add_argument("--bench", nargs="*", default=[])
     options = arguments.parse_args()
     users = os.path.abspath(options.users)
     directory = tempfile.mkdtemp(prefix="compare-import-")
@@ -47,6 +49,17 @@ def main():
         ("check + split", "ours"): [*ours, "--chunks", chunks],
         ("check + split", "ajv"): [*theirs, "--chunks", chunks],
     }
+    benches = [path for path in options.bench if os.access(path, os.X_OK)]
+    if benches:
+        bench = os.path.abspath(max(benches, key=os.path.getmtime))
+        judge = [bench, "--schema", users]
+        verdicts = [os.path.join(directory, name) for name in ("ours", "ajv")]
+        measured([*judge, "--verdicts", verdicts[0]], (0,))
+        measured([*theirs, "--verdicts", verdicts[1]], (0,))
+        if not filecmp.cmp(*verdicts, shallow=False):
+            sys.exit("the schema's verdicts differ")
+        print(f"{os.path.getsize(verdicts[0])} rows, the same verdicts of the schema")
+        work = {("schema", "ours"): judge, **work}
     figures = {name: [] for name in work}
     for _ in range(options.rounds):
         for name, command in work.items():
@@ -58,9 +71,10 @@ def main():
     for name, runs in figures.items():
         median[name] = statistics.median(seconds for seconds, _ in runs)
         print(f"{' '.join(name):20}{median[name]:8.2f}{max(size for _, size in runs):8.0f}")
-    for task, goal in (("check", 0.25), ("check + split", 0.20)):
-        ratio = median[(task, "ours")] / median[(task, "ajv")]
-        print(f"{task}: {ratio:.3f} of ajv (goal {goal:.2f})")
+    for task, other, goal in (("schema", "check", 0.25), ("check", "check", 0.25), ("check + split", "check + split", 0.20)):
+        if (task, "ours") in median:
+            ratio = median[(task, "ours")] / median[(other, "ajv")]
+            print(f"{task}: {ratio:.3f} of ajv (goal {goal:.2f})")
     shutil.rmtree(directory, ignore_errors=True)
 
 

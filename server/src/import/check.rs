@@ -1,7 +1,7 @@
 //! Checks rows before anything is sent: the import schema, the rules a schema cannot say, and
 //! duplicates inside the import (contract, section 5).
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 
 use base64::Engine;
@@ -9,9 +9,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::chunks::{MAX_ROW_IN_CHUNK, RowIdentity};
-use super::glance::{Clean, glance};
+use super::glance::{Clean, Doubtful, Glance, glance};
 use super::index::DiskIndex;
-use super::read::RawRow;
 use super::redact;
 use super::schema::{self, Finding, is_bcrypt_body, member};
 use super::{RowFault, Severity};
@@ -66,13 +65,15 @@ impl Checker {
         Self { keep_id_prefix, seen, warned_of_phone: false }
     }
 
-    /// A row that is without errors, as its text alone shows, and perhaps a warning; nothing when it has to be
-    /// built to tell.
-    pub(super) fn glance<'r>(&mut self, place: &RowPlace, row: &'r RawRow) -> Result<Option<Glanced<'r>>> {
-        if row.truncated {
-            return Ok(None);
-        }
-        let Some(clean) = glance(&row.bytes, self.warned_of_phone) else { return Ok(None) };
+    /// A row that is without errors, as its text alone shows, and perhaps a warning; or that has to be built to
+    /// tell. Nothing when it has to be parsed first. The row stands at the beginning of `text`, which is all of
+    /// it when it is `whole`.
+    pub(super) fn glance<'r>(&mut self, place: &RowPlace, text: &'r [u8], whole: bool) -> Result<Option<Glanced<'r>>> {
+        let clean = match glance(text, whole, self.warned_of_phone) {
+            None => return Ok(None),
+            Some(Glance::Doubtful(row)) => return Ok(Some(Glanced::Doubtful(row))),
+            Some(Glance::Clean(clean)) => clean,
+        };
         let sent_id = clean.user_id.map(|id| self.sent_id(id));
         let identity = Identity {
             email: Some(&clean.email),
@@ -81,17 +82,15 @@ impl Checker {
             phone_number: clean.phone_number,
         };
         if !self.is_new(place, &identity)? {
-            return Ok(None);
+            return Ok(Some(Glanced::Doubtful(clean.doubted())));
         }
-        let mut warnings = Vec::new();
-        if let Some(id) = clean.user_id {
+        let warning = clean.user_id.filter(|id| id.contains('|')).and_then(|id| {
+            let mut warnings = Vec::new();
             self.check_id(id, &mut Vec::new(), &mut warnings);
-        }
-        let warning = warnings.pop().map(|finding| {
-            let row = serde_json::json!({ "user_id": clean.user_id });
-            fault(place, &row, finding, Severity::Warning)
+            let row = serde_json::json!({ "user_id": id });
+            warnings.pop().map(|finding| Box::new(fault(place, &row, finding, Severity::Warning)))
         });
-        Ok(Some(Glanced { clean, sent_id, keep_id_prefix: self.keep_id_prefix, warning }))
+        Ok(Some(Glanced::Good(Good { clean, sent_id, keep_id_prefix: self.keep_id_prefix, warning })))
     }
 
     /// Everything that is wrong with a row. `size` is what it takes in a chunk, in bytes.
@@ -237,8 +236,8 @@ impl Checker {
         if self.is_new(place, &identity)? {
             return Ok(());
         }
-        for (name, value) in identity.values() {
-            if let Some(first) = self.seen.rows.get(self.seen.key(name, value))? {
+        for (kind, name, value) in identity.values() {
+            if let Some(first) = self.seen.rows.get(self.seen.key(kind, value))? {
                 findings.push(
                     Finding::new(
                         name,
@@ -256,10 +255,13 @@ impl Checker {
     fn is_new(&mut self, place: &RowPlace, identity: &Identity<'_>) -> Result<bool> {
         let mut new = [0; 4];
         let mut count = 0;
-        for ((name, value), slot) in identity.values().zip(&mut new) {
-            *slot = self.seen.key(name, value);
+        // All hashes first: then the memory is asked for all of them at a time.
+        for ((kind, _, value), slot) in identity.values().zip(&mut new) {
+            *slot = self.seen.key(kind, value);
             count += 1;
-            if self.seen.rows.get(*slot)?.is_some() {
+        }
+        for key in new.iter().take(count) {
+            if self.seen.rows.get(*key)?.is_some() {
                 return Ok(false);
             }
         }
@@ -279,29 +281,41 @@ struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    fn values(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
+    /// A number and a name for the kind of each, and the value.
+    fn values(&self) -> impl Iterator<Item = (u8, &'static str, &'a str)> + use<'a> {
         let values = [
-            ("email", self.email),
-            ("user_id", self.user_id),
-            ("username", self.username),
-            ("phone_number", self.phone_number),
+            (0, "email", self.email),
+            (1, "user_id", self.user_id),
+            (2, "username", self.username),
+            (3, "phone_number", self.phone_number),
         ];
         values
             .into_iter()
-            .filter_map(|(name, value)| value.filter(|value| !value.is_empty()).map(|value| (name, value)))
+            .filter_map(|(kind, name, value)| Some((kind, name, value.filter(|value| !value.is_empty())?)))
     }
 }
 
+/// What was found out about a row without building it.
+pub(super) enum Glanced<'a> {
+    Good(Good<'a>),
+    Doubtful(Doubtful<'a>),
+}
+
 /// A row that was found good without building it.
-pub(super) struct Glanced<'a> {
+pub(super) struct Good<'a> {
     clean: Clean<'a>,
     sent_id: Option<&'a str>,
     keep_id_prefix: bool,
-    pub(super) warning: Option<RowFault>,
+    pub(super) warning: Option<Box<RowFault>>,
 }
 
-impl Glanced<'_> {
-    /// Writes the row as it is sent.
+impl<'a> Good<'a> {
+    /// The row as it stands in the file.
+    pub(super) fn text(&self) -> &'a str {
+        self.clean.text
+    }
+
+    /// Appends the row as it is sent.
     pub(super) fn compact(&self, output: &mut Vec<u8>) {
         self.clean.compact(self.keep_id_prefix, output);
     }
@@ -355,8 +369,11 @@ struct Identities {
 }
 
 impl Identities {
-    fn key(&self, name: &str, value: &str) -> u64 {
-        self.hasher.hash_one((name, value))
+    fn key(&self, kind: u8, value: &str) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(value.as_bytes());
+        hasher.write_u8(kind);
+        hasher.finish()
     }
 }
 

@@ -84,23 +84,25 @@ impl ChunkWriter {
         for files in [Some(&files), rows_files.as_ref()].into_iter().flatten() {
             files.create_directory().map_err(|error| named(error, files.directory()))?;
         }
-        Ok(Self {
-            files,
-            rows_files,
-            chunk: Vec::with_capacity(MAX_CHUNK_BYTES),
-            identities: Vec::new(),
-            rows: 0,
-            written: Vec::new(),
-        })
+        Ok(Self { files, rows_files, chunk: Vec::new(), identities: Vec::new(), rows: 0, written: Vec::new() })
     }
 
-    /// Adds a row, at most [`MAX_ROW_IN_CHUNK`] bytes of compact JSON.
-    pub(super) fn push(&mut self, row: &[u8], identity: impl FnOnce() -> RowIdentity) -> Result<()> {
-        if self.rows > 0 && self.chunk.len() + 1 + row.len() + 1 > MAX_CHUNK_BYTES {
-            self.flush()?;
-        }
+    /// Adds a row, which `write` appends: at most [`MAX_ROW_IN_CHUNK`] bytes of compact JSON.
+    pub(super) fn push(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>),
+        identity: impl FnOnce() -> RowIdentity,
+    ) -> Result<()> {
+        let end = self.chunk.len();
         self.chunk.push(if self.rows == 0 { b'[' } else { b',' });
-        self.chunk.extend_from_slice(row);
+        write(&mut self.chunk);
+        if self.rows > 0 && self.chunk.len() + 1 > MAX_CHUNK_BYTES {
+            let row = self.chunk.split_off(end + 1);
+            self.chunk.truncate(end);
+            self.flush()?;
+            self.chunk.push(b'[');
+            self.chunk.extend_from_slice(&row);
+        }
         self.rows += 1;
         if self.rows_files.is_some() {
             serde_json::to_writer(&mut self.identities, &identity()).map_err(std::io::Error::from)?;

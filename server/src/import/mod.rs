@@ -48,10 +48,11 @@ use crate::error::{Code, Error, Result};
 use crate::expression::Tools;
 use crate::progress::Progress;
 use crate::store::Files;
-use check::{Checker, RowPlace};
+use check::{Checker, Glanced, RowPlace};
 pub use chunks::MAX_CHUNK_BYTES;
 use chunks::{ChunkWriter, IdentityFile, RowIdentity, WrittenChunk};
 pub use faults::faults;
+use glance::{Glance, glance};
 use hashes::PasswordHashes;
 pub use inspect::{Checked, INSPECTED_BYTES, InspectedColumn, InspectedRow, Inspection, inspect};
 pub use mapping::MapRule;
@@ -286,13 +287,13 @@ struct Outputs {
 }
 
 impl Outputs {
-    /// Keeps a row, given as it is sent.
-    fn push(&mut self, row: &[u8], identity: impl Fn() -> RowIdentity) -> Result<()> {
+    /// Keeps a row, which `write` appends as it is sent.
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>), identity: impl Fn() -> RowIdentity) -> Result<()> {
         if let Some(identities) = &mut self.identities {
             identities.push(&identity())?;
         }
         match &mut self.chunks {
-            Some(chunks) => chunks.push(row, identity),
+            Some(chunks) => chunks.push(write, identity),
             None => Ok(()),
         }
     }
@@ -309,18 +310,36 @@ impl Outputs {
 pub fn schema_verdicts(input: Box<dyn Read + Send>, verdict: &mut dyn FnMut(u64, bool)) -> Result<()> {
     let mut reader = RowReader::open(input, &read::Headers::default())?;
     let mut row = RawRow::default();
-    let mut findings = Vec::new();
-    while reader.next(&mut row)? {
-        let accepted = (!row.truncated && glance::glance(&row.bytes, true).is_some()) || {
-            findings.clear();
-            reader.parse(&row)?.is_ok_and(|value| {
-                schema::validate(&value, &mut findings);
-                findings.is_empty()
-            })
+    let mut number = 0;
+    loop {
+        if let Some(ahead) = reader.ahead()?
+            && let Some((length, accepted)) = schema_verdict(ahead.text, ahead.whole)
+        {
+            number += 1;
+            verdict(number, accepted);
+            reader.pass(length)?;
+            continue;
+        }
+        if !reader.next(&mut row)? {
+            return Ok(());
+        }
+        number += 1;
+        let glanced = if row.truncated { None } else { schema_verdict(&row.bytes, true) };
+        let accepted = match glanced {
+            Some((_, accepted)) => accepted,
+            None => reader.parse(&row)?.is_ok_and(|value| fits_schema(&value)),
         };
-        verdict(row.number, accepted);
+        verdict(number, accepted);
     }
-    Ok(())
+}
+
+/// Whether the schema takes the row at the beginning of a text, and how long the row is; nothing where that has
+/// to be parsed first.
+fn schema_verdict(text: &[u8], whole: bool) -> Option<(usize, bool)> {
+    match glance(text, whole, true)? {
+        Glance::Clean(clean) => Some((clean.text.len(), true)),
+        Glance::Doubtful(row) => Some((row.text.len(), fits_schema(&row.build()?))),
+    }
 }
 
 /// An error with the name of the file it is about.
@@ -336,87 +355,151 @@ fn in_file(name: Option<&str>) -> impl Fn(Error) -> Error {
 fn check_rows(
     spec: &ImportSpec,
     mut inputs: Vec<InputFile<'_>>,
-    mut outputs: Outputs,
+    outputs: Outputs,
     scratch: &Path,
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     after_row: &mut dyn FnMut(&CheckSummary) -> Result<()>,
 ) -> Result<(CheckSummary, Vec<WrittenChunk>)> {
     let headers = spec.mapping.headers();
-    let mut checker = Checker::new(spec.request.keep_id_prefix, scratch);
     let mut summary = CheckSummary::default();
     let mut hashes = join_hashes(&mut inputs, scratch, &mut summary)?;
-    let mut compact = Vec::new();
+    let checker = Checker::new(spec.request.keep_id_prefix, scratch);
+    let mut run = Run { checker, outputs, summary, fault, compact: Vec::new() };
     for InputFile { name, mut open, .. } in inputs {
         let in_file = in_file(name.as_deref());
         let reader = RowReader::open(open()?, &headers).map_err(&in_file)?;
         for warning in left_out(&reader, name.as_deref()) {
-            summary.warnings += 1;
-            fault(&warning)?;
+            run.report(&warning)?;
         }
         let mut rows = Rows::new(reader, &spec.mapping, hashes.is_some());
-        while rows.next().map_err(&in_file)? {
-            summary.total += 1;
-            let row = rows.row();
-            let place = RowPlace { row: summary.total, line: row.raw.line, file: name.clone() };
-            if matches!(row.content, Content::Text)
-                && let Some(good) = checker.glance(&place, &row.raw)?
-            {
-                summary.good += 1;
-                if let Some(warning) = &good.warning {
-                    summary.warnings += 1;
-                    fault(warning)?;
+        loop {
+            let row = run.summary.total + 1;
+            if let Some(ahead) = rows.ahead().map_err(&in_file)? {
+                let place = RowPlace { row, line: ahead.line, file: name.clone() };
+                if let Some(length) = run.glance(&place, ahead.text, ahead.whole)? {
+                    rows.pass(length).map_err(&in_file)?;
+                    after_row(&run.summary)?;
+                    continue;
                 }
-                if outputs.chunks.is_some() {
-                    good.compact(&mut compact);
-                }
-                outputs.push(&compact, || good.identity(&place))?;
-                after_row(&summary)?;
+            }
+            if !rows.next().map_err(&in_file)? {
+                break;
+            }
+            let taken = rows.row();
+            let place = RowPlace { row, line: taken.raw.line, file: name.clone() };
+            let unparsed = matches!(taken.content, Content::Text) && !taken.raw.truncated;
+            if unparsed && run.glance(&place, &taken.raw.bytes, true)?.is_some() {
+                after_row(&run.summary)?;
                 continue;
             }
             let row = rows.build().map_err(&in_file)?;
-            if row.raw.number == 1
-                && let Content::User(value) = &row.content
-                && hashes::entry(value).is_some()
-            {
-                return Err(in_file(lonely_hashes()));
-            }
-            let (value, found) = match std::mem::take(&mut row.content) {
+            match std::mem::take(&mut row.content) {
+                Content::User(value) if row.raw.number == 1 && hashes::entry(&value).is_some() => {
+                    return Err(in_file(lonely_hashes()));
+                }
                 Content::User(mut value) => {
-                    let id = value.get("user_id").and_then(serde_json::Value::as_str).map(str::to_owned);
-                    if let (Some(hashes), Some(id)) = (&mut hashes, &id) {
-                        let id = id.strip_prefix(check::ID_PREFIX).unwrap_or(id);
+                    if let Some(hashes) = &mut hashes
+                        && let Some(id) = value.get("user_id").and_then(serde_json::Value::as_str).map(str::to_owned)
+                    {
+                        let id = id.strip_prefix(check::ID_PREFIX).unwrap_or(&id);
                         hashes.join(id, &mut value, &mut row.raw.bytes)?;
                     }
-                    let replaced =
-                        id.as_deref().map(|id| checker.sent_id(id)).filter(|sent| Some(*sent) != id.as_deref());
-                    chunks::compact(&row.raw.bytes, replaced, &mut compact)?;
-                    let found = checker.check(&place, &value, compact.len())?;
-                    (Some(value), found)
+                    run.judge(&place, &value, &row.raw.bytes)?;
                 }
-                Content::Flawed(flaws) => (None, flaws.into_iter().map(|flaw| flaw.fault(&place)).collect()),
-                Content::Text => (None, Vec::new()),
-            };
-            for found in &found {
-                summary.warnings += u64::from(found.severity == Severity::Warning);
-                fault(found)?;
-            }
-            match value {
-                Some(value) if found.iter().all(|found| found.severity == Severity::Warning) => {
-                    summary.good += 1;
-                    outputs.push(&compact, || RowIdentity::new(&place, &value, |id| checker.sent_id(id).to_owned()))?;
+                Content::Flawed(flaws) => {
+                    for flaw in flaws {
+                        run.report(&flaw.fault(&place))?;
+                    }
+                    run.count(false);
                 }
-                _ => summary.failed += 1,
+                Content::Text => run.count(false),
             }
-            after_row(&summary)?;
+            after_row(&run.summary)?;
         }
-        summary.inputs.push(InputFormat { file: name.clone(), ..rows.reader().format() });
+        run.summary.inputs.push(InputFormat { file: name.clone(), ..rows.reader().format() });
     }
+    let Run { outputs, mut summary, .. } = run;
     if let Some(hashes) = hashes {
         summary.hashes = Some(JoinedHashes { read: hashes.count, joined: hashes.joined });
     }
     let written = outputs.finish()?;
     summary.chunks = written.len() as u64;
     Ok((summary, written))
+}
+
+/// A check that is under way.
+struct Run<'f> {
+    checker: Checker,
+    outputs: Outputs,
+    summary: CheckSummary,
+    fault: &'f mut dyn FnMut(&RowFault) -> Result<()>,
+    compact: Vec<u8>,
+}
+
+impl Run<'_> {
+    fn report(&mut self, fault: &RowFault) -> Result<()> {
+        self.summary.warnings += u64::from(fault.severity == Severity::Warning);
+        (self.fault)(fault)
+    }
+
+    fn count(&mut self, good: bool) {
+        self.summary.total += 1;
+        if good {
+            self.summary.good += 1;
+        } else {
+            self.summary.failed += 1;
+        }
+    }
+
+    /// Checks the row at the beginning of a text by a glance, and where that leaves a doubt as a value; how
+    /// long the row is. Nothing when it is not known whether there is a row.
+    fn glance(&mut self, place: &RowPlace, text: &[u8], whole: bool) -> Result<Option<usize>> {
+        match self.checker.glance(place, text, whole)? {
+            Some(Glanced::Good(good)) => {
+                if let Some(warning) = &good.warning {
+                    self.report(warning)?;
+                }
+                self.outputs.push(|output| good.compact(output), || good.identity(place))?;
+                self.count(true);
+                Ok(Some(good.text().len()))
+            }
+            Some(Glanced::Doubtful(row)) => match row.build() {
+                Some(value) => {
+                    self.judge(place, &value, row.text.as_bytes())?;
+                    Ok(Some(row.text.len()))
+                }
+                None => Ok(None),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// Checks a row as a value, whose text may hold more in metadata without fault.
+    fn judge(&mut self, place: &RowPlace, value: &serde_json::Value, text: &[u8]) -> Result<()> {
+        let id = value.get("user_id").and_then(serde_json::Value::as_str);
+        let replaced = id.map(|id| self.checker.sent_id(id)).filter(|sent| Some(*sent) != id);
+        // Compact it is no larger.
+        let mut size = text.len();
+        if size > chunks::MAX_ROW_IN_CHUNK {
+            chunks::compact(text, replaced, &mut self.compact)?;
+            size = self.compact.len();
+        }
+        let found = self.checker.check(place, value, size)?;
+        for found in &found {
+            self.report(found)?;
+        }
+        let good = found.iter().all(|found| found.severity == Severity::Warning);
+        if good {
+            if self.outputs.chunks.is_some() {
+                chunks::compact(text, replaced, &mut self.compact)?;
+            }
+            let checker = &self.checker;
+            let identity = || RowIdentity::new(place, value, |id| checker.sent_id(id).to_owned());
+            self.outputs.push(|output| output.extend_from_slice(&self.compact), identity)?;
+        }
+        self.count(good);
+        Ok(())
+    }
 }
 
 /// Reads the exports of password hashes among several files, and takes them out of the list.

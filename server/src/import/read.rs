@@ -51,6 +51,17 @@ pub(super) struct RawRow {
     flaw: Option<Flaw>,
 }
 
+/// A row that was read ahead, and stands there.
+#[derive(Debug)]
+pub(super) struct Ahead<'a> {
+    /// Physical line where it starts, from 1.
+    pub(super) line: u64,
+    /// Begins with the row.
+    pub(super) text: &'a [u8],
+    /// The text is the row. Otherwise the row ends with its JSON, or goes on where the text ends.
+    pub(super) whole: bool,
+}
+
 /// Why a row cannot be read, while the rows after it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Flaw {
@@ -273,6 +284,41 @@ impl RowReader {
         Ok(found)
     }
 
+    /// The next row where it was read to, without a copy; nothing where it has to be taken with
+    /// [`next`](Self::next): in CSV, for the first row, and where what was read ends within the row.
+    pub(super) fn ahead(&mut self) -> Result<Option<Ahead<'_>>> {
+        if self.rows == 0 || self.layout == Layout::Csv || (self.layout == Layout::Array && !self.seek_element()?) {
+            return Ok(None);
+        }
+        let (gzip, line) = (self.gzip, self.place.line);
+        let text = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
+        if self.layout == Layout::Array {
+            return Ok(Some(Ahead { line, text, whole: false }));
+        }
+        let text = memchr(b'\n', text).and_then(|end| text.get(..end));
+        Ok(text.map(|text| Ahead { line, text, whole: true }))
+    }
+
+    /// Goes behind the row ahead, whose JSON takes so many bytes. What stands between it and the end of the
+    /// line is white space.
+    pub(super) fn pass(&mut self, length: usize) -> Result<()> {
+        let gzip = self.gzip;
+        let buffer = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
+        let row = buffer.get(..length).unwrap_or(buffer);
+        let taken = if self.layout == Layout::Array {
+            self.place.advance(row);
+            self.after_value = true;
+            row.len()
+        } else {
+            self.place = Place { line: self.place.line + 1, column: 1 };
+            let end = buffer.get(row.len()..).and_then(|rest| memchr(b'\n', rest));
+            end.map_or(buffer.len(), |end| row.len() + end + 1)
+        };
+        self.input.consume(taken);
+        self.rows += 1;
+        Ok(())
+    }
+
     /// Parses a row that was read last. A flaw concerns this row alone; an error ends the file.
     pub(super) fn parse(&self, row: &RawRow) -> Result<Result<Value, Flaw>> {
         if let Some(flaw) = &row.flaw {
@@ -364,7 +410,8 @@ impl RowReader {
         Ok(())
     }
 
-    fn next_element(&mut self, row: &mut RawRow) -> Result<bool> {
+    /// Array: goes to the next element; whether there is one.
+    fn seek_element(&mut self) -> Result<bool> {
         if self.ended {
             return Ok(false);
         }
@@ -398,8 +445,14 @@ impl RowReader {
                         self.place.line, self.place.column
                     )));
                 }
-                _ => break,
+                _ => return Ok(true),
             }
+        }
+    }
+
+    fn next_element(&mut self, row: &mut RawRow) -> Result<bool> {
+        if !self.seek_element()? {
+            return Ok(false);
         }
         row.line = self.place.line;
         row.column = self.place.column;

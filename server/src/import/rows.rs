@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::mapping::{Mapper, Mapping};
-use super::read::{Flaw, RawRow, RowReader};
+use super::read::{Ahead, Flaw, RawRow, RowReader};
 use crate::error::{Error, Result};
 
 /// Rows that are computed at once; what transforms are handed over at a time.
@@ -88,6 +88,21 @@ impl<'m> Rows<'m> {
         }
         self.next += 1;
         Ok(true)
+    }
+
+    /// The next row as it stands in what was read ahead, where nothing has to be done with it before it is
+    /// checked and it need not be copied; to be taken with [`pass`](Self::pass) or else with
+    /// [`next`](Self::next).
+    pub(super) fn ahead(&mut self) -> Result<Option<Ahead<'_>>> {
+        if self.parsed || self.next < self.filled || self.failure.is_some() {
+            return Ok(None);
+        }
+        self.reader.ahead()
+    }
+
+    /// Goes behind the row ahead, which takes so many bytes.
+    pub(super) fn pass(&mut self, length: usize) -> Result<()> {
+        self.reader.pass(length)
     }
 
     /// The row.

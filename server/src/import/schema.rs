@@ -469,7 +469,9 @@ pub(super) fn is_import_bcrypt(text: &str) -> bool {
 
 /// Salt and hash of bcrypt: 53 characters of its own Base64 alphabet.
 pub(super) fn is_bcrypt_body(text: &str) -> bool {
-    text.len() == 53 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'))
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'/');
+    // Without leaving early, so that many bytes are looked at at a time.
+    text.len() == 53 && text.bytes().fold(true, |all, byte| all & is_letter(byte))
 }
 
 fn is_base32(text: &str) -> bool {

@@ -12,8 +12,15 @@ use super::*;
 use crate::error::Code;
 
 fn checked(request: &ImportRequest, content: &str, chunks: Option<&Path>) -> (CheckSummary, Vec<RowFault>) {
+    checked_from(request, Box::new(Cursor::new(content.as_bytes().to_vec())), chunks)
+}
+
+fn checked_from(
+    request: &ImportRequest,
+    input: Box<dyn Read + Send>,
+    chunks: Option<&Path>,
+) -> (CheckSummary, Vec<RowFault>) {
     let mut faults = Vec::new();
-    let input = Box::new(Cursor::new(content.as_bytes().to_vec()));
     let progress = Progress::default();
     let summary = check(
         &paths(request),
@@ -733,17 +740,108 @@ fn lines(rows: &[String]) -> String {
     text
 }
 
+/// Hands out as many bytes at a time as a pipe happens to hold.
+struct Drip(Cursor<Vec<u8>>, usize);
+
+impl Read for Drip {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = self.1.min(buffer.len());
+        self.0.read(buffer.get_mut(..most).unwrap_or_default())
+    }
+}
+
 #[test]
 fn what_passes_at_a_glance_and_what_is_built_end_the_same() {
-    let rows: Vec<String> = (0..3000).map(|index| simulated_tenant::generate::import_user(index, 3)).collect();
-    let rows = lines(&rows);
+    let rows: Vec<String> = (0..2000).map(|index| simulated_tenant::generate::import_user(index, 3)).collect();
+    let pretty = |row: &String| serde_json::to_string_pretty(&serde_json::from_str::<Value>(row).unwrap()).unwrap();
+    let array = format!("[{}]", rows.join(","));
+    let spread = format!("[\n  {}\n]\n", rows.iter().map(pretty).collect::<Vec<_>>().join("\n  ,\n"));
     // A mapping that changes nothing has every row built.
-    let built = mapped(&["null=no such attribute"]);
-    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let glanced = checked(&ImportRequest::default(), &rows, Some(one.path()));
-    let built = checked(&built, &rows, Some(other.path()));
-    assert_eq!(glanced, built);
-    assert_eq!(chunks_in(one.path()), chunks_in(other.path()));
+    let built_by = mapped(&["null=no such attribute"]);
+    for content in [lines(&rows), lines(&rows).replace('\n', " \r\n\n"), array, spread] {
+        let (one, other, third) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let built = checked(&built_by, &content, Some(other.path()));
+        assert!(built.0.failed > 100 && built.0.warnings > 50, "{:?}", built.0);
+        let glanced = checked(&ImportRequest::default(), &content, Some(one.path()));
+        assert!(glanced == built, "{:?} {:?}", glanced.0, built.0);
+        assert!(chunks_in(one.path()) == chunks_in(other.path()));
+        let dripped = Box::new(Drip(Cursor::new(content.into_bytes()), 4099));
+        assert!(checked_from(&ImportRequest::default(), dripped, Some(third.path())) == built);
+        assert!(chunks_in(third.path()) == chunks_in(other.path()));
+    }
+}
+
+/// Two good rows around one that holds something hostile, as lines; what is wrong with the one between them.
+fn between_good_rows(row: &[u8]) -> Vec<(u64, String)> {
+    let good = |name: &str| format!("{{\"email\":\"{name}@example.com\"}}\n").into_bytes();
+    let content = [good("a"), row.to_vec(), b"\n".to_vec(), good("b"), good("c")].concat();
+    let (summary, faults) = checked_from(&ImportRequest::default(), Box::new(Cursor::new(content)), None);
+    assert_eq!((summary.total, summary.good), (4, 4 - u64::from(!faults.is_empty())), "{faults:?}");
+    faults.into_iter().map(|fault| (fault.line, fault.code)).collect()
+}
+
+#[test]
+fn a_hostile_row_is_a_fault_of_its_own_and_its_neighbours_are_good() {
+    let deep = |levels: usize| {
+        format!("{{\"email\":\"x@b.c\",\"user_metadata\":{{\"a\":{}{}}}}}", "[".repeat(levels), "]".repeat(levels))
+    };
+    let in_metadata = |value: &[u8]| [b"{\"email\":\"x@b.c\",\"user_metadata\":{\"a\":", value, b"}}"].concat();
+    for (what, row) in [
+        ("a NUL byte between tokens", b"{\"email\":\"x@b.c\"\0}".to_vec()),
+        ("a NUL byte in a string", in_metadata(b"\"\0\"")),
+        ("half a pair", in_metadata(b"\"\\ud800\"")),
+        ("the other half", in_metadata(b"\"\\udc00\"")),
+        ("two first halves", in_metadata(b"\"\\ud800\\ud800\"")),
+        ("half a pair as a key", in_metadata(b"{\"\\ud800\":1}")),
+        ("bytes that are no UTF-8", in_metadata(b"\"\xff\"")),
+        ("an overlong form", in_metadata(b"\"\xc0\xaf\"")),
+        ("half a pair as bytes", in_metadata(b"\"\xed\xa0\x80\"")),
+        ("a number that is no JSON", in_metadata(b"01")),
+        ("not a number", in_metadata(b"NaN")),
+        ("a number beyond all bounds", in_metadata(b"1e999")),
+        ("an escape that there is not", in_metadata(b"\"\\x41\"")),
+        ("a comma too many", in_metadata(b"[1,]")),
+        ("a string that does not end", in_metadata(b"\"")),
+        ("an object that does not end", in_metadata(b"{")),
+        ("a line end in a string", b"{\"email\":\"x@b.c\",\"name\":\"\r\"}".to_vec()),
+        ("deep nesting", deep(1000).into_bytes()),
+        ("very deep nesting", deep(1_000_000).into_bytes()),
+        ("brackets without an end", "[".repeat(3_000_000).into_bytes()),
+    ] {
+        let found = between_good_rows(&row);
+        let [(2, code)] = found.as_slice() else { panic!("{what}: {found:?}") };
+        assert!(matches!(code.as_str(), "INVALID_JSON" | "NESTING"), "{what}: {code}");
+    }
+    for row in [
+        in_metadata(b"\"\\ud83d\\ude00 \\u0000\""),
+        in_metadata(b"1e308"),
+        deep(90).into_bytes(),
+        in_metadata(b"1").iter().chain(b" \t\r").copied().collect(),
+    ] {
+        assert_eq!(between_good_rows(&row), [], "{}", String::from_utf8_lossy(&row));
+    }
+}
+
+#[test]
+fn a_compressed_file_that_breaks_off_or_is_damaged_ends_the_check_wherever_it_does() {
+    let rows: Vec<String> = (0..400).map(|index| simulated_tenant::generate::import_user(index, 9)).collect();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, lines(&rows).as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    let failure = |content: Vec<u8>| {
+        let input = Box::new(Cursor::new(content));
+        check(&paths(&ImportRequest::default()), input, None, &mut |_| Ok(()), &Progress::default()).unwrap_err()
+    };
+    for cut in [11, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
+        let error = failure(whole[..cut].to_vec());
+        assert_eq!((error.code, error.message.contains("gzip")), (Code::UsersFileFormat, true), "{cut}: {error}");
+    }
+    let mut changed = whole.clone();
+    // The checksum at the end is of other rows.
+    let at = changed.len() - 6;
+    changed[at] ^= 1;
+    assert_eq!(failure(changed).code, Code::UsersFileFormat);
 }
 
 #[test]

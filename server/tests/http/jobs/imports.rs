@@ -110,8 +110,9 @@ async fn a_wrong_upload_is_refused_with_the_reason_and_leaves_nothing() {
         (&database, Some(large.as_str()), 413, "10.0 KiB"),
         ("", Some(&good), 400, "connection_id"),
         ("con_0000000000000000", Some(&good), 400, "does not exist"),
-        (&named(simulated_tenant::connections::DISABLED), Some(&good), 400, ""),
-        (&named("google-oauth2"), Some(&good), 400, ""),
+        (&named(simulated_tenant::connections::DISABLED), Some(&good), 400, "Connection must be enabled."),
+        (&named("google-oauth2"), Some(&good), 400, "must be a database connection"),
+        (&named(simulated_tenant::connections::CUSTOM_REMOTE), Some(&good), 400, "without import mode"),
     ] {
         let reply = desk.upload(&[("connection_id", connection)], users).await;
         let error = reply.json();
@@ -121,6 +122,13 @@ async fn a_wrong_upload_is_refused_with_the_reason_and_leaves_nothing() {
         assert!(reply.status == status || status == 400, "{about}");
         let message = error["message"].as_str().unwrap_or_default();
         assert!(message.contains(words) && !message.is_empty(), "{about}");
+        if connection.starts_with("con_") && connection != database {
+            let hint = error["hint"].as_str().unwrap_or_default();
+            assert!(!hint.is_empty(), "what to change is said: {about}");
+        }
+        if words == "without import mode" {
+            assert!(error["hint"].as_str().unwrap_or_default().contains("Import Users to Auth0"), "{about}");
+        }
     }
     assert_eq!(desk.asked("POST", "/jobs/users-imports"), 0, "nothing was sent");
     assert_eq!(desk.server.job_files(), Vec::<String>::new(), "nothing was kept");
