@@ -347,6 +347,28 @@ async fn issue_32_upsert_changes_users_that_exist_and_without_it_they_are_refuse
 }
 
 #[tokio::test]
+async fn what_auth0_refuses_is_found_among_the_rows_although_it_hides_secrets_and_shows_other_letters() {
+    let world = World::new().await;
+    world.import("[{\"email\":\"a@example.com\"}]", &world.request()).await.expect("the first import");
+    let hash = |value: &str| json!({ "algorithm": "md5", "hash": { "value": value, "encoding": "hex" } });
+    let [first, second] = ["5f4dcc3b5aa765d61d8327deb882cf99", "098f6bcd4621d373cade4e832627b4f6"];
+    let good = json!({ "email": "b@example.com", "custom_password_hash": hash(first) }).to_string();
+    let refused = json!({ "email": "A@Example.com", "custom_password_hash": hash(second) }).to_string();
+    world.job("second", &format!("{good}\n{refused}\n")).await;
+    let outcome = world.run("second", &world.request(), Arc::default()).await.expect("the second import");
+    assert_eq!(outcome, summary(2, 1, 0, 1));
+    let faults = world.faults("second");
+    assert_eq!((faults[0].code.as_str(), faults[0].line), ("DUPLICATED_USER", 2));
+    assert!(!serde_json::to_string(&faults).expect("JSON").contains(second), "secrets are hidden");
+    // What is sent again has them.
+    let files = world.store.job_files("second");
+    let mut failed = Vec::new();
+    let format = import::original_format(&files).expect("a format");
+    import::write_report(&files, Some(format), &mut failed).expect("the failed rows");
+    assert_eq!(String::from_utf8(failed).expect("text"), format!("{refused}\n"));
+}
+
+#[tokio::test]
 async fn several_files_are_one_import_and_hashes_among_them_go_along() {
     let world = World::new().await;
     world.job("job", "").await;
