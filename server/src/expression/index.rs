@@ -3,8 +3,8 @@
 //!
 //! One pass tells for every byte whether it is inside a string, and notes where strings open, where numbers
 //! and words start, where brackets are and line ends, and where the escapes inside of strings are. It says
-//! nothing about the grammar; [`super::walk`] follows the index and checks that, commas and colons included. The way is that of the first stage of simdjson
-//! (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
+//! nothing about the grammar; [`super::walk`] follows the index and checks that, commas and colons included. The
+//! way is that of the first stage of simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
 //!
 //! Processors with AVX2 are told at run time; elsewhere the lanes do it that every processor of an
 //! architecture has. Both give the same, as a test shows.
@@ -21,7 +21,7 @@ const BLOCK: usize = 64;
 
 /// A chunk longer than this holds an enormous row, for which no index is made: it might need four times the
 /// row's memory.
-const LONGEST: usize = 4 << 20;
+const LONGEST: usize = 1 << 20;
 
 /// Where tokens are in a text of many lines. Its memory is used again for the next one.
 #[derive(Debug, Default)]
@@ -73,8 +73,8 @@ struct Carry {
 
 impl Index {
     /// Where in a text the tokens are that are no commas or colons, the line ends, and in strings the escapes;
-    /// nothing where it is better read line by line: a string goes over a line end or does not
-    /// end at all, or there are control characters.
+    /// nothing where it is better read line by line: a string goes over a line end or does not end at all, or
+    /// there are control characters.
     pub(super) fn of(&mut self, text: &str) -> Option<&[Place]> {
         if text.len() > LONGEST {
             return None;
