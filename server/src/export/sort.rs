@@ -140,8 +140,8 @@ impl Sorter {
 
     /// Calls `each` for every row, in order, until it says to stop.
     pub fn finish(mut self, mut each: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
+        self.sort();
         if self.runs.is_empty() {
-            self.sort();
             for entry in &self.entries {
                 if !each(self.row(entry))? {
                     break;
@@ -149,13 +149,11 @@ impl Sorter {
             }
             return Ok(());
         }
-        self.spill()?;
-        self.blocks = Vec::new();
         self.spare = Vec::new();
-        self.entries = Vec::new();
-        merge(std::mem::take(&mut self.runs), self.descending, |key, both| {
-            each(both.get(key as usize..).unwrap_or_default())
-        })
+        // The last rows need no file.
+        let mut sources: Vec<_> = std::mem::take(&mut self.runs).into_iter().map(Source::File).collect();
+        sources.push(Source::Kept(&self, self.entries.iter()));
+        merge(sources, self.descending, |key, both| each(both.get(key as usize..).unwrap_or_default()))
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
@@ -204,8 +202,8 @@ impl Sorter {
         self.used = self.entries.capacity() * size_of::<Entry>();
         if self.runs.len() == FAN_IN {
             let mut merged = Run::create(&self.directory)?;
-            let runs = std::mem::take(&mut self.runs);
-            merge(runs, self.descending, |key, both| merged.write(key, both).map(|()| true))?;
+            let runs = std::mem::take(&mut self.runs).into_iter().map(Source::File);
+            merge(runs.collect(), self.descending, |key, both| merged.write(key, both).map(|()| true))?;
             self.runs.push(merged.finish()?);
         }
         Ok(())
@@ -263,10 +261,17 @@ fn spilling(error: std::io::Error) -> Error {
     error
 }
 
-/// The next row of a file.
-struct Head {
-    reader: SortedRun,
-    run: usize,
+/// Where sorted rows come from.
+enum Source<'s> {
+    File(SortedRun),
+    Kept(&'s Sorter, std::slice::Iter<'s, Entry>),
+}
+
+/// The next row of a source.
+struct Head<'s> {
+    source: Source<'s>,
+    /// Which of the sources it is.
+    place: usize,
     prefix: u128,
     /// The key and the row behind it.
     both: Vec<u8>,
@@ -275,18 +280,28 @@ struct Head {
     descending: bool,
 }
 
-impl Head {
+impl Head<'_> {
     /// Reads the next row; false at the end.
     fn advance(&mut self) -> Result<bool> {
-        if self.reader.fill_buf().map_err(spilling)?.is_empty() {
-            return Ok(false);
+        match &mut self.source {
+            Source::File(reader) => {
+                if reader.fill_buf().map_err(spilling)?.is_empty() {
+                    return Ok(false);
+                }
+                let mut lengths = [0; 8];
+                reader.read_exact(&mut lengths).map_err(spilling)?;
+                let lengths = u64::from_le_bytes(lengths);
+                self.key = (lengths >> 32) as u32;
+                self.both.resize(lengths as u32 as usize, 0);
+                reader.read_exact(&mut self.both).map_err(spilling)?;
+            }
+            Source::Kept(sorter, entries) => {
+                let Some(entry) = entries.next() else { return Ok(false) };
+                self.key = entry.key;
+                self.both.clear();
+                self.both.extend_from_slice(sorter.both(entry));
+            }
         }
-        let mut lengths = [0; 8];
-        self.reader.read_exact(&mut lengths).map_err(spilling)?;
-        let lengths = u64::from_le_bytes(lengths);
-        self.key = (lengths >> 32) as u32;
-        self.both.resize(lengths as u32 as usize, 0);
-        self.reader.read_exact(&mut self.both).map_err(spilling)?;
         self.prefix = prefix(self.key(), self.descending);
         Ok(true)
     }
@@ -296,33 +311,35 @@ impl Head {
     }
 }
 
-impl Ord for Head {
-    /// The heap gives the greatest: the order is turned round. Earlier files first among equals.
+impl Ord for Head<'_> {
+    /// The heap gives the greatest: the order is turned round. Earlier sources first among equals.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.prefix.cmp(&self.prefix))
             .then_with(|| compare(other.key(), self.key(), self.descending))
-            .then_with(|| other.run.cmp(&self.run))
+            .then_with(|| other.place.cmp(&self.place))
     }
 }
 
-impl PartialOrd for Head {
+impl PartialOrd for Head<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Head {
+impl PartialEq for Head<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Head {}
+impl Eq for Head<'_> {}
 
-fn merge(runs: Vec<SortedRun>, descending: bool, mut each: impl FnMut(u32, &[u8]) -> Result<bool>) -> Result<()> {
-    let mut heads = BinaryHeap::with_capacity(runs.len());
-    for (run, reader) in runs.into_iter().enumerate() {
-        let mut head = Head { reader, run, prefix: 0, both: Vec::new(), key: 0, descending };
+/// Calls `each` for the rows of sorted sources, oldest first, in order until it says to stop: with the length of
+/// the key and the key with the row behind it.
+fn merge(sources: Vec<Source<'_>>, descending: bool, mut each: impl FnMut(u32, &[u8]) -> Result<bool>) -> Result<()> {
+    let mut heads = BinaryHeap::with_capacity(sources.len());
+    for (place, source) in sources.into_iter().enumerate() {
+        let mut head = Head { source, place, prefix: 0, both: Vec::new(), key: 0, descending };
         if head.advance()? {
             heads.push(head);
         }
