@@ -145,14 +145,6 @@ impl<'a> Scanner<'a> {
         digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
     }
 
-    fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while self.next().is_ascii_digit() {
-            self.at += 1;
-        }
-        (self.at > start).then_some(())
-    }
-
     /// Skips the rest of a string from a backslash on.
     fn skip_escaped(&mut self) -> Option<()> {
         loop {
@@ -269,22 +261,31 @@ impl<'a> Tokens<'a> for Scanner<'a> {
     }
 
     fn skip_number(&mut self) -> Option<()> {
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if matches!(self.next(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.next(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
+        self.at = end_of_number(self.bytes, self.at)?;
         Some(())
     }
+}
+
+/// Where the number ends that starts at a place; nothing if it is none.
+pub(super) fn end_of_number(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let digits = |start: usize| {
+        let mut at = start;
+        while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        (at > start).then_some(at)
+    };
+    let is = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
+    at += usize::from(is(at, b'-'));
+    at = if is(at, b'0') { at + 1 } else { digits(at)? };
+    if is(at, b'.') {
+        at = digits(at + 1)?;
+    }
+    if is(at, b'e') || is(at, b'E') {
+        at += 1;
+        at = digits(at + usize::from(is(at, b'+') || is(at, b'-')))?;
+    }
+    Some(at)
 }
 
 #[cfg(test)]

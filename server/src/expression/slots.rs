@@ -70,12 +70,26 @@ fn hash(name: &[u8]) -> usize {
     usize::from(outer.wrapping_add(name.len() as u8) & 63)
 }
 
+/// Whether two names are the same. Short ones are compared in two loads that overlap, since a call would cost
+/// more.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        8..=16 => one.first_chunk::<8>() == other.first_chunk() && one.last_chunk::<8>() == other.last_chunk(),
+        4..8 => one.first_chunk::<4>() == other.first_chunk() && one.last_chunk::<4>() == other.last_chunk(),
+        _ => one == other,
+    }
+}
+
 impl Branch {
     #[inline]
     fn child(&self, name: &[u8]) -> Option<To> {
         let mut at = self.first.0[hash(name)];
         while let Some(child) = self.children.get(usize::from(at).wrapping_sub(1)) {
-            if child.name == name {
+            if same(&child.name, name) {
                 return Some(child.to);
             }
             at = child.next;
@@ -314,7 +328,9 @@ impl Layout {
             return None;
         }
         slots.row += 1;
-        slots.values.truncate(slots.start);
+        // Most rows find the slots of the row before them.
+        slots.values.truncate(slots.start + self.slots);
+        slots.values.get_mut(slots.start..)?.fill_with(|| Slot::Nothing);
         slots.values.resize(slots.start + self.slots, Slot::Nothing);
         self.object(self.branches.first()?, tokens, slots)
     }
@@ -325,11 +341,10 @@ impl Layout {
             return Some(());
         }
         loop {
-            let child = match tokens.plain_string() {
-                Some(name) => branch.child(name.as_bytes()),
-                None => branch.child(tokens.escaped_string()?.as_bytes()),
+            let child = match tokens.plain_name() {
+                Some(name) => branch.child(name),
+                None => branch.child(tokens.name()?.as_bytes()),
             };
-            tokens.colon()?;
             self.value(child, tokens, slots)?;
             if !tokens.more(b'}')? {
                 return Some(());

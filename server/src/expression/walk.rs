@@ -5,7 +5,7 @@
 
 use super::index::{Index, Place};
 use super::read::DEEPEST;
-use super::scan::{Blanks, Scanner};
+use super::scan::{Blanks, Scanner, end_of_number};
 use super::tokens::Tokens;
 
 /// A place in an indexed text.
@@ -216,6 +216,21 @@ impl<'a> Tokens<'a> for Walker<'a, '_> {
         self.text.get(start..close)
     }
 
+    #[inline(always)]
+    fn plain_name(&mut self) -> Option<&'a [u8]> {
+        // Whatever is unusual between the name and what follows the colon is looked at step by step.
+        let after = self.places.get(self.next)?.get();
+        let end = after.checked_sub(2)?;
+        let usual = self.byte == b'"' && self.bytes.get(end..after) == Some(b"\":") && *self.bytes.get(after)? != b'\\';
+        if !usual {
+            return None;
+        }
+        let name = self.bytes.get(self.at + 1..end)?;
+        self.advance();
+        self.end = self.at;
+        Some(name)
+    }
+
     fn escaped_string(&mut self) -> Option<String> {
         self.scanned(Scanner::escaped_string)
     }
@@ -250,7 +265,10 @@ impl<'a> Tokens<'a> for Walker<'a, '_> {
 
     #[inline]
     fn skip_number(&mut self) -> Option<()> {
-        self.scanned(Scanner::skip_number)
+        self.end = end_of_number(self.bytes, self.at)?;
+        // No token starts within a number.
+        self.advance();
+        Some(())
     }
 
     fn skip(&mut self) -> Option<()> {
