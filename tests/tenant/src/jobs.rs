@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::clock::iso;
 use crate::connections::Connection;
-use crate::directory::Directory;
+use crate::directory::{Directory, Handle};
 use crate::export::{self, ExportFile, Format, Plan};
 use crate::import::{self, Outcome};
 use crate::logs::Logs;
@@ -30,8 +30,10 @@ const RETENTION: i64 = 24 * HOUR;
 /// A job is `pending` for this share of its time.
 const PENDING_SHARE: f64 = 0.2;
 
-/// An export whose file is not written in this time is shown as still processing.
+/// An export of few users is done when its time has come: its file is waited for, so long at most. That of more
+/// is shown as still processing while it is written, and nobody else waits for it.
 const WRITING: Duration = Duration::from_secs(1);
+const FEW: Handle = 10_000;
 
 /// The file of an export once it is written, or why it is not.
 type Written = Arc<OnceLock<Result<Arc<ExportFile>, String>>>;
@@ -380,12 +382,15 @@ fn write(plan: Plan, directory: Arc<Directory>) -> Written {
     let written = Written::default();
     let (done, waiting) = mpsc::channel::<()>();
     let slot = Arc::clone(&written);
+    let few = plan.until <= FEW;
     std::thread::spawn(move || {
         let file = export::write_file(&plan, &directory);
         slot.get_or_init(|| file.map(Arc::new).map_err(|error| format!("The file could not be written: {error}.")));
         drop(done);
     });
-    // The thread says that it is done by going away.
-    let _ = waiting.recv_timeout(WRITING);
+    if few {
+        // The thread says that it is done by going away.
+        let _ = waiting.recv_timeout(WRITING);
+    }
     written
 }
