@@ -46,7 +46,7 @@ pub const KEYS: &[Key] = &[
     secret("AUTH0_CLIENT_SECRET", "the client secret of that application"),
     key("AUTH0_MANAGE_URL", "https://manage.auth0.com", "the URL of the Auth0 dashboard"),
     secret("EXTENSION_SECRET", "a random string of at least 16 bytes"),
-    secret("EXTENSION_SECRET_PREVIOUS", "the EXTENSION_SECRET before the current one"),
+    secret("EXTENSION_SECRET_PREVIOUS", "the EXTENSION_SECRET before the current one, no weaker than that"),
     key("WT_URL", "", "the public base URL of this server, path prefix included"),
     key("PUBLIC_WT_URL", "", "the public base URL of this server; wins over WT_URL"),
     key("HOST", "127.0.0.1", "an IP address to listen on"),
@@ -328,6 +328,13 @@ impl Settings {
             warnings
                 .push("PUBLIC_WT_URL is http: browsers refuse the login cookies, and tokens travel in the open".into());
         }
+        if self.metrics_token.as_ref().is_some_and(|token| token.expose_secret().len() < SHORTEST_SECRET) {
+            warnings.push(
+                "METRICS_TOKEN is short enough to be guessed: better a random string of at least 16 bytes, such as \
+                 `openssl rand -hex 32` gives"
+                    .into(),
+            );
+        }
         warnings
     }
 
@@ -496,6 +503,12 @@ impl Raw {
             ));
         }
         let extension_secret_previous = self.secret("EXTENSION_SECRET_PREVIOUS");
+        // Whoever guesses it signs sessions and hooks as well as with the current one.
+        if let Some(why) = extension_secret_previous.as_ref().and_then(|secret| weakness(secret.expose_secret())) {
+            self.problems.push(format!(
+                "EXTENSION_SECRET_PREVIOUS {why}: sessions and hook tokens that it signed would still be accepted, so a weak secret cannot be kept for a while; leave EXTENSION_SECRET_PREVIOUS unset, and everybody signs in once more"
+            ));
+        }
         if let (Some(current), Some(previous)) = (&extension_secret, &extension_secret_previous)
             && current.expose_secret() == previous.expose_secret()
         {
@@ -584,6 +597,9 @@ fn known(name: &str) -> bool {
     KEYS.iter().any(|key| key.name == name) || name.strip_prefix("SECRET_").is_some_and(|rest| !rest.is_empty())
 }
 
+/// Bytes of a secret that nobody guesses, at least.
+const SHORTEST_SECRET: usize = 16;
+
 /// What stands in examples and templates instead of a secret; compared without case and punctuation.
 const PLACEHOLDERS: &[&str] = &[
     "changeme",
@@ -607,7 +623,7 @@ const PLACEHOLDERS: &[&str] = &[
 
 /// Why a secret is none: too short, or one that people who have read a manual would try first.
 fn weakness(secret: &str) -> Option<&'static str> {
-    if secret.len() < 16 {
+    if secret.len() < SHORTEST_SECRET {
         return Some("is too short");
     }
     let plain: String = secret.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
@@ -743,20 +759,45 @@ mod tests {
         assert!(!format!("{settings:?}").contains("very-secret-value"));
     }
 
+    const WEAK: &[(&str, &str)] = &[
+        ("fifteen-bytes-1", "too short"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "repeats"),
+        ("abcabcabcabcabcabcabc", "repeats"),
+        ("Change-Me! Change-Me!", "example"),
+        ("0123456789abcdef0123456789abcdef", "example"),
+        ("your-secret-goes-here", "example"),
+    ];
+
     #[test]
     fn a_secret_that_is_none_stops_the_start() {
-        for (secret, why) in [
-            ("fifteen-bytes-1", "too short"),
-            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "repeats"),
-            ("abcabcabcabcabcabcabc", "repeats"),
-            ("Change-Me! Change-Me!", "example"),
-            ("0123456789abcdef0123456789abcdef", "example"),
-            ("your-secret-goes-here", "example"),
-        ] {
+        for &(secret, why) in WEAK {
             let error = with(&[("EXTENSION_SECRET", secret)]).unwrap_err();
             assert!(error.message.contains(why) && !error.message.contains(secret), "{}", error.message);
         }
         with(&[("EXTENSION_SECRET", "9d1f6c2e8b7a4d5f")]).expect("16 random digits are enough");
+    }
+
+    #[test]
+    fn a_weak_secret_cannot_stay_as_the_previous_one() {
+        for &(secret, why) in WEAK {
+            let error = with(&[("EXTENSION_SECRET_PREVIOUS", secret)]).unwrap_err();
+            let text = &error.message;
+            assert!(text.starts_with("EXTENSION_SECRET_PREVIOUS ") && text.contains(why), "{text}");
+            assert!(text.contains("leave EXTENSION_SECRET_PREVIOUS unset") && !text.contains(secret), "{text}");
+        }
+        with(&[("EXTENSION_SECRET_PREVIOUS", "9d1f6c2e8b7a4d5f")]).expect("a good one may stay");
+        with(&[("EXTENSION_SECRET_PREVIOUS", "")]).expect("none is needed");
+    }
+
+    #[test]
+    fn a_metrics_token_that_can_be_guessed_is_warned_about() {
+        let warned = |token: &str| {
+            let warnings = with(&[("METRICS_TOKEN", token)]).expect("it is allowed").warnings();
+            assert!(warnings.iter().all(|warning| !warning.contains(token)), "{warnings:?}");
+            warnings.iter().any(|warning| warning.starts_with("METRICS_TOKEN "))
+        };
+        assert!(warned("fifteen-bytes-1"));
+        assert!(!warned("9d1f6c2e8b7a4d5f"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use aws_lc_rs::hmac;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::replay::UsedStates;
+use super::replay::Used;
 use super::session::{LONGEST, Person, Sessions};
 use super::{
     CookieKind, LoginCookie, LoginDone, LoginStart, SCOPES, Secrets, refused, token, undecodable, verified, with_query,
@@ -52,8 +52,8 @@ pub(super) struct Flow {
     oidc: Oidc,
     client_id: String,
     audience: String,
-    nonces: Vec<hmac::Key>,
-    used: UsedStates,
+    keys: Vec<hmac::Key>,
+    used: Used,
 }
 
 impl Flow {
@@ -63,13 +63,13 @@ impl Flow {
         tenant: &TenantHost,
         base_url: &str,
     ) -> Result<Self> {
-        let nonces = [Some(secret), previous].into_iter().flatten().map(|secret| mac_key(secret, "login nonce"));
+        let keys = [Some(secret), previous].into_iter().flatten().map(|secret| mac_key(secret, "login"));
         Ok(Self {
             oidc: Oidc::new(rta)?,
             client_id: base_url.to_owned(),
             audience: tenant.management_audience(),
-            nonces: nonces.collect::<Result<_>>()?,
-            used: UsedStates::default(),
+            keys: keys.collect::<Result<_>>()?,
+            used: Used::default(),
         })
     }
 
@@ -77,19 +77,28 @@ impl Flow {
         self.oidc.host()
     }
 
-    /// The nonce that belongs to a state, by the current secret and the one before. To everybody without
-    /// the secret it is random; to us it says that the state is one of ours, without remembering every
-    /// login that was begun.
-    fn nonces(&self, state: &str) -> impl Iterator<Item = String> {
-        self.nonces.iter().map(|key| hex(hmac::sign(key, state.as_bytes()).as_ref().get(..16).unwrap_or_default()))
+    /// A new nonce. To everybody without the secret it is random; to us it says that the login began here,
+    /// without remembering every login that was begun.
+    fn nonce(&self) -> Result<String> {
+        let random = hex(&random::<8>()?);
+        let key = self.keys.first().ok_or_else(|| Error::new(Code::Internal, "There is no key for logins."))?;
+        Ok(format!("{random}{}", derived(key, "nonce", &random, 8)))
+    }
+
+    /// The state that belongs to a nonce of ours, by the current secret or the one before; none for any other
+    /// nonce.
+    fn state_of(&self, nonce: &str) -> Option<String> {
+        let (random, proof) = nonce.split_at_checked(16)?;
+        let key = self.keys.iter().find(|key| equal(proof, &derived(key, "nonce", random, 8)))?;
+        Some(derived(key, "state", nonce, 16))
     }
 
     pub(super) fn start(&self, popup: bool) -> Result<LoginStart> {
-        let mut state = hex(&random::<16>()?);
+        let nonce = self.nonce()?;
+        let mut state = self.state_of(&nonce).unwrap_or_default();
         if popup {
             state.push_str(POPUP);
         }
-        let nonce = self.nonces(&state).next().unwrap_or_default();
         let location = with_query(
             &self.host().url("/authorize"),
             &[
@@ -158,19 +167,28 @@ impl Flow {
         if person.text("sub").is_none() || person.text("sub") != grant.text("sub") {
             return Err(unauthorized("Subjects don't match".to_owned()));
         }
-        if let (Some(state), Some(nonce)) = (state, nonce) {
-            // A login that began here is completed once. One that began before a restart with another
-            // secret, or on another server, is protected by the cookies alone.
-            let ours = self.nonces(state).any(|ours| equal(&ours, nonce));
-            let until =
-                person.number("exp").and_then(|end| Timestamp::from_second(end as i64).ok()).unwrap_or(Timestamp::MAX);
-            if ours && !self.used.consume(state, until, now) {
+        // The nonce is what a signature holds fast, so it names the login: whoever has its tokens may choose
+        // state and cookies. A login that did not begin here (with another secret, or on another server) is
+        // protected by the cookies alone, as the contract says.
+        if let (Some(state), Some(nonce)) = (state, nonce)
+            && let Some(ours) = self.state_of(nonce)
+        {
+            if !equal(state.strip_suffix(POPUP).unwrap_or(state), &ours) {
+                return Err(failed("Login failed. State mismatch."));
+            }
+            if !self.used.consume(nonce) {
                 return Err(failed("Login failed. This login was completed before."));
             }
         }
         let (token, session) = sessions.issue(&Person { claims: &person, access_token: Some(access_token) }, now)?;
         Ok(LoginDone { token, session, popup: form.popup() })
     }
+}
+
+/// So many bytes, in hexadecimal, that only who has the key can tell.
+fn derived(key: &hmac::Key, what: &str, from: &str, bytes: usize) -> String {
+    let tag = hmac::sign(key, format!("{what} {from}").as_bytes());
+    hex(tag.as_ref().get(..bytes).unwrap_or_default())
 }
 
 /// Whether at least one cookie of a pair is there and every one that is there matches. The original

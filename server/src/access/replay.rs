@@ -1,60 +1,62 @@
 //! Logins that were completed, so that none is completed twice.
 
-use std::collections::HashMap;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
-
-/// Most completed logins remembered; each needed a real sign-in, so nobody fills this from outside.
+/// Most completed logins remembered: more than a day of them, while their tokens live for hours.
 const MOST: usize = 4_096;
 
-/// States of completed logins, each kept until its tokens have ended anyway.
+/// The newest completed logins, each by something that only it has. Only their order counts: a clock that is
+/// wrong for a while, and then right again, lets nothing in twice.
 #[derive(Debug, Default)]
-pub(super) struct UsedStates(Mutex<HashMap<String, Timestamp>>);
+pub(super) struct Used(Mutex<Newest>);
 
-impl UsedStates {
-    /// Uses a state up; false when it was used before.
-    pub(super) fn consume(&self, state: &str, until: Timestamp, now: Timestamp) -> bool {
+#[derive(Debug, Default)]
+struct Newest {
+    known: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Used {
+    /// Uses a login up; false when it was used before.
+    pub(super) fn consume(&self, login: &str) -> bool {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        used.retain(|_, end| *end > now);
-        if used.contains_key(state) {
+        if !used.known.insert(login.to_owned()) {
             return false;
         }
-        if used.len() >= MOST {
-            let first = used.iter().min_by_key(|(_, end)| **end).map(|(state, _)| state.clone());
-            if let Some(first) = first {
-                used.remove(&first);
-            }
+        used.order.push_back(login.to_owned());
+        if used.order.len() > MOST
+            && let Some(oldest) = used.order.pop_front()
+        {
+            used.known.remove(&oldest);
         }
-        used.insert(state.to_owned(), until);
         true
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
 
     #[test]
-    fn a_state_is_good_once_until_its_end() {
-        let states = UsedStates::default();
-        let now = Timestamp::from_second(1_000).unwrap();
-        let end = now + SignedDuration::from_secs(60);
-        assert!(states.consume("a", end, now));
-        assert!(!states.consume("a", end, now));
-        assert!(states.consume("b", end, now));
-        assert!(states.consume("a", end, end), "forgotten once its tokens have ended");
+    fn a_login_is_good_once() {
+        let used = Used::default();
+        assert!(used.consume("a"));
+        assert!(!used.consume("a"));
+        assert!(used.consume("b"));
+        assert!(!used.consume("a"));
     }
 
     #[test]
-    fn memory_is_bounded() {
-        let states = UsedStates::default();
-        let now = Timestamp::from_second(1_000).unwrap();
-        for (number, seconds) in (0..MOST + 10).zip(60..) {
-            assert!(states.consume(&number.to_string(), now + SignedDuration::from_secs(seconds), now));
+    fn memory_is_bounded_and_the_newest_are_remembered() {
+        let used = Used::default();
+        for number in 0..MOST + 10 {
+            assert!(used.consume(&number.to_string()));
         }
-        assert_eq!(states.0.lock().unwrap().len(), MOST);
+        for number in 10..MOST + 10 {
+            assert!(!used.consume(&number.to_string()), "{number}");
+        }
+        let newest = used.0.lock().unwrap();
+        assert_eq!((newest.known.len(), newest.order.len()), (MOST, MOST));
     }
 }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::admins::{Verdict, judge, profile_confirms};
-use super::replay::UsedStates;
+use super::replay::Used;
 use super::session::{Person, Sessions};
 use super::token::{Claims, SKEW};
 use super::{CookieKind, LoginCookie, LoginDone, LoginStart, Secrets, refused, verified, with_query};
@@ -59,7 +59,7 @@ pub(super) struct Flow {
     admins: Admins,
     management: Option<ManagementClient>,
     sealer: Sealer,
-    used: UsedStates,
+    used: Used,
 }
 
 impl Flow {
@@ -85,7 +85,7 @@ impl Flow {
             admins: settings.admins.clone(),
             management,
             sealer: Sealer::new(secret, PURPOSE)?.with_previous(previous, PURPOSE)?,
-            used: UsedStates::default(),
+            used: Used::default(),
         })
     }
 
@@ -157,7 +157,7 @@ impl Flow {
         if !query.state.as_deref().is_some_and(|state| equal(state, &pending.state)) {
             return Err(failed("Login failed. State mismatch."));
         }
-        if !self.used.consume(&pending.state, now + PATIENCE + PATIENCE, now) {
+        if !self.used.consume(&pending.state) {
             return Err(failed("Login failed. This login was completed before."));
         }
         if let Some(error) = &query.error {

@@ -490,7 +490,11 @@ impl Jobs {
 
     /// Removes artifacts, history and tokens that have reached the end of their lifetime.
     pub async fn clean_up(&self) -> Result<()> {
-        let now = Timestamp::now();
+        self.clean_up_at(Timestamp::now()).await
+    }
+
+    /// [`Jobs::clean_up`] as if it were this late.
+    pub async fn clean_up_at(&self, now: Timestamp) -> Result<()> {
         let store = &self.0.store;
         for id in store.jobs_with_expired_artifact(now).await? {
             remove_directory(store.job_directory(&id)).await?;
@@ -519,7 +523,8 @@ impl Jobs {
         }
     }
 
-    /// Removes every job, artifact, token and history entry (the uninstall hook).
+    /// Removes every job, artifact, token, preset, uploaded transform and history entry (the uninstall hook).
+    /// What cannot be removed keeps nothing else from being removed; the first failure is told.
     pub async fn uninstall(&self) -> Result<()> {
         let running: Vec<_> = self.lock_running().values().map(|running| Arc::clone(&running.progress)).collect();
         for progress in running {
@@ -532,9 +537,15 @@ impl Jobs {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         self.0.tickets.revoke_all();
-        self.0.store.delete_everything().await?;
-        remove_directory(self.0.store.directory().join("jobs")).await?;
-        self.0.store.prepare().await
+        let sandbox = self.0.sandbox.clone();
+        let forgotten = tokio::task::spawn_blocking(move || sandbox.forget_uploads());
+        let done = [
+            self.0.store.delete_everything().await,
+            remove_directory(self.0.store.directory().join("jobs")).await,
+            forgotten.await.unwrap_or_else(|error| Err(Error::new(Code::Internal, error.to_string()))),
+            self.0.store.prepare().await,
+        ];
+        done.into_iter().collect()
     }
 
     /// Takes no new jobs from now on, and lets those that run go on.

@@ -28,8 +28,21 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn is_good(&self) -> bool {
-        self.issued.elapsed() < LIFETIME && self.ends_at > Timestamp::now()
+    fn is_good(&self, now: Now) -> bool {
+        now.steady.saturating_duration_since(self.issued) < LIFETIME && self.ends_at > now.date
+    }
+}
+
+/// The present by both clocks.
+#[derive(Clone, Copy, Debug)]
+struct Now {
+    steady: Instant,
+    date: Timestamp,
+}
+
+impl Now {
+    fn read() -> Self {
+        Self { steady: Instant::now(), date: Timestamp::now() }
     }
 }
 
@@ -40,15 +53,19 @@ pub(super) struct Tickets(Mutex<HashMap<String, Ticket>>);
 impl Tickets {
     /// A new ticket for a job.
     pub(super) fn issue(&self, job: &str, session: &Session) -> String {
+        self.issue_at(job, session, Now::read())
+    }
+
+    fn issue_at(&self, job: &str, session: &Session, now: Now) -> String {
         let text = Alphanumeric.sample_string(&mut rand::rng(), LENGTH);
         let ticket = Ticket {
             job: job.to_owned(),
             session: session.id.clone(),
-            issued: Instant::now(),
+            issued: now.steady,
             ends_at: session.expires_at,
         };
         let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.retain(|_, ticket| ticket.is_good());
+        tickets.retain(|_, ticket| ticket.is_good(now));
         tickets.insert(text.clone(), ticket);
         text
     }
@@ -56,8 +73,12 @@ impl Tickets {
     /// Whether a ticket opens this job. It may be used again while it lives: browsers repeat a request
     /// to go on with a download that broke.
     pub(super) fn check(&self, text: &str, job: &str) -> Result<()> {
+        self.check_at(text, job, Now::read())
+    }
+
+    fn check_at(&self, text: &str, job: &str, now: Now) -> Result<()> {
         let tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = tickets.get(text).filter(|ticket| ticket.job == job && ticket.is_good());
+        let ticket = tickets.get(text).filter(|ticket| ticket.job == job && ticket.is_good(now));
         match ticket {
             Some(ticket) => {
                 tracing::info!(job, session = ticket.session, "download");
@@ -93,9 +114,43 @@ mod tests {
     }
 
     #[test]
+    fn a_ticket_is_good_for_a_minute() {
+        let tickets = Tickets::default();
+        let issued = Now::read();
+        let after = |seconds| Now { steady: issued.steady + Duration::from_secs(seconds), ..issued };
+        let ticket = tickets.issue_at("job_1", &session(Timestamp::MAX), issued);
+        for (seconds, good) in [(0, true), (30, true), (59, true), (60, false), (61, false), (86_400, false)] {
+            assert_eq!(tickets.check_at(&ticket, "job_1", after(seconds)).is_ok(), good, "after {seconds} s");
+        }
+        tickets.issue_at("job_2", &session(Timestamp::MAX), after(61));
+        assert_eq!(tickets.0.lock().unwrap().len(), 1, "the ended one is forgotten");
+    }
+
+    #[test]
     fn a_ticket_dies_with_its_session() {
         let tickets = Tickets::default();
-        let ticket = tickets.issue("job_1", &session(Timestamp::now()));
-        assert!(tickets.check(&ticket, "job_1").is_err());
+        let issued = Now::read();
+        let ticket = tickets.issue_at("job_1", &session(issued.date + Duration::from_secs(10)), issued);
+        let after = |seconds| {
+            let time = Duration::from_secs(seconds);
+            Now { steady: issued.steady + time, date: issued.date + time }
+        };
+        tickets.check_at(&ticket, "job_1", after(9)).unwrap();
+        assert_eq!(tickets.check_at(&ticket, "job_1", after(10)).unwrap_err().code, Code::InvalidTicket);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_keeps_no_ticket_alive() {
+        let tickets = Tickets::default();
+        let issued = Now::read();
+        let ticket = tickets.issue_at("job_1", &session(issued.date + Duration::from_secs(3600)), issued);
+        let back = |seconds| Now {
+            steady: issued.steady + Duration::from_secs(seconds),
+            date: issued.date - Duration::from_secs(365 * 86_400),
+        };
+        tickets.check_at(&ticket, "job_1", back(59)).unwrap();
+        assert_eq!(tickets.check_at(&ticket, "job_1", back(61)).unwrap_err().code, Code::InvalidTicket);
+        let long_ago = Now { date: Timestamp::MIN, ..back(61) };
+        assert!(tickets.check_at(&ticket, "job_1", long_ago).is_err());
     }
 }

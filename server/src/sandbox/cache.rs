@@ -144,6 +144,27 @@ fn prepare(directory: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Removes every file of a cache but the code of WASM files with these hashes.
+pub(super) fn keep_only(directory: &Path, hashes: &[&str]) -> std::io::Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let stays = name.to_str().and_then(|name| name.split_once('-')).is_some_and(|(hash, _)| hashes.contains(&hash));
+        if !stays && entry.file_type()?.is_file() {
+            match fs::remove_file(entry.path()) {
+                // Another thread's temporary file may have got its name meanwhile.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes the files that were not used for longest, until `more` bytes fit.
 fn make_room(directory: &Path, more: u64) -> std::io::Result<()> {
     let mut files: Vec<_> = fs::read_dir(directory)?

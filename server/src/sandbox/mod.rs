@@ -99,6 +99,8 @@ struct Inner {
     /// The same for what is not: nothing foreign keeps what is shipped waiting.
     compiling_foreign: Mutex<()>,
     uploads: PathBuf,
+    /// `TRANSFORMS_DIR` is the directory of uploads.
+    uploads_are_the_operators: bool,
 }
 
 impl fmt::Debug for Sandbox {
@@ -128,6 +130,7 @@ impl Sandbox {
             }
             directories.push((directory.clone(), Origin::File));
         }
+        let uploads_are_the_operators = directories.iter().any(|(directory, _)| same_place(directory, &uploads));
         directories.push((uploads.clone(), Origin::Upload));
         let shelf = Shelf::open(directories, &cache)?;
         Ok(Self(Arc::new(Inner {
@@ -141,6 +144,7 @@ impl Sandbox {
             compiling: Mutex::default(),
             compiling_foreign: Mutex::default(),
             uploads,
+            uploads_are_the_operators,
         })))
     }
 
@@ -206,6 +210,24 @@ impl Sandbox {
         }
     }
 
+    /// Removes everything that admins uploaded, and what was compiled or noted of anything that is not part of
+    /// this program. Files of `TRANSFORMS_DIR` are the operator's and stay.
+    pub fn forget_uploads(&self) -> Result<()> {
+        let inner = &self.0;
+        if !inner.uploads_are_the_operators {
+            match std::fs::remove_dir_all(&inner.uploads) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        let catalog = self.catalog();
+        let shipped = catalog.transforms().filter(|transform| transform.origin() == Origin::Shipped);
+        let shipped: Vec<&str> = shipped.map(|transform| transform.sha256()).collect();
+        self.lock_compiled().retain(|sha256, _| shipped.contains(&sha256.as_str()));
+        // Of DATA_DIR alone: elsewhere commands keep what they compile.
+        Ok(cache::keep_only(&inner.uploads.with_file_name(COMPILED), &shipped)?)
+    }
+
     fn compiled(&self, transform: &Transform) -> Result<Ready> {
         let inner = &self.0;
         let sha256 = transform.sha256();
@@ -250,6 +272,11 @@ pub fn with_manifest(name: &str, bytes: &[u8], manifest: &Manifest) -> Result<Ve
     let all = intake::with_manifest(bytes, manifest);
     intake::look(&all).map_err(|refusal| catalog::error(name, &refusal))?;
     Ok(all)
+}
+
+/// Whether two paths lead to one directory that exists.
+fn same_place(left: &Path, right: &Path) -> bool {
+    left.canonicalize().ok().zip(right.canonicalize().ok()).is_some_and(|(left, right)| left == right)
 }
 
 /// Where compiled code is kept: below DATA_DIR, or, for commands that have none, where this person's caches

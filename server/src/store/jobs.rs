@@ -346,9 +346,12 @@ impl Store {
         Ok(found.is_some())
     }
 
-    /// Ids of jobs whose artifact has reached the end of its lifetime.
+    /// Ids of ended jobs whose artifact has reached the end of its lifetime. A job that was resumed still needs
+    /// its files, whatever its first end said of them.
     pub async fn jobs_with_expired_artifact(&self, now: Timestamp) -> Result<Vec<String>> {
-        self.ids("SELECT id FROM jobs WHERE artifact IS NOT NULL AND artifact_expires_at <= ?", now).await
+        let statement = "SELECT id FROM jobs WHERE finished_at IS NOT NULL AND artifact IS NOT NULL \
+             AND artifact_expires_at <= ?";
+        self.ids(statement, now).await
     }
 
     /// Ids of ended jobs that ended before a date.

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod contract;
+mod every_route;
 mod extension;
 mod hooks;
 mod sessions;
