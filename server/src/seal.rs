@@ -209,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_equal_when_every_byte_is() {
+        assert!(equal("", "") && equal("token", "token"));
+        for other in ["", "t", "tokeN", "Token", "token ", "token\0"] {
+            assert!(!equal("token", other), "{other}");
+        }
+    }
+
+    #[test]
     fn damaged_text_opens_nothing() {
         let sealer = sealer("0123456789abcdef", "test");
         let sealed = sealer.seal("", "plain").unwrap();

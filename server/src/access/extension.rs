@@ -210,7 +210,32 @@ fn required<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::SecretString;
+
     use super::*;
+
+    fn flow(secret: &str, previous: Option<&str>) -> Flow {
+        let host = TenantHost::parse("acme.eu.auth0.com").unwrap();
+        let (secret, previous) = (SecretString::from(secret), previous.map(SecretString::from));
+        Flow::new((&secret, previous.as_ref()), &host, &host, "https://tools.example").unwrap()
+    }
+
+    #[test]
+    fn a_nonce_of_ours_says_which_state_belongs_to_it() {
+        let before = flow("the secret of last year", None);
+        let nonce = before.nonce().unwrap();
+        let state = before.state_of(&nonce).expect("ours");
+        assert_ne!(before.nonce().unwrap(), nonce);
+        assert_eq!((nonce.len(), state.len()), (32, 32));
+        let both = flow("the secret of today", Some("the secret of last year"));
+        assert_eq!(both.state_of(&nonce), Some(state), "a login under way outlives a new secret");
+        assert_eq!(flow("the secret of today", None).state_of(&nonce), None);
+        for foreign in
+            ["", "the-nonce", "0123456789abcdef0123456789abcdef", &nonce[..31], &format!("{nonce}0"), "éééééééé"]
+        {
+            assert_eq!(before.state_of(foreign), None, "{foreign}");
+        }
+    }
 
     #[test]
     fn one_cookie_of_a_pair_is_enough_and_every_one_must_match() {

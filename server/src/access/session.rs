@@ -213,6 +213,30 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_put_back_ends_no_session_early_and_none_later_than_it_says() {
+        let header = format!("Bearer {}", issue(admin(), Some("management token")).unwrap());
+        let end = now() + SignedDuration::from_secs(3600);
+        let check = |at: Timestamp| sessions().check(Some(&header), at);
+        for at in [now() - SignedDuration::from_hours(24 * 365), Timestamp::UNIX_EPOCH, Timestamp::MIN] {
+            let session = check(at).unwrap();
+            assert_eq!(session.expires_at, end, "the end stays what it was");
+        }
+        for at in [end, Timestamp::MAX] {
+            assert_eq!(check(at).unwrap_err().message, "jwt expired");
+        }
+        check(end - SignedDuration::from_secs(1)).expect("right again, the clock ends it when it should end");
+        // A login while the clock is wrong: ten hours by that clock, or until the id_token ends.
+        for at in [Timestamp::MIN, Timestamp::UNIX_EPOCH, now() - SignedDuration::from_hours(30)] {
+            let person = claims(admin());
+            let (_, session) = sessions().issue(&Person { claims: &person, access_token: None }, at).unwrap();
+            assert_eq!(session.expires_at.as_second(), at.as_second() + 36_000);
+        }
+        let person = claims(admin());
+        let person = Person { claims: &person, access_token: None };
+        assert_eq!(sessions().issue(&person, Timestamp::MAX).unwrap().1.expires_at, end);
+    }
+
+    #[test]
     fn an_id_token_without_subject_or_expiry_opens_no_session() {
         assert!(issue(json!({"exp": 9_000_000_000_i64}), None).is_err());
         assert!(issue(json!({"sub": "ada"}), None).is_err());

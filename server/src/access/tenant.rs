@@ -214,3 +214,74 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::config::Purpose;
+
+    fn flow() -> Flow {
+        let settings = [
+            ("AUTH0_DOMAIN", "acme.eu.auth0.com"),
+            ("LOGIN", "tenant"),
+            ("AUTH0_CLIENT_ID", "id"),
+            ("AUTH0_CLIENT_SECRET", "secret"),
+            ("EXTENSION_SECRET", "5f2b9c0e71d84a36"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::parse(Purpose::Serve, settings, None).unwrap();
+        let secret = SecretString::from("5f2b9c0e71d84a36");
+        Flow::new(&settings, (&secret, None), settings.tenant().unwrap(), "https://tools.example").unwrap()
+    }
+
+    #[test]
+    fn a_login_has_to_end_within_its_time_whichever_way_the_clock_goes() {
+        let flow = flow();
+        let begun = Timestamp::from_second(1_800_000_000).unwrap();
+        let started = flow.start(false, begun).unwrap();
+        let cookie = started.cookies[0].value.as_str();
+        let second = SignedDuration::from_secs(1);
+        for (now, good) in [
+            (begun, true),
+            (begun + PATIENCE, true),
+            (begun + PATIENCE + second, false),
+            (begun - PATIENCE, true),
+            (begun - PATIENCE - second, false),
+            (Timestamp::MIN, false),
+            (Timestamp::MAX, false),
+        ] {
+            assert_eq!(flow.pending(Some(cookie), now).is_some(), good, "{now}");
+        }
+        assert!(flow.pending(None, begun).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_login_is_not_completed_twice_whichever_way_the_clock_goes() {
+        let flow = flow();
+        let secret = SecretString::from("5f2b9c0e71d84a36");
+        let sessions = Sessions::new((&secret, None), "https://tools.example").unwrap();
+        let begun = Timestamp::from_second(1_800_000_000).unwrap();
+        let started = flow.start(false, begun).unwrap();
+        let value = started.cookies[0].value.as_str();
+        let query = TenantCallback {
+            state: flow.pending(Some(value), begun).map(|pending| pending.state),
+            error: Some("access_denied".into()),
+            ..TenantCallback::default()
+        };
+        let finish = async |now| {
+            let cookie = |name: &str| (name == COOKIE).then_some(value);
+            flow.finish(&query, cookie, &sessions, now).await.unwrap_err().message
+        };
+        assert!(finish(begun).await.contains("access_denied"), "the first time it is heard");
+        // Far ahead, where another login comes by and old ones might be forgotten; then right again.
+        for now in [Timestamp::MAX, begun + SignedDuration::from_hours(24), Timestamp::MIN] {
+            assert_eq!(finish(now).await, "Login failed. State mismatch.");
+        }
+        assert!(flow.used.consume("another login"));
+        for now in [begun - PATIENCE, begun, begun + PATIENCE] {
+            assert_eq!(finish(now).await, "Login failed. This login was completed before.");
+        }
+    }
+}

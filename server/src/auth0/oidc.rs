@@ -45,6 +45,12 @@ struct Keys {
     read_at: Option<Instant>,
 }
 
+impl Keys {
+    fn fresh(&self, now: Instant) -> bool {
+        self.read_at.is_some_and(|read_at| now.saturating_duration_since(read_at) < KEEP)
+    }
+}
+
 impl Oidc {
     /// A provider; nothing is requested yet.
     pub fn new(host: &TenantHost) -> Result<Self> {
@@ -70,18 +76,27 @@ impl Oidc {
     /// most ten times a minute. Fails with [`Code::LoginUnauthorized`] when the tenant has no such key
     /// and with [`Code::LoginUnavailable`] when it cannot be asked.
     pub async fn signing_key(&self, id: Option<&str>) -> Result<Arc<DecodingKey>> {
+        self.signing_key_by(id, Instant::now).await
+    }
+
+    /// [`Oidc::signing_key`] by another clock than the one that nobody sets.
+    pub(super) async fn signing_key_by(
+        &self,
+        id: Option<&str>,
+        clock: impl Fn() -> Instant,
+    ) -> Result<Arc<DecodingKey>> {
         let Some(id) = id else {
             return Err(Error::new(Code::LoginUnauthorized, "The token does not say which key signed it (kid)."));
         };
-        if let Some(key) = self.known(id) {
+        if let Some(key) = self.known(id, clock()) {
             return Ok(key);
         }
         // One fetch at a time; those who waited find its result.
         let mut fetches = self.fetches.lock().await;
-        if let Some(key) = self.known(id) {
+        let now = clock();
+        if let Some(key) = self.known(id, now) {
             return Ok(key);
         }
-        let now = Instant::now();
         while fetches.front().is_some_and(|fetch| now.duration_since(*fetch) >= WINDOW) {
             fetches.pop_front();
         }
@@ -89,28 +104,26 @@ impl Oidc {
             fetches.push_back(now);
             let by_id = self.fetch_keys().await?;
             *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys { by_id, read_at: Some(now) };
-        } else if !self.fresh() {
+        } else if !self.fresh(now) {
             return Err(Error::new(
                 Code::LoginUnavailable,
                 format!("{} did not give its keys, and was asked too often.", self.host.url(KEYS_PATH)),
             ));
         }
-        self.known(id).ok_or_else(|| {
+        self.known(id, now).ok_or_else(|| {
             // The id comes from outside; a long one is cut.
             let id: String = id.chars().take(64).collect();
             Error::new(Code::LoginUnauthorized, format!("Unable to find a signing key that matches '{id}'"))
         })
     }
 
-    fn fresh(&self) -> bool {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.read_at.is_some_and(|read_at| read_at.elapsed() < KEEP)
+    fn fresh(&self, now: Instant) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).fresh(now)
     }
 
-    fn known(&self, id: &str) -> Option<Arc<DecodingKey>> {
+    fn known(&self, id: &str, now: Instant) -> Option<Arc<DecodingKey>> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let fresh = keys.read_at.is_some_and(|read_at| read_at.elapsed() < KEEP);
-        if fresh { keys.by_id.get(id).cloned() } else { None }
+        if keys.fresh(now) { keys.by_id.get(id).cloned() } else { None }
     }
 
     async fn fetch_keys(&self) -> Result<HashMap<String, Arc<DecodingKey>>> {

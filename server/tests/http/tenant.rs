@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data, Form, Json, Path};
 use actix_web::{App, HttpResponse, HttpServer};
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::Jwk;
@@ -17,11 +18,19 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 /// Two RSA keys, made once: the tenant's and one that it does not (yet) publish.
-pub static KEY: LazyLock<EncodingKey> = LazyLock::new(rsa_key);
-pub static OTHER_KEY: LazyLock<EncodingKey> = LazyLock::new(rsa_key);
+pub static KEY: LazyLock<EncodingKey> = LazyLock::new(|| rsa_key(&PAIR));
+pub static OTHER_KEY: LazyLock<EncodingKey> =
+    LazyLock::new(|| rsa_key(&KeyPair::generate(KeySize::Rsa2048).expect("a key")));
 
-fn rsa_key() -> EncodingKey {
-    let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
+static PAIR: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).expect("a key"));
+
+/// The public half of [`KEY`] as DER (SubjectPublicKeyInfo).
+pub fn public_der() -> Vec<u8> {
+    let der: PublicKeyX509Der<'_> = PAIR.public_key().as_der().expect("DER");
+    der.as_ref().to_vec()
+}
+
+fn rsa_key(pair: &KeyPair) -> EncodingKey {
     let der: Pkcs8V1Der<'_> = pair.as_der().expect("DER");
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
     EncodingKey::from_rsa_pem(pem.as_bytes()).expect("an RSA key")

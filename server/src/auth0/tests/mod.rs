@@ -1,6 +1,7 @@
 //! The client against a tenant that misbehaves in every documented way.
 
 mod described;
+mod keys;
 mod scripted;
 
 use std::sync::Arc;

@@ -2,12 +2,13 @@
 
 use actix_web::test::TestRequest;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 
 use super::extension::{BASE, Callback, session, setup};
-use crate::tenant::{KEY, public, sign};
+use crate::tenant::{KEY, public, public_der, sign};
 
 #[actix_web::test]
 async fn a_public_key_is_no_hmac_secret() {
@@ -15,11 +16,25 @@ async fn a_public_key_is_no_hmac_secret() {
     let callback = Callback::new(&tenant);
     let modulus = public(&KEY, "k1")["n"].as_str().expect("a modulus").to_owned();
     let header = Header { kid: Some("k1".into()), ..Header::new(Algorithm::HS256) };
-    for secret in [modulus.as_bytes().to_vec(), URL_SAFE_NO_PAD.decode(&modulus).expect("base64")] {
+    let lines: Vec<String> = STANDARD.encode(public_der()).as_bytes().chunks(64).map(text).collect();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"));
+    for secret in [
+        modulus.as_bytes().to_vec(),
+        URL_SAFE_NO_PAD.decode(&modulus).expect("base64"),
+        public_der(),
+        pem.clone().into_bytes(),
+        format!("{pem}\n").into_bytes(),
+        pem.replace('\n', "\r\n").into_bytes(),
+        public(&KEY, "k1").to_string().into_bytes(),
+    ] {
         let token = jsonwebtoken::encode(&header, &callback.id, &EncodingKey::from_secret(&secret)).expect("a token");
         let forged = Callback { id_token: Some(token), ..Callback::new(&tenant) };
         forged.send(&server).await.expect_error(401, "UnauthorizedError", "invalid algorithm");
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[actix_web::test]
@@ -58,6 +73,26 @@ async fn unknown_keys_make_us_ask_ten_times_a_minute_and_known_keys_still_work()
     }
     assert_eq!(tenant.key_reads(), 10);
     session(&Callback::new(&tenant).send(&server).await);
+    assert_eq!(tenant.key_reads(), 10);
+}
+
+#[actix_web::test]
+async fn unknown_keys_that_come_at_once_make_us_ask_no_more_often() {
+    let (tenant, server) = setup().await;
+    let strangers = (0..60).map(|number| {
+        let mut callback = Callback::new(&tenant);
+        callback.id_token = Some(sign(&callback.id, &KEY, Some(&format!("x{number}"))));
+        let server = &server;
+        async move { callback.send(server).await.status }
+    });
+    assert!(join_all(strangers).await.into_iter().all(|status| status == 401));
+    assert_eq!(tenant.key_reads(), 10);
+    let known = (0..20).map(|_| {
+        let callback = Callback::new(&tenant);
+        let server = &server;
+        async move { callback.send(server).await.status }
+    });
+    assert!(join_all(known).await.into_iter().all(|status| status == 200));
     assert_eq!(tenant.key_reads(), 10);
 }
 
@@ -109,6 +144,35 @@ async fn a_login_is_completed_once() {
     session(&callback.send(&server).await);
     let replayed = callback.send(&server).await;
     replayed.expect_error(400, "ValidationError", "Login failed. This login was completed before.");
+}
+
+#[actix_web::test]
+async fn tokens_of_a_login_come_in_with_no_other_state() {
+    // Whoever got hold of a form can set cookies of their own, and choose the state: nothing signs it.
+    let (tenant, server) = setup().await;
+    for (popup, completed) in [("", false), ("", true), (".popup", true)] {
+        let (_, query) = server.get(if popup.is_empty() { "/login" } else { "/login?popup=1" }).await.location();
+        let value = |name: &str| query.iter().find(|(found, _)| found == name).expect("a parameter").1.clone();
+        assert!(value("state").ends_with(popup), "{query:?}");
+        let mut callback = Callback::new(&tenant);
+        callback.id["nonce"] = json!(value("nonce"));
+        if completed {
+            callback.state = value("state");
+            callback.cookies = vec![("state", callback.state.clone()), ("nonce", value("nonce"))];
+            session(&callback.send(&server).await);
+        }
+        callback.state = "chosen-by-the-thief".to_owned();
+        callback.cookies = vec![("state", callback.state.clone()), ("nonce", value("nonce"))];
+        callback.send(&server).await.expect_error(400, "ValidationError", "Login failed. State mismatch.");
+        callback.state = value("state").replace(".popup", "");
+        callback.cookies = vec![("state", callback.state.clone()), ("nonce", value("nonce"))];
+        let again = callback.send(&server).await;
+        if completed {
+            again.expect_error(400, "ValidationError", "Login failed. This login was completed before.");
+        } else {
+            session(&again);
+        }
+    }
 }
 
 #[actix_web::test]

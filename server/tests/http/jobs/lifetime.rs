@@ -1,9 +1,17 @@
 //! Restarts, the end of artifacts, and uninstalling.
 
+use std::path::Path;
+use std::time::Duration;
+
+use actix_web::test::TestRequest;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use super::{Desk, good_users, id};
+use super::tokens::token;
+use super::{BASE, Desk, good_users, id, session_of, tenant};
+use crate::server::{SECRET, Server};
 
 #[actix_web::test]
 async fn a_restarted_server_goes_on_with_its_jobs() {
@@ -85,6 +93,188 @@ async fn uninstalling_removes_everything() {
     assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
     assert_eq!(desk.get(&format!("/api/jobs/{}", id(&job))).await.status, 404);
     assert_eq!(desk.download(&job).await.status, 401, "its link ended too");
+}
+
+#[actix_web::test]
+async fn the_file_of_an_import_ends_with_its_lifetime_and_its_outcome_stays() {
+    let desk = Desk::with(5, &[("ARTIFACT_TTL", "1ms")]).await;
+    let users = Value::from(good_users(3)).to_string();
+    let job = desk.finished(&desk.import(&desk.database(), &users, &[]).await).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert!(desk.server.job_files().iter().any(|file| file.ends_with("upload")), "{:?}", desk.server.job_files());
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    desk.server.app.jobs.clean_up().await.expect("clean");
+    assert_eq!(desk.server.job_files(), Vec::<String>::new());
+    let after = desk.get(&format!("/api/jobs/{}", id(&job))).await.json();
+    assert_eq!((&after["status"], &after["summary"]["inserted"]), (&json!("completed"), &json!(3)), "{after}");
+    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await;
+    assert_eq!((report.status, &report.json()["errorCode"]), (410, &json!("artifact_expired")), "{}", report.body);
+}
+
+#[actix_web::test]
+async fn the_history_ends_with_its_lifetime_and_what_runs_stays() {
+    let desk = Desk::with(5, &[("HISTORY_TTL", "1ms")]).await;
+    let over = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let processing = FaultKind::JobStatus { status: "processing".into() };
+    desk.tenant.control().add(Fault::new("/jobs/job_", processing));
+    let runs = desk.export(&json!({"format": "csv"})).await.json();
+    desk.until(id(&runs), |job| job["status"] == "processing").await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    desk.server.app.jobs.clean_up().await.expect("clean");
+
+    let history = desk.get("/api/history").await.json();
+    let ids: Vec<&Value> = history["jobs"].as_array().expect("jobs").iter().map(|job| &job["id"]).collect();
+    assert_eq!(ids, [&runs["id"]]);
+    assert_eq!(desk.get(&format!("/api/jobs/{}", id(&over))).await.status, 404);
+    assert!(!desk.server.directory().join("jobs").join(id(&over)).exists(), "its files went with it");
+    desk.tenant.control().clear();
+    assert_eq!(desk.until_over(id(&runs)).await["status"], "completed");
+}
+
+#[actix_web::test]
+async fn a_kept_token_is_removed_when_it_ends() {
+    let desk = Desk::new(5).await;
+    let (store, now) = (&desk.server.app.store, Timestamp::now());
+    store.put_token("auth0|ended", "sealed-and-ended", now).await.expect("kept");
+    store.put_token("auth0|later", "sealed-for-later", now + SignedDuration::from_mins(5)).await.expect("kept");
+    desk.server.app.jobs.clean_up().await.expect("clean");
+    assert!(store.token("auth0|ended").await.expect("an answer").is_none());
+    assert!(store.token("auth0|later").await.expect("an answer").is_some());
+    desk.server.app.jobs.clean_up_at(now + SignedDuration::from_mins(5)).await.expect("clean");
+    assert!(store.token("auth0|later").await.expect("an answer").is_none());
+}
+
+#[actix_web::test]
+async fn a_clock_that_is_put_back_removes_nothing_too_early_and_keeps_nothing_for_ever() {
+    let desk = Desk::with(5, &[("ARTIFACT_TTL", "1h"), ("HISTORY_TTL", "2h")]).await;
+    let jobs = &desk.server.app.jobs;
+    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let now = Timestamp::now();
+    desk.server.app.store.put_token("auth0|ada", "sealed", now + SignedDuration::from_hours(1)).await.expect("kept");
+    let year = SignedDuration::from_hours(365 * 24);
+    for date in [now, now - year, Timestamp::MIN, Timestamp::UNIX_EPOCH, now + SignedDuration::from_mins(59)] {
+        jobs.clean_up_at(date).await.expect("clean");
+        assert_eq!(desk.download(&job).await.status, 200, "{date}");
+        assert!(desk.server.app.store.token("auth0|ada").await.expect("an answer").is_some(), "{date}");
+    }
+    jobs.clean_up_at(now + SignedDuration::from_mins(61)).await.expect("clean");
+    assert_eq!(desk.server.job_files(), Vec::<String>::new());
+    assert!(desk.server.app.store.token("auth0|ada").await.expect("an answer").is_none());
+    assert_eq!(desk.get("/api/history").await.json()["jobs"][0]["status"], "expired");
+    jobs.clean_up_at(now + SignedDuration::from_mins(121)).await.expect("clean");
+    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
+}
+
+#[actix_web::test]
+async fn a_job_that_was_resumed_keeps_its_files_beyond_the_lifetime_of_its_first_end() {
+    let desk = Desk::with(5, &[("ARTIFACT_TTL", "1h")]).await;
+    let control = desk.tenant.control();
+    control.add(Fault::new("/jobs/users-imports", FaultKind::Unavailable).method("POST").times(1000));
+    let users = Value::from(good_users(3)).to_string();
+    let job = desk.import(&desk.database(), &users, &[]).await.json();
+    desk.until(id(&job), |_| desk.asked("POST", "/jobs/users-imports") > 0).await;
+    assert_eq!(desk.post(&format!("/api/jobs/{}/cancel", id(&job))).await.json()["status"], "canceled");
+    assert_eq!(desk.post(&format!("/api/jobs/{}/resume", id(&job))).await.status, 200);
+
+    let later = Timestamp::now() + SignedDuration::from_hours(2);
+    desk.server.app.jobs.clean_up_at(later).await.expect("clean");
+    assert!(desk.server.job_files().iter().any(|file| file.ends_with("upload")), "it still needs its file");
+    control.clear();
+    let job = desk.until_over(id(&job)).await;
+    assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(3)), "{job}");
+    desk.server.app.jobs.clean_up_at(later + SignedDuration::from_hours(1)).await.expect("clean");
+    assert_eq!(desk.server.job_files(), Vec::<String>::new());
+}
+
+/// A shipped transform under another name, as somebody would upload it.
+fn upload() -> Vec<u8> {
+    let mut bytes = include_bytes!("../../../../transforms/prebuilt/mask_email.wasm").to_vec();
+    let places: Vec<usize> = memchr::memmem::find_iter(&bytes, "mask_email").collect();
+    for at in places {
+        bytes[at..at + 10].copy_from_slice(b"mask_other");
+    }
+    bytes
+}
+
+fn compiled_of(directory: &Path, sha256: &str) -> usize {
+    let entries = std::fs::read_dir(directory.join("compiled")).into_iter().flatten();
+    entries
+        .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().contains(sha256)))
+        .count()
+}
+
+#[actix_web::test]
+async fn the_uninstall_hook_removes_whatever_was_there() {
+    let tenant = tenant(5).await;
+    let url = tenant.url();
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().to_owned();
+    let data_dir = data.display().to_string();
+    let settings = [("AUTH0_DOMAIN", url.as_str()), ("LOGIN", "extension"), ("DATA_DIR", &data_dir)];
+    let session = session_of("auth0|ada", Some(&token(&tenant).await));
+    let server = Server::within(directory, BASE, &settings).await;
+    let desk = Desk { tenant, server, settings: Vec::new(), session };
+    let store = &desk.server.app.store;
+
+    let export = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    assert_eq!(export["status"], "completed", "{export}");
+    let users = Value::from(good_users(3)).to_string();
+    let import = desk.finished(&desk.import(&desk.database(), &users, &[]).await).await;
+    assert_eq!(import["status"], "completed", "{import}");
+    let preset = TestRequest::put().uri("/ext/api/presets/marked-preset").set_json(json!({"format": "csv"}));
+    let preset = desk.call(preset).await;
+    assert_eq!(preset.status, 200, "{}", preset.body);
+    let transform = TestRequest::post().uri("/ext/api/transforms").insert_header(("content-type", "application/wasm"));
+    let transform = desk.call(transform.set_payload(upload())).await;
+    assert_eq!(transform.status, 201, "{}", transform.body);
+    let transform = transform.json();
+    let sha256 = transform["sha256"].as_str().expect("a hash");
+
+    let marks = [id(&export), id(&import), "marked-preset", "auth0|ada", sha256];
+    let traces = || {
+        let database = desk.server.database();
+        let found = |mark: &&&str| memchr::memmem::find(&database, mark.as_bytes()).is_some();
+        marks.iter().filter(found).copied().collect::<Vec<&str>>()
+    };
+    assert!(store.token("auth0|ada").await.expect("an answer").is_some(), "the token of the jobs is kept");
+    assert_eq!(traces(), marks[..4]);
+    for (job, file) in [(&export, "users.csv"), (&import, "upload")] {
+        assert!(data.join("jobs").join(id(job)).join(file).is_file(), "{file}");
+    }
+    assert!(data.join("transforms/mask_other.wasm").is_file());
+    assert_ne!(compiled_of(&data, sha256), 0, "it was compiled to try its examples");
+    let key = std::fs::read(data.join("data.key")).expect("a key");
+
+    let claims = json!({"iss": url, "aud": format!("{BASE}/.extensions/on-uninstall")});
+    let hook =
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET.as_bytes()));
+    let hook = format!("Bearer {}", hook.expect("a token"));
+    let hook = TestRequest::delete().uri("/ext/.extensions/on-uninstall").insert_header(("authorization", hook));
+    let reply = desk.server.call(hook).await;
+    assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+
+    assert!(store.token("auth0|ada").await.expect("an answer").is_none());
+    assert_eq!(traces(), Vec::<&str>::new(), "no trace is left in the database");
+    assert_eq!(desk.server.job_files(), Vec::<String>::new());
+    assert!(!data.join("transforms").exists());
+    assert_eq!(compiled_of(&data, sha256), 0);
+    assert!(!data.join("compiled/catalog.json").exists(), "what was noted of it");
+    assert_ne!(std::fs::read(data.join("data.key")).expect("a key"), key, "copies cannot be read any more");
+    let left: Vec<String> = std::fs::read_dir(&data)
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with("state.sqlite"))
+        .collect();
+    assert!(left.iter().all(|name| matches!(name.as_str(), "data.key" | "lock" | "jobs" | "compiled")), "{left:?}");
+
+    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(desk.get("/api/presets").await.json()["presets"], json!([]));
+    assert_eq!(desk.get(&format!("/api/jobs/{}", id(&export))).await.status, 404);
+    assert_eq!(desk.download(&export).await.status, 401, "its link ended too");
+    let transforms = desk.get("/api/transforms").await.json();
+    assert!(!transforms.to_string().contains("mask_other") && transforms.to_string().contains("mask_email"));
+    let again = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    assert_eq!(desk.download(&again).await.status, 200, "a new installation can begin at once");
 }
 
 #[actix_web::test]
