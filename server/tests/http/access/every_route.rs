@@ -94,7 +94,7 @@ async fn another_sites_page_changes_nothing_by_any_operation() {
             tried += usize::from(described);
         }
     }
-    assert!(tried >= 12, "only {tried} operations change something");
+    assert!(tried >= 11, "only {tried} operations change something");
 }
 
 /// A route that is left out of the description would escape the tests above.
