@@ -169,6 +169,48 @@ fn uploads_are_kept_replaced_and_removed_and_no_others() {
 }
 
 #[test]
+fn uploads_are_forgotten_with_their_code_and_files_of_the_operator_stay() {
+    let data = tempfile::tempdir().expect("a directory");
+    let own = tempfile::tempdir().expect("a directory");
+    std::fs::write(own.path().join("own.wasm"), Written::echo().named("own").module()).expect("written");
+    let settings = settings(data.path(), &[("TRANSFORMS_DIR", &own.path().display().to_string())]);
+    let sandbox = Sandbox::open(&settings).expect("a sandbox");
+    let upload = Transform::from_bytes("upload", Written::echo().module(), Origin::Upload).expect("a transform");
+    sandbox.keep(&upload).expect("kept");
+    let start = |name: &str| {
+        let transform = Arc::clone(sandbox.catalog().require(name)?);
+        sandbox.start(&transform, &vec![None; transform.manifest().parameters.len()])
+    };
+    for name in ["own", "guest", "mask_email"] {
+        start(name).expect("a runner");
+    }
+    let compiled = || {
+        let files = std::fs::read_dir(data.path().join(COMPILED)).expect("a directory");
+        files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(compiled().len(), 4, "three transforms, and what is noted of files");
+
+    sandbox.forget_uploads().expect("forgotten");
+    assert!(!data.path().join(UPLOADS).exists());
+    let shipped = sandbox.catalog().require("mask_email").expect("shipped").sha256().to_owned();
+    assert!(matches!(compiled().as_slice(), [file] if file.contains(&shipped)), "{:?}", compiled());
+    assert_eq!(start("guest").expect_err("forgotten").code, Code::TransformNotFound);
+    start("own").expect("the operator's stays");
+    sandbox.forget_uploads().expect("nothing is there to forget");
+}
+
+#[test]
+fn a_directory_of_the_operator_stays_where_uploads_go_there_too() {
+    let data = tempfile::tempdir().expect("a directory");
+    let both = data.path().join(UPLOADS);
+    std::fs::create_dir(&both).expect("a directory");
+    std::fs::write(both.join("own.wasm"), Written::echo().named("own").module()).expect("written");
+    let settings = settings(data.path(), &[("TRANSFORMS_DIR", &both.display().to_string())]);
+    Sandbox::open(&settings).expect("a sandbox").forget_uploads().expect("nothing to forget");
+    assert!(both.join("own.wasm").is_file());
+}
+
+#[test]
 fn a_directory_of_transforms_that_is_not_there_stops_the_start() {
     let data = tempfile::tempdir().expect("a directory");
     let error = Sandbox::open(&settings(data.path(), &[("TRANSFORMS_DIR", "/nowhere/at/all")])).expect_err("refused");
