@@ -37,7 +37,7 @@ async fn update(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Ap
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Removes every artifact, token and history entry. What cannot be removed is logged and never keeps
+/// Removes every artifact, token, preset, upload and history entry. What cannot be removed is logged and never keeps
 /// the gallery from uninstalling.
 async fn uninstall(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
     check(&request, &app, UNINSTALL)?;
