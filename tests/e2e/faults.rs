@@ -5,7 +5,7 @@ use std::sync::Arc;
 use end_to_end::Desk;
 use end_to_end::desk::id;
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use simulated_tenant::{Fault, FaultKind, Tenant, TenantSettings};
 use tempfile::TempDir;
 
