@@ -9,7 +9,7 @@ use simulated_tenant::people::people;
 use simulated_tenant::{Tenant, TenantSettings};
 
 use super::serve::Server;
-use super::start_logging;
+use super::logging::start_logging;
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
 
