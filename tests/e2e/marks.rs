@@ -85,7 +85,7 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
         .collect();
     let users = users.concat();
     control.add(Fault::new("/jobs/users-imports", FaultKind::DropAfter).method("POST").once());
-    control.add(Fault::new("/jobs/users-imports", FaultKind::ServerError).method("POST").once());
+    control.add(Fault::new("/jobs/users-imports", FaultKind::ServerError).method("POST").after(1).once());
     let (_, job) = desk.ask_import(&connection, users.clone()).await;
     let job = desk.until_over(id(&job)).await;
     assert_eq!(job["status"], "completed", "{job}");
@@ -171,10 +171,10 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
     let metrics = read().await;
     let counted = Metrics::read(&metrics);
     let sum = |kind: &str, count: &dyn Fn(&Value) -> u64| -> f64 {
-        jobs.iter().filter(|job| job["type"].as_str().is_some_and(|name| name.contains(kind))).map(count).sum::<u64>() as f64
+        jobs.iter().filter(|job| job["type"].as_str().is_some_and(|name| name.contains(kind))).map(count).sum::<u64>()
+            as f64
     };
     let summary = |name: &'static str| move |job: &Value| job["summary"][name].as_u64().unwrap_or_default();
-    println!("{jobs:#?}\n{metrics}");
     for (name, value) in [
         ("queued_jobs", 0.0),
         ("running_jobs", 0.0),
@@ -338,14 +338,16 @@ async fn a_request_that_failed_or_was_refused_is_found_in_the_log_by_its_id_and_
 
 #[tokio::test]
 async fn what_auth0_or_a_request_says_begins_no_line_of_the_log() {
-    const FORGED: &str = "no.\r\n2026-01-01T00:00:00Z ERROR zforgedz\u{1b}[2K\u{1b}]0;zforgedz\u{7}\u{2028}{\"level\":\"ERROR\"}";
+    const FORGED: &str =
+        "no.\r\n2026-01-01T00:00:00Z ERROR zforgedz\u{1b}[2K\u{1b}]0;zforgedz\u{7}\u{2028}{\"level\":\"ERROR\"}";
     for format in ["text", "json"] {
         let settings = TenantSettings { users: 5, ..TenantSettings::default() };
         let desk = Desk::start(settings, |start| {
             start.env("LOG_FORMAT", format).env("LOG", "user_import_export=trace,info");
         })
         .await;
-        let fault = |path: &str| Fault::new(path, FaultKind::Refuse { message: FORGED.to_owned() }).method("POST").once();
+        let fault =
+            |path: &str| Fault::new(path, FaultKind::Refuse { message: FORGED.to_owned() }).method("POST").once();
         // As a value of a line: why there is no export job.
         desk.tenant.control().add(fault("/jobs/users-exports"));
         let job = desk.until_over(&desk.export(&json!({"format": "csv"})).await).await;

@@ -57,8 +57,8 @@ impl Visit for Line<'_> {
         self.begun = true;
         let name = name.strip_prefix("r#").unwrap_or(name);
         let (name, equals) = if name == "message" { ("", "") } else { (name, "=") };
-        self.result = write!(self.writer, "{gap}{name}{equals}")
-            .and_then(|()| write!(Escaped(&mut self.writer), "{value:?}"));
+        self.result =
+            write!(self.writer, "{gap}{name}{equals}").and_then(|()| write!(Escaped(&mut self.writer), "{value:?}"));
     }
 }
 
@@ -67,7 +67,9 @@ struct Escaped<'a, 'writer>(&'a mut Writer<'writer>);
 
 impl Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let harmful = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let harmful = |c: char| {
+            c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
         let mut rest = text;
         while let Some(at) = rest.find(harmful) {
             let (before, from) = rest.split_at(at);
@@ -119,7 +121,10 @@ mod tests {
         let line = text.strip_suffix('\n').unwrap();
         assert!(!line.contains(|c: char| c.is_control() || c == '\u{2028}' || c == '\u{202e}'), "{line:?}");
         assert_eq!(line.matches("ERROR forged").count(), 5, "{line}");
-        assert!(line.contains(r"it said\r\n\u{1b}[2K2026 ERROR forged\u{2028}\u{85}\u{202e}end shown=said\r\n"), "{line}");
+        assert!(
+            line.contains(r"it said\r\n\u{1b}[2K2026 ERROR forged\u{2028}\u{85}\u{202e}end shown=said\r\n"),
+            "{line}"
+        );
         assert!(line.ends_with(" number=7") && line.contains("}: user_import_export"), "{line}");
     }
 }
