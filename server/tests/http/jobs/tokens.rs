@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Desk, id, session_of, tenant};
 
 /// A Management API token, as an admin's login gives one.
-async fn token(tenant: &simulated_tenant::Tenant) -> String {
+pub(super) async fn token(tenant: &simulated_tenant::Tenant) -> String {
     let reply: Value = reqwest::Client::new()
         .post(format!("{}/oauth/token", tenant.url()))
         .json(&json!({
