@@ -121,6 +121,46 @@ async fn a_full_disk_ends_the_job_with_the_reason_and_the_server_stays() {
     assert_lives(&desk).await;
 }
 
+#[tokio::test]
+async fn a_full_disk_and_a_broken_database_are_no_readiness_and_the_reason_is_said_and_logged() {
+    let Some(disk) = Disk::new("3m") else { return };
+    let data = disk.path().join("data");
+    let desk = Desk::start(tenant(), |command| {
+        command.env("DATA_DIR", &data);
+    })
+    .await;
+    assert_eq!(desk.get("/readyz").await.0, 200);
+    let filler = disk.fill();
+    let (status, reply) = desk.get("/readyz").await;
+    assert_eq!((status, &reply["errorCode"]), (503, &json!("not_ready")), "{reply}");
+    assert!(reply["message"].as_str().is_some_and(|message| message.contains("No space left")), "{reply}");
+    assert_eq!(desk.get("/healthz").await.0, 200, "a restart would not help");
+    std::fs::remove_file(&filler).unwrap();
+    assert_lives(&desk).await;
+
+    // The database is gone; then it is there again; then it holds something else.
+    let unready = async || {
+        let (status, reply) = desk.get("/readyz").await;
+        assert_eq!((status, &reply["errorCode"]), (503, &json!("not_ready")), "{reply}");
+        assert!(reply["message"].as_str().is_some_and(|message| message.contains("The database")), "{reply}");
+        assert_eq!(desk.get("/healthz").await.0, 200);
+    };
+    let database = data.join("state.sqlite");
+    std::fs::rename(&database, data.join("elsewhere")).unwrap();
+    unready().await;
+    std::fs::rename(data.join("elsewhere"), &database).unwrap();
+    assert_lives(&desk).await;
+    for name in ["state.sqlite", "state.sqlite-wal"] {
+        let file = data.join(name);
+        let length = std::fs::metadata(&file).map_or(0, |file| file.len());
+        let file = File::options().write(true).open(&file).unwrap();
+        std::io::copy(&mut std::io::Read::take(std::io::repeat(b'x'), length), &mut &file).unwrap();
+    }
+    unready().await;
+    let log = desk.program.log();
+    assert_eq!(log.matches("code=\"not_ready\"").count(), 3, "{log}");
+}
+
 /// Good users, one a line, of about a kilobyte each.
 fn users(count: u64) -> String {
     let padding = "x".repeat(950);

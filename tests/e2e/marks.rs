@@ -1,16 +1,51 @@
-//! Nothing personal and no secret stands where it does not belong: marked values go through a whole run,
-//! and are then looked for in logs, metrics, error texts and addresses.
+//! What can be seen from outside of a run: nothing personal and no secret in logs, metrics, error texts and
+//! addresses, but every failure, every job and what was counted.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use end_to_end::Desk;
 use end_to_end::desk::{SECRET, answer, id};
+use end_to_end::{Desk, session};
 use serde_json::{Value, json};
 use simulated_tenant::{CLIENT_SECRET, Client, Fault, FaultKind, Tenant, TenantSettings};
 use tempfile::TempDir;
 
+use crate::transforms_page::renamed;
+
 /// Stands in every personal value.
 const MARK: &str = "zmarkedz";
+
+/// The samples of `/metrics`, by name and labels.
+struct Metrics(HashMap<String, f64>);
+
+impl Metrics {
+    fn read(text: &str) -> Self {
+        let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+            let name = name.strip_prefix("user_import_export_").expect("our own");
+            (name.to_owned(), value.parse().expect("a number"))
+        });
+        Self(samples.collect())
+    }
+
+    /// A sample; zero where there is none yet.
+    fn get(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// The lines of a log in JSON.
+fn lines(log: &str) -> Vec<Value> {
+    let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    log.lines().map(read).collect()
+}
+
+/// The span of the request that a line belongs to.
+fn request_of(line: &Value) -> &Value {
+    let spans = line["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
+    spans.iter().find(|span| span["name"] == "request").unwrap_or(&Value::Null)
+}
 
 #[tokio::test]
 async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses() {
@@ -18,16 +53,21 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
         Arc::new(Tenant::start(TenantSettings { users: 50, ..TenantSettings::default() }).await.expect("a tenant"));
     let control = tenant.control();
     let data = TempDir::new().expect("a directory");
-    let desk = Desk::serve(&tenant, data.path(), |start| {
-        start.env("LOG", "user_import_export=trace,info").env("LOG_FORMAT", "json");
+    let subject = format!("auth0|{MARK}");
+    let mut desk = Desk::serve(&tenant, data.path(), |start| {
+        start.env("LOG", "user_import_export=trace,info").env("LOG_FORMAT", "json").env("ADMIN_SUBJECTS", &subject);
         start.env("METRICS_TOKEN", "zmarkedz-metrics-token").env("SECRET_SALT", "zmarkedz-secret-for-transforms");
     })
     .await;
+    desk.session = session(desk.program.address(), SECRET, &subject);
+    let desk = desk;
     let errors = Mutex::new(Vec::new());
     let failed = |what: &str, (status, body): (u16, Value)| {
         assert!(status >= 400, "{what}: {body}");
+        assert!(!body.to_string().contains(MARK), "{what} says more than was asked with: {body}");
         errors.lock().unwrap_or_else(PoisonError::into_inner).push(body.to_string());
     };
+    let mut jobs = Vec::new();
 
     // Users with marked values, good and bad, some of whom the tenant refuses.
     let connection = tenant.database_connection_id();
@@ -45,21 +85,24 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
         .collect();
     let users = users.concat();
     control.add(Fault::new("/jobs/users-imports", FaultKind::DropAfter).method("POST").once());
-    control.add(Fault::new("/jobs/users-imports", FaultKind::ServerError).method("POST").once());
+    control.add(Fault::new("/jobs/users-imports", FaultKind::ServerError).method("POST").after(1).once());
     let (_, job) = desk.ask_import(&connection, users.clone()).await;
     let job = desk.until_over(id(&job)).await;
     assert_eq!(job["status"], "completed", "{job}");
+    jobs.push(job);
     let (_, again) = desk.ask_import(&connection, users).await;
-    desk.until_over(id(&again)).await;
+    jobs.push(desk.until_over(id(&again)).await);
 
     // Exports: by a search for somebody, computed with a secret, with faults of cells, and one that fails.
     let query = format!("email:{MARK}-1@example.com");
+    control.add(Fault::new("/jobs/users-exports", FaultKind::RateLimit { reset_after: 1, retry_after: true }).once());
     for request in [
         json!({"format": "csv", "query": query}),
         json!({"format": "json", "fields": [
             {"name": "pseudonymize(user.email, secret(\"SALT\"))", "export_as": "a"},
             {"name": "pseudonymize(user.email, \"zmarkedz-literal-secret\")", "export_as": "b"},
             {"name": "(() => { throw new Error(user.email) })()", "export_as": "c"},
+            {"name": "(() => { while (user.email === \"admin@acme.example\") {} })()", "export_as": "d"},
         ]}),
     ] {
         let (status, job) = desk.ask_export(&request).await;
@@ -67,11 +110,28 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
         let job = desk.until_over(id(&job)).await;
         assert_eq!(job["status"], "completed", "{job}");
         desk.download(&job).await;
+        jobs.push(job);
     }
     let failing = json!({"format": "csv", "on_error": "fail", "fields": [{"name": "user.email.at(1n)"}]});
     let (_, job) = desk.ask_export(&failing).await;
     let failed_job = desk.until_over(id(&job)).await;
     assert_eq!(failed_job["status"], "failed", "{failed_job}");
+    failed("a failed job", (400, failed_job["error"].clone()));
+
+    // Names that people choose, and code of theirs.
+    let preset = format!("/api/presets/{MARK}-preset");
+    let saved = answer(desk.request("PUT", &preset).json(&json!({"format": "csv", "query": query}))).await;
+    assert_eq!(saved.0, 200, "{}", saved.1);
+    assert_eq!(desk.get(&preset).await.0, 200);
+    assert_eq!(answer(desk.request("DELETE", &preset)).await.0, 204);
+    let (status, missing) = desk.get(&preset).await;
+    assert!(status == 404 && missing["message"].as_str().is_some_and(|text| text.contains(MARK)), "{missing}");
+    let component = renamed("title_case", "title_loud");
+    let upload = desk.request("POST", "/api/transforms").header("content-type", "application/wasm").body(component);
+    let (status, said) = answer(upload).await;
+    assert_eq!(status, 201, "{said}");
+    assert_eq!(answer(desk.request("DELETE", "/api/transforms/title_loud")).await.0, 204);
+    assert_eq!(desk.get(&format!("/{MARK}/nowhere")).await.0, 404);
 
     // Requests that are refused.
     let send = async |request: reqwest::RequestBuilder| answer(request).await;
@@ -84,11 +144,86 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
     control.add(Fault::new("/api/v2/users", FaultKind::Forbidden).once());
     failed("refused by Auth0", send(desk.request("GET", &format!("/api/users?q=email:{MARK}@example.com"))).await);
 
-    let metrics = desk.anonymous("/metrics").bearer_auth("zmarkedz-metrics-token").send().await.expect("an answer");
-    assert_eq!(metrics.status(), 200);
-    let metrics = metrics.text().await.expect("text");
+    // What is under way: two exports run, one waits for its turn.
+    control.add(Fault::new("/jobs/users-exports", FaultKind::HangJob).method("POST").times(2));
+    let mut under_way = Vec::new();
+    for _ in 0..3 {
+        under_way.push(desk.export(&json!({"format": "ndjson"})).await);
+    }
+    let read = async || {
+        let reply = desk.anonymous("/metrics").bearer_auth("zmarkedz-metrics-token").send().await.expect("an answer");
+        assert_eq!(reply.status(), 200);
+        reply.text().await.expect("text")
+    };
+    let busy = loop {
+        let metrics = Metrics::read(&read().await);
+        if metrics.get("queued_jobs") > 0.0 {
+            break metrics;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!((busy.get("queued_jobs"), busy.get("running_jobs")), (1.0, 3.0));
+    for job in under_way.iter().rev() {
+        assert_eq!(desk.post(&format!("/api/jobs/{job}/cancel"), &json!({})).await.0, 200);
+        assert_eq!(desk.until_over(job).await["status"], "canceled");
+    }
+
+    let metrics = read().await;
+    let counted = Metrics::read(&metrics);
+    let sum = |kind: &str, count: &dyn Fn(&Value) -> u64| -> f64 {
+        jobs.iter().filter(|job| job["type"].as_str().is_some_and(|name| name.contains(kind))).map(count).sum::<u64>()
+            as f64
+    };
+    let summary = |name: &'static str| move |job: &Value| job["summary"][name].as_u64().unwrap_or_default();
+    for (name, value) in [
+        ("queued_jobs", 0.0),
+        ("running_jobs", 0.0),
+        ("jobs{status=\"completed\",type=\"import\"}", 2.0),
+        ("jobs{status=\"completed\",type=\"export\"}", 2.0),
+        ("jobs{status=\"failed\",type=\"export\"}", 1.0),
+        ("jobs{status=\"canceled\",type=\"export\"}", 3.0),
+        ("rows_total{type=\"import\"}", sum("import", &|job| job["processed"].as_u64().unwrap_or_default())),
+        ("rows_total{type=\"export\"}", sum("export", &summary("rows"))),
+        ("faults_total{type=\"import\"}", sum("import", &summary("failed"))),
+        ("faults_total{type=\"export\"}", sum("export", &summary("faults"))),
+        ("auth0_rate_limit_waits_total", 1.0),
+        ("http_requests_total{method=\"PUT\",route=\"/api/presets/{name}\",status=\"200\"}", 1.0),
+    ] {
+        assert_eq!(counted.get(name).to_bits(), value.to_bits(), "{name} is {}, not {value}", counted.get(name));
+    }
+    for name in [
+        "rows_total{type=\"import\"}",
+        "rows_total{type=\"export\"}",
+        "faults_total{type=\"import\"}",
+        "faults_total{type=\"export\"}",
+        "auth0_rate_limit_wait_seconds_total",
+        "sandbox_seconds_total",
+        "sandbox_traps_total",
+    ] {
+        assert!(counted.get(name) > 0.0, "{name} stays at zero\n{metrics}");
+    }
+    let answered = |status: u16| {
+        let requests = control.requests();
+        let of_server = requests.iter().filter(|request| request.client != Client::Control);
+        of_server.filter(|request| request.status == status).count() as f64
+    };
+    for (label, status) in [("200", 200), ("403", 403), ("429", 429), ("500", 500), ("none", 0)] {
+        let name = format!("auth0_requests_total{{status=\"{label}\"}}");
+        assert!(answered(status) > 0.0, "no answer {status} came from the tenant");
+        assert_eq!(counted.get(&name).to_bits(), answered(status).to_bits(), "{name}\n{metrics}");
+    }
     let log = desk.program.log();
-    for event in ["Auth0 answered", "sent again", "completed", "ended", "download", "a login was refused"] {
+    for event in [
+        "Auth0 answered",
+        "sent again",
+        "completed",
+        "ended",
+        "download",
+        "a login was refused",
+        "a transform was uploaded",
+        "a transform was removed",
+        "a request was refused",
+    ] {
         assert!(log.contains(event), "{event} is not in the log, so there is too little to look through:\n{log}");
     }
     // Searches are addresses of Auth0's own API and hold what people search for; secrets are in none.
@@ -123,6 +258,130 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
                 !line.contains("@example.com") && !line.contains("@acme.example"),
                 "{place} holds an address: {line}"
             );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_failed_or_was_refused_is_found_in_the_log_by_its_id_and_so_is_a_job() {
+    let settings = TenantSettings { users: 20, ..TenantSettings::default() };
+    let desk = Desk::start(settings, |start| {
+        start.env("LOG_FORMAT", "json");
+    })
+    .await;
+    let send = async |request: reqwest::RequestBuilder| {
+        let reply = request.send().await.expect("an answer");
+        let name = reply.headers().get("x-request-id").map(|name| name.to_str().expect("text").to_owned());
+        let status = reply.status().as_u16();
+        (status, name.expect("every answer has an id"), reply.text().await.expect("a body"))
+    };
+    let export = || desk.request("POST", "/api/jobs/export").json(&json!({"format": "csv"}));
+
+    // Every line of a job names the request that asked for it.
+    let (status, asked, job) = send(export()).await;
+    assert_eq!(status, 200, "{job}");
+    let job: Value = serde_json::from_str(&job).expect("a job");
+    let job = desk.until_over(id(&job)).await;
+    let log = lines(&desk.program.log());
+    let of_job = |line: &&Value| {
+        let spans = line["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
+        spans.iter().any(|span| span["name"] == "job" && span["id"] == job["id"])
+    };
+    let of_job: Vec<&Value> = log.iter().filter(of_job).collect();
+    assert!(of_job.iter().any(|line| line["fields"]["message"] == "completed"), "{log:#?}");
+    for line in of_job {
+        assert_eq!(request_of(line)["request_id"], asked.as_str(), "{line}");
+    }
+
+    // A file that somebody changed.
+    let file = desk.data().join("jobs").join(id(&job)).join("users.csv");
+    let mut bytes = std::fs::read(&file).expect("the artifact");
+    bytes[100] ^= 1;
+    std::fs::write(&file, bytes).expect("the artifact");
+    let link = job["location"].as_str().expect("a link").strip_prefix(desk.program.address()).expect("a link of ours");
+    let (_, tampered, _) = send(desk.anonymous(link)).await;
+
+    let (_, anonymous, _) = send(desk.anonymous("/api/history")).await;
+    let (_, foreign, _) = send(export().header("sec-fetch-site", "cross-site")).await;
+    let page = desk.anonymous("/login/callback?code=x").header("accept", "text/html");
+    let (status, _, body) = send(page).await;
+    assert!(status == 400 && body.contains("<html"), "{status}: {body}");
+    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).method("POST"));
+    let limited = loop {
+        let (status, name, _) = send(export()).await;
+        if status != 200 {
+            break name;
+        }
+    };
+    desk.tenant.control().add(Fault::new("/api/v2/connections", FaultKind::Forbidden).once());
+    let (_, refused, _) = send(desk.request("GET", "/api/connections")).await;
+
+    let log = lines(&desk.program.log());
+    for (name, level, status, code, method, route) in [
+        (tampered, "ERROR", 500, "storage", "GET", "/api/jobs/{id}/download"),
+        (anonymous, "INFO", 401, "credentials_required", "GET", "/api/history"),
+        (foreign, "INFO", 403, "cross_site_request", "POST", "/api/jobs/export"),
+        (limited, "INFO", 429, "too_many_requests", "POST", "/api/jobs/export"),
+        (refused, "INFO", 403, "auth0_refused", "GET", "/api/connections"),
+    ] {
+        let found: Vec<&Value> = log
+            .iter()
+            .filter(|line| request_of(line)["request_id"] == name.as_str() && !line["fields"]["status"].is_null())
+            .collect();
+        let [line] = found[..] else { panic!("{code}: {found:#?}\n{log:#?}") };
+        assert_eq!((&line["level"], &line["fields"]["status"]), (&json!(level), &json!(status)), "{line}");
+        assert_eq!(line["fields"]["code"], code, "{line}");
+        let request = request_of(line);
+        assert_eq!((&request["method"], &request["route"]), (&json!(method), &json!(route)), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_auth0_or_a_request_says_begins_no_line_of_the_log() {
+    const FORGED: &str =
+        "no.\r\n2026-01-01T00:00:00Z ERROR zforgedz\u{1b}[2K\u{1b}]0;zforgedz\u{7}\u{2028}{\"level\":\"ERROR\"}";
+    for format in ["text", "json"] {
+        let settings = TenantSettings { users: 5, ..TenantSettings::default() };
+        let desk = Desk::start(settings, |start| {
+            start.env("LOG_FORMAT", format).env("LOG", "user_import_export=trace,info");
+        })
+        .await;
+        let fault =
+            |path: &str| Fault::new(path, FaultKind::Refuse { message: FORGED.to_owned() }).method("POST").once();
+        // As a value of a line: why there is no export job.
+        desk.tenant.control().add(fault("/jobs/users-exports"));
+        let job = desk.until_over(&desk.export(&json!({"format": "csv"})).await).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        // In the text of a line: why a login failed.
+        let browser = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let browser = browser.expect("an HTTP client");
+        let begun = browser.get(format!("{}/login", desk.program.address())).send().await.expect("an answer");
+        let header = |name: &str| begun.headers()[name].to_str().expect("text").to_owned();
+        let place = reqwest::Url::parse(&header("location")).expect("an address");
+        let (_, state) = place.query_pairs().find(|(name, _)| name == "state").expect("a state");
+        let cookie = header("set-cookie").split(';').next().expect("a cookie").to_owned();
+        desk.tenant.control().add(fault("/oauth/token"));
+        let back = desk.anonymous("/login/callback").query(&[("code", "x"), ("state", state.as_ref())]);
+        let (status, said) = answer(back.header("cookie", cookie)).await;
+        assert_eq!((status, &said["errorCode"]), (502, &json!("login_unavailable")), "{said}");
+        // In a request itself.
+        let encoded = "/api/presets/%0d%0a2026%20ERROR%20zrequestz%1b%5b2K";
+        answer(desk.request("GET", encoded).header("user-agent", "zrequestz")).await;
+        answer(desk.request("DELETE", &encoded.replace("presets", "transforms"))).await;
+
+        let log = desk.program.log();
+        assert!(log.matches("zforgedz").count() >= 4 && !log.contains("zrequestz"), "{log}");
+        assert!(log.contains("a login failed") && log.contains("there is no export job"), "{log}");
+        assert!(!log.contains(|c: char| c.is_control() && c != '\n'), "{log:?}");
+        if format == "json" {
+            lines(&log);
+            continue;
+        }
+        for line in log.lines() {
+            let (time, rest) = line.split_once(' ').unwrap_or_default();
+            let level = rest.split_whitespace().next();
+            assert!(time.len() > 20 && time.ends_with('Z'), "{line}");
+            assert!(matches!(level, Some("TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR")), "{line}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::people::{browser_in_turn, no_problems, sign_in, watch};
 
 /// A shipped transform under another name of the same length, as if somebody had written it.
-fn renamed(name: &str, to: &str) -> Vec<u8> {
+pub(crate) fn renamed(name: &str, to: &str) -> Vec<u8> {
     assert_eq!(name.len(), to.len());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../transforms/prebuilt/{name}.wasm"));
     let bytes = std::fs::read(path).expect("a shipped transform");

@@ -8,8 +8,8 @@ use rand::distr::{Alphanumeric, SampleString};
 use simulated_tenant::people::people;
 use simulated_tenant::{Tenant, TenantSettings};
 
+use super::logging::start_logging;
 use super::serve::Server;
-use super::start_logging;
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{follow, start_logging};
+use super::follow;
+use super::logging::start_logging;
 use crate::auth0::{JobSummary, ManagementClient};
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};

@@ -4,21 +4,16 @@ mod demo;
 mod export;
 mod follow;
 mod import;
+mod logging;
 mod serve;
 mod transform;
 mod validate_config;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::LogFormat;
-use crate::error::{Code, Error, Result};
 use crate::sandbox::{self, Counting};
 
 /// Exports and imports the users of an Auth0 tenant: a server with web pages, and the same engine on
@@ -89,18 +84,4 @@ pub fn main() -> ExitCode {
         eprintln!("error: {error}");
         ExitCode::from(error.exit_status())
     })
-}
-
-/// Sends log lines to standard error.
-fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| Error::new(Code::InvalidSettings, format!("LOG is {filter:?}: {error}")))?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let started = match format {
-        LogFormat::Text => registry.with(layer).try_init(),
-        LogFormat::Json => registry.with(layer.json()).try_init(),
-    };
-    started.map_err(|error| Error::new(Code::Internal, error.to_string()))
 }

@@ -11,7 +11,7 @@ use actix_web::middleware::{Compress, from_fn};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 
-use super::start_logging;
+use super::logging::start_logging;
 use crate::access::Access;
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};

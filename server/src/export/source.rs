@@ -207,7 +207,7 @@ impl Feed {
             Err(error) if is_without_job(&error) => error,
             Err(error) => return Err(error),
         };
-        tracing::warn!(message = error.message, "there is no export job; Auth0's search is used instead");
+        tracing::warn!(reason = error.message, "there is no export job; Auth0's search is used instead");
         self.progress.set_details(None);
         self.plan = self.plan.clone().without_job();
         Ok(())
@@ -244,7 +244,7 @@ impl Feed {
             if error.code != Code::Auth0ExportLost || orders >= ORDERS {
                 return Err(error);
             }
-            tracing::info!(message = error.message, "ordering another export job");
+            tracing::info!(reason = error.message, "ordering another export job");
         }
     }
 

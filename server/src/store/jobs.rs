@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
@@ -10,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{Store, storage};
 use crate::error::{Code, Error, ErrorBody, Result};
+use crate::seal::Sealer;
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -144,10 +146,15 @@ pub struct JobRecord {
     pub artifact_expires_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, type, status, created_at, finished_at, owner, author, connection, request, processed, total, \
+const COLUMNS: &str = "id, type, status, created_at, finished_at, owner, sealed_author, connection, request, processed, total, \
                        summary, error, artifact, artifact_expires_at";
 
-fn job(row: &SqliteRow) -> Result<JobRecord> {
+/// What e-mail addresses of jobs are sealed for; the context is the job.
+const AUTHOR: &str = "author of a job";
+
+/// A job, with what is sealed in it opened. An address that was sealed under a key which is lost is as good
+/// as unknown.
+fn job(row: &SqliteRow, authors: &Sealer) -> Result<JobRecord> {
     let broken =
         |what: &str| Error::new(Code::Storage, format!("The database holds a job whose {what} cannot be read."));
     let time = |millisecond: i64| Timestamp::from_millisecond(millisecond).map_err(|_| broken("date"));
@@ -155,14 +162,17 @@ fn job(row: &SqliteRow) -> Result<JobRecord> {
     let count = |value: i64| u64::try_from(value).unwrap_or_default();
     let kind = row.try_get::<&str, _>("type").map_err(storage)?.parse()?;
     let error: Option<String> = row.try_get("error").map_err(storage)?;
+    let id: String = row.try_get("id").map_err(storage)?;
+    let author: Option<&str> = row.try_get("sealed_author").map_err(storage)?;
+    let author = author.and_then(|sealed| Some(authors.open(&id, sealed)?.expose_secret().to_owned()));
     Ok(JobRecord {
-        id: row.try_get("id").map_err(storage)?,
+        id,
         kind,
         state: row.try_get::<&str, _>("status").map_err(storage)?.parse()?,
         created_at: time(row.try_get("created_at").map_err(storage)?)?,
         finished_at: row.try_get::<Option<i64>, _>("finished_at").map_err(storage)?.map(time).transpose()?,
         owner: row.try_get("owner").map_err(storage)?,
-        author: row.try_get("author").map_err(storage)?,
+        author,
         connection: row.try_get("connection").map_err(storage)?,
         request: json(row.try_get("request").map_err(storage)?, "request")?,
         processed: count(row.try_get("processed").map_err(storage)?),
@@ -207,8 +217,12 @@ impl Store {
 
     /// Adds a job, pending.
     pub async fn insert_job(&self, new: &NewJob) -> Result<()> {
+        let author = match &new.author {
+            Some(author) => Some(self.sealer(AUTHOR)?.seal(&new.id, author)?),
+            None => None,
+        };
         sqlx::query(
-            "INSERT INTO jobs (id, tenant, type, status, created_at, owner, author, connection, request) \
+            "INSERT INTO jobs (id, tenant, type, status, created_at, owner, sealed_author, connection, request) \
              VALUES (?, ?, ?, 'pending', ?, ?, ?, ?, ?)",
         )
         .bind(&new.id)
@@ -216,7 +230,7 @@ impl Store {
         .bind(new.kind.as_str())
         .bind(Timestamp::now().as_millisecond())
         .bind(&new.owner)
-        .bind(&new.author)
+        .bind(author)
         .bind(&new.connection)
         .bind(new.request.to_string())
         .execute(self.pool())
@@ -230,9 +244,39 @@ impl Store {
         let statement = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND id = ?"));
         let row = sqlx::query(statement).bind(tenant).bind(id).fetch_optional(self.pool()).await.map_err(storage)?;
         match row {
-            Some(row) => job(&row),
+            Some(row) => job(&row, &self.sealer(AUTHOR)?),
             None => Err(Error::new(Code::JobNotFound, format!("There is no job {id:?}."))),
         }
+    }
+
+    fn opened(&self, rows: &[SqliteRow]) -> Result<Vec<JobRecord>> {
+        let authors = self.sealer(AUTHOR)?;
+        rows.iter().map(|row| job(row, &authors)).collect()
+    }
+
+    /// Seals the addresses that an earlier version stored as they are.
+    pub(super) async fn seal_authors(&self) -> Result<()> {
+        let plain: Vec<(String, String)> = sqlx::query_as("SELECT id, author FROM jobs WHERE author IS NOT NULL")
+            .fetch_all(self.pool())
+            .await
+            .map_err(storage)?;
+        if plain.is_empty() {
+            return Ok(());
+        }
+        let authors = self.sealer(AUTHOR)?;
+        let mut transaction = self.pool().begin().await.map_err(storage)?;
+        for (id, author) in plain {
+            sqlx::query("UPDATE jobs SET sealed_author = ?, author = NULL WHERE id = ?")
+                .bind(authors.seal(&id, &author)?)
+                .bind(&id)
+                .execute(&mut *transaction)
+                .await
+                .map_err(storage)?;
+        }
+        transaction.commit().await.map_err(storage)?;
+        // Their pages still lie in the log of before.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(self.pool()).await.map_err(storage)?;
+        Ok(())
     }
 
     /// The newest jobs of a tenant, oldest of them first.
@@ -242,7 +286,7 @@ impl Store {
              ORDER BY created_at, entry"
         ));
         let rows = sqlx::query(statement).bind(tenant).bind(most).fetch_all(self.pool()).await.map_err(storage)?;
-        rows.iter().map(job).collect()
+        self.opened(&rows)
     }
 
     /// The newest completed exports of a tenant, newest first.
@@ -252,7 +296,7 @@ impl Store {
              ORDER BY created_at DESC, rowid DESC LIMIT ?"
         ));
         let rows = sqlx::query(statement).bind(tenant).bind(most).fetch_all(self.pool()).await.map_err(storage)?;
-        rows.iter().map(job).collect()
+        self.opened(&rows)
     }
 
     /// Jobs that are not over, oldest first.
@@ -261,7 +305,7 @@ impl Store {
             "SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND status IN ('pending', 'processing') ORDER BY created_at, rowid"
         ));
         let rows = sqlx::query(statement).bind(tenant).fetch_all(self.pool()).await.map_err(storage)?;
-        rows.iter().map(job).collect()
+        self.opened(&rows)
     }
 
     /// Moves a job to a state that is not final; what an earlier end left behind is forgotten.
@@ -490,5 +534,38 @@ mod tests {
         assert_eq!(store.job("acme", "job_1").await.unwrap().state, JobState::Expired);
         store.delete_everything().await.unwrap();
         assert!(store.history("acme", 200).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_address_is_never_plain_in_the_database_and_those_of_before_are_sealed_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let on_disk = |text: &str| {
+            ["state.sqlite", "state.sqlite-wal"].iter().any(|name| {
+                let bytes = std::fs::read(directory.path().join(name)).unwrap_or_default();
+                bytes.windows(text.len()).any(|part| part == text.as_bytes())
+            })
+        };
+        let store = Store::open(directory.path()).await.unwrap();
+        let new = NewJob { author: Some("marked-new@example.com".into()), ..new_job("job_1", "acme") };
+        store.insert_job(&new).await.unwrap();
+        assert_eq!(store.job("acme", "job_1").await.unwrap().author, new.author);
+        store.insert_job(&new_job("job_2", "acme")).await.unwrap();
+        let old = "marked-old@example.com";
+        sqlx::query("UPDATE jobs SET author = ? WHERE id = 'job_2'").bind(old).execute(store.pool()).await.unwrap();
+        assert!(on_disk(old) && !on_disk("marked-new"));
+        // The lock ends with the last connection.
+        store.pool().close().await;
+        drop(store);
+        let store = Store::open(directory.path()).await.unwrap();
+        let authors: Vec<_> =
+            store.history("acme", 2).await.unwrap().into_iter().map(|job| job.author.unwrap()).collect();
+        assert_eq!(authors, ["marked-new@example.com", old]);
+        assert!(!on_disk(old) && !on_disk("marked-new"));
+        // Sealed for its own job.
+        sqlx::query("UPDATE jobs SET sealed_author = (SELECT sealed_author FROM jobs WHERE id = 'job_1')")
+            .execute(store.pool())
+            .await
+            .unwrap();
+        assert_eq!(store.job("acme", "job_2").await.unwrap().author, None);
     }
 }

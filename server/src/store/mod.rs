@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlitePool};
 
 pub use files::{FileReader, FileWriter, Files, Scratch};
 pub use import_chunks::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk};
@@ -31,6 +31,9 @@ use crate::error::{Code, Error, Result};
 use crate::seal::Sealer;
 use files::create_private_directory;
 use vault::{Origin, Secrets, Vault, private};
+
+/// Name of the database's file.
+const DATABASE: &str = "state.sqlite";
 
 /// What is written to see whether there is room, in bytes.
 const CHECKED_BYTES: usize = 8 << 10;
@@ -82,7 +85,7 @@ impl Store {
         create_private_directory(&directory.join("jobs")).map_err(named)?;
         let (vault, origin) = Vault::open(directory, secrets)?;
         // SQLite gives the files beside the database the database's own mode.
-        let database = directory.join("state.sqlite");
+        let database = directory.join(DATABASE);
         private(OpenOptions::new().append(true).create(true)).open(&database).map_err(named)?;
         let options = SqliteConnectOptions::new()
             .filename(database)
@@ -99,6 +102,7 @@ impl Store {
         if origin == Origin::Made {
             store.forget_what_is_unreadable().await?;
         }
+        store.seal_authors().await?;
         Ok(store)
     }
 
@@ -118,7 +122,7 @@ impl Store {
 
     /// Whether work can be done: the database answers, and a file can be written.
     pub async fn check(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(storage)?;
+        self.read_database_anew().await.map_err(storage)?;
         let directory = Arc::clone(&self.directory);
         let written = tokio::task::spawn_blocking(move || {
             let mut file = tempfile::tempfile_in(&directory)?;
@@ -128,6 +132,18 @@ impl Store {
             let error = Error::from(error);
             Error { message: format!("DATA_DIR cannot be written to: {}", error.message), ..error }
         })
+    }
+
+    /// Reads the database over a connection of its own: those of the pool go on with the pages that they
+    /// know, and with a file that is gone, and would not notice for long.
+    async fn read_database_anew(&self) -> sqlx::Result<()> {
+        let options = SqliteConnectOptions::new()
+            .filename(self.directory.join(DATABASE))
+            .create_if_missing(false)
+            .busy_timeout(Duration::from_secs(10));
+        let mut connection = options.connect().await?;
+        sqlx::query("SELECT 1 FROM jobs LIMIT 1").fetch_optional(&mut connection).await?;
+        connection.close().await
     }
 
     /// Where files of a job are kept: `DATA_DIR/jobs/<id>`.

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use tracing_actix_web::RequestId;
 
 use super::reply::read_only;
-use super::{ApiError, App};
+use super::{ApiError, App, trace};
 use crate::error::{Code, Error, Result};
 use crate::measure::{self, Counter};
 use crate::seal::equal;
@@ -136,31 +136,35 @@ fn set(metric: &prometheus::Counter, count: f64) {
 /// The name of a request in the log, sent along so that people can report it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Counts a request under the pattern of its route, so that nobody's ids become labels.
+/// Counts a request under the pattern of its route, so that nobody's ids become labels; sends its id along,
+/// and notes in the log what was refused and what failed.
 pub async fn count(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> std::result::Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let metrics = request.app_data::<Data<App>>().map(|app| app.metrics.clone());
-    let method = match request.method().as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS") => known.to_owned(),
-        _ => "other".to_owned(),
-    };
+    let method = trace::method(&request);
     let id = request.extensions().get::<RequestId>().and_then(|id| HeaderValue::try_from(id.to_string()).ok());
     let mut outcome = next.call(request).await;
     if let (Ok(response), Some(id)) = (&mut outcome, id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    let (status, code, pattern) = match &outcome {
+        Ok(response) => {
+            let code = response.response().extensions().get::<Code>().copied();
+            (response.status(), code, response.request().match_pattern())
+        }
+        Err(error) => {
+            (error.as_response_error().status_code(), error.as_error::<ApiError>().map(|error| error.0.code), None)
+        }
+    };
+    trace::note(status, code);
     if let Some(metrics) = metrics {
-        let (status, route) = match &outcome {
-            Ok(response) => (response.status(), response.request().match_pattern()),
-            Err(error) => (error.as_response_error().status_code(), None),
-        };
-        let route = route.unwrap_or_else(|| "none".to_owned());
-        let labels = [method.as_str(), route.as_str(), status.as_str()];
+        let route = trace::route(pattern);
+        let labels = [method, route.as_str(), status.as_str()];
         metrics.0.requests.with_label_values(&labels).inc();
-        metrics.0.seconds.with_label_values(&[&method, &route]).observe(started.elapsed().as_secs_f64());
+        metrics.0.seconds.with_label_values(&[method, &route]).observe(started.elapsed().as_secs_f64());
     }
     outcome
 }

@@ -41,7 +41,10 @@ impl ResponseError for ApiError {
         if let Some(seconds) = retry_after(self.0.code) {
             reply.insert_header((RETRY_AFTER, seconds));
         }
-        reply.json(self.0.body())
+        let mut reply = reply.json(self.0.body());
+        // For the log, which says which row of the table it was and not the text.
+        reply.extensions_mut().insert(self.0.code);
+        reply
     }
 }
 

@@ -49,6 +49,11 @@ pub enum FaultKind {
     Unavailable,
     /// 403, as for a token without the scope.
     Forbidden,
+    /// 403 with this text, which may hold anything, as `message` and as `error_description`.
+    Refuse {
+        /// The text.
+        message: String,
+    },
     /// The connection breaks before the request has any effect.
     DropBefore,
     /// The request takes effect, but the connection breaks before the answer.

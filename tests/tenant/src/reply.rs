@@ -13,6 +13,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     message: String,
     code: Option<&'static str>,
+    /// The message as `error_description` too, as the token endpoint names it.
+    described: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -21,7 +23,7 @@ pub(crate) type ApiResult = Result<HttpResponse, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: Option<&'static str>, message: impl Into<String>) -> Self {
-        ApiError { status, message: message.into(), code, headers: Vec::new() }
+        ApiError { status, message: message.into(), code, described: false, headers: Vec::new() }
     }
 
     /// 400 with a code.
@@ -54,6 +56,11 @@ impl ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, Some("too_many_requests"), message)
     }
 
+    pub(crate) fn with_description(mut self) -> Self {
+        self.described = true;
+        self
+    }
+
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -82,6 +89,9 @@ impl ResponseError for ApiError {
         }
         if let Some(code) = self.code {
             body["errorCode"] = code.into();
+        }
+        if self.described {
+            body["error_description"] = self.message.as_str().into();
         }
         let mut response = HttpResponse::build(self.status);
         for (name, value) in &self.headers {

@@ -203,6 +203,10 @@ fn refusal(hits: &[FaultKind], standing: Option<Standing>, now: i64) -> Option<A
                     "Insufficient scope, the tenant's owner does not allow this.",
                 ));
             }
+            FaultKind::Refuse { message } => {
+                let error = ApiError::new(StatusCode::FORBIDDEN, Some("insufficient_scope"), message);
+                return Some(error.with_description());
+            }
             _ => {}
         }
     }

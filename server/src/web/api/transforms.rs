@@ -178,7 +178,7 @@ pub(super) async fn upload(
     tracing::info!(
         transform = transform.label(),
         sha256 = transform.sha256(),
-        by = session.subject,
+        session = session.id,
         "a transform was uploaded"
     );
     Ok(HttpResponse::Created().json(TransformView::from(&transform)))
@@ -198,7 +198,7 @@ pub(super) async fn remove(
     let name = name.into_inner();
     let removed = name.clone();
     blocking(move || sandbox.remove(&removed)).await?;
-    tracing::info!(transform = name, by = session.subject, "a transform was removed");
+    tracing::info!(transform = name, session = session.id, "a transform was removed");
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -138,7 +138,8 @@ fn refusal(request: &HttpRequest, app: &App, error: Error, popup: bool) -> HttpR
         context.insert("code", &body.error_code);
         let again = if popup { "/login?popup=1" } else { "/login" };
         context.insert("again", &format!("{}{again}", app.base_url));
-        if let Ok(page) = document("login_error.html", context, status, "'none'") {
+        if let Ok(mut page) = document("login_error.html", context, status, "'none'") {
+            page.extensions_mut().insert(error.code);
             return page;
         }
     }

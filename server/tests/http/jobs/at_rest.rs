@@ -6,7 +6,8 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use super::{Desk, id};
+use super::tokens::token;
+use super::{Desk, id, session_of, tenant};
 use crate::server::SECRET;
 
 const NEW_SECRET: &str = "the secret that takes its place";
@@ -80,6 +81,54 @@ async fn no_file_shows_what_it_holds_and_none_can_be_opened_by_others() {
             assert_eq!(mode(path.parent().expect("a directory")), 0o700, "{}", path.display());
         }
     }
+}
+
+#[actix_web::test]
+async fn neither_database_nor_files_show_tokens_secrets_and_addresses() {
+    let tenant = tenant(20).await;
+    let url = tenant.url();
+    let token = token(&tenant).await;
+    let session = session_of("auth0|ada", Some(&token));
+    let settings = [
+        ("AUTH0_DOMAIN", url.as_str()),
+        ("AUTH0_RTA", url.as_str()),
+        ("LOGIN", "extension"),
+        ("SECRET_SALT", "marked-secret-of-the-settings"),
+    ];
+    let desk = Desk::start(tenant.clone(), &settings, session).await;
+    // Jobs that are not over keep the token of whoever asked; what they were asked for may hold secrets.
+    let waiting = waiting_import(&desk).await;
+    let export = json!({"format": "csv", "fields": [
+        {"name": "user.email"},
+        {"name": "pseudonymize(user.email, \"marked-literal-secret\")", "export_as": "a"},
+        {"name": "pseudonymize(user.email, secret(\"SALT\"))", "export_as": "b"},
+    ]});
+    let export = desk.finished(&desk.export(&export).await).await;
+    assert!(desk.download(&export).await.body.contains("admin@acme.example"));
+    assert_eq!(export["by"], "ada@example.com", "known, but sealed: {export}");
+    let kept = desk.server.app.store.token("auth0|ada").await.expect("the database");
+    assert!(kept.is_some(), "there is a token to look for");
+    let signature = token.rsplit('.').next().expect("the end of a token");
+    let marks = [
+        token.as_str(),
+        signature,
+        SECRET,
+        "marked-secret-of-the-settings",
+        "marked-literal-secret",
+        "marked-good",
+        "marked-bad",
+        "marked-note",
+        "admin@acme.example",
+        "ada@example.com",
+    ];
+    // Among them the database and its -wal, while both are in use.
+    let everything = files(desk.server.directory());
+    for name in ["state.sqlite", "state.sqlite-wal", "data.key"] {
+        assert!(everything.iter().any(|file| file.ends_with(name)), "no {name} among {everything:?}");
+    }
+    let database = desk.server.database();
+    assert!(database.windows(id(&waiting).len()).any(|part| part == id(&waiting).as_bytes()), "plain ids are found");
+    holds_none_of(desk.server.directory(), &marks);
 }
 
 #[actix_web::test]
