@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::dev::Payload;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
 use serde_json::Value;
@@ -93,6 +94,16 @@ impl Server {
 
     /// The answer to one request.
     pub async fn call(&self, request: TestRequest) -> Reply {
+        self.answer(request.to_request()).await
+    }
+
+    /// The answer to a request whose body never arrives.
+    pub async fn call_without_body(&self, request: TestRequest) -> Reply {
+        let body: BoxedPayloadStream = Box::pin(futures_util::stream::pending());
+        self.answer(request.to_request().replace_payload(body.into()).0).await
+    }
+
+    async fn answer(&self, request: impl Into<Request>) -> Reply {
         let service = test::init_service(
             actix_web::App::new()
                 .wrap(actix_web::middleware::from_fn(web::count))
@@ -100,7 +111,7 @@ impl Server {
                 .configure(|config| web::configure(config, &self.app)),
         )
         .await;
-        let response = test::call_service(&service, request.to_request()).await;
+        let response = test::call_service(&service, request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = test::read_body(response).await;
         Reply { status, headers, body: String::from_utf8(body.to_vec()).expect("text") }
