@@ -1,10 +1,14 @@
 //! The application under test.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
+use actix_web::web::Bytes;
+use futures_util::{Stream, stream};
 use serde_json::Value;
 use tempfile::TempDir;
 use user_import_export::access::Access;
@@ -15,6 +19,9 @@ use user_import_export::web::{self, StripPrefix};
 
 /// `EXTENSION_SECRET` of every server here.
 pub const SECRET: &str = "a secret of the tests, long enough";
+
+/// A body that arrives bit by bit.
+type Body = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
 
 /// An application with its own data directory.
 pub struct Server {
@@ -94,16 +101,19 @@ impl Server {
 
     /// The answer to one request.
     pub async fn call(&self, request: TestRequest) -> Reply {
-        self.answer(request.to_request()).await
+        self.answer(request, None).await
     }
 
     /// The answer to a request whose body never arrives.
     pub async fn call_without_body(&self, request: TestRequest) -> Reply {
-        let body: BoxedPayloadStream = Box::pin(futures_util::stream::pending());
-        self.answer(request.to_request().replace_payload(body.into()).0).await
+        self.answer(request, Some(Box::pin(stream::pending()))).await
     }
 
-    async fn answer(&self, request: impl Into<Request>) -> Reply {
+    async fn answer(&self, request: TestRequest, body: Option<Body>) -> Reply {
+        let mut request = request.to_request();
+        if let Some(payload) = body {
+            request = request.replace_payload(Payload::Stream { payload }).0;
+        }
         let service = test::init_service(
             actix_web::App::new()
                 .wrap(actix_web::middleware::from_fn(web::count))

@@ -94,7 +94,12 @@ async fn what_is_computed_is_bounded_with_calls_inside_of_calls() {
         let parts = [("users", Some("a.json"), "[{\"email\":\"a@example.com\"}]"), ("map", None, map.as_str())];
         let inspected = desk.form("/api/import/inspect", &parts).await;
         if accepted {
-            assert_eq!((inspected.status, &inspected.json()["checked"]["good"]), (200, &json!(1)), "{}", inspected.body);
+            assert_eq!(
+                (inspected.status, &inspected.json()["checked"]["good"]),
+                (200, &json!(1)),
+                "{}",
+                inspected.body
+            );
             continue;
         }
         let dry_run = [parts[0], parts[1], ("dry_run", None, "true")];
