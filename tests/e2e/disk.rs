@@ -1,6 +1,7 @@
 //! Disks that are full, files that may not grow, directories that cannot be used.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -26,24 +27,35 @@ fn little() -> Value {
     json!({"format": "csv", "limit": 10, "fields": [{"name": "user.email", "export_as": "email"}]})
 }
 
-/// A small disk of its own; only root can make one.
+/// A small disk of its own, which only root can make, or whoever may become root without being asked.
 struct Disk(TempDir);
+
+/// Runs a command as root; whether it succeeded.
+fn as_root(program: &str, arguments: &[&str], last: &Path) -> bool {
+    let run = |mut command: Command| {
+        let status = command.args(arguments).arg(last).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let mut sudo = Command::new("sudo");
+    sudo.args(["-n", program]);
+    run(Command::new(program)) || run(sudo)
+}
 
 impl Disk {
     fn new(size: &str) -> Option<Self> {
         Self::mounted(&format!("size={size}"))
     }
 
+    /// Nothing where no disk can be made, unless `E2E_DISKS=required` says that it must be.
     fn mounted(options: &str) -> Option<Self> {
         let directory = TempDir::new().expect("a temporary directory");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(directory.path())
-            .stderr(Stdio::null())
-            .status();
-        if mount.is_ok_and(|status| status.success()) {
+        let owner = std::fs::metadata(directory.path()).expect("the directory").uid();
+        let options = format!("{options},uid={owner},mode=700");
+        if as_root("mount", &["-t", "tmpfs", "-o", &options, "tmpfs"], directory.path()) {
             return Some(Self(directory));
         }
+        let required = std::env::var("E2E_DISKS").is_ok_and(|value| value == "required");
+        assert!(!required, "E2E_DISKS=required, but no disk can be mounted here");
         eprintln!("skipped: no disk can be mounted here");
         None
     }
@@ -53,8 +65,7 @@ impl Disk {
     }
 
     fn enlarge(&self, size: &str) {
-        let status = Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(self.path()).status();
-        assert!(status.is_ok_and(|status| status.success()), "a larger disk");
+        assert!(as_root("mount", &["-o", &format!("remount,size={size}")], self.path()), "a larger disk");
     }
 
     /// Takes all the room that is left.
@@ -70,7 +81,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // Lazily: a process that a failed test left may still use it.
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+        as_root("umount", &["--lazy"], self.0.path());
     }
 }
 

@@ -13,7 +13,6 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use simulated_tenant::generate::export_user;
 use simulated_tenant::{Fault, FaultKind, TenantSettings};
-use sqlx::{Connection, SqliteConnection};
 
 const USERS: u64 = 4000;
 const SEED: u64 = 11;
@@ -104,18 +103,6 @@ async fn verify(desk: &Desk, job: &Value, request: &Value, verified: bool) {
     assert!(expected.is_empty(), "{} users are missing", expected.len());
 }
 
-/// What SQLite itself says about the database of a process that was killed.
-async fn assert_intact(desk: &Desk) {
-    let url = format!("sqlite://{}", desk.data().join("state.sqlite").display());
-    let mut connection = SqliteConnection::connect(&url).await.expect("the database opens");
-    let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut connection).await.unwrap();
-    assert_eq!(said, ["ok"]);
-    let said: Vec<i64> =
-        sqlx::query_scalar("SELECT 1 FROM pragma_foreign_key_check").fetch_all(&mut connection).await.unwrap();
-    assert!(said.is_empty());
-    connection.close().await.unwrap();
-}
-
 #[tokio::test]
 async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exactly_the_right_rows() {
     let kills = setting("KILLS", 6);
@@ -148,7 +135,7 @@ async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exact
         let moment = Duration::from_millis(random.random_range(0..1500));
         tokio::time::sleep(moment).await;
         desk.program.kill();
-        assert_intact(&desk).await;
+        desk.assert_intact().await;
         desk.program.start_again().await;
         let mut still = Vec::new();
         for (id, kind) in open {

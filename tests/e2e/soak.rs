@@ -154,6 +154,7 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
             }
             _ if killed < kills => {
                 desk.program.kill();
+                desk.assert_intact().await;
                 desk.program.start_again().await;
                 killed += 1;
             }

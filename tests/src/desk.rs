@@ -9,6 +9,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 use simulated_tenant::{Tenant, TenantSettings};
+use sqlx::{Connection, SqliteConnection};
 
 use crate::{Program, free_port, session};
 
@@ -65,6 +66,19 @@ impl Desk {
     /// Where the server keeps its data unless `prepare` told it otherwise.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Panics unless SQLite itself finds nothing wrong with the database, of a server that was killed for
+    /// instance.
+    pub async fn assert_intact(&self) {
+        let url = format!("sqlite://{}", self.data().join("state.sqlite").display());
+        let mut connection = SqliteConnection::connect(&url).await.expect("the database opens");
+        let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut connection).await.unwrap();
+        assert_eq!(said, ["ok"]);
+        let said: Vec<i64> =
+            sqlx::query_scalar("SELECT 1 FROM pragma_foreign_key_check").fetch_all(&mut connection).await.unwrap();
+        assert!(said.is_empty());
+        connection.close().await.unwrap();
     }
 
     /// A request that carries the session; `path` starts with a slash.
