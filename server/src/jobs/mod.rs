@@ -76,8 +76,8 @@ struct Inner {
     imports: Semaphore,
     /// A limit for exports is not documented (contract, 11.14): few at once, and Auth0's 429 obeyed.
     exports: Semaphore,
-    /// So many previews and looks into files compute at once as there are processors: guests that never end
-    /// keep nothing else waiting.
+    /// So many previews and looks into files of one person compute at once as there are processors: guests that
+    /// never end keep nothing else waiting.
     previews: Turns,
     /// Changes at every sign-in, to wake jobs that wait for a token.
     sign_ins: watch::Sender<u64>,
@@ -158,7 +158,7 @@ impl Jobs {
             places: Places::default(),
             imports: Semaphore::new(1),
             exports: Semaphore::new(2),
-            previews: Turns::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+            previews: Turns::new(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
             sign_ins: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),

@@ -1,17 +1,15 @@
 //! Turns of what computes while somebody waits for the answer.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Code, Error, Result};
 
-/// The fewest turns there are, so that one of them is always for somebody else.
-const FEWEST: usize = 2;
-
-/// Only so much computes at once. A person never has all turns: what they ask for beyond that waits in a line of
-/// their own, so that guests that never end keep nobody waiting but those who sent them.
+/// Only so much computes at once. A person has all turns but one: what they ask for beyond that waits in a line
+/// of their own, so that guests that never end keep nobody waiting but those who sent them.
 #[derive(Debug)]
 pub(super) struct Turns {
     all: Arc<Semaphore>,
@@ -28,10 +26,10 @@ pub(super) struct Turn {
 }
 
 impl Turns {
-    /// So many turns, or [`FEWEST`].
-    pub(super) fn new(turns: usize) -> Self {
-        let turns = turns.max(FEWEST);
-        Self { all: Arc::new(Semaphore::new(turns)), each: turns - 1, lines: Mutex::default() }
+    /// So many turns for each person, and one more for all together.
+    pub(super) fn new(each: NonZeroUsize) -> Self {
+        let each = each.get();
+        Self { all: Arc::new(Semaphore::new(each + 1)), each, lines: Mutex::default() }
     }
 
     /// Waits for a person's turn.
@@ -64,6 +62,10 @@ mod tests {
 
     use super::*;
 
+    fn turns(each: usize) -> Turns {
+        Turns::new(NonZeroUsize::new(each).unwrap())
+    }
+
     /// A turn, where it is to be had without waiting.
     fn now(turns: &Turns, person: &str) -> Option<Turn> {
         turns.take(person).now_or_never().map(Result::unwrap)
@@ -71,17 +73,17 @@ mod tests {
 
     #[test]
     fn nobody_has_all_turns() {
-        for count in 0..6 {
-            let turns = Turns::new(count);
+        for each in 1..6 {
+            let turns = turns(each);
             let adas: Vec<Turn> = std::iter::from_fn(|| now(&turns, "ada")).collect();
-            assert_eq!(adas.len(), count.max(2) - 1);
-            assert!(now(&turns, "bob").is_some(), "{count}");
+            assert_eq!(adas.len(), each);
+            assert!(now(&turns, "bob").is_some(), "{each}");
         }
     }
 
     #[test]
     fn those_who_wait_for_their_own_turns_are_not_before_others() {
-        let turns = Turns::new(2);
+        let turns = turns(1);
         let first = now(&turns, "ada").unwrap();
         let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(turns.take("ada"))).collect();
         assert!(waiting.iter_mut().all(|take| take.now_or_never().is_none()));
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn whoever_stops_waiting_leaves_nothing_behind() {
-        let turns = Turns::new(2);
+        let turns = turns(1);
         let first = now(&turns, "ada").unwrap();
         let mut waiting = Box::pin(turns.take("ada"));
         assert!((&mut waiting).now_or_never().is_none());
