@@ -2,14 +2,17 @@
 //!
 //! `KILLS` sets how often (6 unless set), `KILL_SEED` repeats a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::time::Duration;
 
 use end_to_end::Desk;
+use end_to_end::desk::{answer, id};
 use flate2::read::GzDecoder;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use reqwest::Body;
+use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use simulated_tenant::generate::export_user;
 use simulated_tenant::{Fault, FaultKind, TenantSettings};
@@ -166,4 +169,80 @@ async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exact
     let ordered = control.job_counts().exports;
     assert!(ordered <= begun + kills, "{ordered} jobs inside Auth0 for {begun} exports and {kills} kills");
     assert_eq!(control.violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_while_it_takes_a_file_keeps_nothing_of_it() {
+    let mut desk = Desk::start(TenantSettings { users: 10, ..TenantSettings::default() }, |_| ()).await;
+    let connection = desk.tenant.database_connection_id();
+    let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(1);
+    let body = Body::wrap_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|part| (part, receiver))
+    }));
+    let form = Form::new()
+        .text("connection_id", connection.clone())
+        .part("users", Part::stream(body).file_name("users.ndjson"));
+    let upload = tokio::spawn(desk.request("POST", "/api/jobs/import").multipart(form).send());
+    for _ in 0..20 {
+        sender.send(Ok(vec![b'x'; 64 * 1024])).await.expect("the file is read");
+    }
+    desk.program.kill();
+    assert!(upload.await.expect("the request ends").is_err(), "nobody is left to answer");
+    desk.assert_intact().await;
+    desk.program.start_again().await;
+    assert_eq!(desk.get("/api/history").await.1["jobs"], json!([]), "nothing began");
+    let left: Vec<_> = std::fs::read_dir(desk.data().join("jobs")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let (status, job) = desk.ask_import(&connection, "{\"email\":\"ada@example.com\"}").await;
+    assert_eq!(status, 200, "{job}");
+    let job = desk.until_over(id(&job)).await;
+    assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(1)), "{job}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_while_it_backs_up_and_changes_users_does_both_completely() {
+    const ROWS: u64 = 300;
+    let mut desk = Desk::start(
+        TenantSettings { users: 0, import_duration: Duration::from_millis(150), ..TenantSettings::default() },
+        |_| (),
+    )
+    .await;
+    let connection = desk.tenant.database_connection_id();
+    let rows = |plan: &str| -> String {
+        let row = |number| json!({"email": format!("user{number}@example.com"), "app_metadata": {"plan": plan}});
+        (0..ROWS).map(|number| row(number).to_string() + "\n").collect()
+    };
+    let (_, job) = desk.ask_import(&connection, rows("old")).await;
+    assert_eq!(desk.until_over(id(&job)).await["summary"]["inserted"], ROWS);
+
+    let form = Form::new()
+        .text("connection_id", connection)
+        .text("upsert", "true")
+        .text("backup", "true")
+        .part("users", Part::text(rows("new")).file_name("users.ndjson"));
+    let (status, job) = answer(desk.request("POST", "/api/jobs/import").multipart(form)).await;
+    assert_eq!(status, 200, "{job}");
+    let id = id(&job).to_owned();
+    let seed = setting("KILL_SEED", rand::random_range(0..u64::from(u32::MAX)));
+    println!("KILL_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..setting("KILLS", 6) {
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..600))).await;
+        desk.program.kill();
+        desk.assert_intact().await;
+        desk.program.start_again().await;
+    }
+    let job = desk.until_over(&id).await;
+    assert_eq!((&job["status"], &job["summary"]["failed"]), (&json!("completed"), &json!(0)), "{job}");
+    let (status, kept) = desk.get(&format!("/api/jobs/{id}/backup")).await;
+    assert_eq!(status, 200, "{kept}");
+    let kept = kept.as_array().expect("users");
+    let emails: BTreeSet<&str> = kept.iter().filter_map(|user| user["email"].as_str()).collect();
+    assert_eq!((kept.len() as u64, emails.len() as u64), (ROWS, ROWS), "everybody once");
+    assert!(kept.iter().all(|user| user["app_metadata"]["plan"] == "old"), "as they were before");
+    for number in 0..ROWS {
+        let users = desk.tenant.control().users_by_email(&format!("user{number}@example.com"));
+        assert_eq!(users.len(), 1, "user {number}");
+        assert_eq!(users[0]["app_metadata"]["plan"], "new", "user {number}");
+    }
 }

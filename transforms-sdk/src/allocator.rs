@@ -318,8 +318,8 @@ mod tests {
         let allocator = allocator(usize::MAX);
         let mut block = Block::new(&allocator, SMALL + 1, 16, 3);
         assert_eq!(allocator.large.bytes.get(), SMALL + 1);
-        block.resize(&allocator, 1 << 20);
-        assert_eq!(allocator.large.bytes.get(), 1 << 20);
+        block.resize(&allocator, 1 << 15);
+        assert_eq!(allocator.large.bytes.get(), 1 << 15);
         block.free(&allocator);
         Block::new(&allocator, 8, 4096, 4).free(&allocator);
         assert_eq!(allocator.large.bytes.get(), 0);

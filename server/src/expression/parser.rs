@@ -504,6 +504,7 @@ impl std::fmt::Display for Path {
 }
 
 fn write_node(node: &Node, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    let mut buffer = ryu_js::Buffer::new();
     match node {
         Node::Access(keys) => {
             f.write_str("user")?;
@@ -511,12 +512,14 @@ fn write_node(node: &Node, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result 
         }
         Node::Literal(Literal::Nothing) => f.write_str("undefined"),
         Node::Literal(Literal::Boolean(boolean)) => write!(f, "{boolean}"),
-        Node::Literal(Literal::Number(number)) if number.is_sign_negative() => {
-            write!(f, "-{}", ryu_js::Buffer::new().format(-number))
+        Node::Literal(Literal::Number(number)) => {
+            if number.is_sign_negative() {
+                f.write_str("-")?;
+            }
+            let number = number.abs();
+            // 1e999 is how JavaScript's Infinity can be written as a number.
+            f.write_str(if number.is_infinite() { "1e999" } else { buffer.format(number) })
         }
-        // 1e999 is how JavaScript's Infinity can be written as a number.
-        Node::Literal(Literal::Number(number)) if number.is_infinite() => f.write_str("1e999"),
-        Node::Literal(Literal::Number(number)) => f.write_str(ryu_js::Buffer::new().format(*number)),
         Node::Literal(Literal::Text(text)) => write_quoted(text, f),
         Node::Or(nodes) => write_alternatives(nodes, " || ", f),
         Node::Nullish(nodes) => write_alternatives(nodes, " ?? ", f),

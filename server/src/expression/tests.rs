@@ -338,7 +338,7 @@ fn any_node() -> impl Strategy<Value = path::Node> {
         1 => prop_oneof![
             Just(Literal::Nothing),
             any::<bool>().prop_map(Literal::Boolean),
-            any::<f64>().prop_filter("a number can be written", |number| !number.is_nan()).prop_map(Literal::Number),
+            prop::num::f64::ANY.prop_filter("a number can be written", |number| !number.is_nan()).prop_map(Literal::Number),
             "\\PC{0,5}".prop_map(Literal::Text),
         ]
         .prop_map(Node::Literal),

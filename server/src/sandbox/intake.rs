@@ -210,7 +210,7 @@ fn check_imports(outside: &Outside) -> Result<(), Refusal> {
     } else {
         None
     };
-    let import = if name.is_empty() { module.clone() } else { format!("{module} {name}") };
+    let import = one_line(&if name.is_empty() { module.clone() } else { format!("{module} {name}") });
     let others = match imports.len() {
         1 => String::new(),
         count => format!(" and {} more", count - 1),

@@ -53,6 +53,7 @@ fn what_is_no_transform_is_refused_with_what_to_do() {
         ),
         ("wasm-bindgen", importing(r#"(import "__wbindgen_placeholder__" "__wbindgen_throw" (func (param i32 i32)))"#)),
         ("an import", importing(r#"(import "env" "now" (func (result f64)))"#)),
+        ("an import with a line of a log in its name", importing(r#"(import "env\0a\1b[2K" "ERROR\00now" (func))"#)),
         ("another contract", foreign.module()),
         ("name with a hyphen", renamed("mask-email")),
         ("name of a global", renamed("parseInt")),
