@@ -1,11 +1,8 @@
 //! What an export would give for the first few users: its own stages, without a file.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::Value as JsonValue;
 use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
 
 use super::encode::Given;
 use super::plan::{Filtering, PAGE, PlanView, SEARCH_CAP, Sample, combine, why_refused};
@@ -72,12 +69,12 @@ const LOOKED_THROUGH: u32 = PAGE;
 /// all users would have to be read for that. Where Auth0 cannot carry out the query, the users are those
 /// among one page that match.
 ///
-/// Only as many compute at once as there are `turns`.
-pub async fn preview(
+/// Nothing is computed before there is a `turn`, which is held until that is done.
+pub async fn preview<T: Send + 'static>(
     mut spec: ExportSpec,
     limit: u64,
     client: &ManagementClient,
-    turns: &Arc<Semaphore>,
+    turn: impl Future<Output = Result<T>>,
 ) -> Result<Preview> {
     // The limit is the preview's own.
     spec.limit = None;
@@ -93,7 +90,7 @@ pub async fn preview(
     }
     users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let internal = |error: &dyn std::fmt::Display| Error::new(Code::Internal, error.to_string());
-    let turn = Arc::clone(turns).acquire_owned().await.map_err(|error| internal(&error))?;
+    let turn = turn.await?;
     // Transforms may take their time. The turn ends with the computing, even when nobody waits for it any more.
     let computing = tokio::task::spawn_blocking(move || {
         let rows = rows(&spec, &users);

@@ -6,7 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use super::encode::{Column, Csv, Encoder, Shape};
 use super::{ExportRequest, FieldRequest, Format, OnError, Preset, Reading};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Expression, Formula, Kind, Layout, Path, Tools, Wanted, layout, read};
+use crate::expression::{Expression, Formula, Kind, Layout, Path, SandboxCount, Tools, Wanted, layout, read};
 use crate::query::{Filter, Query};
 use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
@@ -83,6 +83,7 @@ impl ExportSpec {
                 format!("{} columns are too many; {MOST_COLUMNS} are allowed.", fields.len()),
             ));
         }
+        let mut formulas = Formulas { tools, sandboxes: SandboxCount::default() };
         let mut shape = match request.preset {
             Some(Preset::Import) if request.format != Format::Json => {
                 return Err(Error::new(
@@ -93,16 +94,15 @@ impl ExportSpec {
                     ),
                 ));
             }
-            Some(Preset::Import) => Shape::Import(import_columns(fields, tools)?),
-            None if !fields.is_empty() && request.format == Format::Csv => Shape::Columns(columns(fields, tools)?),
-            None if !fields.is_empty() => Shape::Columns(members(columns(fields, tools)?)),
-            None if request.format == Format::Csv => Shape::Columns(default_columns()?),
+            Some(Preset::Import) => Shape::Import(import_columns(fields, &mut formulas)?),
+            None if !fields.is_empty() && request.format == Format::Csv => Shape::Columns(formulas.columns(fields)?),
+            None if !fields.is_empty() => Shape::Columns(members(formulas.columns(fields)?)),
+            None if request.format == Format::Csv => Shape::Columns(default_columns(&mut formulas)?),
             None => Shape::Whole,
         };
         let sort = match &request.sort {
             Some(sort) => {
-                let formula = Expression::parse(&sort.by).and_then(|expression| Formula::new(&expression, tools));
-                let formula = formula.map_err(|error| within("The sort expression", error))?;
+                let formula = formulas.formula(&sort.by, &|| "The sort expression".to_owned())?;
                 let computed = (formula.kind() != Kind::Path).then_some(shape.number_computed());
                 Some(Sort { formula, computed, descending: sort.descending })
             }
@@ -250,10 +250,6 @@ fn is_connection_id(text: &str) -> bool {
 /// So many columns one export may have. A spreadsheet takes more, a person hardly.
 const MOST_COLUMNS: usize = 1000;
 
-/// So many of them may be computed by transforms or JavaScript: each computation has memory of its own, on
-/// each thread.
-const MOST_COMPUTED: usize = 100;
-
 /// Below this a spill file per handful of rows would be written.
 const LEAST_SORT_MEMORY: usize = 1 << 20;
 
@@ -273,26 +269,42 @@ fn delimiter(text: &str) -> Result<u8> {
     })
 }
 
-fn default_columns() -> Result<Vec<Column>> {
-    DEFAULT_COLUMNS.iter().map(|(expression, name)| column(expression, Some(name), None)).collect()
+fn default_columns(formulas: &mut Formulas<'_>) -> Result<Vec<Column>> {
+    DEFAULT_COLUMNS.iter().map(|(expression, name)| formulas.column(expression, Some(name))).collect()
 }
 
-fn columns(fields: &[FieldRequest], tools: Option<&Tools>) -> Result<Vec<Column>> {
-    let mut columns = Vec::with_capacity(fields.len());
-    let mut computed = 0;
-    for field in fields {
-        let column = column(&field.name, field.export_as.as_deref(), tools)?;
-        computed += usize::from(column.formula.kind() != Kind::Path);
-        if computed > MOST_COMPUTED {
-            return Err(Error::new(
-                Code::InvalidBody,
-                format!("More than {MOST_COMPUTED} columns are computed by transforms or JavaScript."),
-            )
-            .with_hint("Use paths where a column only picks an attribute, or export in two parts."));
-        }
-        columns.push(column);
+/// Reads the expressions of a request and makes formulas of them, as long as they are not too many.
+struct Formulas<'t> {
+    tools: Option<&'t Tools>,
+    sandboxes: SandboxCount,
+}
+
+impl Formulas<'_> {
+    /// `what` says in an error which of the expressions it is about.
+    fn formula(&mut self, expression: &str, what: &dyn Fn() -> String) -> Result<Formula> {
+        let named = |error| within(&what(), error);
+        let expression = Expression::parse(expression).map_err(named)?;
+        self.sandboxes.add(&expression, Code::InvalidBody).map_err(|error| {
+            error.with_hint("Use paths where a column only picks an attribute, or export in two parts.")
+        })?;
+        Formula::new(&expression, self.tools).map_err(named)
     }
-    Ok(columns)
+
+    fn column(&mut self, expression: &str, name: Option<&str>) -> Result<Column> {
+        let formula = self.formula(expression, &|| format!("Column {:?}", name.unwrap_or(expression)))?;
+        let name = name.unwrap_or(formula.shown());
+        if name.is_empty() {
+            let shown = formula.shown();
+            return Err(Error::new(Code::InvalidExpression, format!("The column `{shown}` has an empty name."))
+                .with_hint("Leave the name out to name the column by its expression."));
+        }
+        let name = name.to_owned();
+        Ok(Column::new(&name, formula))
+    }
+
+    fn columns(&mut self, fields: &[FieldRequest]) -> Result<Vec<Column>> {
+        fields.iter().map(|field| self.column(&field.name, field.export_as.as_deref())).collect()
+    }
 }
 
 /// Columns as members of an object: of those with one name the last, at the place of the first, as
@@ -308,8 +320,8 @@ fn members(columns: Vec<Column>) -> Vec<Column> {
     members
 }
 
-fn import_columns(fields: &[FieldRequest], tools: Option<&Tools>) -> Result<Vec<Column>> {
-    let own = columns(fields, tools)?;
+fn import_columns(fields: &[FieldRequest], formulas: &mut Formulas<'_>) -> Result<Vec<Column>> {
+    let own = formulas.columns(fields)?;
     let importable = |name: &str| ATTRIBUTES.iter().any(|attribute| attribute.importable && attribute.name == name);
     if let Some(column) = own.iter().find(|column| !importable(&column.name)) {
         let nearest = crate::user::nearest_importable(&column.name);
@@ -326,23 +338,9 @@ fn import_columns(fields: &[FieldRequest], tools: Option<&Tools>) -> Result<Vec<
     attributes
         .map(|name| match own.iter().rfind(|column| column.name == name) {
             Some(column) => Ok(column.clone()),
-            None => column(name, None, None),
+            None => formulas.column(name, None),
         })
         .collect()
-}
-
-fn column(expression: &str, name: Option<&str>, tools: Option<&Tools>) -> Result<Column> {
-    let what = || format!("Column {:?}", name.unwrap_or(expression));
-    let formula = Expression::parse(expression).and_then(|expression| Formula::new(&expression, tools));
-    let formula = formula.map_err(|error| within(&what(), error))?;
-    let name = name.unwrap_or(formula.shown());
-    if name.is_empty() {
-        let shown = formula.shown();
-        return Err(Error::new(Code::InvalidExpression, format!("The column `{shown}` has an empty name."))
-            .with_hint("Leave the name out to name the column by its expression."));
-    }
-    let name = name.to_owned();
-    Ok(Column::new(&name, formula))
 }
 
 /// Says which of several expressions an error is about.

@@ -2,6 +2,9 @@
 
 use super::path::Path;
 
+/// How the value of a named secret is asked for: `secret("NAME")`. It runs nothing.
+pub(super) const SECRET: &str = "secret";
+
 /// `name(argument, …)`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Call {
@@ -26,4 +29,15 @@ pub(super) enum Input {
     Path(Path),
     /// A call; `secret("NAME")` is one too.
     Call(Call),
+}
+
+impl Call {
+    /// How many sandboxes it takes: its own, and those of the calls among its arguments.
+    pub(super) fn sandboxes(&self) -> usize {
+        let inner = self.arguments.iter().map(|argument| match &argument.input {
+            Input::Path(_) => 0,
+            Input::Call(call) => call.sandboxes(),
+        });
+        usize::from(self.name != SECRET) + inner.sum::<usize>()
+    }
 }

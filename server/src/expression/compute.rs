@@ -10,13 +10,13 @@ use secrecy::{ExposeSecret, SecretString};
 use transforms_sdk::Value;
 use transforms_sdk::manifest::{Parameter, Type};
 
-use super::call::{Argument, Call, Input};
+use super::call::{Argument, Call, Input, SECRET};
 use super::javascript::Script;
 use super::json::{Cell, Json};
 use super::path::{Literal, Node, Path};
 use super::read::Wanted;
 use super::slots::{Layout, Slotted};
-use super::{Expression, Form, Kind, Stop};
+use super::{Expression, Form, Kind, SandboxCount, Stop};
 use crate::error::{Code, Error, Result};
 use crate::sandbox::{Answer, Answers, Catalog, RowFault, Rows, Runner, Sandbox};
 use crate::user::ATTRIBUTES;
@@ -29,9 +29,6 @@ const NOT_COMPILED: &str = "cannot be compiled: ";
 
 /// What stands for a secret wherever an expression is shown.
 const HIDDEN: &str = "***";
-
-/// How the value of a named secret is asked for: `secret("NAME")`.
-const SECRET: &str = "secret";
 
 /// What formulas that are no paths need: a sandbox with its transforms as they are now, named secrets, and
 /// the time that JavaScript sees. One for each job, so that all of its rows see the same.
@@ -106,6 +103,7 @@ impl fmt::Debug for Step {
 impl Formula {
     /// Checks an expression: every name, every argument. What is no path needs `tools`.
     pub fn new(expression: &Expression, tools: Option<&Tools>) -> Result<Self> {
+        SandboxCount::default().add(expression, Code::InvalidExpression)?;
         let source = expression.source();
         let kind = expression.kind();
         let tools = || {

@@ -46,6 +46,30 @@ pub enum Kind {
 /// The longest expression accepted, in bytes.
 const LONGEST: usize = 64 * 1024;
 
+/// So many sandboxes the expressions of one request may take together, nested calls included: each has memory
+/// of its own, on each thread.
+pub const MOST_SANDBOXES: usize = 100;
+
+/// Counts the sandboxes that the expressions of one request take, before any of them is started.
+#[derive(Debug, Default)]
+pub struct SandboxCount(usize);
+
+impl SandboxCount {
+    /// Adds those of one more expression; fails with this code where they are too many.
+    pub fn add(&mut self, expression: &Expression, code: Code) -> Result<()> {
+        self.0 = self.0.saturating_add(expression.sandboxes());
+        if self.0 > MOST_SANDBOXES {
+            return Err(Error::new(
+                code,
+                format!(
+                    "More than {MOST_SANDBOXES} values are computed by transforms or JavaScript, nested calls included."
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// An expression, read and classified.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expression {
@@ -113,6 +137,15 @@ impl Expression {
             Form::Path(_) => Kind::Path,
             Form::Transform(_) => Kind::Transform,
             Form::JavaScript(_) => Kind::JavaScript,
+        }
+    }
+
+    /// How many sandboxes computing it takes: one for each call of a transform, one for JavaScript.
+    fn sandboxes(&self) -> usize {
+        match &self.form {
+            Form::Path(_) => 0,
+            Form::Transform(call) => call.sandboxes(),
+            Form::JavaScript(_) => 1,
         }
     }
 

@@ -10,7 +10,7 @@ use super::rows::{Content, Row};
 use super::schema::{self, Target};
 use super::{ImportRequest, propose};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Attributes, Evaluator, Expression, Formula, Tools, Wanted, read, split_column};
+use crate::expression::{Attributes, Evaluator, Expression, Formula, SandboxCount, Tools, Wanted, read, split_column};
 use crate::user;
 
 /// One attribute of an import and the expression that gives it.
@@ -98,6 +98,7 @@ impl Mapping {
     fn new(rules: &[MapRule], tools: Option<&Tools>) -> Result<Self> {
         let mut ready: Vec<Rule> = Vec::new();
         let mut dropped = Vec::new();
+        let mut sandboxes = SandboxCount::default();
         for rule in rules {
             let expression = Expression::parse(&rule.expression)?;
             let nothing = is_nothing(&expression);
@@ -125,6 +126,9 @@ impl Mapping {
                     format!("The mappings of {} and {attribute} are about the same attribute.", other.attribute),
                 ));
             }
+            sandboxes.add(&expression, Code::InvalidMapping).map_err(|error| {
+                error.with_hint("Use paths where a rule only picks an attribute, or shape the file before the import.")
+            })?;
             let formula = Formula::new(&expression, tools)?;
             ready.push(Rule { formula, nothing, attribute: attribute.to_owned(), steps, target });
         }

@@ -9,10 +9,10 @@ use crate::error::{Code, Error, Result};
 /// Jobs of one person that run, wait or are queued.
 pub(super) const JOBS: Kind = Kind { most: 10, words: "jobs that are not over" };
 
-/// Uploads of one person that are on their way.
+/// Uploads of one person, files and transforms, that are on their way or being checked.
 pub(super) const UPLOADS: Kind = Kind { most: 4, words: "uploads on their way" };
 
-/// Previews of one person that are being computed.
+/// Previews of one person, and looks into files, that are being computed.
 pub(super) const PREVIEWS: Kind = Kind { most: 4, words: "previews that are being computed" };
 
 /// What is limited.
@@ -60,7 +60,7 @@ impl Places {
 
 /// A place that is taken until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     places: Places,
     key: (Kind, String),
 }

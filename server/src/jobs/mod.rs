@@ -10,6 +10,7 @@ mod owner;
 mod run;
 pub(crate) mod secrets;
 mod tickets;
+mod turns;
 mod view;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+pub use limits::Place;
 pub use owner::Clients;
 pub use view::{HistoryEntry, HistoryView, JobType, JobView, Parts};
 
@@ -35,12 +37,13 @@ use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::export::{self, Before, ExportRequest, ExportSpec, Preview, SourceKind};
 use crate::expression::Tools;
-use crate::import::{self, ImportRequest, ImportSpec};
+use crate::import::{self, ImportRequest, ImportSpec, Inspection};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
 use crate::store::{FileReader, Files, JobKind, JobRecord, JobState, NewJob, Store};
-use limits::{Place, Places};
+use limits::Places;
 use tickets::Tickets;
+use turns::Turns;
 
 /// Memory a sort may use before it spills to disk, bytes; the default of `--sort-memory`.
 pub const SORT_MEMORY: u64 = 64 << 20;
@@ -73,9 +76,9 @@ struct Inner {
     imports: Semaphore,
     /// A limit for exports is not documented (contract, 11.14): few at once, and Auth0's 429 obeyed.
     exports: Semaphore,
-    /// So many previews compute at once as there are processors: those whose guests never end keep nothing
-    /// waiting but other previews.
-    previews: Arc<Semaphore>,
+    /// So many previews and looks into files of one person compute at once as there are processors: guests that
+    /// never end keep nothing else waiting.
+    previews: Turns,
     /// Changes at every sign-in, to wake jobs that wait for a token.
     sign_ins: watch::Sender<u64>,
     tasks: TaskTracker,
@@ -155,7 +158,7 @@ impl Jobs {
             places: Places::default(),
             imports: Semaphore::new(1),
             exports: Semaphore::new(2),
-            previews: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
+            previews: Turns::new(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
             sign_ins: watch::Sender::new(0),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
@@ -197,7 +200,8 @@ impl Jobs {
         let limit = export::previewed(request)?;
         let spec = self.0.export_spec(request).await?;
         let client = self.0.clients.for_session(session)?;
-        let mut preview = export::preview(spec, limit, &client, &self.0.previews).await?;
+        let turn = self.0.previews.take(&session.subject);
+        let mut preview = export::preview(spec, limit, &client, turn).await?;
         if preview.plan.source == SourceKind::Job {
             preview.plan.before = self.whole_export_before(connection_of(request)).await?;
         }
@@ -251,9 +255,38 @@ impl Jobs {
         self.0.import_spec(request).await
     }
 
+    /// A place among the previews of a person, for a file that is going to be looked into.
+    pub fn place_to_inspect(&self, session: &Session) -> Result<Place> {
+        self.0.places.take(limits::PREVIEWS, &session.subject)
+    }
+
+    /// Looks into the beginning of a file; `partial` says that there is more of it.
+    pub async fn inspect(
+        &self,
+        session: &Session,
+        request: &ImportRequest,
+        sample: Vec<u8>,
+        partial: bool,
+    ) -> Result<Inspection> {
+        let spec = self.import_spec(request).await?;
+        let turn = self.0.previews.take(&session.subject).await?;
+        // The turn ends with the computing, even when nobody waits for it any more.
+        let looking = tokio::task::spawn_blocking(move || {
+            let inspection = import::inspect(&spec, sample, partial);
+            drop(turn);
+            inspection
+        });
+        looking.await.map_err(|error| Error::new(Code::Internal, error.to_string()))?
+    }
+
+    /// A place among the uploads of a person.
+    pub fn place_to_upload(&self, session: &Session) -> Result<Place> {
+        self.0.places.take(limits::UPLOADS, &session.subject)
+    }
+
     /// Makes room for the file of an import that is being uploaded.
     pub fn receive(&self, session: &Session) -> Result<Upload> {
-        let place = self.0.places.take(limits::UPLOADS, &session.subject)?;
+        let place = self.place_to_upload(session)?;
         let id = new_id();
         let files = self.0.store.create_job_files(&id)?;
         Ok(Upload { id, files, keep: false, _place: place })

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use futures_util::future::{Either, select, select_all};
 use serde_json::{Value, json};
 
 use crate::process::{HOSTILE, Process, hostile_columns, hostile_transforms};
@@ -66,6 +67,32 @@ async fn health_answers_while_guests_loop_and_nothing_of_them_is_left() {
     if let Some((before, after)) = memory_before.zip(server.memory()) {
         // One instance that was not given back would be more: bombs grow to 64 MiB, several at a time.
         assert!(after < before + (48 << 20), "{before} bytes before, {after} after");
+    }
+}
+
+#[actix_web::test]
+async fn previews_of_one_person_that_never_end_do_not_keep_another_ones_waiting() {
+    // Five rows that compute for so long take most of a minute: nothing hostile is over before this test is.
+    let server = Process::start(20, &[("SANDBOX_TIMEOUT", "10s")]).await;
+    let good = json!({"format": "csv", "limit": 5, "fields": [{"name": "user.email.toLowerCase()"}]});
+    let endless = json!({"format": "csv", "limit": 5, "fields": [{"name": "(() => { while (true) {} })()"}]});
+    let preview = |subject: &str, request: &Value| server.post_of(subject, "/api/preview").json(request).send();
+    // The engine is compiled once.
+    assert_eq!(preview("auth0|bob", &good).await.expect("an answer").status(), 200);
+    // Four are let in, and have all turns that one person may have; the first answer goes to one too many.
+    let (refused, _, running) = select_all((0..5).map(|_| Box::pin(preview("auth0|ada", &endless)))).await;
+    assert_eq!(refused.expect("an answer").status(), 429);
+    let mut running = select_all(running);
+    for _ in 0..10 {
+        let reply = match select(Box::pin(preview("auth0|bob", &good)), &mut running).await {
+            Either::Left((reply, _)) => reply.expect("an answer"),
+            Either::Right(_) => panic!("a preview that never ends was over before a good one"),
+        };
+        assert_eq!(reply.status(), 200);
+        let preview: Value = reply.json().await.expect("JSON");
+        let rows = preview["rows"].as_array().expect("rows");
+        assert!(rows.iter().all(|row| row[0].get("error").is_none()), "{preview}");
+        assert_eq!(rows.len(), 5);
     }
 }
 

@@ -47,13 +47,7 @@ impl Process {
             .stdin(Stdio::null())
             .spawn()
             .expect("the binary starts");
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
-        let claims = json!({
-            "sub": "auth0|ada", "email": "ada@example.com", "iss": url, "aud": "urn:user-import-export-extension",
-            "iat": now, "exp": now + 3600, "jti": "session of a test",
-        });
-        let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let session = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token");
+        let session = session_of("auth0|ada", &url);
         let client = reqwest::Client::new();
         let mut process = Self { child, url, session, client, _tenant: tenant, _directory: directory };
         while !process.is_healthy().await {
@@ -73,7 +67,17 @@ impl Process {
 
     /// A request to be sent, signed in.
     pub fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.session)
+        self.post_with(&self.session, path)
+    }
+
+    /// A request to be sent by somebody else who is signed in.
+    #[allow(dead_code)] // the benchmark has one person only
+    pub fn post_of(&self, subject: &str, path: &str) -> RequestBuilder {
+        self.post_with(&session_of(subject, &self.url), path)
+    }
+
+    fn post_with(&self, session: &str, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).bearer_auth(session)
     }
 
     /// What a path answers.
@@ -89,6 +93,17 @@ impl Process {
         let kibibytes: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some(kibibytes << 10)
     }
+}
+
+/// A session token of this person, for a server at this address.
+fn session_of(subject: &str, url: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
+    let claims = json!({
+        "sub": subject, "email": "ada@example.com", "iss": url, "aud": "urn:user-import-export-extension",
+        "iat": now, "exp": now + 3600, "jti": format!("session of {subject}"),
+    });
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token")
 }
 
 /// A port that nobody listened to a moment ago.

@@ -1,9 +1,14 @@
 //! The application under test.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
+use actix_web::web::Bytes;
+use futures_util::{Stream, stream};
 use serde_json::Value;
 use tempfile::TempDir;
 use user_import_export::access::Access;
@@ -14,6 +19,9 @@ use user_import_export::web::{self, StripPrefix};
 
 /// `EXTENSION_SECRET` of every server here.
 pub const SECRET: &str = "a secret of the tests, long enough";
+
+/// A body that arrives bit by bit.
+type Body = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
 
 /// An application with its own data directory.
 pub struct Server {
@@ -93,6 +101,19 @@ impl Server {
 
     /// The answer to one request.
     pub async fn call(&self, request: TestRequest) -> Reply {
+        self.answer(request, None).await
+    }
+
+    /// The answer to a request whose body never arrives.
+    pub async fn call_without_body(&self, request: TestRequest) -> Reply {
+        self.answer(request, Some(Box::pin(stream::pending()))).await
+    }
+
+    async fn answer(&self, request: TestRequest, body: Option<Body>) -> Reply {
+        let mut request = request.to_request();
+        if let Some(payload) = body {
+            request = request.replace_payload(Payload::Stream { payload }).0;
+        }
         let service = test::init_service(
             actix_web::App::new()
                 .wrap(actix_web::middleware::from_fn(web::count))
@@ -100,7 +121,7 @@ impl Server {
                 .configure(|config| web::configure(config, &self.app)),
         )
         .await;
-        let response = test::call_service(&service, request.to_request()).await;
+        let response = test::call_service(&service, request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = test::read_body(response).await;
         Reply { status, headers, body: String::from_utf8(body.to_vec()).expect("text") }

@@ -42,7 +42,8 @@ const MOST_FILES: usize = 1000;
 
 /// Starts an export.
 #[utoipa::path(post, path = "/api/jobs/export", tag = "jobs", request_body = ExportRequest,
-    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)),
+    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn start_export(
     SignedIn(session): SignedIn,
@@ -94,7 +95,7 @@ pub(super) struct ImportForm {
 #[utoipa::path(post, path = "/api/jobs/import", tag = "jobs",
     request_body(content = ImportForm, content_type = "multipart/form-data"),
     responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-              (status = 413, body = ErrorBody)),
+              (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn start_import(
     SignedIn(session): SignedIn,
@@ -148,13 +149,14 @@ const INSPECT_LIMIT: usize = 16 << 20;
 #[utoipa::path(post, path = "/api/import/inspect", tag = "jobs",
     request_body(content = InspectForm, content_type = "multipart/form-data"),
     responses((status = 200, body = Inspection), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-              (status = 413, body = ErrorBody)),
+              (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn inspect(
-    _session: SignedIn,
+    SignedIn(session): SignedIn,
     app: Data<App>,
     mut form: Multipart,
 ) -> Result<Json<Inspection>, ApiError> {
+    let _place = app.jobs.place_to_inspect(&session)?;
     let mut request = ImportRequest::default();
     let (mut sample, mut partial) = (None, false);
     while let Some(field) = form.try_next().await.map_err(broken_form)? {
@@ -174,11 +176,7 @@ pub(super) async fn inspect(
     }
     let sample =
         sample.ok_or_else(|| Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part."))?;
-    let spec = app.jobs.import_spec(&request).await?;
-    let inspection = tokio::task::spawn_blocking(move || import::inspect(&spec, sample, partial))
-        .await
-        .map_err(|error| Error::new(Code::Internal, error.to_string()))??;
-    Ok(Json(inspection))
+    Ok(Json(app.jobs.inspect(&session, &request, sample, partial).await?))
 }
 
 /// The first bytes of a file, and whether there are more.
@@ -373,7 +371,7 @@ pub(super) async fn cancel(
 /// Goes on with a job that failed or was canceled.
 #[utoipa::path(post, path = "/api/jobs/{id}/resume", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
-              (status = 409, body = ErrorBody)),
+              (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn resume(
     SignedIn(session): SignedIn,
@@ -388,7 +386,8 @@ pub(super) async fn resume(
 #[utoipa::path(post, path = "/api/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)),
     request_body(content = Option<RetryForm>, content_type = "multipart/form-data"),
     responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-              (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)),
+              (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
+              (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn retry(
     SignedIn(session): SignedIn,

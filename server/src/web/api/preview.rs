@@ -15,7 +15,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 /// Shows the first rows of an export: at most 50, 10 unless `limit` says otherwise, in no particular order.
 /// A cell that cannot be computed says why. `format` may be left out.
 #[utoipa::path(post, path = "/api/preview", tag = "jobs", request_body = ExportRequest,
-    responses((status = 200, body = Preview), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)),
+    responses((status = 200, body = Preview), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn preview(
     SignedIn(session): SignedIn,

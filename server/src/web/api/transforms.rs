@@ -160,7 +160,7 @@ pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<Tran
 #[utoipa::path(post, path = "/api/transforms", tag = "transforms",
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 201, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-              (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)),
+              (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn upload(
     SignedIn(session): SignedIn,
@@ -168,13 +168,20 @@ pub(super) async fn upload(
     request: HttpRequest,
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    let place = app.jobs.place_to_upload(&session)?;
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > LARGEST_FILE) {
         return Err(too_large().into());
     }
     let bytes = receive(body).await?;
     let sandbox = app.jobs.sandbox().clone();
-    let transform = blocking(move || take_in(&sandbox, bytes)).await?;
+    let transform = blocking(move || {
+        let taken = take_in(&sandbox, bytes);
+        // Compiling goes on even when nobody waits for it any more.
+        drop(place);
+        taken
+    })
+    .await?;
     tracing::info!(
         transform = transform.label(),
         sha256 = transform.sha256(),

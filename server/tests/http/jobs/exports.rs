@@ -323,6 +323,12 @@ async fn the_api_describes_itself() {
             assert_eq!(refusal["$ref"], "#/components/schemas/ErrorBody", "{method} {path}");
         }
     }
+    for limited in
+        ["import/inspect", "jobs/export", "jobs/import", "jobs/{id}/resume", "jobs/{id}/retry", "preview", "transforms"]
+    {
+        let answers = &document["paths"][format!("/api/{limited}")]["post"]["responses"];
+        assert!(answers["429"].is_object(), "{limited}: {answers}");
+    }
 }
 
 #[actix_web::test]

@@ -138,6 +138,11 @@ impl Desk {
 
     /// Sends a form.
     async fn form(&self, path: &str, parts: &[Part<'_>]) -> Reply {
+        self.call(Self::form_of(path, parts)).await
+    }
+
+    /// A form to be sent.
+    fn form_of(path: &str, parts: &[Part<'_>]) -> TestRequest {
         const BOUNDARY: &str = "----boundary-of-the-tests";
         let mut body = String::new();
         for (name, file, content) in parts {
@@ -148,11 +153,10 @@ impl Desk {
             body.extend(["\r\n\r\n", content, "\r\n"]);
         }
         body.extend(["--", BOUNDARY, "--\r\n"]);
-        let request = TestRequest::post()
+        TestRequest::post()
             .uri(&format!("/ext{path}"))
             .insert_header(("content-type", format!("multipart/form-data; boundary={BOUNDARY}")))
-            .set_payload(body);
-        self.call(request).await
+            .set_payload(body)
     }
 
     fn database(&self) -> String {

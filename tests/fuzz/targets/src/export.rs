@@ -85,12 +85,16 @@ pub fn export(data: &[u8]) {
     match request.format {
         Format::Json => {
             let rows: Vec<&RawValue> = serde_json::from_slice(&plain).expect("a JSON array");
-            rows.iter().for_each(|row| assert_object(row.get().as_bytes(), &request));
+            for row in &rows {
+                assert_object(row.get().as_bytes(), &request);
+            }
             assert_eq!(rows.len() as u64, summary.rows);
         }
         Format::Ndjson => {
             let lines = lines(&plain);
-            lines.iter().for_each(|line| assert_object(line, &request));
+            for line in &lines {
+                assert_object(line, &request);
+            }
             assert_eq!(lines.len() as u64, summary.rows);
             if request.fields.is_none() {
                 let all = ExportRequest { query: None, sort: None, limit: None, gzip: false, ..request };
