@@ -143,10 +143,10 @@ mod tests {
     fn a_clock_that_is_put_back_keeps_no_ticket_alive() {
         let tickets = Tickets::default();
         let issued = Now::read();
-        let ticket = tickets.issue_at("job_1", &session(issued.date + Duration::from_secs(3600)), issued);
+        let ticket = tickets.issue_at("job_1", &session(issued.date + Duration::from_hours(1)), issued);
         let back = |seconds| Now {
             steady: issued.steady + Duration::from_secs(seconds),
-            date: issued.date - Duration::from_secs(365 * 86_400),
+            date: issued.date - Duration::from_hours(365 * 24),
         };
         tickets.check_at(&ticket, "job_1", back(59)).unwrap();
         assert_eq!(tickets.check_at(&ticket, "job_1", back(61)).unwrap_err().code, Code::InvalidTicket);

@@ -24,7 +24,7 @@ pub static OTHER_KEY: LazyLock<EncodingKey> =
 
 static PAIR: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).expect("a key"));
 
-/// The public half of [`KEY`] as DER (SubjectPublicKeyInfo).
+/// The public half of [`KEY`] as DER (`SubjectPublicKeyInfo`).
 pub fn public_der() -> Vec<u8> {
     let der: PublicKeyX509Der<'_> = PAIR.public_key().as_der().expect("DER");
     der.as_ref().to_vec()

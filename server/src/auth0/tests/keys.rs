@@ -24,10 +24,6 @@ async fn provider(names: &[&'static str]) -> (Tenant, Arc<Mutex<Vec<&'static str
     (tenant, names, oidc)
 }
 
-fn minutes(count: u64) -> Duration {
-    Duration::from_secs(60 * count)
-}
-
 #[tokio::test]
 async fn a_key_that_was_withdrawn_counts_for_ten_minutes_more_at_most() {
     let (tenant, names, oidc) = provider(&["old", "new"]).await;
@@ -35,12 +31,12 @@ async fn a_key_that_was_withdrawn_counts_for_ten_minutes_more_at_most() {
     let key = |id, after: Duration| oidc.signing_key_by(Some(id), move || start + after);
     key("old", Duration::ZERO).await.expect("it is published");
     *names.lock().unwrap() = vec!["new"];
-    key("old", minutes(10) - Duration::from_secs(1)).await.expect("the set that was read is still good");
+    key("old", Duration::from_secs(10 * 60 - 1)).await.expect("the set that was read is still good");
     assert_eq!(tenant.seen().len(), 1);
-    let error = key("old", minutes(10)).await.unwrap_err();
+    let error = key("old", Duration::from_mins(10)).await.unwrap_err();
     assert_eq!(error.code, Code::LoginUnauthorized, "{}", error.message);
     assert_eq!(tenant.seen().len(), 2, "the set was read again");
-    key("new", minutes(10)).await.expect("it is published");
+    key("new", Duration::from_mins(10)).await.expect("it is published");
     assert_eq!(tenant.seen().len(), 2);
 }
 
@@ -50,12 +46,12 @@ async fn keys_end_even_when_the_tenant_was_asked_too_often() {
     let start = Instant::now();
     let key = |id, after: Duration| oidc.signing_key_by(Some(id), move || start + after);
     key("old", Duration::ZERO).await.expect("it is published");
-    let late = minutes(9) + Duration::from_secs(50);
+    let late = Duration::from_mins(9) + Duration::from_secs(50);
     for _ in 0..20 {
         assert_eq!(key("unknown", late).await.unwrap_err().code, Code::LoginUnauthorized);
     }
     assert_eq!(tenant.seen().len(), 11, "ten times a minute");
-    key("old", late + minutes(1)).await.expect("and once more a minute later, or from what was read");
-    key("old", minutes(60)).await.expect("the tenant is asked again");
+    key("old", late + Duration::from_mins(1)).await.expect("and once more a minute later, or from what was read");
+    key("old", Duration::from_mins(60)).await.expect("the tenant is asked again");
     assert_eq!(tenant.seen().len(), 12);
 }
