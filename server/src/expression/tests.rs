@@ -269,15 +269,17 @@ fn errors_show_the_place() {
     insta::assert_snapshot!(all.join("\n\n"));
 }
 
-/// A slow, obvious reading of the same rules on `serde_json` values; `None` is undefined or null.
-fn reference(node: &path::Node, user: &JsonValue) -> Option<JsonValue> {
+/// Evaluates a path by the rules of JavaScript, slowly and obviously, on `serde_json` values. Returns `None` for
+/// undefined and null. The result is not JSON, which has no infinity: a literal may be one.
+fn reference(node: &path::Node, user: &JsonValue) -> Option<transforms_sdk::Value> {
     use path::{Literal, Node};
-    let truthy = |value: &JsonValue| match value {
-        JsonValue::Null => false,
-        JsonValue::Bool(boolean) => *boolean,
-        JsonValue::Number(number) => number.as_f64() != Some(0.0),
-        JsonValue::String(text) => !text.is_empty(),
-        JsonValue::Array(_) | JsonValue::Object(_) => true,
+    use transforms_sdk::Value;
+    let truthy = |value: &Value| match value {
+        Value::Nothing => false,
+        Value::Boolean(boolean) => *boolean,
+        Value::Number(number) => *number != 0.0,
+        Value::Text(text) => !text.is_empty(),
+        _ => true,
     };
     match node {
         Node::Access(keys) => keys
@@ -294,17 +296,35 @@ fn reference(node: &path::Node, user: &JsonValue) -> Option<JsonValue> {
                 }
                 _ => None,
             })
-            .filter(|value| !value.is_null()),
+            .filter(|value| !value.is_null())
+            .map(Value::from),
         Node::Literal(Literal::Nothing) => None,
-        Node::Literal(Literal::Boolean(boolean)) => Some(json!(boolean)),
-        Node::Literal(Literal::Number(number)) => Some(transforms_sdk::Value::Number(*number).into()),
-        Node::Literal(Literal::Text(text)) => Some(json!(text)),
+        Node::Literal(Literal::Boolean(boolean)) => Some(Value::Boolean(*boolean)),
+        Node::Literal(Literal::Number(number)) => Some(Value::Number(*number)),
+        Node::Literal(Literal::Text(text)) => Some(Value::Text(text.clone())),
         Node::Or(nodes) => {
             let values: Vec<_> = nodes.iter().map(|node| reference(node, user)).collect();
             let found = values.iter().find(|value| value.as_ref().is_some_and(truthy));
             found.or(values.last()).cloned().flatten()
         }
         Node::Nullish(nodes) => nodes.iter().find_map(|node| reference(node, user)),
+    }
+}
+
+#[test]
+fn infinite_literals_are_values_like_others() {
+    use path::{Literal, Node};
+    let user = Node::Access(vec![Key::new("a")]);
+    for number in [f64::INFINITY, f64::NEG_INFINITY] {
+        let infinite = Node::Literal(Literal::Number(number));
+        for node in
+            [Node::Or(vec![infinite.clone(), user.clone()]), Node::Nullish(vec![user.clone(), infinite.clone()])]
+        {
+            let row = read(b"{}", &Wanted::new([&Path(node.clone())])).unwrap();
+            let value: transforms_sdk::Value = Path(node.clone()).evaluate(&row).into();
+            assert_eq!(value, transforms_sdk::Value::Number(number));
+            assert_eq!(reference(&node, &json!({})), Some(value));
+        }
     }
 }
 
@@ -385,7 +405,7 @@ proptest! {
         let text = user.to_string();
         let row = read(text.as_bytes(), &Wanted::new([&path])).unwrap();
         let value: transforms_sdk::Value = path.evaluate(&row).into();
-        let expected = transforms_sdk::Value::from(reference(&path.0, &user).unwrap_or_default());
+        let expected = reference(&path.0, &user).unwrap_or_default();
         prop_assert_eq!(value, expected);
     }
 

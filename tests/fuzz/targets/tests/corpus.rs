@@ -1,5 +1,5 @@
-//! The short form of fuzzing, on stable and without libFuzzer: every target runs over its kept corpus, and over
-//! some inputs that are made of it blindly.
+//! A short form of fuzzing on stable, without libFuzzer: every target runs over its corpus and over inputs that are
+//! mutations of it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,17 +7,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use fuzz_targets::{Mutator, TARGETS, Target};
 
 fn fuzz_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn inputs(name: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(fuzz_directory().join("corpus").join(name)).expect("a corpus");
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    paths
+/// The inputs of a target's corpus: `corpus/<name>.base64` holds one a line, without duplicates, shortest first.
+fn inputs(name: &str) -> Vec<Vec<u8>> {
+    let path = fuzz_directory().join("corpus").join(format!("{name}.base64"));
+    let text = fs::read_to_string(path).expect("a corpus");
+    text.lines().map(|line| STANDARD.decode(line).expect("one input a line, as base64")).collect()
 }
 
 fn target(name: &str) -> Target {
@@ -53,38 +55,46 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
 }
 
-/// What one input does to a target. What fails is kept and named; what it says stands above.
+/// Whether a target panics for an input.
 fn fails(run: fn(&[u8]), bytes: &[u8]) -> bool {
     catch_unwind(AssertUnwindSafe(|| run(bytes))).is_err()
 }
 
-/// Runs a target over its corpus, over inputs that are made of it, and without input at all.
-/// `FUZZ_INPUTS` says how many are made (or `FUZZ_TIME` for how many seconds), `FUZZ_SEED` which.
+/// Writes an input that breaks a target to `artifacts/<name>/` and returns its path.
+fn write_artifact(name: &str, file: &str, bytes: &[u8]) -> PathBuf {
+    let directory = fuzz_directory().join("artifacts").join(name);
+    fs::create_dir_all(&directory).expect("a directory");
+    let path = directory.join(file);
+    fs::write(&path, bytes).expect("a file");
+    path
+}
+
+/// Runs a target over its corpus, over mutations of it, and over the empty input. `FUZZ_INPUTS` is the number of
+/// mutations (or `FUZZ_TIME` their duration in seconds), `FUZZ_SEED` the seed.
 fn holds(name: &str) {
     let (_, run) = target(name);
     run(&[]);
-    let paths = inputs(name);
-    assert!(paths.len() > 4, "the corpus of {name} is missing");
-    let kept: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).expect("an input")).collect();
-    let mut failed: Vec<_> =
-        paths.iter().zip(&kept).filter(|(_, bytes)| fails(run, bytes)).map(|(path, _)| path.clone()).collect();
+    let corpus = inputs(name);
+    assert!(corpus.len() > 4, "the corpus of {name} is missing");
+    let mut failed = Vec::new();
+    for (number, bytes) in corpus.iter().enumerate() {
+        if fails(run, bytes) {
+            failed.push(write_artifact(name, &format!("corpus-line-{}", number + 1), bytes));
+        }
+    }
     let words = words(name);
     let mut mutator = Mutator::new(number("FUZZ_SEED").unwrap_or(1));
     let (begun, time) = (Instant::now(), number("FUZZ_TIME").map(Duration::from_secs));
     let most = if time.is_some() { u64::MAX } else { number("FUZZ_INPUTS").unwrap_or(100) };
-    let mut made = 0;
-    while made < most && failed.len() < 5 && time.is_none_or(|time| begun.elapsed() < time) {
-        let bytes = mutator.mutate(&kept, &words);
-        made += 1;
+    let mut mutations = 0;
+    while mutations < most && failed.len() < 5 && time.is_none_or(|time| begun.elapsed() < time) {
+        let bytes = mutator.mutate(&corpus, &words);
+        mutations += 1;
         if fails(run, &bytes) {
-            let directory = fuzz_directory().join("artifacts").join(name);
-            fs::create_dir_all(&directory).expect("a directory");
-            let path = directory.join(format!("made-{made}"));
-            fs::write(&path, &bytes).expect("a file");
-            failed.push(path);
+            failed.push(write_artifact(name, &format!("mutation-{mutations}"), &bytes));
         }
     }
-    println!("{name}: {} kept and {made} made inputs in {:.1} s", kept.len(), begun.elapsed().as_secs_f64());
+    println!("{name}: {} inputs and {mutations} mutations in {:.1} s", corpus.len(), begun.elapsed().as_secs_f64());
     assert!(failed.is_empty(), "{name} fails for {failed:?}");
 }
 
