@@ -80,6 +80,10 @@ codes! {
     JobNotFound = "inexistent_job", 404, None, "The history lists every job that is still known.";
     /// No preset of this tenant has the name.
     PresetNotFound = "inexistent_preset", 404, None, "GET /api/presets lists those that are saved.";
+    /// A preset has more bytes than a preset may have.
+    PresetTooLarge = "preset_too_large", 413, None, "Use fewer or shorter columns, then save the preset again.";
+    /// A tenant has as many presets as it may have.
+    PresetQuota = "preset_quota", 409, None, "Delete presets that are no longer needed.";
     /// The job is in a state in which the request makes no sense.
     JobState = "job_state", 409, None, "";
     /// The artifact of a job was removed at the end of its lifetime.

@@ -261,6 +261,11 @@ impl Transport {
                 rest(response, received).map_err(Failure::Final)
             }
             status if status.is_success() => {
+                // A proxy or an error page, not the file. Other types are not checked: storage services differ.
+                if let Some(kind) = markup(&response) {
+                    let message = format!("The export's file was answered with {kind} instead of users.");
+                    return Err(Failure::Final(Error::new(Code::Auth0ExportLost, message)));
+                }
                 let tag = tag(&response);
                 if received.tag.is_some() && tag.is_some() && tag != received.tag {
                     return Err(Failure::Final(changed()));
@@ -392,6 +397,12 @@ fn rest(response: Response, received: &Received) -> Result<Opened> {
 fn tag(response: &Response) -> Option<String> {
     let tag = response.headers().get(ETAG)?.to_str().ok()?;
     tag.starts_with('"').then(|| tag.to_owned())
+}
+
+/// The media type of an answer that is HTML or XML; `None` for every other type.
+fn markup(response: &Response) -> Option<&'static str> {
+    let kind = response.headers().get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
+    ["text/html", "application/xhtml+xml", "application/xml", "text/xml"].into_iter().find(|markup| *markup == kind)
 }
 
 fn changed() -> Error {

@@ -456,7 +456,13 @@ async fn follow(
     files: &Files,
     client: ManagementClient,
 ) -> Result<JobSummary> {
-    store.set_job_running(id, JobState::Processing).await?;
+    let begun = store.begin_job(id).await? || (store.reopen_job(id).await? && store.begin_job(id).await?);
+    if !begun {
+        return Err(Error::new(
+            Code::JobState,
+            format!("Job {id} is over; only failed or canceled jobs can be resumed."),
+        ));
+    }
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
     let work = import::run(id, spec, files, client, store, Arc::clone(&progress));

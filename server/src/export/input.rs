@@ -273,10 +273,17 @@ pub(super) struct Input {
     looked: usize,
     spans: Vec<Span>,
     line: u64,
+    /// Rows of all chunks so far; blank lines count too.
+    rows: u64,
     ended: bool,
 }
 
 impl Input {
+    /// How many rows were read; lines without content count too.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// Looks at the first bytes to tell gzip from plain text.
     pub fn new(source: Source) -> Result<Self> {
         let bytes = Inflated::new(source).map_err(failed)?;
@@ -287,6 +294,7 @@ impl Input {
             looked: 0,
             spans: Vec::new(),
             line: 1,
+            rows: 0,
             ended: false,
         })
     }
@@ -388,11 +396,14 @@ impl Input {
                 std::mem::swap(&mut chunk.data, &mut self.rest);
                 self.rest.take_from(&mut chunk.data, end);
                 chunk.layout = Layout::Lines(self.line);
-                self.line += memchr::memchr_iter(b'\n', chunk.data.filled()).count() as u64;
+                let lines = memchr::memchr_iter(b'\n', chunk.data.filled()).count() as u64;
+                self.line += lines;
+                self.rows += lines + u64::from(chunk.data.filled().last().is_some_and(|last| *last != b'\n'));
                 return Ok(true);
             }
             if self.rest.len() > LONGEST_ROW {
                 chunk.layout = Layout::TooLong(self.line);
+                self.rows += 1;
                 self.skip_line()?;
                 return Ok(true);
             }
@@ -462,6 +473,7 @@ impl Input {
         std::mem::swap(&mut chunk.data, &mut self.rest);
         self.rest.take_from(&mut chunk.data, end);
         self.looked -= end;
+        self.rows += self.spans.len() as u64;
         chunk.layout = Layout::Spans(std::mem::take(&mut self.spans));
         self.form = Form::Array(match place {
             Place::User { start, line, depth, kind } => Place::User { start: start - end, line, depth, kind },

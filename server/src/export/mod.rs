@@ -172,7 +172,7 @@ pub fn run_file(
     output: Box<dyn Write + Send>,
     progress: &Progress,
 ) -> Result<ExportSummary> {
-    pipeline::run(&spec.for_file()?, input, "line", output, progress)
+    pipeline::run(&spec.for_file()?, input, pipeline::Origin::File, output, progress)
 }
 
 /// Exports a tenant's users. A job of the server has a `note`, with which it goes on where an earlier

@@ -25,18 +25,56 @@ const USUAL_ROWS: usize = 256;
 /// So many faults are kept in words; the others are only counted.
 const FAULTS_KEPT: usize = 20;
 
-/// Runs an export from bytes to bytes. `unit` is what the number of a row means to the reader of a
-/// fault: `line` of a file or `row` of an answer.
+/// Where the rows of an export come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    /// A file that somebody made: a row that cannot be read is a fault of that row.
+    File,
+    /// A tenant: a row that cannot be read, or fewer rows than the search counted, mean that the tenant's answer is
+    /// damaged.
+    Tenant {
+        /// How many rows the search counted, at least.
+        counted: u64,
+    },
+}
+
+impl Origin {
+    /// What the number of a row means to the reader of a fault.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::File => "line",
+            Self::Tenant { .. } => "row",
+        }
+    }
+
+    /// Fails with [`Code::Auth0ExportLost`] when a tenant gave fewer rows than its search counted.
+    ///
+    /// The search lags behind the users (docs/query.md), and users may be deleted while an export runs: a tenth of
+    /// the users, or ten, may be missing. Nothing at all never counts as complete where the search found users.
+    fn check_count(self, rows: u64) -> Result<()> {
+        let Self::Tenant { counted } = self else { return Ok(()) };
+        let missing = counted.saturating_sub(rows);
+        if (rows == 0 && counted > 0) || missing > 10.max(counted / 10) {
+            let message = format!("The export ended after {rows} users, but the search counted at least {counted}.");
+            return Err(Error::new(Code::Auth0ExportLost, message));
+        }
+        Ok(())
+    }
+}
+
+/// Runs an export from bytes to bytes.
+///
+/// Fails with [`Code::Auth0ExportLost`] when the rows of a tenant are damaged or incomplete.
 pub(super) fn run(
     spec: &ExportSpec,
     input: Box<dyn Read + Send>,
-    unit: &'static str,
+    origin: Origin,
     output: Box<dyn Write + Send>,
     progress: &Progress,
 ) -> Result<ExportSummary> {
     let shared = Shared {
         spec,
-        unit,
+        origin,
         progress,
         reader: Mutex::new(Reader { input: Input::new(input)?, next: 0, ended: false }),
         turn: Mutex::new(Turn { next: 0, collector: Collector::new(spec, output)?, failure: None }),
@@ -56,15 +94,20 @@ pub(super) fn run(
         });
     }
     let turn = shared.turn.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match turn.failure {
-        Some(error) => Err(error),
-        None => turn.collector.finish(progress),
+    if let Some(error) = turn.failure {
+        return Err(error);
     }
+    let reader = shared.reader.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // With enough rows the rest is not read, so nothing is known of it.
+    if reader.ended && !shared.stopped.into_inner() {
+        origin.check_count(reader.input.rows())?;
+    }
+    turn.collector.finish(progress)
 }
 
 struct Shared<'a> {
     spec: &'a ExportSpec,
-    unit: &'static str,
+    origin: Origin,
     progress: &'a Progress,
     reader: Mutex<Reader>,
     turn: Mutex<Turn<'a>>,
@@ -100,6 +143,8 @@ struct Encoded {
     keys: Vec<u8>,
     key_ends: Vec<usize>,
     faults: Vec<Fault>,
+    /// The number of the first row that is not a user at all.
+    unreadable: Option<u64>,
 }
 
 /// A row that cannot be written, or a cell that cannot be computed.
@@ -120,6 +165,13 @@ impl Encoded {
         self.keys.clear();
         self.key_ends.clear();
         self.faults.clear();
+        self.unreadable = None;
+    }
+
+    /// A row that is not a user.
+    fn unreadable(&mut self, number: u64, message: String) {
+        self.unreadable.get_or_insert(number);
+        self.fault(number, message);
     }
 
     fn fault(&mut self, number: u64, message: impl Into<String>) {
@@ -178,7 +230,10 @@ impl<'a> Shared<'a> {
                 self.encode(&chunk, &mut index, &mut evaluator, &mut encoded);
             }
             let Some(mut turn) = self.wait(number) else { return };
-            let taken = read.and_then(|()| turn.collector.take(&encoded, self.unit));
+            let taken = read
+                .map_err(|error| self.lost(error))
+                .and_then(|()| self.check_readable(&encoded))
+                .and_then(|()| turn.collector.take(&encoded, self.origin.unit()));
             turn.next += 1;
             match taken {
                 Ok(taken) => {
@@ -194,6 +249,26 @@ impl<'a> Shared<'a> {
             }
             drop(turn);
             self.changed.notify_all();
+        }
+    }
+
+    /// An error of reading. In what a tenant sent, damage means that its answer was lost.
+    fn lost(&self, error: Error) -> Error {
+        match self.origin {
+            Origin::Tenant { .. } if error.code == Code::InvalidUsersFile => {
+                Error::new(Code::Auth0ExportLost, error.message)
+            }
+            _ => error,
+        }
+    }
+
+    fn check_readable(&self, encoded: &Encoded) -> Result<()> {
+        match (self.origin, encoded.unreadable) {
+            (Origin::Tenant { .. }, Some(row)) => Err(Error::new(
+                Code::Auth0ExportLost,
+                format!("Row {row} of the tenant's answer is not a user; the {} rows before it are.", row - 1),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -357,7 +432,7 @@ impl<'a> Shared<'a> {
                 Held::Slots(text, _) => *text,
                 Held::Tree(text, _) => Text { text, blanks: true },
                 Held::Nothing(message) => {
-                    encoded.fault(*line, message);
+                    encoded.unreadable(*line, message.clone());
                     continue;
                 }
             };
@@ -402,7 +477,7 @@ impl<'a> Shared<'a> {
                 self.write_tree(line, Text { text, blanks: true }, &user, Given::NOTHING, encoded);
             }
             Ok(None) => {}
-            Err(message) => encoded.fault(line, message),
+            Err(message) => encoded.unreadable(line, message),
         }
     }
 

@@ -294,6 +294,20 @@ impl Plan {
         }
     }
 
+    /// How many users Auth0 counted, at least, of those that the source gives; 0 where that is not known. A search for
+    /// a connection finds users by any of their identities, an export job of it by the first one.
+    pub(super) fn counted(&self) -> u64 {
+        let counted = match self.expected {
+            Expected::Exactly(users) | Expected::AtLeast(users) => users,
+            Expected::Unknown => 0,
+        };
+        match &self.source {
+            Source::Job(request) if request.connection_id.is_some() => 0,
+            Source::Job(request) => request.limit.map_or(counted, |limit| counted.min(limit)),
+            _ => counted,
+        }
+    }
+
     /// Whether this program decides which users match.
     pub fn filters_here(&self) -> bool {
         matches!(self.filtering, Filtering::Here { .. })

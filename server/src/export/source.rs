@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::input::Inflated;
-use super::plan::{PAGE, Plan, SEARCH_CAP, Source};
+use super::plan::{Expected, PAGE, Plan, SEARCH_CAP, Source};
 use super::{ExportSpec, ExportSummary, pipeline};
 use crate::auth0::{ExportJobRequest, JobStatus, ManagementClient, Received, UserSearch, may_have_happened};
 use crate::error::{Code, Error, Result};
@@ -123,11 +123,12 @@ pub(super) async fn run(
     progress.start_clock();
     let sorts = spec.sort.is_some();
     let spec = if feed.plan.filters_here() { Arc::new(spec.filtered()?) } else { spec };
+    let origin = pipeline::Origin::Tenant { counted: feed.plan.counted() };
     let (ask, mut asked) = channel::<Sender<Piece>>(1);
     let rows = Box::new(Rows::new(ask));
     let pipeline = tokio::task::spawn_blocking({
         let progress = Arc::clone(&progress);
-        move || pipeline::run(&spec, rows, "row", output, &progress)
+        move || pipeline::run(&spec, rows, origin, output, &progress)
     });
     let feeding = async {
         while let Some(to) = asked.recv().await {
@@ -147,7 +148,14 @@ pub(super) async fn run(
         let (result, ()) = tokio::join!(pipeline, feeding);
         result.map_err(|error| Error::new(Code::Internal, format!("The export ended in a bug: {error}")))?
     };
-    progress.or_left_behind(working).await
+    let outcome = progress.or_left_behind(working).await;
+    // The file is damaged wherever it is downloaded again, so the next attempt orders another one.
+    if outcome.as_ref().is_err_and(|error| error.code == Code::Auth0ExportLost)
+        && let Some(note) = &feed.note
+    {
+        note.clear().await?;
+    }
+    outcome
 }
 
 /// Why sending ended early.
@@ -368,6 +376,11 @@ impl Feed {
             }
             self.pass(bytes, to).await?;
         }
+        if passed.received.bytes == 0 && self.plan.expected != Expected::Exactly(0) {
+            return Err(
+                Error::new(Code::Auth0ExportLost, "The export's file is empty, but the search found users.").into()
+            );
+        }
         let wanted = passed.length.unwrap_or(0).max(passed.received.bytes);
         if at < wanted {
             let message = format!("The download of the export ended after {at} of {wanted} bytes.");
@@ -539,6 +552,15 @@ impl Feed {
                     self.pass(Bytes::from(lines), to).await?;
                 }
                 if answer.users.len() < PAGE as usize {
+                    let received = u64::from(page) * u64::from(PAGE) + answer.users.len() as u64;
+                    if answer.total.saturating_sub(received) > 10.max(answer.total / 10) {
+                        let message = format!(
+                            "A page of the search has {} users, but {} more were counted.",
+                            answer.users.len(),
+                            answer.total - received
+                        );
+                        return Err(Error::new(Code::Auth0ExportLost, message).into());
+                    }
                     break 'span;
                 }
             }
@@ -683,6 +705,13 @@ impl Read for Rows {
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && self.fruitless + 1 < ATTEMPTS => {
                     self.fruitless += 1;
+                }
+                // What flate2 says of a broken header or checksum.
+                Err(error)
+                    if matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) =>
+                {
+                    let message = format!("The export's compressed file is damaged: {error}.");
+                    return Err(std::io::Error::other(Error::new(Code::Auth0ExportLost, message)));
                 }
                 Err(error) => return Err(error),
             }

@@ -14,6 +14,7 @@ mod turns;
 mod view;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,6 +86,14 @@ struct Inner {
     /// No new jobs; those that run go on.
     draining: AtomicBool,
     stopping: CancellationToken,
+}
+
+/// Which failed rows a new import takes.
+struct Retry {
+    /// The import whose rows failed.
+    of: String,
+    /// Its latest retry when the request arrived.
+    seen: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -233,7 +242,7 @@ impl Jobs {
         let stored = secrets::seal(&self.0.store, &id, request, masked.as_ref())?;
         self.0.store.create_job_files(&id)?;
         let job = id.clone();
-        let started = self.start(session, id, JobKind::Export, connection, stored).await;
+        let started = self.start(session, id, JobKind::Export, connection, stored, None).await;
         // Without a record nobody would ever remove it.
         if started.is_err() && matches!(self.0.store.has_job(&job).await, Ok(false)) {
             remove_directory(self.0.store.job_directory(&job)).await?;
@@ -298,11 +307,22 @@ impl Jobs {
         session: &Session,
         request: &ImportRequest,
         connection: Option<String>,
+        upload: Upload,
+    ) -> Result<JobView> {
+        self.begin_import(session, request, connection, upload, None).await
+    }
+
+    async fn begin_import(
+        &self,
+        session: &Session,
+        request: &ImportRequest,
+        connection: Option<String>,
         mut upload: Upload,
+        retry: Option<Retry>,
     ) -> Result<JobView> {
         let masked = self.masked(request).await?;
         let stored = secrets::seal(&self.0.store, &upload.id, request, masked.as_ref())?;
-        let view = self.start(session, upload.id.clone(), JobKind::Import, connection, stored).await?;
+        let view = self.start(session, upload.id.clone(), JobKind::Import, connection, stored, retry).await?;
         upload.keep = true;
         Ok(view)
     }
@@ -314,6 +334,7 @@ impl Jobs {
         kind: JobKind,
         connection: Option<String>,
         request: serde_json::Value,
+        retry: Option<Retry>,
     ) -> Result<JobView> {
         if self.is_stopping() {
             return Err(stopping());
@@ -329,15 +350,32 @@ impl Jobs {
             connection,
             request,
         };
-        self.0.store.insert_job(&new).await?;
+        match retry {
+            None => self.0.store.insert_job(&new).await?,
+            Some(Retry { of, seen }) => {
+                if !self.0.store.insert_retry(&new, &of, seen.as_deref()).await? {
+                    return Err(Error::new(
+                        Code::JobState,
+                        format!("The failed rows of job {of} are already being imported again."),
+                    )
+                    .with_hint("Wait for the end of the latest retry; the history shows it."));
+                }
+            }
+        }
         self.spawn(self.0.store.job(&self.0.tenant, &id).await?, place);
         self.job(session, &id).await
     }
 
     fn spawn(&self, job: JobRecord, place: Place) {
         let progress = Arc::new(Progress::default());
-        let running = Running { progress: Arc::clone(&progress) };
-        self.lock_running().insert(job.id.clone(), running);
+        match self.lock_running().entry(job.id.clone()) {
+            Entry::Vacant(entry) => entry.insert(Running { progress: Arc::clone(&progress) }),
+            // The state in the database admits one run at a time, so this is a bug; a second run would be worse.
+            Entry::Occupied(_) => {
+                tracing::error!(job = job.id, "the job is running already and is not started again");
+                return;
+            }
+        };
         let jobs = self.clone();
         // Below the span of the request that asked for the job, so that every line names its id.
         let span = tracing::info_span!("job", id = job.id, kind = job.kind.as_str());
@@ -402,11 +440,13 @@ impl Jobs {
         match running {
             Some(running) => running.progress.cancel(),
             None if record.state.is_final() => {
-                return Err(Error::new(Code::JobState, format!("Job {id} is over already, so it cannot be canceled.")));
+                return Err(already_over(id));
             }
             None => {
                 let error = Error::new(Code::Canceled, "The job was canceled.");
-                self.0.store.finish_job(id, JobState::Canceled, None, Some(&error.body()), None).await?;
+                if !self.0.store.finish_job(id, JobState::Canceled, None, Some(&error.body()), None).await? {
+                    return Err(already_over(id));
+                }
             }
         }
         for _ in 0..40 {
@@ -418,15 +458,12 @@ impl Jobs {
         self.job(session, id).await
     }
 
-    /// Goes on with a job that failed or was canceled: an import where it stopped, an export from the
-    /// start.
+    /// Resumes a job that failed or was canceled: an import where it stopped, an export from the start. Of parallel
+    /// calls one resumes the job; the others fail with [`Code::JobState`].
     pub async fn resume(&self, session: &Session, id: &str) -> Result<JobView> {
         let record = self.0.store.job(&self.0.tenant, id).await?;
         if !matches!(record.state, JobState::Failed | JobState::Canceled) || self.lock_running().contains_key(id) {
-            return Err(Error::new(
-                Code::JobState,
-                format!("Job {id} neither failed nor was it canceled, so there is nothing to resume."),
-            ));
+            return Err(not_resumable(id, record.state));
         }
         if record.kind == JobKind::Import && record.artifact.is_none() {
             return Err(gone(id));
@@ -436,22 +473,27 @@ impl Jobs {
         }
         let place = self.0.places.take(limits::JOBS, &session.subject)?;
         self.0.clients.remember(&self.0.store, session).await?;
-        self.0.store.set_job_running(id, JobState::Pending).await?;
+        if !self.0.store.reopen_job(id).await? {
+            let state = self.0.store.job(&self.0.tenant, id).await?.state;
+            return Err(not_resumable(id, state));
+        }
         self.spawn(self.0.store.job(&self.0.tenant, id).await?, place);
         self.job(session, id).await
     }
 
-    /// Imports the failed rows of an import again, as a new job with its settings: the rows in `mended`, or
-    /// without it as they were.
-    pub async fn retry(&self, session: &Session, id: &str, mended: Option<Upload>) -> Result<JobView> {
+    /// Imports the failed rows of an import again, as a new job with its settings: the rows in `corrected`, or
+    /// without it as they were. Of parallel calls one starts a job; the others fail with [`Code::JobState`].
+    pub async fn retry(&self, session: &Session, id: &str, corrected: Option<Upload>) -> Result<JobView> {
         let record = self.0.store.job(&self.0.tenant, id).await?;
-        if mended.is_none() && record.artifact.is_none() && record.kind == JobKind::Import && record.state.is_final() {
+        let seen = self.0.store.latest_retry(id).await?;
+        if corrected.is_none() && record.artifact.is_none() && record.kind == JobKind::Import && record.state.is_final()
+        {
             return Err(gone(id));
         }
         let failed = self.0.store.job_files(id);
         let connection = retried(&record)?;
         let request: ImportRequest = secrets::open(&self.0.store, id, &record.request)?;
-        let upload = if let Some(upload) = mended {
+        let upload = if let Some(upload) = corrected {
             import::probe(upload.files(), &self.import_spec(&request).await?).await?;
             upload
         } else {
@@ -465,7 +507,7 @@ impl Jobs {
         if !request.connection_id.is_empty() {
             self.0.clients.for_session(session)?.importable_connection(&request.connection_id).await?;
         }
-        self.start_import(session, &request, connection, upload).await
+        self.begin_import(session, &request, connection, upload, Some(Retry { of: id.to_owned(), seen })).await
     }
 
     /// The files of an import whose report is asked for.
@@ -512,8 +554,7 @@ impl Jobs {
 
     /// Lets jobs of a person who has just signed in go on with the new token.
     pub async fn signed_in(&self, session: &Session) {
-        let waits = self.0.store.unfinished_jobs(&self.0.tenant).await;
-        if waits.is_ok_and(|jobs| jobs.iter().any(|job| job.owner == session.subject)) {
+        if self.0.store.has_unfinished_jobs(&self.0.tenant, &session.subject).await.unwrap_or(true) {
             if let Err(error) = self.0.clients.remember(&self.0.store, session).await {
                 tracing::warn!("the token of a new sign-in could not be stored: {}", error.message);
             }
@@ -638,6 +679,19 @@ pub struct Artifact {
 /// original's client.
 fn connection_of(request: &ExportRequest) -> Option<&str> {
     request.connection_id.as_deref().map(str::trim).filter(|id| !id.is_empty())
+}
+
+fn already_over(id: &str) -> Error {
+    Error::new(Code::JobState, format!("Job {id} is over already, so it cannot be canceled."))
+}
+
+fn not_resumable(id: &str, state: JobState) -> Error {
+    let state = match state {
+        JobState::Failed | JobState::Canceled => "just ending",
+        JobState::Pending | JobState::Processing => "running",
+        state => state.as_str(),
+    };
+    Error::new(Code::JobState, format!("Job {id} is {state}; only failed or canceled jobs can be resumed."))
 }
 
 fn stopping() -> Error {

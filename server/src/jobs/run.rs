@@ -129,7 +129,14 @@ async fn store_end(jobs: &Inner, id: &str, kind: JobKind, progress: &Progress, e
             }
             End::Failed(error) => failed(jobs, id, kind, error).await,
         };
-        let Err(error) = stored else { return };
+        let error = match stored {
+            Ok(true) => return,
+            Ok(false) => {
+                tracing::warn!("the job had ended otherwise; its first end stays");
+                return;
+            }
+            Err(error) => error,
+        };
         tracing::error!(error = error.code.as_str(), "the end of a job could not be stored: {}", error.message);
         progress.set_trouble(format!("The job is over, but its end cannot be stored yet: {}", error.message));
         tokio::select! {
@@ -140,7 +147,7 @@ async fn store_end(jobs: &Inner, id: &str, kind: JobKind, progress: &Progress, e
 }
 
 /// Stores that a job failed, or was canceled; of an import with what it had come to by then.
-async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error) -> Result<()> {
+async fn failed(jobs: &Inner, id: &str, kind: JobKind, error: &Error) -> Result<bool> {
     let state = if error.code == Code::Canceled { JobState::Canceled } else { JobState::Failed };
     let (summary, artifact) = match kind {
         // Its files stay for the report and to be resumed.
@@ -180,7 +187,9 @@ async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result
         progress.or_canceled(turn).await?
     };
     progress.set_details(None);
-    jobs.store.set_job_running(&job.id, JobState::Processing).await?;
+    if !jobs.store.begin_job(&job.id).await? {
+        return Err(Error::new(Code::JobState, format!("Job {} is over already.", job.id)));
+    }
     let mut restarts = 0;
     loop {
         let mut sign_ins = jobs.sign_ins.subscribe();

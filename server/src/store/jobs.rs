@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{Store, storage};
 use crate::error::{Code, Error, ErrorBody, Result};
@@ -149,6 +149,15 @@ pub struct JobRecord {
 const COLUMNS: &str = "id, type, status, created_at, finished_at, owner, sealed_author, connection, request, processed, total, \
                        summary, error, artifact, artifact_expires_at";
 
+/// [`COLUMNS`] for lists: of the request, which may have a megabyte, only the members that lists show or compare.
+/// Of a query they compare only whether there is one.
+const LIST_COLUMNS: &str = "id, type, status, created_at, finished_at, owner, sealed_author, connection, \
+                            CASE WHEN json_valid(request) THEN json_object('format', request -> '$.format', \
+                            'dry_run', request -> '$.dry_run', 'limit', request -> '$.limit', \
+                            'query', substr(request ->> '$.query', 1, 1), \
+                            'connection_id', request ->> '$.connection_id') ELSE '{}' END AS request, \
+                            processed, total, summary, error, artifact, artifact_expires_at";
+
 /// What e-mail addresses of jobs are sealed for; the context is the job.
 const AUTHOR: &str = "author of a job";
 
@@ -217,6 +226,44 @@ impl Store {
 
     /// Adds a job, pending.
     pub async fn insert_job(&self, new: &NewJob) -> Result<()> {
+        let mut connection = self.pool().acquire().await.map_err(storage)?;
+        self.insert_job_with(&mut connection, new).await
+    }
+
+    /// Adds a job that imports the failed rows of another one again. Returns false, and adds nothing, when that one
+    /// is not completed, or when it has another latest retry than `seen`, or when its latest retry is not over.
+    pub async fn insert_retry(&self, new: &NewJob, retried: &str, seen: Option<&str>) -> Result<bool> {
+        let mut transaction = self.pool().begin().await.map_err(storage)?;
+        let claimed = sqlx::query(
+            "UPDATE jobs SET retry_job = ?1 WHERE id = ?2 AND status = 'completed' AND retry_job IS ?3 \
+             AND NOT EXISTS (SELECT 1 FROM jobs AS latest WHERE latest.id = ?3 \
+             AND latest.status IN ('pending', 'processing'))",
+        )
+        .bind(&new.id)
+        .bind(retried)
+        .bind(seen)
+        .execute(&mut *transaction)
+        .await
+        .map_err(storage)?;
+        if claimed.rows_affected() != 1 {
+            return Ok(false);
+        }
+        self.insert_job_with(&mut transaction, new).await?;
+        transaction.commit().await.map_err(storage)?;
+        Ok(true)
+    }
+
+    /// The id of the latest job that imports the failed rows of this one again; `None` if there is none.
+    pub async fn latest_retry(&self, id: &str) -> Result<Option<String>> {
+        let found: Option<Option<String>> = sqlx::query_scalar("SELECT retry_job FROM jobs WHERE id = ?")
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(storage)?;
+        Ok(found.flatten())
+    }
+
+    async fn insert_job_with(&self, connection: &mut SqliteConnection, new: &NewJob) -> Result<()> {
         let author = match &new.author {
             Some(author) => Some(self.sealer(AUTHOR)?.seal(&new.id, author)?),
             None => None,
@@ -233,7 +280,7 @@ impl Store {
         .bind(author)
         .bind(&new.connection)
         .bind(new.request.to_string())
-        .execute(self.pool())
+        .execute(connection)
         .await
         .map_err(storage)?;
         Ok(())
@@ -279,20 +326,20 @@ impl Store {
         Ok(())
     }
 
-    /// The newest jobs of a tenant, oldest of them first.
+    /// The newest jobs of a tenant, oldest of them first; of their requests only what lists need.
     pub async fn history(&self, tenant: &str, most: u32) -> Result<Vec<JobRecord>> {
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT * FROM (SELECT {COLUMNS}, rowid AS entry FROM jobs WHERE tenant = ? ORDER BY created_at DESC, entry DESC LIMIT ?) \
+            "SELECT * FROM (SELECT {LIST_COLUMNS}, rowid AS entry FROM jobs WHERE tenant = ? ORDER BY created_at DESC, entry DESC LIMIT ?) \
              ORDER BY created_at, entry"
         ));
         let rows = sqlx::query(statement).bind(tenant).bind(most).fetch_all(self.pool()).await.map_err(storage)?;
         self.opened(&rows)
     }
 
-    /// The newest completed exports of a tenant, newest first.
+    /// The newest completed exports of a tenant, newest first; of their requests only what lists need.
     pub async fn completed_exports(&self, tenant: &str, most: u32) -> Result<Vec<JobRecord>> {
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM jobs WHERE tenant = ? AND type = 'export' AND status IN ('completed', 'expired') \
+            "SELECT {LIST_COLUMNS} FROM jobs WHERE tenant = ? AND type = 'export' AND status IN ('completed', 'expired') \
              ORDER BY created_at DESC, rowid DESC LIMIT ?"
         ));
         let rows = sqlx::query(statement).bind(tenant).bind(most).fetch_all(self.pool()).await.map_err(storage)?;
@@ -308,15 +355,43 @@ impl Store {
         self.opened(&rows)
     }
 
-    /// Moves a job to a state that is not final; what an earlier end left behind is forgotten.
-    pub async fn set_job_running(&self, id: &str, state: JobState) -> Result<()> {
-        sqlx::query("UPDATE jobs SET status = ?, finished_at = NULL, error = NULL, summary = NULL WHERE id = ?")
-            .bind(state.as_str())
-            .bind(id)
-            .execute(self.pool())
-            .await
-            .map_err(storage)?;
-        Ok(())
+    /// Whether a person has jobs that are not over.
+    pub async fn has_unfinished_jobs(&self, tenant: &str, owner: &str) -> Result<bool> {
+        let found: i64 = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE tenant = ? AND owner = ? AND status IN ('pending', 'processing'))",
+        )
+        .bind(tenant)
+        .bind(owner)
+        .fetch_one(self.pool())
+        .await
+        .map_err(storage)?;
+        Ok(found == 1)
+    }
+
+    /// Moves a job that is not over to `processing`. Returns whether it was not over.
+    pub async fn begin_job(&self, id: &str) -> Result<bool> {
+        let begun =
+            sqlx::query("UPDATE jobs SET status = 'processing' WHERE id = ? AND status IN ('pending', 'processing')")
+                .bind(id)
+                .execute(self.pool())
+                .await
+                .map_err(storage)?;
+        Ok(begun.rows_affected() == 1)
+    }
+
+    /// Moves a job that failed or was canceled back to `pending` and forgets how it ended. Returns false when it is
+    /// in another state, or is an import whose files were removed: of parallel calls one returns true.
+    pub async fn reopen_job(&self, id: &str) -> Result<bool> {
+        let reopened = sqlx::query(
+            "UPDATE jobs SET status = 'pending', finished_at = NULL, error = NULL, summary = NULL \
+             WHERE id = ? AND status IN ('failed', 'canceled') \
+             AND (type = 'export' OR artifact IS NOT NULL OR artifact_expires_at IS NULL)",
+        )
+        .bind(id)
+        .execute(self.pool())
+        .await
+        .map_err(storage)?;
+        Ok(reopened.rows_affected() == 1)
     }
 
     /// Keeps the counters of a running job.
@@ -331,7 +406,8 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a job: `completed`, `failed` or `canceled`, with what it came to.
+    /// Ends a job: `completed`, `failed` or `canceled`, with what it came to. Returns false, and changes nothing, when
+    /// the job is over already.
     pub async fn finish_job(
         &self,
         id: &str,
@@ -339,12 +415,12 @@ impl Store {
         summary: Option<&Value>,
         error: Option<&ErrorBody>,
         artifact: Option<(&str, Timestamp)>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let error = error.map(serde_json::to_string).transpose();
         let error = error.map_err(|error| Error::new(Code::Internal, error.to_string()))?;
-        sqlx::query(
+        let ended = sqlx::query(
             "UPDATE jobs SET status = ?, finished_at = ?, summary = ?, error = ?, artifact = ?, artifact_expires_at = ? \
-             WHERE id = ?",
+             WHERE id = ? AND status IN ('pending', 'processing')",
         )
         .bind(state.as_str())
         .bind(Timestamp::now().as_millisecond())
@@ -356,7 +432,7 @@ impl Store {
         .execute(self.pool())
         .await
         .map_err(storage)?;
-        Ok(())
+        Ok(ended.rows_affected() == 1)
     }
 
     /// Notes the export job inside Auth0 that an export goes on with after a restart; none when there is none
@@ -410,7 +486,7 @@ impl Store {
     /// Notes that the files of a job were removed. An export is worth nothing without its file; of an
     /// import the history still tells how it ended.
     pub async fn expire_artifact(&self, id: &str) -> Result<()> {
-        sqlx::query("UPDATE jobs SET status = iif(type = 'export', 'expired', status), artifact = NULL WHERE id = ?")
+        sqlx::query("UPDATE jobs SET status = iif(type = 'export', 'expired', status), artifact = NULL WHERE id = ? AND finished_at IS NOT NULL")
             .bind(id)
             .execute(self.pool())
             .await
@@ -517,7 +593,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
         store.insert_job(&new_job("job_1", "acme")).await.unwrap();
-        store.set_job_running("job_1", JobState::Processing).await.unwrap();
+        assert!(store.begin_job("job_1").await.unwrap());
         store.set_job_progress("job_1", 5, Some(10)).await.unwrap();
         assert_eq!(store.unfinished_jobs("acme").await.unwrap().len(), 1);
         store.set_ordered_export("job_1", Some("{}")).await.unwrap();
@@ -526,6 +602,8 @@ mod tests {
         let summary = serde_json::json!({"rows": 10});
         let now = Timestamp::now();
         store.finish_job("job_1", JobState::Completed, Some(&summary), None, Some(("users.csv", now))).await.unwrap();
+        assert!(!store.finish_job("job_1", JobState::Canceled, None, None, None).await.unwrap(), "it is over already");
+        assert!(!store.begin_job("job_1").await.unwrap() && !store.reopen_job("job_1").await.unwrap());
         let job = store.job("acme", "job_1").await.unwrap();
         assert_eq!((job.state, job.processed, job.total), (JobState::Completed, 5, Some(10)));
         assert_eq!(job.summary, Some(summary));

@@ -24,7 +24,7 @@ use sqlx::{ConnectOptions, Connection, SqlitePool};
 pub use files::{FileReader, FileWriter, Files, Scratch};
 pub use import_chunks::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk};
 pub use jobs::{JobKind, JobRecord, JobState, NewJob};
-pub use presets::Preset;
+pub use presets::{PRESET_LIMIT, PRESET_QUOTA, Preset, PresetEntry};
 
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};

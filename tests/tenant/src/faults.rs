@@ -78,6 +78,13 @@ pub enum FaultKind {
         /// Bytes that still arrive.
         bytes: u64,
     },
+    /// 200 with this body instead of the answer, as from a proxy or a broken store.
+    ReplaceBody {
+        /// The media type; none when absent.
+        content_type: Option<String>,
+        /// The bytes.
+        body: Vec<u8>,
+    },
     /// A download link counts as expired.
     ExpiredLink,
     /// A download starts from the beginning, whatever range was asked for.

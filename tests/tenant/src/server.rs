@@ -142,6 +142,20 @@ async fn every_request(
         FaultKind::SlowBody { millis } => Some(Duration::from_millis(*millis)),
         _ => None,
     });
+    let replaced = hits.iter().find_map(|hit| match hit {
+        FaultKind::ReplaceBody { content_type, body } => Some((content_type.clone(), body.clone())),
+        _ => None,
+    });
+    let response = match replaced {
+        None => response,
+        Some((content_type, body)) => {
+            let mut reply = actix_web::HttpResponse::Ok();
+            if let Some(content_type) = content_type {
+                reply.insert_header((header::CONTENT_TYPE, content_type));
+            }
+            response.into_response(reply.body(body))
+        }
+    };
     let response = match cut {
         None => response,
         Some((left, end)) => response.map_body(|_, body| BoxBody::new(Cut { body, left, end, breaking: None })),

@@ -27,7 +27,7 @@ const JSON_LIMIT: usize = 1 << 20;
 pub fn configure(config: &mut ServiceConfig) {
     config.configure(health::configure).service(
         scope("/api")
-            .app_data(JsonConfig::default().limit(JSON_LIMIT).error_handler(wrong_json))
+            .app_data(json_config(JSON_LIMIT))
             .app_data(QueryConfig::default().error_handler(wrong_query))
             .configure(openapi::configure)
             .configure(connections::configure)
@@ -42,6 +42,11 @@ pub fn configure(config: &mut ServiceConfig) {
     );
 }
 
+/// Reads JSON bodies of at most `limit` bytes.
+fn json_config(limit: usize) -> JsonConfig {
+    JsonConfig::default().limit(limit).error_handler(wrong_json)
+}
+
 async fn not_found(request: HttpRequest) -> HttpResponse {
     ApiError(super::reply::not_found(&request)).error_response()
 }
@@ -50,8 +55,8 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
 #[allow(clippy::needless_pass_by_value)]
 fn wrong_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
     let error = match error {
-        JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
-            Error::new(Code::PayloadTooLarge, format!("The JSON body is larger than {JSON_LIMIT} bytes."))
+        JsonPayloadError::OverflowKnownLength { limit, .. } | JsonPayloadError::Overflow { limit } => {
+            Error::new(Code::PayloadTooLarge, format!("The JSON body is larger than {limit} bytes."))
                 .with_hint("Use fewer or shorter column expressions.")
         }
         JsonPayloadError::Payload(error) if too_slow(&error) => {

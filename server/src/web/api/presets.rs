@@ -3,28 +3,30 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, ServiceConfig};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, SignedIn};
-use super::{only, read_only};
+use super::{json_config, only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
 use crate::import::{ImportRequest, MapRule};
-use crate::store::{JobKind, Preset};
+use crate::store::{JobKind, PRESET_LIMIT, Preset, PresetEntry};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config
-        .service(read_only("/presets", list))
-        .service(only("/presets/{name}", "GET, HEAD, PUT, DELETE").get(read).head(read).put(write).delete(remove));
+    config.service(read_only("/presets", list)).service(
+        only("/presets/{name}", "GET, HEAD, PUT, DELETE")
+            .app_data(json_config(PRESET_LIMIT))
+            .get(read)
+            .head(read)
+            .put(write)
+            .delete(remove),
+    );
 }
 
 /// Characters of a name, enough for a sentence.
 const LONGEST_NAME: usize = 100;
-
-/// Presets of one tenant.
-const MOST: usize = 500;
 
 /// An entry of the list of presets.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,8 +57,8 @@ fn tenant(app: &App) -> Result<&str> {
     responses((status = 200, body = PresetList), (status = 401, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<PresetList>, ApiError> {
-    let presets = app.store.presets(tenant(&app)?).await?;
-    let view = |preset: Preset| PresetView { name: preset.name, kind: preset.kind, updated_at: preset.updated_at };
+    let presets = app.store.preset_entries(tenant(&app)?).await?;
+    let view = |preset: PresetEntry| PresetView { name: preset.name, kind: preset.kind, updated_at: preset.updated_at };
     Ok(Json(PresetList { presets: presets.into_iter().map(view).collect() }))
 }
 
@@ -72,7 +74,8 @@ pub(super) async fn read(_session: SignedIn, app: Data<App>, name: Path<String>)
 /// import.
 #[utoipa::path(put, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
     request_body = Object,
-    responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)),
+    responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn write(
     _session: SignedIn,
@@ -83,12 +86,6 @@ pub(super) async fn write(
     let (name, settings) = (checked_name(&name)?, settings.into_inner());
     let (kind, settings) = checked(&app, settings).await?;
     let tenant = tenant(&app)?;
-    let presets = app.store.presets(tenant).await?;
-    if presets.len() >= MOST && !presets.iter().any(|preset| preset.name == name) {
-        return Err(Error::new(Code::InvalidBody, format!("There are {MOST} presets already."))
-            .with_hint("Delete those that nobody needs any more.")
-            .into());
-    }
     let preset = Preset { name, kind, settings, updated_at: Timestamp::now() };
     app.store.put_preset(tenant, &preset).await?;
     Ok(Json(preset.settings))
@@ -115,11 +112,34 @@ fn checked_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// The settings of an import with secrets in its mapping masked.
-async fn without_secrets(app: &App, mut settings: Map<String, Value>) -> Result<Map<String, Value>> {
-    let Some(map) = settings.get("map").filter(|map| !map.is_null() && **map != "") else { return Ok(settings) };
+/// Settings of an import as a preset holds them: the parts of its form, each optional.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "the types are the check; the settings are stored as they were sent")]
+struct ImportSettings {
+    #[serde(rename = "type")]
+    kind: JobKind,
+    connection_id: Option<String>,
+    upsert: Option<bool>,
+    send_completion_email: Option<bool>,
+    external_id: Option<String>,
+    keep_id_prefix: Option<bool>,
+    drop_read_only: Option<bool>,
+    dry_run: Option<bool>,
+    look_up: Option<bool>,
+    backup: Option<bool>,
+    /// As in the form: JSON, or text that holds JSON.
+    map: Option<Value>,
+}
+
+/// Checks the settings of an import and masks secrets in its mapping.
+async fn checked_import(app: &App, mut settings: Map<String, Value>) -> Result<Map<String, Value>> {
+    let parsed: ImportSettings = serde_json::from_value(Value::Object(settings.clone()))
+        .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of an import: {error}")))?;
+    let Some(map) = parsed.map.filter(|map| !map.is_null() && *map != "") else { return Ok(settings) };
     let text = map.as_str().map_or_else(|| map.to_string(), str::to_owned);
     let request = ImportRequest { map: MapRule::parse_json(&text)?, ..ImportRequest::default() };
+    app.jobs.import_spec(&request).await?;
     if let Some(masked) = app.jobs.masked(&request).await? {
         let rules = masked.map.into_iter().map(|rule| (rule.attribute, Value::from(rule.expression)));
         let rules = Value::Object(rules.collect());
@@ -129,11 +149,11 @@ async fn without_secrets(app: &App, mut settings: Map<String, Value>) -> Result<
     Ok(settings)
 }
 
-/// What the settings are for, and how they are kept: those of an export must be such that an export
-/// understands them, and secrets in either are masked.
+/// Checks the settings of an export or an import. Returns which of the two they are for, and the settings with
+/// secrets masked.
 async fn checked(app: &App, settings: Map<String, Value>) -> Result<(JobKind, Value)> {
     match settings.get("type").and_then(Value::as_str) {
-        Some("import") => Ok((JobKind::Import, Value::Object(without_secrets(app, settings).await?))),
+        Some("import") => Ok((JobKind::Import, Value::Object(checked_import(app, settings).await?))),
         None | Some("export") => {
             let mut request = settings.clone();
             let kind = request.remove("type");

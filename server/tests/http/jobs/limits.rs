@@ -162,6 +162,10 @@ async fn a_body_that_is_too_large_or_too_deep_is_refused() {
     assert_eq!((reply.status, &reply.json()["errorCode"]), (413, &json!("payload_too_large")), "{:.300}", reply.body);
     let settings = format!("{{\"type\":\"import\",\"deep\":{deep}}}");
     let preset = TestRequest::put().uri("/ext/api/presets/deep").insert_header(("content-type", "application/json"));
+    assert_eq!(desk.call(preset.set_payload(settings)).await.status, 413, "a preset has at most 64 KiB");
+    let deep = deep.replace(&"[".repeat(90_000), "").replace(&"]".repeat(90_000), "");
+    let settings = format!("{{\"type\":\"import\",\"deep\":{deep}}}");
+    let preset = TestRequest::put().uri("/ext/api/presets/deep").insert_header(("content-type", "application/json"));
     assert_eq!(desk.call(preset.set_payload(settings)).await.status, 400);
     let parts = [("connection_id", None, "con_0000000000000000"), ("map", None, deep.as_str())];
     assert_eq!(desk.form("/api/jobs/import", &parts).await.status, 400);

@@ -1,6 +1,7 @@
 //! Exports, imports, history and what a tenant is asked for them, against a simulated tenant.
 
 mod at_rest;
+mod damaged_exports;
 mod exports;
 mod files;
 mod imports;
@@ -9,6 +10,7 @@ mod lifetime;
 mod limits;
 mod original;
 mod presets;
+mod state_changes;
 mod tokens;
 
 use std::time::Duration;

@@ -36,6 +36,9 @@ async fn a_preset_that_no_export_understands_is_refused() {
         ("good", json!({"format": "xml"})),
         ("good", json!({"format": "csv", "colour": "red"})),
         ("good", json!({"type": "backup"})),
+        ("good", json!({"type": "import", "junk": ["x"]})),
+        ("good", json!({"type": "import", "upsert": "yes"})),
+        ("good", json!({"type": "import", "map": {"name": "unknown_transform(user.name)"}})),
         ("good", json!([1])),
         ("%20", json!({"format": "csv"})),
         ("two%0Alines", json!({"format": "csv"})),
@@ -63,4 +66,60 @@ async fn attributes_are_sampled_from_real_users() {
             .iter()
             .any(|attribute| attribute["path"].as_str().is_some_and(|path| path.starts_with("user.app_metadata.")))
     );
+}
+
+#[actix_web::test]
+async fn every_part_of_an_imports_form_can_be_saved() {
+    let desk = Desk::new(5).await;
+    let settings = json!({
+        "type": "import", "connection_id": desk.database(), "upsert": true, "send_completion_email": false,
+        "external_id": "nightly", "keep_id_prefix": true, "drop_read_only": true, "dry_run": false, "look_up": false,
+        "backup": true, "map": {"name": "user[\"Full name\"]"},
+    });
+    let reply = desk.call(TestRequest::put().uri("/ext/api/presets/all").set_json(&settings)).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(desk.get("/api/presets/all").await.json(), settings);
+}
+
+#[actix_web::test]
+async fn presets_are_bounded_and_large_ones_of_earlier_versions_stay_on_disk() {
+    let desk = Desk::new(5).await;
+    let junk = json!({"type": "import", "external_id": "x".repeat(70_000)});
+    let reply = desk.call(TestRequest::put().uri("/ext/api/presets/large").set_json(&junk)).await;
+    assert_eq!(reply.status, 413, "{}", reply.body);
+    assert_eq!(desk.get("/api/presets").await.json(), json!({"presets": []}));
+
+    // 500 presets of a megabyte, as an earlier version accepted them.
+    let database = format!("sqlite://{}", desk.server.directory().join("state.sqlite").display());
+    let pool = sqlx::SqlitePool::connect(&database).await.expect("the database");
+    let tenant = desk.server.app.settings.tenant().expect("a tenant").host().to_owned();
+    sqlx::query(
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 500) \
+         INSERT INTO presets SELECT ?, 'old ' || n, 'import', '[' || replace(hex(zeroblob(250000)), '0000', '\"x\",') || '0]', 0 \
+         FROM numbers",
+    )
+    .bind(tenant)
+    .execute(&pool)
+    .await
+    .expect("rows");
+    let before = resident_bytes();
+    let list = desk.get("/api/presets").await;
+    assert_eq!(list.json()["presets"].as_array().map(Vec::len), Some(500), "{:.300}", list.body);
+    let read = desk.get("/api/presets/old%207").await;
+    assert_eq!((read.status, &read.json()["errorCode"]), (413, &json!("preset_too_large")), "{:.300}", read.body);
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 64 << 20, "reading lists grew the process by {grown} bytes");
+    let quota = desk.call(TestRequest::put().uri("/ext/api/presets/new").set_json(json!({"format": "csv"}))).await;
+    assert_eq!((quota.status, &quota.json()["errorCode"]), (409, &json!("preset_quota")), "{}", quota.body);
+    assert_eq!(desk.call(TestRequest::delete().uri("/ext/api/presets/old%207")).await.status, 204);
+    assert_eq!(
+        desk.call(TestRequest::put().uri("/ext/api/presets/new").set_json(json!({"format": "csv"}))).await.status,
+        200
+    );
+}
+
+/// Memory of this process, bytes: other tests run beside, so only large differences mean something.
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("statm");
+    status.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096
 }

@@ -1,0 +1,95 @@
+//! Files of export jobs that are not what the tenant promised: lost and repeated, then failed with the reason.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use simulated_tenant::{Fault, FaultKind};
+
+use super::{Desk, id};
+
+/// Users of the tenant under test: more than its search counts.
+const USERS: u64 = 1200;
+
+/// The path of files of export jobs at the tenant.
+const FILE: &str = "/exports/";
+
+fn lines(count: usize) -> String {
+    (0..count)
+        .map(|number| format!("{{\"user_id\":\"auth0|{number}\",\"email\":\"user-{number}@example.com\"}}\n"))
+        .collect()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).expect("in memory");
+    encoder.finish().expect("in memory")
+}
+
+/// A damaged file: what it is, its media type, its bytes, and a part of the reason that is given for it.
+fn damaged() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
+    let page = "<!DOCTYPE html><html><body>Bad gateway</body></html>\n";
+    let all = lines(USERS as usize);
+    let cut = &all[..all.len() - 20];
+    let half_gzip = gzip(&all);
+    vec![
+        ("a page of a proxy", "text/html", page.into(), "text/html instead of users"),
+        ("a page under another type", "application/gzip", page.into(), "Row 1 of the tenant's answer is not a user"),
+        ("an empty body", "application/gzip", Vec::new(), "file is empty"),
+        ("no users", "application/gzip", gzip(""), "ended after 0 users"),
+        ("a cut last line", "application/x-ndjson", cut.into(), "Row 1200 of the tenant's answer is not a user"),
+        ("a cut last line in gzip", "application/gzip", gzip(cut), "Row 1200 of the tenant's answer is not a user"),
+        ("cut gzip", "application/gzip", half_gzip[..half_gzip.len() / 2].to_vec(), "ends in the middle"),
+        ("gzip with a page behind it", "application/gzip", [gzip(&all), page.into()].concat(), "damaged"),
+        ("users with a page behind them", "application/x-ndjson", format!("{all}{page}").into(), "Row 1201"),
+        ("one user of many", "application/gzip", gzip(&lines(1)), "ended after 1 users, but the search counted"),
+        ("half of the users", "application/gzip", gzip(&lines(600)), "ended after 600 users"),
+    ]
+}
+
+fn replaced(content_type: &str, body: &[u8]) -> Fault {
+    Fault::new(FILE, FaultKind::ReplaceBody { content_type: Some(content_type.to_owned()), body: body.to_vec() })
+}
+
+#[actix_web::test]
+async fn a_file_that_is_damaged_once_is_read_again_and_the_export_is_complete() {
+    let desk = Desk::new(USERS).await;
+    let users = desk.tenant.control().user_count();
+    for (what, content_type, body, _) in damaged() {
+        desk.tenant.control().add(replaced(content_type, &body).once());
+        let job =
+            desk.finished(&desk.export(&json!({"format": "ndjson", "fields": [{"name": "user_id"}]})).await).await;
+        assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(users)), "{what}: {job}");
+        assert_eq!(job["summary"]["faults"], 0, "{what}: {job}");
+        let file = desk.download(&job).await;
+        assert_eq!(file.body.lines().count() as u64, users, "{what}");
+        assert_eq!(desk.tenant.control().faults(), [], "{what}: the file was read");
+    }
+}
+
+#[actix_web::test]
+async fn a_file_that_stays_damaged_fails_the_export_with_the_reason() {
+    let desk = Desk::new(USERS).await;
+    for (what, content_type, body, reason) in damaged() {
+        desk.tenant.control().add(replaced(content_type, &body));
+        let job = desk.finished(&desk.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
+        desk.tenant.control().clear();
+        assert_eq!(
+            (&job["status"], &job["error"]["errorCode"]),
+            (&json!("failed"), &json!("auth0_export_lost")),
+            "{what}: {job}"
+        );
+        assert!(job["error"]["message"].as_str().is_some_and(|message| message.contains(reason)), "{what}: {job}");
+        assert!(job["location"].is_null(), "{what}: {job}");
+        assert!(!desk.server.job_files().iter().any(|path| path.contains(id(&job))), "{what}: no file is left");
+    }
+}
+
+#[actix_web::test]
+async fn a_few_users_who_were_deleted_meanwhile_do_not_fail_an_export() {
+    let desk = Desk::new(USERS).await;
+    desk.tenant.control().add(replaced("application/gzip", &gzip(&lines(950))).once());
+    let job = desk.finished(&desk.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
+    assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(950)), "{job}");
+}
