@@ -59,7 +59,7 @@ pub use mapping::MapRule;
 use mapping::Mapping;
 use read::{RawRow, RowReader};
 pub use reasons::{Details, Reason, Reasons, details, summary};
-pub use report::{ReportFormat, keep_failed_rows, original_format, write_report};
+pub use report::{Report, ReportFormat, keep_failed_rows, original_format, write_report};
 use rows::{Content, Rows};
 pub use send::{Pace, outcome, run, run_at};
 pub use survey::{Backup, LookUpBy, LookedUp, Survey, backup_file, survey};

@@ -63,46 +63,135 @@ pub fn original_format(files: &Files) -> Result<ReportFormat> {
     Ok(if formats == ["json"] { ReportFormat::Json } else { ReportFormat::Ndjson })
 }
 
-/// Writes the failed rows of the job with these files, in the order of rows: without a format
-/// `[{user, errors: [{code, message}], line}]` with secrets hidden (contract, 4.7), with one a file of
-/// rows that can be imported again. Blocking.
-///
-/// The files hold secrets as they came, since the file goes back to whoever sent it. Rows that
-/// are no users can stand only in the form they came in, and rows too large to be held in none. Rows of
-/// CSV go back into CSV as they were; a mapping is not applied.
+/// Writes the failed rows of the job with these files, as [`Report`] gives them. Blocking.
 pub fn write_report(files: &Files, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
-    match format {
-        None => write_array(output, |element| for_each_failed_row(files, &mut |row| element(&row.report()))),
-        Some(ReportFormat::Json) => {
-            let mut buffer = Vec::new();
-            let mut first = true;
-            for_each_failed_row(files, &mut |row| {
-                let Some(Row { bytes, value: Some(_), .. }) = row.row else { return Ok(()) };
-                compact(bytes, None, &mut buffer)?;
-                output.write_all(if first { b"[\n" } else { b",\n" })?;
-                first = false;
-                Ok(output.write_all(&buffer)?)
-            })?;
-            Ok(output.write_all(if first { b"[]\n" } else { b"\n]\n" })?)
-        }
-        Some(ReportFormat::Ndjson) => {
-            let mut buffer = Vec::new();
-            for_each_failed_row(files, &mut |row| {
-                match row.row {
-                    // An element of an array may stand on several lines.
-                    Some(Row { bytes, value: Some(_), .. }) => compact(bytes, None, &mut buffer)?,
-                    Some(Row { bytes, value: None, .. }) if !bytes.is_empty() => {
-                        buffer.clear();
-                        buffer.extend(bytes.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
-                    }
-                    _ => return Ok(()),
-                }
-                buffer.push(b'\n');
-                Ok(output.write_all(&buffer)?)
-            })
-        }
-        Some(ReportFormat::Csv) => write_csv(files, output),
+    let mut report = Report::open(files, format)?;
+    let mut row = Vec::new();
+    while report.write_next(&mut row)? {
+        output.write_all(&row)?;
+        row.clear();
     }
+    Ok(())
+}
+
+/// Gives the failed rows of a job one by one, in the order of rows.
+///
+/// Without a format they are `[{user, errors: [{code, message}], line}]` with secrets hidden; with one they are a
+/// file of rows that can be imported again. That file holds secrets as they came, since it goes back to whoever sent
+/// it. Rows that are no users can stand only in the form they came in, and rows too large to be held in none. Rows of
+/// CSV go back into CSV as they were; a mapping is not applied.
+pub struct Report {
+    form: Form,
+    rows: FailedRows,
+    /// Something was written.
+    started: bool,
+    ended: bool,
+    /// Scratch space.
+    buffer: Vec<u8>,
+}
+
+/// How a report is written.
+enum Form {
+    /// A JSON array of rows with their errors.
+    Errors,
+    /// A JSON array of rows.
+    Json,
+    /// One row a line.
+    Lines,
+    /// Records of CSV under the header they came with.
+    Records(Vec<u8>),
+    /// Rows of JSON under these columns.
+    Columns(Vec<String>),
+}
+
+impl Report {
+    /// Opens the files of a job. For rows of JSON as CSV, all failed rows are read once to find the columns. Blocking.
+    pub fn open(files: &Files, format: Option<ReportFormat>) -> Result<Self> {
+        let form = match format {
+            None => Form::Errors,
+            Some(ReportFormat::Json) => Form::Json,
+            Some(ReportFormat::Ndjson) => Form::Lines,
+            Some(ReportFormat::Csv) if faults::names(files)?.is_empty() => Form::Columns(Vec::new()),
+            Some(ReportFormat::Csv) => match common_header(files)? {
+                Some(header) => Form::Records(header),
+                None => Form::Columns(columns(files)?),
+            },
+        };
+        let ended = matches!(&form, Form::Columns(columns) if columns.is_empty());
+        Ok(Self { form, rows: FailedRows::open(files)?, started: false, ended, buffer: Vec::new() })
+    }
+
+    /// Adds the next row to `output`; `false` when there was none and nothing was added. Blocking.
+    pub fn write_next(&mut self, output: &mut Vec<u8>) -> Result<bool> {
+        let length = output.len();
+        while !self.ended && output.len() == length {
+            if let Some(row) = self.rows.next()? {
+                self.started |= write_row(&self.form, row, self.started, &mut self.buffer, output)?;
+            } else {
+                self.ended = true;
+                if matches!(self.form, Form::Errors | Form::Json) {
+                    output.extend_from_slice(if self.started { b"\n]\n" } else { b"[]\n" });
+                }
+            }
+        }
+        Ok(output.len() > length)
+    }
+}
+
+/// Adds a row to `output` where it can stand in this form; `false` where it cannot.
+fn write_row(
+    form: &Form,
+    row: FailedRow<'_>,
+    started: bool,
+    buffer: &mut Vec<u8>,
+    output: &mut Vec<u8>,
+) -> Result<bool> {
+    let separator: &[u8] = if started { b",\n" } else { b"[\n" };
+    match (form, row.row) {
+        (Form::Errors, found) => {
+            output.extend_from_slice(separator);
+            let row = FailedRow { row: found, errors: row.errors };
+            serde_json::to_writer(output, &row.report()).map_err(io::Error::from)?;
+        }
+        (Form::Json, Some(Row { bytes, value: Some(_), .. })) => {
+            compact(bytes, None, buffer)?;
+            output.extend_from_slice(separator);
+            output.extend_from_slice(buffer);
+        }
+        (Form::Lines, Some(Row { bytes, value: Some(_), .. })) => {
+            // An element of an array may stand on several lines.
+            compact(bytes, None, buffer)?;
+            output.extend_from_slice(buffer);
+            output.push(b'\n');
+        }
+        (Form::Lines, Some(Row { bytes, value: None, .. })) if !bytes.is_empty() => {
+            output.extend(bytes.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+            output.push(b'\n');
+        }
+        (Form::Records(header), Some(Row { source, .. })) => {
+            if !started && !header.is_empty() {
+                output.extend_from_slice(header);
+                output.push(b'\n');
+            }
+            output.extend_from_slice(source);
+            output.push(b'\n');
+        }
+        (Form::Columns(columns), Some(Row { value: Some(value @ Value::Object(_)), .. })) => {
+            let mut cells = std::collections::HashMap::new();
+            flatten(&value, "", &mut |path, value| {
+                cells.insert(path.to_owned(), cell(path, value));
+            });
+            let mut writer = csv::Writer::from_writer(output);
+            if !started {
+                writer.write_record(columns).map_err(csv_error)?;
+            }
+            let record = columns.iter().map(|column| cells.get(column).map_or("", String::as_str));
+            writer.write_record(record).map_err(csv_error)?;
+            writer.flush()?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// Makes the failed rows of one job, in the form they came in, the upload of another. Blocking.
@@ -116,20 +205,6 @@ pub fn keep_failed_rows(failed: &Files, files: &Files) -> Result<()> {
         return Err(Error::new(Code::JobState, "No row of this import failed that could be imported again."));
     }
     Ok(())
-}
-
-/// Writes a JSON array whose elements `fill` hands over one by one.
-fn write_array(
-    output: &mut dyn Write,
-    fill: impl FnOnce(&mut dyn FnMut(&Value) -> Result<()>) -> Result<()>,
-) -> Result<()> {
-    let mut first = true;
-    fill(&mut |element| {
-        output.write_all(if first { b"[\n" } else { b",\n" })?;
-        first = false;
-        Ok(serde_json::to_writer(&mut *output, element).map_err(io::Error::from)?)
-    })?;
-    Ok(output.write_all(if first { b"[]\n" } else { b"\n]\n" })?)
 }
 
 /// A row as it stands in the file.
@@ -269,58 +344,66 @@ fn common_header(files: &Files) -> Result<Option<Vec<u8>>> {
     Ok(common.map(|(header, _)| header))
 }
 
-/// Goes through the uploaded file once more and hands over every row that has an error.
-fn for_each_failed_row(files: &Files, action: &mut dyn FnMut(FailedRow<'_>) -> Result<()>) -> Result<()> {
-    let mut index = FaultIndex::read(files)?;
-    let mut at = 0;
-    let mut number = 0;
-    if index.places.is_empty() {
-        return Ok(());
-    }
-    for upload in user_files(files)? {
-        let mut reader = open(upload)?;
-        let mut raw = RawRow::default();
-        while index.places.get(at).is_some_and(|place| place.row != 0) && reader.next(&mut raw)? {
-            number += 1;
-            let mut errors = Vec::new();
-            while index.places.get(at).is_some_and(|place| place.row == number) {
-                errors.extend(index.load(at)?);
-                at += 1;
-            }
-            if !errors.is_empty() {
-                let value = if raw.truncated { None } else { reader.parse(&raw)?.ok() };
-                let row = (!raw.truncated).then_some(Row { bytes: &raw.bytes, value, source: &raw.source });
-                action(FailedRow { row, errors })?;
-            }
-        }
-    }
-    while let Some(fault) = index.load(at)? {
-        action(FailedRow { row: None, errors: vec![fault] })?;
-        at += 1;
-    }
-    Ok(())
+/// Reads the uploaded files once more and gives the rows that have an error.
+struct FailedRows {
+    index: FaultIndex,
+    /// The next entry of the index.
+    at: usize,
+    /// The number of the row that was read last.
+    number: u64,
+    /// Files that were not opened yet.
+    uploads: std::vec::IntoIter<InputFile<'static>>,
+    reader: Option<RowReader>,
+    raw: RawRow,
 }
 
-/// Rows of JSON take two passes: the columns are only known when every row was seen.
-fn write_csv(files: &Files, output: &mut dyn Write) -> Result<()> {
-    if faults::names(files)?.is_empty() {
-        return Ok(());
+impl FailedRows {
+    fn open(files: &Files) -> Result<Self> {
+        let index = FaultIndex::read(files)?;
+        // Without faults no file has to be there.
+        let uploads = if index.places.is_empty() { Vec::new() } else { user_files(files)? };
+        Ok(Self { index, at: 0, number: 0, uploads: uploads.into_iter(), reader: None, raw: RawRow::default() })
     }
-    if let Some(header) = common_header(files)? {
-        let mut first = !header.is_empty();
-        return for_each_failed_row(files, &mut |row| {
-            let Some(Row { source, .. }) = row.row else { return Ok(()) };
-            if std::mem::take(&mut first) {
-                output.write_all(&header)?;
-                output.write_all(b"\n")?;
+
+    /// The next row with its errors. Errors of no row come last, each for itself.
+    fn next(&mut self) -> Result<Option<FailedRow<'_>>> {
+        while self.index.places.get(self.at).is_some_and(|place| place.row != 0) {
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                None => match self.uploads.next() {
+                    Some(upload) => self.reader.insert(open(upload)?),
+                    None => break,
+                },
+            };
+            if !reader.next(&mut self.raw)? {
+                self.reader = None;
+                continue;
             }
-            output.write_all(source)?;
-            Ok(output.write_all(b"\n")?)
-        });
+            self.number += 1;
+            let mut errors = Vec::new();
+            while self.index.places.get(self.at).is_some_and(|place| place.row == self.number) {
+                errors.extend(self.index.load(self.at)?);
+                self.at += 1;
+            }
+            if !errors.is_empty() {
+                let value = if self.raw.truncated { None } else { reader.parse(&self.raw)?.ok() };
+                let raw = &self.raw;
+                let row = (!raw.truncated).then_some(Row { bytes: &raw.bytes, value, source: &raw.source });
+                return Ok(Some(FailedRow { row, errors }));
+            }
+        }
+        let fault = self.index.load(self.at)?;
+        self.at += 1;
+        Ok(fault.map(|fault| FailedRow { row: None, errors: vec![fault] }))
     }
+}
+
+/// The columns of all failed rows of JSON, in the order in which they appear.
+fn columns(files: &Files) -> Result<Vec<String>> {
     let mut columns = Vec::new();
     let mut known = HashSet::new();
-    for_each_failed_row(files, &mut |row| {
+    let mut rows = FailedRows::open(files)?;
+    while let Some(row) = rows.next()? {
         if let Some(Row { value: Some(value @ Value::Object(_)), .. }) = &row.row {
             flatten(value, "", &mut |path, _| {
                 if !known.contains(path) {
@@ -329,25 +412,8 @@ fn write_csv(files: &Files, output: &mut dyn Write) -> Result<()> {
                 }
             });
         }
-        Ok(())
-    })?;
-    if columns.is_empty() {
-        return Ok(());
     }
-    let mut writer = csv::Writer::from_writer(output);
-    writer.write_record(&columns).map_err(csv_error)?;
-    for_each_failed_row(files, &mut |row| {
-        if let Some(Row { value: Some(value @ Value::Object(_)), .. }) = &row.row {
-            let mut cells = std::collections::HashMap::new();
-            flatten(value, "", &mut |path, value| {
-                cells.insert(path.to_owned(), cell(path, value));
-            });
-            let record = columns.iter().map(|column| cells.get(column).map_or("", String::as_str));
-            writer.write_record(record).map_err(csv_error)?;
-        }
-        Ok(())
-    })?;
-    Ok(writer.flush()?)
+    Ok(columns)
 }
 
 /// Hands over every value that is no object, with its dotted path; empty objects count as values.

@@ -15,6 +15,9 @@ pub(super) const UPLOADS: Kind = Kind { most: 4, words: "uploads on their way" }
 /// Previews of one person, and looks into files, that are being computed.
 pub(super) const PREVIEWS: Kind = Kind { most: 4, words: "previews that are being computed" };
 
+/// Reports, back-ups and exported files that one person is reading.
+pub(super) const READS: Kind = Kind { most: 6, words: "downloads and reports that are being read" };
+
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
@@ -58,11 +61,17 @@ impl Places {
     }
 }
 
-/// A place that is taken until this is dropped.
+/// A place that is taken until this is dropped. The default one belongs to nobody and counts nowhere.
 #[derive(Debug)]
 pub struct Place {
     places: Places,
     key: (Kind, String),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { places: Places::default(), key: (READS, String::new()) }
+    }
 }
 
 impl Drop for Place {

@@ -293,6 +293,11 @@ impl Jobs {
         self.0.places.take(limits::UPLOADS, &session.subject)
     }
 
+    /// A place among the reports, back-ups and exported files that a person is reading.
+    pub fn place_to_read(&self, session: &Session) -> Result<Place> {
+        self.0.places.take(limits::READS, &session.subject)
+    }
+
     /// Makes room for the file of an import that is being uploaded.
     pub fn receive(&self, session: &Session) -> Result<Upload> {
         let place = self.place_to_upload(session)?;
@@ -524,7 +529,8 @@ impl Jobs {
 
     /// The finished file of an export, for whoever holds a ticket for it.
     pub async fn artifact(&self, id: &str, ticket: &str) -> Result<Artifact> {
-        self.0.tickets.check(ticket, id)?;
+        let person = self.0.tickets.check(ticket, id)?;
+        let place = self.0.places.take(limits::READS, &person)?;
         let record = self.0.store.job(&self.0.tenant, id).await?;
         let name = record.artifact.as_deref().ok_or_else(|| gone(id))?;
         let (files, file) = (self.0.store.job_files(id), name.to_owned());
@@ -546,6 +552,7 @@ impl Jobs {
         let ended = record.finished_at.map_or(0, Timestamp::as_millisecond);
         Ok(Artifact {
             file,
+            place,
             version: format!("{id}-{ended}"),
             download_name: format!("{tenant}-{date}-{name}"),
             request,
@@ -667,6 +674,8 @@ pub(crate) fn retried(job: &JobRecord) -> Result<Option<String>> {
 pub struct Artifact {
     /// The file, to be read from its start or any other place.
     pub file: FileReader,
+    /// Counts among what the person reads until it is dropped.
+    pub place: Place,
     /// Names this version of it: the file of a job never changes, but a job may be resumed.
     pub version: String,
     /// What the browser should call it.

@@ -21,6 +21,8 @@ const LENGTH: usize = 32;
 struct Ticket {
     job: String,
     session: String,
+    /// The `sub` of the person whose session asked for it.
+    person: String,
     /// By a clock that nobody sets.
     issued: Instant,
     /// When the session ends.
@@ -61,6 +63,7 @@ impl Tickets {
         let ticket = Ticket {
             job: job.to_owned(),
             session: session.id.clone(),
+            person: session.subject.clone(),
             issued: now.steady,
             ends_at: session.expires_at,
         };
@@ -70,19 +73,19 @@ impl Tickets {
         text
     }
 
-    /// Whether a ticket opens this job. It may be used again while it lives: browsers repeat a request
-    /// to go on with a download that broke.
-    pub(super) fn check(&self, text: &str, job: &str) -> Result<()> {
+    /// Returns the `sub` of the person to whom a ticket for this job was issued. A ticket may be used again while it
+    /// lives: browsers repeat a request to go on with a download that broke.
+    pub(super) fn check(&self, text: &str, job: &str) -> Result<String> {
         self.check_at(text, job, Now::read())
     }
 
-    fn check_at(&self, text: &str, job: &str, now: Now) -> Result<()> {
+    fn check_at(&self, text: &str, job: &str, now: Now) -> Result<String> {
         let tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ticket = tickets.get(text).filter(|ticket| ticket.job == job && ticket.is_good(now));
         match ticket {
             Some(ticket) => {
                 tracing::info!(job, session = ticket.session, "download");
-                Ok(())
+                Ok(ticket.person.clone())
             }
             None => Err(Error::new(Code::InvalidTicket, "This download link is not valid, or no longer.")),
         }
@@ -106,7 +109,7 @@ mod tests {
     fn a_ticket_opens_its_own_job_only() {
         let tickets = Tickets::default();
         let ticket = tickets.issue("job_1", &session(Timestamp::MAX));
-        tickets.check(&ticket, "job_1").unwrap();
+        assert_eq!(tickets.check(&ticket, "job_1").unwrap(), "auth0|ada");
         assert_eq!(tickets.check(&ticket, "job_2").unwrap_err().code, Code::InvalidTicket);
         assert_eq!(tickets.check("guess", "job_1").unwrap_err().code, Code::InvalidTicket);
         tickets.revoke_all();

@@ -10,10 +10,11 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 
 use super::jobs::{PIECE, blocking};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::jobs::Place;
 use crate::store::FileReader;
 
 /// Answers with a file, or as the request's conditions and range say. The caller adds what the file is.
@@ -22,6 +23,7 @@ use crate::store::FileReader;
 pub(super) fn answer(
     request: &HttpRequest,
     mut file: FileReader,
+    place: Place,
     tag: &EntityTag,
     describe: impl FnOnce(&mut HttpResponseBuilder),
 ) -> Result<HttpResponse> {
@@ -58,22 +60,37 @@ pub(super) fn answer(
     }
     describe(&mut reply);
     file.seek(SeekFrom::Start(start))?;
-    let pieces = stream::try_unfold((file, count), |(mut file, left)| async move {
-        if left == 0 {
-            return Ok::<_, Error>(None);
-        }
-        let read = blocking(move || {
-            let mut piece = Vec::with_capacity(left.min(PIECE as u64) as usize);
-            (&mut file).take(left.min(PIECE as u64)).read_to_end(&mut piece)?;
-            Ok((file, piece))
-        });
-        let (file, piece) = read.await.inspect_err(|error| {
-            tracing::error!(error = error.code.as_str(), "a download broke off: {}", error.message);
-        })?;
-        let left = left - piece.len() as u64;
-        Ok(Some((Bytes::from(piece), (file, left))))
+    let pieces = pieces((file, count), place, |(file, left)| {
+        let mut piece = Vec::with_capacity((*left).min(PIECE as u64) as usize);
+        file.take((*left).min(PIECE as u64)).read_to_end(&mut piece)?;
+        *left -= piece.len() as u64;
+        Ok(piece)
     });
     Ok(reply.body(SizedStream::new(count, Box::pin(pieces))))
+}
+
+/// A body that is read piece by piece, up to the first empty piece.
+///
+/// The next piece is read only when the client has taken the one before, and only then on a thread for blocking work:
+/// a slow client holds a file and a piece, but no thread. `place` is given back when the body ends or is dropped.
+pub(super) fn pieces<T: Send + 'static>(
+    source: T,
+    place: Place,
+    read: impl Fn(&mut T) -> Result<Vec<u8>> + Clone + Send + 'static,
+) -> impl Stream<Item = Result<Bytes>> {
+    stream::try_unfold((source, place), move |(mut source, place)| {
+        let read = read.clone();
+        async move {
+            let read = blocking(move || {
+                let piece = read(&mut source)?;
+                Ok((source, piece))
+            });
+            let (source, piece) = read.await.inspect_err(|error| {
+                tracing::error!(error = error.code.as_str(), "a download broke off: {}", error.message);
+            })?;
+            Ok((!piece.is_empty()).then(|| (Bytes::from(piece), (source, place))))
+        }
+    })
 }
 
 /// What of a file is asked for.
@@ -123,7 +140,7 @@ mod tests {
         let request = headers.iter().fold(TestRequest::get(), |request, header| request.insert_header(*header));
         let tag = EntityTag::new_strong("one".to_owned());
         let file = files.open("users.csv").unwrap();
-        let reply = answer(&request.to_http_request(), file, &tag, |_| {}).unwrap();
+        let reply = answer(&request.to_http_request(), file, Place::default(), &tag, |_| {}).unwrap();
         let range = reply.headers().get(CONTENT_RANGE).map_or("", |value| value.to_str().unwrap()).to_owned();
         (reply.status().as_u16(), range, to_bytes(reply.into_body()).await.unwrap().to_vec())
     }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::pace::too_slow;
 use super::super::{ApiError, App, SignedIn};
-use super::download::answer;
+use super::download::{answer, pieces};
 use super::{only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
@@ -39,6 +39,15 @@ const TEXT_PART: usize = 64 << 10;
 
 /// The most files of one import.
 const MOST_FILES: usize = 1000;
+
+/// The most parts of a form that are no files.
+const MOST_PARTS: usize = 100;
+
+/// Parts of a form that are not known here, bytes of all together. They are ignored, as Auth0 does.
+const UNKNOWN_PARTS: usize = 64 << 10;
+
+/// What a form takes beside the contents of its files: the heads of all parts and the other parts, bytes.
+pub(super) const FORM_OVERHEAD: u64 = (MOST_FILES as u64 * 4096) + (MOST_PARTS * TEXT_PART) as u64;
 
 /// Starts an export.
 #[utoipa::path(post, path = "/api/jobs/export", tag = "jobs", request_body = ExportRequest,
@@ -141,7 +150,7 @@ pub(super) struct InspectForm {
 }
 
 /// Most that is received of a file to be looked into, bytes; what is behind the first 4 MiB is ignored.
-const INSPECT_LIMIT: usize = 16 << 20;
+pub(super) const INSPECT_LIMIT: usize = 16 << 20;
 
 /// Looks into a file, or its beginning, before it is imported: format, columns with what they probably mean,
 /// first rows, and what the check says of them with the given mapping. Nothing is kept, and the tenant is not
@@ -159,8 +168,10 @@ pub(super) async fn inspect(
     let _place = app.jobs.place_to_inspect(&session)?;
     let mut request = ImportRequest::default();
     let (mut sample, mut partial) = (None, false);
+    let mut others = OtherParts::default();
     while let Some(field) = form.try_next().await.map_err(broken_form)? {
         let name = field.name().unwrap_or_default().to_owned();
+        others.count()?;
         match name.as_str() {
             "users" if sample.is_none() => {
                 let (bytes, cut) = beginning(field).await?;
@@ -171,7 +182,7 @@ pub(super) async fn inspect(
             "drop_read_only" => request.drop_read_only = boolean(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
             "map" => request.map = map(field, &name).await?,
-            _ => drain(field).await?,
+            _ => others.discard(field).await?,
         }
     }
     let sample =
@@ -204,8 +215,12 @@ async fn map(field: Field, name: &str) -> Result<Vec<MapRule>> {
 async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<ImportRequest> {
     let mut request = ImportRequest::default();
     let mut received = Received::default();
+    let mut others = OtherParts::default();
     while let Some(field) = form.try_next().await.map_err(broken_form)? {
         let name = field.name().unwrap_or_default().to_owned();
+        if name != "users" {
+            others.count()?;
+        }
         match name.as_str() {
             "users" => received.save(field, upload, limit).await?,
             "connection_id" => request.connection_id = text(field, &name).await?,
@@ -218,8 +233,7 @@ async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<I
             "look_up" => request.look_up = boolean(field, &name).await?,
             "backup" => request.backup = boolean(field, &name).await?,
             "map" => request.map = map(field, &name).await?,
-            // Auth0 tolerates unknown parts too (contract, 4.6).
-            _ => drain(field).await?,
+            _ => others.discard(field).await?,
         }
     }
     if received.names.is_empty() {
@@ -328,9 +342,40 @@ async fn boolean(field: Field, name: &str) -> Result<bool> {
     }
 }
 
-async fn drain(mut field: Field) -> Result<()> {
-    while field.try_next().await.map_err(broken_form)?.is_some() {}
-    Ok(())
+/// Bounds the parts of a form that are no files.
+#[derive(Default)]
+struct OtherParts {
+    parts: usize,
+    /// Bytes of unknown parts.
+    unknown: usize,
+}
+
+impl OtherParts {
+    /// Counts a part; an error when there are too many.
+    fn count(&mut self) -> Result<()> {
+        self.parts += 1;
+        if self.parts > MOST_PARTS {
+            return Err(Error::new(Code::InvalidBody, format!("The form has more than {MOST_PARTS} parts."))
+                .with_hint("Send each setting once, and users as files."));
+        }
+        Ok(())
+    }
+
+    /// Reads an unknown part without keeping it; an error when such parts are too large together.
+    async fn discard(&mut self, mut field: Field) -> Result<()> {
+        while let Some(bytes) = field.try_next().await.map_err(broken_form)? {
+            self.unknown += bytes.len();
+            if self.unknown > UNKNOWN_PARTS {
+                let name: String = field.name().unwrap_or_default().chars().take(60).collect();
+                return Err(Error::new(
+                    Code::PayloadTooLarge,
+                    format!("The form has unknown parts of more than {UNKNOWN_PARTS} bytes, the last one is {name:?}."),
+                )
+                .with_hint("Send files as parts named users, and no other large parts."));
+            }
+        }
+        Ok(())
+    }
 }
 
 // Called as a function by `map_err`.
@@ -438,34 +483,28 @@ enum FileFormat {
 #[utoipa::path(get, path = "/api/jobs/{id}/report", tag = "jobs",
     params(("id" = String, Path), ("format" = Option<String>, Query, description = "json, ndjson, csv, or original: that of the imported file")),
     responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
-              (status = 409, body = ErrorBody)),
+              (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn report(
-    _session: SignedIn,
+    SignedIn(session): SignedIn,
     app: Data<App>,
     id: Path<String>,
     query: Query<ReportQuery>,
 ) -> Result<HttpResponse, ApiError> {
+    let place = app.jobs.place_to_read(&session)?;
     let files = app.jobs.report_files(&id).await?;
-    let format = match query.format {
-        None => None,
-        Some(FileFormat::Json) => Some(ReportFormat::Json),
-        Some(FileFormat::Ndjson) => Some(ReportFormat::Ndjson),
-        Some(FileFormat::Csv) => Some(ReportFormat::Csv),
-        Some(FileFormat::Original) => {
-            let files = files.clone();
-            Some(blocking(move || import::original_format(&files)).await?)
-        }
-    };
-    let (reader, mut writer) = std::io::pipe()?;
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = import::write_report(&files, format, &mut writer) {
-            tracing::warn!(error = error.code.as_str(), "a report broke off: {}", error.message);
-        }
-    });
-    let stream = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(std::fs::File::from(
-        std::os::fd::OwnedFd::from(reader),
-    )));
+    let wanted = query.format;
+    let (format, report) = blocking(move || {
+        let format = match wanted {
+            None => None,
+            Some(FileFormat::Json) => Some(ReportFormat::Json),
+            Some(FileFormat::Ndjson) => Some(ReportFormat::Ndjson),
+            Some(FileFormat::Csv) => Some(ReportFormat::Csv),
+            Some(FileFormat::Original) => Some(import::original_format(&files)?),
+        };
+        Ok((format, import::Report::open(&files, format)?))
+    })
+    .await?;
     let mut reply = HttpResponse::Ok();
     reply.insert_header((CACHE_CONTROL, "no-store"));
     match format {
@@ -475,28 +514,33 @@ pub(super) async fn report(
             reply.content_type(format.media_type()).insert_header(attachment(name))
         }
     };
-    Ok(reply.streaming(stream))
+    Ok(reply.streaming(pieces(report, place, |report| {
+        let mut piece = Vec::new();
+        while piece.len() < PIECE && report.write_next(&mut piece)? {}
+        Ok(piece)
+    })))
 }
 
 /// The users that an import with `upsert` and `backup` found in the tenant before it changed them: a JSON array
 /// that can be imported again with upsert.
 #[utoipa::path(get, path = "/api/jobs/{id}/backup", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
-              (status = 409, body = ErrorBody), (status = 410, body = ErrorBody)),
+              (status = 409, body = ErrorBody), (status = 410, body = ErrorBody), (status = 429, body = ErrorBody)),
     security(("session" = [])))]
 pub(super) async fn backup(
-    _session: SignedIn,
+    SignedIn(session): SignedIn,
     app: Data<App>,
     id: Path<String>,
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
+    let place = app.jobs.place_to_read(&session)?;
     let files = app.jobs.report_files(&id).await?;
     let file = blocking(move || import::backup_file(&files))
         .await?
         .ok_or_else(|| Error::new(Code::JobState, format!("Job {id} has no back-up, or none yet.")))?;
     // A back-up that is there is never made again.
     let tag = EntityTag::new_strong(format!("{id}-backup"));
-    Ok(answer(&http, file, &tag, |reply| {
+    Ok(answer(&http, file, place, &tag, |reply| {
         reply
             .content_type("application/json")
             .insert_header(attachment(format!("backup-{id}.json")))
@@ -514,7 +558,7 @@ pub(super) struct DownloadQuery {
 #[utoipa::path(get, path = "/api/jobs/{id}/download", tag = "jobs",
     params(("id" = String, Path), ("ticket" = String, Query)),
     responses((status = 200, description = "the file"), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
-              (status = 410, body = ErrorBody)))]
+              (status = 410, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(super) async fn download(
     app: Data<App>,
     id: Path<String>,
@@ -525,7 +569,7 @@ pub(super) async fn download(
     let media_type = if artifact.request.gzip { "application/gzip" } else { artifact.request.format.media_type() };
     let tag = EntityTag::new_strong(artifact.version);
     let name = artifact.download_name;
-    Ok(answer(&http, artifact.file, &tag, |reply| {
+    Ok(answer(&http, artifact.file, artifact.place, &tag, |reply| {
         reply
             .content_type(media_type)
             .insert_header(attachment(name))
