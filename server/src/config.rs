@@ -5,7 +5,7 @@
 //! key, its value (secrets hidden) and what is expected.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,7 +68,8 @@ pub const KEYS: &[Key] = &[
     ),
     key("ARTIFACT_TTL", "7d", "a duration such as 7d or 12h"),
     key("HISTORY_TTL", "90d", "a duration such as 90d"),
-    secret("METRICS_TOKEN", "a token that reads /metrics from elsewhere than loopback"),
+    secret("METRICS_TOKEN", "a token that reads /metrics"),
+    key("METRICS_ADDRESS", "", "an address and port such as 127.0.0.1:9464, where only /metrics is served"),
     key("SANDBOX_MEMORY", "64MiB", "a size such as 64MiB"),
     key("SANDBOX_TIMEOUT", "500ms", "a duration such as 500ms"),
     key("LOG", "info,actix_server=warn", "a filter such as info or user_import_export=debug,warn"),
@@ -258,8 +259,10 @@ pub struct Settings {
     pub history_ttl: Duration,
     /// Named secrets for transforms (`SECRET_<NAME>`).
     pub secrets: BTreeMap<String, SecretString>,
-    /// Reads /metrics from elsewhere than loopback.
+    /// Reads /metrics.
     pub metrics_token: Option<SecretString>,
+    /// Where /metrics is served alone.
+    pub metrics_address: Option<SocketAddr>,
     /// Memory of one sandboxed guest, bytes.
     pub sandbox_memory: u64,
     /// Guest work allowed for one row.
@@ -353,7 +356,7 @@ impl Settings {
     pub fn base_url(&self, listening_port: u16) -> String {
         match &self.base_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{}", std::net::SocketAddr::new(self.host, listening_port)),
+            None => format!("http://{}", SocketAddr::new(self.host, listening_port)),
         }
     }
 }
@@ -475,6 +478,17 @@ impl Raw {
                 |text| if text == "localhost" { Some(IpAddr::from([127, 0, 0, 1])) } else { text.parse().ok() },
             );
         let port = self.read("PORT", |text| text.parse().ok());
+        let metrics_token = self.secret("METRICS_TOKEN");
+        let metrics_address: Option<SocketAddr> = self.read("METRICS_ADDRESS", |text| {
+            text.strip_prefix("localhost:")
+                .map_or_else(|| text.parse().ok(), |port| format!("127.0.0.1:{port}").parse().ok())
+        });
+        if let Some(address) = metrics_address.filter(|address| !address.ip().is_loopback() && metrics_token.is_none())
+        {
+            self.problems.push(format!(
+                "METRICS_TOKEN is not set, but METRICS_ADDRESS is {address} and not a loopback address, so anybody in that network could read the metrics: expected a token, such as `openssl rand -hex 32` gives"
+            ));
+        }
         let login = self.read("LOGIN", |text| match text {
             "extension" => Some(Login::Extension),
             "tenant" => Some(Login::Tenant),
@@ -581,7 +595,8 @@ impl Raw {
             artifact_ttl: artifact_ttl?,
             history_ttl: history_ttl?,
             secrets,
-            metrics_token: self.secret("METRICS_TOKEN"),
+            metrics_token,
+            metrics_address,
             sandbox_memory: sandbox_memory?,
             sandbox_timeout: sandbox_timeout?,
             log: log?,
@@ -710,6 +725,7 @@ mod tests {
             ("SANDBOX_MEMORY", "much"),
             ("LOG_FORMAT", "xml"),
             ("FRAME_ANCESTORS", "https://a.example; script-src *"),
+            ("METRICS_ADDRESS", "9464"),
         ] {
             let error = with(&[(key, value)]).expect_err(key);
             assert!(error.message.contains(key) && error.message.contains(value), "{}", error.message);
@@ -798,6 +814,18 @@ mod tests {
         };
         assert!(warned("fifteen-bytes-1"));
         assert!(!warned("9d1f6c2e8b7a4d5f"));
+    }
+
+    #[test]
+    fn metrics_outside_of_loopback_need_a_token() {
+        for address in ["0.0.0.0:9464", "192.0.2.1:9464", "[::]:9464"] {
+            let error = with(&[("METRICS_ADDRESS", address)]).expect_err(address);
+            assert!(error.message.starts_with("METRICS_TOKEN is not set"), "{}", error.message);
+            with(&[("METRICS_ADDRESS", address), ("METRICS_TOKEN", "9d1f6c2e8b7a4d5f")]).expect(address);
+        }
+        for address in ["127.0.0.1:9464", "localhost:9464", "[::1]:9464"] {
+            assert_eq!(with(&[("METRICS_ADDRESS", address)]).expect(address).metrics_address.unwrap().port(), 9464);
+        }
     }
 
     #[test]

@@ -95,6 +95,10 @@ codes! {
     TooManyRequests = "too_many_requests", 429, None, "Wait until one of them is over, or end one, and try again.";
     /// A request body arrives too slowly.
     RequestTimeout = "request_timeout", 408, None, "Send it again over a faster connection.";
+    /// A request body is compressed.
+    UnsupportedContentEncoding = "unsupported_content_encoding", 415, None, "Send the body without compression. A file inside a form may be gzip.";
+    /// Too many requests without a session are being received.
+    Busy = "server_busy", 503, None, "Try again in a few seconds.";
     /// The server is about to stop.
     Stopping = "server_stopping", 503, None, "Try again in a few seconds.";
     /// The server cannot do its work now.

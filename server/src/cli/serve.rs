@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpServer;
-use actix_web::middleware::{Compress, from_fn};
+use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_actix_web::TracingLogger;
 
 use super::logging::start_logging;
 use crate::access::Access;
@@ -43,8 +42,28 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a client may take to close a connection.
 const DISCONNECT: Duration = Duration::from_secs(5);
 
+/// How long a client may take nothing of an answer that waits for it.
+const STALLED_READER: Duration = Duration::from_mins(1);
+
+/// Has the system end a connection whose client acknowledges nothing, or keeps its receive window closed, for
+/// [`STALLED_READER`] (RFC 5482). The server itself would notice only when there is room to write again.
+fn end_stalled_readers(connection: &dyn std::any::Any) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        let milliseconds = u32::try_from(STALLED_READER.as_millis()).unwrap_or(u32::MAX);
+        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
+            tracing::debug!("a connection has no time-out for writing: {error}");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = connection;
+}
+
 /// The most connections at once; further ones wait in the system's queue.
 const CONNECTIONS: u64 = 8192;
+
+/// The most connections to the listener of `METRICS_ADDRESS`.
+const METRICS_CONNECTIONS: usize = 64;
 
 /// Open files that are not connections: jobs, sorts, the database, Auth0.
 const OTHER_FILES: u64 = 512;
@@ -104,6 +123,8 @@ pub(super) struct Server {
     address: std::net::SocketAddr,
     jobs: Jobs,
     http: actix_web::dev::Server,
+    /// The listener of `METRICS_ADDRESS`.
+    metrics: Option<ServerHandle>,
 }
 
 impl Server {
@@ -111,10 +132,11 @@ impl Server {
     pub(super) async fn start(settings: Settings) -> Result<Self> {
         let settings = Arc::new(settings);
         let address = std::net::SocketAddr::new(settings.host, settings.port);
-        let listener = std::net::TcpListener::bind(address).map_err(|error| {
-            Error::new(Code::InvalidSettings, format!("HOST and PORT are {address}: {error}"))
-                .with_hint("Choose another PORT, or stop the program that uses this one.")
-        })?;
+        let listener = listen(address, "HOST and PORT are", "PORT")?;
+        let metrics_listener = settings
+            .metrics_address
+            .map(|address| listen(address, "METRICS_ADDRESS is", "METRICS_ADDRESS"))
+            .transpose()?;
         let address = listener.local_addr()?;
         let base_url: Arc<str> = settings.base_url(address.port()).into();
         let store = Store::open_with(&settings).await?;
@@ -127,31 +149,26 @@ impl Server {
             store,
             jobs: jobs.clone(),
             metrics: web::Metrics::new()?,
+            bodies: web::BodyBudget::default(),
         };
         let stop = stop(jobs.clone(), app.settings.shutdown_delay)?;
         let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let connections = connections(raise_open_files());
-        let http = HttpServer::new(move || {
-            actix_web::App::new()
-                .wrap(from_fn(web::pace))
-                .wrap(from_fn(web::count))
-                .wrap(Compress::default())
-                .wrap(TracingLogger::<web::RequestSpan>::new())
-                .wrap(web::StripPrefix::new(&app.base_path()))
-                .configure(|config| web::configure(config, &app))
-        })
-        .workers(workers)
-        .max_connections(connections.div_ceil(workers))
-        .client_request_timeout(REQUEST_HEAD)
-        .client_disconnect_timeout(DISCONNECT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_signal(stop)
-        .shutdown_timeout(10)
-        .listen(listener)?
-        .run();
+        let metrics = metrics_listener.map(|listener| serve_metrics(&app, listener)).transpose()?;
+        let http = HttpServer::new(move || web::application(&app))
+            .on_connect(|connection, _| end_stalled_readers(connection))
+            .workers(workers)
+            .max_connections(connections.div_ceil(workers))
+            .client_request_timeout(REQUEST_HEAD)
+            .client_disconnect_timeout(DISCONNECT)
+            .keep_alive(KEEP_ALIVE)
+            .shutdown_signal(stop)
+            .shutdown_timeout(10)
+            .listen(listener)?
+            .run();
         no_signal_for_large_files()?;
         jobs.recover().await?;
-        Ok(Self { base_url, address, jobs, http })
+        Ok(Self { base_url, address, jobs, http, metrics })
     }
 
     /// Serves until the process is asked to stop (SIGINT, SIGTERM). Readiness goes first, then running jobs
@@ -160,10 +177,41 @@ impl Server {
         let clean_up = self.jobs.clone();
         let clean_up = actix_web::rt::spawn(async move { clean_up.keep_clean().await });
         let served = self.http.await;
+        if let Some(metrics) = self.metrics {
+            metrics.stop(false).await;
+        }
         self.jobs.stop().await;
         clean_up.abort();
         served.map_err(Error::from)
     }
+}
+
+/// Binds an address; `setting` and `name` say in an error which settings chose it.
+fn listen(address: std::net::SocketAddr, setting: &str, name: &str) -> Result<std::net::TcpListener> {
+    std::net::TcpListener::bind(address).map_err(|error| {
+        Error::new(Code::InvalidSettings, format!("{setting} {address}: {error}"))
+            .with_hint(format!("Choose another {name}, or stop the program that uses this one."))
+    })
+}
+
+/// Serves `/metrics` alone.
+fn serve_metrics(app: &web::App, listener: std::net::TcpListener) -> Result<ServerHandle> {
+    let address = listener.local_addr()?;
+    let app = app.clone();
+    let server = HttpServer::new(move || web::metrics_application(&app))
+        .on_connect(|connection, _| end_stalled_readers(connection))
+        .workers(1)
+        .max_connections(METRICS_CONNECTIONS)
+        .client_request_timeout(REQUEST_HEAD)
+        .client_disconnect_timeout(DISCONNECT)
+        .keep_alive(KEEP_ALIVE)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    tracing::info!("the metrics are at http://{address}/metrics");
+    Ok(handle)
 }
 
 /// Where a limit on the size of files is set, a file that reaches it ends the job that writes it. Without

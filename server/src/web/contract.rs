@@ -4,6 +4,7 @@ mod hooks;
 mod login;
 mod manifest;
 
+use actix_web::http::Method;
 use actix_web::http::header::HeaderName;
 use actix_web::web::ServiceConfig;
 
@@ -14,6 +15,11 @@ pub fn configure(config: &mut ServiceConfig) {
     manifest::configure(config);
     login::configure(config);
     hooks::configure(config);
+}
+
+/// The largest body of a route, where it reads one, bytes.
+pub(super) fn body_limit(method: &Method, pattern: &str) -> Option<u64> {
+    (method == Method::POST && pattern == login::CALLBACK).then_some(login::LARGEST_FORM as u64)
 }
 
 /// What every answer of these routes carries: nothing here may be kept by a cache, guessed to be

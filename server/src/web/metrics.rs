@@ -7,22 +7,36 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, FORWARDED, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderName, HeaderValue, VIA};
+use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
-use actix_web::web::{Data, ServiceConfig};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 use secrecy::ExposeSecret;
 use tracing_actix_web::RequestId;
 
-use super::reply::read_only;
+use super::reply::{not_found, read_only};
 use super::{ApiError, App, trace};
 use crate::error::{Code, Error, Result};
 use crate::measure::{self, Counter};
 use crate::seal::equal;
 
+/// `/metrics` beside all other routes.
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(read_only("/metrics", read));
+}
+
+/// `/metrics` on a listener of its own, which answers 404 to everything else.
+pub(super) fn configure_alone(config: &mut ServiceConfig) {
+    config.app_data(Data::new(Alone)).service(read_only("/metrics", read)).default_service(web::to(nowhere));
+}
+
+/// Marks the listener of `METRICS_ADDRESS`.
+struct Alone;
+
+async fn nowhere(request: HttpRequest) -> HttpResponse {
+    ApiError(not_found(&request)).error_response()
 }
 
 /// The counters of this process. Cheap to clone.
@@ -138,7 +152,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Counts a request under the pattern of its route, so that nobody's ids become labels; sends its id along,
 /// and notes in the log what was refused and what failed.
-pub async fn count(
+pub(super) async fn count(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> std::result::Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
@@ -169,9 +183,11 @@ pub async fn count(
     outcome
 }
 
-/// The metrics in Prometheus' text format: for programs on this machine, or with `METRICS_TOKEN`.
+/// The metrics in Prometheus' text format. With a public URL they need `METRICS_TOKEN`; otherwise programs on this
+/// machine can read them without it.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, content_type = "text/plain"), (status = 401, body = crate::error::ErrorBody)))]
+    responses((status = 200, content_type = "text/plain"), (status = 401, body = crate::error::ErrorBody),
+              (status = 404, body = crate::error::ErrorBody)))]
 pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::Result<HttpResponse, ApiError> {
     check(&request, &app)?;
     let metrics = &app.metrics.0;
@@ -184,30 +200,54 @@ pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::R
     Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(app.metrics.text()?))
 }
 
-/// What a proxy adds to a request.
-const PROXIED: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+/// Headers that a proxy adds to a request, beside `X-Forwarded-*`.
+const PROXIED: [HeaderName; 3] = [FORWARDED, VIA, HeaderName::from_static("x-real-ip")];
 
-/// Lets in whoever knows the token, and who connects from this machine without a proxy in between: what a
-/// proxy passes on comes from anywhere.
+/// Lets in a request with the token, or one of a program on this machine where no token is needed.
+///
+/// With a public URL a proxy stands in front, and to this process all its requests come from this machine. So the
+/// token is needed there, and without one in the settings there are no metrics: 404. The listener of
+/// `METRICS_ADDRESS` is not meant for the proxy; on a loopback address it needs no token unless one is set.
 fn check(request: &HttpRequest, app: &App) -> Result<()> {
-    let token = request
+    let settings = &app.settings;
+    let given = request
         .headers()
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "));
-    if let (Some(given), Some(token)) = (token, &app.settings.metrics_token)
+    if let (Some(given), Some(token)) = (given, &settings.metrics_token)
         && equal(given, token.expose_secret())
     {
         return Ok(());
     }
-    let proxied = PROXIED.iter().chain([&FORWARDED]).any(|name| request.headers().contains_key(name));
-    let local = request.peer_addr().is_some_and(|address| match address.ip() {
-        IpAddr::V6(ip) => ip.to_canonical().is_loopback(),
-        IpAddr::V4(ip) => ip.is_loopback(),
-    });
-    if local && !proxied && token.is_none() {
+    let alone = request.app_data::<Data<Alone>>().is_some();
+    let (needs_token, listener) = match settings.metrics_address {
+        Some(address) if alone => (settings.metrics_token.is_some(), address.ip()),
+        _ => (settings.base_url.is_some(), settings.host),
+    };
+    if needs_token && settings.metrics_token.is_none() {
+        return Err(not_found(request).with_hint("Set METRICS_TOKEN, or METRICS_ADDRESS for a listener of their own."));
+    }
+    if !needs_token && given.is_none() && is_local(request, listener) {
         return Ok(());
     }
-    Err(Error::new(Code::CredentialsRequired, "The metrics are for this machine, or for whoever has METRICS_TOKEN.")
+    Err(Error::new(Code::CredentialsRequired, "The metrics need METRICS_TOKEN, or a direct request from this machine.")
         .with_hint("Send the header `Authorization: Bearer <METRICS_TOKEN>`."))
+}
+
+/// Whether a program on this machine sent the request itself: without a proxy, and to a name of this machine. A
+/// browser that was led here by another site's name (DNS rebinding) names that site as the host.
+fn is_local(request: &HttpRequest, listener: IpAddr) -> bool {
+    let headers = request.headers();
+    let proxied = headers.keys().any(|name| PROXIED.contains(name) || name.as_str().starts_with("x-forwarded-"));
+    let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
+    let named = |authority: &str| {
+        let host = authority.parse::<Authority>().ok();
+        let host = host.as_ref().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|ip| is_loopback(ip) || ip == listener)
+    };
+    let hosts = headers.get_all(HOST).map(|host| host.to_str().unwrap_or_default());
+    let hosts = hosts.chain(request.uri().authority().map(Authority::as_str));
+    request.peer_addr().is_some_and(|peer| is_loopback(peer.ip())) && !proxied && hosts.into_iter().all(named)
 }

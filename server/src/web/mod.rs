@@ -1,9 +1,11 @@
 //! The only room that knows actix and Tera: routes, pages, error replies.
 
 pub mod api;
+mod body;
 mod contract;
 mod fetch_metadata;
 mod guide;
+mod headers;
 mod language;
 mod metrics;
 mod pace;
@@ -15,13 +17,16 @@ mod trace;
 
 use std::sync::Arc;
 
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{Data, ServiceConfig};
+use tracing_actix_web::TracingLogger;
 
-pub use metrics::{Metrics, count};
-pub use pace::pace;
-pub use prefix::StripPrefix;
+pub use body::BodyBudget;
+pub use metrics::Metrics;
 pub use reply::{ApiError, SignedIn};
-pub use trace::RequestSpan;
 
 use crate::access::Access;
 use crate::config::Settings;
@@ -43,6 +48,8 @@ pub struct App {
     pub jobs: Jobs,
     /// What is counted.
     pub metrics: Metrics,
+    /// Memory for the bodies of requests without a session.
+    pub bodies: BodyBudget,
 }
 
 impl App {
@@ -54,11 +61,62 @@ impl App {
     }
 }
 
-/// Adds every route. Used by the server and by tests.
-pub fn configure(config: &mut ServiceConfig, app: &App) {
-    config.app_data(Data::new(app.clone()));
-    contract::configure(config);
-    metrics::configure(config);
-    api::configure(config);
-    pages::configure(config);
+/// The whole application: every route behind every middleware. The server and all tests use this function, so that
+/// none of them can leave out a limit.
+pub fn application(
+    app: &App,
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    with_middleware(app, |config| {
+        contract::configure(config);
+        metrics::configure(config);
+        api::configure(config);
+        pages::configure(config);
+    })
+}
+
+/// The application of `METRICS_ADDRESS`: `/metrics` and nothing else.
+pub fn metrics_application(
+    app: &App,
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    with_middleware(app, metrics::configure_alone)
+}
+
+fn with_middleware(
+    app: &App,
+    routes: fn(&mut ServiceConfig),
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    // The last one is the outermost.
+    actix_web::App::new()
+        .app_data(Data::new(app.clone()))
+        .wrap(from_fn(body::limit_body))
+        .wrap(from_fn(metrics::count))
+        .wrap(Compress::default())
+        .wrap(from_fn(headers::add_headers))
+        .wrap(TracingLogger::<trace::RequestSpan>::new())
+        .wrap(prefix::StripPrefix::new(&app.base_path()))
+        .configure(routes)
 }

@@ -1,45 +1,32 @@
-//! Bodies have to arrive at a pace: whoever sends a byte a minute would otherwise hold a connection, and
-//! what waits for the body, for as long as they like.
+//! Ends request bodies that arrive too slowly, so that a client cannot hold a connection, and what waits for the
+//! body, for as long as it likes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::HttpMessage;
-use actix_web::body::MessageBody;
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::middleware::Next;
 use actix_web::rt::time::{Instant, Sleep, sleep_until};
 use bytes::Bytes;
 use futures_util::Stream;
 
-/// What every body may take, however short it is.
+/// How long a body may take whatever its size.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Bytes a second, beyond that: a tenth of the slowest connection people upload files over.
-const SLOWEST: u64 = 1024;
+/// The same for requests without a session: their bodies are a few KiB.
+const UNAUTHENTICATED_GRACE: Duration = Duration::from_secs(10);
 
-/// Middleware that breaks off bodies which arrive too slowly.
-pub async fn pace(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let payload = request.take_payload();
-    if !matches!(payload, Payload::None) {
-        let body: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> =
-            Box::pin(Paced::new(payload, GRACE, SLOWEST));
-        request.set_payload(Payload::from(body));
-    }
-    next.call(request).await
-}
+/// Bytes per second that a longer body must reach on average.
+const SLOWEST: u64 = 1024;
 
 /// Whether a body was broken off because it came too slowly.
 pub(super) fn too_slow(error: &PayloadError) -> bool {
     matches!(error, PayloadError::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
-struct Paced {
+/// A body that ends with an error when it arrives too slowly.
+pub(super) struct Paced {
     body: Payload,
     /// When what has come so far is too little.
     end: Pin<Box<Sleep>>,
@@ -50,7 +37,17 @@ struct Paced {
 }
 
 impl Paced {
-    fn new(body: Payload, grace: Duration, slowest: u64) -> Self {
+    /// The body of a request with a session.
+    pub(super) fn new(body: Payload) -> Self {
+        Self::with(body, GRACE, SLOWEST)
+    }
+
+    /// The body of a request without a session.
+    pub(super) fn unauthenticated(body: Payload) -> Self {
+        Self::with(body, UNAUTHENTICATED_GRACE, SLOWEST)
+    }
+
+    fn with(body: Payload, grace: Duration, slowest: u64) -> Self {
         let start = Instant::now();
         Self { body, end: Box::pin(sleep_until(start + grace)), start, grace, slowest, size: 0 }
     }
@@ -109,7 +106,7 @@ mod tests {
 
     /// How many pieces arrive, and whether all of the body did.
     async fn arrived(body: Body, grace: Duration, slowest: u64) -> (usize, bool) {
-        let mut paced = Paced::new(Payload::from(body), grace, slowest);
+        let mut paced = Paced::with(Payload::from(body), grace, slowest);
         let mut count = 0;
         while let Some(piece) = paced.next().await {
             match piece {

@@ -1,13 +1,15 @@
 //! How errors leave, and how a handler says that it needs a session.
 
 use std::future::{Ready, ready};
+use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{self, Data};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError};
+use actix_web::{FromRequest, Handler, HttpMessage, HttpRequest, HttpResponse, Resource, Responder, ResponseError};
 
+use super::body::BodyGate;
 use super::{App, fetch_metadata};
 use crate::access::Session;
 use crate::error::{Code, Error};
@@ -51,7 +53,7 @@ impl ResponseError for ApiError {
 /// When it is worth trying again, in seconds, where that is ours to say.
 fn retry_after(code: Code) -> Option<u32> {
     match code {
-        Code::TooManyRequests => Some(5),
+        Code::TooManyRequests | Code::Busy => Some(5),
         Code::Stopping | Code::NotReady => Some(10),
         _ => None,
     }
@@ -107,6 +109,12 @@ impl FromRequest for SignedIn {
             }
             None => Err(Error::new(Code::Internal, "The application is not assembled.")),
         };
-        ready(fetch_metadata::check(request).and(session).map(SignedIn).map_err(ApiError))
+        let session = fetch_metadata::check(request).and(session);
+        if session.is_ok()
+            && let Some(gate) = request.extensions().get::<Rc<BodyGate>>()
+        {
+            gate.admit();
+        }
+        ready(session.map(SignedIn).map_err(ApiError))
     }
 }

@@ -79,7 +79,8 @@ mod tests {
     use tracing_actix_web::TracingLogger;
 
     use super::*;
-    use crate::web::{ApiError, count};
+    use crate::web::ApiError;
+    use crate::web::metrics::count;
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);

@@ -1,4 +1,4 @@
-//! `/metrics` (design, section 5).
+//! `/metrics`.
 
 use actix_web::test::TestRequest;
 
@@ -33,23 +33,62 @@ async fn requests_are_counted_by_route_and_not_by_path() {
     assert!(!reply.body.contains("ada@") && !reply.body.contains("job_0123"), "{}", reply.body);
 }
 
+const TOKEN: &str = "a token of the tests";
+
+fn with_token(request: TestRequest, token: &str) -> TestRequest {
+    request.insert_header(("authorization", format!("Bearer {token}")))
+}
+
 #[actix_web::test]
-async fn metrics_are_for_this_machine_or_with_the_token() {
+async fn without_a_public_url_metrics_are_for_this_machine_or_with_the_token() {
     let server = server().await;
-    let token = |request: TestRequest, token: &str| request.insert_header(("authorization", format!("Bearer {token}")));
-    for (number, (request, status)) in [
-        (from("127.0.0.1:5000"), 200),
+    let local = || from("127.0.0.1:5000");
+    for (number, (request, status)) in vec![
+        (local(), 200),
         (from("[::1]:5000"), 200),
         (from("192.0.2.1:5000"), 401),
-        (from("127.0.0.1:5000").insert_header(("x-forwarded-for", "192.0.2.1")), 401),
-        (token(from("192.0.2.1:5000"), "a token of the tests"), 200),
-        (token(from("192.0.2.1:5000"), "another token"), 401),
-        (token(from("127.0.0.1:5000"), "another token"), 401),
+        (with_token(from("192.0.2.1:5000"), TOKEN), 200),
+        (with_token(from("192.0.2.1:5000"), "another token"), 401),
+        (with_token(local(), "another token"), 401),
         (TestRequest::get().uri("/ext/metrics"), 401),
+        // Through a proxy.
+        (local().insert_header(("x-forwarded-for", "192.0.2.1")), 401),
+        (local().insert_header(("x-forwarded-host", "tools.example")), 401),
+        (local().insert_header(("x-forwarded-proto", "https")), 401),
+        (local().insert_header(("x-real-ip", "127.0.0.1")), 401),
+        (local().insert_header(("forwarded", "for=127.0.0.1")), 401),
+        (local().insert_header(("via", "1.1 proxy")), 401),
+        (with_token(local().insert_header(("x-forwarded-for", "192.0.2.1")), TOKEN), 200),
+        // By a name: a browser can be led to this machine by any name that its owner points here.
+        (local().insert_header(("host", "127.0.0.1:3000")), 200),
+        (local().insert_header(("host", "[::1]:3000")), 200),
+        (local().insert_header(("host", "localhost:3000")), 200),
+        (local().insert_header(("host", "rebound.example:3000")), 401),
+        (local().insert_header(("host", "127.0.0.1.rebound.example")), 401),
+        (local().insert_header(("host", "")), 401),
+        (local().uri("http://rebound.example/ext/metrics").insert_header(("host", "127.0.0.1")), 401),
     ]
     .into_iter()
     .enumerate()
     {
         assert_eq!(server.call(request).await.status, status, "request {number}");
+    }
+}
+
+#[actix_web::test]
+async fn with_a_public_url_metrics_need_the_token_wherever_a_request_comes_from() {
+    for variable in ["PUBLIC_WT_URL", "WT_URL"] {
+        let common = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), (variable, BASE)];
+        let closed = Server::new(BASE, &common).await;
+        let open = Server::new(BASE, &[&common[..], &[("METRICS_TOKEN", TOKEN)]].concat()).await;
+        for address in ["127.0.0.1:5000", "192.0.2.1:5000"] {
+            for request in [from(address), with_token(from(address), TOKEN)] {
+                let reply = closed.call(request).await;
+                assert_eq!((reply.status, &reply.json()["errorCode"]), (404, &"not_found".into()), "{}", reply.body);
+            }
+            assert_eq!(open.call(from(address)).await.status, 401);
+            assert_eq!(open.call(with_token(from(address), "another token")).await.status, 401);
+            assert_eq!(open.call(with_token(from(address), TOKEN)).await.status, 200);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
@@ -15,13 +16,13 @@ use user_import_export::access::Access;
 use user_import_export::config::{Purpose, Settings};
 use user_import_export::jobs::Jobs;
 use user_import_export::store::Store;
-use user_import_export::web::{self, StripPrefix};
+use user_import_export::web;
 
 /// `EXTENSION_SECRET` of every server here.
 pub const SECRET: &str = "a secret of the tests, long enough";
 
 /// A body that arrives bit by bit.
-type Body = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
+pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
 
 /// An application with its own data directory.
 pub struct Server {
@@ -56,6 +57,7 @@ impl Server {
             access: Arc::new(Access::new(&settings, &base_url).expect("access")),
             jobs: Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs"),
             metrics: web::Metrics::new().expect("metrics"),
+            bodies: web::BodyBudget::default(),
             settings,
             base_url,
             store,
@@ -109,18 +111,24 @@ impl Server {
         self.answer(request, Some(Box::pin(stream::pending()))).await
     }
 
+    /// The answer to a request whose body arrives as this stream.
+    pub async fn call_with_body(&self, request: TestRequest, body: Body) -> Reply {
+        self.answer(request, Some(body)).await
+    }
+
+    /// Status and unread body of the answer to a request: a client that reads nothing.
+    pub async fn open(&self, request: TestRequest) -> (u16, BoxBody) {
+        let service = test::init_service(web::application(&self.app)).await;
+        let response = test::call_service(&service, request.to_request()).await;
+        (response.status().as_u16(), response.into_body().boxed())
+    }
+
     async fn answer(&self, request: TestRequest, body: Option<Body>) -> Reply {
         let mut request = request.to_request();
         if let Some(payload) = body {
             request = request.replace_payload(Payload::Stream { payload }).0;
         }
-        let service = test::init_service(
-            actix_web::App::new()
-                .wrap(actix_web::middleware::from_fn(web::count))
-                .wrap(StripPrefix::new(&self.app.base_path()))
-                .configure(|config| web::configure(config, &self.app)),
-        )
-        .await;
+        let service = test::init_service(web::application(&self.app)).await;
         let response = test::call_service(&service, request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = test::read_body(response).await;

@@ -13,12 +13,16 @@ mod transforms;
 mod users;
 
 use actix_web::error::{JsonPayloadError, QueryPayloadError};
+use actix_web::http::Method;
 use actix_web::web::{JsonConfig, QueryConfig, ServiceConfig, scope};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
+use super::App;
 use super::pace::too_slow;
 use super::reply::{ApiError, only, read_only};
 use crate::error::{Code, Error};
+use crate::sandbox::LARGEST_FILE;
+use crate::store::PRESET_LIMIT;
 
 /// Largest JSON body of a request, bytes: room for hundreds of columns with long expressions.
 const JSON_LIMIT: usize = 1 << 20;
@@ -45,6 +49,22 @@ pub fn configure(config: &mut ServiceConfig) {
 /// Reads JSON bodies of at most `limit` bytes.
 fn json_config(limit: usize) -> JsonConfig {
     JsonConfig::default().limit(limit).error_handler(wrong_json)
+}
+
+/// The largest body of an operation that reads one, bytes.
+pub(super) fn body_limit(method: &Method, pattern: &str, app: &App) -> Option<u64> {
+    match (method.as_str(), pattern) {
+        // Somewhat more, so that the extractor says what is too large.
+        ("POST", "/api/jobs/export" | "/api/preview") => Some(JSON_LIMIT as u64 + (64 << 10)),
+        ("PUT", "/api/presets/{name}") => Some(PRESET_LIMIT as u64 + (64 << 10)),
+        ("POST", "/api/jobs/import" | "/api/jobs/{id}/retry") => {
+            Some(app.settings.upload_limit.saturating_add(jobs::FORM_OVERHEAD))
+        }
+        ("POST", "/api/import/inspect") => Some(jobs::INSPECT_LIMIT as u64 + jobs::FORM_OVERHEAD),
+        // Somewhat more, so that its handler says what is too large.
+        ("POST", "/api/transforms") => Some(LARGEST_FILE + (64 << 10)),
+        _ => None,
+    }
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {

@@ -21,12 +21,15 @@ use crate::config::Login;
 use crate::error::{Code, Error, Result};
 
 /// Largest form of a callback, bytes: two tokens of an admin with many scopes and roles.
-const LARGEST_FORM: usize = 64 * 1024;
+pub(super) const LARGEST_FORM: usize = 64 * 1024;
+
+/// Where the login tenant sends the browser back to.
+pub(super) const CALLBACK: &str = "/login/callback";
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(only("/login", "GET").get(login));
     config.service(
-        only("/login/callback", "GET, POST")
+        only(CALLBACK, "GET, POST")
             .app_data(FormConfig::default().limit(LARGEST_FORM))
             .get(tenant_callback)
             .post(extension_callback),
@@ -65,7 +68,7 @@ async fn extension_callback(
     }
     // A body that is no such form has no id_token: the first check answers.
     let form = form.map(Form::into_inner).unwrap_or_default();
-    let cookies = cookies(&request);
+    let cookies = cookies(&request, &app);
     let done = app.access.finish_extension_login(&form, |name| cookies.get(name).copied()).await;
     if let Ok(done) = &done {
         // Jobs that wait for this person's token go on with the new one.
@@ -84,7 +87,7 @@ async fn tenant_callback(
         return method_not_allowed("POST");
     }
     let query = query.map(Query::into_inner).unwrap_or_default();
-    let cookies = cookies(&request);
+    let cookies = cookies(&request, &app);
     let done = app.access.finish_tenant_login(&query, |name| cookies.get(name).copied()).await;
     finish(&request, &app, done, false)
 }
@@ -171,25 +174,56 @@ fn origin(url: &str) -> String {
     url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
-/// The cookies of a request by name. Where a name comes twice, the first counts: browsers send the one
-/// with the longest path first (RFC 6265, 5.4), which is ours and not that of a neighbour on the same
-/// host.
-fn cookies(request: &HttpRequest) -> HashMap<&str, &str> {
+/// The login cookies of a request by their plain names. Where a name comes twice, the first counts: browsers send the
+/// one with the longest path first (RFC 6265, 5.4), which is ours and not that of a neighbour on the same host.
+fn cookies<'a>(request: &'a HttpRequest, app: &App) -> HashMap<&'static str, &'a str> {
+    let names = app.access.login_cookies().iter().map(|(name, _)| (sent_name(&app.base_url, name), *name));
+    let names: HashMap<String, &'static str> = names.collect();
     let mut cookies = HashMap::new();
     for header in request.headers().get_all(COOKIE).filter_map(|header| header.to_str().ok()) {
         for (name, value) in header.split(';').filter_map(|pair| pair.trim().split_once('=')) {
-            cookies.entry(name).or_insert(value);
+            if let Some(name) = names.get(name) {
+                cookies.entry(*name).or_insert(value);
+            }
         }
     }
     cookies
 }
 
+/// The name under which a login cookie is sent.
+///
+/// With https it has the prefix `__Host-`: browsers take such a cookie only from this very host, over TLS and with
+/// the path `/`, so no other host of the domain can plant one. `__Secure-` would not prevent that. Several servers on
+/// one host differ by their path, so a digest of a path other than `/` is part of the name.
+///
+/// With http, which is for this machine only, the names are those of the extension contract.
+fn sent_name(base_url: &str, name: &str) -> String {
+    if !is_https(base_url) {
+        return name.to_owned();
+    }
+    let path = url::Url::parse(base_url).map(|url| url.path().trim_matches('/').to_owned()).unwrap_or_default();
+    if path.is_empty() {
+        return format!("__Host-{name}");
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, path.as_bytes());
+    let digest = digest.as_ref().iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    format!("__Host-{name}-{digest}")
+}
+
+fn is_https(base_url: &str) -> bool {
+    base_url.starts_with("https:")
+}
+
 fn build_cookie(app: &App, name: &'static str, value: String, kind: CookieKind) -> Cookie<'static> {
-    let cookie = Cookie::build(name, value).path(app.base_path()).http_only(true);
+    let https = is_https(&app.base_url);
+    let path = if https { "/".to_owned() } else { app.base_path() };
+    let cookie = Cookie::build(sent_name(&app.base_url, name), value).path(path).http_only(true);
     match kind {
         CookieKind::CrossSite => cookie.secure(true).same_site(SameSite::None).finish(),
+        // Old browsers reject `SameSite=None`, and not `Secure`, which the prefix of the name needs.
+        CookieKind::Compat if https => cookie.secure(true).finish(),
         CookieKind::Compat => cookie.finish(),
-        CookieKind::Lax => cookie.secure(app.base_url.starts_with("https:")).same_site(SameSite::Lax).finish(),
+        CookieKind::Lax => cookie.secure(https).same_site(SameSite::Lax).finish(),
     }
 }
 
@@ -204,4 +238,21 @@ fn clear_cookies(app: &App, mut reply: HttpResponse) -> HttpResponse {
         }
     }
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn login_cookies_have_the_host_prefix_with_https_only() {
+        assert_eq!(sent_name("https://tools.example", "state"), "__Host-state");
+        assert_eq!(sent_name("http://127.0.0.1:3000/ext", "state"), "state");
+        let (one, other) =
+            (sent_name("https://tools.example/a", "state"), sent_name("https://tools.example/b", "state"));
+        assert!(
+            one.starts_with("__Host-state-") && other.starts_with("__Host-state-") && one != other,
+            "{one} {other}"
+        );
+    }
 }

@@ -1,14 +1,19 @@
 //! What holds for every operation of the API: read from its own description, so that a new one is tried too.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
+use std::task::Poll;
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
+use actix_web::web::Bytes;
+use futures_util::stream;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 
-use crate::server::{Reply, SECRET, Server};
+use crate::server::{Body, Reply, SECRET, Server};
 use crate::tenant::now;
 
 const BASE: &str = "https://tools.example/ext";
@@ -95,6 +100,149 @@ async fn another_sites_page_changes_nothing_by_any_operation() {
         }
     }
     assert!(tried >= 11, "only {tried} operations change something");
+}
+
+/// Routes outside of the description: method, path, and the opener policy of the answer.
+const OTHERS: [(&str, &str, &str); 17] = [
+    ("GET", "/login", "unsafe-none"),
+    ("GET", "/login/callback", "unsafe-none"),
+    ("POST", "/login/callback", "unsafe-none"),
+    ("GET", "/logout", "same-origin"),
+    ("GET", "/meta", "same-origin"),
+    ("GET", "/.well-known/oauth2-client-configuration", "same-origin"),
+    ("POST", "/.extensions/on-install", "same-origin"),
+    ("PUT", "/.extensions/on-update", "same-origin"),
+    ("DELETE", "/.extensions/on-uninstall", "same-origin"),
+    ("GET", "/", "same-origin-allow-popups"),
+    ("GET", "/export", "same-origin-allow-popups"),
+    ("GET", "/history", "same-origin-allow-popups"),
+    ("GET", "/guide/import", "same-origin-allow-popups"),
+    ("GET", "/api/openapi.json", "same-origin"),
+    ("GET", "/api/nothing-here", "same-origin"),
+    ("POST", "/nothing-here", "same-origin"),
+    ("GET", "/assets/any/app.css", "same-origin"),
+];
+
+#[actix_web::test]
+async fn every_answer_has_the_security_headers() {
+    let server = server().await;
+    let token = session();
+    let mut routes: Vec<(String, String, &str)> =
+        operations(&server).await.into_iter().map(|(method, path, _)| (method, path, "same-origin")).collect();
+    routes.extend(OTHERS.map(|(method, path, opener)| (method.to_owned(), path.to_owned(), opener)));
+    for (method, path, opener) in &routes {
+        let call = |method: &str| request(method, path);
+        let signed_in = |method: &str| call(method).insert_header(("authorization", format!("Bearer {token}")));
+        for (attempt, request) in [
+            ("as it is", call(method)),
+            ("signed in", signed_in(method)),
+            ("signed in, with a body that is no JSON", signed_in(method).set_payload("x")),
+            ("compressed", call(method).insert_header(("content-encoding", "gzip")).set_payload("x")),
+            ("an unknown method", call("PATCH")),
+        ] {
+            let reply = server.call(request).await;
+            let label = format!("{method} {path} {attempt}: {}", reply.status);
+            assert_eq!(reply.header("x-content-type-options"), "nosniff", "{label}");
+            assert_eq!(reply.header("cross-origin-resource-policy"), "same-origin", "{label}");
+            let caching = reply.header("cache-control");
+            let asset = path.starts_with("/assets/") && reply.status == 200;
+            assert!(caching.starts_with("no-store") || (asset && caching == "no-cache"), "{label} {caching}");
+            if reply.status == 200 {
+                assert_eq!(reply.header("cross-origin-opener-policy"), *opener, "{label}");
+            } else {
+                assert!(!reply.header("cross-origin-opener-policy").is_empty(), "{label}");
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn every_route_refuses_a_compressed_body() {
+    let server = server().await;
+    let token = session();
+    let mut routes: Vec<(String, String)> =
+        operations(&server).await.into_iter().map(|(method, path, _)| (method, path)).collect();
+    routes.extend(OTHERS.map(|(method, path, _)| (method.to_owned(), path.to_owned())));
+    for (method, path) in &routes {
+        for encoding in ["gzip", "GZIP", "identity, deflate", "br", "unknown"] {
+            for session in [None, Some(&token)] {
+                let mut request = request(method, path).insert_header(("content-encoding", encoding));
+                if let Some(token) = session {
+                    request = request.insert_header(("authorization", format!("Bearer {token}")));
+                }
+                let reply = server.call_without_body(request).await;
+                let expected = (415, "unsupported_content_encoding".to_owned());
+                assert_eq!(said(&reply), expected, "{method} {path} {encoding}");
+                assert_eq!(reply.header("accept-encoding"), "identity", "{method} {path}");
+            }
+        }
+    }
+    let plain = request("POST", "/api/preview").insert_header(("content-encoding", "identity"));
+    assert_eq!(server.call(plain).await.status, 401);
+}
+
+/// Counts how often a body is asked for more; none ever comes.
+fn untouched_body() -> (Rc<Cell<u32>>, Body) {
+    let polls = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&polls);
+    let body = stream::poll_fn(move |_| {
+        counted.set(counted.get() + 1);
+        Poll::Pending
+    });
+    (polls, Box::pin(body))
+}
+
+#[actix_web::test]
+async fn without_a_session_no_operation_reads_a_body() {
+    let server = server().await;
+    let mut tried = 0;
+    for (method, path, _) in operations(&server).await.iter().filter(|operation| operation.2) {
+        for content_type in ["application/json", "multipart/form-data; boundary=x", "application/wasm"] {
+            let (polls, body) = untouched_body();
+            let request = request(method, path).insert_header(("content-type", content_type));
+            let reply = server.call_with_body(request.insert_header(("authorization", "Bearer a.b.c")), body).await;
+            assert_eq!((reply.status, polls.get()), (401, 0), "{method} {path} {content_type}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 60, "{tried}");
+}
+
+/// Pieces of 64 KiB without an end, up to `pieces` of them; counts those that were taken.
+fn endless_body(pieces: u32) -> (Rc<Cell<u32>>, Body) {
+    let taken = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&taken);
+    let piece = Bytes::from(vec![b'x'; 64 << 10]);
+    let body = stream::poll_fn(move |_| {
+        counted.set(counted.get() + 1);
+        Poll::Ready((counted.get() <= pieces).then(|| Ok(piece.clone())))
+    });
+    (taken, Box::pin(body))
+}
+
+#[actix_web::test]
+async fn every_operation_stops_reading_a_body_that_does_not_end() {
+    let server = Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("UPLOAD_LIMIT", "1MiB")]).await;
+    let token = session();
+    for (method, path, secured) in &operations(&server).await {
+        for content_type in ["application/json", "multipart/form-data; boundary=x", "application/wasm"] {
+            let (taken, body) = endless_body(1000);
+            let mut request = request(method, path).insert_header(("content-type", content_type));
+            if *secured {
+                request = request.insert_header(("authorization", format!("Bearer {token}")));
+            }
+            let reply = server.call_with_body(request, body).await;
+            // The largest limit is that of a transform, 32 MiB: 512 pieces.
+            assert!(taken.get() < 520, "{method} {path} {content_type}: {} pieces, {}", taken.get(), reply.status);
+            assert!(taken.get() == 0 || (400..500).contains(&reply.status), "{method} {path}: {}", reply.body);
+        }
+    }
+    let (taken, body) = endless_body(1000);
+    let form = TestRequest::post().uri("/ext/login/callback");
+    let form = form.insert_header(("content-type", "application/x-www-form-urlencoded"));
+    let reply = server.call_with_body(form, body).await;
+    assert_eq!(said(&reply), (413, "payload_too_large".to_owned()));
+    assert!(taken.get() <= 2, "{}", taken.get());
 }
 
 /// A route that is left out of the description would escape the tests above.

@@ -9,6 +9,14 @@ use crate::server::{Reply, SECRET, Server};
 use crate::tenant::{KEY, OTHER_KEY, Tenant, now, public, sign};
 
 pub const BASE: &str = "https://tools.example/ext";
+
+/// A login cookie as a server at [`BASE`] names it.
+pub fn cookie_name(name: &str) -> String {
+    match name {
+        "state" | "nonce" | "state_compat" | "nonce_compat" => format!("__Host-{name}-a7e7e2f5"),
+        other => other.to_owned(),
+    }
+}
 const MANAGEMENT: &str = "https://acme.eu.auth0.com/api/v2/";
 
 /// A login as it should be; a test changes one thing.
@@ -65,7 +73,8 @@ impl Callback {
         let mut request =
             TestRequest::post().uri("/login/callback").set_form(form).insert_header(("accept", self.accept));
         if !self.cookies.is_empty() {
-            let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pair = |(name, value): &(&'static str, String)| format!("{}={value}", cookie_name(name));
+            let cookies: Vec<String> = self.cookies.iter().map(pair).collect();
             request = request.insert_header(("cookie", cookies.join("; ")));
         }
         request
@@ -133,14 +142,50 @@ async fn login_sets_both_pairs_of_cookies() {
     assert_eq!(
         reply.cookies(),
         [
-            format!("state={state}; HttpOnly; SameSite=None; Secure; Path=/ext/"),
-            format!("nonce={nonce}; HttpOnly; SameSite=None; Secure; Path=/ext/"),
-            format!("state_compat={state}; HttpOnly; Path=/ext/"),
-            format!("nonce_compat={nonce}; HttpOnly; Path=/ext/"),
+            format!("{}={state}; HttpOnly; SameSite=None; Secure; Path=/", cookie_name("state")),
+            format!("{}={nonce}; HttpOnly; SameSite=None; Secure; Path=/", cookie_name("nonce")),
+            format!("{}={state}; HttpOnly; Secure; Path=/", cookie_name("state_compat")),
+            format!("{}={nonce}; HttpOnly; Secure; Path=/", cookie_name("nonce_compat")),
         ]
     );
     let (_, again) = server.get("/login").await.location();
     assert!(query.iter().filter(|pair| again.contains(pair)).count() == 7, "state and nonce are new every time");
+}
+
+#[actix_web::test]
+async fn with_http_the_cookies_have_the_names_and_attributes_of_the_contract() {
+    let server = Server::new("http://127.0.0.1:3000/ext", &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await;
+    let cookies = server.get("/login").await.cookies();
+    let without_value = |cookie: &String| {
+        let (name, rest) = cookie.split_once('=').expect("a cookie");
+        format!("{name}{}", rest.find(';').map_or("", |at| &rest[at..]))
+    };
+    assert_eq!(
+        cookies.iter().map(without_value).collect::<Vec<_>>(),
+        [
+            "state; HttpOnly; SameSite=None; Secure; Path=/ext/",
+            "nonce; HttpOnly; SameSite=None; Secure; Path=/ext/",
+            "state_compat; HttpOnly; Path=/ext/",
+            "nonce_compat; HttpOnly; Path=/ext/",
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn a_cookie_that_another_host_could_plant_is_ignored() {
+    // Another host of the domain can set `state` and `__Secure-state` for the whole domain, but no `__Host-` cookie.
+    let (tenant, server) = setup().await;
+    for prefix in ["", "__Secure-"] {
+        let callback = Callback::new(&tenant).without_cookies(&["state", "nonce", "state_compat", "nonce_compat"]);
+        let planted = format!("{prefix}state={}; {prefix}nonce=the-nonce", callback.state);
+        let reply = server.call(callback.request().insert_header(("cookie", planted))).await;
+        reply.expect_error(400, "ValidationError", "Login failed. Nonce mismatch.");
+    }
+    // Beside the cookies of a login that began here they do not disturb it either.
+    let mut callback = Callback::new(&tenant);
+    callback.cookies.insert(0, ("__Secure-state", "planted".to_owned()));
+    callback.cookies.insert(0, ("__Secure-nonce", "planted".to_owned()));
+    session(&callback.send(&server).await);
 }
 
 #[actix_web::test]
@@ -391,16 +436,17 @@ async fn a_browser_meets_a_page_and_everybody_else_json() {
 #[actix_web::test]
 async fn what_the_root_tenant_refuses_is_passed_on_to_who_began_the_login() {
     let (_tenant, server) = setup().await;
-    let refusal = |cookie: &'static str| {
+    let refusal = |state: &str| {
+        let cookie = format!("{}={state}", cookie_name("state"));
         TestRequest::post().uri("/login/callback").insert_header(("cookie", cookie)).set_form([
             ("error", "access_denied"),
             ("error_description", "User did not authorize the request"),
             ("state", "the-state"),
         ])
     };
-    let reply = server.call(refusal("state=the-state")).await;
+    let reply = server.call(refusal("the-state")).await;
     reply.expect_error(401, "UnauthorizedError", "Login failed. access_denied: User did not authorize the request");
-    let reply = server.call(refusal("state=another")).await;
+    let reply = server.call(refusal("another")).await;
     reply.expect_error(400, "ValidationError", "Login failed. State mismatch.");
 }
 

@@ -101,7 +101,8 @@ async fn login_leads_to_the_own_tenant_with_pkce_and_keeps_its_secrets_in_one_se
     let cookies = reply.cookies();
     assert_eq!(cookies.len(), 1);
     let cookie = cookies.first().expect("a cookie");
-    assert!(cookie.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/ext/"), "{cookie}");
+    assert!(cookie.starts_with("__Host-user-import-export-login-"), "{cookie}");
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/"), "{cookie}");
     assert!(!cookie.contains(value("state").expect("a state")) && !cookie.contains(value("nonce").expect("a nonce")));
 }
 
@@ -123,7 +124,10 @@ async fn the_code_is_exchanged_with_the_verifier_of_its_challenge() {
     assert!(payload(&token).get("access_token").is_none(), "no Management API token in the session");
     assert_eq!(payload(&token)["iss"], BASE);
     let cleared = reply.cookies();
-    assert!(cleared.iter().any(|cookie| cookie.starts_with("user-import-export-login=;")), "{cleared:?}");
+    assert!(
+        cleared.iter().any(|cookie| cookie.starts_with("__Host-user-import-export-login-") && cookie.contains("=; ")),
+        "{cleared:?}"
+    );
 }
 
 #[actix_web::test]
@@ -269,7 +273,7 @@ async fn a_login_ends_in_the_browser_in_which_it_began() {
     let mine = begin(&server, "/login").await;
     let attackers = begin(&server, "/login").await;
     let query = format!("code=abc&state={}", attackers.state);
-    for cookie in ["", "user-import-export-login=forged", mine.cookie.as_str()] {
+    for cookie in ["", "__Host-user-import-export-login-a7e7e2f5=forged", mine.cookie.as_str()] {
         let reply = come_back(&server, cookie, &query).await;
         reply.expect_error(400, "ValidationError", "Login failed. State mismatch.");
     }

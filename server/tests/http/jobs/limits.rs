@@ -1,6 +1,9 @@
 //! What one person may ask for: everything beyond is refused with the reason, and others are not
 //! disturbed.
 
+use std::pin::Pin;
+
+use actix_web::body::MessageBody as _;
 use actix_web::test::TestRequest;
 use futures_util::future::select_all;
 use serde_json::{Value, json};
@@ -132,6 +135,100 @@ async fn whoever_looks_into_much_or_uploads_much_at_once_is_told_to_wait() {
         drop(waiting);
         assert_eq!(desk.server.call(of(&desk.session)).await.status, let_in, "the places have come back");
     }
+}
+
+/// An import that was only checked and whose every row failed: its report is larger than the buffers of a connection.
+async fn failed_import(desk: &Desk) -> Value {
+    let rows: Vec<String> = (0..2000).map(|number| format!("{{\"email\":\"no address {number:0>100}\"}}\n")).collect();
+    desk.finished(&desk.upload(&[("dry_run", "true")], Some(&rows.concat())).await).await
+}
+
+fn report_of(job: &Value, subject: &str) -> TestRequest {
+    TestRequest::get()
+        .uri(&format!("/ext/api/jobs/{}/report", id(job)))
+        .insert_header(("authorization", format!("Bearer {}", super::session_of(subject, None))))
+}
+
+#[actix_web::test]
+async fn one_person_reads_six_reports_and_files_at_once() {
+    let desk = Desk::with(50, &[("ADMIN_SUBJECTS", "auth0|ada,auth0|bob")]).await;
+    let import = failed_import(&desk).await;
+    let export = desk.finished(&desk.export(&json!({"format": "ndjson"})).await).await;
+    let link = export["location"].as_str().expect("a link").replace("https://tools.example", "");
+    let download = || TestRequest::get().uri(&link);
+    let mut reading = Vec::new();
+    for request in (0..3).flat_map(|_| [report_of(&import, "auth0|ada"), download()]) {
+        let (status, body) = desk.server.open(request).await;
+        assert_eq!(status, 200);
+        reading.push(body);
+    }
+    let backup = TestRequest::get().uri(&format!("/ext/api/jobs/{}/backup", id(&import)));
+    for request in [report_of(&import, "auth0|ada"), backup] {
+        let refused = desk.call(request).await;
+        assert_eq!((refused.status, &refused.json()["errorCode"]), (429, &json!("too_many_requests")));
+        assert_eq!(refused.header("retry-after"), "5");
+    }
+    let refused = desk.server.call(download()).await;
+    assert_eq!(refused.status, 429, "a download counts for the person who got its link: {}", refused.body);
+    assert_eq!(desk.server.open(report_of(&import, "auth0|bob")).await.0, 200, "somebody else is not concerned");
+    assert_eq!(desk.get("/api/history").await.status, 200);
+    reading.pop();
+    let again = desk.server.call(download()).await;
+    assert_eq!(again.status, 200, "the place has come back: {}", again.body);
+    assert!(again.body.lines().count() >= 50, "the whole file: {}", again.body);
+}
+
+#[actix_web::test]
+async fn readers_that_stall_hold_no_thread() {
+    // More than the 512 threads for blocking work.
+    const PEOPLE: usize = 100;
+    const EACH: usize = 6;
+    let people: Vec<String> = (0..PEOPLE).map(|number| format!("auth0|reader{number}")).collect();
+    let admins = format!("auth0|ada,{}", people.join(","));
+    let desk = Desk::with(5, &[("ADMIN_SUBJECTS", &admins)]).await;
+    let import = failed_import(&desk).await;
+    let mut reading = Vec::new();
+    for person in &people {
+        for _ in 0..EACH {
+            let (status, mut body) = desk.server.open(report_of(&import, person)).await;
+            assert_eq!(status, 200);
+            // The first piece is taken, no further one.
+            let piece = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
+            assert!(piece.is_some_and(|piece| piece.is_ok_and(|bytes| !bytes.is_empty())));
+            reading.push(body);
+        }
+    }
+    assert_eq!(reading.len(), PEOPLE * EACH);
+    // Both read files on threads for blocking work.
+    assert_eq!(desk.get("/api/transforms").await.status, 200);
+    let report = desk.get(&format!("/api/jobs/{}/report", id(&import))).await;
+    assert_eq!((report.status, report.json().as_array().map(Vec::len)), (200, Some(2000)));
+}
+
+#[actix_web::test]
+async fn parts_of_a_form_that_are_no_files_are_bounded() {
+    let desk = Desk::new(5).await;
+    let users = ("users", Some("a.json"), "[{\"email\":\"a@example.com\"}]");
+    let large = "x".repeat(70_000);
+    let half = "x".repeat(40_000);
+    for path in ["/api/import/inspect", "/api/jobs/import"] {
+        let dry_run = ("dry_run", None, "true");
+        let accepted = desk.form(path, &[("unknown", None, half.as_str()), dry_run, users]).await;
+        assert_eq!(accepted.status, 200, "{}", accepted.body);
+        for parts in [
+            vec![("unknown", None, large.as_str()), users],
+            vec![("one", None, half.as_str()), ("two", None, half.as_str()), users],
+        ] {
+            let refused = desk.form(path, &parts).await;
+            assert_eq!((refused.status, &refused.json()["errorCode"]), (413, &json!("payload_too_large")));
+        }
+        let refused = desk.form(path, &[vec![("unknown", None, "x"); 101], vec![users]].concat()).await;
+        assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!("invalid_body")), "{}", refused.body);
+    }
+    let job = desk.finished(&desk.upload(&[("dry_run", "true")], Some("[{\"email\":1}]")).await).await;
+    let retried =
+        desk.form(&format!("/api/jobs/{}/retry", id(&job)), &[("unknown", None, large.as_str()), users]).await;
+    assert_eq!(retried.status, 413, "{}", retried.body);
 }
 
 #[actix_web::test]

@@ -7,8 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::App;
-use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::rt::{System, SystemRunner};
 use actix_web::test::{self, TestRequest};
@@ -92,16 +90,17 @@ impl Server {
             access: Arc::new(Access::new(&settings, &base_url).expect("access")),
             jobs: jobs.clone(),
             metrics: web::Metrics::new().expect("metrics"),
+            bodies: web::BodyBudget::default(),
             settings,
             base_url,
             store,
         };
-        let service = test::init_service(App::new().configure(|config| web::configure(config, &app))).await;
+        let service = test::init_service(web::application(&app)).await;
         let service = Rc::new(service);
         let call: Call = Box::new(move |request| {
             let service = Rc::clone(&service);
             Box::pin(async move {
-                let response: ServiceResponse = test::call_service(&*service, request.to_request()).await;
+                let response = test::call_service(&*service, request.to_request()).await;
                 (response.status().as_u16(), test::read_body(response).await)
             })
         });
