@@ -1,6 +1,7 @@
 //! The product from the outside: the real binary, a real browser, the simulated tenant.
 
 mod bars;
+mod bodies;
 mod cli;
 mod disk;
 mod embedded;
@@ -19,6 +20,7 @@ mod marks;
 mod people;
 mod pictures;
 mod pressure;
+mod proxy;
 mod soak;
 mod transforms;
 mod transforms_page;

@@ -80,6 +80,53 @@ async fn a_stolen_session_that_asks_for_much_is_told_to_wait() {
     assert_eq!(desk.anonymous("/healthz").send().await.expect("an answer").status(), 200);
 }
 
+/// Downloads of one person at once.
+const DOWNLOADS: usize = 6;
+
+#[tokio::test]
+async fn a_download_that_its_reader_stalls_is_ended_and_counts_no_longer() {
+    let users = TenantSettings { users: 20_000, export_duration: Duration::ZERO, ..TenantSettings::default() };
+    let desk = Desk::start(users, |_| {}).await;
+    let id = desk.export(&json!({"format": "ndjson"})).await;
+    let job = desk.until_over(&id).await;
+    let size = desk.file(&job).await.len();
+    // More than the buffers of a connection, 4 MiB of the server's and the few KiB below.
+    assert!(size > 8 << 20, "{size}");
+    let link = desk.job(&id).await["location"].as_str().expect("a link").to_owned();
+    let path = link.strip_prefix(desk.program.address()).expect("a link to the server").to_owned();
+    let mut stalled: Vec<TcpStream> = (0..DOWNLOADS).map(|_| connect(&desk)).collect();
+    for stream in &mut stalled {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 16 << 10).expect("a small buffer");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("the request is sent");
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).expect("the answer begins");
+        assert_eq!(&start, b"HTTP/1.1 200");
+    }
+    let refused = desk.anonymous(&path).send().await.expect("an answer");
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().ok()), (429, Some("5")));
+    assert_eq!(desk.get("/api/history").await.0, 200);
+    // Nobody reads on. Once the server has ended these downloads, another one is allowed.
+    loop {
+        let job = desk.job(&id).await;
+        let reply = desk.anonymous(
+            job["location"].as_str().and_then(|link| link.strip_prefix(desk.program.address())).expect("a link"),
+        );
+        match reply.send().await.expect("an answer") {
+            reply if reply.status() == 429 => tokio::time::sleep(Duration::from_secs(1)).await,
+            reply => {
+                assert_eq!(reply.status(), 200);
+                break;
+            }
+        }
+    }
+    // Each connection was ended, and not by its reader.
+    let complete = |mut stream: TcpStream| {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).is_ok() && rest.len() >= size
+    };
+    assert_eq!(stalled.into_iter().map(complete).filter(|complete| *complete).count(), 0);
+}
+
 /// Drives requests until one of them ends.
 async fn first_of<F: Future + Unpin>(requests: &mut [F]) -> F::Output {
     std::future::poll_fn(|context| {

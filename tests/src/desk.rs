@@ -36,16 +36,31 @@ impl Desk {
     /// Starts a tenant and a server for it. `prepare` may change the command after its settings are made.
     pub async fn start(tenant: TenantSettings, prepare: impl FnOnce(&mut Command)) -> Self {
         let tenant = Arc::new(Tenant::start(tenant).await.expect("the simulated tenant starts"));
-        Self::open(tenant, None, prepare).await
+        Self::open(tenant, None, free_port(), None, prepare).await
+    }
+
+    /// Starts a server on `port` that a proxy serves at `public`, with these settings.
+    pub async fn behind(public: &str, port: u16, settings: &[(&str, &str)]) -> Self {
+        let tenant = Tenant::start(TenantSettings { users: 20, ..TenantSettings::default() }).await;
+        let tenant = Arc::new(tenant.expect("the simulated tenant starts"));
+        Self::open(tenant, None, port, Some(public), |command| {
+            command.env("PUBLIC_WT_URL", public).envs(settings.iter().copied());
+        })
+        .await
     }
 
     /// Starts a server for a tenant that is there already, with its state in `data`.
     pub async fn serve(tenant: &Arc<Tenant>, data: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
-        Self::open(Arc::clone(tenant), Some(data), prepare).await
+        Self::open(Arc::clone(tenant), Some(data), free_port(), None, prepare).await
     }
 
-    async fn open(tenant: Arc<Tenant>, data: Option<&Path>, prepare: impl FnOnce(&mut Command)) -> Self {
-        let port = free_port();
+    async fn open(
+        tenant: Arc<Tenant>,
+        data: Option<&Path>,
+        port: u16,
+        public: Option<&str>,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         let address = format!("http://127.0.0.1:{port}");
         let program = Program::start(&address, |command| {
             command.arg("serve").env("PORT", port.to_string()).env("EXTENSION_SECRET", SECRET);
@@ -60,7 +75,7 @@ impl Desk {
         .await;
         let data = data.map_or_else(|| program.directory().join("data"), Path::to_owned);
         let client = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { session: session(&address, SECRET, SUBJECT), program, tenant, data, client }
+        Self { session: session(public.unwrap_or(&address), SECRET, SUBJECT), program, tenant, data, client }
     }
 
     /// Where the server keeps its data unless `prepare` told it otherwise.
