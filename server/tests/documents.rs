@@ -1,14 +1,18 @@
-//! The documentation tells the truth about what the code knows.
+//! Documents agree with the code, their links resolve, and their language is plain.
+
+#[path = "documents/files.rs"]
+mod files;
+#[path = "documents/language.rs"]
+mod language;
+#[path = "documents/links.rs"]
+mod links;
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 
 use user_import_export::config::KEYS;
 use user_import_export::error::Code;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the server lies in the repository").to_owned()
-}
+use files::root;
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
