@@ -1,4 +1,4 @@
-//! Every setting once (design, section 4): its key, what is expected, its default.
+//! Every setting once (docs/decisions/0011-settings-table.md): its key, what is expected, its default.
 //!
 //! Settings come from the environment and, for the same keys, from a TOML file; the environment wins.
 //! A missing, unknown or wrong setting stops the start; all of them are named at once, each with its
@@ -80,7 +80,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Keys the extension platform or the tools around it set, which mean nothing here
-/// (contract, section 1.3).
+/// (docs/auth0/extension.md#configuration-values).
 const FOREIGN: &[&str] = &["AUTH0_SCOPES", "AUTH0_CUSTOM_DOMAIN", "EXTENSION_CLIENT_ID"];
 
 /// An unknown environment variable counts as a misspelt setting when it starts like one of ours…
@@ -140,12 +140,12 @@ impl TenantHost {
         self.origin.split_once("://").map_or(self.origin.as_str(), |(_, host)| host)
     }
 
-    /// The issuer of tokens: the origin with a trailing slash (contract, 2.2 step 8).
+    /// The issuer of tokens: the origin with a trailing slash (docs/auth0/login.md#callback, step 8).
     pub fn issuer(&self) -> String {
         format!("{}/", self.origin)
     }
 
-    /// The audience of the Management API, with a trailing slash (contract, section 0).
+    /// The audience of the Management API, with a trailing slash (docs/auth0/README.md#constants).
     pub fn management_audience(&self) -> String {
         format!("{}/api/v2/", self.origin)
     }
@@ -174,10 +174,10 @@ pub struct ClientCredentials {
     pub secret: SecretString,
 }
 
-/// How people sign in (design, section 4).
+/// How people sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// The root-tenant contract of the extensions gallery (contract, section 2).
+    /// Login at the root tenant, as in the extensions gallery (docs/auth0/login.md).
     Extension,
     /// Authorization code + PKCE against the own tenant.
     Tenant,
@@ -446,7 +446,7 @@ impl Raw {
     }
 
     fn secret(&self, name: &str) -> Option<SecretString> {
-        // Not trimmed: the key is the raw bytes (design, section 5).
+        // Not trimmed: the key is the raw bytes.
         self.values.get(name).filter(|value| !value.is_empty()).map(|value| SecretString::from(value.clone()))
     }
 

@@ -25,8 +25,8 @@ macro_rules! codes {
             /// The HTTP status of an answer with this code.
             pub fn status(self) -> u16 { match self { $(Code::$variant => $status,)* } }
 
-            /// The value of `error` where the extension contract fixes one (contract, 2.2 and 2.7);
-            /// otherwise the status' reason phrase is used.
+            /// The value of `error` where the extension's login defines one (docs/auth0/login.md#callback,
+            /// docs/auth0/login.md#bearer-tokens-and-error-answers); otherwise the status' reason phrase is used.
             pub fn name(self) -> Option<&'static str> { match self { $(Code::$variant => $name,)* } }
 
             /// What the reader can do about it, unless the place that failed knows better.
@@ -43,27 +43,28 @@ codes! {
     /// The command line was used wrongly.
     InvalidArgument = "invalid_argument", 400, None, "See --help.";
 
-    /// A login callback failed one of its checks (contract, 2.2).
+    /// A login callback failed one of its checks (docs/auth0/login.md#callback).
     LoginValidation = "login_failed", 400, Some("ValidationError"), "Open the login page again and sign in once more.";
-    /// A required token is missing from the login callback (contract, 2.2 step 4).
+    /// A required token is missing from the login callback (docs/auth0/login.md#callback, step 4).
     LoginArgument = "login_argument_missing", 400, Some("ArgumentError"), "Open the login page again and sign in once more.";
-    /// A token of the login callback is not valid for this server (contract, 2.2 steps 6 to 11).
+    /// A token of the login callback is not valid for this server (docs/auth0/login.md#callback, steps 6 to 11).
     LoginUnauthorized = "login_unauthorized", 401, Some("UnauthorizedError"), "Open the login page again and sign in once more.";
     /// The keys or the token endpoint of the login tenant could not be reached.
     LoginUnavailable = "login_unavailable", 502, None, "Check that the login domain is right and can be reached from this server, then sign in again.";
     /// The person signed in, but is not among those whom the settings let in.
     NotAnAdmin = "not_an_admin", 403, Some("ForbiddenError"), "Ask whoever runs this server to add you to ADMIN_EMAILS, ADMIN_SUBJECTS or ADMIN_ROLES.";
-    /// No session token was sent (contract, 2.7).
+    /// No session token was sent (docs/auth0/login.md#bearer-tokens-and-error-answers).
     CredentialsRequired = "credentials_required", 401, Some("credentials_required"), "Sign in at /login.";
-    /// The Authorization header is not `Bearer <token>` (contract, 2.7).
+    /// The Authorization header is not `Bearer <token>` (docs/auth0/login.md#bearer-tokens-and-error-answers).
     CredentialsBadFormat = "credentials_bad_format", 401, Some("credentials_bad_format"), "Send the header as `Authorization: Bearer <token>`.";
-    /// The Authorization header uses another scheme (contract, 2.7).
+    /// The Authorization header uses another scheme (docs/auth0/login.md#bearer-tokens-and-error-answers).
     CredentialsBadScheme = "credentials_bad_scheme", 401, Some("credentials_bad_scheme"), "Send the header as `Authorization: Bearer <token>`.";
-    /// The session token is expired, forged or meant for somebody else (contract, 2.7).
+    /// The session token is expired, forged or meant for somebody else
+    /// (docs/auth0/login.md#bearer-tokens-and-error-answers).
     InvalidToken = "invalid_token", 401, Some("invalid_token"), "Sign in again at /login.";
     /// A request that changes something was sent by a page of another site.
     CrossSite = "cross_site_request", 403, Some("ForbiddenError"), "Use the pages of this server, or call the API from a program instead of from another site's page.";
-    /// A lifecycle hook was called without its token or with a wrong one (contract, 1.4).
+    /// A lifecycle hook was called without its token or with a wrong one (docs/auth0/extension.md#lifecycle-hooks).
     HookToken = "hook_token", 401, Some("HookTokenError"), "";
     /// A download link is unknown, used for another job, or older than 60 seconds.
     InvalidTicket = "invalid_ticket", 401, None, "Read the job again to get a fresh link; a link is good for 60 seconds.";
@@ -147,13 +148,14 @@ codes! {
     Auth0AnswerLost = "auth0_answer_lost", 502, None, "It may have been carried out all the same; look at what is there before you try again.";
     /// Auth0 does not accept the client credentials, or the tokens it issued for them.
     Auth0Credentials = "auth0_credentials", 502, None, "Check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that this application is authorized for the Auth0 Management API.";
-    /// The download link of an export inside Auth0 is older than 60 seconds (contract, 4.7).
+    /// The download link of an export inside Auth0 is older than 60 seconds (docs/auth0/jobs.md#download-links).
     Auth0LinkExpired = "auth0_link_expired", 502, None, "Read the job again to get a fresh link.";
     /// Auth0 answered with something that is not what its API promises.
     Auth0Answer = "auth0_answer", 502, None, "";
     /// The Management API token a job or request used has ended.
     Auth0TokenEnded = "auth0_token_ended", 401, None, "Sign in again; the job goes on by itself then.";
-    /// An export inside Auth0 is gone (contract, 4.7: after 24 hours), or its file is not the one that was begun.
+    /// An export inside Auth0 is gone (docs/auth0/jobs.md#job-status: after 24 hours), or its file is not the one that
+    /// was begun.
     Auth0ExportLost = "auth0_export_lost", 502, None, "Start the export again.";
     /// A job failed inside Auth0.
     Auth0JobFailed = "auth0_job_failed", 502, None, "";
@@ -182,7 +184,7 @@ pub struct Upstream {
     pub error: String,
     /// Auth0's `message`.
     pub message: String,
-    /// Auth0's `errorCode`, often absent (contract, 4.1).
+    /// Auth0's `errorCode`, often absent (docs/auth0/management-api.md#error-answers).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error_code: Option<String>,
 }
@@ -203,13 +205,13 @@ pub struct Error {
 /// The result every room returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The JSON shape of an error answer (design, section 5), also kept with a failed job.
+/// The JSON shape of an error answer (docs/decisions/0013-http-errors.md), also kept with a failed job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {
     /// HTTP status.
     pub status_code: u16,
-    /// Reason phrase, or the name the extension contract fixes.
+    /// Reason phrase, or the name that the extension's login defines.
     pub error: String,
     /// What happened, to which thing and value.
     pub message: String,
@@ -248,7 +250,7 @@ impl Error {
         self.upstream.as_ref().map_or(self.code.status(), |upstream| upstream.status_code)
     }
 
-    /// Exit status of the command line (design, section 3): 2 for wrong use or bad input, else 3.
+    /// Exit status of the command line (docs/decisions/0017-exit-status.md): 2 for wrong use or bad input, else 3.
     pub fn exit_status(&self) -> u8 {
         let wrong_use = match (&self.upstream, self.code) {
             // What was asked for is wrong, not the right to ask nor the moment.

@@ -1,12 +1,8 @@
 //! User Import / Export: an extension server for an Auth0 tenant, and the same engine on the command
 //! line.
 //!
-//! The rooms, and the one direction in which they may use each other (checked by
-//! `tests/architecture.rs`):
-//!
-//! ```text
-//! web, cli -> jobs -> export, import -> query -> expression, sandbox, auth0, store -> user, error, config, lanes, measure, progress, seal
-//! ```
+//! docs/ARCHITECTURE.md lists the modules and the one direction in which they may use each other, which
+//! `tests/architecture.rs` checks.
 
 pub mod access;
 pub mod auth0;

@@ -1,5 +1,5 @@
 //! An Auth0 user as we understand it: which attributes there are, and what may be done with each
-//! (contract, section 6).
+//! (docs/auth0/user-profile.md#attributes).
 
 /// The JSON type of a root attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Kind {
     Array,
 }
 
-/// A root attribute of a user and what may be done with it (contract, table of section 6).
+/// A root attribute of a user and what may be done with it (docs/auth0/user-profile.md#attributes).
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute {
     /// Its name as Auth0 spells it.
@@ -49,8 +49,8 @@ const fn attribute(name: &'static str, kind: Kind, flags: &[u8]) -> Attribute {
     Attribute { name, kind, searchable: s, importable: i, upsertable: p, exportable: e }
 }
 
-/// Every root attribute Auth0 documents. S searchable, I importable, P upsertable, E exportable.
-/// The last three are known to the import schema only (contract, section 5).
+/// Every root attribute Auth0 documents. S searchable, I importable, P upsertable, E exportable. The last three are
+/// known to the import schema only (docs/auth0/import-schema.md).
 pub const ATTRIBUTES: &[Attribute] = &[
     attribute("user_id", Kind::Text, b"SIE"),
     attribute("email", Kind::Text, b"SIE"),
@@ -85,7 +85,8 @@ pub fn find(name: &str) -> Option<&'static Attribute> {
     ATTRIBUTES.iter().find(|attribute| attribute.name == name)
 }
 
-/// The eleven default columns of an export as (expression, column name) (contract, section 3.3).
+/// The eleven default columns of an export as (expression, column name)
+/// (docs/auth0/original-extension.md#client-behaviour).
 pub const DEFAULT_COLUMNS: [(&str, &str); 11] = [
     ("user_id", "Id"),
     ("given_name", "Given Name"),

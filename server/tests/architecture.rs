@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// Uses that the floors allow and the design does not.
+/// Uses that the floors allow and that are forbidden all the same.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("export", "access"),
     ("import", "access"),

@@ -6,6 +6,8 @@ mod files;
 mod language;
 #[path = "documents/links.rs"]
 mod links;
+#[path = "documents/references.rs"]
+mod references;
 
 use std::fmt::Write;
 

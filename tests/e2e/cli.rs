@@ -1,4 +1,4 @@
-//! The command line (design, section 3): what it prints, and its exit statuses.
+//! The command line (docs/decisions/0017-exit-status.md): what it prints, and its exit statuses.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -124,7 +124,7 @@ fn export_from_a_compressed_file_computes_every_column() {
         let given = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let last = given(&user["app_metadata"]["name"]).or_else(|| user["name"].as_str().map(str::to_owned));
         let last = last.unwrap_or_default();
-        // What a spreadsheet would run as a formula is guarded (design, section 6).
+        // What a spreadsheet would run as a formula is guarded (docs/decisions/0018-csv-cells.md).
         let guard = last.starts_with(['=', '+', '-', '@', '\t', '\r']);
         assert_eq!(row[11], if guard { format!("'{last}") } else { last }, "{user}");
     }

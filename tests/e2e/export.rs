@@ -1,4 +1,4 @@
-//! `export`: every kind of input and option of the command line (design, section 3).
+//! `export`: every kind of input and option of the command line.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};

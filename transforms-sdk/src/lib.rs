@@ -64,11 +64,11 @@ pub trait Transform {
     fn call(arguments: &Arguments<'_>) -> Result<Value, Fault>;
 }
 
-/// What an expression gives and what a transform takes and returns (design, section 8).
+/// What an expression gives and what a transform takes and returns (docs/transforms.md#the-contract).
 ///
-/// The cell of a column is made from it: nothing is an empty cell in CSV and `null` in JSON; a boolean
-/// is `true` or `false`; a number is written the way JavaScript writes it (`0`, `0.698`, `1e+21`); a
-/// text stands as it is; JSON is compact JSON in CSV and itself in JSON (design, section 6).
+/// The cell of a column is made from it: nothing is an empty cell in CSV and `null` in JSON; a boolean is `true` or
+/// `false`; a number is written the way JavaScript writes it (`0`, `0.698`, `1e+21`); a text stands as it is; JSON is
+/// compact JSON in CSV and itself in JSON.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// Absent, `null` or `undefined`.

@@ -1,5 +1,5 @@
-//! Who may enter with `LOGIN=tenant` (design, section 4). The tenant's end users sign in there too, so
-//! nobody enters unless the settings name them.
+//! Who may enter with `LOGIN=tenant`. The tenant's end users sign in there too, so nobody enters unless the settings
+//! name them.
 
 use serde_json::Value;
 

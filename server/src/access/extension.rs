@@ -1,5 +1,5 @@
-//! `LOGIN=extension`: dashboard admins sign in at the root tenant, to which this server's base URL is
-//! the client id (contract, 2.1 and 2.2).
+//! `LOGIN=extension`: dashboard admins sign in at the root tenant, to which this server's base URL is the client id
+//! (docs/auth0/login.md#start-of-a-login, docs/auth0/login.md#callback).
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use crate::config::TenantHost;
 use crate::error::{Code, Error, Result};
 use crate::seal::{equal, hex, mac_key, random};
 
-/// The cookies of this flow, named as the contract names them.
+/// The cookies of this flow (docs/auth0/login.md#start-of-a-login).
 pub(super) const COOKIES: &[(&str, CookieKind)] = &[
     ("state", CookieKind::CrossSite),
     ("nonce", CookieKind::CrossSite),
@@ -26,7 +26,7 @@ pub(super) const COOKIES: &[(&str, CookieKind)] = &[
 /// Ends a state whose login runs in a popup.
 const POPUP: &str = ".popup";
 
-/// The form the root tenant lets the browser post (contract, 2.2).
+/// The form the root tenant lets the browser post (docs/auth0/login.md#callback).
 #[derive(Clone, Default, Deserialize)]
 pub struct ExtensionCallback {
     /// Who signed in.
@@ -120,7 +120,7 @@ impl Flow {
         Ok(LoginStart { location, cookies: cookies.collect() })
     }
 
-    /// The checks in the order of the contract (2.2); the first that fails decides.
+    /// Checks the callback in the order of docs/auth0/login.md#callback; the first failure is the error.
     pub(super) async fn finish<'a>(
         &self,
         form: &ExtensionCallback,
@@ -167,9 +167,9 @@ impl Flow {
         if person.text("sub").is_none() || person.text("sub") != grant.text("sub") {
             return Err(unauthorized("Subjects don't match".to_owned()));
         }
-        // The nonce is what a signature holds fast, so it names the login: whoever has its tokens may choose
-        // state and cookies. A login that did not begin here (with another secret, or on another server) is
-        // protected by the cookies alone, as the contract says.
+        // The nonce is what a signature holds fast, so it names the login: whoever has its tokens may choose state and
+        // cookies. A login that did not begin here (with another secret, or on another server) is protected by the
+        // cookies alone, as in docs/auth0/login.md#callback.
         if let (Some(state), Some(nonce)) = (state, nonce)
             && let Some(ours) = self.state_of(nonce)
         {
@@ -191,15 +191,15 @@ fn derived(key: &hmac::Key, what: &str, from: &str, bytes: usize) -> String {
     hex(tag.as_ref().get(..bytes).unwrap_or_default())
 }
 
-/// Whether at least one cookie of a pair is there and every one that is there matches. The original
-/// let missing cookies pass, so that anybody could complete a login in somebody else's browser
-/// (contract, 2.2 weakness a; design, section 5).
+/// Whether at least one cookie of a pair is there and every one that is there matches. The original let missing cookies
+/// pass, so that anybody could complete a login in somebody else's browser
+/// (docs/auth0/login.md#weaknesses-of-the-original-callback).
 fn matches(cookies: [Option<&str>; 2], expected: Option<&str>) -> bool {
     let Some(expected) = expected.filter(|expected| !expected.is_empty()) else { return false };
     cookies.iter().any(Option::is_some) && cookies.into_iter().flatten().all(|cookie| equal(cookie, expected))
 }
 
-/// A parameter that must be a text with something in it (contract, 2.2 step 4).
+/// A parameter that must be a text with something in it (docs/auth0/login.md#callback, step 4).
 fn required<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str> {
     match value {
         None => Err(Error::new(Code::LoginArgument, format!("Must provide an {name}"))),

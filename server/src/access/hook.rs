@@ -1,4 +1,4 @@
-//! Tokens of the gallery's lifecycle hooks (contract, 1.4).
+//! Tokens of the gallery's lifecycle hooks (docs/auth0/extension.md#lifecycle-hooks).
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub(super) struct Hooks {
 impl Hooks {
     pub(super) fn new((secret, previous): Secrets<'_>, tenant: &TenantHost, base_url: &str) -> Self {
         Self {
-            // Without the trailing slash that issuers have elsewhere (contract, 1.4).
+            // Without the trailing slash that issuers have elsewhere (docs/auth0/extension.md#lifecycle-hooks).
             issuer: tenant.origin().to_owned(),
             base_url: base_url.to_owned(),
             keys: [Some(secret), previous]

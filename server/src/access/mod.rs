@@ -1,5 +1,5 @@
-//! Who may come in: login flows, token checks, sessions, hook tokens (contract, sections 1.4 and 2;
-//! design, section 5).
+//! Who may come in: login flows, token checks, sessions, hook tokens (docs/auth0/extension.md#lifecycle-hooks,
+//! docs/auth0/login.md; docs/decisions/0012-session-token-of-the-extension.md).
 
 mod admins;
 mod extension;
@@ -23,13 +23,13 @@ pub use extension::ExtensionCallback;
 pub use tenant::TenantCallback;
 
 /// What an admin consents to at login, and what the manifest asks for: the least the product needs
-/// (contract, 1.1).
+/// (docs/auth0/extension.md#manifest).
 pub const SCOPES: &str = "create:users read:users read:connections";
 
-/// The audience of session tokens (contract, section 0).
+/// The audience of session tokens (docs/auth0/README.md#constants).
 pub const SESSION_AUDIENCE: &str = "urn:user-import-export-extension";
 
-/// Where the browser keeps the session token (contract, section 0).
+/// Where the browser keeps the session token (docs/auth0/README.md#constants).
 pub const STORAGE_KEY: &str = "user-import-export-extension:apiToken";
 
 /// A signed-in person, as the session token says.
@@ -52,7 +52,7 @@ pub struct Session {
 pub enum CookieKind {
     /// `Secure; SameSite=None`: comes along with a form posted by another site.
     CrossSite,
-    /// Without either, for browsers that reject `SameSite=None` (contract, 2.1).
+    /// Without either, for browsers that reject `SameSite=None` (docs/auth0/login.md#start-of-a-login).
     Compat,
     /// `SameSite=Lax`: comes along when a link or redirect of another site leads here.
     Lax,
@@ -124,18 +124,18 @@ impl Access {
         })
     }
 
-    /// Checks the `Authorization` header of an API request (contract, 2.7).
+    /// Checks the `Authorization` header of an API request (docs/auth0/login.md#bearer-tokens-and-error-answers).
     pub fn session(&self, authorization: Option<&str>) -> Result<Session> {
         self.sessions.check(authorization, Timestamp::now())
     }
 
-    /// Checks the `Authorization` header of a lifecycle hook (contract, 1.4); `path` is the hook's
-    /// path below the base URL, for example `/.extensions/on-uninstall`.
+    /// Checks the `Authorization` header of a lifecycle hook (docs/auth0/extension.md#lifecycle-hooks); `path` is the
+    /// hook's path below the base URL, for example `/.extensions/on-uninstall`.
     pub fn hook(&self, authorization: Option<&str>, path: &str) -> Result<()> {
         self.hooks.check(authorization, path, Timestamp::now())
     }
 
-    /// Begins a login (contract, 2.1).
+    /// Begins a login (docs/auth0/login.md#start-of-a-login).
     pub fn start_login(&self, popup: bool) -> Result<LoginStart> {
         match &self.flow {
             Flow::Extension(flow) => flow.start(popup),
@@ -171,7 +171,7 @@ impl Access {
         }
     }
 
-    /// The cookies of a login, to be cleared at its end (contract, 2.4).
+    /// The cookies of a login, to be cleared at its end (docs/auth0/login.md#answer-to-the-callback).
     pub fn login_cookies(&self) -> &'static [(&'static str, CookieKind)] {
         match &self.flow {
             Flow::Extension(_) => extension::COOKIES,
@@ -179,7 +179,7 @@ impl Access {
         }
     }
 
-    /// Where logging out goes on, at the login tenant, which then leads back here (contract, 2.5).
+    /// Where logging out goes on, at the login tenant, which then leads back here (docs/auth0/login.md#logout).
     pub fn logout_url(&self) -> String {
         let base = encode(&self.base_url);
         match &self.flow {
@@ -197,8 +197,7 @@ impl fmt::Debug for Access {
     }
 }
 
-/// Everything but what ECMAScript's `encodeURIComponent` leaves alone, since the contract's URLs are
-/// made with it.
+/// Everything but what ECMAScript's `encodeURIComponent` leaves alone, which the original's URLs are made with.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -221,8 +220,8 @@ fn with_query(url: &str, parameters: &[(&str, &str)]) -> String {
     format!("{url}?{}", query.join("&"))
 }
 
-/// Checks what both kinds of login check in every token of the login tenant: that it can be read, key,
-/// RS256 signature, times and issuer (contract, 2.2 steps 5 to 8).
+/// Checks what both kinds of login check in every token of the login tenant: that it can be read, key, RS256 signature,
+/// times and issuer (docs/auth0/login.md#callback, steps 5 to 8).
 async fn verified(oidc: &Oidc, token: &str, now: Timestamp) -> Result<token::Claims> {
     let unauthorized = |fault: token::TokenFault| Error::new(Code::LoginUnauthorized, fault.text());
     let (header, _) = token::read(token).ok_or_else(undecodable)?;
@@ -243,7 +242,7 @@ async fn verified(oidc: &Oidc, token: &str, now: Timestamp) -> Result<token::Cla
     Ok(claims)
 }
 
-/// The answer to a token that is none (contract, 2.2 step 5; the wording is the original's).
+/// The answer to a token that is none (docs/auth0/login.md#callback, step 5; the wording is the original's).
 fn undecodable() -> Error {
     Error::new(Code::LoginValidation, "Unable to decoded the token.")
 }

@@ -1,5 +1,5 @@
-//! Session tokens: HS256 with the raw bytes of `EXTENSION_SECRET` (contract, 2.3 and 2.7; design,
-//! section 5).
+//! Session tokens: HS256 with the raw bytes of `EXTENSION_SECRET` (docs/auth0/login.md#session-token,
+//! docs/auth0/login.md#bearer-tokens-and-error-answers; docs/decisions/0012-session-token-of-the-extension.md).
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ use super::{SESSION_AUDIENCE, Secrets, Session};
 use crate::error::{Code, Error, Result};
 use crate::seal::{Sealer, hex, random};
 
-/// No session lasts longer, whatever the login tenant says: the lifetime asked for at login (contract,
-/// 2.1).
+/// No session lasts longer, whatever the login tenant says: the lifetime asked for at login
+/// (docs/auth0/login.md#start-of-a-login).
 pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(10);
 
 /// What Management API tokens inside session tokens are sealed for.
@@ -85,8 +85,8 @@ impl Sessions {
         Ok((SecretString::from(token), session))
     }
 
-    /// Checks the `Authorization` header of an API request, in the order and with the texts of the
-    /// contract (2.7).
+    /// Checks the `Authorization` header of an API request, in the order and with the messages of
+    /// docs/auth0/login.md#bearer-tokens-and-error-answers.
     pub(super) fn check(&self, authorization: Option<&str>, now: Timestamp) -> Result<Session> {
         let token = bearer(authorization)?;
         let invalid = |message: &str| Error::new(Code::InvalidToken, message);

@@ -1,8 +1,8 @@
-//! JSON Web Tokens: reading them, checking signature and times, and the texts the extension contract
-//! fixes for what is wrong (contract, 2.2 step 7 and 2.7).
+//! JSON Web Tokens: reading them, checking signature and times, and the original's messages for invalid ones
+//! (docs/auth0/login.md#callback, step 7; docs/auth0/login.md#bearer-tokens-and-error-answers).
 //!
-//! Claims are checked here and not by the library, because the contract fixes the order of the checks
-//! and their messages.
+//! Claims are checked here and not by the library, because the original defines the order of the checks and their
+//! messages.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ pub(super) struct Header {
     pub kid: Option<String>,
 }
 
-/// What is wrong with a token. [`TokenFault::text`] is what the contract's libraries say.
+/// What is wrong with a token. [`TokenFault::text`] is the message of the original's libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenFault {
     Malformed,

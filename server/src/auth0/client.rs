@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a job waits.
 const PATIENCE_OF_A_JOB: Duration = Duration::from_mins(10);
 
-/// The longest address of a search. Auth0 answers 414 to a longer one without saying where its limit
-/// is (contract, 4.4); 8 KB is what common servers accept.
+/// The longest address of a search. Auth0 answers 414 to a longer one without saying where its limit is
+/// (docs/auth0/management-api.md#users); 8 KB is what common servers accept.
 const LONGEST_URL: usize = 8 << 10;
 
 /// Everything but the unreserved characters of RFC 3986, 2.3.
@@ -140,8 +140,8 @@ impl ManagementClient {
         self.shared.transport.tenant_time().is_some()
     }
 
-    /// One page of users (contract, 4.4). Eventually consistent. A query that makes the address longer
-    /// than Auth0 accepts fails with `Code::InvalidSearch`.
+    /// One page of users (docs/auth0/management-api.md#users). Eventually consistent. A query that makes the address
+    /// longer than Auth0 accepts fails with `Code::InvalidSearch`.
     pub async fn users(&self, search: &UserSearch) -> Result<UsersPage> {
         let mut query = Query::new("/users");
         if !search.q.is_empty() {
@@ -176,8 +176,8 @@ impl ManagementClient {
         self.get("/users/{id}", Query::new(&format!("/users/{}", encode(id))).url(self)).await
     }
 
-    /// Users with exactly this e-mail address; immediately consistent. Auth0 compares case and keeps the
-    /// addresses of database users in lower case (contract, 4.1).
+    /// Users with exactly this e-mail address; immediately consistent. Auth0 compares case and keeps the addresses of
+    /// database users in lower case (docs/auth0/management-api.md#consistency).
     pub async fn users_by_email(&self, email: &str) -> Result<Vec<serde_json::Value>> {
         self.get("/users-by-email", Query::new("/users-by-email").add("email", email).url(self)).await
     }

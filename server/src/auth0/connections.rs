@@ -1,4 +1,4 @@
-//! Connections, and which of them take an import (contract, 4.3).
+//! Connections, and which of them take an import (docs/auth0/management-api.md#connections).
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ const PAGE: usize = 100;
 const REACH: usize = 1000;
 
 /// What is asked for. Of `options` only two switches are kept: the rest may hold scripts and secrets
-/// (contract, 4.10).
+/// (docs/auth0/management-api.md#value-patterns).
 const FIELDS: &str = "id,name,strategy,options";
 
 /// A connection as Auth0 sends it.
@@ -148,8 +148,9 @@ impl ManagementClient {
         })
     }
 
-    /// The connection with this id, if users can be imported into it. Fails as Auth0 itself would answer
-    /// an import (contract, 4.1 and 4.6), but before a file is sent, and with what to change.
+    /// The connection with this id, if users can be imported into it. Fails as Auth0 itself would answer an import
+    /// (docs/auth0/management-api.md#error-answers, docs/auth0/jobs.md#imports), but before a file is sent, and with
+    /// what to change.
     pub async fn importable_connection(&self, id: &str) -> Result<Connection> {
         if !is_id(id) {
             let message = "Payload validation error: 'String does not match pattern ^con_[A-Za-z0-9]{16}$' on property connection_id (The id of the connection to which users will be imported).";
@@ -206,7 +207,7 @@ fn refusal(message: &str, code: &str) -> Error {
     })
 }
 
-/// The search query for the users of a connection, by its name (contract, section 7).
+/// The search query for the users of a connection, by its name (docs/auth0/search-syntax.md).
 pub fn connection_query(name: &str) -> String {
     let name = name.replace('\\', "\\\\").replace('"', "\\\"");
     format!("identities.connection:\"{name}\"")
@@ -220,7 +221,7 @@ fn listing(strategy: Option<&str>) -> Query {
     }
 }
 
-/// The pattern of a connection's id (contract, section 0).
+/// The pattern of a connection's id (docs/auth0/README.md#constants).
 fn is_id(text: &str) -> bool {
     text.strip_prefix("con_")
         .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))

@@ -1,5 +1,4 @@
-//! The only room that talks to Auth0: token, connections, users, jobs, rate limits (contract,
-//! section 4).
+//! The only room that talks to Auth0: token, connections, users, jobs, rate limits (docs/auth0/management-api.md).
 
 mod client;
 mod connections;

@@ -1,5 +1,5 @@
-//! What the Management API speaks of: connections, pages of users, jobs. Answers are read tolerantly:
-//! unknown members are ignored, unknown statuses kept (contract, section 11).
+//! What the Management API speaks of: connections, pages of users, jobs. Answers are read tolerantly: unknown members
+//! are ignored, unknown statuses kept (docs/auth0/open-questions.md).
 
 use std::pin::Pin;
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::error::Result;
 
-/// A connection as far as a picker and an import need it; never with its other options, which may
-/// hold scripts and secrets (contract, 4.10).
+/// A connection as far as a picker and an import need it; never with its other options, which may hold scripts and
+/// secrets (docs/auth0/management-api.md#value-patterns).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Connection {
     /// `con_` and 16 letters or digits.
@@ -25,7 +25,7 @@ pub struct Connection {
     pub unusable: Option<String>,
 }
 
-/// A search for users (contract, 4.4).
+/// A search for users (docs/auth0/management-api.md#users).
 #[derive(Clone, Debug, Default)]
 pub struct UserSearch {
     /// Lucene query; empty for all users.
@@ -40,7 +40,7 @@ pub struct UserSearch {
     pub fields: Vec<String>,
 }
 
-/// A page of users (contract, 4.4).
+/// A page of users (docs/auth0/management-api.md#users).
 #[derive(Clone, Debug, Deserialize)]
 pub struct UsersPage {
     /// Index of the first user.
@@ -66,7 +66,7 @@ pub enum JobFormat {
     Csv,
 }
 
-/// A field of an export job (contract, 4.7).
+/// A field of an export job (docs/auth0/jobs.md#exports).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportField {
     /// Dotted path.
@@ -76,7 +76,7 @@ pub struct ExportField {
     pub export_as: Option<String>,
 }
 
-/// Body of `POST /jobs/users-exports` (contract, 4.7). `fields` and `format` are always sent, since
+/// Body of `POST /jobs/users-exports` (docs/auth0/jobs.md#exports). `fields` and `format` are always sent, since
 /// Auth0's defaults are not published.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExportJobRequest {
@@ -92,7 +92,7 @@ pub struct ExportJobRequest {
     pub fields: Vec<ExportField>,
 }
 
-/// Parts of `POST /jobs/users-imports` (contract, 4.6).
+/// Parts of `POST /jobs/users-imports` (docs/auth0/jobs.md#imports).
 #[derive(Clone, Debug)]
 pub struct ImportJobRequest {
     /// The database connection's id.
@@ -107,7 +107,7 @@ pub struct ImportJobRequest {
     pub send_completion_email: bool,
 }
 
-/// State of a job inside Auth0 (contract, 4.7 and 11.3).
+/// State of a job inside Auth0 (docs/auth0/jobs.md#job-status, docs/auth0/open-questions.md#job-statuses).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobStatus {
@@ -173,7 +173,7 @@ pub struct Job {
     pub summary: Option<JobSummary>,
 }
 
-/// Answer of `GET /jobs/{id}/errors` (contract, 4.7).
+/// Answer of `GET /jobs/{id}/errors` (docs/auth0/jobs.md#job-errors).
 #[derive(Clone, Debug)]
 pub enum JobErrors {
     /// 204: nothing to report.
@@ -184,7 +184,7 @@ pub enum JobErrors {
     Job(Job),
 }
 
-/// A failed user and why. Codes are open-ended (contract, 5.3).
+/// A failed user and why. Codes are open-ended (docs/auth0/import-schema.md#error-codes).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UserErrors {
     /// The user as sent, secrets replaced by `*****`.

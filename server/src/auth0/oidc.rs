@@ -1,5 +1,5 @@
-//! What signing in needs from a login tenant: its signing keys, and the exchange of an authorization
-//! code (contract, 2.2 step 6; RFC 7517; RFC 6749, 4.1.3).
+//! What signing in needs from a login tenant: its signing keys, and the exchange of an authorization code
+//! (docs/auth0/login.md#callback, step 6; RFC 7517; RFC 6749, 4.1.3).
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::config::{ClientCredentials, TenantHost};
 use crate::error::{Code, Error, Result};
 
 /// Fetches of the key set allowed within [`WINDOW`], however many tokens with unknown keys arrive
-/// (contract, 2.2 step 6).
+/// (docs/auth0/login.md#callback, step 6).
 const MOST_FETCHES: usize = 10;
 const WINDOW: Duration = Duration::from_mins(1);
 

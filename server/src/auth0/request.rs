@@ -24,7 +24,7 @@ use crate::measure;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Largest answer that is read into memory. A page of 100 users of 1 MB each, the most Auth0 returns
-/// (contract, section 0), fits.
+/// (docs/auth0/README.md#constants), fits.
 const LARGEST_ANSWER: usize = 128 << 20;
 
 /// Largest explanation of an error that is read.
@@ -114,7 +114,7 @@ pub(super) struct Trouble {
 pub(super) enum Cause {
     /// Too many requests.
     RateLimit,
-    /// A search took longer than Auth0 allows (contract, 4.4); rarely better the next time.
+    /// A search took longer than Auth0 allows (docs/auth0/management-api.md#users); rarely better the next time.
     SlowQuery,
     /// An answer that says Auth0 has trouble.
     Answer(StatusCode),
@@ -151,8 +151,8 @@ impl Transport {
                 .connect_timeout(CONNECT)
                 // The API never redirects, and a token must not travel elsewhere.
                 .redirect(reqwest::redirect::Policy::none());
-            // Plain http is for loopback hosts only (design, section 4): no proxy leads there, and no
-            // certificate of this machine is needed.
+            // Plain http is for loopback hosts only: no proxy leads there, and no certificate of this machine is
+            // needed.
             if host.origin().starts_with("http://") { builder.no_proxy().tls_certs_only([]) } else { builder }
         };
         let build = |builder: reqwest::ClientBuilder| {
@@ -409,8 +409,8 @@ fn changed() -> Error {
     Error::new(Code::Auth0ExportLost, "The export's file changed while it was downloaded.")
 }
 
-/// Whether an error is Auth0's limit of two import jobs at once (contract, 4.6): not a rate limit, but
-/// a reason to wait for a job to end.
+/// Whether an error is Auth0's limit of two import jobs at once (docs/auth0/jobs.md#two-jobs-at-once): not a rate
+/// limit, but a reason to wait for a job to end.
 pub fn is_import_limit(error: &Error) -> bool {
     error.upstream.as_ref().is_some_and(|upstream| {
         upstream.status_code == 429 && upstream.message.to_ascii_lowercase().contains("active import users jobs")
@@ -443,7 +443,7 @@ fn refused(upstream: Upstream) -> Error {
     }
 }
 
-/// The parts in the order of the recorded exchange (contract, 4.6).
+/// The parts in the order of the recorded exchange (docs/auth0/jobs.md#imports).
 fn form(import: &ImportJobRequest) -> Result<Form> {
     let length = import.users.len() as u64;
     let users = Part::stream_with_length(import.users.clone(), length)
@@ -477,8 +477,9 @@ async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, Unread> {
     Ok(body)
 }
 
-/// Auth0's own words (contract, 4.1), or OAuth's (4.2), or as much as a text from something in between
-/// says. The status counts in any case; its explanation may be missing.
+/// Auth0's own words (docs/auth0/management-api.md#error-answers), or OAuth's
+/// (docs/auth0/management-api.md#token-endpoint), or as much as a text from something in between says. The status
+/// counts in any case; its explanation may be missing.
 async fn explanation(status: StatusCode, response: Response) -> Upstream {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]

@@ -1,4 +1,4 @@
-//! When to try again, and how long to wait before (contract, 4.8): what Auth0 asks for first, else
+//! When to try again, and how long to wait before (docs/auth0/rate-limits.md#retries): what Auth0 asks for first, else
 //! exponential back-off with jitter, until patience ends.
 
 use std::sync::Arc;

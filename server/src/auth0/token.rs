@@ -1,4 +1,4 @@
-//! Tokens for the Management API (contract, 4.2).
+//! Tokens for the Management API (docs/auth0/management-api.md#token-endpoint).
 
 use std::time::Duration;
 

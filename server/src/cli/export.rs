@@ -1,4 +1,4 @@
-//! `export`: users of a tenant or of a file, as CSV, JSON or NDJSON (design, section 3).
+//! `export`: users of a tenant or of a file, as CSV, JSON or NDJSON.
 
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Read, Write};

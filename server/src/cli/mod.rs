@@ -1,4 +1,4 @@
-//! The command line, one file per subcommand (design, section 3).
+//! The command line, one file per subcommand.
 
 mod demo;
 mod export;

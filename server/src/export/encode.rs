@@ -1,4 +1,4 @@
-//! Rows as CSV, JSON and NDJSON (design, section 6).
+//! Rows as CSV, JSON and NDJSON (docs/decisions/0018-csv-cells.md).
 
 use super::Format;
 use crate::expression::{
@@ -256,14 +256,14 @@ fn import_row(columns: &[Column], values: &impl Values, out: &mut Vec<u8>) -> Re
         let cell = match (column.name.as_str(), values.cell(at, column)) {
             ("email", Cell::Text(text)) if !text.is_empty() => Cell::Text(text),
             ("email", _) => return Err(NoEmail),
-            // Auth0 puts `auth0|` before whatever it finds (contract, section 5).
+            // Auth0 puts `auth0|` before whatever it finds (docs/auth0/import-schema.md#attributes).
             ("user_id", Cell::Text(text)) => match text.strip_prefix("auth0|") {
                 Some(bare) => Cell::Text(bare.to_owned().into()),
                 None => Cell::Text(text),
             },
             (_, cell) => cell,
         };
-        // An import refuses empty texts (contract, section 5: minLength 1).
+        // An import refuses empty texts (docs/auth0/import-schema.md#attributes: minLength 1).
         if matches!(&cell, Cell::Nothing) || matches!(&cell, Cell::Text(text) if text.is_empty()) {
             continue;
         }

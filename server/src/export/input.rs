@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 /// How much is read before rows are handed on, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// The longest row that is read, in bytes. Auth0 allows users of 1 MB (contract, section 0).
+/// The longest row that is read, in bytes. Auth0 allows users of 1 MB (docs/auth0/README.md#constants).
 pub(super) const LONGEST_ROW: usize = 64 << 20;
 
 const COMPRESSED_BUFFER: usize = 128 * 1024;

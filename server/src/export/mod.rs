@@ -1,4 +1,4 @@
-//! Exports: plan -> source -> filter -> columns -> sort -> encode -> artifact (design, sections 2 and 6).
+//! Exports: plan -> source -> filter -> columns -> sort -> encode -> artifact.
 
 mod encode;
 mod input;
@@ -82,13 +82,13 @@ pub enum Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// A JSON array that can be imported into another tenant as it is: only importable attributes under
-    /// their own names, `auth0|` removed from `user_id`, users without an e-mail address left out and
-    /// counted (design, section 6). Given columns replace attributes of the same name, or are added.
+    /// A JSON array that can be imported into another tenant as it is: only importable attributes under their own
+    /// names, `auth0|` removed from `user_id`, users without an e-mail address left out and counted. Given columns
+    /// replace attributes of the same name, or are added.
     Import,
 }
 
-/// A column as it was asked for; `name` is an expression (design, section 5).
+/// A column as it was asked for; `name` is an expression.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldRequest {
@@ -110,7 +110,7 @@ pub struct SortRequest {
     pub descending: bool,
 }
 
-/// The body of `POST /api/jobs/export` (design, section 5); also what the command line builds.
+/// The body of `POST /api/jobs/export`; also what the command line builds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {

@@ -1,4 +1,5 @@
-//! The plan of an export: decided, and shown in plain words, before anything is read (design, section 7).
+//! The plan of an export: decided, and shown in plain words, before anything is read
+//! (docs/decisions/0007-query-push-down.md).
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::expression::Kind;
 use crate::user::ATTRIBUTES;
 
-/// Auth0 stops counting, and answering, here (contract, 4.4).
+/// Auth0 stops counting, and answering, here (docs/auth0/management-api.md#users).
 pub(super) const SEARCH_CAP: u64 = 1000;
 
 /// Users a page; the most Auth0 gives.
@@ -231,7 +232,8 @@ impl ExportSpec {
         self.wanted.attributes().map(|names| names.into_iter().map(str::to_owned).collect())
     }
 
-    /// What a job exports; always sent, since Auth0's default is not published (contract, 11.4).
+    /// What a job exports; always sent, since Auth0's default is not published
+    /// (docs/auth0/open-questions.md#fields-of-an-export).
     fn job_names(&self) -> Vec<String> {
         let wanted = self.wanted.attributes().unwrap_or_default().into_iter().map(str::to_owned);
         if let Some(names) = self.attributes() {
@@ -276,8 +278,8 @@ async fn look(client: &ManagementClient, query: &str, users: u32, sample: Sample
     Ok((expected, page))
 }
 
-/// Why Auth0 does not carry out a query, if that is what an error says: it is wrong to Auth0, too long for
-/// a URL, or takes longer than the two seconds a search may (contract, section 7).
+/// Why Auth0 does not carry out a query, if that is what an error says: it is wrong to Auth0, too long for a URL, or
+/// takes longer than the two seconds a search may (docs/auth0/search-syntax.md#limits).
 pub(super) fn why_refused(error: &Error) -> Option<String> {
     let said = error.upstream.as_ref().filter(|said| matches!(said.status_code, 400 | 414 | 503))?;
     Some(format!("Auth0 refuses it: {}", said.message.trim_end_matches('.')))
@@ -348,7 +350,7 @@ impl Plan {
     }
 }
 
-/// Whether a root attribute can be named where Auth0 expects dotted paths (contract, 4.7).
+/// Whether a root attribute can be named where Auth0 expects dotted paths (docs/auth0/jobs.md#exports).
 fn can_be_a_field(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))

@@ -1,4 +1,4 @@
-//! Sorting of encoded rows: in memory up to a budget, then through files (design, section 6).
+//! Sorting of encoded rows: in memory up to a budget, then through files (docs/decisions/0019-sort-order.md).
 //!
 //! The order: numbers by value, then booleans (`false` before `true`), then strings by code point, then
 //! arrays and objects by their compact JSON. `descending` turns that round. Missing values, and numbers

@@ -33,7 +33,7 @@ pub(super) struct Pace {
     pub first: Duration,
     /// No wait is longer.
     pub longest: Duration,
-    /// Auth0 lets an export job run for 8 hours (contract, section 0); then we stop looking.
+    /// Auth0 lets an export job run for 8 hours (docs/auth0/README.md#constants); then we stop looking.
     pub patience: Duration,
 }
 
@@ -267,7 +267,8 @@ impl Feed {
                 Ok(job) => return Ok(job.id),
                 Err(error) => error,
             };
-            // Whether Auth0 limits exports that run at once is not documented (contract, 11.14).
+            // Whether Auth0 limits exports that run at once is not documented
+            // (docs/auth0/open-questions.md#concurrent-exports).
             let busy = error.upstream.as_ref().is_some_and(|said| said.status_code == 429);
             let again = if busy {
                 started.elapsed() < self.pace.patience
@@ -389,8 +390,8 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits until the job is completed, and gives a fresh link to its file. A link lives for 60 seconds,
-    /// so that the job is read again before every download (contract, 4.7).
+    /// Waits until the job is completed, and gives a fresh link to its file. A link lives for 60 seconds, so that the
+    /// job is read again before every download (docs/auth0/jobs.md#download-links).
     async fn completed(&mut self) -> Result<String> {
         let Some(id) = self.job.clone() else {
             return Err(Error::new(Code::Internal, "The export job was never created."));
@@ -633,8 +634,8 @@ fn is_without_job(error: &Error) -> bool {
     refused || may_have_happened(error) || matches!(error.code, Code::Auth0JobFailed | Code::Auth0ExportLost)
 }
 
-/// Whether a search took longer than the two seconds it may (contract, 4.4): one for a shorter span may
-/// not.
+/// Whether a search took longer than the two seconds it may (docs/auth0/management-api.md#users): one for a shorter
+/// span may not.
 fn is_too_slow(error: &Error) -> bool {
     error.upstream.as_ref().is_some_and(|said| said.status_code == 503 && said.message.contains("exceeded the timeout"))
 }

@@ -242,7 +242,7 @@ impl ExportSpec {
     }
 }
 
-/// The pattern of the contract's section 0.
+/// Whether a text is a connection id (docs/auth0/README.md#constants).
 fn is_connection_id(text: &str) -> bool {
     text.strip_prefix("con_").is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }

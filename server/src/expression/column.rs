@@ -1,4 +1,4 @@
-//! `EXPR=Name`, as the command line takes it (design, section 3).
+//! `EXPR=Name`, as the command line takes it.
 
 use super::lexer::{Lexer, Token};
 

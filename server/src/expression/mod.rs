@@ -1,4 +1,4 @@
-//! What a column says: parse -> path | transform call | JavaScript (design, section 6).
+//! What a column says: parse -> path | transform call | JavaScript (docs/decisions/0003-kinds-of-expressions.md).
 
 mod call;
 mod column;

@@ -1,4 +1,4 @@
-//! Paths: alternatives of attribute paths and literals, computed natively (design, section 6.1).
+//! Paths: alternatives of attribute paths and literals, computed natively (docs/decisions/0004-native-paths.md).
 //!
 //! A path means JavaScript with every access read as `?.`: what meets nothing gives nothing.
 

@@ -10,8 +10,8 @@ use super::schema::Target;
 /// The most digits of a number that every JSON parser reads exactly. Longer ones are rather ids.
 const MOST_DIGITS: usize = 15;
 
-/// Characters before which an export puts an apostrophe, so that no spreadsheet takes the text for a
-/// formula (design, section 6; contract, 4.7).
+/// Characters before which an export puts an apostrophe, so that no spreadsheet takes the text for a formula
+/// (docs/decisions/0018-csv-cells.md; docs/auth0/jobs.md#export-files).
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// The text of a cell without the apostrophe that an export put before it, and whether there was one.

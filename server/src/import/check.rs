@@ -1,5 +1,5 @@
-//! Checks rows before anything is sent: the import schema, the rules a schema cannot say, and
-//! duplicates inside the import (contract, section 5).
+//! Checks rows before anything is sent: the import schema, the rules a schema cannot say, and duplicates inside the
+//! import (docs/auth0/import-schema.md).
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
@@ -16,10 +16,10 @@ use super::schema::{self, Finding, is_bcrypt_body, member};
 use super::{RowFault, Severity};
 use crate::error::Result;
 
-/// The prefix Auth0 puts before the id of every imported user (contract, section 5).
+/// The prefix Auth0 puts before the id of every imported user (docs/auth0/import-schema.md#attributes).
 pub(super) const ID_PREFIX: &str = "auth0|";
 
-/// Keys that `app_metadata` must not contain (contract, section 5).
+/// Keys that `app_metadata` must not contain (docs/auth0/import-schema.md#metadata-keys).
 pub(super) const FORBIDDEN_APP_METADATA: [&str; 18] = [
     "__tenant",
     "_id",
@@ -217,7 +217,8 @@ impl Checker {
         }
     }
 
-    /// Twice in one import is an error of the second (contract, 4.6). Only rows that are sent count.
+    /// Twice in one import is an error of the second (docs/auth0/jobs.md#what-an-import-changes). Only rows that are
+    /// sent count.
     fn check_duplicates(
         &mut self,
         place: &RowPlace,
@@ -225,7 +226,8 @@ impl Checker {
         findings: &mut Vec<Finding>,
     ) -> Result<()> {
         let text = |name: &str| user.get(name).and_then(Value::as_str);
-        // Auth0 stores both in lower case (contract, sections 5 and 6).
+        // Auth0 stores both in lower case (docs/auth0/import-schema.md#attributes,
+        // docs/auth0/user-profile.md#attributes).
         let (email, username) = (text("email").map(str::to_lowercase), text("username").map(str::to_lowercase));
         let identity = Identity {
             email: email.as_deref(),
@@ -392,7 +394,7 @@ fn fault(place: &RowPlace, row: &Value, finding: Finding, severity: Severity) ->
     }
 }
 
-/// Key names of metadata, at any depth, must not contain `.` or `$` (contract, section 5).
+/// Key names of metadata, at any depth, must not contain `.` or `$` (docs/auth0/import-schema.md#metadata-keys).
 fn check_key_names(value: &Value, path: &str, findings: &mut Vec<Finding>) {
     match value {
         Value::Object(members) => {
@@ -427,7 +429,8 @@ pub(super) fn is_plain_username(name: &str) -> bool {
         && !(name.contains('@') && schema::is_email(name))
 }
 
-/// What a username may hold depends on the connection, so this is only a warning (contract, section 6).
+/// What a username may hold depends on the connection, so this is only a warning
+/// (docs/auth0/user-profile.md#attributes).
 fn check_username(name: &str, warnings: &mut Vec<Finding>) {
     if !(1..=128).contains(&name.chars().count()) {
         warnings.push(Finding::new("username", "MAX_LENGTH", "username must have 1 to 128 characters."));
@@ -439,7 +442,8 @@ fn check_username(name: &str, warnings: &mut Vec<Finding>) {
     }
 }
 
-/// What each algorithm wants (contract, 5.1). Members of a wrong type are the schema's matter.
+/// What each algorithm wants (docs/auth0/import-schema.md#custom-password-hashes). Members of a wrong type are the
+/// schema's matter.
 struct Algorithm {
     name: &'static str,
     /// Encodings of the hash; the first is taken when there is none and the only one is `utf8`.
@@ -641,7 +645,7 @@ fn check_hash_length(custom: &Map<String, Value>, warnings: &mut Vec<Finding>) {
     }
 }
 
-/// Base64 of either alphabet, padded or not (contract, 5.1).
+/// Base64 of either alphabet, padded or not (docs/auth0/import-schema.md#custom-password-hashes).
 fn is_base64(text: &str) -> bool {
     const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)

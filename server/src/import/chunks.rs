@@ -1,5 +1,5 @@
-//! Writes good rows into JSON arrays as full as Auth0's limit allows, and remembers which row went
-//! where (contract, 4.6).
+//! Writes good rows into JSON arrays as full as Auth0's limit allows, and remembers which row went where
+//! (docs/auth0/jobs.md#imports).
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,8 +16,8 @@ use super::check::{ID_PREFIX, RowPlace};
 use crate::error::{Code, Error, Result};
 use crate::store::{FileWriter, Files};
 
-/// The largest chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the rest is for the other
-/// parts of the request (contract, 11.9).
+/// The largest chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the rest is for the other parts of the
+/// request (docs/auth0/open-questions.md#upload-limit).
 pub const MAX_CHUNK_BYTES: usize = 500_000;
 
 /// The largest row that fits into a chunk of its own, between the brackets of the array.

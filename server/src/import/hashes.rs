@@ -1,4 +1,4 @@
-//! Joins Auth0's export of password hashes to the users of an import (contract, 4.7).
+//! Joins Auth0's export of password hashes to the users of an import (docs/auth0/jobs.md#password-hash-files).
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};

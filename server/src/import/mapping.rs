@@ -1,4 +1,4 @@
-//! Shapes foreign rows: attributes computed from what a row holds (design, sections 3 and 9).
+//! Shapes foreign rows: attributes computed from what a row holds.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Imports: detect -> parse -> map -> check -> chunk -> submit -> report (design, section 9).
+//! Imports: detect -> parse -> map -> check -> chunk -> submit -> report (docs/decisions/0008-import-validation.md).
 //!
 //! The whole file is checked before anything is sent. What a job keeps lies in its directory:
 //!
@@ -152,7 +152,7 @@ pub enum Severity {
     Warning,
 }
 
-/// What is wrong with a row (design, section 3: the lines of `--report`).
+/// What is wrong with a row: a line of `--report`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RowFault {
     /// Physical line where the row starts, from 1; 0 when Auth0 reported a user that is in no row.
@@ -162,7 +162,7 @@ pub struct RowFault {
     pub row: u64,
     /// The attribute's path; none for the row as a whole.
     pub attribute: Option<String>,
-    /// Stable code: Auth0's own where one fits (contract, 5.3), or what Auth0 reported.
+    /// Stable code: Auth0's own where one fits (docs/auth0/import-schema.md#error-codes), or what Auth0 reported.
     pub code: String,
     /// What is wrong.
     pub message: String,
@@ -254,10 +254,9 @@ pub fn check(
     check_files(spec, vec![InputFile { name: None, open, again: false }], chunks, None, fault, progress)
 }
 
-/// [`check()`] over several files that are one import, in their order. A file is opened when its turn
-/// comes. Auth0's export of password hashes may be among them, wherever it stands: its hashes are
-/// joined to the users by their ids (contract, 4.7). With `identities` what a [`survey()`] asks for is
-/// kept there.
+/// [`check()`] over several files that are one import, in their order. A file is opened when its turn comes. Auth0's
+/// export of password hashes may be among them, wherever it stands: its hashes are joined to the users by their ids
+/// (docs/auth0/jobs.md#password-hash-files). With `identities` what a [`survey()`] asks for is kept there.
 pub fn check_files(
     spec: &ImportSpec,
     inputs: Vec<InputFile<'_>>,
@@ -551,7 +550,7 @@ fn left_out(reader: &RowReader, file: Option<&str>) -> Vec<RowFault> {
     columns.iter().map(warning).collect()
 }
 
-/// Whether the import schema that Auth0 documents takes a row (contract, section 5), for whoever compares it
+/// Whether the import schema that Auth0 documents takes a row (docs/auth0/import-schema.md), for whoever compares it
 /// with a general validator. [`check()`] asks more: what a schema cannot say.
 pub fn fits_schema(row: &serde_json::Value) -> bool {
     let mut findings = Vec::new();

@@ -1,5 +1,5 @@
-//! Paths of attributes as headers, mappings and faults write them: `app_metadata.plan`,
-//! `identities[0].connection`, `user_metadata["favourite colour"]` (design, section 6).
+//! Paths of attributes as headers, mappings and faults write them: `app_metadata.plan`, `identities[0].connection`,
+//! `user_metadata["favourite colour"]` (docs/expressions.md#paths).
 
 use serde_json::{Map, Value};
 

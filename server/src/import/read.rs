@@ -21,8 +21,8 @@ pub(super) use self::csv::{Column, Headers, LeftOutColumn};
 use super::InputFormat;
 use crate::error::{Code, Error, Result};
 
-/// The largest row that is held, in bytes as written in the file. Auth0 takes at most 500,000 bytes at
-/// a time (contract, section 5); the rest leaves room for indentation.
+/// The largest row that is held, in bytes as written in the file. Auth0 takes at most 500,000 bytes at a time
+/// (docs/auth0/import-schema.md); the rest leaves room for indentation.
 pub(super) const MAX_ROW_BYTES: usize = 4 << 20;
 
 /// The deepest nesting of objects and arrays that is read; JSON parsers commonly stop here.

@@ -1,5 +1,5 @@
-//! Hides secrets of a user wherever a person or a log could see them, the way Auth0 does in its job
-//! reports (contract, 4.7).
+//! Hides secrets of a user wherever a person or a log could see them, the way Auth0 does in its job reports
+//! (docs/auth0/jobs.md#job-errors).
 
 use serde_json::Value;
 

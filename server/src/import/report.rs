@@ -1,5 +1,4 @@
-//! Gives failed rows back: with their reasons, or as a file that can be imported again (design,
-//! section 5).
+//! Gives failed rows back: with their reasons, or as a file that can be imported again.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Seek, SeekFrom, Write};
@@ -18,7 +17,7 @@ use super::{InputFile, RowFault, Severity, cells, hashes, redact};
 use crate::error::{Code, Error, Result};
 use crate::store::{FileReader, Files};
 
-/// Format of the file with failed rows (design, section 5).
+/// Format of the file with failed rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReportFormat {

@@ -1,4 +1,4 @@
-//! The import schema as a table, and the walk that holds a row against it (contract, section 5).
+//! The import schema as a table, and the walk that holds a row against it (docs/auth0/import-schema.md).
 //!
 //! Only what Auth0's JSON Schema says stands here, so that a test can hold the verdict against a
 //! general validator with the documented schema. What a schema cannot say is in [`mod@super::check`].
@@ -73,7 +73,7 @@ const fn object(members: &'static [(&'static str, Rule)], required: &'static [&'
 
 const ANY_TEXT: Rule = text(0, usize::MAX);
 
-/// Longest e-mail address (contract, section 5; RFC 5321, section 4.5.3.1).
+/// Longest e-mail address (docs/auth0/import-schema.md#attributes; RFC 5321, section 4.5.3.1).
 pub(super) const MOST_EMAIL: usize = 254;
 
 const USER: Object = object(
@@ -99,10 +99,10 @@ const USER: Object = object(
     &["email"],
 );
 
-/// Encodings of hashes, keys and salts (contract, 5.1).
+/// Encodings of hashes, keys and salts (docs/auth0/import-schema.md#custom-password-hashes).
 const ENCODINGS: Rule = form(Form::OneOf(&["base64", "hex", "utf8"]));
 
-/// contract, 5.1
+/// See docs/auth0/import-schema.md#custom-password-hashes.
 const CUSTOM_HASH: Object = object(
     &[
         (
@@ -155,7 +155,7 @@ const SALT: Object = object(
 const PASSWORD: Object =
     object(&[("encoding", form(Form::OneOf(&["ascii", "utf8", "utf16le", "ucs2", "latin1", "binary"])))], &[]);
 
-/// contract, 5.2
+/// See docs/auth0/import-schema.md#mfa-factors.
 const MFA_FACTORS: Array = Array { length: (1, 10), item: &MFA_FACTOR };
 
 const MFA_FACTOR: Object = Object {
@@ -208,7 +208,7 @@ pub(super) fn target(path: &[Step]) -> Option<Target> {
 pub(super) struct Finding {
     /// Path of the value; none for the row as a whole.
     pub(super) path: Option<String>,
-    /// Auth0's own code where one fits (contract, 5.3).
+    /// Auth0's own code where one fits (docs/auth0/import-schema.md#error-codes).
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) hint: Option<String>,
@@ -380,7 +380,7 @@ impl Array {
 }
 
 /// A member the schema does not know. Auth0 reports it as `Forbidden attribute in appUser: …`
-/// (contract, section 5).
+/// (docs/auth0/import-schema.md).
 fn unknown(path: &str, name: &str) -> Finding {
     let full = member(path, name);
     let finding = Finding::new(&full, "FORBIDDEN_ATTRIBUTE", format!("{full} is not an attribute of an import."));
@@ -394,7 +394,7 @@ fn unknown(path: &str, name: &str) -> Finding {
     }
 }
 
-/// The path of a member, in the form of the column expressions (design, section 6).
+/// The path of a member, in the form of the column expressions (docs/expressions.md#paths).
 pub(super) fn member(path: &str, name: &str) -> String {
     let mut letters = name.chars();
     let plain = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, '_' | '$'))

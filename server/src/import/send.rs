@@ -1,9 +1,9 @@
 //! Sends chunks and follows them to their end. Before and after every request the store is told where
 //! the chunk stands, so that a run can stop anywhere and the next one goes on from there.
 //!
-//! No row takes effect twice, although a chunk whose answer was lost is sent again: neither mode of
-//! Auth0's import can insert an e-mail twice. Rows that are then refused as duplicates are looked up;
-//! created since the first attempt means inserted by it (design, section 9).
+//! No row takes effect twice, although a chunk whose answer was lost is sent again: neither mode of Auth0's import can
+//! insert an e-mail twice. Rows that are then refused as duplicates are looked up; created since the first attempt
+//! means inserted by it (docs/decisions/0009-import-chunks.md).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
@@ -30,7 +30,7 @@ use crate::error::{Code, Error, Result};
 use crate::progress::Progress;
 use crate::store::{CheckedImport, ChunkOutcome, ChunkState, Files, ImportChunk, Store};
 
-/// Import jobs a tenant runs at once (contract, section 0).
+/// Import jobs a tenant runs at once (docs/auth0/README.md#constants).
 const JOBS_AT_ONCE: usize = 2;
 
 /// Chunks that Auth0 refuses as a whole, with none between that it takes, before it is no longer believed
@@ -507,7 +507,7 @@ impl Sender<'_> {
             };
             match job.status {
                 JobStatus::Completed => return Ok(End::Completed(job.summary)),
-                // A completed job is later shown as expired (contract, 4.7).
+                // A completed job is later shown as expired (docs/auth0/jobs.md#job-status).
                 JobStatus::Expired if job.summary.is_some() => return Ok(End::Completed(job.summary)),
                 JobStatus::Expired => return Ok(End::Gone),
                 JobStatus::Failed => return Ok(End::Failed(job.status_details)),
@@ -758,7 +758,7 @@ fn is_this_row_since(user: &Value, row: &RowIdentity, since: Timestamp) -> bool 
         && id.is_some_and(|id| row.user_id.as_deref().is_none_or(|wanted| wanted == id))
 }
 
-/// Whether Auth0 refused a user because it is there already (contract, 5.3).
+/// Whether Auth0 refused a user because it is there already (docs/auth0/import-schema.md#error-codes).
 fn is_duplicate(error: &UserErrors) -> bool {
     error.errors.iter().any(|error| {
         let code = error.get("code").and_then(Value::as_str).unwrap_or_default();
@@ -833,8 +833,8 @@ pub(super) fn is_gone(error: &Error) -> bool {
     error.upstream.as_ref().is_some_and(|upstream| upstream.status_code == 404)
 }
 
-/// Whether a refusal is about the connection or a setting, and so about every chunk alike, and not
-/// about the users in this one (contract, 4.6).
+/// Whether a refusal is about the connection or a setting, and so about every chunk alike, and not about the users in
+/// this one (docs/auth0/jobs.md#what-an-import-changes).
 fn concerns_settings(message: &str) -> bool {
     let message = message.to_lowercase();
     message.contains("connection") || message.contains("on property")

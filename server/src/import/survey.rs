@@ -1,5 +1,5 @@
-//! Asks the tenant which users of an import exist already: to say what the import would do to them, and to
-//! back up those that it will change (design, section 9).
+//! Asks the tenant which users of an import exist already: to say what the import would do to them, and to back up
+//! those that it will change.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -31,8 +31,9 @@ const SURVEY: &str = "survey.json";
 /// The back-up of a job: a JSON array, one user a line.
 const BACKUP: &str = "backup.json";
 
-/// Up to so many users are asked for one by one. The smallest plan allows two requests a second (contract,
-/// 4.8); beyond this one export of the whole connection is sooner done than so many requests.
+/// Up to so many users are asked for one by one. The smallest plan allows two requests a second
+/// (docs/auth0/rate-limits.md#limits-by-plan); beyond this one export of the whole connection is sooner done than so
+/// many requests.
 const MOST_BY_EMAIL: u64 = 200;
 
 /// Users that are asked for at once.

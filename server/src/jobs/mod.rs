@@ -52,7 +52,7 @@ pub const SORT_MEMORY: u64 = 64 << 20;
 /// Name of an import's uploaded file in its job's directory.
 pub const UPLOAD: &str = "upload";
 
-/// Entries of the history that are shown (design, section 5).
+/// Entries of the history that are shown.
 const HISTORY_LENGTH: u32 = 200;
 
 /// Exports that are looked at to tell how long one takes.
@@ -75,7 +75,8 @@ struct Inner {
     places: Places,
     /// Auth0 takes two imports at once for the whole tenant, and one import already uses both.
     imports: Semaphore,
-    /// A limit for exports is not documented (contract, 11.14): few at once, and Auth0's 429 obeyed.
+    /// A limit for exports is not documented (docs/auth0/open-questions.md#concurrent-exports): few at once, and
+    /// Auth0's 429 obeyed.
     exports: Semaphore,
     /// So many previews and looks into files of one person compute at once as there are processors: guests that
     /// never end keep nothing else waiting.
@@ -711,7 +712,7 @@ fn gone(id: &str) -> Error {
     Error::new(Code::ArtifactGone, format!("The files of job {id} were removed at the end of their lifetime."))
 }
 
-/// An id in Auth0's own form (contract, section 0).
+/// An id in Auth0's own form (docs/auth0/README.md#constants).
 pub(crate) fn new_id() -> String {
     format!("job_{}", Alphanumeric.sample_string(&mut rand::rng(), 16))
 }

@@ -1,4 +1,4 @@
-//! Whose Management API token a request or a job uses (design, section 5).
+//! Whose Management API token a request or a job uses (docs/decisions/0014-token-of-a-job.md).
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;

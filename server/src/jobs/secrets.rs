@@ -1,5 +1,5 @@
-//! Secrets that stand as literals in the expressions of a job: encrypted at rest, masked wherever the
-//! settings of a job are shown (design, section 6.2).
+//! Secrets that stand as literals in the expressions of a job: encrypted at rest, masked wherever the settings of a job
+//! are shown.
 
 use secrecy::ExposeSecret;
 use serde::Serialize;

@@ -11,7 +11,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use crate::access::Session;
 use crate::error::{Code, Error, Result};
 
-/// As long as Auth0's own links live (contract, section 0).
+/// As long as Auth0's own links live (docs/auth0/README.md#constants).
 const LIFETIME: Duration = Duration::from_mins(1);
 
 /// Letters and digits of a ticket: 190 bits, beyond guessing.

@@ -1,5 +1,5 @@
-//! Jobs as the API shows them (design, section 5), in the shapes the original's client reads
-//! (contract, 3.1 and 4.7).
+//! Jobs as the API shows them, in the shapes the original's client reads (docs/auth0/original-extension.md#routes,
+//! docs/auth0/jobs.md#exports).
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -185,7 +185,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// An entry of the history (contract, 3.1).
+/// An entry of the history (docs/auth0/original-extension.md#routes).
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct HistoryEntry {
     /// `job_` and 16 letters or digits.

@@ -49,7 +49,7 @@ fn fulfils(value: &Json<'_>, wish: &Wish) -> bool {
     }
 }
 
-/// Nothing is kept of null, and of arrays and objects without a value in them (contract, section 7).
+/// Nothing is kept of null, and of arrays and objects without a value in them (docs/auth0/search-syntax.md#fields).
 fn is_indexed(value: &Json<'_>) -> bool {
     match value {
         Json::Null => false,

@@ -7,7 +7,7 @@ use super::node::{Bound, Field, Node, Test, Token};
 use crate::expression::{Json, Wanted};
 use crate::user::{self, Kind};
 
-/// Attributes whose values are compared without regard to case (contract, section 7).
+/// Attributes whose values are compared without regard to case (docs/auth0/search-syntax.md#values).
 const CASELESS: &[&str] = &["email", "name", "given_name", "family_name", "nickname"];
 
 /// Boolean members of an identity and of its profile.

@@ -1,5 +1,5 @@
-//! Auth0's user search syntax v3 (contract, section 7): read, shown, and evaluated here with the same
-//! meaning (design, section 7).
+//! Auth0's user search syntax v3 (docs/auth0/search-syntax.md): read, shown, and evaluated here with the same meaning
+//! (docs/decisions/0007-query-push-down.md).
 //!
 //! [`Query`] is what was written, and may be sent to Auth0. [`Filter`] is what of it can be meant
 //! exactly here: a few things only Auth0's search knows, and a few are possible only here.
@@ -24,7 +24,7 @@ use node::{Field, Node, Test, Token};
 const LONGEST: usize = 64 * 1024;
 
 /// A query goes to Auth0 in a URL. Auth0 does not publish how long that may be; 8 KB is a safe ceiling
-/// (contract, section 7), and sort, fields and a span of time need some of it.
+/// (docs/auth0/search-syntax.md), and sort, fields and a span of time need some of it.
 const LONGEST_IN_A_URL: usize = 6 * 1024;
 
 /// A query that was read.

@@ -1,5 +1,5 @@
-//! Text to [`Node`]: the grammar of Lucene's query parser, as far as Auth0 documents it (contract,
-//! section 7), with the precedence of the design's section 7.
+//! Text to [`Node`]: the grammar of Lucene's query parser, as far as Auth0 documents it (docs/auth0/search-syntax.md),
+//! with the precedence of docs/query.md.
 
 use super::Fault;
 use super::node::{Aside, Bound, Field, Node, Test, Token};

@@ -1,4 +1,4 @@
-//! Runs foreign code: transforms, compiled to WASM, with limits they cannot leave (design, section 8).
+//! Runs foreign code: transforms, compiled to WASM, with limits they cannot leave (docs/decisions/0005-sandbox.md).
 //!
 //! A transform is a component without imports: it computes, and reaches nothing else. [`Sandbox`] knows
 //! which transforms there are ([`Catalog`]) and compiles them, once (`cache.rs`); a [`Runner`] hands rows

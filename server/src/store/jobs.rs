@@ -23,7 +23,7 @@ pub enum JobKind {
     Export,
 }
 
-/// Where a job stands (design, section 5).
+/// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {

@@ -1,4 +1,4 @@
-//! The extension contract: manifest, client configuration, login, logout, lifecycle hooks.
+//! The routes of the extensions gallery: manifest, client configuration, login, logout, lifecycle hooks.
 
 mod hooks;
 mod login;
@@ -10,7 +10,7 @@ use actix_web::web::ServiceConfig;
 
 use super::reply::{method_not_allowed, only};
 
-/// Adds the routes of the extension contract.
+/// Adds the routes of the extensions gallery.
 pub fn configure(config: &mut ServiceConfig) {
     manifest::configure(config);
     login::configure(config);

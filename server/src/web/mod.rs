@@ -53,7 +53,7 @@ pub struct App {
 }
 
 impl App {
-    /// Path of the base URL, with a slash at both ends (contract, 2.6).
+    /// Path of the base URL, with a slash at both ends (docs/auth0/login.md#base-url-and-base-path).
     pub fn base_path(&self) -> String {
         let path = url::Url::parse(&self.base_url).map(|url| url.path().to_owned()).unwrap_or_default();
         let path = path.trim_matches('/');

@@ -1,4 +1,4 @@
-//! The pages and their assets: shells without data, filled through the API (design, section 10).
+//! The pages and their assets: shells without data, filled through the API (docs/decisions/0016-no-bundler.md).
 //!
 //! A page carries no user's data and needs no session; its scripts read the session from the
 //! browser's storage. Assets are served below `assets/<version>/`, where the version is a digest of all

@@ -1,4 +1,5 @@
-//! Serving below a path prefix, whether the proxy in front strips it or not (contract, 2.6).
+//! Serving below a path prefix, whether the proxy in front strips it or not
+//! (docs/auth0/login.md#base-url-and-base-path).
 
 use std::future::{Ready, ready};
 use std::rc::Rc;
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_tenant_named_like_an_address_keeps_its_addresses() {
-        // The original cut the first occurrence and served `/api/run` (contract, 2.6).
+        // The original cut the first occurrence and served `/api/run` (docs/auth0/login.md#base-url-and-base-path).
         assert_eq!(strip("/api/run/logintest/login", "/api/run/logintest/").as_deref(), Some("/login"));
     }
 

@@ -14,7 +14,7 @@ use super::{App, fetch_metadata};
 use crate::access::Session;
 use crate::error::{Code, Error};
 
-/// An error on its way out, in the shape of design section 5.
+/// An error on its way out, in the shape of docs/decisions/0013-http-errors.md.
 #[derive(Debug)]
 pub struct ApiError(pub Error);
 

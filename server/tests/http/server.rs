@@ -165,7 +165,7 @@ impl Reply {
         (base.to_owned(), query)
     }
 
-    /// Status, name and message of an error, as the contract's tables give them.
+    /// Status, name and message of an error, as in docs/auth0/login.md.
     #[track_caller]
     pub fn expect_error(&self, status: u16, name: &str, message: &str) {
         let body = self.json();

@@ -35,7 +35,7 @@ impl Connection {
         Connection { id: id(name), name: name.to_owned(), strategy: strategy.to_owned(), options, enabled: true }
     }
 
-    /// The connection as the Management API shows it; `fields` restricts it (contract, 4.3).
+    /// The connection as the Management API shows it; `fields` restricts it (docs/auth0/management-api.md#connections).
     pub(crate) fn to_json(&self, fields: Option<&[&str]>, include: bool) -> Value {
         let all = json!({
             "id": self.id,
@@ -51,7 +51,8 @@ impl Connection {
         });
         let Some(fields) = fields else { return all };
         let Value::Object(all) = all else { return Value::Null };
-        // `is_domain_connection` comes along whatever is asked for (recorded, contract 4.3).
+        // `is_domain_connection` comes along whatever is asked for (recorded,
+        // docs/auth0/management-api.md#connections).
         all.into_iter()
             .filter(|(name, _)| name == "is_domain_connection" || fields.contains(&name.as_str()) == include)
             .collect::<Map<_, _>>()

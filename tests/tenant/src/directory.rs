@@ -88,7 +88,7 @@ impl Directory {
             drop(overlay);
             let mut user: Map<String, Value> =
                 serde_json::from_str(&generate::export_user(handle.into(), self.seed)).ok()?;
-            // Absent attributes are omitted, not null (contract, section 6).
+            // Absent attributes are omitted, not null (docs/auth0/user-profile.md#identities-and-other-attributes).
             user.retain(|_, value| !value.is_null());
             for identity in user.get_mut("identities").and_then(Value::as_array_mut).into_iter().flatten() {
                 if let Some(identity) = identity.as_object_mut() {

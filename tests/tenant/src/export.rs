@@ -1,5 +1,5 @@
-//! The file of an export job: gzip of NDJSON or of Auth0's CSV dialect (contract, 4.7), written once when
-//! the job ends.
+//! The file of an export job: gzip of NDJSON or of Auth0's CSV dialect (docs/auth0/jobs.md#export-files), written once
+//! when the job ends.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -1,6 +1,6 @@
-//! Import and export jobs: what they are told, where they stand, what came of them (contract, 4.6 and
-//! 4.7). A job's state follows from the clock: an import takes effect, and the file of an export is
-//! written, when somebody looks after its time has come.
+//! Import and export jobs: what they are told, where they stand, what came of them (docs/auth0/jobs.md#imports,
+//! docs/auth0/jobs.md#exports). A job's state follows from the clock: an import takes effect, and the file of an export
+//! is written, when somebody looks after its time has come.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
@@ -346,8 +346,8 @@ impl Job {
         if let Some(reason) = self.failure() {
             view["status_details"] = reason.into();
         }
-        // The name is a required member of every answer (contract, 4.10), also when no connection was
-        // named.
+        // The name is a required member of every answer (docs/auth0/management-api.md#value-patterns), also when no
+        // connection was named.
         view["connection"] = connection.map_or("", |connection| connection.name.as_str()).into();
         view["created_at"] = iso(self.created).into();
         view["id"] = id.into();

@@ -12,8 +12,8 @@
 //! # }
 //! ```
 //!
-//! It listens on the loopback address only. What is documented behaviour follows the contract's
-//! sections; what Auth0 does not publish is said to be our choice where it is made.
+//! It listens on the loopback address only. Documented behavior follows docs/auth0/README.md; comments mark what Auth0
+//! does not publish and this crate chose.
 
 mod clock;
 pub mod connections;

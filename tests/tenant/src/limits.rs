@@ -1,4 +1,4 @@
-//! Rate limits: token buckets, the tenant's own first, then the endpoint's (contract, 4.8).
+//! Rate limits: token buckets, the tenant's own first, then the endpoint's (docs/auth0/rate-limits.md).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The tenant's log: what `GET /logs` shows (contract, 4.9).
+//! The tenant's log: what `GET /logs` shows (docs/auth0/logs.md#reading-logs).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,5 @@
-//! Error answers of the Management API: `{statusCode, error, message, errorCode?}` (contract, 4.1).
+//! Error answers of the Management API: `{statusCode, error, message, errorCode?}`
+//! (docs/auth0/management-api.md#error-answers).
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Signing keys and tokens: RS256 with `kid`, a key set that can be rotated, and the checks of a
-//! Management API token with Auth0's texts (contract, 4.1).
+//! Signing keys and tokens: RS256 with `kid`, a key set that can be rotated, and the checks of a Management API token
+//! with Auth0's texts (docs/auth0/management-api.md#error-answers).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

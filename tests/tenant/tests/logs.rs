@@ -1,4 +1,4 @@
-//! The tenant's log (contract, 4.9 and section 12).
+//! The tenant's log (docs/auth0/logs.md#reading-logs).
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The tenant's own conformance suite: what stands in the contract's section 12, and the rest of what
-//! the product relies on.
+//! The tenant's own conformance suite: the facts of docs/auth0/README.md, and the rest of what the product relies on.
 
 mod support;
 

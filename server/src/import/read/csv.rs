@@ -25,7 +25,7 @@ const SAMPLED_RECORDS: usize = 100;
 /// Delimiters that are recognised; the first one stands for a file of one column.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// The most columns. Auth0's own exports have at most 30 (contract, section 0).
+/// The most columns. Auth0's own exports have at most 30 (docs/auth0/README.md#constants).
 const MOST_COLUMNS: usize = 10_000;
 
 /// Which columns are accepted.
@@ -280,7 +280,7 @@ pub(super) struct Csv {
     unnamed: Vec<usize>,
     pub(super) left_out: Vec<LeftOutColumn>,
     tree: Tree,
-    /// Every text has an apostrophe before it, as in Auth0's own exports (contract, 4.7).
+    /// Every text has an apostrophe before it, as in Auth0's own exports (docs/auth0/jobs.md#export-files).
     guarded: bool,
     /// Lines end with CR alone.
     carriage_returns: bool,
@@ -337,7 +337,7 @@ impl Csv {
         let records = dialect.records(sample);
         let only = records.first().filter(|record| record.len() == 1).and_then(|record| record.get(0));
         if only.and_then(|cell| std::str::from_utf8(cell).ok()).is_some_and(|cell| is_email(cell.trim())) {
-            // Nothing but a list of addresses (contract, section 9).
+            // Nothing but a list of addresses (docs/auth0/original-extension.md#requests-of-users).
             let email = [Step::Member("email".to_owned())];
             csv.tree.add(&email, 0, Target::Text);
             return Ok(csv);

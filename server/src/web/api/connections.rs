@@ -18,7 +18,7 @@ pub(super) struct Filter {
 
 /// All connections of the tenant, sorted by name.
 ///
-/// Any `strategy` that is not empty means `auth0`, as the original had it (contract, 3.1).
+/// Any `strategy` that is not empty means `auth0`, as the original had it (docs/auth0/original-extension.md#routes).
 #[utoipa::path(get, path = "/api/connections", tag = "connections",
     params(("strategy" = Option<String>, Query, description = "`auth0`: databases only")),
     responses((status = 200, body = Vec<Connection>), (status = 401, body = crate::error::ErrorBody)),

@@ -333,7 +333,7 @@ async fn text(mut field: Field, name: &str) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// Multipart booleans arrive as text (contract, section 9, issue 32).
+/// Multipart booleans arrive as text (docs/auth0/original-extension.md#requests-of-users, issue 32).
 async fn boolean(field: Field, name: &str) -> Result<bool> {
     match text(field, name).await?.as_str() {
         "true" | "1" | "on" => Ok(true),

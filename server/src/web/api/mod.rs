@@ -1,4 +1,4 @@
-//! The HTTP API (design, section 5), one file per resource.
+//! The HTTP API, one file per resource.
 
 mod attributes;
 mod connections;

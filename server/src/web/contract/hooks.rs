@@ -1,4 +1,4 @@
-//! The gallery's lifecycle hooks (contract, 1.4; design, section 5).
+//! The gallery's lifecycle hooks (docs/auth0/extension.md#lifecycle-hooks).
 
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -13,7 +13,8 @@ pub(super) const UNINSTALL: &str = "/.extensions/on-uninstall";
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(only(INSTALL, "POST").post(install));
-    // The gallery's method for updates is not certain (contract, 11.11): both are taken.
+    // The gallery's method for updates is not certain (docs/auth0/open-questions.md#method-of-update-hooks): both are
+    // taken.
     config.service(only(UPDATE, "PUT, POST").route(web::put().to(update)).route(web::post().to(update)));
     config.service(only(UNINSTALL, "DELETE").delete(uninstall));
 }

@@ -1,4 +1,4 @@
-//! Login and logout in the browser (contract, 2.1 to 2.5).
+//! Login and logout in the browser (docs/auth0/login.md).
 
 use std::collections::HashMap;
 
@@ -110,7 +110,7 @@ fn finish(request: &HttpRequest, app: &App, done: Result<LoginDone>, popup: bool
     }
 }
 
-/// Forgets the session and goes on to the login tenant's own logout (contract, 2.5).
+/// Forgets the session and goes on to the login tenant's own logout (docs/auth0/login.md#logout).
 async fn logout(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let mut context = Context::new();
     context.insert("key", STORAGE_KEY);

@@ -1,4 +1,5 @@
-//! The manifest and the client configuration, both public (contract, 1.1 and 1.5).
+//! The manifest and the client configuration, both public (docs/auth0/extension.md#manifest,
+//! docs/auth0/extension.md#client-configuration-document).
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;

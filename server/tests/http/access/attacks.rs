@@ -1,4 +1,4 @@
-//! Attacks on the login with `LOGIN=extension` that the contract's tables don't name.
+//! Attacks on the login with `LOGIN=extension` that the tables of docs/auth0/login.md do not list.
 
 use actix_web::test::TestRequest;
 use base64::Engine;

@@ -1,4 +1,6 @@
-//! Manifest, client configuration, logout, base URL and base path (contract, 1.1, 1.5, 2.5, 2.6).
+//! Manifest, client configuration, logout, base URL and base path (docs/auth0/extension.md#manifest,
+//! docs/auth0/extension.md#client-configuration-document, docs/auth0/login.md#logout,
+//! docs/auth0/login.md#base-url-and-base-path).
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;

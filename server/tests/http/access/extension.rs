@@ -1,4 +1,4 @@
-//! `LOGIN=extension` (contract, 2.1 to 2.4): the redirect, and each row of the callback's table.
+//! `LOGIN=extension` (docs/auth0/login.md): the redirect, and each row of the callback's table.
 
 use actix_web::test::TestRequest;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};

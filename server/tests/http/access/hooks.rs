@@ -1,4 +1,4 @@
-//! Lifecycle hooks (contract, 1.4).
+//! Lifecycle hooks (docs/auth0/extension.md#lifecycle-hooks).
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;

@@ -1,4 +1,4 @@
-//! Who may come in (contract, sections 1 and 2): each row of the contract's tables is a test.
+//! Who may come in (docs/auth0/extension.md, docs/auth0/login.md): each row of their tables is a test.
 
 mod attacks;
 mod contract;

@@ -1,4 +1,4 @@
-//! Session tokens at the API (contract, 2.3 and 2.7).
+//! Session tokens at the API (docs/auth0/login.md#session-token, docs/auth0/login.md#bearer-tokens-and-error-answers).
 
 use actix_web::test::TestRequest;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};

@@ -1,5 +1,5 @@
-//! `LOGIN=tenant` (design, section 4): authorization code + PKCE, and who may enter. The tenant's end
-//! users sign in at the same place, so most tests here are attackers.
+//! `LOGIN=tenant`: authorization code + PKCE, and who may enter. The tenant's end users sign in at the same place, so
+//! most tests here are attackers.
 
 use actix_web::test::TestRequest;
 use base64::Engine;

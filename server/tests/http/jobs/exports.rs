@@ -1,4 +1,4 @@
-//! Exports (design, section 5).
+//! Exports.
 
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};

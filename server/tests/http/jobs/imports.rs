@@ -1,4 +1,4 @@
-//! Imports (design, section 5 and 9).
+//! Imports.
 
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};

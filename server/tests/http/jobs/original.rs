@@ -1,5 +1,5 @@
 //! The requests that the client of the original extension sends, and what it reads of the answers
-//! (contract, 3.1 and 3.3).
+//! (docs/auth0/original-extension.md#routes, docs/auth0/original-extension.md#client-behaviour).
 
 use serde_json::{Value, json};
 

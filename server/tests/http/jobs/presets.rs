@@ -1,4 +1,4 @@
-//! Presets and the picker of attributes (design, section 5).
+//! Presets and the picker of attributes.
 
 use actix_web::test::TestRequest;
 use serde_json::json;

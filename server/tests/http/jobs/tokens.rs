@@ -1,4 +1,4 @@
-//! Whose token a job uses with `LOGIN=extension` (design, section 5).
+//! Whose token a job uses with `LOGIN=extension` (docs/decisions/0014-token-of-a-job.md).
 
 use serde_json::{Value, json};
 

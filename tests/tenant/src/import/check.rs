@@ -1,5 +1,5 @@
-//! The import schema (contract, section 5). Messages follow those of the JSON Schema validator whose
-//! codes Auth0 documents (contract, 5.3).
+//! The import schema (docs/auth0/import-schema.md). Messages follow those of the JSON Schema validator whose codes
+//! Auth0 documents (docs/auth0/import-schema.md#error-codes).
 
 use serde_json::{Map, Value};
 
@@ -117,7 +117,8 @@ fn format(format: &str, path: &str, value: &str) -> Fault {
     )
 }
 
-/// As Auth0 reports it; for two kinds of hash at once it names none (contract, section 9, #62).
+/// As Auth0 reports it; for two kinds of hash at once it names none
+/// (docs/auth0/original-extension.md#requests-of-users, issue 62).
 pub(super) fn forbidden(name: &str) -> Fault {
     let message = format!("Forbidden attribute in appUser: {name}");
     if name.is_empty() { Fault::new("NOT_PASSED", message) } else { Fault::at("NOT_PASSED", name, message) }

@@ -1,5 +1,5 @@
-//! What an import job does: checks every user against the import schema and the tenant, inserts or
-//! updates the good ones, reports the bad ones (contract, sections 4.6 and 5).
+//! What an import job does: checks every user against the import schema and the tenant, inserts or updates the good
+//! ones, reports the bad ones (docs/auth0/jobs.md#what-an-import-changes, docs/auth0/import-schema.md).
 
 mod check;
 mod password;
@@ -51,7 +51,7 @@ pub(crate) struct Outcome {
     pub(crate) errors: Vec<Value>,
 }
 
-/// The attributes an upsert changes (contract, section 5).
+/// The attributes an upsert changes (docs/auth0/import-schema.md#attributes).
 const UPSERTABLE: &[&str] =
     &["email_verified", "given_name", "family_name", "name", "nickname", "picture", "app_metadata", "user_metadata"];
 
@@ -125,7 +125,8 @@ fn one(
     if !upsert && [by_email, by_id, by_phone, by_username].iter().any(Option::is_some) {
         return Err(vec![Fault::new("DUPLICATED_USER", "The user already exist and upsert parameter is false")]);
     }
-    // Matched by e-mail only (contract, 11.2): every other identifier of somebody else is a conflict.
+    // Matched by e-mail only (docs/auth0/open-questions.md#upsert-matching): every other identifier of somebody else is
+    // a conflict.
     let elsewhere = |found: Option<Handle>| found.is_some() && found != by_email;
     if elsewhere(by_username) {
         return Err(vec![Fault::new("CONFLICT_USERNAME", "The username belongs to another user")]);
@@ -151,7 +152,7 @@ fn one(
     Ok(false)
 }
 
-/// The stored profile of a new user, with the defaults Auth0 fills in (contract, section 5).
+/// The stored profile of a new user, with the defaults Auth0 fills in (docs/auth0/import-schema.md#attributes).
 fn profile(user: &Value, email: &str, username: Option<String>, connection: &Connection, now: i64) -> Value {
     let local = email.split('@').next().unwrap_or_default();
     let id = user.get("user_id").and_then(Value::as_str).map_or_else(|| hex(24), str::to_owned);
@@ -197,7 +198,7 @@ fn gravatar(email: &str) -> String {
     )
 }
 
-/// The user as sent, secrets replaced by `*****` (contract, 4.7).
+/// The user as sent, secrets replaced by `*****` (docs/auth0/jobs.md#job-errors).
 fn redacted(mut user: Value) -> Value {
     fn hide(value: Option<&mut Value>) {
         if let Some(value) = value

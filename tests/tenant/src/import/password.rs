@@ -1,4 +1,4 @@
-//! Password hashes in an import file (contract, 5.1).
+//! Password hashes in an import file (docs/auth0/import-schema.md#custom-password-hashes).
 
 use serde_json::Value;
 

@@ -37,7 +37,7 @@ pub(super) struct Parameters {
     code_challenge: Option<String>,
     code_challenge_method: Option<String>,
     prompt: Option<String>,
-    /// Seconds; the extensions' own parameter (contract, 2.1).
+    /// Seconds; the extensions' own parameter (docs/auth0/login.md#start-of-a-login).
     expiration: Option<i64>,
 }
 

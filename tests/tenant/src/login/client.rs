@@ -1,5 +1,5 @@
-//! Who asks for a sign-in: the tenant's own login application, or an extension that is known by its
-//! base URL (contract, 1.5).
+//! Who asks for a sign-in: the tenant's own login application, or an extension that is known by its base URL
+//! (docs/auth0/extension.md#client-configuration-document).
 
 use std::time::Duration;
 

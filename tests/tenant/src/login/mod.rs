@@ -1,5 +1,6 @@
-//! Signing in: the authorize endpoint of root tenant and own tenant, sign-in and consent pages, token
-//! endpoint, keys, logout (contract, sections 1.5, 2 and 4.2).
+//! Signing in: the authorize endpoint of root tenant and own tenant, sign-in and consent pages, token endpoint, keys,
+//! logout (docs/auth0/extension.md#client-configuration-document, docs/auth0/login.md,
+//! docs/auth0/management-api.md#token-endpoint).
 
 mod authorize;
 mod client;

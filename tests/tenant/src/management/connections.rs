@@ -1,4 +1,4 @@
-//! `/connections` (contract, 4.3).
+//! `/connections` (docs/auth0/management-api.md#connections).
 
 use actix_web::{HttpRequest, web};
 use base64::Engine;
@@ -11,7 +11,7 @@ use crate::connections::Connection;
 use crate::reply::{ApiError, ApiResult, ok};
 use crate::state::State;
 
-/// What `fields` may name (contract, 4.10).
+/// What `fields` may name (docs/auth0/management-api.md#value-patterns).
 const FIELDS: &[&str] = &[
     "name",
     "display_name",

@@ -1,4 +1,4 @@
-//! `/jobs/*` and the download links of exports (contract, 4.6 and 4.7).
+//! `/jobs/*` and the download links of exports (docs/auth0/jobs.md#imports, docs/auth0/jobs.md#download-links).
 
 use actix_multipart::Multipart;
 use actix_web::body::SizedStream;
@@ -151,7 +151,7 @@ pub(super) async fn import(request: HttpRequest, state: web::Data<State>, payloa
     }
 }
 
-/// The 429 that is no rate limit (contract, 4.6).
+/// The 429 that is no rate limit (docs/auth0/jobs.md#two-jobs-at-once).
 pub(crate) fn active_imports(active: usize) -> ApiError {
     ApiError::new(
         StatusCode::TOO_MANY_REQUESTS,
@@ -317,7 +317,7 @@ pub(super) async fn errors(request: HttpRequest, state: web::Data<State>, id: we
         Errors::Users(users) => Value::Array(users),
         Errors::Job(job) => job,
     };
-    // Recorded without a charset (contract, 4.1).
+    // Recorded without a charset (docs/auth0/management-api.md#requests).
     Ok(HttpResponse::Ok().content_type("application/json").body(body.to_string()))
 }
 

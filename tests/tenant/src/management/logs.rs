@@ -1,4 +1,4 @@
-//! `/logs` and `/logs/{id}` (contract, 4.9): searched by pages, or read on from a checkpoint.
+//! `/logs` and `/logs/{id}` (docs/auth0/logs.md#reading-logs): searched by pages, or read on from a checkpoint.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
@@ -14,7 +14,7 @@ const SCOPES: &[&str] = &["read:logs", "read:logs_users"];
 /// Results a search reaches.
 const REACHABLE: usize = 1000;
 
-/// What `fields` and `sort` may name (contract, 4.10).
+/// What `fields` and `sort` may name (docs/auth0/management-api.md#value-patterns).
 const FIELDS: &[&str] = &[
     "date",
     "connection",

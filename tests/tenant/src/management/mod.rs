@@ -1,4 +1,4 @@
-//! Management API v2 (contract, section 4).
+//! Management API v2 (docs/auth0/management-api.md).
 
 mod connections;
 mod jobs;
@@ -28,7 +28,7 @@ impl Caller {
 }
 
 /// Lets a request in whose token is good and carries any of the scopes; the texts are Auth0's
-/// (contract, 4.1).
+/// (docs/auth0/management-api.md#error-answers).
 pub(crate) fn authorize(request: &HttpRequest, state: &State, scopes: &[&str]) -> Result<Caller, ApiError> {
     let header = request.headers().get("authorization").and_then(|header| header.to_str().ok());
     let token = header

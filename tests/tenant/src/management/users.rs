@@ -1,4 +1,5 @@
-//! `/users`, `/users/{id}`, `/users-by-email` (contract, 4.4 and 4.5).
+//! `/users`, `/users/{id}`, `/users-by-email` (docs/auth0/management-api.md#users,
+//! docs/auth0/management-api.md#one-user).
 
 use std::cmp::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -17,12 +18,12 @@ use crate::state::{Found, State};
 
 /// Results a search reaches.
 const REACHABLE: u64 = 1000;
-/// A longer URL is refused. Auth0 does not publish its limit (contract, section 7).
+/// A longer URL is refused. Auth0 does not publish its limit (docs/auth0/search-syntax.md#limits).
 const LONGEST_URL: usize = 8 * 1024;
 /// Search results kept.
 const KEPT: usize = 64;
 
-/// What `fields` of `GET /users/{id}` and `GET /users-by-email` may name (contract, 4.10).
+/// What `fields` of `GET /users/{id}` and `GET /users-by-email` may name (docs/auth0/management-api.md#value-patterns).
 const FIELDS: &[&str] = &[
     "phone_number",
     "email",
@@ -112,7 +113,7 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiRe
     })))
 }
 
-/// The 503 of a search that works longer than it may (contract, 4.4).
+/// The 503 of a search that works longer than it may (docs/auth0/management-api.md#users).
 pub(crate) fn slow_query() -> ApiError {
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,

@@ -8,7 +8,7 @@ use super::{Bound, Node, Test};
 /// Attributes whose values are compared without regard to case.
 const CASELESS: &[&str] = &["email", "name", "given_name", "family_name", "nickname"];
 
-/// Attributes that are not indexed (contract, table of section 6).
+/// Attributes that are not indexed (docs/auth0/user-profile.md#attributes).
 const UNINDEXED: &[&str] = &["picture", "last_password_reset", "multifactor", "multifactor_last_modified"];
 
 /// What a term without a field looks at. Auth0 does not document the list; only that metadata of the

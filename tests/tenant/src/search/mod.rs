@@ -1,6 +1,5 @@
-//! User search syntax v3 (contract, section 7): what Auth0 accepts, what it refuses, and what a query
-//! means. Values are not tokenised; NOT binds tighter than AND, AND tighter than OR; terms side by side
-//! are alternatives.
+//! User search syntax v3 (docs/auth0/search-syntax.md): what Auth0 accepts, what it refuses, and what a query means.
+//! Values are not tokenised; NOT binds tighter than AND, AND tighter than OR; terms side by side are alternatives.
 
 mod dates;
 mod evaluate;
@@ -80,8 +79,8 @@ impl Query {
         only(&self.0, wanted)
     }
 
-    /// How long the simulated index works on this query, in nanoseconds per user. Existence queries
-    /// and leading wildcards are the slow ones (contract, section 7, limits).
+    /// How long the simulated index works on this query, in nanoseconds per user. Existence queries and leading
+    /// wildcards are the slow ones (docs/auth0/search-syntax.md#limits).
     pub(crate) fn cost(&self) -> u64 {
         fn cost(node: &Node) -> u64 {
             match node {
