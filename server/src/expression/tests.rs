@@ -279,7 +279,7 @@ fn reference(node: &path::Node, user: &JsonValue) -> Option<transforms_sdk::Valu
         Value::Boolean(boolean) => *boolean,
         Value::Number(number) => *number != 0.0,
         Value::Text(text) => !text.is_empty(),
-        _ => true,
+        Value::Json(_) => true,
     };
     match node {
         Node::Access(keys) => keys

@@ -178,7 +178,7 @@ mod tests {
         let saves = last.iter().map(|preset| store.put_preset("acme", preset));
         let saved = futures_util::future::join_all(saves).await;
         assert_eq!(saved.iter().filter(|saved| saved.is_ok()).count(), 1);
-        assert!(saved.iter().flat_map(|saved| saved.as_ref().err()).all(|error| error.code == Code::PresetQuota));
+        assert!(saved.iter().filter_map(|saved| saved.as_ref().err()).all(|error| error.code == Code::PresetQuota));
         assert_eq!(store.preset_entries("acme").await.unwrap().len(), PRESET_QUOTA as usize);
         store.put_preset("acme", &preset("preset 7", json!({"format": "csv"}))).await.unwrap();
         store.put_preset("other", &preset("preset 7", json!({}))).await.unwrap();

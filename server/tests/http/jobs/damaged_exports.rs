@@ -16,9 +16,8 @@ const USERS: u64 = 1200;
 const FILE: &str = "/exports/";
 
 fn lines(count: usize) -> String {
-    (0..count)
-        .map(|number| format!("{{\"user_id\":\"auth0|{number}\",\"email\":\"user-{number}@example.com\"}}\n"))
-        .collect()
+    let line = |number| format!("{{\"user_id\":\"auth0|{number}\",\"email\":\"user-{number}@example.com\"}}\n");
+    (0..count).map(line).collect::<Vec<_>>().concat()
 }
 
 fn gzip(text: &str) -> Vec<u8> {
