@@ -270,7 +270,7 @@ fn errors_show_the_place() {
 }
 
 /// Evaluates a path by the rules of JavaScript, slowly and obviously, on `serde_json` values. Returns `None` for
-/// undefined and null. The result is not JSON, which has no infinity: a literal may be one.
+/// undefined and null. The result is not JSON, which has no infinity, while a literal may be one.
 fn reference(node: &path::Node, user: &JsonValue) -> Option<transforms_sdk::Value> {
     use path::{Literal, Node};
     use transforms_sdk::Value;
@@ -311,19 +311,25 @@ fn reference(node: &path::Node, user: &JsonValue) -> Option<transforms_sdk::Valu
     }
 }
 
+/// What a cell holds of a result: JSON has no infinity, so such a cell is empty.
+fn cell(value: Option<transforms_sdk::Value>) -> transforms_sdk::Value {
+    match value {
+        Some(transforms_sdk::Value::Number(number)) if number.is_infinite() => transforms_sdk::Value::Nothing,
+        value => value.unwrap_or_default(),
+    }
+}
+
 #[test]
-fn infinite_literals_are_values_like_others() {
+fn an_infinite_literal_counts_as_true_and_leaves_the_cell_empty() {
     use path::{Literal, Node};
-    let user = Node::Access(vec![Key::new("a")]);
+    let user = json!({"a": 1});
     for number in [f64::INFINITY, f64::NEG_INFINITY] {
-        let infinite = Node::Literal(Literal::Number(number));
-        for node in
-            [Node::Or(vec![infinite.clone(), user.clone()]), Node::Nullish(vec![user.clone(), infinite.clone()])]
-        {
-            let row = read(b"{}", &Wanted::new([&Path(node.clone())])).unwrap();
-            let value: transforms_sdk::Value = Path(node.clone()).evaluate(&row).into();
-            assert_eq!(value, transforms_sdk::Value::Number(number));
-            assert_eq!(reference(&node, &json!({})), Some(value));
+        let alternatives = vec![Node::Literal(Literal::Number(number)), Node::Access(vec![Key::new("a")])];
+        for node in [Node::Or(alternatives.clone()), Node::Nullish(alternatives)] {
+            assert_eq!(reference(&node, &user), Some(transforms_sdk::Value::Number(number)));
+            let row = read(b"{\"a\":1}", &Wanted::new([&Path(node.clone())])).unwrap();
+            let value: transforms_sdk::Value = Path(node).evaluate(&row).into();
+            assert_eq!(value, transforms_sdk::Value::Nothing);
         }
     }
 }
@@ -405,7 +411,7 @@ proptest! {
         let text = user.to_string();
         let row = read(text.as_bytes(), &Wanted::new([&path])).unwrap();
         let value: transforms_sdk::Value = path.evaluate(&row).into();
-        let expected = reference(&path.0, &user).unwrap_or_default();
+        let expected = cell(reference(&path.0, &user));
         prop_assert_eq!(value, expected);
     }
 
