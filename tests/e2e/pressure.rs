@@ -105,7 +105,7 @@ async fn a_download_that_its_reader_stalls_is_ended_and_counts_no_longer() {
     let refused = desk.anonymous(&path).send().await.expect("an answer");
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().ok()), (429, Some("5")));
     assert_eq!(desk.get("/api/history").await.0, 200);
-    // Nobody reads on. Once the server has ended these downloads, another one is allowed.
+    // The readers take nothing more. Once the server has ended these downloads, another one is allowed.
     loop {
         let job = desk.job(&id).await;
         let reply = desk.anonymous(

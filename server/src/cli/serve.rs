@@ -155,7 +155,7 @@ impl Server {
         let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let connections = connections(raise_open_files());
         let metrics = metrics_listener.map(|listener| serve_metrics(&app, listener)).transpose()?;
-        let http = HttpServer::new(move || web::application(&app))
+        let http = HttpServer::new(move || web::application(&app, web::Routes::All))
             .on_connect(|connection, _| end_stalled_readers(connection))
             .workers(workers)
             .max_connections(connections.div_ceil(workers))
@@ -198,7 +198,7 @@ fn listen(address: std::net::SocketAddr, setting: &str, name: &str) -> Result<st
 fn serve_metrics(app: &web::App, listener: std::net::TcpListener) -> Result<ServerHandle> {
     let address = listener.local_addr()?;
     let app = app.clone();
-    let server = HttpServer::new(move || web::metrics_application(&app))
+    let server = HttpServer::new(move || web::application(&app, web::Routes::Metrics))
         .on_connect(|connection, _| end_stalled_readers(connection))
         .workers(1)
         .max_connections(METRICS_CONNECTIONS)

@@ -28,7 +28,7 @@ const FAULTS_KEPT: usize = 20;
 /// Where the rows of an export come from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Origin {
-    /// A file that somebody made: a row that cannot be read is a fault of that row.
+    /// A file of the user: a row that cannot be read is a fault of that row.
     File,
     /// A tenant: a row that cannot be read, or fewer rows than the search counted, mean that the tenant's answer is
     /// damaged.

@@ -61,7 +61,7 @@ impl Places {
     }
 }
 
-/// A place that is taken until this is dropped. The default one belongs to nobody and counts nowhere.
+/// Holds one of the places of a person until dropped. The default value holds none.
 #[derive(Debug)]
 pub struct Place {
     places: Places,

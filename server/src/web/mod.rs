@@ -21,7 +21,7 @@ use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::web::{Data, ServiceConfig};
+use actix_web::web::Data;
 use tracing_actix_web::TracingLogger;
 
 pub use body::BodyBudget;
@@ -61,45 +61,20 @@ impl App {
     }
 }
 
-/// The whole application: every route behind every middleware. The server and all tests use this function, so that
-/// none of them can leave out a limit.
+/// Which routes an application has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routes {
+    /// All of them.
+    All,
+    /// Only `/metrics`, for the listener of `METRICS_ADDRESS`.
+    Metrics,
+}
+
+/// An application: its routes behind every middleware. The server and all tests use this function, so that none of
+/// them can leave out a limit.
 pub fn application(
     app: &App,
-) -> actix_web::App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<impl MessageBody + use<>>,
-        Error = Error,
-        InitError = (),
-    > + use<>,
-> {
-    with_middleware(app, |config| {
-        contract::configure(config);
-        metrics::configure(config);
-        api::configure(config);
-        pages::configure(config);
-    })
-}
-
-/// The application of `METRICS_ADDRESS`: `/metrics` and nothing else.
-pub fn metrics_application(
-    app: &App,
-) -> actix_web::App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<impl MessageBody + use<>>,
-        Error = Error,
-        InitError = (),
-    > + use<>,
-> {
-    with_middleware(app, metrics::configure_alone)
-}
-
-fn with_middleware(
-    app: &App,
-    routes: fn(&mut ServiceConfig),
+    routes: Routes,
 ) -> actix_web::App<
     impl ServiceFactory<
         ServiceRequest,
@@ -118,5 +93,13 @@ fn with_middleware(
         .wrap(from_fn(headers::add_headers))
         .wrap(TracingLogger::<trace::RequestSpan>::new())
         .wrap(prefix::StripPrefix::new(&app.base_path()))
-        .configure(routes)
+        .configure(|config| match routes {
+            Routes::All => {
+                contract::configure(config);
+                metrics::configure(config);
+                api::configure(config);
+                pages::configure(config);
+            }
+            Routes::Metrics => metrics::configure_alone(config),
+        })
 }

@@ -284,7 +284,7 @@ fn reply(
         .insert_header((header::CONTENT_SECURITY_POLICY, policy(&nonce, &app.settings.frame_ancestors)))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "same-origin"))
-        // The window in which somebody signs in again hands the session to the page that opened it.
+        // The sign-in window hands its session to the page that opened it.
         .insert_header((header::CROSS_ORIGIN_OPENER_POLICY, "same-origin-allow-popups"))
         .insert_header((
             header::PERMISSIONS_POLICY,

@@ -118,7 +118,7 @@ impl Server {
 
     /// Status and unread body of the answer to a request: a client that reads nothing.
     pub async fn open(&self, request: TestRequest) -> (u16, BoxBody) {
-        let service = test::init_service(web::application(&self.app)).await;
+        let service = test::init_service(web::application(&self.app, web::Routes::All)).await;
         let response = test::call_service(&service, request.to_request()).await;
         (response.status().as_u16(), response.into_body().boxed())
     }
@@ -128,7 +128,7 @@ impl Server {
         if let Some(payload) = body {
             request = request.replace_payload(Payload::Stream { payload }).0;
         }
-        let service = test::init_service(web::application(&self.app)).await;
+        let service = test::init_service(web::application(&self.app, web::Routes::All)).await;
         let response = test::call_service(&service, request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = test::read_body(response).await;

@@ -95,7 +95,7 @@ impl Server {
             base_url,
             store,
         };
-        let service = test::init_service(web::application(&app)).await;
+        let service = test::init_service(web::application(&app, web::Routes::All)).await;
         let service = Rc::new(service);
         let call: Call = Box::new(move |request| {
             let service = Rc::clone(&service);
