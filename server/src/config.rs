@@ -74,6 +74,7 @@ pub const KEYS: &[Key] = &[
     key("SANDBOX_TIMEOUT", "500ms", "a duration such as 500ms"),
     key("LOG", "info,actix_server=warn", "a filter such as info or user_import_export=debug,warn"),
     key("LOG_FORMAT", "text", "`text` or `json`"),
+    key("SESSION_IDLE_TIMEOUT", "2h", "a duration such as 30m or 2h, longer than 0"),
     key("JOBS_USE_CLIENT", "false", "`true` or `false`"),
     key("UPLOAD_LIMIT", "2GiB", "a size such as 2GiB"),
     key("SHUTDOWN_DELAY", "0s", "a duration such as 5s"),
@@ -183,6 +184,16 @@ pub enum Login {
     Tenant,
 }
 
+impl Login {
+    /// The value of the setting.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Extension => "extension",
+            Self::Tenant => "tenant",
+        }
+    }
+}
+
 /// Who may enter with `LOGIN=tenant`; with all of it empty nobody enters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admins {
@@ -271,6 +282,8 @@ pub struct Settings {
     pub log: String,
     /// Form of log lines.
     pub log_format: LogFormat,
+    /// A session that is unused for this long ends.
+    pub session_idle_timeout: Duration,
     /// With `LOGIN=extension`, lets jobs use client credentials when the admin's token ends.
     pub jobs_use_client: bool,
     /// Largest upload accepted, bytes.
@@ -506,6 +519,8 @@ impl Raw {
             "json" => Some(LogFormat::Json),
             _ => None,
         });
+        let session_idle_timeout = self
+            .read("SESSION_IDLE_TIMEOUT", |text| humantime::parse_duration(text).ok().filter(|time| !time.is_zero()));
         let jobs_use_client = self.read("JOBS_USE_CLIENT", |text| text.parse().ok());
         let upload_limit = self.read("UPLOAD_LIMIT", size);
         let shutdown_delay = self.read("SHUTDOWN_DELAY", |text| humantime::parse_duration(text).ok());
@@ -601,6 +616,7 @@ impl Raw {
             sandbox_timeout: sandbox_timeout?,
             log: log?,
             log_format: log_format?,
+            session_idle_timeout: session_idle_timeout?,
             jobs_use_client: jobs_use_client?,
             upload_limit: upload_limit?,
             shutdown_delay: shutdown_delay?,

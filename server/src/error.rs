@@ -53,6 +53,10 @@ codes! {
     LoginUnavailable = "login_unavailable", 502, None, "Check that the login domain is right and can be reached from this server, then sign in again.";
     /// The person signed in, but is not among those whom the settings let in.
     NotAnAdmin = "not_an_admin", 403, Some("ForbiddenError"), "Ask whoever runs this server to add you to ADMIN_EMAILS, ADMIN_SUBJECTS or ADMIN_ROLES.";
+    /// The session, or the access token of a sign-in, lacks a permission.
+    InsufficientScope = "insufficient_scope", 403, Some("ForbiddenError"), "Sign in again and accept every permission that is asked for, or ask somebody who has it.";
+    /// No usable session has the id.
+    SessionNotFound = "inexistent_session", 404, None, "GET /api/sessions lists the sessions there are.";
     /// No session token was sent (docs/auth0/login.md#bearer-tokens-and-error-answers).
     CredentialsRequired = "credentials_required", 401, Some("credentials_required"), "Sign in at /login.";
     /// The Authorization header is not `Bearer <token>` (docs/auth0/login.md#bearer-tokens-and-error-answers).

@@ -152,3 +152,26 @@ async fn a_session_that_ends_takes_nothing_along() {
     assert_eq!(browser.run("return document.getElementById('upsert').checked").await, true);
     no_problems(&browser, "a session that has ended").await;
 }
+
+#[tokio::test]
+async fn logging_out_in_one_tab_ends_the_sessions_of_the_other_tabs() {
+    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let demo = Installation::serve(20, &[]).await;
+    sign_in(&browser, &demo).await;
+    let first = browser.client.window().await.unwrap();
+    let second = browser.client.new_window(true).await.unwrap().handle;
+    browser.client.switch_to_window(second.clone()).await.unwrap();
+    // The tenant still knows who it is.
+    browser.open(&demo.url("/export")).await;
+    browser.wait_for_text("#who", ADMIN_EMAIL).await;
+    let token = browser.run("return sessionStorage.getItem('user-import-export-extension:apiToken')").await;
+    let token = token.as_str().expect("a session of its own").to_owned();
+
+    browser.client.switch_to_window(first).await.unwrap();
+    browser.click("Log out").await;
+    browser.wait_for_address(&format!("{}/", demo.tenant())).await;
+    let reply = reqwest::Client::new().get(demo.url("/api/history")).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(reply.status(), 401, "also without a page that listens");
+    browser.client.switch_to_window(second).await.unwrap();
+    browser.wait_for_text("dialog[open]", "Your session has ended").await;
+}

@@ -8,16 +8,19 @@ use std::time::Duration;
 use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
+use simulated_tenant::people::{Person, people};
 use simulated_tenant::{Tenant, TenantSettings};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::{Program, free_port, session};
+use crate::{Program, free_port, sign_in};
 
 /// `EXTENSION_SECRET` of the servers here.
 pub const SECRET: &str = "a secret of more than thirty-two bytes";
 
-/// Who is signed in.
-pub const SUBJECT: &str = "auth0|ada";
+/// The person who is signed in: an administrator of the simulated tenant.
+pub fn admin() -> Person {
+    people().swap_remove(0)
+}
 
 /// A server (`LOGIN=tenant`), its tenant, which runs in this process, and a session.
 #[derive(Debug)]
@@ -66,7 +69,9 @@ impl Desk {
             command.arg("serve").env("PORT", port.to_string()).env("EXTENSION_SECRET", SECRET);
             command.env("AUTH0_DOMAIN", tenant.url()).env("AUTH0_RTA", tenant.url());
             command.env("AUTH0_CLIENT_ID", tenant.client_id()).env("AUTH0_CLIENT_SECRET", tenant.client_secret());
-            command.env("LOGIN", "tenant").env("ADMIN_SUBJECTS", SUBJECT);
+            command.env("LOGIN_CLIENT_ID", tenant.login_client_id());
+            command.env("LOGIN_CLIENT_SECRET", tenant.login_client_secret());
+            command.env("LOGIN", "tenant").env("ADMIN_SUBJECTS", admin().user_id);
             if let Some(data) = data {
                 command.env("DATA_DIR", data);
             }
@@ -75,7 +80,7 @@ impl Desk {
         .await;
         let data = data.map_or_else(|| program.directory().join("data"), Path::to_owned);
         let client = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { session: session(public.unwrap_or(&address), SECRET, SUBJECT), program, tenant, data, client }
+        Self { session: sign_in(public.unwrap_or(&address), &admin()).await, program, tenant, data, client }
     }
 
     /// Where the server keeps its data unless `prepare` told it otherwise.

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 pub use browser::{Browser, DOWN, ENTER, ESCAPE, Element, Network, SPACE, TAB, browser};
 pub use desk::Desk;
 pub use installation::{Installation, Program, free_port};
-pub use session::session;
+pub use session::sign_in;
 
 /// The product's binary of the profile these tests were built with, built anew where its sources
 /// changed; or the one that `PRODUCT_BINARY` names.

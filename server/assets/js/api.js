@@ -64,8 +64,9 @@ async function json(response) {
   }
 }
 
-/** GET below `/api/`. */
-export const get = async (path, { signal } = {}) => json(await send(path, { signal }));
+/** GET below `/api/`. A `background` request, as of a page that polls, does not count as use of the session. */
+export const get = async (path, { signal, background = false } = {}) =>
+  json(await send(path, { signal, headers: background ? { 'X-Background': '1' } : {} }));
 
 /** A request with a JSON body, or without one. */
 function jsonOptions(method, body, signal) {

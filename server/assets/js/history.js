@@ -38,10 +38,10 @@ start(async () => {
   await load();
 });
 
-async function load({ asked = false } = {}) {
+async function load({ asked = false, background = false } = {}) {
   clearTimeout(timer);
   try {
-    const { jobs } = await get('history');
+    const { jobs } = await get('history', { background });
     fill(byId('history-error'));
     // Shown again only when something changed, so that the focus and a selection stay.
     const state = JSON.stringify(jobs);
@@ -53,7 +53,7 @@ async function load({ asked = false } = {}) {
     shown = state;
     followProgress();
     if (asked) announce(texts.history.reloaded(jobs.length));
-    if (jobs.some((job) => !ended(job))) timer = setTimeout(load, REFRESH_MS);
+    if (jobs.some((job) => !ended(job))) timer = setTimeout(() => load({ background: true }), REFRESH_MS);
   } catch (error) {
     fill(byId('history-error'), errorNotice(error, () => load({ asked: true })));
     if (!shown) fill(byId('history'));
@@ -169,14 +169,14 @@ function followProgress() {
     let over = false;
     for (const place of places) {
       try {
-        const job = await get(`jobs/${encodeURIComponent(place.dataset.running)}`);
+        const job = await get(`jobs/${encodeURIComponent(place.dataset.running)}`, { background: true });
         over ||= ended(job);
         showProgress(place, job);
       } catch {
         // The list says what is wrong when it is read again.
       }
     }
-    if (over) load();
+    if (over) load({ background: true });
     else followProgress();
   }, PROGRESS_MS);
 }

@@ -88,7 +88,7 @@ export async function follow(id, { onUpdate, onLost = () => {}, signal }) {
   let delay = FIRST_DELAY_MS;
   for (;;) {
     try {
-      const job = await get(`jobs/${encodeURIComponent(id)}`, { signal });
+      const job = await get(`jobs/${encodeURIComponent(id)}`, { signal, background: true });
       onUpdate(job);
       if (ended(job)) return job;
     } catch (error) {

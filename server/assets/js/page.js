@@ -1,7 +1,7 @@
 // What all pages share: who is signed in, the theme, logging out, messages.
 
 import { button, byId, fill, h, icon } from './dom.js';
-import { config, ensure, forget, framed, keepPage, renew, returnToPage, who } from './session.js';
+import { config, ensure, framed, keepPage, logOut, renew, returnToPage, who } from './session.js';
 import { texts } from './texts.js';
 
 const THEME_KEY = 'user-import-export-extension:theme';
@@ -43,12 +43,16 @@ function showWho() {
 function followLogOut() {
   const link = byId('log-out');
   link?.addEventListener('click', async (event) => {
-    forget();
-    if (!framed) return;
-    // The login page that logging out leads to refuses to show in a frame.
     event.preventDefault();
-    window.open(link.href, '_blank', 'popup,width=520,height=720');
+    // The login page that logging out leads to refuses to show in a frame. A browser opens a window only at once.
+    const popup = framed ? window.open('', '_blank', 'popup,width=520,height=720') : null;
     link.hidden = true;
+    await logOut();
+    if (!framed) {
+      location.assign(link.href);
+      return;
+    }
+    if (popup) popup.location.replace(link.href);
     fill(byId('who'));
     await renew();
     location.reload();

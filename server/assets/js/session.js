@@ -7,6 +7,10 @@ import { texts } from './texts.js';
 const KEY = 'user-import-export-extension:apiToken';
 const RETURN_KEY = 'user-import-export-extension:returnTo';
 const MESSAGE = 'user-import-export:session';
+/** Tells the other tabs of this browser that a person's sessions were ended. */
+const CHANNEL = 'user-import-export-extension:session';
+/** How long logging out waits for the server, in milliseconds. */
+const LOG_OUT_MS = 5000;
 
 /** What the server tells its pages. */
 export const config = JSON.parse(byId('config').textContent);
@@ -60,6 +64,39 @@ export async function renew(rejected = null) {
     renewing = null;
   });
   return renewing;
+}
+
+const others = typeof BroadcastChannel === 'function' ? new BroadcastChannel(CHANNEL) : null;
+others?.addEventListener('message', (event) => {
+  const claims = who();
+  if (event.data?.type !== 'ended' || !claims || claims.sub !== event.data.subject) return;
+  sessionStorage.removeItem(KEY);
+  if (inUse) renew();
+});
+
+/**
+ * Ends every session of this person on the server, then forgets the session in this browser; other tabs are told.
+ * When the server cannot be reached the session still ends here.
+ */
+export async function logOut() {
+  const stored = token();
+  const subject = who()?.sub;
+  if (stored) {
+    try {
+      await fetch(`${config.basePath}api/sessions/current?everywhere=true`, {
+        method: 'DELETE',
+        headers: { Authorization: `Bearer ${stored}` },
+        cache: 'no-store',
+        credentials: 'same-origin',
+        keepalive: true,
+        signal: AbortSignal.timeout(LOG_OUT_MS),
+      });
+    } catch {
+      // Logging out goes on: SESSION_IDLE_TIMEOUT ends what is left on the server.
+    }
+  }
+  forget();
+  if (subject) others?.postMessage({ type: 'ended', subject });
 }
 
 /** Ends the session in this browser and forgets what the pages remembered. */

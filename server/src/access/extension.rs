@@ -3,10 +3,14 @@
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::admins::Admission;
+use super::permissions::{Permission, Permissions};
 use super::replay::Used;
-use super::session::{LONGEST, Person, Sessions};
+use super::session::{LONGEST, Sessions, SignIn};
+use super::token::Claims;
 use super::{
     CookieKind, LoginCookie, LoginDone, LoginStart, SCOPES, Secrets, refused, token, undecodable, verified, with_query,
 };
@@ -71,6 +75,10 @@ impl Flow {
             keys: keys.collect::<Result<_>>()?,
             used: Used::default(),
         })
+    }
+
+    pub(super) fn oidc(&self) -> &Oidc {
+        &self.oidc
     }
 
     pub(super) fn host(&self) -> &TenantHost {
@@ -167,6 +175,7 @@ impl Flow {
         if person.text("sub").is_none() || person.text("sub") != grant.text("sub") {
             return Err(unauthorized("Subjects don't match".to_owned()));
         }
+        let permissions = granted(&grant)?;
         // The nonce is what a signature holds fast, so it names the login: whoever has its tokens may choose state and
         // cookies. A login that did not begin here (with another secret, or on another server) is protected by the
         // cookies alone, as in docs/auth0/login.md#callback.
@@ -180,9 +189,28 @@ impl Flow {
                 return Err(failed("Login failed. This login was completed before."));
             }
         }
-        let (token, session) = sessions.issue(&Person { claims: &person, access_token: Some(access_token) }, now)?;
+        let mut person = SignIn::new(&person, permissions, Admission::Token)?;
+        person.access_token = Some(SecretString::from(access_token));
+        // A session is of no use without its access token.
+        if let Some(end) = grant.expiry() {
+            person.expires_at = person.expires_at.min(end);
+        }
+        let (token, session) = sessions.issue(&person, now).await?;
         Ok(LoginDone { token, session, popup: form.popup() })
     }
+}
+
+/// The permissions of an access token (its `scope` claim: RFC 9068, 2.2.3). Fails with
+/// [`Code::InsufficientScope`] unless they include reading users and connections.
+fn granted(grant: &Claims) -> Result<Permissions> {
+    let permissions = Permissions::from_scope(grant.text("scope").unwrap_or_default());
+    permissions.require(&[Permission::ReadUsers, Permission::ReadConnections]).map_err(|error| {
+        error.with_hint(
+            "Sign in again and accept every permission that Auth0 asks for. Where it does not ask, your role in the \
+             Auth0 dashboard does not include them: ask an administrator of the tenant.",
+        )
+    })?;
+    Ok(permissions)
 }
 
 /// So many bytes, in hexadecimal, that only who has the key can tell.
@@ -210,8 +238,6 @@ fn required<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretString;
-
     use super::*;
 
     fn flow(secret: &str, previous: Option<&str>) -> Flow {

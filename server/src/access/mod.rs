@@ -1,9 +1,12 @@
-//! Who may come in: login flows, token checks, sessions, hook tokens (docs/auth0/extension.md#lifecycle-hooks,
-//! docs/auth0/login.md; docs/decisions/0012-session-token-of-the-extension.md).
+//! Access control: login flows, token checks, sessions, permissions, hook tokens, back-channel log-out
+//! (docs/auth0/extension.md#lifecycle-hooks, docs/auth0/login.md;
+//! docs/decisions/0012-session-token-of-the-extension.md).
 
 mod admins;
+mod backchannel;
 mod extension;
 mod hook;
+mod permissions;
 mod replay;
 mod session;
 mod tenant;
@@ -14,12 +17,18 @@ use std::fmt;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth0::Oidc;
 use crate::config::{self, Settings};
 use crate::error::{Code, Error, Result};
+use crate::store::{SessionSelection, Store};
 
+pub use admins::Admission;
 pub use extension::ExtensionCallback;
+pub use permissions::{Permission, Permissions};
+pub use session::SignIn;
 pub use tenant::TenantCallback;
 
 /// What an admin consents to at login, and what the manifest asks for: the least the product needs
@@ -45,6 +54,34 @@ pub struct Session {
     pub id: String,
     /// The admin's own Management API token (`LOGIN=extension`), decrypted; none with `LOGIN=tenant`.
     pub access_token: Option<SecretString>,
+    /// What the session may do.
+    pub permissions: Permissions,
+}
+
+/// A session as the API lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SessionInfo {
+    /// Names the session; it is not its token.
+    pub id: String,
+    /// `sub` of the person.
+    pub subject: String,
+    /// E-mail address, where it is known.
+    pub email: Option<String>,
+    /// How the person signed in: `extension` or `tenant`.
+    pub login: String,
+    /// What the session may do: scopes of the Management API.
+    pub permissions: Vec<&'static str>,
+    /// When the person signed in.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When the session was used last, to the minute.
+    #[schema(value_type = String, format = DateTime)]
+    pub last_seen_at: Timestamp,
+    /// When it ends at the latest.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// Whether it is the session of this request.
+    pub current: bool,
 }
 
 /// How a cookie of a login travels.
@@ -98,6 +135,7 @@ pub struct Access {
     sessions: session::Sessions,
     hooks: hook::Hooks,
     flow: Flow,
+    store: Store,
 }
 
 enum Flow {
@@ -106,8 +144,8 @@ enum Flow {
 }
 
 impl Access {
-    /// Access as the settings say; `base_url` has no trailing slash.
-    pub fn new(settings: &Settings, base_url: &str) -> Result<Self> {
+    /// Access as the settings say, with its sessions in `store`; `base_url` has no trailing slash.
+    pub fn new(settings: &Settings, base_url: &str, store: Store) -> Result<Self> {
         let secrets = settings.extension_secrets()?;
         let tenant = settings.tenant()?;
         let flow = match settings.login {
@@ -118,21 +156,76 @@ impl Access {
         };
         Ok(Self {
             base_url: base_url.to_owned(),
-            sessions: session::Sessions::new(secrets, base_url)?,
-            hooks: hook::Hooks::new(secrets, tenant, base_url),
+            sessions: session::Sessions::new(settings, base_url, store.clone())?,
+            hooks: hook::Hooks::new(secrets, tenant, base_url, store.clone()),
             flow,
+            store,
         })
     }
 
     /// Checks the `Authorization` header of an API request (docs/auth0/login.md#bearer-tokens-and-error-answers).
-    pub fn session(&self, authorization: Option<&str>) -> Result<Session> {
-        self.sessions.check(authorization, Timestamp::now())
+    /// A `background` request does not count as use of the session, so that a page that polls does not keep an idle
+    /// session alive.
+    pub async fn session(&self, authorization: Option<&str>, background: bool) -> Result<Session> {
+        self.sessions.check(authorization, background, Timestamp::now()).await
     }
 
-    /// Checks the `Authorization` header of a lifecycle hook (docs/auth0/extension.md#lifecycle-hooks); `path` is the
-    /// hook's path below the base URL, for example `/.extensions/on-uninstall`.
-    pub fn hook(&self, authorization: Option<&str>, path: &str) -> Result<()> {
-        self.hooks.check(authorization, path, Timestamp::now())
+    /// Opens a session for a person whose sign-in was checked.
+    pub async fn open_session(&self, person: &SignIn) -> Result<(SecretString, Session)> {
+        self.sessions.issue(person, Timestamp::now()).await
+    }
+
+    /// Whether the session with this id is usable now.
+    pub async fn is_live(&self, id: &str) -> Result<bool> {
+        self.sessions.is_live(id, Timestamp::now()).await
+    }
+
+    /// Every usable session, those of `session`'s person first.
+    pub async fn sessions(&self, session: &Session) -> Result<Vec<SessionInfo>> {
+        self.sessions.list(session, Timestamp::now()).await
+    }
+
+    /// Ends the session with this id, or with `everywhere` all sessions of its person; at once. Fails with
+    /// [`Code::SessionNotFound`] when there is none.
+    pub async fn end_session(&self, id: &str, everywhere: bool) -> Result<()> {
+        self.sessions.end(id, everywhere, Timestamp::now()).await
+    }
+
+    /// Forgets the sessions in memory, after their rows were deleted.
+    pub async fn forget_sessions(&self) {
+        self.sessions.forget().await;
+    }
+
+    /// Ends the sessions that a logout token of the login tenant names (OpenID Connect Back-Channel Logout 1.0).
+    /// Returns how many.
+    pub async fn end_by_logout_token(&self, token: &str) -> Result<usize> {
+        let now = Timestamp::now();
+        let (oidc, client_id) = match &self.flow {
+            Flow::Extension(flow) => (flow.oidc(), self.base_url.as_str()),
+            Flow::Tenant(flow) => (flow.oidc(), flow.client_id()),
+        };
+        let claims = verified(oidc, token, now).await?;
+        let token = backchannel::check(&claims, client_id, now)?;
+        let digest = token::digest(&format!("logout token {}", token.id));
+        if self.store.is_token_used(&digest).await? {
+            return Err(Error::new(Code::LoginUnauthorized, "The logout token was used before."));
+        }
+        let selection = match (&token.sid, &token.subject) {
+            (Some(sid), subject) => SessionSelection::Sid(sid, subject.as_deref()),
+            (None, Some(subject)) => SessionSelection::Subject(subject),
+            (None, None) => return Ok(0),
+        };
+        // The token counts as used only when it took effect, so that the login tenant can repeat a call that failed.
+        let ended = self.sessions.revoke(selection, now).await?;
+        self.store.use_token(&digest, claims.expiry(), now).await?;
+        Ok(ended)
+    }
+
+    /// Checks the `Authorization` header of a lifecycle hook (docs/auth0/extension.md#lifecycle-hooks) and records the use
+    /// of its token; `path` is the hook's path below the base URL, for example `/.extensions/on-uninstall`.
+    /// `destructive` hooks delete something, so their tokens are checked more strictly.
+    pub async fn hook(&self, authorization: Option<&str>, path: &str, destructive: bool) -> Result<()> {
+        self.hooks.check(authorization, path, destructive, Timestamp::now()).await
     }
 
     /// Begins a login (docs/auth0/login.md#start-of-a-login).

@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::admins::{Verdict, judge, profile_confirms};
+use super::admins::{Admission, Verdict, judge, profile_confirms};
+use super::permissions::Permissions;
 use super::replay::Used;
-use super::session::{Person, Sessions};
+use super::session::{Sessions, SignIn};
 use super::token::{Claims, SKEW};
 use super::{CookieKind, LoginCookie, LoginDone, LoginStart, Secrets, refused, verified, with_query};
 use crate::auth0::{ManagementClient, Oidc};
@@ -87,6 +88,10 @@ impl Flow {
             sealer: Sealer::new(secret, PURPOSE)?.with_previous(previous, PURPOSE)?,
             used: Used::default(),
         })
+    }
+
+    pub(super) fn oidc(&self) -> &Oidc {
+        &self.oidc
     }
 
     pub(super) fn host(&self) -> &TenantHost {
@@ -168,8 +173,9 @@ impl Flow {
         let id_token = self.oidc.exchange_code(&self.client, code, &self.redirect_uri(), &pending.verifier).await?;
         let claims = verified(&self.oidc, id_token.expose_secret(), now).await?;
         self.check_id_token(&claims, &pending.nonce, now)?;
-        self.admit(&claims).await?;
-        let (token, session) = sessions.issue(&Person { claims: &claims, access_token: None }, now)?;
+        let admission = self.admit(&claims).await?;
+        let person = SignIn::new(&claims, Permissions::all(), admission)?;
+        let (token, session) = sessions.issue(&person, now).await?;
         Ok(LoginDone { token, session, popup: pending.popup })
     }
 
@@ -193,18 +199,20 @@ impl Flow {
         Ok(())
     }
 
-    async fn admit(&self, claims: &Claims) -> Result<()> {
+    async fn admit(&self, claims: &Claims) -> Result<Admission> {
         let stays_out =
             || Error::new(Code::NotAnAdmin, "You are signed in, but not among those whom this server lets in.");
         match judge(&self.admins, claims) {
-            Verdict::Enters => Ok(()),
+            Verdict::Enters(admission) => Ok(admission),
             Verdict::StaysOut => Err(stays_out()),
-            Verdict::AskProfile => {
+            Verdict::AskProfile { connection } => {
                 let (Some(subject), Some(management)) = (claims.text("sub"), &self.management) else {
                     return Err(stays_out());
                 };
                 match management.user(subject).await {
-                    Ok(profile) if profile_confirms(&self.admins, subject, &profile) => Ok(()),
+                    Ok(profile) if profile_confirms(&self.admins, subject, &profile) => {
+                        Ok(Admission::Email { connection })
+                    }
                     Ok(_) => Err(stays_out()),
                     // Deleted since, or of another tenant than the one whose users we manage.
                     Err(error) if error.status() == 404 => Err(stays_out()),
@@ -221,8 +229,9 @@ mod tests {
 
     use super::*;
     use crate::config::Purpose;
+    use crate::store::Store;
 
-    fn flow() -> Flow {
+    fn settings() -> Settings {
         let settings = [
             ("AUTH0_DOMAIN", "acme.eu.auth0.com"),
             ("LOGIN", "tenant"),
@@ -231,7 +240,11 @@ mod tests {
             ("EXTENSION_SECRET", "5f2b9c0e71d84a36"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let settings = Settings::parse(Purpose::Serve, settings, None).unwrap();
+        Settings::parse(Purpose::Serve, settings, None).unwrap()
+    }
+
+    fn flow() -> Flow {
+        let settings = settings();
         let secret = SecretString::from("5f2b9c0e71d84a36");
         Flow::new(&settings, (&secret, None), settings.tenant().unwrap(), "https://tools.example").unwrap()
     }
@@ -260,8 +273,9 @@ mod tests {
     #[tokio::test]
     async fn a_login_is_not_completed_twice_whichever_way_the_clock_goes() {
         let flow = flow();
-        let secret = SecretString::from("5f2b9c0e71d84a36");
-        let sessions = Sessions::new((&secret, None), "https://tools.example").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        let sessions = Sessions::new(&settings(), "https://tools.example", store).unwrap();
         let begun = Timestamp::from_second(1_800_000_000).unwrap();
         let started = flow.start(false, begun).unwrap();
         let value = started.cookies[0].value.as_str();

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use aws_lc_rs::digest::{SHA256, digest as hash};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -13,6 +14,8 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use crate::seal::hex;
 
 /// How far another machine's clock may be ahead of ours, seconds: for `nbf` and `iat`. An expired
 /// token gets no such grace.
@@ -27,6 +30,14 @@ pub(super) struct Header {
     /// The name of the key it claims to be signed with.
     #[serde(default)]
     pub kid: Option<String>,
+    /// Whether there is a `crit` parameter, of whatever value. No extension is understood here, so that each token
+    /// with it must be refused (RFC 7515, 4.1.11).
+    #[serde(default, deserialize_with = "present")]
+    pub crit: bool,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// What is wrong with a token. [`TokenFault::text`] is the message of the original's libraries.
@@ -35,6 +46,7 @@ pub(super) enum TokenFault {
     Malformed,
     Unsigned,
     Algorithm,
+    Critical,
     Signature,
     NotActive,
     Expired,
@@ -47,6 +59,7 @@ impl TokenFault {
             Self::Malformed => "jwt malformed",
             Self::Unsigned => "jwt signature is required",
             Self::Algorithm => "invalid algorithm",
+            Self::Critical => "jwt header parameter crit is not supported",
             Self::Signature => "invalid signature",
             Self::NotActive => "jwt not active",
             Self::Expired => "jwt expired",
@@ -79,6 +92,12 @@ impl Claims {
         }
     }
 
+    /// When the token ends (`exp`), rounded up to a second; none where it has no end. A date beyond the calendar is its
+    /// last moment.
+    pub(super) fn expiry(&self) -> Option<Timestamp> {
+        self.number("exp").map(|end| Timestamp::from_second(end.ceil() as i64).unwrap_or(Timestamp::MAX))
+    }
+
     /// Checks `nbf` and `exp` where they are present.
     pub(super) fn check_times(&self, now: Timestamp) -> Result<(), TokenFault> {
         let now = now.as_millisecond() as f64 / 1000.0;
@@ -90,6 +109,17 @@ impl Claims {
         }
         Ok(())
     }
+}
+
+/// The part of a token that its signature covers. Unlike the signature, whose last character may be spelt in
+/// several ways, it cannot be changed, so that a token is recognized by it.
+pub(super) fn signed_part(token: &str) -> &str {
+    token.rsplit_once('.').map_or(token, |(signed, _)| signed)
+}
+
+/// SHA-256 of a text, in hexadecimal: what is stored of a token that was used.
+pub(super) fn digest(text: &str) -> String {
+    hex(hash(&SHA256, text.as_bytes()).as_ref())
 }
 
 /// Reads a token without trusting it.
@@ -125,6 +155,9 @@ pub(super) fn verify(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Re
     }
     if header.alg != format!("{algorithm:?}") {
         return Err(TokenFault::Algorithm);
+    }
+    if header.crit {
+        return Err(TokenFault::Critical);
     }
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims = HashSet::new();
@@ -183,6 +216,17 @@ mod tests {
         let header = jsonwebtoken::Header::new(Algorithm::HS512);
         let token = jsonwebtoken::encode(&header, &json!({}), &EncodingKey::from_secret(SECRET)).unwrap();
         assert_eq!(check(&token).unwrap_err(), TokenFault::Algorithm);
+    }
+
+    #[test]
+    fn a_critical_header_parameter_is_refused() {
+        let key = EncodingKey::from_secret(SECRET);
+        for crit in [json!(["exp"]), json!(["b64"]), json!([]), Value::Null, json!("exp")] {
+            let header = encoded(&json!({"alg": "HS256", "typ": "JWT", "crit": crit}));
+            let signed = format!("{header}.{}", encoded(&json!({"sub": "ada"})));
+            let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).unwrap();
+            assert_eq!(check(&format!("{signed}.{signature}")).unwrap_err(), TokenFault::Critical, "{crit}");
+        }
     }
 
     #[test]

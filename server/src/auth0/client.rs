@@ -1,6 +1,7 @@
 //! The client of the Management API.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_stream::try_stream;
@@ -71,18 +72,24 @@ impl ManagementClient {
     /// A client that has no token, so that requests fail with `Code::Auth0TokenEnded`: where
     /// [`acting_with`](Self::acting_with) starts from.
     pub fn without_token(host: &TenantHost) -> Result<Self> {
-        let tokens = Tokens::Own { token: SecretString::default(), ends_at: Timestamp::MIN };
+        let refused = Arc::default();
+        let tokens = Tokens::Own { token: SecretString::default(), ends_at: Timestamp::MIN, refused };
         Ok(Self::new(Arc::new(Transport::new(host)?), tokens))
     }
 
     /// A client of the same tenant with an admin's own token, sharing this one's connections, which are
     /// costly to set up.
     pub fn acting_with(&self, token: SecretString, expires_at: Timestamp) -> Result<Self> {
+        self.acting_with_noted(token, expires_at, Arc::default())
+    }
+
+    /// [`acting_with`](Self::acting_with), setting `refused` when Auth0 refuses the token with 401 or 403.
+    pub fn acting_with_noted(&self, token: SecretString, ends_at: Timestamp, refused: Arc<AtomicBool>) -> Result<Self> {
         if HeaderValue::from_str(token.expose_secret()).is_err() {
             let message = "The token for the Management API holds characters no token may hold.";
             return Err(Error::new(Code::Auth0TokenEnded, message));
         }
-        Ok(Self::new(Arc::clone(&self.shared.transport), Tokens::Own { token, ends_at: expires_at }))
+        Ok(Self::new(Arc::clone(&self.shared.transport), Tokens::Own { token, ends_at, refused }))
     }
 
     fn new(transport: Arc<Transport>, tokens: Tokens) -> Self {
@@ -318,7 +325,12 @@ impl ManagementClient {
             };
             match failure {
                 Failure::Again(trouble) => effort.wait(trouble).await?,
-                Failure::Final(error) => return Err(error),
+                Failure::Final(error) => {
+                    if error.upstream.as_ref().is_some_and(|upstream| upstream.status_code == 403) {
+                        tokens.forbidden();
+                    }
+                    return Err(error);
+                }
                 Failure::Token(upstream) => return Err(never_accepted(transport, &upstream)),
             }
         }

@@ -1,5 +1,7 @@
 //! Tokens for the Management API (docs/auth0/management-api.md#token-endpoint).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,6 +37,8 @@ pub(super) enum Tokens {
         token: SecretString,
         /// When it ends.
         ends_at: Timestamp,
+        /// Set when Auth0 refuses the token with 401 or 403.
+        refused: Arc<AtomicBool>,
     },
 }
 
@@ -56,7 +60,7 @@ impl Tokens {
     /// A token that is good now; fetches one, with one try, when there is none.
     pub(super) async fn get(&self, transport: &Transport, timeouts: Timeouts) -> Result<Token, Failure> {
         match self {
-            Self::Own { token, ends_at } if Timestamp::now() < *ends_at => {
+            Self::Own { token, ends_at, .. } if Timestamp::now() < *ends_at => {
                 Ok(Token { secret: token.clone(), number: 0 })
             }
             Self::Own { .. } => Err(ended("its lifetime is over").into()),
@@ -78,11 +82,21 @@ impl Tokens {
         }
     }
 
+    /// Notes that Auth0 answered 403: the token lacks a right.
+    pub(super) fn forbidden(&self) {
+        if let Self::Own { refused, .. } = self {
+            refused.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Drops a token that Auth0 refused, unless another one took its place already. Fails when no other
     /// can be had.
     pub(super) async fn refused(&self, token: &Token, upstream: &Upstream) -> Result<()> {
         match self {
-            Self::Own { .. } => Err(ended(&format!("Auth0 says: {}", upstream.message))),
+            Self::Own { refused, .. } => {
+                refused.store(true, Ordering::Relaxed);
+                Err(ended(&format!("Auth0 says: {}", upstream.message)))
+            }
             Self::Client { kept, .. } => {
                 let mut kept = kept.lock().await;
                 if kept.fetched == token.number {

@@ -140,7 +140,7 @@ impl Server {
         let address = listener.local_addr()?;
         let base_url: Arc<str> = settings.base_url(address.port()).into();
         let store = Store::open_with(&settings).await?;
-        let access = Arc::new(Access::new(&settings, &base_url)?);
+        let access = Arc::new(Access::new(&settings, &base_url, store.clone())?);
         let jobs = Jobs::new(Arc::clone(&settings), store.clone(), Arc::clone(&base_url))?;
         let app = web::App {
             settings,

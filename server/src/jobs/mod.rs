@@ -33,7 +33,7 @@ pub use limits::Place;
 pub use owner::Clients;
 pub use view::{HistoryEntry, HistoryView, JobType, JobView, Parts};
 
-use crate::access::Session;
+use crate::access::{Permission, Session};
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::export::{self, Before, ExportRequest, ExportSpec, Preview, SourceKind};
@@ -54,6 +54,9 @@ pub const UPLOAD: &str = "upload";
 
 /// Entries of the history that are shown.
 const HISTORY_LENGTH: u32 = 200;
+
+/// The database learns of the use of a session a minute late at most.
+const SEEN_DELAY: jiff::SignedDuration = jiff::SignedDuration::from_mins(2);
 
 /// Exports that are looked at to tell how long one takes.
 const LOOKED_BACK: u32 = 50;
@@ -307,7 +310,8 @@ impl Jobs {
         Ok(Upload { id, files, keep: false, _place: place })
     }
 
-    /// Starts an import of an uploaded file into a connection that was found usable.
+    /// Starts an import of an uploaded file into a connection that was found usable. Fails with
+    /// [`Code::InsufficientScope`] without `create:users`, unless it only checks the file.
     pub async fn start_import(
         &self,
         session: &Session,
@@ -326,6 +330,7 @@ impl Jobs {
         mut upload: Upload,
         retry: Option<Retry>,
     ) -> Result<JobView> {
+        permit_import(session, request.dry_run)?;
         let masked = self.masked(request).await?;
         let stored = secrets::seal(&self.0.store, &upload.id, request, masked.as_ref())?;
         let view = self.start(session, upload.id.clone(), JobKind::Import, connection, stored, retry).await?;
@@ -368,6 +373,7 @@ impl Jobs {
                 }
             }
         }
+        self.0.store.put_job_rights(&id, &self.0.clients.rights(session)).await?;
         self.spawn(self.0.store.job(&self.0.tenant, &id).await?, place);
         self.job(session, &id).await
     }
@@ -471,8 +477,11 @@ impl Jobs {
         if !matches!(record.state, JobState::Failed | JobState::Canceled) || self.lock_running().contains_key(id) {
             return Err(not_resumable(id, record.state));
         }
-        if record.kind == JobKind::Import && record.artifact.is_none() {
-            return Err(gone(id));
+        if record.kind == JobKind::Import {
+            permit_import(session, view::dry_run(&record))?;
+            if record.artifact.is_none() {
+                return Err(gone(id));
+            }
         }
         if self.is_stopping() {
             return Err(stopping());
@@ -491,6 +500,7 @@ impl Jobs {
     /// without it as they were. Of parallel calls one starts a job; the others fail with [`Code::JobState`].
     pub async fn retry(&self, session: &Session, id: &str, corrected: Option<Upload>) -> Result<JobView> {
         let record = self.0.store.job(&self.0.tenant, id).await?;
+        permit_import(session, view::dry_run(&record))?;
         let seen = self.0.store.latest_retry(id).await?;
         if corrected.is_none() && record.artifact.is_none() && record.kind == JobKind::Import && record.state.is_final()
         {
@@ -528,10 +538,11 @@ impl Jobs {
         }
     }
 
-    /// The finished file of an export, for whoever holds a ticket for it.
+    /// The finished file of an export, for whoever holds a ticket for it. The caller has to check that the session
+    /// that the ticket was issued to is still usable.
     pub async fn artifact(&self, id: &str, ticket: &str) -> Result<Artifact> {
-        let person = self.0.tickets.check(ticket, id)?;
-        let place = self.0.places.take(limits::READS, &person)?;
+        let holder = self.0.tickets.check(ticket, id)?;
+        let place = self.0.places.take(limits::READS, &holder.person)?;
         let record = self.0.store.job(&self.0.tenant, id).await?;
         let name = record.artifact.as_deref().ok_or_else(|| gone(id))?;
         let (files, file) = (self.0.store.job_files(id), name.to_owned());
@@ -557,11 +568,15 @@ impl Jobs {
             version: format!("{id}-{ended}"),
             download_name: format!("{tenant}-{date}-{name}"),
             request,
+            session: holder.session,
         })
     }
 
     /// Lets jobs of a person who has just signed in go on with the new token.
     pub async fn signed_in(&self, session: &Session) {
+        if let Err(error) = self.0.clients.replace_rights(&self.0.store, &self.0.tenant, session).await {
+            tracing::warn!("the rights of a new sign-in could not be stored: {}", error.message);
+        }
         if self.0.store.has_unfinished_jobs(&self.0.tenant, &session.subject).await.unwrap_or(true) {
             if let Err(error) = self.0.clients.remember(&self.0.store, session).await {
                 tracing::warn!("the token of a new sign-in could not be stored: {}", error.message);
@@ -570,7 +585,7 @@ impl Jobs {
         }
     }
 
-    /// Removes artifacts, history and tokens that have reached the end of their lifetime.
+    /// Removes artifacts, history, sessions and tokens that have reached the end of their lifetime.
     pub async fn clean_up(&self) -> Result<()> {
         self.clean_up_at(Timestamp::now()).await
     }
@@ -589,6 +604,10 @@ impl Jobs {
                 store.delete_job(&id).await?;
             }
         }
+        let idle = jiff::SignedDuration::try_from(self.0.settings.session_idle_timeout)
+            .unwrap_or(jiff::SignedDuration::MAX)
+            .saturating_add(SEEN_DELAY);
+        store.delete_ended_sessions(now, now.checked_sub(idle).unwrap_or(Timestamp::MIN)).await?;
         store.delete_ended_tokens(now).await
     }
 
@@ -654,6 +673,11 @@ impl Jobs {
     }
 }
 
+/// Fails with [`Code::InsufficientScope`] unless the session may import, or only checks a file.
+pub(crate) fn permit_import(session: &Session, dry_run: bool) -> Result<()> {
+    if dry_run { Ok(()) } else { session.permissions.require(&[Permission::CreateUsers]) }
+}
+
 /// The connection's name of an import whose failed rows are to be imported again.
 pub(crate) fn retried(job: &JobRecord) -> Result<Option<String>> {
     let id = &job.id;
@@ -683,6 +707,8 @@ pub struct Artifact {
     pub download_name: String,
     /// The export it came from.
     pub request: ExportRequest,
+    /// The session that the ticket was issued to.
+    pub session: String,
 }
 
 /// The connection an export asks for. An empty id stands for all connections, as it does in the form of the

@@ -193,12 +193,18 @@ async fn work(jobs: &Inner, job: &JobRecord, progress: &Arc<Progress>) -> Result
     let mut restarts = 0;
     loop {
         let mut sign_ins = jobs.sign_ins.subscribe();
-        let client = jobs.clients.for_job(&jobs.store, &job.owner).await;
+        let client = jobs.clients.for_job(&jobs.store, job).await;
         let outcome = match client {
             Ok(client) => once(jobs, job, client.for_job(Arc::clone(progress)), progress).await,
             Err(error) => Err(error),
         };
+        if outcome.is_err() {
+            jobs.clients.store_refusal(&jobs.store, job).await;
+        }
         match outcome {
+            // The owner's token reached its end while the job ran.
+            Err(error)
+                if error.code == Code::Auth0TokenEnded && jobs.clients.may_take_over(&jobs.store, job).await? => {}
             Err(error) if error.code == Code::Auth0TokenEnded => {
                 let text =
                     "The sign-in of the person who started this job has ended. The job goes on at their next sign-in.";

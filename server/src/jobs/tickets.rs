@@ -20,13 +20,20 @@ const LENGTH: usize = 32;
 #[derive(Debug)]
 struct Ticket {
     job: String,
-    session: String,
-    /// The `sub` of the person whose session asked for it.
-    person: String,
+    holder: TicketHolder,
     /// By a clock that nobody sets.
     issued: Instant,
     /// When the session ends.
     ends_at: Timestamp,
+}
+
+/// Whom a ticket was issued to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TicketHolder {
+    /// The id of the session.
+    pub(super) session: String,
+    /// The `sub` of its person.
+    pub(super) person: String,
 }
 
 impl Ticket {
@@ -62,8 +69,7 @@ impl Tickets {
         let text = Alphanumeric.sample_string(&mut rand::rng(), LENGTH);
         let ticket = Ticket {
             job: job.to_owned(),
-            session: session.id.clone(),
-            person: session.subject.clone(),
+            holder: TicketHolder { session: session.id.clone(), person: session.subject.clone() },
             issued: now.steady,
             ends_at: session.expires_at,
         };
@@ -73,19 +79,19 @@ impl Tickets {
         text
     }
 
-    /// Returns the `sub` of the person to whom a ticket for this job was issued. A ticket may be used again while it
+    /// Returns whom a ticket for this job was issued to. A ticket may be used again while it
     /// lives: browsers repeat a request to go on with a download that broke.
-    pub(super) fn check(&self, text: &str, job: &str) -> Result<String> {
+    pub(super) fn check(&self, text: &str, job: &str) -> Result<TicketHolder> {
         self.check_at(text, job, Now::read())
     }
 
-    fn check_at(&self, text: &str, job: &str, now: Now) -> Result<String> {
+    fn check_at(&self, text: &str, job: &str, now: Now) -> Result<TicketHolder> {
         let tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ticket = tickets.get(text).filter(|ticket| ticket.job == job && ticket.is_good(now));
         match ticket {
             Some(ticket) => {
-                tracing::info!(job, session = ticket.session, "download");
-                Ok(ticket.person.clone())
+                tracing::info!(job, session = ticket.holder.session, "download");
+                Ok(ticket.holder.clone())
             }
             None => Err(Error::new(Code::InvalidTicket, "This download link is not valid, or no longer.")),
         }
@@ -100,16 +106,24 @@ impl Tickets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Permissions;
 
     fn session(expires_at: Timestamp) -> Session {
-        Session { subject: "auth0|ada".into(), email: None, expires_at, id: "s1".into(), access_token: None }
+        Session {
+            subject: "auth0|ada".into(),
+            email: None,
+            expires_at,
+            id: "s1".into(),
+            access_token: None,
+            permissions: Permissions::all(),
+        }
     }
 
     #[test]
     fn a_ticket_opens_its_own_job_only() {
         let tickets = Tickets::default();
         let ticket = tickets.issue("job_1", &session(Timestamp::MAX));
-        assert_eq!(tickets.check(&ticket, "job_1").unwrap(), "auth0|ada");
+        assert_eq!(tickets.check(&ticket, "job_1").unwrap().person, "auth0|ada");
         assert_eq!(tickets.check(&ticket, "job_2").unwrap_err().code, Code::InvalidTicket);
         assert_eq!(tickets.check("guess", "job_1").unwrap_err().code, Code::InvalidTicket);
         tickets.revoke_all();

@@ -176,7 +176,8 @@ fn milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok,
     serializer.collect_str(&format_args!("{time:.3}"))
 }
 
-fn dry_run(record: &JobRecord) -> bool {
+/// Whether a job is an import that only checks its file.
+pub(super) fn dry_run(record: &JobRecord) -> bool {
     record.request.get("dry_run").and_then(Value::as_bool).unwrap_or_default()
 }
 

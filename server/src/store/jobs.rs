@@ -500,10 +500,10 @@ impl Store {
         Ok(())
     }
 
-    /// Removes every job, preset and token, and makes what was encrypted unreadable for ever (the uninstall
+    /// Removes every job, preset, token and session, and makes what was encrypted unreadable for ever (the uninstall
     /// hook).
     pub async fn delete_everything(&self) -> Result<()> {
-        for statement in ["DELETE FROM jobs", "DELETE FROM tokens", "DELETE FROM presets"] {
+        for statement in ["DELETE FROM jobs", "DELETE FROM tokens", "DELETE FROM presets", "DELETE FROM sessions"] {
             sqlx::query(statement).execute(self.pool()).await.map_err(storage)?;
         }
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(self.pool()).await.map_err(storage)?;
@@ -511,9 +511,13 @@ impl Store {
     }
 
     /// After the data key was lost, or before there was one: files cannot be read, so they reach the end of
-    /// their lifetime now, and tokens cannot be opened.
+    /// their lifetime now, and tokens and sessions cannot be opened.
     pub(super) async fn forget_what_is_unreadable(&self) -> Result<()> {
-        for statement in ["UPDATE jobs SET artifact_expires_at = 0 WHERE artifact IS NOT NULL", "DELETE FROM tokens"] {
+        for statement in [
+            "UPDATE jobs SET artifact_expires_at = 0 WHERE artifact IS NOT NULL",
+            "DELETE FROM tokens",
+            "DELETE FROM sessions",
+        ] {
             sqlx::query(statement).execute(self.pool()).await.map_err(storage)?;
         }
         Ok(())

@@ -7,8 +7,10 @@
 
 mod files;
 mod import_chunks;
+mod job_rights;
 mod jobs;
 mod presets;
+mod sessions;
 mod vault;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -23,8 +25,10 @@ use sqlx::{ConnectOptions, Connection, SqlitePool};
 
 pub use files::{FileReader, FileWriter, Files, Scratch};
 pub use import_chunks::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk};
+pub use job_rights::JobRights;
 pub use jobs::{JobKind, JobRecord, JobState, NewJob};
 pub use presets::{PRESET_LIMIT, PRESET_QUOTA, Preset, PresetEntry};
+pub use sessions::{SessionRecord, SessionSelection};
 
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};

@@ -26,7 +26,7 @@ use tracing_actix_web::TracingLogger;
 
 pub use body::BodyBudget;
 pub use metrics::Metrics;
-pub use reply::{ApiError, SignedIn};
+pub use reply::{AnySession, ApiError, Authorized, ReadConnections, ReadUsers, ReadUsersAndConnections, Requirement};
 
 use crate::access::Access;
 use crate::config::Settings;

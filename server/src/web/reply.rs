@@ -1,17 +1,18 @@
-//! How errors leave, and how a handler says that it needs a session.
+//! How errors leave, and how a handler states the session and the permissions that it needs.
 
-use std::future::{Ready, ready};
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, Handler, HttpMessage, HttpRequest, HttpResponse, Resource, Responder, ResponseError};
+use futures_util::future::LocalBoxFuture;
 
 use super::body::BodyGate;
 use super::{App, fetch_metadata};
-use crate::access::Session;
+use crate::access::{Permission, Session};
 use crate::error::{Code, Error};
 
 /// An error on its way out, in the shape of docs/decisions/0013-http-errors.md.
@@ -87,34 +88,77 @@ pub(super) fn not_found(request: &HttpRequest) -> Error {
     Error::new(Code::NotFound, format!("There is nothing at {} {}.", request.method(), request.path()))
 }
 
-/// A handler that takes this can only be reached with a valid session.
-#[derive(Debug)]
-pub struct SignedIn(pub Session);
+/// Requests with this header do not count as use of a session: pages send it when they poll.
+pub(super) const BACKGROUND: HeaderName = HeaderName::from_static("x-background");
 
-impl FromRequest for SignedIn {
+/// The permissions that an operation needs, as a type.
+pub trait Requirement {
+    /// All of them.
+    const PERMISSIONS: &'static [Permission];
+}
+
+/// Needs a session and no permission.
+#[derive(Debug)]
+pub struct AnySession;
+
+/// Needs `read:users`.
+#[derive(Debug)]
+pub struct ReadUsers;
+
+/// Needs `read:connections`.
+#[derive(Debug)]
+pub struct ReadConnections;
+
+/// Needs `read:users` and `read:connections`.
+#[derive(Debug)]
+pub struct ReadUsersAndConnections;
+
+impl Requirement for AnySession {
+    const PERMISSIONS: &'static [Permission] = &[];
+}
+
+impl Requirement for ReadUsers {
+    const PERMISSIONS: &'static [Permission] = &[Permission::ReadUsers];
+}
+
+impl Requirement for ReadConnections {
+    const PERMISSIONS: &'static [Permission] = &[Permission::ReadConnections];
+}
+
+impl Requirement for ReadUsersAndConnections {
+    const PERMISSIONS: &'static [Permission] = &[Permission::ReadUsers, Permission::ReadConnections];
+}
+
+/// A session with the permissions that `R` names. A handler that takes this answers 401 without a usable session,
+/// and 403 without the permissions.
+#[derive(Debug)]
+pub struct Authorized<R> {
+    /// The session.
+    pub session: Session,
+    requirement: PhantomData<R>,
+}
+
+impl<R: Requirement> FromRequest for Authorized<R> {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let session = match request.app_data::<Data<App>>() {
-            Some(app) => {
-                let header = request.headers().get(AUTHORIZATION);
-                match header.map(|value| value.to_str()) {
-                    Some(Err(_)) => {
-                        Err(Error::new(Code::CredentialsBadFormat, "Format is Authorization: Bearer [token]"))
-                    }
-                    Some(Ok(value)) => app.access.session(Some(value)),
-                    None => app.access.session(None),
-                }
+        let request = request.clone();
+        Box::pin(async move {
+            fetch_metadata::check(&request)?;
+            let app = request
+                .app_data::<Data<App>>()
+                .ok_or_else(|| Error::new(Code::Internal, "The application is not assembled."))?;
+            let header = request.headers().get(AUTHORIZATION).map(HeaderValue::to_str).transpose();
+            let header = header
+                .map_err(|_| Error::new(Code::CredentialsBadFormat, "Format is Authorization: Bearer [token]"))?;
+            let background = request.headers().contains_key(BACKGROUND);
+            let session = app.access.session(header, background).await?;
+            session.permissions.require(R::PERMISSIONS)?;
+            if let Some(gate) = request.extensions().get::<Rc<BodyGate>>() {
+                gate.admit();
             }
-            None => Err(Error::new(Code::Internal, "The application is not assembled.")),
-        };
-        let session = fetch_metadata::check(request).and(session);
-        if session.is_ok()
-            && let Some(gate) = request.extensions().get::<Rc<BodyGate>>()
-        {
-            gate.admit();
-        }
-        ready(session.map(SignedIn).map_err(ApiError))
+            Ok(Self { session, requirement: PhantomData })
+        })
     }
 }

@@ -3,12 +3,12 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use simulated_tenant::{Tenant, TenantSettings};
+use simulated_tenant::people::people;
+use simulated_tenant::{Tenant, TenantSettings, sign_in};
 use tempfile::TempDir;
 
 const SECRET: &str = "a secret of more than thirty-two bytes";
@@ -17,7 +17,8 @@ const SECRET: &str = "a secret of more than thirty-two bytes";
 pub struct Process {
     child: Child,
     url: String,
-    session: String,
+    /// Of each of the tenant's people.
+    sessions: Vec<String>,
     client: reqwest::Client,
     _tenant: Tenant,
     _directory: TempDir,
@@ -40,21 +41,25 @@ impl Process {
             .env("AUTH0_CLIENT_ID", tenant.client_id())
             .env("AUTH0_CLIENT_SECRET", tenant.client_secret())
             .env("LOGIN", "tenant")
-            .env("ADMIN_SUBJECTS", "auth0|ada")
+            .env("LOGIN_CLIENT_ID", tenant.login_client_id())
+            .env("LOGIN_CLIENT_SECRET", tenant.login_client_secret())
+            .env("ADMIN_SUBJECTS", people().into_iter().map(|person| person.user_id).collect::<Vec<_>>().join(","))
             .env("EXTENSION_SECRET", SECRET)
             .env("LOG", "error")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .spawn()
             .expect("the binary starts");
-        let session = session_of("auth0|ada", &url);
         let client = reqwest::Client::new();
-        let mut process = Self { child, url, session, client, _tenant: tenant, _directory: directory };
+        let mut process = Self { child, url, sessions: Vec::new(), client, _tenant: tenant, _directory: directory };
         while !process.is_healthy().await {
             if let Some(status) = process.child.try_wait().expect("the state of a child") {
                 panic!("the server ended with {status} while it started");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        for person in people() {
+            process.sessions.push(sign_in(&process.url, &person).await.expect("a session"));
         }
         process
     }
@@ -67,22 +72,17 @@ impl Process {
 
     /// A request to be sent, signed in.
     pub fn post(&self, path: &str) -> RequestBuilder {
-        self.post_with(&self.session, path)
+        self.post_of(0, path)
     }
 
-    /// A request to be sent by somebody else who is signed in.
-    #[allow(dead_code)] // the benchmark has one person only
-    pub fn post_of(&self, subject: &str, path: &str) -> RequestBuilder {
-        self.post_with(&session_of(subject, &self.url), path)
-    }
-
-    fn post_with(&self, session: &str, path: &str) -> RequestBuilder {
-        self.client.post(format!("{}{path}", self.url)).bearer_auth(session)
+    /// A request to be sent by one of the tenant's people, all of whom are signed in.
+    pub fn post_of(&self, person: usize, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.sessions[person])
     }
 
     /// What a path answers.
     pub async fn get(&self, path: &str) -> Value {
-        let reply = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.session).send().await;
+        let reply = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.sessions[0]).send().await;
         reply.expect("an answer").json().await.expect("JSON")
     }
 
@@ -93,17 +93,6 @@ impl Process {
         let kibibytes: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
         Some(kibibytes << 10)
     }
-}
-
-/// A session token of this person, for a server at this address.
-fn session_of(subject: &str, url: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
-    let claims = json!({
-        "sub": subject, "email": "ada@example.com", "iss": url, "aud": "urn:user-import-export-extension",
-        "iat": now, "exp": now + 3600, "jti": format!("session of {subject}"),
-    });
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token")
 }
 
 /// A port that nobody listened to a moment ago.

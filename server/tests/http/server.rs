@@ -10,9 +10,11 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
 use actix_web::web::Bytes;
 use futures_util::{Stream, stream};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tempfile::TempDir;
-use user_import_export::access::Access;
+use user_import_export::access::{Access, Admission, Permissions, SignIn};
 use user_import_export::config::{Purpose, Settings};
 use user_import_export::jobs::Jobs;
 use user_import_export::store::Store;
@@ -54,7 +56,7 @@ impl Server {
         let own = Settings { data_dir: directory.path().to_owned(), ..Settings::clone(&settings) };
         let store = Store::open_with(&own).await.expect("a store");
         let app = web::App {
-            access: Arc::new(Access::new(&settings, &base_url).expect("access")),
+            access: Arc::new(Access::new(&settings, &base_url, store.clone()).expect("access")),
             jobs: Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs"),
             metrics: web::Metrics::new().expect("metrics"),
             bodies: web::BodyBudget::default(),
@@ -63,6 +65,17 @@ impl Server {
             store,
         };
         Self { app, directory }
+    }
+
+    /// The token of a new session of this person, who may do everything; `access_token` as with `LOGIN=extension`.
+    pub async fn sign_in(&self, subject: &str, access_token: Option<&str>) -> String {
+        self.sign_in_as(&person(subject, access_token, Permissions::all())).await
+    }
+
+    /// The token of a new session.
+    pub async fn sign_in_as(&self, person: &SignIn) -> String {
+        let (token, _) = self.app.access.open_session(person).await.expect("a session");
+        token.expose_secret().to_owned()
     }
 
     /// Stops jobs as a server that ends does, and gives back the data directory.
@@ -138,6 +151,20 @@ impl Server {
     /// `GET` of a path below the base path.
     pub async fn get(&self, path: &str) -> Reply {
         self.call(TestRequest::get().uri(path)).await
+    }
+}
+
+/// A person for [`Server::sign_in_as`], admitted by `ADMIN_SUBJECTS` where that counts.
+pub fn person(subject: &str, access_token: Option<&str>, permissions: Permissions) -> SignIn {
+    SignIn {
+        subject: subject.to_owned(),
+        email: Some("ada@example.com".to_owned()),
+        name: None,
+        expires_at: Timestamp::now() + SignedDuration::from_hours(1),
+        access_token: access_token.map(SecretString::from),
+        permissions,
+        admission: Admission::Subject,
+        sid: None,
     }
 }
 

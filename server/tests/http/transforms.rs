@@ -1,12 +1,10 @@
 //! `/api/transforms`: list, upload, removal.
 
 use actix_web::test::TestRequest;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{Reply, SECRET, Server};
-use crate::tenant::now;
+use crate::server::{Reply, Server};
 
 const BASE: &str = "https://tools.example/ext";
 const SHIPPED: &[u8] = include_bytes!("../../../transforms/prebuilt/mask_email.wasm");
@@ -19,29 +17,24 @@ async fn server() -> (Server, TempDir) {
     (Server::new(BASE, &settings).await, data)
 }
 
-fn with_session(request: TestRequest) -> TestRequest {
-    let claims = json!({
-        "sub": "auth0|ada", "email": "ada@example.com", "iss": BASE, "aud": "urn:user-import-export-extension",
-        "iat": now(), "exp": now() + 3600,
-    });
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token");
-    request.insert_header(("authorization", format!("Bearer {token}")))
+async fn call(server: &Server, request: TestRequest) -> Reply {
+    let token = server.sign_in("auth0|ada", None).await;
+    server.call(request.insert_header(("authorization", format!("Bearer {token}")))).await
 }
 
 async fn list(server: &Server) -> Value {
-    let reply = server.call(with_session(TestRequest::get().uri("/api/transforms"))).await;
+    let reply = call(server, TestRequest::get().uri("/api/transforms")).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     reply.json()
 }
 
 async fn upload(server: &Server, bytes: Vec<u8>) -> Reply {
     let request = TestRequest::post().uri("/api/transforms").insert_header(("content-type", "application/wasm"));
-    server.call(with_session(request.set_payload(bytes))).await
+    call(server, request.set_payload(bytes)).await
 }
 
 async fn remove(server: &Server, name: &str) -> Reply {
-    server.call(with_session(TestRequest::delete().uri(&format!("/api/transforms/{name}")))).await
+    call(server, TestRequest::delete().uri(&format!("/api/transforms/{name}"))).await
 }
 
 fn names(list: &Value) -> Vec<&str> {

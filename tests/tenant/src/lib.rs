@@ -15,6 +15,7 @@
 //! It listens on the loopback address only. Documented behavior follows docs/auth0/README.md; comments mark what Auth0
 //! does not publish and this crate chose.
 
+mod client;
 mod clock;
 pub mod connections;
 mod control;
@@ -46,6 +47,7 @@ use actix_web::web;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::sync::{oneshot, watch};
 
+pub use client::sign_in;
 pub use control::{Control, ControlError};
 pub use faults::{Fault, FaultKind};
 pub use jobs::JobCounts;

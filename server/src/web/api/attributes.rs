@@ -4,7 +4,7 @@ use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{ApiError, App, SignedIn};
+use super::super::{ApiError, App, Authorized, ReadUsers};
 use super::read_only;
 use crate::auth0::{UserSearch, connection_query};
 use crate::error::ErrorBody;
@@ -34,10 +34,10 @@ pub(super) struct Attributes {
 /// Attribute paths of the newest users, with type, share of users that have it, and an example.
 #[utoipa::path(get, path = "/api/attributes", tag = "users",
     params(("connection" = Option<String>, Query, description = "a connection's name")),
-    responses((status = 200, body = Attributes), (status = 401, body = ErrorBody)),
-    security(("session" = [])))]
+    responses((status = 200, body = Attributes), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    security(("session" = ["read:users"])))]
 pub(super) async fn list(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     filter: Query<Filter>,
 ) -> Result<Json<Attributes>, ApiError> {

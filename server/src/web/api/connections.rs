@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::Deserialize;
 
-use super::super::{ApiError, App, SignedIn};
+use super::super::{ApiError, App, Authorized, ReadConnections};
 use super::read_only;
 use crate::auth0::Connection;
 
@@ -21,10 +21,10 @@ pub(super) struct Filter {
 /// Any `strategy` that is not empty means `auth0`, as the original had it (docs/auth0/original-extension.md#routes).
 #[utoipa::path(get, path = "/api/connections", tag = "connections",
     params(("strategy" = Option<String>, Query, description = "`auth0`: databases only")),
-    responses((status = 200, body = Vec<Connection>), (status = 401, body = crate::error::ErrorBody)),
-    security(("session" = [])))]
+    responses((status = 200, body = Vec<Connection>), (status = 401, body = crate::error::ErrorBody), (status = 403, body = crate::error::ErrorBody)),
+    security(("session" = ["read:connections"])))]
 pub(super) async fn list(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadConnections>,
     app: Data<App>,
     filter: Query<Filter>,
 ) -> Result<Json<Vec<Connection>>, ApiError> {

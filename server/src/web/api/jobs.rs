@@ -11,13 +11,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::super::pace::too_slow;
-use super::super::{ApiError, App, SignedIn};
+use super::super::{ApiError, App, Authorized, ReadUsers, ReadUsersAndConnections};
 use super::download::{answer, pieces};
 use super::{only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
 use crate::import::{self, ImportRequest, Inspection, MapRule, ReportFormat};
-use crate::jobs::{JobView, UPLOAD, Upload};
+use crate::jobs::{JobView, UPLOAD, Upload, permit_import};
 use crate::store::FileWriter;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -51,11 +51,11 @@ pub(super) const FORM_OVERHEAD: u64 = (MOST_FILES as u64 * 4096) + (MOST_PARTS *
 
 /// Starts an export.
 #[utoipa::path(post, path = "/api/jobs/export", tag = "jobs", request_body = ExportRequest,
-    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users", "read:connections"])))]
 pub(super) async fn start_export(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     request: Json<ExportRequest>,
 ) -> Result<Json<JobView>, ApiError> {
@@ -100,19 +100,20 @@ pub(super) struct ImportForm {
     map: Option<String>,
 }
 
-/// Starts an import, or with `dry_run` only checks the file.
+/// Starts an import, or with `dry_run` only checks the file. Needs `create:users` too, except for a dry run.
 #[utoipa::path(post, path = "/api/jobs/import", tag = "jobs",
     request_body(content = ImportForm, content_type = "multipart/form-data"),
-    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users", "read:connections"])))]
 pub(super) async fn start_import(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     form: Multipart,
 ) -> Result<Json<JobView>, ApiError> {
     let upload = app.jobs.receive(&session)?;
     let mut request = read_form(form, &upload, app.settings.upload_limit).await?;
+    permit_import(&session, request.dry_run)?;
     if request.connection_id.is_empty() && !request.dry_run {
         return Err(Error::new(Code::InvalidBody, "Must provide 'connection_id' as multipart part.")
             .with_hint("Send the id of a database connection; GET /api/connections lists them.")
@@ -157,11 +158,11 @@ pub(super) const INSPECT_LIMIT: usize = 16 << 20;
 /// asked.
 #[utoipa::path(post, path = "/api/import/inspect", tag = "jobs",
     request_body(content = InspectForm, content_type = "multipart/form-data"),
-    responses((status = 200, body = Inspection), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    responses((status = 200, body = Inspection), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users"])))]
 pub(super) async fn inspect(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     mut form: Multipart,
 ) -> Result<Json<Inspection>, ApiError> {
@@ -390,10 +391,10 @@ fn broken_form(error: MultipartError) -> Error {
 
 /// A job and its progress; of a completed export with a link that is good for 60 seconds.
 #[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("session" = [])))]
+    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
+    security(("session" = ["read:users"])))]
 pub(super) async fn read(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     id: Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
@@ -402,24 +403,24 @@ pub(super) async fn read(
 
 /// Asks a job to stop.
 #[utoipa::path(post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users"])))]
 pub(super) async fn cancel(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     id: Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
     Ok(Json(app.jobs.cancel(&session, &id).await?))
 }
 
-/// Goes on with a job that failed or was canceled.
+/// Goes on with a job that failed or was canceled. Needs `create:users` too for an import, except for a dry run.
 #[utoipa::path(post, path = "/api/jobs/{id}/resume", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users", "read:connections"])))]
 pub(super) async fn resume(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     id: Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
@@ -427,15 +428,15 @@ pub(super) async fn resume(
 }
 
 /// Imports the failed rows of a completed import again, as a new job with its settings: without a body as
-/// they were, or the rows of the multipart part `users`.
+/// they were, or the rows of the multipart part `users`. Needs `create:users` too, except for a dry run.
 #[utoipa::path(post, path = "/api/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)),
     request_body(content = Option<RetryForm>, content_type = "multipart/form-data"),
-    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
               (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users", "read:connections"])))]
 pub(super) async fn retry(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     id: Path<String>,
     http: HttpRequest,
@@ -482,11 +483,12 @@ enum FileFormat {
 /// again.
 #[utoipa::path(get, path = "/api/jobs/{id}/report", tag = "jobs",
     params(("id" = String, Path), ("format" = Option<String>, Query, description = "json, ndjson, csv, or original: that of the imported file")),
-    responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+                 (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users"])))]
 pub(super) async fn report(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     id: Path<String>,
     query: Query<ReportQuery>,
@@ -524,11 +526,12 @@ pub(super) async fn report(
 /// The users that an import with `upsert` and `backup` found in the tenant before it changed them: a JSON array
 /// that can be imported again with upsert.
 #[utoipa::path(get, path = "/api/jobs/{id}/backup", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+                 (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody), (status = 410, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users"])))]
 pub(super) async fn backup(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     id: Path<String>,
     http: HttpRequest,
@@ -557,7 +560,8 @@ pub(super) struct DownloadQuery {
 /// The finished file of an export. Needs no header but a ticket, which `location` of the job holds.
 #[utoipa::path(get, path = "/api/jobs/{id}/download", tag = "jobs",
     params(("id" = String, Path), ("ticket" = String, Query)),
-    responses((status = 200, description = "the file"), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 200, description = "the file"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+                 (status = 404, body = ErrorBody),
               (status = 410, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(super) async fn download(
     app: Data<App>,
@@ -566,6 +570,10 @@ pub(super) async fn download(
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let artifact = app.jobs.artifact(&id, &query.ticket).await?;
+    // A ticket ends with its session, also when that is revoked.
+    if !app.access.is_live(&artifact.session).await? {
+        return Err(Error::new(Code::InvalidTicket, "The session of this download link has ended.").into());
+    }
     let media_type = if artifact.request.gzip { "application/gzip" } else { artifact.request.format.media_type() };
     let tag = EntityTag::new_strong(artifact.version);
     let name = artifact.download_name;

@@ -1,5 +1,6 @@
 //! The HTTP API, one file per resource.
 
+mod about;
 mod attributes;
 mod connections;
 mod download;
@@ -9,6 +10,7 @@ mod jobs;
 mod openapi;
 mod presets;
 mod preview;
+mod sessions;
 mod transforms;
 mod users;
 
@@ -42,6 +44,8 @@ pub fn configure(config: &mut ServiceConfig) {
             .configure(attributes::configure)
             .configure(transforms::configure)
             .configure(preview::configure)
+            .configure(sessions::configure)
+            .configure(about::configure)
             .default_service(actix_web::web::to(not_found)),
     );
 }

@@ -6,7 +6,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{attributes, connections, health, history, jobs, presets, preview, read_only, transforms, users};
+use super::{
+    about, attributes, connections, health, history, jobs, presets, preview, read_only, sessions, transforms, users,
+};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(read_only("/openapi.json", document));
@@ -38,6 +40,9 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         transforms::upload,
         transforms::remove,
         preview::preview,
+        sessions::list,
+        sessions::end,
+        about::read,
         health::alive,
         health::ready,
         crate::web::metrics::read,
@@ -53,7 +58,10 @@ impl Modify for Session {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("The session token that signing in at /login hands out."))
+            .description(Some(
+                "The session token that signing in at /login hands out. Scopes are permissions that the sign-in \
+                 needs to have.",
+            ))
             .build();
         document
             .components

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::super::{ApiError, App, SignedIn};
+use super::super::{ApiError, App, Authorized, ReadUsers};
 use super::{json_config, only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
@@ -54,9 +54,9 @@ fn tenant(app: &App) -> Result<&str> {
 
 /// All presets of the tenant.
 #[utoipa::path(get, path = "/api/presets", tag = "presets",
-    responses((status = 200, body = PresetList), (status = 401, body = ErrorBody)),
-    security(("session" = [])))]
-pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<PresetList>, ApiError> {
+    responses((status = 200, body = PresetList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    security(("session" = ["read:users"])))]
+pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Result<Json<PresetList>, ApiError> {
     let presets = app.store.preset_entries(tenant(&app)?).await?;
     let view = |preset: PresetEntry| PresetView { name: preset.name, kind: preset.kind, updated_at: preset.updated_at };
     Ok(Json(PresetList { presets: presets.into_iter().map(view).collect() }))
@@ -64,9 +64,13 @@ pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<Pres
 
 /// The settings of a preset as they were saved.
 #[utoipa::path(get, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
-    responses((status = 200, body = Object), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("session" = [])))]
-pub(super) async fn read(_session: SignedIn, app: Data<App>, name: Path<String>) -> Result<Json<Value>, ApiError> {
+    responses((status = 200, body = Object), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
+    security(("session" = ["read:users"])))]
+pub(super) async fn read(
+    _session: Authorized<ReadUsers>,
+    app: Data<App>,
+    name: Path<String>,
+) -> Result<Json<Value>, ApiError> {
     Ok(Json(app.store.preset(tenant(&app)?, &name).await?.settings))
 }
 
@@ -74,11 +78,11 @@ pub(super) async fn read(_session: SignedIn, app: Data<App>, name: Path<String>)
 /// import.
 #[utoipa::path(put, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
     request_body = Object,
-    responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users"])))]
 pub(super) async fn write(
-    _session: SignedIn,
+    _session: Authorized<ReadUsers>,
     app: Data<App>,
     name: Path<String>,
     settings: Json<Map<String, Value>>,
@@ -93,9 +97,13 @@ pub(super) async fn write(
 
 /// Removes a preset.
 #[utoipa::path(delete, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
-    responses((status = 204), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("session" = [])))]
-pub(super) async fn remove(_session: SignedIn, app: Data<App>, name: Path<String>) -> Result<HttpResponse, ApiError> {
+    responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
+    security(("session" = ["read:users"])))]
+pub(super) async fn remove(
+    _session: Authorized<ReadUsers>,
+    app: Data<App>,
+    name: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     app.store.delete_preset(tenant(&app)?, &name).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json, ServiceConfig};
 use serde_json::Value;
 
-use super::super::{ApiError, App, SignedIn};
+use super::super::{ApiError, App, Authorized, ReadUsersAndConnections};
 use super::only;
 use crate::error::{Code, Error, ErrorBody};
 use crate::export::{ExportRequest, Preview};
@@ -15,11 +15,11 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 /// Shows the first rows of an export: at most 50, 10 unless `limit` says otherwise, in no particular order.
 /// A cell that cannot be computed says why. `format` may be left out.
 #[utoipa::path(post, path = "/api/preview", tag = "jobs", request_body = ExportRequest,
-    responses((status = 200, body = Preview), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    responses((status = 200, body = Preview), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users", "read:connections"])))]
 pub(super) async fn preview(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     Json(mut request): Json<Value>,
 ) -> Result<Json<Preview>, ApiError> {

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::{ApiError, App, SignedIn};
+use super::super::{ApiError, App, Authorized, ReadUsers};
 use super::only;
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::sandbox::{self, LARGEST_FILE, Origin, Problem, Sandbox, Transform};
@@ -136,9 +136,9 @@ impl From<sandbox::Limits> for LimitsView {
 
 /// All transforms: those shipped, files in `TRANSFORMS_DIR`, and uploads.
 #[utoipa::path(get, path = "/api/transforms", tag = "transforms",
-    responses((status = 200, body = TransformList), (status = 401, body = ErrorBody)),
-    security(("session" = [])))]
-pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<TransformList>, ApiError> {
+    responses((status = 200, body = TransformList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    security(("session" = ["read:users"])))]
+pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Result<Json<TransformList>, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
     let catalog = blocking(move || Ok(sandbox.catalog())).await?;
     // Where files lie on the server is nobody's business here.
@@ -159,11 +159,11 @@ pub(super) async fn list(_session: SignedIn, app: Data<App>) -> Result<Json<Tran
 /// is kept; it replaces an earlier upload of its name, and no other transform.
 #[utoipa::path(post, path = "/api/transforms", tag = "transforms",
     request_body(content = Vec<u8>, content_type = "application/wasm"),
-    responses((status = 201, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    responses((status = 201, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users"])))]
 pub(super) async fn upload(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     request: HttpRequest,
     body: Payload,
@@ -193,11 +193,11 @@ pub(super) async fn upload(
 
 /// Removes an uploaded transform. Running jobs keep it to their end.
 #[utoipa::path(delete, path = "/api/transforms/{name}", tag = "transforms", params(("name" = String, Path)),
-    responses((status = 204), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody)),
-    security(("session" = [])))]
+    security(("session" = ["read:users"])))]
 pub(super) async fn remove(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     name: Path<String>,
 ) -> Result<HttpResponse, ApiError> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::super::{ApiError, App, SignedIn};
+use super::super::{ApiError, App, Authorized, ReadUsers};
 use super::read_only;
 use crate::export;
 
@@ -45,10 +45,10 @@ pub(super) struct Matches {
     params(("connection" = Option<String>, Query, description = "a connection's name"),
            ("q" = Option<String>, Query, description = "a query in Auth0's search syntax v3")),
     responses((status = 200, body = Matches), (status = 400, body = crate::error::ErrorBody),
-              (status = 401, body = crate::error::ErrorBody)),
-    security(("session" = [])))]
+              (status = 401, body = crate::error::ErrorBody), (status = 403, body = crate::error::ErrorBody)),
+    security(("session" = ["read:users"])))]
 pub(super) async fn count(
-    SignedIn(session): SignedIn,
+    Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     filter: Query<Filter>,
 ) -> Result<Json<Matches>, ApiError> {

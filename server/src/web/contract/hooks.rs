@@ -19,31 +19,32 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(only(UNINSTALL, "DELETE").delete(uninstall));
 }
 
-fn check(request: &HttpRequest, app: &App, path: &str) -> Result<(), ApiError> {
+async fn check(request: &HttpRequest, app: &App, path: &str, destructive: bool) -> Result<(), ApiError> {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    Ok(app.access.hook(header, path)?)
+    Ok(app.access.hook(header, path, destructive).await?)
 }
 
 /// Prepares storage.
 async fn install(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
-    check(&request, &app, INSTALL)?;
+    check(&request, &app, INSTALL, false).await?;
     app.store.prepare().await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Migrates storage.
 async fn update(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
-    check(&request, &app, UPDATE)?;
+    check(&request, &app, UPDATE, false).await?;
     app.store.migrate().await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Removes every artifact, token, preset, upload and history entry. What cannot be removed is logged and never keeps
-/// the gallery from uninstalling.
+/// Removes every artifact, session, token, preset, upload and history entry. What cannot be removed is logged and never
+/// keeps the gallery from uninstalling.
 async fn uninstall(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
-    check(&request, &app, UNINSTALL)?;
+    check(&request, &app, UNINSTALL, true).await?;
     if let Err(error) = app.jobs.uninstall().await {
         tracing::error!(code = error.code.as_str(), "uninstalling could not remove everything: {}", error.message);
     }
+    app.access.forget_sessions().await;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CONTENT_SECURITY_POLICY, COOKIE, ContentType, LOCATION};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, ContentType, LOCATION};
 use actix_web::web::{Data, Form, FormConfig, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::json;
 use tera::Context;
 
 use super::super::templates::render;
@@ -35,6 +37,11 @@ pub(super) fn configure(config: &mut ServiceConfig) {
             .post(extension_callback),
     );
     config.service(only("/logout", "GET").get(logout));
+    config.service(
+        only("/backchannel-logout", "POST")
+            .app_data(FormConfig::default().limit(LARGEST_FORM))
+            .post(backchannel_logout),
+    );
 }
 
 /// Sends the browser to the login tenant. `?popup=1`: a framed page opened this window to sign in.
@@ -118,6 +125,35 @@ async fn logout(request: HttpRequest, app: Data<App>) -> HttpResponse {
     match document("logout.html", context, StatusCode::OK, &app.settings.frame_ancestors) {
         Ok(page) => clear_cookies(&app, page),
         Err(error) => refusal(&request, &app, error, false),
+    }
+}
+
+/// The form of a back-channel log-out.
+#[derive(Deserialize)]
+struct LogoutForm {
+    logout_token: String,
+}
+
+/// Ends the sessions that a logout token of the login tenant names (OpenID Connect Back-Channel Logout 1.0, 2.5
+/// to 2.8).
+async fn backchannel_logout(app: Data<App>, form: Result<Form<LogoutForm>, actix_web::Error>) -> HttpResponse {
+    let done = match form {
+        Ok(form) => app.access.end_by_logout_token(&form.logout_token).await,
+        Err(_) => Err(Error::new(Code::InvalidBody, "Must provide a form with a logout_token.")),
+    };
+    match done {
+        Ok(sessions) => {
+            tracing::info!(sessions, "the login tenant ended sessions");
+            HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish()
+        }
+        Err(error) => {
+            tracing::warn!(code = error.code.as_str(), "a back-channel log-out failed");
+            let mut reply = HttpResponse::BadRequest();
+            reply.insert_header((CACHE_CONTROL, "no-store"));
+            let mut reply = reply.json(json!({"error": "invalid_request", "error_description": error.message}));
+            reply.extensions_mut().insert(error.code);
+            reply
+        }
     }
 }
 

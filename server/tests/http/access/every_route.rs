@@ -10,11 +10,10 @@ use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use actix_web::web::Bytes;
 use futures_util::stream;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::json;
+use serde_json::Value;
+use user_import_export::access::Permissions;
 
-use crate::server::{Body, Reply, SECRET, Server};
-use crate::tenant::now;
+use crate::server::{Body, Reply, Server, person};
 
 const BASE: &str = "https://tools.example/ext";
 
@@ -24,8 +23,8 @@ const OPEN: [(&str, &str); 4] =
 
 const UNSAFE: [&str; 4] = ["DELETE", "PATCH", "POST", "PUT"];
 
-/// An operation of the description: its method, its path, whether it needs a session.
-type Operation = (String, String, bool);
+/// An operation of the description: its method, its path, and where it needs a session the permissions it needs.
+type Operation = (String, String, Option<Vec<String>>);
 
 async fn server() -> Server {
     Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await
@@ -36,20 +35,13 @@ async fn operations(server: &Server) -> Vec<Operation> {
     let paths = document["paths"].as_object().expect("paths");
     let operations = paths.iter().flat_map(|(path, item)| {
         item.as_object().expect("operations").iter().map(|(method, operation)| {
-            let secured = operation["security"] == json!([{"session": []}]);
+            let permissions =
+                |scopes: &Value| -> Vec<String> { serde_json::from_value(scopes.clone()).expect("scopes") };
+            let secured = operation["security"][0].get("session").map(permissions);
             (method.to_ascii_uppercase(), path.clone(), secured)
         })
     });
     operations.collect()
-}
-
-fn session() -> String {
-    let claims = json!({
-        "sub": "auth0|ada", "email": "ada@example.com", "iss": BASE, "aud": "urn:user-import-export-extension",
-        "iat": now(), "exp": now() + 3600,
-    });
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token")
 }
 
 fn request(method: &str, path: &str) -> TestRequest {
@@ -59,7 +51,8 @@ fn request(method: &str, path: &str) -> TestRequest {
 }
 
 fn said(reply: &Reply) -> (u16, String) {
-    (reply.status, reply.json()["errorCode"].as_str().unwrap_or_default().to_owned())
+    let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+    (reply.status, body["errorCode"].as_str().unwrap_or_default().to_owned())
 }
 
 #[actix_web::test]
@@ -67,10 +60,10 @@ async fn every_operation_but_the_open_ones_needs_a_session() {
     let server = server().await;
     let operations = operations(&server).await;
     assert!(operations.len() > 20, "{operations:?}");
-    let open: BTreeSet<_> = operations.iter().filter(|operation| !operation.2).collect();
+    let open: BTreeSet<_> = operations.iter().filter(|operation| operation.2.is_none()).collect();
     let open: BTreeSet<_> = open.into_iter().map(|(method, path, _)| (method.as_str(), path.as_str())).collect();
     assert_eq!(open, BTreeSet::from(OPEN));
-    for (method, path, _) in operations.iter().filter(|operation| operation.2) {
+    for (method, path, _) in operations.iter().filter(|operation| operation.2.is_some()) {
         let reply = server.call(request(method, path)).await;
         assert_eq!(said(&reply), (401, "credentials_required".to_owned()), "{method} {path}");
         let forged = request(method, path).insert_header(("authorization", "Bearer a.b.c"));
@@ -82,7 +75,7 @@ async fn every_operation_but_the_open_ones_needs_a_session() {
 async fn another_sites_page_changes_nothing_by_any_operation() {
     let server = server().await;
     let operations = operations(&server).await;
-    let token = session();
+    let token = server.sign_in("auth0|ada", None).await;
     let paths: BTreeSet<&str> = operations.iter().map(|(_, path, _)| path.as_str()).collect();
     let mut tried = 0;
     for path in paths {
@@ -103,11 +96,12 @@ async fn another_sites_page_changes_nothing_by_any_operation() {
 }
 
 /// Routes outside of the description: method, path, and the opener policy of the answer.
-const OTHERS: [(&str, &str, &str); 17] = [
+const OTHERS: [(&str, &str, &str); 18] = [
     ("GET", "/login", "unsafe-none"),
     ("GET", "/login/callback", "unsafe-none"),
     ("POST", "/login/callback", "unsafe-none"),
     ("GET", "/logout", "same-origin"),
+    ("POST", "/backchannel-logout", "same-origin"),
     ("GET", "/meta", "same-origin"),
     ("GET", "/.well-known/oauth2-client-configuration", "same-origin"),
     ("POST", "/.extensions/on-install", "same-origin"),
@@ -126,7 +120,7 @@ const OTHERS: [(&str, &str, &str); 17] = [
 #[actix_web::test]
 async fn every_answer_has_the_security_headers() {
     let server = server().await;
-    let token = session();
+    let token = server.sign_in("auth0|ada", None).await;
     let mut routes: Vec<(String, String, &str)> =
         operations(&server).await.into_iter().map(|(method, path, _)| (method, path, "same-origin")).collect();
     routes.extend(OTHERS.map(|(method, path, opener)| (method.to_owned(), path.to_owned(), opener)));
@@ -159,7 +153,7 @@ async fn every_answer_has_the_security_headers() {
 #[actix_web::test]
 async fn every_route_refuses_a_compressed_body() {
     let server = server().await;
-    let token = session();
+    let token = server.sign_in("auth0|ada", None).await;
     let mut routes: Vec<(String, String)> =
         operations(&server).await.into_iter().map(|(method, path, _)| (method, path)).collect();
     routes.extend(OTHERS.map(|(method, path, _)| (method.to_owned(), path.to_owned())));
@@ -196,7 +190,7 @@ fn untouched_body() -> (Rc<Cell<u32>>, Body) {
 async fn without_a_session_no_operation_reads_a_body() {
     let server = server().await;
     let mut tried = 0;
-    for (method, path, _) in operations(&server).await.iter().filter(|operation| operation.2) {
+    for (method, path, _) in operations(&server).await.iter().filter(|operation| operation.2.is_some()) {
         for content_type in ["application/json", "multipart/form-data; boundary=x", "application/wasm"] {
             let (polls, body) = untouched_body();
             let request = request(method, path).insert_header(("content-type", content_type));
@@ -223,12 +217,12 @@ fn endless_body(pieces: u32) -> (Rc<Cell<u32>>, Body) {
 #[actix_web::test]
 async fn every_operation_stops_reading_a_body_that_does_not_end() {
     let server = Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("UPLOAD_LIMIT", "1MiB")]).await;
-    let token = session();
+    let token = server.sign_in("auth0|ada", None).await;
     for (method, path, secured) in &operations(&server).await {
         for content_type in ["application/json", "multipart/form-data; boundary=x", "application/wasm"] {
             let (taken, body) = endless_body(1000);
             let mut request = request(method, path).insert_header(("content-type", content_type));
-            if *secured {
+            if secured.is_some() {
                 request = request.insert_header(("authorization", format!("Bearer {token}")));
             }
             let reply = server.call_with_body(request, body).await;
@@ -243,6 +237,33 @@ async fn every_operation_stops_reading_a_body_that_does_not_end() {
     let reply = server.call_with_body(form, body).await;
     assert_eq!(said(&reply), (413, "payload_too_large".to_owned()));
     assert!(taken.get() <= 2, "{}", taken.get());
+}
+
+#[actix_web::test]
+async fn a_session_without_a_stated_permission_is_refused_by_each_operation() {
+    let server = server().await;
+    let mut tried = 0;
+    for (method, path, permissions) in operations(&server).await {
+        let Some(permissions) = permissions else { continue };
+        // Exactly what is stated is enough; what the handler then says of the empty request is its own matter.
+        let exactly =
+            server.sign_in_as(&person("auth0|ada", None, Permissions::from_scope(&permissions.join(" ")))).await;
+        let end_no_session = path.replace("/sessions/{id}", "/sessions/other");
+        let allowed = request(&method, &end_no_session).insert_header(("authorization", format!("Bearer {exactly}")));
+        assert_ne!(said(&server.call(allowed).await).1, "insufficient_scope", "{method} {path}");
+        for missing in &permissions {
+            let others = Permissions::all().names().into_iter().filter(|name| name != missing).collect::<Vec<_>>();
+            let token = server.sign_in_as(&person("auth0|ada", None, Permissions::from_scope(&others.join(" ")))).await;
+            let request = request(&method, &path).insert_header(("authorization", format!("Bearer {token}")));
+            let reply = server.call(request).await;
+            let body = reply.json();
+            assert_eq!(said(&reply), (403, "insufficient_scope".to_owned()), "{method} {path} without {missing}");
+            assert_eq!(body["error"], "ForbiddenError");
+            assert!(body["message"].as_str().is_some_and(|message| message.contains(missing.as_str())), "{body}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 25, "only {tried} permissions are stated");
 }
 
 /// A route that is left out of the description would escape the tests above.

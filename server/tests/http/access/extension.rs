@@ -215,7 +215,7 @@ async fn the_browser_never_sees_the_management_token_but_the_server_reads_it_bac
     let reply = Callback::new(&tenant).send(&server).await;
     let management = sign(&Callback::new(&tenant).access, &KEY, Some("k1"));
     let token = session(&reply);
-    let session = server.app.access.session(Some(&format!("Bearer {token}"))).expect("a session");
+    let session = server.app.access.session(Some(&format!("Bearer {token}")), false).await.expect("a session");
     let read_back = session.access_token.expect("a token").expose_secret().to_owned();
     assert_eq!(read_back.split('.').count(), 3);
     assert_eq!(read_back.split('.').next(), management.split('.').next());

@@ -46,16 +46,68 @@ async fn expect_invalid(claims: &Value) {
 #[actix_web::test]
 async fn every_hook_answers_204_without_a_body_to_its_token() {
     let server = server().await;
-    for (method, path) in [
-        (Method::POST, INSTALL),
-        (Method::POST, INSTALL),
-        (Method::PUT, UPDATE),
-        (Method::POST, UPDATE),
-        (Method::DELETE, UNINSTALL),
+    for (method, path, claims) in [
+        (Method::POST, INSTALL, claims(INSTALL)),
+        (Method::POST, INSTALL, claims(INSTALL)),
+        (Method::PUT, UPDATE, claims(UPDATE)),
+        (Method::POST, UPDATE, claims(UPDATE)),
+        (Method::DELETE, UNINSTALL, claims(UNINSTALL)),
     ] {
-        let reply = call(&server, method, path, Some(format!("Bearer {}", token(&claims(path))))).await;
+        let reply = call(&server, method, path, Some(format!("Bearer {}", token(&claims)))).await;
         assert_eq!((reply.status, reply.body.as_str()), (204, ""), "{path}: {}", reply.body);
     }
+}
+
+#[actix_web::test]
+async fn a_token_that_deletes_something_works_once_also_after_uninstalling_and_a_restart() {
+    let server = server().await;
+    let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com")];
+    let mut timed = claims(UNINSTALL);
+    timed["exp"] = json!(now() + 600);
+    let tokens = [token(&claims(UNINSTALL)), token(&timed)];
+    for token in &tokens {
+        let reply = call(&server, Method::DELETE, UNINSTALL, Some(format!("Bearer {token}"))).await;
+        assert_eq!(reply.status, 204, "{}", reply.body);
+    }
+    let server = Server::within(server.stop().await, BASE, &settings).await;
+    for token in &tokens {
+        let reply = call(&server, Method::DELETE, UNINSTALL, Some(format!("Bearer {token}"))).await;
+        reply.expect_error(401, "HookTokenError", "Invalid hook token");
+        // The last character of a signature can be written in several ways, which are the same token.
+        let (kept, last) = token.split_at(token.len() - 1);
+        for other in ('A'..='Z').chain('a'..='z').chain('0'..='9').filter(|other| !last.starts_with(*other)) {
+            let reply = call(&server, Method::DELETE, UNINSTALL, Some(format!("Bearer {kept}{other}"))).await;
+            assert_eq!(reply.status, 401);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_token_with_an_expiry_works_once_for_each_hook() {
+    let server = server().await;
+    for (method, path) in [(Method::POST, INSTALL), (Method::PUT, UPDATE), (Method::DELETE, UNINSTALL)] {
+        let mut timed = claims(path);
+        // A fraction, which must not end the memory of the token before the token.
+        timed["exp"] = json!(now() as f64 + 600.5);
+        let authorization = format!("Bearer {}", token(&timed));
+        assert_eq!(call(&server, method.clone(), path, Some(authorization.clone())).await.status, 204);
+        let reply = call(&server, method, path, Some(authorization)).await;
+        reply.expect_error(401, "HookTokenError", "Invalid hook token");
+    }
+}
+
+#[actix_web::test]
+async fn a_token_without_an_expiry_deletes_nothing_an_hour_after_its_date_of_issue() {
+    let mut dated = claims(UNINSTALL);
+    for (issued, status) in [(now() - 3500, 204), (now() - 3700, 401), (now() + 300, 401)] {
+        dated["iat"] = json!(issued);
+        let reply = call(&server().await, Method::DELETE, UNINSTALL, Some(format!("Bearer {}", token(&dated)))).await;
+        assert_eq!(reply.status, status, "{issued}: {}", reply.body);
+    }
+    let mut dated = claims(INSTALL);
+    dated["iat"] = json!(now() - 86_400);
+    let reply = call(&server().await, Method::POST, INSTALL, Some(format!("Bearer {}", token(&dated)))).await;
+    assert_eq!(reply.status, 204, "installing deletes nothing: {}", reply.body);
 }
 
 #[actix_web::test]

@@ -1,19 +1,30 @@
-//! Session tokens at the API (docs/auth0/login.md#session-token, docs/auth0/login.md#bearer-tokens-and-error-answers).
+//! Session tokens at the API, and the sessions they name (docs/auth0/login.md#session-token,
+//! docs/auth0/login.md#bearer-tokens-and-error-answers).
 
 use actix_web::test::TestRequest;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use user_import_export::access::{Admission, Permissions, SignIn};
 
-use crate::server::{Reply, SECRET, Server};
+use super::extension::{Callback, payload, session, setup};
+use crate::server::{Reply, SECRET, Server, person};
 use crate::tenant::now;
 
 const BASE: &str = "https://tools.example/ext";
 const AUDIENCE: &str = "urn:user-import-export-extension";
+const TENANT: &[(&str, &str)] = &[
+    ("AUTH0_DOMAIN", "acme.eu.auth0.com"),
+    ("LOGIN", "tenant"),
+    ("AUTH0_CLIENT_ID", "id"),
+    ("AUTH0_CLIENT_SECRET", "secret"),
+    ("ADMIN_SUBJECTS", "auth0|ada"),
+];
 
 fn claims() -> Value {
     json!({
         "sub": "auth0|ada", "email": "ada@example.com", "iss": BASE, "aud": AUDIENCE,
-        "iat": now(), "exp": now() + 3600,
+        "iat": now(), "exp": now() + 3600, "jti": "0123456789abcdef0123456789abcdef", "tenant": "acme.eu.auth0.com",
+        "login": "extension", "scope": "create:users read:users read:connections",
     })
 }
 
@@ -30,7 +41,7 @@ fn changed(name: &str, value: Value) -> String {
 
 /// Asks a route that needs a session and no tenant.
 async fn ask(authorization: Option<&str>) -> Reply {
-    let server = Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await;
+    let server = server().await;
     let mut request = TestRequest::get().uri("/api/history");
     if let Some(authorization) = authorization {
         request = request.insert_header(("authorization", authorization));
@@ -42,10 +53,194 @@ async fn ask_with(token: &str) -> Reply {
     ask(Some(&format!("Bearer {token}"))).await
 }
 
+async fn server() -> Server {
+    Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await
+}
+
+/// Sends a request with a session.
+async fn send(server: &Server, token: &str, request: TestRequest) -> Reply {
+    server.call(request.insert_header(("authorization", format!("Bearer {token}")))).await
+}
+
+async fn history(server: &Server, token: &str) -> Reply {
+    send(server, token, TestRequest::get().uri("/api/history")).await
+}
+
 #[actix_web::test]
 async fn a_session_comes_in() {
-    let reply = ask_with(&mint(&claims(), Algorithm::HS256, SECRET)).await;
+    let server = server().await;
+    let token = server.sign_in("auth0|ada", None).await;
+    let reply = history(&server, &token).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+#[actix_web::test]
+async fn a_token_that_no_sign_in_made_is_refused_even_with_the_right_signature() {
+    let reply = ask_with(&mint(&claims(), Algorithm::HS256, SECRET)).await;
+    reply.expect_error(401, "invalid_token", "The session is not known to this server.");
+}
+
+#[actix_web::test]
+async fn a_session_of_another_tenant_or_way_of_signing_in_is_refused_after_a_restart() {
+    let server = server().await;
+    let token = server.sign_in("auth0|ada", Some("management-token")).await;
+    assert_eq!(history(&server, &token).await.status, 200);
+    let mut directory = server.stop().await;
+    for changes in [
+        &[("AUTH0_DOMAIN", "other.eu.auth0.com")][..],
+        TENANT,
+        &[TENANT, &[("AUTH0_DOMAIN", "other.eu.auth0.com")]].concat(),
+    ] {
+        let server = Server::within(directory, BASE, changes).await;
+        let reply = history(&server, &token).await;
+        assert_eq!((reply.status, reply.json()["errorCode"].as_str()), (401, Some("invalid_token")), "{changes:?}");
+        directory = server.stop().await;
+    }
+    let server = Server::within(directory, BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await;
+    assert_eq!(history(&server, &token).await.status, 200, "with the settings of before it is good again");
+}
+
+#[actix_web::test]
+async fn who_is_no_longer_listed_is_out_at_the_next_request() {
+    let server = Server::new(BASE, TENANT).await;
+    let token = server.sign_in("auth0|ada", None).await;
+    assert_eq!(history(&server, &token).await.status, 200);
+    let settings = [TENANT, &[("ADMIN_SUBJECTS", "auth0|grace")]].concat();
+    let server = Server::within(server.stop().await, BASE, &settings).await;
+    let reply = history(&server, &token).await;
+    assert_eq!((reply.status, reply.json()["errorCode"].as_str()), (403, Some("not_an_admin")));
+}
+
+#[actix_web::test]
+async fn a_session_that_is_ended_is_refused_at_once_and_after_a_restart() {
+    let server = Server::new(BASE, TENANT).await;
+    let (first, second) = (server.sign_in("auth0|ada", None).await, server.sign_in("auth0|ada", None).await);
+    let end = |uri: &str| TestRequest::delete().uri(uri);
+    assert_eq!(send(&server, &first, end("/api/sessions/current")).await.status, 204);
+    history(&server, &first).await.expect_error(401, "invalid_token", "The session was ended.");
+    assert_eq!(history(&server, &second).await.status, 200, "the other session goes on");
+    let server = Server::within(server.stop().await, BASE, TENANT).await;
+    assert_eq!(history(&server, &first).await.status, 401);
+
+    let third = server.sign_in("auth0|ada", None).await;
+    let reply = send(&server, &third, end("/api/sessions/0123")).await;
+    assert_eq!((reply.status, reply.json()["errorCode"].as_str()), (404, Some("inexistent_session")));
+    assert_eq!(send(&server, &third, end("/api/sessions/current?everywhere=true")).await.status, 204);
+    for token in [&second, &third] {
+        assert_eq!(history(&server, token).await.status, 401);
+    }
+}
+
+#[actix_web::test]
+async fn a_person_has_at_most_a_hundred_sessions() {
+    let settings = [TENANT, &[("ADMIN_SUBJECTS", "auth0|ada,auth0|grace")]].concat();
+    let server = Server::new(BASE, &settings).await;
+    let grace = server.sign_in("auth0|grace", None).await;
+    let mut tokens = Vec::new();
+    for _ in 0..101 {
+        tokens.push(server.sign_in("auth0|ada", None).await);
+    }
+    assert_eq!(history(&server, &tokens[0]).await.status, 401, "the oldest has ended");
+    for token in [&tokens[1], &tokens[100], &grace] {
+        assert_eq!(history(&server, token).await.status, 200);
+    }
+    let reply = send(&server, &grace, TestRequest::get().uri("/api/sessions")).await;
+    assert_eq!(reply.json()["sessions"].as_array().map(Vec::len), Some(101), "{}", reply.body);
+}
+
+#[actix_web::test]
+async fn sessions_are_listed_and_any_of_them_can_be_ended() {
+    let settings = [TENANT, &[("ADMIN_SUBJECTS", "auth0|ada,auth0|grace")]].concat();
+    let server = Server::new(BASE, &settings).await;
+    let (ada, grace) = (server.sign_in("auth0|ada", None).await, server.sign_in("auth0|grace", None).await);
+    let list = || TestRequest::get().uri("/api/sessions");
+    let listed = send(&server, &ada, list()).await.json();
+    let shown = |listed: &Value| -> Vec<(String, bool)> {
+        let sessions = listed["sessions"].as_array().expect("sessions");
+        sessions.iter().map(|one| (one["subject"].as_str().unwrap().to_owned(), one["current"] == true)).collect()
+    };
+    assert_eq!(shown(&listed), [("auth0|ada".to_owned(), true), ("auth0|grace".to_owned(), false)]);
+    let own = &listed["sessions"][0];
+    assert_eq!(own["id"], payload(&ada)["jti"]);
+    assert_eq!((&own["email"], &own["login"]), (&json!("ada@example.com"), &json!("tenant")));
+    assert_eq!(own["permissions"], json!(["create:users", "read:users", "read:connections"]));
+    for date in ["created_at", "last_seen_at", "expires_at"] {
+        assert!(own[date].as_str().is_some_and(|date| date.parse::<jiff::Timestamp>().is_ok()), "{date}: {own}");
+    }
+    let other = format!("/api/sessions/{}", listed["sessions"][1]["id"].as_str().expect("an id"));
+    assert_eq!(send(&server, &ada, TestRequest::delete().uri(&other)).await.status, 204);
+    assert_eq!(history(&server, &grace).await.status, 401);
+    assert_eq!(shown(&send(&server, &ada, list()).await.json()), [("auth0|ada".to_owned(), true)]);
+    assert_eq!(send(&server, &ada, TestRequest::delete().uri(&other)).await.status, 404);
+}
+
+#[actix_web::test]
+async fn uninstalling_ends_every_session() {
+    let server = server().await;
+    let token = server.sign_in("auth0|ada", None).await;
+    assert_eq!(history(&server, &token).await.status, 200);
+    let hook = json!({"iss": "https://acme.eu.auth0.com", "aud": format!("{BASE}/.extensions/on-uninstall")});
+    let hook = mint(&hook, Algorithm::HS256, SECRET);
+    let reply = send(&server, &hook, TestRequest::delete().uri("/.extensions/on-uninstall")).await;
+    assert_eq!(reply.status, 204, "{}", reply.body);
+    assert_eq!(history(&server, &token).await.status, 401);
+}
+
+#[actix_web::test]
+async fn about_says_what_the_server_is_and_what_the_session_may_do() {
+    let server = Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("UPLOAD_LIMIT", "1MiB")]).await;
+    let few = Permissions::from_scope("read:users read:connections");
+    let token = server.sign_in_as(&person("auth0|ada", None, few)).await;
+    let about = send(&server, &token, TestRequest::get().uri("/api/about")).await.json();
+    assert_eq!(about["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!((&about["mode"], &about["login"]), (&json!("single"), &json!("extension")));
+    assert_eq!((&about["tenant"], &about["limits"]["upload_bytes"]), (&json!("acme.eu.auth0.com"), &json!(1 << 20)));
+    assert_eq!(about["permissions"], json!(["read:users", "read:connections"]));
+    assert_eq!(about["session"]["id"], payload(&token)["jti"]);
+    assert_eq!(about["session"]["idle_timeout_seconds"], 7200);
+    assert!(about["replica"].as_str().is_some_and(|name| !name.is_empty()));
+}
+
+#[actix_web::test]
+async fn a_sign_in_without_the_permissions_that_are_needed_is_refused() {
+    let (tenant, server) = setup().await;
+    for (scope, missing) in [
+        (json!("openid profile"), "read:users, read:connections"),
+        (json!("openid read:users create:users"), "read:connections"),
+        (json!("read:connections"), "read:users"),
+        (json!(["read:users", "read:connections"]), "read:users, read:connections"),
+        (Value::Null, "read:users, read:connections"),
+    ] {
+        let mut callback = Callback::new(&tenant);
+        callback.access["scope"] = scope.clone();
+        let reply = callback.send(&server).await;
+        reply.expect_error(403, "ForbiddenError", &format!("This sign-in does not permit {missing}."));
+        assert_eq!(reply.json()["errorCode"], "insufficient_scope", "{scope}");
+        assert!(reply.json()["hint"].as_str().is_some_and(|hint| hint.contains("Sign in again")));
+    }
+    let mut callback = Callback::new(&tenant);
+    callback.access["scope"] = json!("openid read:users read:connections");
+    let token = session(&callback.send(&server).await);
+    assert_eq!(payload(&token)["scope"], "read:users read:connections");
+    let import = TestRequest::post().uri("/api/jobs/job_0000000000000000/retry");
+    assert_eq!(send(&server, &token, import).await.status, 404);
+    assert_eq!(history(&server, &token).await.status, 200);
+}
+
+#[actix_web::test]
+async fn the_session_of_a_person_whom_a_role_admitted_keeps_that_admission() {
+    let roles = [("ADMIN_SUBJECTS", ""), ("ADMIN_ROLES", "admin"), ("ADMIN_ROLES_CLAIM", "https://acme.example/roles")];
+    let settings = [TENANT, &roles].concat();
+    let server = Server::new(BASE, &settings).await;
+    let admission = Admission::Role { claim: "https://acme.example/roles".to_owned(), roles: vec!["admin".to_owned()] };
+    let grace = SignIn { admission, ..person("auth0|grace", None, Permissions::all()) };
+    let token = server.sign_in_as(&grace).await;
+    assert_eq!(history(&server, &token).await.status, 200);
+    let server = Server::within(server.stop().await, BASE, &settings).await;
+    assert_eq!(history(&server, &token).await.status, 200);
+    let changed = [TENANT, &roles, &[("ADMIN_ROLES", "owner")]].concat();
+    let server = Server::within(server.stop().await, BASE, &changed).await;
+    assert_eq!(history(&server, &token).await.status, 403);
 }
 
 #[actix_web::test]
@@ -131,8 +326,8 @@ async fn a_hook_token_is_no_session() {
 
 #[actix_web::test]
 async fn another_sites_page_changes_nothing_even_with_a_session() {
-    let server = Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await;
-    let token = mint(&claims(), Algorithm::HS256, SECRET);
+    let server = server().await;
+    let token = server.sign_in("auth0|ada", None).await;
     let cancel = |site: &'static str| {
         TestRequest::post()
             .uri("/api/jobs/job_0000000000000000/cancel")

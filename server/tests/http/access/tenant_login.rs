@@ -355,3 +355,89 @@ async fn who_stays_out_meets_a_page_that_says_what_to_do() {
     assert_eq!((reply.status, reply.header("content-type")), (403, "text/html; charset=utf-8"));
     assert!(reply.body.contains(NOT_AN_ADMIN) && reply.body.contains("ADMIN_EMAILS"), "{}", reply.body);
 }
+
+async fn backchannel(server: &Server, body: &str) -> Reply {
+    let request = TestRequest::post().uri("/backchannel-logout").set_payload(body.to_owned());
+    server.call(request.insert_header(("content-type", "application/x-www-form-urlencoded"))).await
+}
+
+fn logout_token(tenant: &Tenant) -> Value {
+    json!({
+        "iss": format!("{}/", tenant.origin), "aud": CLIENT, "iat": now(), "exp": now() + 120, "jti": "1",
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    })
+}
+
+async fn history(server: &Server, token: &str) -> u16 {
+    let request = TestRequest::get().uri("/api/history").insert_header(("authorization", format!("Bearer {token}")));
+    server.call(request).await.status
+}
+
+#[actix_web::test]
+async fn a_logout_token_of_the_login_tenant_ends_the_sessions_it_names_once() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada,auth0|grace")]).await;
+    let sign_in_with = async |subject: &str, sid: &str| {
+        session(
+            &sign_in(&tenant, &server, |claims| {
+                claims["sub"] = json!(subject);
+                claims["sid"] = json!(sid);
+            })
+            .await,
+        )
+    };
+    let first = sign_in_with("auth0|ada", "s1").await;
+    let second = sign_in_with("auth0|ada", "s2").await;
+    let grace = sign_in_with("auth0|grace", "s3").await;
+    let form = |claims: &Value| format!("logout_token={}", sign(claims, &KEY, Some("k1")));
+
+    let mut by_sid = logout_token(&tenant);
+    by_sid["sid"] = json!("s1");
+    let reply = backchannel(&server, &form(&by_sid)).await;
+    assert_eq!((reply.status, reply.header("cache-control")), (200, "no-store"), "{}", reply.body);
+    assert_eq!((history(&server, &first).await, history(&server, &second).await), (401, 200));
+
+    let mut by_subject = logout_token(&tenant);
+    by_subject["sub"] = json!("auth0|ada");
+    by_subject["jti"] = json!("2");
+    assert_eq!(backchannel(&server, &form(&by_subject)).await.status, 200);
+    assert_eq!((history(&server, &second).await, history(&server, &grace).await), (401, 200));
+
+    let again = sign_in_with("auth0|ada", "s4").await;
+    let reply = backchannel(&server, &form(&by_subject)).await;
+    assert_eq!((reply.status, reply.json()["error"].as_str()), (400, Some("invalid_request")));
+    assert_eq!(history(&server, &again).await, 200, "a token that was used ends nothing");
+}
+
+#[actix_web::test]
+async fn what_is_no_logout_token_ends_no_session() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
+    let token = session(&sign_in(&tenant, &server, |_| {}).await);
+    let mut good = logout_token(&tenant);
+    good["sub"] = json!("auth0|ada");
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        sign(&claims, &KEY, Some("k1"))
+    };
+    let mut forms: Vec<String> = [
+        with("iss", json!("https://evil.example/")),
+        with("aud", json!("another client")),
+        with("exp", json!(now() - 1)),
+        with("events", json!({})),
+        with("nonce", json!("n")),
+        with("jti", Value::Null),
+        sign(&good, &OTHER_KEY, Some("k1")),
+        sign(&id_token(&tenant, "n"), &KEY, Some("k1")),
+        "a.b.c".to_owned(),
+    ]
+    .map(|token| format!("logout_token={token}"))
+    .into();
+    forms.extend([String::new(), "token=x".to_owned(), format!("logout_token={}", "x".repeat(70_000))]);
+    for form in forms {
+        let reply = backchannel(&server, &form).await;
+        assert_eq!((reply.status, reply.header("cache-control")), (400, "no-store"), "{form}");
+        let body = reply.json();
+        assert!(body["error"] == "invalid_request" && body["error_description"].is_string(), "{body}");
+        assert_eq!(history(&server, &token).await, 200);
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
 use super::tokens::token;
-use super::{Desk, id, session_of, tenant};
+use super::{Desk, id, tenant};
 use crate::server::SECRET;
 
 const NEW_SECRET: &str = "the secret that takes its place";
@@ -88,14 +88,13 @@ async fn neither_database_nor_files_show_tokens_secrets_and_addresses() {
     let tenant = tenant(20).await;
     let url = tenant.url();
     let token = token(&tenant).await;
-    let session = session_of("auth0|ada", Some(&token));
     let settings = [
         ("AUTH0_DOMAIN", url.as_str()),
         ("AUTH0_RTA", url.as_str()),
         ("LOGIN", "extension"),
         ("SECRET_SALT", "marked-secret-of-the-settings"),
     ];
-    let desk = Desk::start(tenant.clone(), &settings, session).await;
+    let desk = Desk::start(tenant.clone(), &settings, Some(&token)).await;
     // Jobs that are not over keep the token of whoever asked; what they were asked for may hold secrets.
     let waiting = waiting_import(&desk).await;
     let export = json!({"format": "csv", "fields": [
@@ -208,6 +207,9 @@ async fn files_of_before_there_was_a_key_end_as_expired() {
     let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
     std::fs::remove_file(desk.server.directory().join("data.key")).expect("the key");
     let desk = desk.restarted().await;
+    assert_eq!(desk.get("/api/history").await.status, 401, "nor can the session be read");
+    let session = desk.server.sign_in("auth0|ada", None).await;
+    let desk = Desk { session, ..desk };
     desk.server.app.jobs.clean_up().await.expect("clean");
     assert_eq!(desk.get(&format!("/api/jobs/{}", id(&job))).await.json()["status"], "expired");
     assert_eq!(desk.server.job_files(), Vec::<String>::new());

@@ -4,7 +4,7 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use super::{DATABASE, Desk, id, session_of};
+use super::{DATABASE, Desk, id};
 
 #[actix_web::test]
 async fn an_export_becomes_a_file_behind_a_link_without_a_header() {
@@ -168,7 +168,8 @@ async fn nobody_without_a_session_reads_a_job() {
         let path = format!("/ext/api/jobs/{}{path}", id(&job));
         assert_eq!(desk.server.call(TestRequest::get().uri(&path)).await.status, 401);
     }
-    let other = Desk { session: session_of("auth0|grace", None), ..desk };
+    let session = desk.server.sign_in("auth0|grace", None).await;
+    let other = Desk { session, ..desk };
     assert_eq!(other.get(&format!("/api/jobs/{}", id(&job))).await.status, 200, "admins of a tenant share its history");
 }
 

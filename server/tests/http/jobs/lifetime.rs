@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
 use super::tokens::token;
-use super::{BASE, Desk, good_users, id, session_of, tenant};
+use super::{BASE, Desk, good_users, id, tenant};
 use crate::server::{SECRET, Server};
 
 #[actix_web::test]
@@ -211,8 +211,8 @@ async fn the_uninstall_hook_removes_whatever_was_there() {
     let data = directory.path().to_owned();
     let data_dir = data.display().to_string();
     let settings = [("AUTH0_DOMAIN", url.as_str()), ("LOGIN", "extension"), ("DATA_DIR", &data_dir)];
-    let session = session_of("auth0|ada", Some(&token(&tenant).await));
     let server = Server::within(directory, BASE, &settings).await;
+    let session = server.sign_in("auth0|ada", Some(&token(&tenant).await)).await;
     let desk = Desk { tenant, server, settings: Vec::new(), session };
     let store = &desk.server.app.store;
 
@@ -267,6 +267,9 @@ async fn the_uninstall_hook_removes_whatever_was_there() {
         .collect();
     assert!(left.iter().all(|name| matches!(name.as_str(), "data.key" | "lock" | "jobs" | "compiled")), "{left:?}");
 
+    assert_eq!(desk.get("/api/history").await.status, 401, "the session ended");
+    let session = desk.server.sign_in("auth0|ada", Some(&token(&desk.tenant).await)).await;
+    let desk = Desk { session, ..desk };
     assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
     assert_eq!(desk.get("/api/presets").await.json()["presets"], json!([]));
     assert_eq!(desk.get(&format!("/api/jobs/{}", id(&export))).await.status, 404);

@@ -26,7 +26,7 @@ async fn nobody_has_more_than_ten_jobs_going() {
     assert_eq!(reply.header("retry-after"), "5");
     assert_eq!(desk.get("/api/history").await.json()["jobs"].as_array().map(Vec::len), Some(10));
 
-    let other = super::session_of("auth0|bob", None);
+    let other = desk.server.sign_in("auth0|bob", None).await;
     let request = TestRequest::post().uri("/ext/api/jobs/export").set_json(json!({"format": "csv"}));
     let reply = desk.server.call(request.insert_header(("authorization", format!("Bearer {other}")))).await;
     assert_eq!(reply.status, 200, "somebody else is not concerned: {}", reply.body);
@@ -118,7 +118,7 @@ async fn what_is_computed_is_bounded_with_calls_inside_of_calls() {
 #[actix_web::test]
 async fn whoever_looks_into_much_or_uploads_much_at_once_is_told_to_wait() {
     let desk = Desk::new(5).await;
-    let bob = super::session_of("auth0|bob", None);
+    let bob = desk.server.sign_in("auth0|bob", None).await;
     let inspection = || Desk::form_of("/api/import/inspect", &[("users", Some("a.csv"), "email\na@example.com\n")]);
     let upload = || TestRequest::post().uri("/ext/api/transforms").set_payload("no transform");
     // What each of them answers where it is let in.
@@ -143,34 +143,35 @@ async fn failed_import(desk: &Desk) -> Value {
     desk.finished(&desk.upload(&[("dry_run", "true")], Some(&rows.concat())).await).await
 }
 
-fn report_of(job: &Value, subject: &str) -> TestRequest {
+fn report_of(job: &Value, session: &str) -> TestRequest {
     TestRequest::get()
         .uri(&format!("/ext/api/jobs/{}/report", id(job)))
-        .insert_header(("authorization", format!("Bearer {}", super::session_of(subject, None))))
+        .insert_header(("authorization", format!("Bearer {session}")))
 }
 
 #[actix_web::test]
 async fn one_person_reads_six_reports_and_files_at_once() {
-    let desk = Desk::with(50, &[("ADMIN_SUBJECTS", "auth0|ada,auth0|bob")]).await;
+    let desk = Desk::new(50).await;
+    let bob = desk.server.sign_in("auth0|bob", None).await;
     let import = failed_import(&desk).await;
     let export = desk.finished(&desk.export(&json!({"format": "ndjson"})).await).await;
     let link = export["location"].as_str().expect("a link").replace("https://tools.example", "");
     let download = || TestRequest::get().uri(&link);
     let mut reading = Vec::new();
-    for request in (0..3).flat_map(|_| [report_of(&import, "auth0|ada"), download()]) {
+    for request in (0..3).flat_map(|_| [report_of(&import, &desk.session), download()]) {
         let (status, body) = desk.server.open(request).await;
         assert_eq!(status, 200);
         reading.push(body);
     }
     let backup = TestRequest::get().uri(&format!("/ext/api/jobs/{}/backup", id(&import)));
-    for request in [report_of(&import, "auth0|ada"), backup] {
+    for request in [report_of(&import, &desk.session), backup] {
         let refused = desk.call(request).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (429, &json!("too_many_requests")));
         assert_eq!(refused.header("retry-after"), "5");
     }
     let refused = desk.server.call(download()).await;
     assert_eq!(refused.status, 429, "a download counts for the person who got its link: {}", refused.body);
-    assert_eq!(desk.server.open(report_of(&import, "auth0|bob")).await.0, 200, "somebody else is not concerned");
+    assert_eq!(desk.server.open(report_of(&import, &bob)).await.0, 200, "somebody else is not concerned");
     assert_eq!(desk.get("/api/history").await.status, 200);
     reading.pop();
     let again = desk.server.call(download()).await;
@@ -189,8 +190,9 @@ async fn readers_that_stall_hold_no_thread() {
     let import = failed_import(&desk).await;
     let mut reading = Vec::new();
     for person in &people {
+        let session = desk.server.sign_in(person, None).await;
         for _ in 0..EACH {
-            let (status, mut body) = desk.server.open(report_of(&import, person)).await;
+            let (status, mut body) = desk.server.open(report_of(&import, &session)).await;
             assert_eq!(status, 200);
             // The first piece is taken, no further one.
             let piece = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;

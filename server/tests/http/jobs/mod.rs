@@ -16,15 +16,11 @@ mod tokens;
 use std::time::Duration;
 
 use actix_web::test::TestRequest;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
-use user_import_export::seal::Sealer;
 
-use crate::server::{Reply, SECRET, Server};
-use crate::tenant::now;
+use crate::server::{Reply, Server};
 
 const BASE: &str = "https://tools.example/ext";
 const DATABASE: &str = "Username-Password-Authentication";
@@ -51,21 +47,6 @@ async fn tenant(users: u64) -> Tenant {
     Tenant::start(settings).await.expect("a tenant")
 }
 
-/// A session token of this person; with `access_token` as the login of the gallery makes it.
-fn session_of(subject: &str, access_token: Option<&str>) -> String {
-    let id = format!("session of {subject}");
-    let mut claims = json!({
-        "sub": subject, "email": "ada@example.com", "iss": BASE, "aud": "urn:user-import-export-extension",
-        "iat": now(), "exp": now() + 3600, "jti": id,
-    });
-    if let Some(token) = access_token {
-        let sealer = Sealer::new(&SecretString::from(SECRET), "session access token").expect("a key");
-        claims["access_token"] = sealer.seal(&id, token).expect("sealed").into();
-    }
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token")
-}
-
 impl Desk {
     /// An application that signs in by itself (`LOGIN=tenant`), on a tenant of so many users.
     async fn new(users: u64) -> Self {
@@ -78,16 +59,18 @@ impl Desk {
         let own = [
             ("AUTH0_DOMAIN", url.as_str()),
             ("LOGIN", "tenant"),
-            ("ADMIN_SUBJECTS", "auth0|ada"),
+            ("ADMIN_SUBJECTS", "auth0|ada,auth0|bob,auth0|grace"),
             ("AUTH0_CLIENT_ID", tenant.client_id()),
             ("AUTH0_CLIENT_SECRET", tenant.client_secret()),
         ];
         let all: Vec<(&str, &str)> = own.iter().chain(settings).copied().collect();
-        Self::start(tenant.clone(), &all, session_of("auth0|ada", None)).await
+        Self::start(tenant.clone(), &all, None).await
     }
 
-    async fn start(tenant: Tenant, settings: &[(&str, &str)], session: String) -> Self {
+    /// An application with these settings; `access_token` as with `LOGIN=extension`.
+    async fn start(tenant: Tenant, settings: &[(&str, &str)], access_token: Option<&str>) -> Self {
         let server = Server::new(BASE, settings).await;
+        let session = server.sign_in("auth0|ada", access_token).await;
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self { tenant, server, settings, session }
     }

@@ -3,7 +3,7 @@
 use actix_web::test::TestRequest;
 use serde_json::json;
 
-use super::{DATABASE, Desk, session_of};
+use super::{DATABASE, Desk};
 
 #[actix_web::test]
 async fn a_preset_comes_back_as_it_was_saved() {
@@ -13,7 +13,8 @@ async fn a_preset_comes_back_as_it_was_saved() {
     let put =
         |settings: &serde_json::Value| TestRequest::put().uri("/ext/api/presets/Blocked%20users").set_json(settings);
     assert_eq!(desk.call(put(&settings)).await.status, 200);
-    let other = Desk { session: session_of("auth0|grace", None), ..desk };
+    let session = desk.server.sign_in("auth0|grace", None).await;
+    let other = Desk { session, ..desk };
     assert_eq!(other.get("/api/presets/Blocked%20users").await.json(), settings, "admins of a tenant share them");
     let list = other.get("/api/presets").await.json();
     assert_eq!((&list["presets"][0]["name"], &list["presets"][0]["type"]), (&json!("Blocked users"), &json!("export")));

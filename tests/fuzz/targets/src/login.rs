@@ -8,9 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use user_import_export::access::{Access, ExtensionCallback};
 use user_import_export::auth0::signing_keys;
 use user_import_export::config::{Purpose, Settings};
+use user_import_export::store::Store;
 
 use crate::fixture::{SECRET, parts, shown};
 use crate::loopback::Loopback;
@@ -32,7 +34,7 @@ static KEY: LazyLock<(EncodingKey, Value)> = LazyLock::new(|| {
 });
 
 thread_local! {
-    static SERVER: (Loopback, Access) = {
+    static SERVER: (Loopback, Access, TempDir) = {
         let server = Loopback::new();
         let keys = json!({ "keys": [KEY.1, { "kty": "EC", "kid": "other" }, 5] });
         server.answer(200, "content-type: application/json\r\n", keys.to_string().as_bytes());
@@ -47,8 +49,10 @@ thread_local! {
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = Settings::parse(Purpose::Serve, environment, None).expect("settings");
-        let access = Access::new(&settings, BASE_URL).expect("access");
-        (server, access)
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = server.run(Store::open(directory.path())).expect("a store");
+        let access = Access::new(&settings, BASE_URL, store).expect("access");
+        (server, access, directory)
     };
 }
 
@@ -76,7 +80,7 @@ pub fn key_set(data: &[u8]) {
 pub fn login(data: &[u8]) {
     let Some((switches, rest)) = data.split_first() else { return };
     let [person, grant, header] = parts(rest);
-    SERVER.with(|(server, access)| {
+    SERVER.with(|(server, access, _)| {
         let origin = server.origin();
         let token = |part: &[u8]| match filled(part, &origin) {
             Some(claims) => (Some(signed(&claims, header)), Some(claims)),
@@ -106,6 +110,8 @@ pub fn login(data: &[u8]) {
                     assert!(claims["exp"].as_f64().is_none_or(|end| end > now() - 5.0), "a token of the past");
                 }
                 assert!(is_for(&person, BASE_URL) && is_for(&grant, &format!("https://{TENANT}/api/v2/")));
+                let scope = grant["scope"].as_str().unwrap_or_default();
+                assert!(["read:users", "read:connections"].iter().all(|needed| scope.contains(needed)), "{scope}");
                 assert!(person["nonce"] == "nonce" && grant["azp"] == BASE_URL);
                 assert!(person["sub"] == done.session.subject.as_str() && grant["sub"] == person["sub"]);
             }

@@ -12,10 +12,10 @@ use actix_web::rt::{System, SystemRunner};
 use actix_web::test::{self, TestRequest};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::{Value, json};
+use secrecy::ExposeSecret;
+use serde_json::Value;
 use tempfile::TempDir;
-use user_import_export::access::{Access, SESSION_AUDIENCE};
+use user_import_export::access::{Access, Admission, Permissions, SignIn};
 use user_import_export::config::{Purpose, Settings};
 use user_import_export::jobs::Jobs;
 use user_import_export::store::Store;
@@ -78,8 +78,8 @@ impl Server {
             ("AUTH0_DOMAIN", "example.eu.auth0.com"),
             ("AUTH0_CLIENT_ID", "client"),
             ("AUTH0_CLIENT_SECRET", "secret"),
-            // The session brings no token of Auth0's, and a dry run needs none.
-            ("JOBS_USE_CLIENT", "true"),
+            ("LOGIN", "tenant"),
+            ("ADMIN_SUBJECTS", "ada"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = Arc::new(Settings::parse(Purpose::Serve, environment, None).expect("settings"));
@@ -87,7 +87,7 @@ impl Server {
         let store = Store::open(directory.path()).await.expect("a store");
         let jobs = Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs");
         let app = web::App {
-            access: Arc::new(Access::new(&settings, &base_url).expect("access")),
+            access: Arc::new(Access::new(&settings, &base_url, store.clone()).expect("access")),
             jobs: jobs.clone(),
             metrics: web::Metrics::new().expect("metrics"),
             bodies: web::BodyBudget::default(),
@@ -104,11 +104,18 @@ impl Server {
                 (response.status().as_u16(), test::read_body(response).await)
             })
         });
-        let claims =
-            json!({ "iss": BASE_URL, "aud": SESSION_AUDIENCE, "sub": "ada", "exp": 99_999_999_999_u64, "jti": "x" });
-        let key = EncodingKey::from_secret(SECRET.as_bytes());
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token");
-        Self { call, jobs, directory, token: format!("Bearer {token}"), started: 0 }
+        let person = SignIn {
+            subject: "ada".to_owned(),
+            email: None,
+            name: None,
+            expires_at: jiff::Timestamp::MAX,
+            access_token: None,
+            permissions: Permissions::all(),
+            admission: Admission::Subject,
+            sid: None,
+        };
+        let (token, _) = app.access.open_session(&person).await.expect("a session");
+        Self { call, jobs, directory, token: format!("Bearer {}", token.expose_secret()), started: 0 }
     }
 
     async fn take_in(&mut self, body: &[u8]) {
