@@ -1,8 +1,12 @@
 //! Every setting once (docs/decisions/0011-settings-table.md): its key, what is expected, its default.
 //!
-//! Settings come from the environment and, for the same keys, from a TOML file; the environment wins.
+//! Settings come from the environment and, for the same keys, from a TOML file; the environment wins. In both,
+//! `KEY_FILE` names a file that holds the value of `KEY`.
 //! A missing, unknown or wrong setting stops the start; all of them are named at once, each with its
 //! key, its value (secrets hidden) and what is expected.
+
+mod strength;
+mod value_file;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::error::{Code, Error, Result};
+use strength::guess_bits;
 
 /// A key of the settings table.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +51,8 @@ pub const KEYS: &[Key] = &[
     secret("AUTH0_CLIENT_SECRET", "the client secret of that application"),
     key("AUTH0_MANAGE_URL", "https://manage.auth0.com", "the URL of the Auth0 dashboard"),
     secret("EXTENSION_SECRET", "a random string of at least 16 bytes"),
-    secret("EXTENSION_SECRET_PREVIOUS", "the EXTENSION_SECRET before the current one, no weaker than that"),
+    secret("EXTENSION_SECRET_PREVIOUS", "the EXTENSION_SECRET before the current one"),
+    key("ACCEPT_PLAIN_DATA_KEY", "false", "`true` or `false`"),
     key("WT_URL", "", "the public base URL of this server, path prefix included"),
     key("PUBLIC_WT_URL", "", "the public base URL of this server; wins over WT_URL"),
     key("HOST", "127.0.0.1", "an IP address to listen on"),
@@ -97,6 +103,7 @@ const FAMILIES: &[&str] = &[
     "JOBS_",
     "UPLOAD_",
     "SHUTDOWN_",
+    "ACCEPT_PLAIN_",
 ];
 
 /// … or when it is one letter away from a name of at least this length. Shorter names (`PORT`, `HOST`) are
@@ -246,8 +253,12 @@ pub struct Settings {
     pub manage_url: Url,
     /// Key of session and hook tokens: its raw bytes.
     pub extension_secret: Option<SecretString>,
-    /// The one before it, accepted beside it while a new one takes its place.
+    /// The one before it, accepted beside it while a new one takes its place. Absent where it can be guessed.
     pub extension_secret_previous: Option<SecretString>,
+    /// `EXTENSION_SECRET_PREVIOUS` as it was set. It may be guessable, so it opens `data.key` and nothing else.
+    pub data_key_secret_previous: Option<SecretString>,
+    /// Whether a `data.key` that no secret protects is accepted beside `EXTENSION_SECRET`, and wrapped.
+    pub accept_plain_data_key: bool,
     /// Public base URL, without a trailing slash. Absent: derived from the listening address.
     pub base_url: Option<Url>,
     /// Address to listen on.
@@ -290,26 +301,30 @@ pub struct Settings {
     pub upload_limit: u64,
     /// How long a server that was asked to stop still takes requests, so that a load balancer notices.
     pub shutdown_delay: Duration,
+    /// What was noticed while the settings were read; part of [`Settings::warnings`].
+    pub notices: Vec<String>,
 }
 
 impl Settings {
     /// Settings from the process environment and, if given, a TOML file.
     pub fn load(purpose: Purpose, file: Option<&Path>) -> Result<Self> {
-        let file = match file {
-            Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    Error::new(Code::InvalidSettings, format!("--config {}: {error}", path.display()))
-                })?;
-                Some((path.display().to_string(), text))
-            }
-            None => None,
+        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let Some(path) = file else {
+            return Self::parse(purpose, environment, None);
         };
-        let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
-        Self::parse(
-            purpose,
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
-            file,
-        )
+        let name = path.display().to_string();
+        let failed = |error: std::io::Error| Error::new(Code::InvalidSettings, format!("--config {name}: {error}"));
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        let is_exposed = value_file::is_open_to_others(&std::fs::metadata(path).map_err(failed)?);
+        let mut settings = Self::parse(purpose, environment, Some((&name, &text)))?;
+        let holds_secret = |line: &str| {
+            let key = line.split('=').next().unwrap_or_default().trim().trim_matches('"');
+            is_secret(key)
+        };
+        if is_exposed && text.lines().any(holds_secret) {
+            settings.notices.push(value_file::exposed(&format!("--config {name}")));
+        }
+        Ok(settings)
     }
 
     /// Settings from given variables and the text of a TOML file (name, text).
@@ -323,6 +338,7 @@ impl Settings {
             raw.read_toml(name, text)?;
         }
         raw.read_environment(environment);
+        raw.read_value_files();
         let settings = raw.settings(purpose);
         match (settings, raw.problems.is_empty()) {
             (Some(settings), true) => Ok(settings),
@@ -332,7 +348,7 @@ impl Settings {
 
     /// What is allowed but probably not meant, in words.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.notices.clone();
         let nobody = self.admins.emails.is_empty() && self.admins.subjects.is_empty() && self.admins.roles.is_empty();
         if self.login == Login::Tenant && nobody {
             warnings.push(
@@ -382,7 +398,19 @@ fn missing(name: &str) -> Error {
 #[derive(Default)]
 struct Raw {
     values: BTreeMap<String, String>,
+    /// Keys whose value is in a file, and the file.
+    value_files: BTreeMap<String, PathBuf>,
     problems: Vec<String>,
+    notices: Vec<String>,
+}
+
+/// Ends the name of a setting whose value is in a file.
+const FILE_SUFFIX: &str = "_FILE";
+
+/// The key whose value the setting of this name reads from a file.
+fn key_of_file(name: &str) -> Option<&str> {
+    let key = name.strip_suffix(FILE_SUFFIX)?;
+    known(key).then_some(key)
 }
 
 impl Raw {
@@ -390,6 +418,7 @@ impl Raw {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             Error::new(Code::InvalidSettings, format!("{name}: {}", error.to_string().trim_end()))
         })?;
+        let mut read = Vec::new();
         for (key, value) in table {
             let value = match value {
                 toml::Value::String(text) => text,
@@ -403,32 +432,76 @@ impl Raw {
                     continue;
                 }
             };
-            if known(&key) {
-                self.values.insert(key, value);
+            if known(&key) || key_of_file(&key).is_some() {
+                read.push((key, value));
             } else {
                 self.unknown(&key, &format!(" in {name}"));
             }
         }
+        self.insert(read, &format!(" in {name}"));
         Ok(())
     }
 
     fn read_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) {
+        let mut read = Vec::new();
         for (key, value) in environment {
-            if known(&key) {
-                self.values.insert(key, value);
+            if known(&key) || key_of_file(&key).is_some() {
+                read.push((key, value));
             } else if misspelt(&key) && !FOREIGN.contains(&key.as_str()) {
                 self.unknown(&key, "");
+            }
+        }
+        self.insert(read, "");
+    }
+
+    /// Takes the values of one source. Each of them, as a value or as a file, replaces what an earlier source
+    /// said of the same key.
+    fn insert(&mut self, read: Vec<(String, String)>, place: &str) {
+        let (files, values): (Vec<_>, Vec<_>) = read.into_iter().partition(|(key, _)| key_of_file(key).is_some());
+        let is_set = |value: &str| !value.trim().is_empty();
+        for (name, path) in &files {
+            let Some(key) = key_of_file(name) else { continue };
+            if is_set(path) && values.iter().any(|(other, value)| other == key && is_set(value)) {
+                self.problems.push(format!("{key} and {name} are both set{place}: expected one of them"));
+            }
+        }
+        for (key, value) in values {
+            self.value_files.remove(&key);
+            self.values.insert(key, value);
+        }
+        for (name, path) in files {
+            if let Some(key) = key_of_file(&name).filter(|_| is_set(&path)) {
+                self.values.remove(key);
+                self.value_files.insert(key.to_owned(), PathBuf::from(path.trim()));
+            }
+        }
+    }
+
+    fn read_value_files(&mut self) {
+        for (key, path) in std::mem::take(&mut self.value_files) {
+            let name = format!("{key}{FILE_SUFFIX}");
+            // Whoever puts a secret here by mistake does not want to see it in a log.
+            let shown = if is_secret(&key) { name.clone() } else { format!("{name} {}", path.display()) };
+            match value_file::read(&path) {
+                Ok(value) => {
+                    if value.is_open_to_others && is_secret(&key) {
+                        self.notices.push(value_file::exposed(&name));
+                    }
+                    self.values.insert(key, value.text);
+                }
+                Err(why) => self.problems.push(format!("{shown}: {why}")),
             }
         }
     }
 
     fn unknown(&mut self, key: &str, place: &str) {
+        let (bare, suffix) = key.strip_suffix(FILE_SUFFIX).map_or((key, ""), |bare| (bare, FILE_SUFFIX));
         let nearest = KEYS
             .iter()
-            .map(|known| (strsim::damerau_levenshtein(known.name, key), known.name))
+            .map(|known| (strsim::damerau_levenshtein(known.name, bare), known.name))
             .min()
             .filter(|(distance, name)| *distance <= name.len() / 3)
-            .map(|(_, name)| format!("; did you mean {name}?"))
+            .map(|(_, name)| format!("; did you mean {name}{suffix}?"))
             .unwrap_or_default();
         self.problems.push(format!("{key}{place} is not a setting{nearest}"));
     }
@@ -526,19 +599,30 @@ impl Raw {
         let shutdown_delay = self.read("SHUTDOWN_DELAY", |text| humantime::parse_duration(text).ok());
         let frame_ancestors = self.read("FRAME_ANCESTORS", frame_ancestors);
         let extension_secret = self.secret("EXTENSION_SECRET");
-        if let Some(why) = extension_secret.as_ref().and_then(|secret| weakness(secret.expose_secret())) {
-            self.problems.push(format!(
-                "EXTENSION_SECRET {why}: expected a random string of at least 16 bytes, such as `openssl rand -hex 32` gives"
-            ));
+        let accept_plain_data_key = self.read("ACCEPT_PLAIN_DATA_KEY", |text| text.parse().ok());
+        let weak = |name: &str, secret: &SecretString, more: &str| {
+            let why = weakness(secret.expose_secret())?;
+            Some(format!("{name} {why}: {more}"))
+        };
+        if let Some(problem) = extension_secret.as_ref().and_then(|secret| {
+            let expected =
+                "expected a random string of at least 16 bytes, such as the output of `openssl rand -hex 32`. If it \
+                 was the secret until now, set it as EXTENSION_SECRET_PREVIOUS beside the new one for one start";
+            weak("EXTENSION_SECRET", secret, expected)
+        }) {
+            self.problems.push(problem);
         }
-        let extension_secret_previous = self.secret("EXTENSION_SECRET_PREVIOUS");
-        // Whoever guesses it signs sessions and hooks as well as with the current one.
-        if let Some(why) = extension_secret_previous.as_ref().and_then(|secret| weakness(secret.expose_secret())) {
-            self.problems.push(format!(
-                "EXTENSION_SECRET_PREVIOUS {why}: sessions and hook tokens that it signed would still be accepted, so a weak secret cannot be kept for a while; leave EXTENSION_SECRET_PREVIOUS unset, and everybody signs in once more"
-            ));
-        }
-        if let (Some(current), Some(previous)) = (&extension_secret, &extension_secret_previous)
+        let data_key_secret_previous = self.secret("EXTENSION_SECRET_PREVIOUS");
+        let notice = data_key_secret_previous.as_ref().and_then(|secret| {
+            let used =
+                "it only opens data.key, and sessions and hook tokens that it signed are refused. Remove it after \
+                 this start";
+            weak("EXTENSION_SECRET_PREVIOUS", secret, used)
+        });
+        // Whoever guesses it signs sessions and hook tokens as well as with the current one.
+        let extension_secret_previous = data_key_secret_previous.clone().filter(|_| notice.is_none());
+        self.notices.extend(notice);
+        if let (Some(current), Some(previous)) = (&extension_secret, &data_key_secret_previous)
             && current.expose_secret() == previous.expose_secret()
         {
             self.problems.push(
@@ -599,6 +683,8 @@ impl Raw {
             manage_url: manage_url?,
             extension_secret,
             extension_secret_previous,
+            data_key_secret_previous,
+            accept_plain_data_key: accept_plain_data_key?,
             base_url: public.or(private),
             host: host?,
             port: port?,
@@ -620,6 +706,7 @@ impl Raw {
             jobs_use_client: jobs_use_client?,
             upload_limit: upload_limit?,
             shutdown_delay: shutdown_delay?,
+            notices: std::mem::take(&mut self.notices),
         })
     }
 }
@@ -628,44 +715,29 @@ fn known(name: &str) -> bool {
     KEYS.iter().any(|key| key.name == name) || name.strip_prefix("SECRET_").is_some_and(|rest| !rest.is_empty())
 }
 
-/// Bytes of a secret that nobody guesses, at least.
+/// Whether the value of a key is never shown.
+fn is_secret(name: &str) -> bool {
+    name.starts_with("SECRET_") || KEYS.iter().any(|key| key.name == name && key.secret)
+}
+
+/// Minimum length of a secret in bytes.
 const SHORTEST_SECRET: usize = 16;
 
-/// What stands in examples and templates instead of a secret; compared without case and punctuation.
-const PLACEHOLDERS: &[&str] = &[
-    "changeme",
-    "changethis",
-    "replaceme",
-    "replacethis",
-    "yoursecret",
-    "mysecret",
-    "supersecret",
-    "extensionsecret",
-    "secretsecret",
-    "testsecret",
-    "placeholder",
-    "example",
-    "password",
-    "0123456789",
-    "1234567890",
-    "abcdefgh",
-    "qwerty",
-];
+/// Minimum logarithm to base 2 of the attempts that guessing a secret takes. 16 random bytes are far above it in
+/// every notation.
+const GUESS_BITS: f64 = 60.0;
 
-/// Why a secret is none: too short, or one that people who have read a manual would try first.
-fn weakness(secret: &str) -> Option<&'static str> {
+/// Returns why a secret is too weak to be the key of signatures that can be tested offline.
+fn weakness(secret: &str) -> Option<String> {
     if secret.len() < SHORTEST_SECRET {
-        return Some("is too short");
+        return Some(format!("is too short ({} of {SHORTEST_SECRET} bytes)", secret.len()));
     }
-    let plain: String = secret.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    if PLACEHOLDERS.iter().any(|placeholder| plain.contains(placeholder)) {
-        return Some("is an example and no secret");
-    }
-    let different: std::collections::BTreeSet<u8> = secret.bytes().collect();
-    (different.len() < 8).then_some("repeats a few characters")
+    let bits = guess_bits(secret);
+    (bits < GUESS_BITS).then(|| format!("can be guessed with about 2^{bits:.0} attempts, fewer than 2^{GUESS_BITS:.0}"))
 }
 
 fn misspelt(name: &str) -> bool {
+    let name = name.strip_suffix(FILE_SUFFIX).unwrap_or(name);
     FAMILIES.iter().any(|family| name.starts_with(family))
         || KEYS.iter().any(|key| key.name.len() >= TELLING && strsim::damerau_levenshtein(key.name, name) == 1)
 }
@@ -792,33 +864,129 @@ mod tests {
     }
 
     const WEAK: &[(&str, &str)] = &[
-        ("fifteen-bytes-1", "too short"),
-        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "repeats"),
-        ("abcabcabcabcabcabcabc", "repeats"),
-        ("Change-Me! Change-Me!", "example"),
-        ("0123456789abcdef0123456789abcdef", "example"),
-        ("your-secret-goes-here", "example"),
+        ("fifteen-bytes-1", "is too short (15 of 16 bytes)"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "can be guessed"),
+        ("Change-Me! Change-Me!", "can be guessed"),
+        ("Sommer2026!Sommer2026", "can be guessed with about 2^2"),
+        ("companyname-export-secret", "can be guessed"),
+        ("correcthorsebatterystaple", "can be guessed"),
     ];
 
     #[test]
-    fn a_secret_that_is_none_stops_the_start() {
+    fn a_secret_that_can_be_guessed_stops_the_start() {
         for &(secret, why) in WEAK {
             let error = with(&[("EXTENSION_SECRET", secret)]).unwrap_err();
-            assert!(error.message.contains(why) && !error.message.contains(secret), "{}", error.message);
+            assert!(error.message.starts_with(&format!("EXTENSION_SECRET {why}")), "{}", error.message);
+            assert!(error.message.contains("openssl rand -hex 32"), "{}", error.message);
+            assert!(!error.message.contains(secret), "{}", error.message);
         }
         with(&[("EXTENSION_SECRET", "9d1f6c2e8b7a4d5f")]).expect("16 random digits are enough");
     }
 
     #[test]
-    fn a_weak_secret_cannot_stay_as_the_previous_one() {
+    fn a_previous_secret_that_can_be_guessed_opens_the_data_key_and_verifies_nothing() {
         for &(secret, why) in WEAK {
-            let error = with(&[("EXTENSION_SECRET_PREVIOUS", secret)]).unwrap_err();
-            let text = &error.message;
-            assert!(text.starts_with("EXTENSION_SECRET_PREVIOUS ") && text.contains(why), "{text}");
-            assert!(text.contains("leave EXTENSION_SECRET_PREVIOUS unset") && !text.contains(secret), "{text}");
+            let settings = with(&[("EXTENSION_SECRET_PREVIOUS", secret)]).expect("a way to a better secret");
+            assert!(settings.extension_secrets().unwrap().1.is_none(), "{secret}");
+            assert_eq!(settings.data_key_secret_previous.as_ref().map(|kept| kept.expose_secret()), Some(secret));
+            let warnings = settings.warnings().join("\n");
+            assert!(warnings.starts_with(&format!("EXTENSION_SECRET_PREVIOUS {why}")), "{warnings}");
+            assert!(!warnings.contains(secret), "{warnings}");
         }
-        with(&[("EXTENSION_SECRET_PREVIOUS", "9d1f6c2e8b7a4d5f")]).expect("a good one may stay");
+        let settings = with(&[("EXTENSION_SECRET_PREVIOUS", "9d1f6c2e8b7a4d5f")]).expect("a good one");
+        assert!(settings.extension_secrets().unwrap().1.is_some() && settings.data_key_secret_previous.is_some());
+        assert_eq!(settings.warnings(), Vec::<String>::new());
         with(&[("EXTENSION_SECRET_PREVIOUS", "")]).expect("none is needed");
+    }
+
+    fn file(directory: &tempfile::TempDir, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+
+    #[test]
+    fn every_setting_can_be_read_from_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = file(&directory, "secret", "2b7e151628aed2a6abf7158809cf4f3c\n");
+        let port = file(&directory, "port", "4000\r\n");
+        let key = file(&directory, "key", "two\nlines\n");
+        let settings = Settings::parse(
+            Purpose::Serve,
+            environment(&[
+                ("AUTH0_DOMAIN", "acme.eu.auth0.com"),
+                ("EXTENSION_SECRET_FILE", &secret),
+                ("SECRET_SALT_FILE", &key),
+                ("PORT", ""),
+            ]),
+            Some(("settings.toml", &format!("PORT_FILE = {port:?}\nEXTENSION_SECRET = \"Sommer2026!Sommer2026\"\n"))),
+        );
+        let settings = settings.unwrap();
+        let (current, _) = settings.extension_secrets().unwrap();
+        assert_eq!(current.expose_secret(), "2b7e151628aed2a6abf7158809cf4f3c");
+        assert_eq!(settings.secrets["SALT"].expose_secret(), "two\nlines");
+        assert!(!settings.secrets.contains_key("SALT_FILE"));
+        // An empty variable of the environment is one that is set, as it is without files.
+        assert_eq!(settings.port, 3000);
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_in_either_form() {
+        let directory = tempfile::tempdir().unwrap();
+        let port = file(&directory, "port", "4000");
+        let parse = |variable: (&str, &str), text: &str| {
+            Settings::parse(Purpose::Local, environment(&[variable]), Some(("settings.toml", text))).unwrap().port
+        };
+        assert_eq!(parse(("PORT_FILE", &port), "PORT = 5000"), 4000);
+        assert_eq!(parse(("PORT", "5000"), &format!("PORT_FILE = {port:?}")), 5000);
+    }
+
+    #[test]
+    fn a_setting_and_its_file_are_not_set_together() {
+        let error = with(&[("EXTENSION_SECRET_FILE", "/run/secret")]).unwrap_err();
+        assert!(error.message.contains("EXTENSION_SECRET and EXTENSION_SECRET_FILE are both set"), "{}", error.message);
+        let text = "SECRET_KEY = \"a\"\nSECRET_KEY_FILE = \"b\"\n";
+        let error = Settings::parse(Purpose::Local, [], Some(("settings.toml", text))).unwrap_err();
+        assert!(error.message.contains("SECRET_KEY and SECRET_KEY_FILE are both set in settings.toml"));
+    }
+
+    #[test]
+    fn a_file_that_holds_no_value_is_named_and_a_secret_in_its_place_is_not_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let large = file(&directory, "large", vec![b'a'; 65 * 1024]);
+        let binary = file(&directory, "binary", [0xff, 0xfe]);
+        let empty = file(&directory, "empty", "\n");
+        let folder = directory.path().display().to_string();
+        for (path, why) in [
+            ("/nowhere/at-all", "No such file"),
+            (large.as_str(), "larger than 64 KiB"),
+            (binary.as_str(), "not UTF-8"),
+            (empty.as_str(), "is empty"),
+            (folder.as_str(), "not a regular file"),
+            ("/dev/zero", "not a regular file"),
+        ] {
+            let error = with(&[("AUTH0_CLIENT_ID_FILE", path)]).unwrap_err();
+            let start = format!("AUTH0_CLIENT_ID_FILE {path}: ");
+            assert!(error.message.contains(&start) && error.message.contains(why), "{path}: {}", error.message);
+            let error = with(&[("METRICS_TOKEN_FILE", path)]).unwrap_err();
+            assert!(error.message.contains("METRICS_TOKEN_FILE: ") && error.message.contains(why), "{}", error.message);
+            assert!(!error.message.contains(path), "{}", error.message);
+        }
+        let error = with(&[("AUTH0_DOMIAN_FILE", "x")]).unwrap_err();
+        assert!(error.message.contains("did you mean AUTH0_DOMAIN_FILE?"), "{}", error.message);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_a_secret_that_others_can_read_is_warned_about() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let token = file(&directory, "token", "2b7e151628aed2a6abf7158809cf4f3c");
+        for (mode, warned) in [(0o600, 0), (0o640, 0), (0o644, 1), (0o602, 1)] {
+            std::fs::set_permissions(&token, std::fs::Permissions::from_mode(mode)).unwrap();
+            let warnings = with(&[("METRICS_TOKEN_FILE", &token)]).unwrap().warnings();
+            assert_eq!(warnings.iter().filter(|text| text.contains("METRICS_TOKEN_FILE")).count(), warned, "{mode:o}");
+        }
     }
 
     #[test]
@@ -848,9 +1016,9 @@ mod tests {
     fn the_previous_secret_is_another_one() {
         let error = with(&[("EXTENSION_SECRET_PREVIOUS", MINIMAL[1].1)]).unwrap_err();
         assert!(error.message.contains("EXTENSION_SECRET_PREVIOUS is EXTENSION_SECRET itself"), "{}", error.message);
-        let settings = with(&[("EXTENSION_SECRET_PREVIOUS", "the one of last year")]).unwrap();
+        let settings = with(&[("EXTENSION_SECRET_PREVIOUS", "9d1f6c2e8b7a4d5f")]).unwrap();
         assert!(settings.extension_secrets().unwrap().1.is_some());
-        assert!(!format!("{settings:?}").contains("last year"));
+        assert!(!format!("{settings:?}").contains("9d1f6c2e"));
     }
 
     #[test]

@@ -166,6 +166,8 @@ codes! {
 
     /// DATA_DIR is in use by another process.
     DataDirLocked = "data_dir_locked", 503, None, "Stop the other server or command that uses this DATA_DIR, or choose another one.";
+    /// Others can change what DATA_DIR holds, or have done so.
+    UnsafeDataDir = "data_dir_unsafe", 500, None, "Give DATA_DIR to the user that runs this server, with mode 0700.";
     /// The disk is full.
     DiskFull = "disk_full", 507, None, "Free space in DATA_DIR; nothing was lost.";
     /// A file or the database could not be read or written.

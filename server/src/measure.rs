@@ -1,7 +1,7 @@
 //! What this process counts for whoever watches it. Rooms that do the work count here; the web room shows
 //! it at `/metrics`. Counts only grow, and hold no names.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A count that only grows.
@@ -60,6 +60,22 @@ impl Drop for Inside {
     }
 }
 
+/// Something that is so or is not.
+#[derive(Debug)]
+pub struct Flag(AtomicBool);
+
+impl Flag {
+    /// Says whether it is so.
+    pub fn set(&self, value: bool) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Whether it is so.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Counts by HTTP status.
 #[derive(Debug)]
 pub struct ByStatus([Counter; 500]);
@@ -88,6 +104,8 @@ pub static EXPORT_FAULTS: Counter = Counter::new();
 pub static IMPORT_FAULTS: Counter = Counter::new();
 /// Jobs that wait for their turn.
 pub static QUEUED_JOBS: Gauge = Gauge::new();
+/// Whether deleting what has expired waits because the clock is not trusted.
+pub static CLEANUP_SUSPENDED: Flag = Flag(AtomicBool::new(false));
 /// Answers of Auth0, by status.
 pub static AUTH0_ANSWERS: ByStatus = ByStatus([const { Counter::new() }; 500]);
 /// Requests to Auth0 that were never answered.

@@ -52,7 +52,7 @@ fn validate_config_names_every_wrong_setting_and_hides_secrets() {
 #[test]
 fn validate_config_accepts_settings_that_are_complete() {
     let directory = TempDir::new().unwrap();
-    let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("EXTENSION_SECRET", "a secret of the tests, long enough")];
+    let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("EXTENSION_SECRET", "8d3f1c6b5a2e4970b16d8e0f7c93a254")];
     let output = run(directory.path(), &["validate-config"], &settings);
     assert_eq!(status(&output), 0, "{}", errors(&output));
 }

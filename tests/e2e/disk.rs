@@ -262,7 +262,7 @@ fn a_directory_that_cannot_be_written_to_refuses_the_start_with_the_reason() {
     let directory = TempDir::new().unwrap();
     let mut serve = command(directory.path());
     serve.arg("serve").env("DATA_DIR", disk.path()).env("AUTH0_DOMAIN", "acme.eu.auth0.com").env("PORT", "0");
-    serve.env("EXTENSION_SECRET", "a secret of more than thirty-two bytes");
+    serve.env("EXTENSION_SECRET", "4be19c7702d85fa3c6f0718d2e9a53b4");
     let output = serve.output().expect("the binary runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{errors}");

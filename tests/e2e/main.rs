@@ -3,6 +3,7 @@
 mod bars;
 mod bodies;
 mod cli;
+mod clock;
 mod disk;
 mod embedded;
 mod export;
@@ -20,6 +21,7 @@ mod marks;
 mod people;
 mod pictures;
 mod pressure;
+mod protection;
 mod proxy;
 mod soak;
 mod transforms;

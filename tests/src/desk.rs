@@ -15,7 +15,7 @@ use sqlx::{Connection, SqliteConnection};
 use crate::{Program, free_port, sign_in};
 
 /// `EXTENSION_SECRET` of the servers here.
-pub const SECRET: &str = "a secret of more than thirty-two bytes";
+pub const SECRET: &str = "4be19c7702d85fa3c6f0718d2e9a53b4";
 
 /// The person who is signed in: an administrator of the simulated tenant.
 pub fn admin() -> Person {

@@ -150,7 +150,7 @@ impl Installation {
             command.arg("serve").env("PORT", port.to_string());
             command.env("AUTH0_DOMAIN", tenant.url()).env("AUTH0_RTA", tenant.url());
             command.env("AUTH0_CLIENT_ID", tenant.client_id()).env("AUTH0_CLIENT_SECRET", tenant.client_secret());
-            command.env("EXTENSION_SECRET", "a secret of more than thirty-two bytes").envs(settings.iter().copied());
+            command.env("EXTENSION_SECRET", "4be19c7702d85fa3c6f0718d2e9a53b4").envs(settings.iter().copied());
         })
         .await;
         Self { program, tenant: tenant.url(), own: Some(tenant) }

@@ -699,7 +699,7 @@ mod tests {
     async fn a_session_of_before_a_new_secret_stays_good_while_the_old_one_is_accepted() {
         let mut bench = Bench::new(EXTENSION).await;
         let (token, _) = bench.sign_in(ada()).await;
-        let new = "another secret of the server";
+        let new = "c2a91be07f5d4836";
         bench.restarted(EXTENSION, &[("EXTENSION_SECRET", new), ("EXTENSION_SECRET_PREVIOUS", SECRET)]);
         let session = bench.check(&token).await.unwrap();
         assert_eq!(session.access_token.unwrap().expose_secret(), "management-token");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_stream::try_stream;
 use bytes::Bytes;
@@ -145,6 +145,12 @@ impl ManagementClient {
     /// Whether the tenant has answered something, so that its time is known.
     pub fn knows_tenant_time(&self) -> bool {
         self.shared.transport.tenant_time().is_some()
+    }
+
+    /// Returns the `Date` header of the tenant's last answer, and when that came by the monotonic clock; none
+    /// before the first.
+    pub fn last_date(&self) -> Option<(Timestamp, Instant)> {
+        self.shared.transport.last_date()
     }
 
     /// One page of users (docs/auth0/management-api.md#users). Eventually consistent. A query that makes the address

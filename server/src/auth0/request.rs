@@ -4,11 +4,11 @@
 use std::error::Error as _;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE, RANGE};
+use reqwest::header::{AGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE, RANGE};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -134,6 +134,8 @@ pub(super) struct Transport {
     /// How far the tenant's clock is ahead of ours, in milliseconds: the least and the most that its answers
     /// allow. Nothing before the first.
     ahead: Mutex<Option<(i64, i64)>>,
+    /// The `Date` header of the last answer, and when it came by the monotonic clock.
+    last_date: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 impl fmt::Debug for Transport {
@@ -167,6 +169,7 @@ impl Transport {
             pooled: build(builder())?,
             fresh: build(builder().pool_max_idle_per_host(0))?,
             ahead: Mutex::default(),
+            last_date: Mutex::default(),
         })
     }
 
@@ -188,6 +191,11 @@ impl Transport {
             // The first answer, or one of the clocks was set.
             _ => Some((least, most)),
         };
+    }
+
+    /// Returns the `Date` header of the tenant's last answer, and when that came by the monotonic clock.
+    pub(super) fn last_date(&self) -> Option<(Timestamp, Instant)> {
+        *self.last_date.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tenant.
@@ -216,6 +224,10 @@ impl Transport {
         let response = self.exchange(call, request).await.map_err(|error| self.silence(call, &error))?;
         if let Some(told) = response.headers().get(DATE).and_then(date) {
             self.told(told, sent, Timestamp::now());
+            // An answer with an age comes from a cache, with the date at which it was put there.
+            if !response.headers().contains_key(AGE) {
+                *self.last_date.lock().unwrap_or_else(PoisonError::into_inner) = Some((told, Instant::now()));
+            }
         }
         let status = response.status();
         if !status.is_success() {

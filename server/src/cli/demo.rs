@@ -71,7 +71,8 @@ pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCod
             ("DATA_DIR", data_dir),
             ("LOG", environment("LOG").unwrap_or_else(|| "warn".to_owned())),
         ];
-        variables.extend(KEPT.iter().filter_map(|key| Some((*key, environment(key)?))));
+        let kept: Vec<String> = KEPT.iter().flat_map(|key| [(*key).to_owned(), format!("{key}_FILE")]).collect();
+        variables.extend(kept.iter().filter_map(|key| Some((key.as_str(), environment(key)?))));
         let secrets = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(key, _)| key.starts_with("SECRET_"));

@@ -3,6 +3,7 @@
 mod demo;
 mod export;
 mod follow;
+mod hardening;
 mod import;
 mod logging;
 mod serve;
@@ -67,6 +68,9 @@ pub fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     if let Some(program) = this_program() {
         sandbox::compile_with(program);
+    }
+    if matches!(command, Command::Serve | Command::Demo(_) | Command::Export(_) | Command::Import(_)) {
+        hardening::protect_memory();
     }
     let result = match command {
         Command::Serve => serve::run(config.as_deref()),

@@ -5,6 +5,7 @@
 //! stopped leaves its jobs unfinished in the database and takes them up again at the next start
 //! ([`Jobs::recover`]).
 
+mod clock;
 mod limits;
 mod owner;
 mod run;
@@ -19,7 +20,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rand::distr::{Alphanumeric, SampleString};
@@ -39,9 +40,11 @@ use crate::error::{Code, Error, Result};
 use crate::export::{self, Before, ExportRequest, ExportSpec, Preview, SourceKind};
 use crate::expression::Tools;
 use crate::import::{self, ImportRequest, ImportSpec, Inspection};
+use crate::measure;
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
-use crate::store::{FileReader, Files, JobKind, JobRecord, JobState, NewJob, Store};
+use crate::store::{FileReader, Files, JobKind, JobRecord, JobState, NewJob, SeenClock, Store};
+use clock::{ClockGuard, Reading};
 use limits::Places;
 use tickets::Tickets;
 use turns::Turns;
@@ -611,10 +614,11 @@ impl Jobs {
         store.delete_ended_tokens(now).await
     }
 
-    /// Removes expired things every minute until the server stops.
+    /// Removes what has expired every minute until the server stops, but only while the clock is trusted.
     pub async fn keep_clean(&self) {
+        let mut guard = None;
         while !self.0.stopping.is_cancelled() {
-            if let Err(error) = self.clean_up().await {
+            if let Err(error) = self.clean_up_if_trusted(&mut guard).await {
                 tracing::warn!(error = error.code.as_str(), "clean-up: {}", error.message);
             }
             tokio::select! {
@@ -622,6 +626,21 @@ impl Jobs {
                 () = tokio::time::sleep(Duration::from_mins(1)) => {}
             }
         }
+    }
+
+    /// Judges the clock, and removes what has expired unless the clock may have jumped.
+    async fn clean_up_if_trusted(&self, guard: &mut Option<ClockGuard>) -> Result<()> {
+        let tenant = self.0.clients.last_date();
+        let now = Reading { wall: Timestamp::now(), steady: Instant::now(), tenant };
+        let guard = match guard {
+            Some(guard) => guard,
+            None => guard.insert(ClockGuard::new(now, self.0.store.seen_clock().await?)),
+        };
+        let doubt = guard.observe_and_log(now);
+        // Before anything is deleted, so that a start after a jump knows of the time before it.
+        self.0.store.set_seen_clock(SeenClock { at: now.wall, is_trusted: doubt.is_none() }).await?;
+        measure::CLEANUP_SUSPENDED.set(doubt.is_some());
+        if doubt.is_some() { Ok(()) } else { self.clean_up_at(now.wall).await }
     }
 
     /// Removes every job, artifact, token, preset, uploaded transform and history entry (the uninstall hook).

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -71,6 +72,12 @@ impl Clients {
             return self.tokenless.acting_with_noted(token, expires_at, refused);
         }
         if self.may_take_over(store, job).await? { self.client_credentials() } else { Err(ended()) }
+    }
+
+    /// Returns the `Date` header of the tenant's last answer to anybody, and when that came.
+    pub(super) fn last_date(&self) -> Option<(Timestamp, Instant)> {
+        let clients = [Some(&self.tokenless), self.own.as_ref()];
+        clients.into_iter().flatten().filter_map(ManagementClient::last_date).max_by_key(|(_, received)| *received)
     }
 
     /// Whether client credentials may continue a job once its owner's token has ended.

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::vault::private;
+use super::vault::{no_link, private};
 use crate::seal::{Chunk, DataKey, SealedReader, SealedWriter};
 
 /// A directory whose files are encrypted for one job, or one that belongs to a person, whose files are
@@ -81,10 +81,13 @@ impl Files {
 
     /// Opens a file to read it, from any place.
     pub fn open(&self, name: &str) -> io::Result<FileReader> {
-        let file = File::open(self.path(name))?;
+        let path = self.path(name);
         Ok(FileReader(match &self.seal {
-            None => Reader::Plain(BufReader::new(file)),
-            Some(Seal { key, context }) => Reader::Sealed(SealedReader::open(file, key, context)?),
+            None => Reader::Plain(BufReader::new(File::open(path)?)),
+            Some(Seal { key, context }) => {
+                let file = no_link(OpenOptions::new().read(true)).open(path)?;
+                Reader::Sealed(SealedReader::open(file, key, context)?)
+            }
         }))
     }
 
@@ -281,6 +284,18 @@ mod tests {
         files.write("rows", b"ada@example.com", false).unwrap();
         assert_eq!(files.clone().read("rows").unwrap(), b"ada@example.com");
         assert!(Files::passing(directory.path()).unwrap().read("rows").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_of_a_job_are_neither_read_nor_written_through_symbolic_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = sealed(directory.path(), "job_1");
+        files.write("users.csv", b"a", false).unwrap();
+        std::os::unix::fs::symlink(files.path("users.csv"), files.path("link.csv")).unwrap();
+        std::os::unix::fs::symlink(files.path("elsewhere"), files.path("partial")).unwrap();
+        assert!(files.open("link.csv").is_err());
+        assert!(files.create("partial").is_err() && !files.path("elsewhere").exists());
     }
 
     #[test]

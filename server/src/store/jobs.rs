@@ -406,8 +406,10 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a job: `completed`, `failed` or `canceled`, with what it came to. Returns false, and changes nothing, when
-    /// the job is over already.
+    /// Ends a job: `completed`, `failed` or `canceled`, with its summary, error or file. Returns `false`, and changes
+    /// nothing, when the job is over already.
+    ///
+    /// Fails when DATA_DIR was moved or replaced, since a restart would then not find that end.
     pub async fn finish_job(
         &self,
         id: &str,
@@ -416,6 +418,7 @@ impl Store {
         error: Option<&ErrorBody>,
         artifact: Option<(&str, Timestamp)>,
     ) -> Result<bool> {
+        self.check_identity()?;
         let error = error.map(serde_json::to_string).transpose();
         let error = error.map_err(|error| Error::new(Code::Internal, error.to_string()))?;
         let ended = sqlx::query(

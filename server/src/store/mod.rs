@@ -5,10 +5,13 @@
 //! An exclusive lock on DATA_DIR makes sure that one process at a time uses it: a restarted server may
 //! take every unfinished job it finds for its own.
 
+mod clock;
 mod files;
+mod identity;
 mod import_chunks;
 mod job_rights;
 mod jobs;
+mod ownership;
 mod presets;
 mod sessions;
 mod vault;
@@ -23,6 +26,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 
+pub use clock::SeenClock;
 pub use files::{FileReader, FileWriter, Files, Scratch};
 pub use import_chunks::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk};
 pub use job_rights::JobRights;
@@ -34,10 +38,14 @@ use crate::config::Settings;
 use crate::error::{Code, Error, Result};
 use crate::seal::Sealer;
 use files::create_private_directory;
+use identity::Identity;
 use vault::{Origin, Secrets, Vault, private};
 
 /// Name of the database's file.
 const DATABASE: &str = "state.sqlite";
+
+/// Name of the file whose lock keeps other processes out.
+const LOCK: &str = "lock";
 
 /// What is written to see whether there is room, in bytes.
 const CHECKED_BYTES: usize = 8 << 10;
@@ -50,7 +58,7 @@ pub struct Store {
     pool: SqlitePool,
     directory: Arc<Path>,
     vault: Arc<Vault>,
-    _lock: Arc<File>,
+    identity: Arc<Identity>,
 }
 
 impl Store {
@@ -58,12 +66,14 @@ impl Store {
     /// encrypted with `EXTENSION_SECRET` where that is set, else with a key in a file that only this user
     /// can read.
     ///
-    /// Fails with [`Code::DataDirLocked`] when another process uses it, and with [`Code::InvalidSettings`]
-    /// when it is encrypted with another secret.
+    /// Fails with [`Code::DataDirLocked`] when another process uses it, with [`Code::UnsafeDataDir`] when
+    /// others can change what lies there, and with [`Code::InvalidSettings`] when it is encrypted with another
+    /// secret, or its key is not encrypted although there is a secret.
     pub async fn open_with(settings: &Settings) -> Result<Self> {
         let secrets = Secrets {
             current: settings.extension_secret.as_ref(),
-            previous: settings.extension_secret_previous.as_ref(),
+            previous: settings.data_key_secret_previous.as_ref(),
+            accept_plain: settings.accept_plain_data_key,
         };
         Self::open_at(&settings.data_dir, secrets).await
     }
@@ -79,6 +89,7 @@ impl Store {
             Error { message: format!("DATA_DIR {}", error.message), ..error }
         };
         create_private_directory(directory).map_err(named)?;
+        ownership::check(directory)?;
         let lock = lock(directory).map_err(|error| match error {
             TryLockError::WouldBlock => Error::new(
                 Code::DataDirLocked,
@@ -91,6 +102,7 @@ impl Store {
         // SQLite gives the files beside the database the database's own mode.
         let database = directory.join(DATABASE);
         private(OpenOptions::new().append(true).create(true)).open(&database).map_err(named)?;
+        let identity = Identity::new(directory, lock)?;
         let options = SqliteConnectOptions::new()
             .filename(database)
             .create_if_missing(true)
@@ -101,7 +113,7 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(storage)?;
-        let store = Self { pool, directory: directory.into(), vault: Arc::new(vault), _lock: Arc::new(lock) };
+        let store = Self { pool, directory: directory.into(), vault: Arc::new(vault), identity: Arc::new(identity) };
         store.migrate().await?;
         if origin == Origin::Made {
             store.forget_what_is_unreadable().await?;
@@ -126,6 +138,7 @@ impl Store {
 
     /// Whether work can be done: the database answers, and a file can be written.
     pub async fn check(&self) -> Result<()> {
+        self.check_identity()?;
         self.read_database_anew().await.map_err(storage)?;
         let directory = Arc::clone(&self.directory);
         let written = tokio::task::spawn_blocking(move || {
@@ -136,6 +149,12 @@ impl Store {
             let error = Error::from(error);
             Error { message: format!("DATA_DIR cannot be written to: {}", error.message), ..error }
         })
+    }
+
+    /// Fails when DATA_DIR or the database was moved, removed or replaced since it was opened: what is written
+    /// from then on would be lost.
+    pub(crate) fn check_identity(&self) -> Result<()> {
+        self.identity.check(&self.directory)
     }
 
     /// Reads the database over a connection of its own: those of the pool go on with the pages that they
@@ -162,6 +181,8 @@ impl Store {
 
     /// [`Store::job_files`] with their directory created.
     pub fn create_job_files(&self, id: &str) -> Result<Files> {
+        // Otherwise a new directory would appear in the place of one that was moved away.
+        self.check_identity()?;
         let files = self.job_files(id);
         files.create_directory().map_err(|error| named(files.directory(), error))?;
         Ok(files)
@@ -197,7 +218,7 @@ impl Store {
 
 fn lock(directory: &Path) -> std::result::Result<File, TryLockError> {
     let file = private(OpenOptions::new().create(true).write(true).truncate(false))
-        .open(directory.join("lock"))
+        .open(directory.join(LOCK))
         .map_err(TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)
@@ -239,5 +260,51 @@ mod tests {
         let error = Store::open(&file.path().join("data")).await.unwrap_err();
         assert_eq!(error.code, Code::Storage);
         assert!(error.message.contains("DATA_DIR"), "{}", error.message);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn nothing_is_completed_in_a_directory_that_was_moved_or_replaced() {
+        let parent = tempfile::tempdir().unwrap();
+        let (directory, elsewhere) = (parent.path().join("data"), parent.path().join("elsewhere"));
+        let store = Store::open(&directory).await.unwrap();
+        let new = NewJob {
+            id: "job_1".into(),
+            tenant: "acme".into(),
+            kind: JobKind::Export,
+            owner: "auth0|ada".into(),
+            author: None,
+            connection: None,
+            request: serde_json::json!({"format": "csv"}),
+        };
+        store.insert_job(&new).await.unwrap();
+        let refused = async |why: &str| {
+            for result in [
+                store.check().await,
+                store.create_job_files("job_1").map(drop),
+                store.finish_job("job_1", JobState::Completed, None, None, None).await.map(drop),
+            ] {
+                let error = result.unwrap_err();
+                assert_eq!(error.code, Code::Storage);
+                assert!(error.message.contains(why) && error.message.contains("was moved"), "{}", error.message);
+            }
+            assert!(!store.job("acme", "job_1").await.unwrap().state.is_final());
+        };
+        std::fs::rename(&directory, &elsewhere).unwrap();
+        refused("DATA_DIR").await;
+        assert!(!directory.exists(), "no new directory took its place");
+        // Another server's directory, or an empty one.
+        let other = Store::open(&directory).await.unwrap();
+        refused("DATA_DIR").await;
+        other.pool().close().await;
+        std::fs::remove_dir_all(&directory).unwrap();
+        std::fs::rename(&elsewhere, &directory).unwrap();
+        store.check().await.unwrap();
+        // A copy of the database in the place of the one that is open.
+        std::fs::rename(directory.join(DATABASE), parent.path().join("kept")).unwrap();
+        std::fs::copy(parent.path().join("kept"), directory.join(DATABASE)).unwrap();
+        refused("The database").await;
+        std::fs::rename(parent.path().join("kept"), directory.join(DATABASE)).unwrap();
+        store.finish_job("job_1", JobState::Completed, None, None, None).await.unwrap();
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! It is random, and lies in `DATA_DIR/data.key` wrapped by a key derived from `EXTENSION_SECRET`: a new
 //! secret wraps it anew and touches no other file. Commands that run without the secret keep it as it is,
-//! in a file that only their user can read; the first start with a secret wraps it.
+//! in a file that only their user can read. Beside a secret such a plain key is refused, since whoever can
+//! write to the directory could have planted it; `ACCEPT_PLAIN_DATA_KEY` has it wrapped.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -18,6 +19,9 @@ use crate::seal::{DataKey, Sealer};
 /// Name of the file.
 const FILE: &str = "data.key";
 
+/// More than a file with a key ever holds, in bytes.
+const LARGEST: u64 = 64 << 10;
+
 /// What wrapping keys are derived for, and bound to.
 const PURPOSE: &str = "data key";
 
@@ -28,6 +32,8 @@ pub(super) struct Secrets<'a> {
     pub(super) current: Option<&'a SecretString>,
     /// `EXTENSION_SECRET_PREVIOUS`.
     pub(super) previous: Option<&'a SecretString>,
+    /// `ACCEPT_PLAIN_DATA_KEY`.
+    pub(super) accept_plain: bool,
 }
 
 /// What the file holds, as JSON.
@@ -76,7 +82,7 @@ impl Vault {
             let error = Error::from(error);
             Error { message: format!("{}: {}", path.display(), error.message), ..error }
         };
-        let text = match fs::read_to_string(&path) {
+        let text = match read(&path) {
             Ok(text) => Some(SecretString::from(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(named(error)),
@@ -143,7 +149,17 @@ impl Vault {
 fn unwrap(path: &Path, kept: &Kept, secrets: Secrets<'_>) -> Result<(DataKey, bool)> {
     let read = |text: &SecretString| DataKey::from_hex(text.expose_secret()).ok_or_else(|| broken(path));
     let sealed = match kept {
-        Kept::Plain(SecretText(text)) => return Ok((read(text)?, secrets.current.is_none())),
+        Kept::Plain(SecretText(text)) if secrets.current.is_none() => return Ok((read(text)?, true)),
+        Kept::Plain(SecretText(text)) if secrets.accept_plain => {
+            let key = read(text)?;
+            tracing::warn!(
+                "{} holds a key that no secret protected; it is wrapped by EXTENSION_SECRET from now on. Remove \
+                 ACCEPT_PLAIN_DATA_KEY",
+                path.display()
+            );
+            return Ok((key, false));
+        }
+        Kept::Plain(_) => return Err(planted(path)),
         Kept::Wrapped(sealed) => sealed,
     };
     for (secret, is_current) in [(secrets.current, true), (secrets.previous, false)] {
@@ -172,15 +188,45 @@ fn unwrap(path: &Path, kept: &Kept, secrets: Secrets<'_>) -> Result<(DataKey, bo
     })
 }
 
+/// The refusal of a plain key beside a secret.
+fn planted(path: &Path) -> Error {
+    Error::new(
+        Code::InvalidSettings,
+        format!(
+            "{} holds a key that no secret protects, although EXTENSION_SECRET is set: somebody who can write there \
+             may have put it there to read what will be encrypted.",
+            path.display()
+        ),
+    )
+    .with_hint(
+        "If commands that ran without EXTENSION_SECRET made this directory, set ACCEPT_PLAIN_DATA_KEY=true for one \
+         start. Else restore data.key from a back-up.",
+    )
+}
+
+/// Reads the file, unless it is a symbolic link.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    no_link(OpenOptions::new().read(true)).open(path)?.take(LARGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 fn broken(path: &Path) -> Error {
     Error::new(Code::Storage, format!("{} holds no key.", path.display()))
         .with_hint("Restore the file from a back-up. Without it stored files and tokens cannot be read.")
 }
 
-/// Makes files that only this user can read.
+/// Makes files that only this user can read, and follows no symbolic link to them.
 pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    no_link(options)
+}
+
+/// Fails to open a path whose last part is a symbolic link.
+pub(super) fn no_link(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     options
 }
 
@@ -198,7 +244,8 @@ mod tests {
 
     fn open(directory: &Path, current: Option<&str>, previous: Option<&str>) -> Result<(Vault, Origin)> {
         let (current, previous) = (current.map(secret), previous.map(secret));
-        Vault::open(directory, Secrets { current: current.as_ref(), previous: previous.as_ref() })
+        let secrets = Secrets { current: current.as_ref(), previous: previous.as_ref(), accept_plain: false };
+        Vault::open(directory, secrets)
     }
 
     #[test]
@@ -227,15 +274,51 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_commands_without_secret_is_wrapped_once_there_is_one() {
+    fn a_key_that_version_3_0_0_wrapped_opens_as_the_previous_secret_of_a_better_one() {
         let directory = tempfile::tempdir().unwrap();
+        let of_before = "{\"wrapped\":\"EdJhhD2WGvib5DoUZGztYoFLZzv6O3px4d5gz2-AwyYd_o7dSFoZGFPtKukTn3q00U8dRHV5\
+                         -2ahurAoa8ytuDZNbFfWVlTqTfpEnfjHKf_MLIS1QDXyu5dERDs\"}";
+        fs::write(directory.path().join(FILE), of_before).unwrap();
+        let (vault, origin) = open(directory.path(), Some("the second secret"), Some("Sommer2026!Sommer2026")).unwrap();
+        assert_eq!(origin, Origin::Found);
+        let (again, _) = open(directory.path(), Some("the second secret"), None).unwrap();
+        assert_eq!(key(&again), key(&vault));
+    }
+
+    #[test]
+    fn a_plain_key_beside_a_secret_is_refused_unless_it_is_accepted_in_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE);
         let (plain, _) = open(directory.path(), None, None).unwrap();
         let (same, _) = open(directory.path(), None, None).unwrap();
         assert_eq!(key(&plain), key(&same));
-        let (wrapped, _) = open(directory.path(), Some("a secret of the server"), None).unwrap();
+        let before = fs::read_to_string(&path).unwrap();
+        for previous in [None, Some("a secret of the server")] {
+            let error = open(directory.path(), Some("another secret of it"), previous).unwrap_err();
+            assert_eq!(error.code, Code::InvalidSettings);
+            assert!(error.message.contains("data.key"), "{}", error.message);
+            assert!(error.hint.unwrap().contains("ACCEPT_PLAIN_DATA_KEY"));
+            assert_eq!(fs::read_to_string(&path).unwrap(), before);
+        }
+        let current = secret("a secret of the server");
+        let secrets = Secrets { current: Some(&current), previous: None, accept_plain: true };
+        let (wrapped, _) = Vault::open(directory.path(), secrets).unwrap();
         assert_eq!(key(&wrapped), key(&plain));
-        assert!(!fs::read_to_string(directory.path().join(FILE)).unwrap().contains(&key(&plain)));
+        assert!(!fs::read_to_string(&path).unwrap().contains(&key(&plain)));
         assert!(open(directory.path(), None, None).unwrap_err().message.contains("EXTENSION_SECRET is not set"));
+        open(directory.path(), Some("a secret of the server"), None).unwrap();
+        // Afterwards a planted one is refused as before.
+        fs::write(&path, "{\"plain\":\"".to_owned() + &"00".repeat(32) + "\"}").unwrap();
+        assert!(open(directory.path(), Some("a secret of the server"), None).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_is_no_key_file() {
+        let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        open(elsewhere.path(), None, None).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join(FILE), directory.path().join(FILE)).unwrap();
+        assert!(open(directory.path(), None, None).unwrap_err().message.contains("data.key"));
     }
 
     #[test]

@@ -58,6 +58,7 @@ struct Inner {
     waited: prometheus::Counter,
     sandbox: prometheus::Counter,
     traps: prometheus::Counter,
+    cleanup_suspended: IntGauge,
 }
 
 impl Metrics {
@@ -91,6 +92,10 @@ impl Metrics {
             waited: counter("auth0_rate_limit_wait_seconds_total", "How long was waited because Auth0 asked to.")?,
             sandbox: counter("sandbox_seconds_total", "Time that transforms and JavaScript have computed.")?,
             traps: counter("sandbox_traps_total", "Calls of transforms and JavaScript that broke down.")?,
+            cleanup_suspended: gauge(
+                "cleanup_suspended",
+                "1 while nothing expired is deleted because the clock is not trusted.",
+            )?,
             registry,
         };
         for collector in [
@@ -106,6 +111,7 @@ impl Metrics {
             Box::new(inner.waited.clone()),
             Box::new(inner.sandbox.clone()),
             Box::new(inner.traps.clone()),
+            Box::new(inner.cleanup_suspended.clone()),
         ] {
             inner.registry.register(collector).map_err(failed)?;
         }
@@ -133,6 +139,7 @@ impl Metrics {
             set(&inner.auth0.with_label_values(&[&status.to_string()]), count as f64);
         }
         inner.queued.set(measure::QUEUED_JOBS.get());
+        inner.cleanup_suspended.set(measure::CLEANUP_SUSPENDED.get().into());
     }
 
     fn text(&self) -> Result<String> {

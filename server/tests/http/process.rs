@@ -11,7 +11,7 @@ use simulated_tenant::people::people;
 use simulated_tenant::{Tenant, TenantSettings, sign_in};
 use tempfile::TempDir;
 
-const SECRET: &str = "a secret of more than thirty-two bytes";
+const SECRET: &str = "4be19c7702d85fa3c6f0718d2e9a53b4";
 
 /// A running server; ends when dropped.
 pub struct Process {

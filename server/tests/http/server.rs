@@ -21,7 +21,7 @@ use user_import_export::store::Store;
 use user_import_export::web;
 
 /// `EXTENSION_SECRET` of every server here.
-pub const SECRET: &str = "a secret of the tests, long enough";
+pub const SECRET: &str = "8d3f1c6b5a2e4970b16d8e0f7c93a254";
 
 /// A body that arrives bit by bit.
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;

@@ -3,14 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use actix_web::test::TestRequest;
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use super::tokens::token;
-use super::{Desk, id, tenant};
-use crate::server::SECRET;
+use user_import_export::config::{Purpose, Settings};
+use user_import_export::store::Store;
 
-const NEW_SECRET: &str = "the secret that takes its place";
+use super::tokens::token;
+use super::{BASE, Desk, id, tenant};
+use crate::server::{SECRET, Server};
+
+const NEW_SECRET: &str = "e07b92d4518c3fa66f2d0b9ec8471a35";
 
 /// Every file below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -154,6 +160,70 @@ async fn a_new_secret_keeps_files_jobs_and_sessions_of_the_old_one() {
     let mut read = String::new();
     std::io::Read::read_to_string(&mut files.open("users.csv").expect("the artifact"), &mut read).expect("text");
     assert_eq!(read, file);
+}
+
+/// A secret that 3.0.0 accepted.
+const WEAK_SECRET: &str = "Sommer2026!Sommer2026";
+
+#[actix_web::test]
+async fn a_secret_that_can_be_guessed_is_replaced_without_loss_and_verifies_nothing_meanwhile() {
+    let desk = Desk::new(20).await;
+    let export = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let file = desk.download(&export).await.body;
+    // As 3.0.0 leaves DATA_DIR with that secret: no setting makes this version wrap a key with it.
+    let Desk { tenant, server, settings, session: _ } = desk;
+    let of_before = Settings {
+        extension_secret: Some(SecretString::from(WEAK_SECRET)),
+        data_key_secret_previous: Some(SecretString::from(SECRET)),
+        data_dir: server.directory().to_owned(),
+        ..Settings::clone(&server.app.settings)
+    };
+    let directory = server.stop().await;
+    drop(Store::open_with(&of_before).await.expect("the key is wrapped by the weak secret"));
+
+    let url = tenant.url();
+    let environment = |changes: &[(&str, &str)]| {
+        let base = [("AUTH0_DOMAIN", url.as_str())];
+        let pairs = base.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::parse(Purpose::Serve, pairs.collect::<Vec<_>>(), None)
+    };
+    let refused = environment(&[("EXTENSION_SECRET", WEAK_SECRET)]).expect_err("it can be guessed");
+    assert!(refused.message.contains("EXTENSION_SECRET_PREVIOUS"), "it says how to go on: {}", refused.message);
+
+    let session = |secret: &str| {
+        let now = Timestamp::now().as_second();
+        let claims = json!({
+            "sub": "auth0|ada", "email": "ada@acme.example", "iss": BASE, "aud": "urn:user-import-export-extension",
+            "iat": now, "exp": now + 3600, "jti": "0123456789abcdef",
+        });
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).expect("a token")
+    };
+    let mut pairs: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    pairs.extend([("EXTENSION_SECRET", NEW_SECRET), ("EXTENSION_SECRET_PREVIOUS", WEAK_SECRET)]);
+    let server = Server::within(directory, BASE, &pairs).await;
+    let desk = Desk { tenant, server, settings: Vec::new(), session: session(WEAK_SECRET) };
+    desk.get("/api/history").await.expect_error(401, "invalid_token", "invalid signature");
+    let hook = json!({"iss": desk.tenant.url(), "aud": format!("{BASE}/.extensions/on-uninstall")});
+    let hook =
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &hook, &EncodingKey::from_secret(WEAK_SECRET.as_bytes()));
+    let hook = format!("Bearer {}", hook.expect("a token"));
+    let hook = TestRequest::delete().uri("/ext/.extensions/on-uninstall").insert_header(("authorization", hook));
+    assert_eq!(desk.server.call(hook).await.status, 401);
+    let read = |desk: &Desk| {
+        let files = desk.server.app.store.job_files(id(&export));
+        let mut read = String::new();
+        std::io::Read::read_to_string(&mut files.open("users.csv").expect("the artifact"), &mut read).expect("text");
+        read
+    };
+    assert_eq!(read(&desk), file);
+
+    // The weak secret was needed once.
+    let Desk { tenant, server, settings, session } = desk;
+    pairs.pop();
+    let server = Server::within(server.stop().await, BASE, &pairs).await;
+    let desk = Desk { tenant, server, settings, session };
+    assert_eq!(read(&desk), file);
 }
 
 #[actix_web::test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use user_import_export::error::Error;
 
 /// `EXTENSION_SECRET` of every server here.
-pub const SECRET: &str = "a secret of the fuzz targets, long enough";
+pub const SECRET: &str = "91c4e07d3b68f25aa5d01f7e8c429b36";
 
 /// Users as Auth0 exports them, with what is rare: missing and null attributes, several identities, deep
 /// and odd metadata.

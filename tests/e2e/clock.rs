@@ -1,0 +1,135 @@
+//! A clock that jumps deletes nothing: the real binary under libfaketime.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use end_to_end::Desk;
+use serde_json::{Value, json};
+use simulated_tenant::TenantSettings;
+use tempfile::TempDir;
+
+/// The library that changes the time of a process. None where it is not installed, unless
+/// `E2E_FAKETIME=required` says that it must be.
+fn libfaketime() -> Option<PathBuf> {
+    let directories = std::fs::read_dir("/usr/lib").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let found = directories
+        .chain([PathBuf::from("/usr/lib")])
+        .map(|directory| directory.join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.exists());
+    if found.is_none() {
+        let required = std::env::var("E2E_FAKETIME").is_ok_and(|value| value == "required");
+        assert!(!required, "E2E_FAKETIME=required, but libfaketime is not installed");
+        eprintln!("skipped: libfaketime is not installed");
+    }
+    found
+}
+
+/// The clock of a server.
+struct Clock {
+    library: PathBuf,
+    directory: TempDir,
+}
+
+impl Clock {
+    fn new() -> Option<Self> {
+        let clock = Self { library: libfaketime()?, directory: TempDir::new().expect("a temporary directory") };
+        clock.set("+0");
+        Some(clock)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("time")
+    }
+
+    /// Puts the clock ahead of the true time by so much, or back to it. In one step: the server reads the file at
+    /// any time.
+    fn set(&self, offset: &str) {
+        let new = self.directory.path().join("new");
+        std::fs::write(&new, format!("{offset}\n")).expect("a file");
+        std::fs::rename(new, self.file()).expect("a file");
+    }
+
+    /// Starts a server with this clock. Its monotonic clock stays the true one.
+    async fn start(&self) -> Desk {
+        let tenant =
+            TenantSettings { users: 20, export_duration: Duration::from_millis(20), ..TenantSettings::default() };
+        Desk::start(tenant, |command| {
+            command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", self.file());
+            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            command.env("DONT_FAKE_MONOTONIC", "1");
+        })
+        .await
+    }
+}
+
+/// Waits until the log has a line with this text behind `from`. The clean-up runs once a minute.
+async fn until_logged(desk: &Desk, from: usize, text: &str) {
+    let end = Instant::now() + Duration::from_mins(4);
+    while !desk.program.log().get(from..).is_some_and(|log| log.contains(text)) {
+        assert!(Instant::now() < end, "not logged: {text}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn exported(desk: &Desk) -> Value {
+    let request = json!({"format": "csv", "fields": [{"name": "user.email", "export_as": "email"}]});
+    let job = desk.until_over(&desk.export(&request).await).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    job
+}
+
+async fn assert_kept(desk: &Desk, job: &Value) {
+    let (status, history) = desk.get("/api/history").await;
+    assert_eq!((status, &history["jobs"][0]["id"]), (200, &job["id"]), "{history}");
+    let job = desk.job(job["id"].as_str().expect("an id")).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(desk.download(&job).await.text().await.unwrap().lines().count(), 21);
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+#[tokio::test]
+async fn a_start_with_a_clock_that_is_ahead_deletes_nothing() {
+    let Some(clock) = Clock::new() else { return };
+    let mut desk = clock.start().await;
+    let job = exported(&desk).await;
+    for _ in 0..2 {
+        desk.program.kill();
+        clock.set("+100d");
+        let from = desk.program.log().len();
+        desk.program.start_again().await;
+        until_logged(&desk, from, "the clock jumped by 86").await;
+        desk.program.kill();
+        assert!(!is_empty(&desk.data().join("jobs")), "the files are there");
+        clock.set("+0");
+        let from = desk.program.log().len();
+        desk.program.start_again().await;
+        until_logged(&desk, from, "the clock jumped by -86").await;
+        assert_kept(&desk, &job).await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_and_back_while_the_server_runs_deletes_nothing() {
+    let Some(clock) = Clock::new() else { return };
+    let desk = clock.start().await;
+    let job = exported(&desk).await;
+    let suspended = async || {
+        let metrics = desk.anonymous("/metrics").send().await.expect("an answer").text().await.expect("text");
+        let line = metrics.lines().find(|line| line.starts_with("user_import_export_cleanup_suspended "));
+        line.expect("the metric").ends_with(" 1")
+    };
+    let from = desk.program.log().len();
+    clock.set("+100d");
+    // The tenant has answered with its own time before.
+    until_logged(&desk, from, "the clock differs from the tenant's by 86").await;
+    assert!(suspended().await);
+    assert!(!is_empty(&desk.data().join("jobs")), "the files are there");
+    let from = desk.program.log().len();
+    clock.set("+0");
+    until_logged(&desk, from, "the clock is trusted again").await;
+    assert!(!suspended().await);
+    assert_kept(&desk, &job).await;
+}
