@@ -59,6 +59,13 @@ pub const KEYS: &[Key] = &[
     key("PORT", "3000", "a port number from 0 to 65535"),
     key("DATA_DIR", "./data", "a directory this process may write to"),
     key("TRANSFORMS_DIR", "", "a directory of .wasm transforms"),
+    key("TRANSFORM_UPLOADS", "true", "`true` or `false`"),
+    key(
+        "TRANSFORM_SECRETS",
+        "",
+        "pairs such as SALT=pseudonymize (a transform that is part of this program) or SALT=sha256:<64 hexadecimal \
+         digits> (the file of another), separated by commas",
+    ),
     key("LOGIN", "extension", "`extension` or `tenant`"),
     key("LOGIN_CLIENT_ID", "", "the client id of a Regular Web Application"),
     secret("LOGIN_CLIENT_SECRET", "the client secret of that application"),
@@ -104,6 +111,7 @@ const FAMILIES: &[&str] = &[
     "UPLOAD_",
     "SHUTDOWN_",
     "ACCEPT_PLAIN_",
+    "TRANSFORM_",
 ];
 
 /// … or when it is one letter away from a name of at least this length. Shorter names (`PORT`, `HOST`) are
@@ -236,6 +244,15 @@ pub enum Purpose {
     Local,
 }
 
+/// A transform that may have a named secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretUser {
+    /// The transform of this name that is part of the program.
+    Shipped(String),
+    /// The transform whose file has this SHA-256, in small hexadecimal digits.
+    Sha256(String),
+}
+
 /// All settings, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -281,6 +298,11 @@ pub struct Settings {
     pub history_ttl: Duration,
     /// Named secrets for transforms (`SECRET_<NAME>`).
     pub secrets: BTreeMap<String, SecretString>,
+    /// The only transforms that may have a secret, by the name of the secret. One that is not listed is for all
+    /// transforms but uploaded ones.
+    pub secret_users: BTreeMap<String, Vec<SecretUser>>,
+    /// Whether admins may upload transforms, and uploaded ones are used.
+    pub transform_uploads: bool,
     /// Reads /metrics.
     pub metrics_token: Option<SecretString>,
     /// Where /metrics is served alone.
@@ -667,6 +689,16 @@ impl Raw {
                 ));
             }
         }
+        let transform_uploads = self.read("TRANSFORM_UPLOADS", |text| text.parse().ok());
+        let secret_users = if self.text("TRANSFORM_SECRETS").is_some() {
+            self.read("TRANSFORM_SECRETS", secret_users)?
+        } else {
+            BTreeMap::new()
+        };
+        // A misspelt name would leave the secret to all transforms.
+        for name in secret_users.keys().filter(|name| !self.values.contains_key(&format!("SECRET_{name}"))) {
+            self.problems.push(format!("TRANSFORM_SECRETS names {name}, but SECRET_{name} is not set"));
+        }
         let secrets = self
             .values
             .iter()
@@ -696,6 +728,8 @@ impl Raw {
             artifact_ttl: artifact_ttl?,
             history_ttl: history_ttl?,
             secrets,
+            secret_users,
+            transform_uploads: transform_uploads?,
             metrics_token,
             metrics_address,
             sandbox_memory: sandbox_memory?,
@@ -709,6 +743,30 @@ impl Raw {
             notices: std::mem::take(&mut self.notices),
         })
     }
+}
+
+/// Reads `SALT=pseudonymize,SALT=sha256:12ab…`.
+fn secret_users(text: &str) -> Option<BTreeMap<String, Vec<SecretUser>>> {
+    let mut users: BTreeMap<String, Vec<SecretUser>> = BTreeMap::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (secret, user) = pair.split_once('=')?;
+        let (secret, user) = (secret.trim(), user.trim());
+        let secret = secret.strip_prefix("SECRET_").unwrap_or(secret);
+        let user = match user.strip_prefix("sha256:") {
+            Some(digest) if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                SecretUser::Sha256(digest.to_ascii_lowercase())
+            }
+            None if !user.is_empty() && user.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
+                SecretUser::Shipped(user.to_owned())
+            }
+            _ => return None,
+        };
+        if secret.is_empty() {
+            return None;
+        }
+        users.entry(secret.to_owned()).or_default().push(user);
+    }
+    Some(users)
 }
 
 fn known(name: &str) -> bool {
@@ -853,6 +911,31 @@ mod tests {
         let settings =
             Settings::parse(Purpose::Local, environment(&[("PORT", "5000")]), Some(("settings.toml", file))).unwrap();
         assert_eq!((settings.port, settings.data_dir.as_path()), (5000, Path::new("/srv/data")));
+    }
+
+    #[test]
+    fn secrets_are_bound_to_transforms() {
+        let digest = "AB".repeat(32);
+        let bindings = format!("SALT=pseudonymize, SALT=sha256:{digest}, SECRET_KEY=sha256:{digest}");
+        let parse = |bindings: &str| {
+            let variables = [("SECRET_SALT", "x"), ("SECRET_KEY", "y"), ("TRANSFORM_SECRETS", bindings)];
+            Settings::parse(Purpose::Local, variables.map(|(key, value)| (key.to_owned(), value.to_owned())), None)
+        };
+        let by_digest = SecretUser::Sha256("ab".repeat(32));
+        let settings = parse(&bindings).unwrap();
+        assert_eq!(settings.secret_users["SALT"], [SecretUser::Shipped("pseudonymize".into()), by_digest.clone()]);
+        assert_eq!(settings.secret_users["KEY"], [by_digest]);
+        assert!(parse("").unwrap().secret_users.is_empty());
+        for wrong in ["SALT", "SALT=", "=pseudonymize", "SALT=sha256:12", "SALT=a b", "SALT=sha512:00"] {
+            let error = parse(wrong).unwrap_err();
+            assert!(error.message.contains("TRANSFORM_SECRETS"), "{wrong}: {}", error.message);
+        }
+        let error = parse("SLAT=pseudonymize").unwrap_err();
+        assert!(
+            error.message.contains("TRANSFORM_SECRETS names SLAT, but SECRET_SLAT is not set"),
+            "{}",
+            error.message
+        );
     }
 
     #[test]

@@ -141,6 +141,12 @@ codes! {
     TransformNotFound = "inexistent_transform", 404, None, "GET /api/transforms and `transform list` show every transform there is.";
     /// A transform of that name is there already.
     TransformExists = "transform_exists", 409, None, "Rename the function, or remove the other transform first.";
+    /// Uploads of transforms are switched off.
+    UploadsOff = "transform_uploads_off", 403, Some("ForbiddenError"), "Whoever runs this server can put the file into TRANSFORMS_DIR, or set TRANSFORM_UPLOADS to true.";
+    /// The version of a transform that is in use cannot be removed while there are others.
+    TransformActive = "transform_active", 409, None, "Make another version the active one first, or delete all versions.";
+    /// No more transforms can be uploaded.
+    TooManyTransforms = "too_many_transforms", 409, None, "Delete versions that no preset and no job needs any more.";
     /// What building transforms needs is not installed.
     ToolchainMissing = "toolchain_missing", 500, None, "";
 

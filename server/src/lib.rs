@@ -16,6 +16,7 @@ pub mod import;
 pub mod jobs;
 pub mod lanes;
 pub mod measure;
+pub mod printable;
 pub mod progress;
 pub mod query;
 pub mod sandbox;

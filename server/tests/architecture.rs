@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// never see each other.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["caret", "config", "lanes", "measure", "progress", "seal", "user"],
+    &["caret", "config", "lanes", "measure", "printable", "progress", "seal", "user"],
     &["auth0", "store", "sandbox"],
     &["access", "expression"],
     &["query"],

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const TOKEN: &str = "9d1f6c2e8b7a4d5f-metrics";
 
 async fn desk(settings: &[(&str, &str)]) -> Desk {
-    Desk::start(TenantSettings { users: 20, ..TenantSettings::default() }, |command| {
+    Desk::start_without_session(TenantSettings { users: 20, ..TenantSettings::default() }, |command| {
         command.envs(settings.iter().copied());
     })
     .await

@@ -5,6 +5,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{EncodingKey, Header};
 use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
@@ -22,6 +25,12 @@ pub fn admin() -> Person {
     people().swap_remove(0)
 }
 
+/// The claims of a session token.
+fn claims(token: &str) -> Value {
+    let claims = token.split('.').nth(1).expect("three parts");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("claims")
+}
+
 /// A server (`LOGIN=tenant`), its tenant, which runs in this process, and a session.
 #[derive(Debug)]
 pub struct Desk {
@@ -29,41 +38,62 @@ pub struct Desk {
     pub program: Program,
     /// The tenant.
     pub tenant: Arc<Tenant>,
-    /// The token of the admin's session.
+    /// The token of the admin's session; empty without one.
     pub session: String,
     data: PathBuf,
     client: reqwest::Client,
 }
 
 impl Desk {
-    /// Starts a tenant and a server for it. `prepare` may change the command after its settings are made.
+    /// Starts a tenant and a server for it, and signs in. `prepare` may change the command after its settings are made.
     pub async fn start(tenant: TenantSettings, prepare: impl FnOnce(&mut Command)) -> Self {
-        let tenant = Arc::new(Tenant::start(tenant).await.expect("the simulated tenant starts"));
-        Self::open(tenant, None, free_port(), None, prepare).await
+        Self::start_without_session(tenant, prepare).await.signed_in().await
     }
 
-    /// Starts a server on `port` that a proxy serves at `public`, with these settings.
+    /// Starts a tenant and a server for it, and does not sign in.
+    pub async fn start_without_session(tenant: TenantSettings, prepare: impl FnOnce(&mut Command)) -> Self {
+        let tenant = Arc::new(Tenant::start(tenant).await.expect("the simulated tenant starts"));
+        Self::open(tenant, None, free_port(), prepare).await
+    }
+
+    /// Starts a server on `port` that a proxy serves at `public`, with these settings, and signs in there.
     pub async fn behind(public: &str, port: u16, settings: &[(&str, &str)]) -> Self {
         let tenant = Tenant::start(TenantSettings { users: 20, ..TenantSettings::default() }).await;
         let tenant = Arc::new(tenant.expect("the simulated tenant starts"));
-        Self::open(tenant, None, port, Some(public), |command| {
+        let desk = Self::open(tenant, None, port, |command| {
             command.env("PUBLIC_WT_URL", public).envs(settings.iter().copied());
         })
-        .await
+        .await;
+        Self { session: sign_in(public, &admin()).await, ..desk }
     }
 
-    /// Starts a server for a tenant that is there already, with its state in `data`.
+    /// Starts a server for a tenant that is there already, with its state in `data`, and signs in.
     pub async fn serve(tenant: &Arc<Tenant>, data: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
-        Self::open(Arc::clone(tenant), Some(data), free_port(), None, prepare).await
+        Self::open(Arc::clone(tenant), Some(data), free_port(), prepare).await.signed_in().await
     }
 
-    async fn open(
-        tenant: Arc<Tenant>,
-        data: Option<&Path>,
-        port: u16,
-        public: Option<&str>,
-        prepare: impl FnOnce(&mut Command),
-    ) -> Self {
+    /// Starts a server whose `AUTH0_DOMAIN` is `domain`, where nobody can sign in, with a session all the same: one
+    /// that was opened while the setting named `tenant`, and was then changed to name `domain`.
+    pub async fn serve_domain(tenant: &Arc<Tenant>, data: &Path, domain: &str) -> Self {
+        let before = Self::serve(tenant, data, |_| {}).await;
+        let host = domain.strip_prefix("https://").unwrap_or(domain);
+        let mut database = before.database().await;
+        sqlx::query("UPDATE sessions SET tenant = ?").bind(host).execute(&mut database).await.expect("an update");
+        database.close().await.expect("it closes");
+        let mut claims = claims(&before.session);
+        drop(before);
+        let desk = Self::open(Arc::clone(tenant), Some(data), free_port(), |command| {
+            command.env("AUTH0_DOMAIN", domain).env_remove("SSL_CERT_FILE");
+        })
+        .await;
+        claims["tenant"] = host.into();
+        claims["iss"] = desk.program.address().into();
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let session = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token");
+        Self { session, ..desk }
+    }
+
+    async fn open(tenant: Arc<Tenant>, data: Option<&Path>, port: u16, prepare: impl FnOnce(&mut Command)) -> Self {
         let address = format!("http://127.0.0.1:{port}");
         let program = Program::start(&address, |command| {
             command.arg("serve").env("PORT", port.to_string()).env("EXTENSION_SECRET", SECRET);
@@ -80,7 +110,11 @@ impl Desk {
         .await;
         let data = data.map_or_else(|| program.directory().join("data"), Path::to_owned);
         let client = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { session: sign_in(public.unwrap_or(&address), &admin()).await, program, tenant, data, client }
+        Self { session: String::new(), program, tenant, data, client }
+    }
+
+    async fn signed_in(self) -> Self {
+        Self { session: sign_in(self.program.address(), &admin()).await, ..self }
     }
 
     /// Where the server keeps its data unless `prepare` told it otherwise.
@@ -88,11 +122,15 @@ impl Desk {
         &self.data
     }
 
+    async fn database(&self) -> SqliteConnection {
+        let url = format!("sqlite://{}", self.data().join("state.sqlite").display());
+        SqliteConnection::connect(&url).await.expect("the database opens")
+    }
+
     /// Panics unless SQLite itself finds nothing wrong with the database, of a server that was killed for
     /// instance.
     pub async fn assert_intact(&self) {
-        let url = format!("sqlite://{}", self.data().join("state.sqlite").display());
-        let mut connection = SqliteConnection::connect(&url).await.expect("the database opens");
+        let mut connection = self.database().await;
         let said: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut connection).await.unwrap();
         assert_eq!(said, ["ok"]);
         let said: Vec<i64> =

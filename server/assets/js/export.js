@@ -12,7 +12,7 @@ import { attributePicker } from './picker.js';
 import { presetBar } from './presets.js';
 import { preview } from './preview.js';
 import { counter } from './query.js';
-import { draftOf } from './settings.js';
+import { draftOf, pinsOf } from './settings.js';
 import { known, suggestExpression, suggestQuery } from './suggest.js';
 import { texts } from './texts.js';
 
@@ -28,6 +28,9 @@ let counted = null;
 
 /** Auth0 stops counting here; a smaller number that is capped is what was found among a few users. */
 const COUNTED = 1000;
+
+/** Versions of transforms that were saved with the settings of the form. */
+let pins = {};
 
 const counting = counter((answer) => {
   count = answer;
@@ -96,7 +99,7 @@ start(async () => {
 
   resume();
   presets.refresh();
-  picker.loadTransforms();
+  picker.loadTransforms().then(showPins);
   const select = byId('connection');
   const { wanted } = select.dataset;
   if (!wanted) ask();
@@ -223,6 +226,7 @@ function remember() {
     rawCells: byId('raw-cells').checked,
     gzip: byId('gzip').checked,
     stopAtFault: byId('stop-at-fault').checked,
+    transforms: pins,
   });
 }
 
@@ -244,6 +248,20 @@ function restore(form) {
   byId('raw-cells').checked = form.rawCells === true;
   byId('gzip').checked = form.gzip === true;
   byId('stop-at-fault').checked = form.stopAtFault === true;
+  pins = pinsOf(form.transforms);
+  showPins();
+}
+
+/** Says that saved settings use an older version of a transform, and offers the one of now. */
+function showPins() {
+  const older = known.transforms.filter(({ name, sha256 }) => pins[name] && pins[name] !== sha256).map(({ name }) => name);
+  fill(byId('pins-note'), older.length > 0 &&
+    notice('info', h('p', {}, texts.presets.olderVersions(older)), button(texts.presets.useNewest, () => {
+      pins = {};
+      showPins();
+      changed();
+      byId('preset').focus();
+    }, { kind: 'small' })));
 }
 
 /** Fills the form with the settings of an export, as the API takes them. */
@@ -261,6 +279,8 @@ function reset() {
   byId('connection').value = '';
   delete byId('connection').dataset.wanted;
   columns.set([]);
+  pins = {};
+  showPins();
   showFormatOptions();
   checkForm({ quiet: true });
   fill(byId('form-error'));
@@ -298,6 +318,7 @@ function request() {
     ...(connection && { connection_id: connection }),
     ...fieldsOf(columns.get()),
     ...(query && { query }),
+    ...(Object.keys(pins).length > 0 && { transforms: pins }),
     ...(sort && { sort: { by: sort, descending: byId('descending').checked } }),
     ...(Number.isInteger(limit) && limit > 0 && { limit }),
     ...(csv && byId('delimiter').value !== ',' && { delimiter: byId('delimiter').value }),

@@ -1,5 +1,11 @@
 // The settings of an export, from the form the API has to the one the page remembers.
 
+/** The versions of transforms that saved settings use: SHA-256 by name. */
+export function pinsOf(value) {
+  if (!value || typeof value !== 'object' || Array.isArray(value)) return {};
+  return Object.fromEntries(Object.entries(value).filter(([, sha256]) => typeof sha256 === 'string'));
+}
+
 /**
  * What the Export page remembers of itself, made of the settings of an export. Anything may come from a
  * file, so that everything unexpected is left out.
@@ -23,5 +29,6 @@ export function draftOf(settings) {
     rawCells: settings.raw_cells === true,
     gzip: settings.gzip === true,
     stopAtFault: settings.on_error === 'fail',
+    transforms: pinsOf(settings.transforms),
   };
 }

@@ -336,9 +336,21 @@ export const texts = {
     does: 'Was es tut',
     noManifest: 'Die Datei sagt nicht, was sie ist. Der Server nimmt nur Dateien an, die mit dem SDK für Transforms gebaut wurden.',
     exists: (name, version, own) =>
-      own ? `Es tritt an die Stelle von ${name} ${version}.` : `Es gibt schon ein Transform ${name} ${version}, das nicht ersetzt werden kann. Geben Sie Ihrem einen anderen Namen.`,
+      own ? `Es wird eine neue Version von ${name}. Vorlagen und Jobs mit Version ${version} behalten diese.` : `Es gibt schon ein Transform ${name} ${version}, das nicht ersetzt werden kann. Geben Sie Ihrem einen anderen Namen.`,
     take: 'Dieses Transform hinzufügen',
     checking: 'Der Server prüft die Datei und führt ihre Beispiele aus …',
+    uploadsOff: 'Auf diesem Server können keine Transforms hochgeladen werden. Wer ihn betreibt, kann sie in seinen Ordner legen.',
+    versions: 'Versionen',
+    version: 'Version',
+    uploaded: 'Hochgeladen',
+    active: 'in Gebrauch',
+    makeActive: 'Diese Version verwenden',
+    makeActiveOf: (version, sha256) => `Diese Version verwenden: ${version}, SHA-256 ${sha256}`,
+    madeActive: (name, version) => `Neue Ausdrücke verwenden jetzt ${name} ${version}.`,
+    deleteVersionOf: (version, sha256) => `Version ${version} löschen, SHA-256 ${sha256}`,
+    reallyDeleteVersion: (name, version) => `Version ${version} von ${name} für alle löschen? Vorlagen und wartende Jobs, die sie verwenden, gehen dann nicht mehr.`,
+    secretsTitle: 'Geheimnisse',
+    secretsHint: (binding) => `Wer diesen Server betreibt, gibt ihm ein Geheimnis mit TRANSFORM_SECRETS=NAME=${binding}`,
     taken: (name, version) => `${name} ${version} wurde hinzugefügt und kann jetzt in Exporten verwendet werden.`,
   },
 
@@ -354,6 +366,8 @@ export const texts = {
     deleted: (name) => `„${name}“ wurde gelöscht.`,
     nameWrong: (longest) => `Bitte der Vorlage einen Namen von 1 bis ${longest} Zeichen geben.`,
     notPreset: (name) => `${name}: Das ist keine Vorlage. Wählen Sie eine Datei, die mit „Als Datei speichern“ gespeichert wurde.`,
+    olderVersions: (names) => `Diese Einstellungen verwenden eine ältere Version von ${names.join(', ')}, wie beim Speichern. Es gibt eine neuere.`,
+    useNewest: 'Neueste Versionen verwenden',
   },
 
   history: {

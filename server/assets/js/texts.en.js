@@ -337,9 +337,21 @@ export const texts = {
     does: 'What it does',
     noManifest: 'The file does not say what it is. The server takes in only files that were built with the transforms SDK.',
     exists: (name, version, own) =>
-      own ? `It takes the place of ${name} ${version}.` : `There is a transform ${name} ${version} already, which an upload cannot replace. Give yours another name.`,
+      own ? `It becomes a new version of ${name}. Presets and jobs that use version ${version} keep it.` : `There is a transform ${name} ${version} already, which an upload cannot replace. Give yours another name.`,
     take: 'Add this transform',
     checking: 'The server checks the file and runs its examples…',
+    uploadsOff: 'Uploads are switched off on this server. Whoever runs it can add transforms to its folder.',
+    versions: 'Versions',
+    version: 'Version',
+    uploaded: 'Uploaded',
+    active: 'in use',
+    makeActive: 'Use this version',
+    makeActiveOf: (version, sha256) => `Use this version: ${version}, SHA-256 ${sha256}`,
+    madeActive: (name, version) => `New expressions use ${name} ${version} now.`,
+    deleteVersionOf: (version, sha256) => `Delete version ${version}, SHA-256 ${sha256}`,
+    reallyDeleteVersion: (name, version) => `Delete version ${version} of ${name} for everybody? Presets and queued jobs that use it will not work any more.`,
+    secretsTitle: 'Secrets',
+    secretsHint: (binding) => `Whoever runs this server gives it a secret with TRANSFORM_SECRETS=NAME=${binding}`,
     taken: (name, version) => `${name} ${version} was added. It can be used in exports now.`,
   },
 
@@ -355,6 +367,8 @@ export const texts = {
     deleted: (name) => `“${name}” was deleted.`,
     nameWrong: (longest) => `Please give the preset a name of 1 to ${longest} characters.`,
     notPreset: (name) => `${name}: This is not a preset. Choose a file that was saved with “Save as a file”.`,
+    olderVersions: (names) => `These settings use an older version of ${names.join(', ')}, as when they were saved. A newer one is there.`,
+    useNewest: 'Use the newest versions',
   },
 
   history: {

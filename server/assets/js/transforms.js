@@ -1,9 +1,9 @@
 // The Transforms page: the catalog, trying a transform on one's own users, adding and deleting own ones.
 
-import { del, get, post, uploadBytes } from './api.js';
+import { del, get, post, put, uploadBytes } from './api.js';
 import { completed } from './completion.js';
 import { announce, button, byId, dropArea, fill, h, icon } from './dom.js';
-import { size } from './format.js';
+import { size, time } from './format.js';
 import { isWasm, manifestOf } from './manifest.js';
 import { config, errorNotice, errorText, fieldError, memory, notice, start } from './page.js';
 import { cellContent } from './preview.js';
@@ -37,6 +37,7 @@ async function load() {
     transforms = answer.transforms ?? [];
     known.transforms = transforms;
     limits = answer.limits ?? null;
+    showUploads(answer.uploads !== false);
     fill(byId('transforms-error'));
     showProblems(answer.problems ?? []);
     show();
@@ -46,6 +47,12 @@ async function load() {
   } finally {
     byId('catalog').removeAttribute('aria-busy');
   }
+}
+
+/** Where uploads are switched off there is nothing to drop a file on. */
+function showUploads(allowed) {
+  document.querySelector('#upload .files').hidden = !allowed;
+  fill(byId('uploads-note'), !allowed && notice('info', h('p', {}, texts.transforms.uploadsOff)));
 }
 
 const blank = (title, text) => h('section', { class: 'card blank' }, icon('transforms'), h('h2', {}, title), h('p', {}, text));
@@ -94,7 +101,7 @@ function card(transform) {
         'div',
         { class: 'actions' },
         h('span', { class: 'kind', 'data-kind': own ? 'transform' : '' }, texts.transforms.origins[transform.origin] ?? transform.origin),
-        own && button(texts.transforms.delete, () => askRemove(transform, note), { kind: 'small quiet', 'aria-label': texts.transforms.deleteOf(transform.name) }),
+        own && button(texts.transforms.delete, () => askRemove(transform.name, note), { kind: 'small quiet', 'aria-label': texts.transforms.deleteOf(transform.name) }),
         button(texts.transforms.use, () => use(transform), { kind: 'small', 'aria-label': texts.transforms.useOf(transform.name) }),
       ),
     ),
@@ -116,7 +123,12 @@ function card(transform) {
           Number.isFinite(transform.size) && [h('dt', {}, texts.transforms.size), h('dd', {}, size(transform.size))],
           limits && [h('dt', {}, texts.transforms.limits), h('dd', {}, limitText(limits))],
           h('dt', {}, 'SHA-256'), h('dd', {}, h('code', {}, transform.sha256)),
+          (transform.parameters ?? []).some(({ secret }) => secret) && [
+            h('dt', {}, texts.transforms.secretsTitle),
+            h('dd', {}, texts.transforms.secretsHint(transform.origin === 'shipped' ? transform.name : `sha256:${transform.sha256}`)),
+          ],
         ),
+        versionTable(transform, note),
       ),
       tryOut(transform),
     ),
@@ -154,6 +166,48 @@ function parameterTable({ parameters = [] }) {
       );
     })),
   );
+}
+
+/** The versions of an upload: when each came, from whom, and which one is in use. */
+function versionTable({ name, versions = [] }, note) {
+  if (versions.length < 2) return null;
+  const head = [texts.transforms.version, 'SHA-256', texts.transforms.uploaded, ''];
+  return [
+    h('h4', {}, texts.transforms.versions),
+    h(
+      'table',
+      { class: 'table stack', role: 'table' },
+      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, head.map((text) => h('th', { scope: 'col', role: 'columnheader' }, text)))),
+      h('tbody', { role: 'rowgroup' }, versions.map((version) => {
+        const cell = (label, ...children) => h('td', { role: 'cell', 'data-label': label }, h('div', {}, ...children));
+        const short = version.sha256.slice(0, 12);
+        return h(
+          'tr',
+          { role: 'row' },
+          cell(head[0], version.version),
+          cell(head[1], h('code', { title: version.sha256 }, `${short}…`)),
+          cell(head[2], version.uploaded_at && time(version.uploaded_at), version.uploaded_by && ` ${version.uploaded_by}`),
+          cell(head[3], version.active ? texts.transforms.active : h(
+            'div',
+            { class: 'actions' },
+            button(texts.transforms.makeActive, () => makeActive(name, version, note), { kind: 'small', 'aria-label': texts.transforms.makeActiveOf(version.version, short) }),
+            button(texts.transforms.delete, () => askRemove(name, note, version), { kind: 'small quiet', 'aria-label': texts.transforms.deleteVersionOf(version.version, short) }),
+          )),
+        );
+      })),
+    ),
+  ];
+}
+
+async function makeActive(name, { version, sha256: digest }, note) {
+  try {
+    await put(`transforms/${encodeURIComponent(name)}/active`, { sha256: digest });
+    announce(texts.transforms.madeActive(name, version));
+    await load();
+    byId('find').focus();
+  } catch (error) {
+    fill(note, errorNotice(error));
+  }
 }
 
 function exampleList({ examples = [] }) {
@@ -232,17 +286,18 @@ function use(transform) {
   location.assign(`${config.basePath}export${location.search}`);
 }
 
-function askRemove(transform, note) {
+/** Asks before a transform, or one version of it, is deleted. */
+function askRemove(name, note, version = null) {
   const question = notice(
     'warning',
-    h('p', {}, texts.transforms.reallyDelete(transform.name)),
+    h('p', {}, version ? texts.transforms.reallyDeleteVersion(name, version.version) : texts.transforms.reallyDelete(name)),
     h(
       'div',
       { class: 'actions' },
       button(texts.transforms.delete, async () => {
         try {
-          await del(`transforms/${encodeURIComponent(transform.name)}`);
-          announce(texts.transforms.deleted(transform.name));
+          await del(`transforms/${encodeURIComponent(name)}${version ? `?sha256=${version.sha256}` : ''}`);
+          announce(texts.transforms.deleted(version ? `${name} ${version.version}` : name));
           await load();
           byId('file').focus();
         } catch (error) {

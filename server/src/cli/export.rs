@@ -20,7 +20,7 @@ use crate::error::{Code, Error, Result};
 use crate::export::{
     self, ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, Reading, SortRequest,
 };
-use crate::expression::{Tools, split_column};
+use crate::expression::{Pins, Tools, split_column};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
 use crate::user::DEFAULT_COLUMNS;
@@ -208,6 +208,7 @@ fn request(args: &ExportArgs) -> ExportRequest {
             OnErrorArg::Empty => OnError::Empty,
             OnErrorArg::Fail => OnError::Fail,
         },
+        transforms: Pins::default(),
     }
 }
 

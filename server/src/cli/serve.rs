@@ -162,6 +162,8 @@ impl Server {
             .client_request_timeout(REQUEST_HEAD)
             .client_disconnect_timeout(DISCONNECT)
             .keep_alive(KEEP_ALIVE)
+            // What is computed for a client ends when that client disconnects.
+            .h1_allow_half_closed(false)
             .shutdown_signal(stop)
             .shutdown_timeout(10)
             .listen(listener)?

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth0::ManagementClient;
 use crate::error::Result;
+use crate::expression::Pins;
 use crate::progress::Progress;
 
 pub use plan::{Before, Decider, Expected, Filtering, Plan, PlanLine, PlanView, Source, SourceKind};
@@ -149,6 +150,10 @@ pub struct ExportRequest {
     /// What becomes of a row whose cell cannot be computed.
     #[serde(default)]
     pub on_error: OnError,
+    /// Versions of transforms: the SHA-256 of the file, by name. Others are used as they are now.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub transforms: Pins,
 }
 
 /// What an export came to.

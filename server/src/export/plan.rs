@@ -210,7 +210,7 @@ impl ExportSpec {
             expected,
             query: String::new(),
             filtering: Filtering::None,
-            remarks: self.remarks().to_vec(),
+            remarks: self.remarks().iter().chain(&self.version_remarks).cloned().collect(),
             attributes: self.attributes(),
             requests,
             limit: self.limit,

@@ -34,6 +34,8 @@ pub struct ExportSpec {
     pub(super) spill_directory: PathBuf,
     pub(super) threads: usize,
     pub(super) reading: Reading,
+    /// What the reader of the plan should know of the versions of transforms.
+    pub(super) version_remarks: Vec<String>,
 }
 
 /// The order of rows.
@@ -43,6 +45,12 @@ pub(super) struct Sort {
     /// Which of the computed formulas it is; none for a path.
     pub computed: Option<usize>,
     pub descending: bool,
+}
+
+/// The expressions of a request that can be read; the others are refused where they are checked.
+fn expressions(request: &ExportRequest) -> Vec<Expression> {
+    let fields = request.fields.iter().flatten().map(|field| &field.name);
+    fields.chain(request.sort.iter().map(|sort| &sort.by)).filter_map(|source| Expression::parse(source).ok()).collect()
 }
 
 impl ExportSpec {
@@ -83,7 +91,12 @@ impl ExportSpec {
                 format!("{} columns are too many; {MOST_COLUMNS} are allowed.", fields.len()),
             ));
         }
-        let mut formulas = Formulas { tools, sandboxes: SandboxCount::default() };
+        let tools = tools.map(|tools| tools.pinned(&request.transforms));
+        let version_remarks = match &tools {
+            Some(tools) if !request.transforms.is_empty() => tools.remarks(&expressions(request)),
+            _ => Vec::new(),
+        };
+        let mut formulas = Formulas { tools: tools.as_ref(), sandboxes: SandboxCount::default() };
         let mut shape = match request.preset {
             Some(Preset::Import) if request.format != Format::Json => {
                 return Err(Error::new(
@@ -141,6 +154,7 @@ impl ExportSpec {
             spill_directory: std::env::temp_dir(),
             threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             reading: Reading::default(),
+            version_remarks,
         })
     }
 

@@ -59,6 +59,7 @@ pub(super) fn request(format: Format, columns: &[(&str, &str)]) -> ExportRequest
         raw_cells: false,
         gzip: false,
         on_error: OnError::Empty,
+        transforms: Pins::default(),
     }
 }
 

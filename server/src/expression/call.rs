@@ -32,6 +32,15 @@ pub(super) enum Input {
 }
 
 impl Call {
+    /// The names of the transforms it calls, its own first.
+    pub(super) fn transforms(&self) -> Vec<&str> {
+        let inner = self.arguments.iter().flat_map(|argument| match &argument.input {
+            Input::Path(_) => Vec::new(),
+            Input::Call(call) => call.transforms(),
+        });
+        std::iter::once(self.name.as_str()).filter(|name| *name != SECRET).chain(inner).collect()
+    }
+
     /// How many sandboxes it takes: its own, and those of the calls among its arguments.
     pub(super) fn sandboxes(&self) -> usize {
         let inner = self.arguments.iter().map(|argument| match &argument.input {

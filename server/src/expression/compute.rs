@@ -1,7 +1,7 @@
 //! Formulas: expressions checked against the transforms there are, and computed over batches of users.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,8 @@ use super::read::Wanted;
 use super::slots::{Layout, Slotted};
 use super::{Expression, Form, Kind, SandboxCount, Stop};
 use crate::error::{Code, Error, Result};
-use crate::sandbox::{Answer, Answers, Catalog, RowFault, Rows, Runner, Sandbox};
+use crate::printable;
+use crate::sandbox::{Answer, Answers, Catalog, Origin, RowFault, Rows, Runner, Sandbox, Transform};
 use crate::user::ATTRIBUTES;
 
 /// The transform that runs JavaScript.
@@ -30,6 +31,9 @@ const NOT_COMPILED: &str = "cannot be compiled: ";
 /// What stands for a secret wherever an expression is shown.
 const HIDDEN: &str = "***";
 
+/// Which version of each transform a request uses: the SHA-256 of its file, by its name.
+pub type Pins = BTreeMap<String, String>;
+
 /// What formulas that are no paths need: a sandbox with its transforms as they are now, named secrets, and
 /// the time that JavaScript sees. One for each job, so that all of its rows see the same.
 #[derive(Clone)]
@@ -37,6 +41,7 @@ pub struct Tools {
     sandbox: Sandbox,
     catalog: Arc<Catalog>,
     secrets: BTreeMap<String, SecretString>,
+    pins: Pins,
     /// Milliseconds since 1970.
     now: f64,
 }
@@ -51,7 +56,72 @@ impl Tools {
     /// The transforms of this sandbox as they are now, and the settings' `SECRET_<NAME>`.
     pub fn new(sandbox: &Sandbox, secrets: &BTreeMap<String, SecretString>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64;
-        Self { sandbox: sandbox.clone(), catalog: sandbox.catalog(), secrets: secrets.clone(), now }
+        let (catalog, pins) = (sandbox.catalog(), Pins::default());
+        Self { sandbox: sandbox.clone(), catalog, secrets: secrets.clone(), pins, now }
+    }
+
+    /// The same for a request that uses these versions of transforms.
+    #[must_use]
+    pub fn pinned(&self, pins: &Pins) -> Self {
+        Self { pins: pins.clone(), ..self.clone() }
+    }
+
+    /// The pins of a request with these expressions: those it has already, and for other transforms that they call
+    /// the versions of now. Transforms that are part of this program need none: nothing else takes their names.
+    /// Fails where an expression cannot be read.
+    pub fn pins<'a>(&self, expressions: impl IntoIterator<Item = &'a str>) -> Result<Pins> {
+        let mut pins = Pins::default();
+        for source in expressions {
+            for name in Expression::parse(source)?.transforms() {
+                let now = self.catalog.get(name).filter(|transform| transform.origin() != Origin::Shipped);
+                let pin = self.pins.get(name).cloned().or_else(|| Some(now?.sha256().to_owned()));
+                if let Some(pin) = pin {
+                    pins.insert(name.to_owned(), pin);
+                }
+            }
+        }
+        Ok(pins)
+    }
+
+    /// What the reader of a plan should know of the versions that these expressions use.
+    pub fn remarks<'a>(&self, expressions: impl IntoIterator<Item = &'a Expression>) -> Vec<String> {
+        let names: BTreeSet<&str> = expressions.into_iter().flat_map(Expression::transforms).collect();
+        names
+            .into_iter()
+            .filter_map(|name| {
+                let (pin, now) = (self.pins.get(name)?, self.catalog.get(name)?);
+                let used = self.transform(name).ok()??;
+                if now.sha256() == pin {
+                    None
+                } else if used.sha256() == pin {
+                    Some(format!(
+                        "The version of `{name}` that was saved is used ({}, SHA-256 {}…); a newer one is there ({}, \
+                         SHA-256 {}…).",
+                        used.manifest().version,
+                        start(used.sha256()),
+                        now.manifest().version,
+                        start(now.sha256())
+                    ))
+                } else {
+                    Some(format!("`{name}` has changed since this was saved: its file was replaced on the server."))
+                }
+            })
+            .collect()
+    }
+
+    /// The transform that a name stands for: the pinned version, or the one of now. None where there is none, and
+    /// what is wrong where the pinned version is gone and another upload has its name.
+    fn transform(&self, name: &str) -> std::result::Result<Option<&Arc<Transform>>, String> {
+        let now = self.catalog.get(name);
+        let Some(pin) = self.pins.get(name) else { return Ok(now) };
+        match self.catalog.version(name, pin) {
+            Some(version) => Ok(Some(version)),
+            // The operator's files change in place, and this program with its release.
+            None if now.is_none_or(|now| now.origin() != Origin::Upload) => Ok(now),
+            None => {
+                Err(format!("the version of `{name}` that was saved is not there any more (SHA-256 {}…)", start(pin)))
+            }
+        }
     }
 
     /// The same with another time: milliseconds since 1970, what `Date.now()` gives.
@@ -60,6 +130,11 @@ impl Tools {
         self.now = now;
         self
     }
+}
+
+/// The beginning of a digest, enough to tell versions apart.
+fn start(sha256: &str) -> Cow<'_, str> {
+    printable::line(sha256.get(..12).unwrap_or(sha256))
 }
 
 /// An expression that was checked whole and can be computed.
@@ -214,8 +289,14 @@ impl Check<'_> {
                 "a transform's secret parameter takes it: pseudonymize(user.email, secret(\"KEY\"))",
             );
         }
-        let catalog = Arc::clone(&self.tools.catalog);
-        let Some(transform) = catalog.get(name) else {
+        let tools = self.tools;
+        let transform = match tools.transform(name) {
+            Ok(transform) => transform,
+            Err(gone) => {
+                return self.wrong(call.at, gone, "save the settings again to use the version that is there now");
+            }
+        };
+        let Some(transform) = transform else {
             return self.wrong(call.at, format!("there is no transform `{name}`"), self.nearest(name));
         };
         let manifest = transform.manifest();
@@ -240,7 +321,7 @@ impl Check<'_> {
         let mut literals = Vec::new();
         let mut inputs = Vec::new();
         for (argument, parameter) in call.arguments.iter().zip(&manifest.parameters) {
-            match self.argument(argument, parameter, &signature)? {
+            match self.argument(argument, parameter, transform, &signature)? {
                 Checked::Literal(value) => literals.push(Some(value)),
                 Checked::Row(input) => {
                     literals.push(None);
@@ -253,7 +334,13 @@ impl Check<'_> {
         Ok(Step { first, inputs, label })
     }
 
-    fn argument(&mut self, argument: &Argument, parameter: &Parameter, signature: &str) -> Result<Checked> {
+    fn argument(
+        &mut self,
+        argument: &Argument,
+        parameter: &Parameter,
+        transform: &Transform,
+        signature: &str,
+    ) -> Result<Checked> {
         let name = &parameter.name;
         match &argument.input {
             Input::Call(call) if call.name == SECRET => {
@@ -264,14 +351,14 @@ impl Check<'_> {
                         format!("it is {signature}; use a path or a literal"),
                     );
                 }
-                self.secret(call).map(|text| Checked::Literal(Value::Text(text)))
+                self.secret(call, transform).map(|text| Checked::Literal(Value::Text(text)))
             }
             Input::Call(call) => {
                 if parameter.secret {
                     return self.secret_wanted(argument, name);
                 }
                 let step = self.call(call)?;
-                if let Some(transform) = self.tools.catalog.get(&call.name) {
+                if let Ok(Some(transform)) = self.tools.transform(&call.name) {
                     let output = transform.manifest().output;
                     if !fits(parameter.kind, output) {
                         return self.wrong(
@@ -342,7 +429,8 @@ impl Check<'_> {
         )
     }
 
-    fn secret(&self, call: &Call) -> Result<String> {
+    /// The value of a named secret, for a transform that may have it.
+    fn secret(&self, call: &Call, transform: &Transform) -> Result<String> {
         let [Argument { input: Input::Path(Path(Node::Literal(Literal::Text(name)))), .. }] = call.arguments.as_slice()
         else {
             return self.wrong(
@@ -351,6 +439,14 @@ impl Check<'_> {
                 "expected secret(\"NAME\") for the setting SECRET_NAME",
             );
         };
+        if !self.tools.sandbox.may_have_secret(transform, name) {
+            let (label, sha256) = (&transform.manifest().name, transform.sha256());
+            return self.wrong(
+                call.at,
+                format!("the transform `{label}` may not have the secret {name:?} (SHA-256 {sha256})"),
+                format!("whoever runs this server allows it with TRANSFORM_SECRETS={name}=sha256:{sha256}"),
+            );
+        }
         if let Some(secret) = self.tools.secrets.get(name) {
             return Ok(secret.expose_secret().to_owned());
         }

@@ -23,7 +23,7 @@ use call::Call;
 use javascript::Script;
 
 pub use column::split_column;
-pub use compute::{Attributes, Cells, Evaluator, Formula, Tools, layout};
+pub use compute::{Attributes, Cells, Evaluator, Formula, Pins, Tools, layout};
 pub use index::Index;
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
@@ -146,6 +146,14 @@ impl Expression {
             Form::Path(_) => 0,
             Form::Transform(call) => call.sandboxes(),
             Form::JavaScript(_) => 1,
+        }
+    }
+
+    /// The names of the transforms that it calls.
+    pub fn transforms(&self) -> Vec<&str> {
+        match &self.form {
+            Form::Path(_) | Form::JavaScript(_) => Vec::new(),
+            Form::Transform(call) => call.transforms(),
         }
     }
 

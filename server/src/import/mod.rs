@@ -45,7 +45,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
-use crate::expression::Tools;
+use crate::expression::{Pins, Tools};
 use crate::progress::Progress;
 use crate::store::Files;
 use check::{Checker, Glanced, RowPlace};
@@ -97,6 +97,9 @@ pub struct ImportRequest {
     /// With `upsert`: before anything is sent keep a back-up of the users that exist.
     #[serde(default)]
     pub backup: bool,
+    /// Versions of transforms: the SHA-256 of the file, by name. Others are used as they are now.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    pub transforms: Pins,
 }
 
 /// Settings of an import whose mapping was checked whole: every name, every argument. Cheap to clone.
@@ -132,7 +135,8 @@ impl ImportSpec {
             return Err(wrong("There is something to back up only in an import with upsert.")
                 .with_hint("Leave backup out; only an upsert that is no dry run changes users."));
         }
-        let mapping = Mapping::of(request, tools)?;
+        let tools = tools.map(|tools| tools.pinned(&request.transforms));
+        let mapping = Mapping::of(request, tools.as_ref())?;
         Ok(Self { request: Arc::new(request.clone()), mapping: Arc::new(mapping) })
     }
 

@@ -42,7 +42,7 @@ use crate::expression::Tools;
 use crate::import::{self, ImportRequest, ImportSpec, Inspection};
 use crate::measure;
 use crate::progress::Progress;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Stop};
 use crate::store::{FileReader, Files, JobKind, JobRecord, JobState, NewJob, SeenClock, Store};
 use clock::{ClockGuard, Reading};
 use limits::Places;
@@ -239,6 +239,7 @@ impl Jobs {
 
     /// Starts an export.
     pub async fn start_export(&self, session: &Session, request: &ExportRequest) -> Result<JobView> {
+        let request = &self.pinned(request).await?;
         self.0.export_spec(request).await?;
         let connection = match connection_of(request) {
             Some(id) => Some(self.0.clients.for_session(session)?.connection(id).await?.name),
@@ -264,6 +265,39 @@ impl Jobs {
         tokio::task::spawn_blocking(move || secrets::masked(&request, &tools))
             .await
             .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+    }
+
+    /// The request with the versions of all transforms that it uses, for what is saved or started with it. The
+    /// catalog may have to be read from disk.
+    pub async fn pinned<R: secrets::Request>(&self, request: &R) -> Result<R> {
+        let (sandbox, settings, request) = (self.0.sandbox.clone(), Arc::clone(&self.0.settings), request.clone());
+        tokio::task::spawn_blocking(move || secrets::pinned(&request, &Tools::new(&sandbox, &settings.secrets)))
+            .await
+            .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+    }
+
+    /// Computes something that a person waits for, when it is that person's turn. It is told to stop when nobody
+    /// waits any more, and keeps its turn until it has stopped.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        session: &Session,
+        work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        struct StopWhenDropped(Stop);
+        impl Drop for StopWhenDropped {
+            fn drop(&mut self) {
+                self.0.stop();
+            }
+        }
+        let turn = self.0.previews.take(&session.subject).await?;
+        let waiting = StopWhenDropped(Stop::default());
+        let stop = waiting.0.clone();
+        let computing = tokio::task::spawn_blocking(move || {
+            let computed = work(&stop);
+            drop(turn);
+            computed
+        });
+        computing.await.map_err(|error| Error::new(Code::Internal, error.to_string()))?
     }
 
     /// Checks the mapping of an import, with the transforms there are now.
@@ -334,6 +368,7 @@ impl Jobs {
         retry: Option<Retry>,
     ) -> Result<JobView> {
         permit_import(session, request.dry_run)?;
+        let request = &self.pinned(request).await?;
         let masked = self.masked(request).await?;
         let stored = secrets::seal(&self.0.store, &upload.id, request, masked.as_ref())?;
         let view = self.start(session, upload.id.clone(), JobKind::Import, connection, stored, retry).await?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
 use crate::export::ExportRequest;
-use crate::expression::{Expression, Formula, Tools};
+use crate::expression::{Expression, Formula, Pins, Tools};
 use crate::import::ImportRequest;
 use crate::store::Store;
 
@@ -22,6 +22,9 @@ const PURPOSE: &str = "request of a job";
 pub trait Request: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static {
     /// Every expression in it.
     fn expressions(&mut self) -> Vec<&mut String>;
+
+    /// Which versions of transforms it uses.
+    fn pins(&mut self) -> &mut Pins;
 }
 
 impl Request for ExportRequest {
@@ -29,11 +32,19 @@ impl Request for ExportRequest {
         let fields = self.fields.iter_mut().flatten().map(|field| &mut field.name);
         fields.chain(self.sort.iter_mut().map(|sort| &mut sort.by)).collect()
     }
+
+    fn pins(&mut self) -> &mut Pins {
+        &mut self.transforms
+    }
 }
 
 impl Request for ImportRequest {
     fn expressions(&mut self) -> Vec<&mut String> {
         self.map.iter_mut().map(|rule| &mut rule.expression).collect()
+    }
+
+    fn pins(&mut self) -> &mut Pins {
+        &mut self.transforms
     }
 }
 
@@ -41,6 +52,7 @@ impl Request for ImportRequest {
 /// cannot be read.
 pub(crate) fn masked<R: Request>(request: &R, tools: &Tools) -> Result<Option<R>> {
     let mut masked = request.clone();
+    let tools = &tools.pinned(masked.pins());
     for source in masked.expressions() {
         let expression = Expression::parse(source)?;
         let formula = Formula::new(&expression, Some(tools))?;
@@ -49,6 +61,16 @@ pub(crate) fn masked<R: Request>(request: &R, tools: &Tools) -> Result<Option<R>
         }
     }
     Ok((masked != *request).then_some(masked))
+}
+
+/// The request with the versions of all transforms that it uses, so that a later upload changes nothing for it.
+/// Versions that it names already stay. Fails where an expression cannot be read.
+pub(crate) fn pinned<R: Request>(request: &R, tools: &Tools) -> Result<R> {
+    let mut pinned = request.clone();
+    let sources: Vec<String> = pinned.expressions().into_iter().map(|source| source.clone()).collect();
+    let pins = tools.pinned(pinned.pins()).pins(sources.iter().map(String::as_str))?;
+    *pinned.pins() = pins;
+    Ok(pinned)
 }
 
 /// What is stored of a request with this masked form.

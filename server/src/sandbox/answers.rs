@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value as JsonValue;
 use transforms_sdk::Value;
+use transforms_sdk::manifest::Type;
 use transforms_sdk::packed::Item;
 
 use super::convert::{self, BadResult, NO_RESULT, NOT_UTF8};
@@ -55,6 +56,17 @@ impl From<Answer<'_>> for Value {
             Answer::Json(json) => Self::Json(json.clone()),
         }
     }
+}
+
+/// What holds for every result of a transform.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    /// What a result may have, bytes.
+    pub(super) limit: u64,
+    /// What the manifest declares.
+    pub(super) output: Type,
+    /// Name and version of the transform.
+    pub(super) label: Arc<str>,
 }
 
 /// Where answers end.
@@ -152,10 +164,12 @@ impl Answers {
         self.all.push(Kept::Fault(Box::new(fault)));
     }
 
-    /// Adds what a guest gave; `limit` is what a result may have, in bytes. Fails where that says nothing about
-    /// a row at all.
+    /// Adds what a guest gave. What is too large, or of another type than declared, is a fault of its row. Fails
+    /// where the item says nothing about a row at all.
     #[inline]
-    pub(super) fn take(&mut self, item: Item<'_>, limit: u64, label: &Arc<str>) -> Result<(), &'static str> {
+    pub(super) fn take(&mut self, item: Item<'_>, terms: &Terms) -> Result<(), &'static str> {
+        let Terms { limit, output, label } = terms;
+        let (limit, texts) = (*limit, self.texts.len());
         let kept = match item {
             Item::Nothing => Kept::Nothing,
             Item::Boolean(boolean) => Kept::Boolean(boolean),
@@ -194,8 +208,33 @@ impl Answers {
             }
             Item::Row => return Err(NO_RESULT),
         };
+        let kept = match kept.other_type_than(*output) {
+            None => kept,
+            Some(given) => {
+                self.texts.truncate(texts);
+                let message = format!("it gave {given}, but its output is declared as {}", output.as_str());
+                fault(FaultKind::BadResult, message, label)
+            }
+        };
         self.all.push(kept);
         Ok(())
+    }
+}
+
+impl Kept {
+    /// Its type, where that is not the declared one. Nothing is of every type.
+    #[inline]
+    fn other_type_than(&self, output: Type) -> Option<&'static str> {
+        let (given, kind) = match self {
+            _ if output == Type::Any => return None,
+            Self::Nothing | Self::Fault(_) => return None,
+            Self::Boolean(_) => ("a boolean", Type::Boolean),
+            Self::Number(_) => ("a number", Type::Number),
+            Self::Text(..) => ("text", Type::Text),
+            Self::Json(json) if output == Type::User && json.is_object() => return None,
+            Self::Json(_) => ("JSON", Type::Json),
+        };
+        (kind != output).then_some(given)
     }
 }
 
@@ -227,8 +266,9 @@ mod tests {
     #[test]
     fn faults_of_other_rows_are_put_in_their_places() {
         let mut answers = Answers::with_capacity(3);
+        let terms = Terms { limit: 10, output: Type::Any, label: "t@1".into() };
         for item in [Item::Text(b"a"), Item::Number(1.0), Item::Text(b"b")] {
-            answers.take(item, 10, &"t@1".into()).expect("an answer");
+            answers.take(item, &terms).expect("an answer");
         }
         let faults = [0, 1, 3, 6].map(|row| (row, refusal(&row.to_string()))).to_vec();
         let answers = answers.with_faults(faults);

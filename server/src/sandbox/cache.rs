@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use super::program::Program;
+use super::program::{Form, Program};
 
 /// What every file with a component starts with, and what every file with a core module starts with; the
 /// last byte but one is the version of the layout.
@@ -98,14 +98,14 @@ fn write(directory: &Path, path: &Path, program: &Program) -> std::io::Result<()
     let code = program.serialize().map_err(|error| std::io::Error::other(error.to_string()))?;
     prepare(directory)?;
     make_room(directory, code.len() as u64)?;
-    replace(directory, path, &[&header(program, &code), &code])
+    replace(directory, path, &[&header(program.form(), &code), &code])
 }
 
 /// What stands before code, in files and on the way between processes.
-pub(super) fn header(program: &Program, code: &[u8]) -> Vec<u8> {
-    let mut header = match program {
-        Program::Component(_) => COMPONENT.to_vec(),
-        Program::Module(_) => MODULE.to_vec(),
+pub(super) fn header(form: Form, code: &[u8]) -> Vec<u8> {
+    let mut header = match form {
+        Form::Component => COMPONENT.to_vec(),
+        Form::Module => MODULE.to_vec(),
     };
     header.extend_from_slice(&crc32fast::hash(code).to_le_bytes());
     header.extend_from_slice(&(code.len() as u64).to_le_bytes());

@@ -16,6 +16,7 @@ use transforms_sdk::manifest::Manifest;
 use super::cache::Cache;
 use super::intake::{self, Refusal};
 use crate::error::{Code, Error, Result};
+use crate::printable;
 
 /// Largest file that is taken in, bytes. A transform written in Python is 18 MB, one in Rust 0.1.
 pub const LARGEST_FILE: u64 = 32 << 20;
@@ -23,8 +24,11 @@ pub const LARGEST_FILE: u64 = 32 << 20;
 /// Directory below `DATA_DIR` where uploaded transforms are kept.
 pub const UPLOADS: &str = "transforms";
 
-/// What is known of files that were looked at before, in the directory of compiled code.
-const INDEX: &str = "catalog.json";
+/// Directory below [`UPLOADS`] with every version that was uploaded, by the SHA-256 of its file.
+pub(super) const VERSIONS: &str = "versions";
+
+/// What is known of files that were looked at before, checked by the present rules for manifests, in the directory of compiled code.
+const INDEX: &str = "catalog-2.json";
 
 /// Files in other directories than the present ones that are remembered.
 const MOST_KNOWN: usize = 1000;
@@ -80,7 +84,8 @@ impl fmt::Debug for Transform {
 }
 
 impl Transform {
-    /// Takes in the bytes of a WASM file. `name` is what messages call it; nothing is compiled or run.
+    /// Takes in the bytes of a WASM file. `name` is what messages call it; nothing is compiled or run. An upload
+    /// must have no hidden characters in its manifest.
     ///
     /// Fails with [`Code::InvalidTransform`] and says what is wrong and how to mend it.
     pub fn from_bytes(name: &str, bytes: Vec<u8>, origin: Origin) -> Result<Self> {
@@ -88,6 +93,9 @@ impl Transform {
             return Err(too_large(name, bytes.len() as u64));
         }
         let manifest = intake::look(&bytes).map_err(|refusal| error(name, &refusal))?.manifest;
+        if origin == Origin::Upload {
+            intake::check_characters(&manifest).map_err(|refusal| error(name, &refusal))?;
+        }
         let (sha256, size) = (sha256(&bytes), bytes.len() as u64);
         Ok(Self { manifest, sha256, size, origin, source: Source::Bytes(bytes.into()) })
     }
@@ -102,6 +110,11 @@ impl Transform {
     /// What it says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The manifest as terminals and pages may show it: hidden characters are escaped.
+    pub fn shown_manifest(&self) -> Manifest {
+        intake::shown_manifest(&self.manifest)
     }
 
     /// SHA-256 of its file, in hexadecimal.
@@ -169,6 +182,8 @@ pub struct Problem {
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     transforms: BTreeMap<String, Arc<Transform>>,
+    /// Everything that was uploaded, the active versions included.
+    versions: Vec<Arc<Transform>>,
     problems: Vec<Problem>,
 }
 
@@ -176,6 +191,23 @@ impl Catalog {
     /// The transform of a name.
     pub fn get(&self, name: &str) -> Option<&Arc<Transform>> {
         self.transforms.get(name)
+    }
+
+    /// All versions of an upload, in the order of their digests.
+    pub fn versions<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Transform>> {
+        self.versions.iter().filter(move |version| version.manifest.name == name)
+    }
+
+    /// All uploaded files.
+    pub(super) fn uploads(&self) -> &[Arc<Transform>] {
+        &self.versions
+    }
+
+    /// The transform of a name whose file has this digest: the one that the name stands for, or another version of
+    /// an upload.
+    pub fn version(&self, name: &str, sha256: &str) -> Option<&Arc<Transform>> {
+        let all = self.get(name).into_iter().chain(&self.versions);
+        all.into_iter().find(|transform| transform.manifest.name == name && transform.sha256 == sha256)
     }
 
     /// All names, in order.
@@ -202,15 +234,23 @@ impl Catalog {
         })
     }
 
+    fn add_version(&mut self, transform: Arc<Transform>) {
+        match self.versions.binary_search_by(|known| known.sha256.cmp(&transform.sha256)) {
+            // The active version is there twice: under its name and under its digest.
+            Ok(_) => {}
+            Err(place) => self.versions.insert(place, transform),
+        }
+    }
+
     fn add(&mut self, transform: Arc<Transform>, file: &str) {
         match self.transforms.get(&transform.manifest.name) {
             Some(there) => self.problems.push(Problem {
-                file: file.to_owned(),
+                file: printable::line(file).into_owned(),
                 message: format!(
                     "Its name is {}, as that of {}",
                     there.manifest.name,
                     match there.path() {
-                        Some(path) => path.display().to_string(),
+                        Some(path) => shown_path(path),
                         None => "a transform that is part of this program".to_owned(),
                     }
                 ),
@@ -254,6 +294,8 @@ enum Found {
 #[derive(Debug)]
 pub(super) struct Shelf {
     directories: Vec<(PathBuf, Origin)>,
+    /// The one of them that has versions of uploads.
+    versions: PathBuf,
     shipped: Vec<(String, Arc<Transform>)>,
     known: HashMap<Look, Found>,
     catalog: Arc<Catalog>,
@@ -262,11 +304,13 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// A shelf of what is shipped and what is in `directories`; earlier ones win where names clash.
-    pub(super) fn open(directories: Vec<(PathBuf, Origin)>, cache: &Cache) -> Result<Self> {
+    /// What is in `versions` can be found by its digest only.
+    pub(super) fn open(directories: Vec<(PathBuf, Origin)>, versions: PathBuf, cache: &Cache) -> Result<Self> {
         let known: Vec<(Look, Found)> =
             cache.read_note(INDEX).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let mut shelf = Self {
             directories,
+            versions,
             shipped: shipped()?,
             known: known.into_iter().collect(),
             catalog: Arc::default(),
@@ -293,18 +337,23 @@ impl Shelf {
                 anew = true;
                 find(&look.path)
             });
-            let file = look.path.display().to_string();
+            let file = shown_path(&look.path);
             match &found {
-                Found::Transform { manifest, sha256 } => catalog.add(
-                    Arc::new(Transform {
+                Found::Transform { manifest, sha256 } => {
+                    let transform = Arc::new(Transform {
                         manifest: manifest.clone(),
                         sha256: sha256.clone(),
                         size: look.size,
                         origin: *origin,
                         source: Source::File(look.path.clone()),
-                    }),
-                    &file,
-                ),
+                    });
+                    if *origin == Origin::Upload {
+                        catalog.add_version(Arc::clone(&transform));
+                    }
+                    if look.path.parent() != Some(&self.versions) {
+                        catalog.add(transform, &file);
+                    }
+                }
                 Found::Refused { message, hint } => {
                     problems.push(Problem { file, message: message.clone(), hint: hint.clone() });
                 }
@@ -366,9 +415,14 @@ impl Shelf {
 
 const CANNOT_READ: &str = "It cannot be read: ";
 
+/// A path for a message: names of files may have any character.
+fn shown_path(path: &Path) -> String {
+    printable::line(&path.display().to_string()).into_owned()
+}
+
 fn cannot_read(path: &Path, error: &std::io::Error) -> Problem {
     Problem {
-        file: path.display().to_string(),
+        file: shown_path(path),
         message: format!("{CANNOT_READ}{error}"),
         hint: "Check that it exists and that this server may read it.".into(),
     }
@@ -432,6 +486,7 @@ fn too_large(name: &str, size: u64) -> Error {
 }
 
 pub(super) fn error(name: &str, refusal: &Refusal) -> Error {
+    let name = printable::line(name);
     Error::new(Code::InvalidTransform, format!("{name}: {}.", refusal.message)).with_hint(refusal.hint.clone())
 }
 

@@ -2,21 +2,22 @@
 //!
 //! The compiler cannot be interrupted, and a file of some kilobytes can keep it busy for hours, or make it ask
 //! for all the memory there is. So the program calls itself for each file that is not part of it: with a limit
-//! on time and memory that the system enforces, at the lowest priority, without environment. What comes
-//! back is compiled code with a checksum, as files of compiled code have it.
+//! on time and memory that the system enforces, at the lowest priority, without environment, and confined
+//! (`confine.rs`): it can read its input, write its output and compute, and nothing else. What comes back is
+//! compiled code with a checksum, as files of compiled code have it.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock, mpsc};
 use std::time::Duration;
 
 use wasmtime::Engine;
 
 use super::catalog::Origin;
-use super::engine::{self, Counting};
-use super::program::Program;
-use super::{Transform, cache, catalog, intake};
+use super::engine::{self, Counting, Stop};
+use super::program::{self, Program};
+use super::{Transform, cache, catalog, confine, intake};
 use crate::error::{Code, Error, Result};
 
 /// The subcommand that compiles; it is not shown in `--help`.
@@ -37,6 +38,12 @@ const LARGEST_CODE: u64 = 512 << 20;
 /// Exit status of a process that found the file wrong.
 const REFUSED: u8 = 2;
 
+/// How often a process that compiles is looked at, whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How the process that compiles begins to say that it is not confined.
+const UNCONFINED: &str = "not confined: ";
+
 /// The program to call, once it is known.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
@@ -47,18 +54,25 @@ pub fn compile_with(program: PathBuf) {
     let _ = PROGRAM.set(program);
 }
 
-/// Compiles a transform.
-pub(super) fn compile(engine: &Engine, counting: Counting, transform: &Transform) -> Result<Program> {
+/// Compiles a transform. Fails with [`Code::Canceled`] when it is stopped.
+pub(super) fn compile(engine: &Engine, counting: Counting, transform: &Transform, stop: &Stop) -> Result<Program> {
+    let canceled = || Error::new(Code::Canceled, format!("The compilation of {} was stopped.", transform.label()));
+    if stop.is_stopped() {
+        return Err(canceled());
+    }
     let bytes = transform.bytes()?;
     let wasm = intake::runnable(&bytes).map_err(|refusal| catalog::error(&transform.label(), &refusal))?;
     let made = match PROGRAM.get() {
         Some(program) if transform.origin() != Origin::Shipped => {
             let time = TIME + TIME_PER_MIB.saturating_mul(u32::try_from(bytes.len() >> 20).unwrap_or(u32::MAX));
-            elsewhere(program, engine, counting, &wasm, time)
+            elsewhere(program, engine, counting, &wasm, time, stop)
         }
         _ => Program::compile(engine, &wasm).map_err(|error| format!("{error:#}")),
     };
     made.map_err(|why| {
+        if stop.is_stopped() {
+            return canceled();
+        }
         Error::new(
             Code::InvalidTransform,
             format!("{} cannot be compiled: {}.", transform.label(), intake::one_line(&why)),
@@ -74,6 +88,7 @@ fn elsewhere(
     counting: Counting,
     wasm: &[u8],
     time: Duration,
+    stop: &Stop,
 ) -> std::result::Result<Program, String> {
     let broken = |error: std::io::Error| format!("the process that compiles cannot be used: {error}");
     let mut command = Command::new(program);
@@ -96,12 +111,33 @@ fn elsewhere(
             let _ = stdin.map(|mut stdin| stdin.write_all(wasm));
         });
         let complaint = scope.spawn(move || read(stderr, 64 << 10));
+        let (ended, is_ended) = mpsc::channel::<()>();
+        let process = &mut process;
+        scope.spawn(move || {
+            while is_ended.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                if stop.is_stopped() {
+                    // A process that has just ended cannot be killed any more.
+                    let _ = process.kill();
+                    break;
+                }
+            }
+        });
         let code = read(stdout, LARGEST_CODE);
+        drop(ended);
         (code, complaint.join().unwrap_or_default())
     });
     let status = process.wait().map_err(broken)?;
     if !status.success() {
         return Err(why(status, &String::from_utf8_lossy(&complaint), time));
+    }
+    if let Some(missing) = String::from_utf8_lossy(&complaint).strip_prefix(UNCONFINED) {
+        static WARNED: Once = Once::new();
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "transforms are compiled without confinement, which this system does not offer: {}",
+                intake::one_line(missing)
+            );
+        });
     }
     cache::made(engine, &code).ok_or_else(|| "the process that compiles gave something else than code".to_owned())
 }
@@ -139,13 +175,17 @@ fn why(status: ExitStatus, complaint: &str, time: Duration) -> String {
 /// standard output. Gives the exit status.
 pub fn serve(seconds: u64, counting: Counting) -> u8 {
     let made = limit(seconds).map_err(|error| format!("its limits cannot be set: {error}")).and_then(|()| {
+        let engine = engine::engine(counting).map_err(|error| error.message)?;
+        // Before the first byte of the file is read.
+        if let Err(missing) = confine::confine() {
+            eprint!("{UNCONFINED}{missing}");
+        }
         let mut wasm = Vec::new();
         std::io::stdin().read_to_end(&mut wasm).map_err(|error| error.to_string())?;
-        let engine = engine::engine(counting).map_err(|error| error.message)?;
-        let program = Program::compile(&engine, &wasm).map_err(|error| format!("{error:#}"))?;
-        let code = program.serialize().map_err(|error| format!("{error:#}"))?;
+        // Code is made, not loaded: memory that can be executed is not needed here.
+        let (form, code) = program::precompile(&engine, &wasm).map_err(|error| format!("{error:#}"))?;
         let mut out = std::io::stdout().lock();
-        out.write_all(&cache::header(&program, &code))
+        out.write_all(&cache::header(form, &code))
             .and_then(|()| out.write_all(&code))
             .and_then(|()| out.flush())
             .map_err(|error| error.to_string())

@@ -333,7 +333,7 @@ fn measure(text: &[u8]) -> (usize, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answers::Answers;
+    use super::super::answers::{Answers, Terms};
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -363,6 +363,10 @@ mod tests {
         assert_eq!(raise(&text, 1 << 20), Err(BadResult::TooLarge));
     }
 
+    fn terms() -> Terms {
+        Terms { limit: 1 << 20, output: transforms_sdk::manifest::Type::Any, label: "guest".into() }
+    }
+
     proptest! {
         #[test]
         fn every_text_is_measured_and_raised_without_panic(text in "[\\[\\]{},:\"\\\\0-9a-z ]{0,60}") {
@@ -390,7 +394,7 @@ mod tests {
             let mut reader = Reader::new(&results);
             let mut answers = Answers::with_capacity(12);
             while let Some(item) = reader.item() {
-                answers.take(item, 1 << 20, &"guest".into()).expect("a result");
+                answers.take(item, &terms()).expect("a result");
             }
             let same = |back: Value, value: &Value| &back == value || matches!(value, Value::Number(number) if number.is_nan());
             for (value, answer) in values.iter().chain(&values).zip(answers.iter()) {
@@ -406,7 +410,7 @@ mod tests {
                     In::Json(text) => Out::Json(text.to_owned()),
                 });
                 let mut answers = Answers::default();
-                answers.take(item(&out), 1 << 20, &"guest".into()).expect("a result");
+                answers.take(item(&out), &terms()).expect("a result");
                 let back = answers.get(0).expect("one").expect("what went in is small and valid");
                 prop_assert!(same(back.into(), value));
             }

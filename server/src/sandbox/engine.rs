@@ -1,6 +1,6 @@
 //! The engine and what holds a guest in check: time, memory, stack.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +57,22 @@ pub(super) fn computed() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Ends guests, and the compilation of a transform, from outside. Clones stop together.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Stops everything that was given this, within some milliseconds.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What the host knows of one guest.
 #[derive(Debug)]
 pub(super) struct Guest {
@@ -69,12 +85,15 @@ pub(super) struct Guest {
     pub(super) refused: bool,
     /// When the thread has computed so long, the guest is stopped.
     deadline: Duration,
-    /// It was stopped.
+    /// It was stopped at the deadline.
     pub(super) timed_out: bool,
+    /// It was stopped from outside.
+    pub(super) stopped: bool,
+    stop: Stop,
 }
 
 impl Guest {
-    pub(super) fn new(allowed: u64) -> Self {
+    fn new(allowed: u64, stop: Stop) -> Self {
         Self {
             allowed: usize::try_from(allowed).unwrap_or(usize::MAX),
             used: 0,
@@ -82,6 +101,8 @@ impl Guest {
             refused: false,
             deadline: Duration::ZERO,
             timed_out: false,
+            stopped: false,
+            stop,
         }
     }
 
@@ -126,11 +147,15 @@ impl ResourceLimiter for Guest {
 }
 
 /// A store whose guest obeys its limits.
-pub(super) fn store(engine: &Engine, allowed: u64) -> Store<Guest> {
-    let mut store = Store::new(engine, Guest::new(allowed));
+pub(super) fn store(engine: &Engine, allowed: u64, stop: &Stop) -> Store<Guest> {
+    let mut store = Store::new(engine, Guest::new(allowed, stop.clone()));
     store.limiter(|guest| guest);
     store.epoch_deadline_callback(|mut context| {
         let guest = context.data_mut();
+        if guest.stop.is_stopped() {
+            guest.stopped = true;
+            return Ok(UpdateDeadline::Interrupt);
+        }
         if computed() < guest.deadline {
             return Ok(UpdateDeadline::Continue(1));
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::printable;
+
 /// Longest text of a guest's own that is passed on, characters.
 const LONGEST_TEXT: usize = 1000;
 
@@ -51,15 +53,13 @@ impl fmt::Display for RowFault {
 
 impl std::error::Error for RowFault {}
 
-/// A guest's own text as it may be shown: without control characters, and not endless.
+/// A guest's own text as it may be shown: one line without hidden characters, and not endless.
 pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text
-        .trim()
-        .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .take(LONGEST_TEXT)
-        .collect();
-    if text.trim().chars().nth(LONGEST_TEXT).is_some() {
+    // Cut first: what is escaped grows.
+    let text = text.trim();
+    let cut: String = text.chars().take(LONGEST_TEXT).collect();
+    let mut shown = printable::line(&cut).into_owned();
+    if cut.len() < text.len() {
         shown.push('…');
     }
     shown

@@ -3,17 +3,42 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use transforms_sdk::manifest::{CONTRACT, Manifest, SECTION, is_reserved};
+use transforms_sdk::manifest::{CONTRACT, Manifest, SECTION, Type, is_reserved};
 use transforms_sdk::packed;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
 use super::run::MEMORY;
+use crate::printable;
 
 /// The world a transform is built for.
 const WORLD: &str = "user-import-export:transform";
 
 /// The target every transform is built for.
 pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Size of a manifest as JSON, bytes; it is not read when it is larger.
+const LARGEST_MANIFEST: usize = 512 << 10;
+
+/// Characters of a summary.
+const LONGEST_SUMMARY: usize = 200;
+
+/// Size of the documentation, bytes.
+const LARGEST_DOCUMENTATION: usize = 64 << 10;
+
+/// Characters of a version.
+const LONGEST_VERSION: usize = 32;
+
+/// Parameters of a transform.
+const MOST_PARAMETERS: usize = 32;
+
+/// Characters of the description of a parameter.
+const LONGEST_DESCRIPTION: usize = 1000;
+
+/// Examples of a transform.
+const MOST_EXAMPLES: usize = 50;
+
+/// Size of an example, its call and its result together, bytes.
+const LARGEST_EXAMPLE: usize = 4 << 10;
 
 /// Why bytes are no transform: a sentence about "it", and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,16 +256,24 @@ fn check_imports(outside: &Outside) -> Result<(), Refusal> {
 
 fn manifest(bytes: &[u8], outside: &Outside) -> Result<Manifest, Refusal> {
     let sections: Vec<&[u8]> = outside.manifests.iter().filter_map(|(start, end)| bytes.get(*start..*end)).collect();
-    let section = match sections.as_slice() {
+    let section: &[u8] = match sections.as_slice() {
         [] => {
             return refuse(
                 format!("It has no manifest: the custom section {SECTION} is missing"),
                 "Build it with transforms-sdk, which writes the manifest; `transform build --manifest` adds one to a component made by other tools.",
             );
         }
-        [section] => *section,
-        // Linkers join what several crates put into the section.
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => *first,
+        [section] if section.len() > LARGEST_MANIFEST => {
+            return refuse(
+                format!(
+                    "Its manifest has {}; {} are allowed",
+                    bytesize::ByteSize(section.len() as u64),
+                    bytesize::ByteSize(LARGEST_MANIFEST as u64)
+                ),
+                "Shorten its documentation and its examples.",
+            );
+        }
+        [section] => section,
         _ => return refuse("It has more than one manifest", "Give each transform a crate of its own."),
     };
     let hint = "Build it again with the transforms-sdk that this server's `transform new` sets up.";
@@ -289,13 +322,16 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
             "Rename its function.",
         );
     }
-    let fits = |text: &str| !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control);
-    if !fits(&manifest.version) {
+    if !is_version(&manifest.version) {
         return refuse(
-            format!("Its version is {:?}: expected something such as 1.0.0", one_line(&manifest.version)),
+            format!(
+                "Its version is {:?}: expected numbers and dots such as 1.0.0, {LONGEST_VERSION} characters at most",
+                one_line(&manifest.version)
+            ),
             "Set `version` in its Cargo.toml.",
         );
     }
+    check_sizes(manifest)?;
     let mut names = BTreeSet::new();
     for parameter in &manifest.parameters {
         let shown = one_line(&parameter.name);
@@ -309,7 +345,148 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
             return refuse(format!("Two parameters of {name} are called {shown}"), "Rename one of them.");
         }
     }
+    for (number, example) in (1..).zip(&manifest.examples) {
+        if !is_of_type(&example.gives, manifest.output) {
+            return refuse(
+                format!(
+                    "Its example {number} gives {}, but its output is declared as {}",
+                    one_line(&example.gives.to_string()),
+                    manifest.output.as_str()
+                ),
+                "Correct the example or the declared output.",
+            );
+        }
+    }
     Ok(())
+}
+
+/// How much a manifest may say.
+fn check_sizes(manifest: &Manifest) -> Result<(), Refusal> {
+    let too_long = |what: &str, count: usize, unit: &str, most: usize| {
+        refuse(format!("Its {what} has {count} {unit}; {most} are allowed"), format!("Shorten its {what}."))
+    };
+    let characters = manifest.summary.chars().count();
+    if characters > LONGEST_SUMMARY {
+        return too_long("summary", characters, "characters", LONGEST_SUMMARY);
+    }
+    if manifest.documentation.len() > LARGEST_DOCUMENTATION {
+        return too_long("documentation", manifest.documentation.len(), "bytes", LARGEST_DOCUMENTATION);
+    }
+    if manifest.parameters.len() > MOST_PARAMETERS {
+        return refuse(
+            format!("It has {} parameters; {MOST_PARAMETERS} are allowed", manifest.parameters.len()),
+            "Take an object instead of single values.",
+        );
+    }
+    for parameter in &manifest.parameters {
+        let characters = parameter.description.chars().count();
+        if characters > LONGEST_DESCRIPTION {
+            return refuse(
+                format!(
+                    "The description of the parameter {} has {characters} characters; {LONGEST_DESCRIPTION} are allowed",
+                    one_line(&parameter.name)
+                ),
+                "Shorten it; longer texts belong in the documentation.",
+            );
+        }
+    }
+    if manifest.examples.len() > MOST_EXAMPLES {
+        return refuse(
+            format!("It has {} examples; {MOST_EXAMPLES} are allowed", manifest.examples.len()),
+            "Move some of them to the files of cases, which `transform test` runs.",
+        );
+    }
+    for (number, example) in (1..).zip(&manifest.examples) {
+        let size = example.call.len() + example.gives.to_string().len();
+        if size > LARGEST_EXAMPLE {
+            return refuse(
+                format!("Its example {number} has {size} bytes; {LARGEST_EXAMPLE} are allowed"),
+                "Move it to a file of cases, which `transform test` runs.",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a manifest with hidden characters, which would make a person read something else than it says.
+pub(super) fn check_characters(manifest: &Manifest) -> Result<(), Refusal> {
+    let mut texts: Vec<(String, Option<char>)> = vec![
+        ("summary".into(), printable::first_hidden(&manifest.summary)),
+        ("documentation".into(), printable::first_hidden_in_lines(&manifest.documentation)),
+    ];
+    for parameter in &manifest.parameters {
+        let field = format!("description of the parameter {}", parameter.name);
+        texts.push((field, printable::first_hidden_in_lines(&parameter.description)));
+    }
+    for (number, example) in (1..).zip(&manifest.examples) {
+        texts.push((format!("example {number}"), printable::first_hidden(&example.call)));
+        let mut hidden = None;
+        walk_texts(&mut example.gives.clone(), &mut |text| {
+            hidden = hidden.or(printable::first_hidden_in_lines(text));
+        });
+        texts.push((format!("result of example {number}"), hidden));
+    }
+    match texts.into_iter().find_map(|(field, hidden)| Some((field, hidden?))) {
+        None => Ok(()),
+        Some((field, hidden)) => refuse(
+            format!("Its {field} contains the character U+{:04X}, which is not shown as it is", u32::from(hidden)),
+            "Remove control, bidirectional and invisible characters from the manifest.",
+        ),
+    }
+}
+
+/// The manifest with hidden characters escaped, for terminals and pages.
+pub(super) fn shown_manifest(manifest: &Manifest) -> Manifest {
+    let mut shown = manifest.clone();
+    shown.summary = printable::line(&shown.summary).into_owned();
+    shown.documentation = printable::lines(&shown.documentation).into_owned();
+    for parameter in &mut shown.parameters {
+        parameter.description = printable::line(&parameter.description).into_owned();
+    }
+    for example in &mut shown.examples {
+        example.call = printable::line(&example.call).into_owned();
+        walk_texts(&mut example.gives, &mut |text| *text = printable::lines(text).into_owned());
+    }
+    shown
+}
+
+/// Calls `each` with every text in JSON, the names of members included.
+fn walk_texts(json: &mut serde_json::Value, each: &mut impl FnMut(&mut String)) {
+    use serde_json::Value;
+    match json {
+        Value::String(text) => each(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| walk_texts(item, each)),
+        Value::Object(members) => {
+            let all = std::mem::take(members);
+            members.extend(all.into_iter().map(|(mut name, mut value)| {
+                each(&mut name);
+                walk_texts(&mut value, each);
+                (name, value)
+            }));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Whether a cell is of the type; nothing is of every type.
+fn is_of_type(cell: &serde_json::Value, kind: Type) -> bool {
+    use serde_json::Value;
+    match cell {
+        Value::Null => true,
+        Value::Bool(_) => matches!(kind, Type::Boolean | Type::Any),
+        Value::Number(_) => matches!(kind, Type::Number | Type::Any),
+        Value::String(_) => matches!(kind, Type::Text | Type::Any),
+        Value::Array(_) => matches!(kind, Type::Json | Type::Any),
+        Value::Object(_) => matches!(kind, Type::Json | Type::User | Type::Any),
+    }
+}
+
+/// Numbers and dots, and what a version of Cargo may have behind them: `1.0.0`, `2.1.0-beta.1`.
+fn is_version(text: &str) -> bool {
+    let (numbers, more) = text.find(['-', '+']).map_or((text, ""), |at| text.split_at(at));
+    text.len() <= LONGEST_VERSION
+        && numbers.split('.').all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        && more.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.'))
 }
 
 /// A letter, then letters, digits and `_`, all of ASCII.

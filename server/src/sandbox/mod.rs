@@ -9,6 +9,7 @@ mod cache;
 mod catalog;
 mod check;
 mod compile;
+mod confine;
 mod convert;
 mod engine;
 mod fault;
@@ -18,7 +19,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,18 +31,18 @@ use wasmtime::Engine;
 
 pub use answers::{Answer, Answers};
 pub use catalog::{Catalog, LARGEST_FILE, Origin, Problem, Transform, UPLOADS};
-pub use check::Checked;
+pub use check::{Checked, EXAMPLES_TIME};
 pub use compile::{SUBCOMMAND, compile_with, serve as serve_compilation};
 pub use convert::{DEEPEST, Rows};
-pub use engine::Counting;
+pub use engine::{Counting, Stop};
 pub use fault::{FaultKind, RowFault};
 pub use intake::{TARGET, is_name};
 pub use run::{Runner, Usage};
 
-use crate::config::Settings;
+use crate::config::{SecretUser, Settings};
 use crate::error::{Code, Error, Result};
 use cache::Cache;
-use catalog::Shelf;
+use catalog::{Shelf, VERSIONS};
 use engine::Ticker;
 use program::Ready;
 
@@ -99,6 +100,11 @@ struct Inner {
     /// The same for what is not: nothing foreign keeps what is shipped waiting.
     compiling_foreign: Mutex<()>,
     uploads: PathBuf,
+    /// Whether uploads are taken in and used.
+    takes_uploads: bool,
+    /// Held while uploaded files change.
+    changing_uploads: Mutex<()>,
+    secret_users: BTreeMap<String, Vec<SecretUser>>,
     /// `TRANSFORMS_DIR` is the directory of uploads.
     uploads_are_the_operators: bool,
 }
@@ -131,8 +137,12 @@ impl Sandbox {
             directories.push((directory.clone(), Origin::File));
         }
         let uploads_are_the_operators = directories.iter().any(|(directory, _)| same_place(directory, &uploads));
-        directories.push((uploads.clone(), Origin::Upload));
-        let shelf = Shelf::open(directories, &cache)?;
+        let versions = uploads.join(VERSIONS);
+        if settings.transform_uploads {
+            directories.push((uploads.clone(), Origin::Upload));
+            directories.push((versions.clone(), Origin::Upload));
+        }
+        let shelf = Shelf::open(directories, versions, &cache)?;
         Ok(Self(Arc::new(Inner {
             engine,
             ticker: Ticker::new(),
@@ -144,6 +154,9 @@ impl Sandbox {
             compiling: Mutex::default(),
             compiling_foreign: Mutex::default(),
             uploads,
+            takes_uploads: settings.transform_uploads,
+            changing_uploads: Mutex::default(),
+            secret_users: settings.secret_users.clone(),
             uploads_are_the_operators,
         })))
     }
@@ -165,49 +178,158 @@ impl Sandbox {
     /// Compiles it unless that was done before. The runner keeps what it started with, should the file
     /// change. Fails with [`Code::InvalidTransform`] where the transform is broken.
     pub fn start(&self, transform: &Transform, literals: &[Option<Value>]) -> Result<Runner> {
-        let inner = &self.0;
-        let program = self.compiled(transform)?;
-        Runner::start(&inner.engine, &inner.ticker, program, literals, inner.limits, &transform.label())
+        self.start_until(transform, literals, &Stop::default())
     }
 
-    /// Takes in an uploaded file, `name` in messages, and keeps it. Nothing of it is run: see [`Sandbox::start`].
+    /// As [`Sandbox::start`]; `stop` ends the compilation and whatever the runner computes.
+    pub fn start_until(&self, transform: &Transform, literals: &[Option<Value>], stop: &Stop) -> Result<Runner> {
+        let inner = &self.0;
+        let program = self.compiled(transform, stop)?;
+        let about = (transform.label(), transform.manifest().output);
+        Runner::start(&inner.engine, &inner.ticker, program, literals, inner.limits, (&about.0, about.1), stop)
+    }
+
+    /// Whether transforms can be uploaded, and uploaded ones are used (`TRANSFORM_UPLOADS`).
+    pub fn takes_uploads(&self) -> bool {
+        self.0.takes_uploads
+    }
+
+    /// Fails with [`Code::UploadsOff`] where uploads are switched off.
+    pub fn require_uploads(&self) -> Result<()> {
+        if self.takes_uploads() {
+            return Ok(());
+        }
+        Err(Error::new(Code::UploadsOff, "Uploads of transforms are switched off on this server (TRANSFORM_UPLOADS)."))
+    }
+
+    /// Whether the settings let this transform have the secret of this name. The digest of its file decides, which
+    /// is the digest of the code that [`Sandbox::start`] runs.
+    pub fn may_have_secret(&self, transform: &Transform, secret: &str) -> bool {
+        match self.0.secret_users.get(secret) {
+            Some(users) => users.iter().any(|user| match user {
+                SecretUser::Shipped(name) => {
+                    transform.origin() == Origin::Shipped && *name == transform.manifest().name
+                }
+                SecretUser::Sha256(sha256) => sha256 == transform.sha256(),
+            }),
+            None => transform.origin() != Origin::Upload,
+        }
+    }
+
+    /// Keeps an uploaded transform as the active version of its name; earlier versions stay. Nothing of it is run:
+    /// see [`Sandbox::start`].
     ///
-    /// Fails with [`Code::TransformExists`] where the name is taken, unless by an earlier upload.
+    /// Fails with [`Code::TransformExists`] where the name is taken, unless by an earlier upload, with
+    /// [`Code::TooManyTransforms`] where no more can be kept, and where uploads are switched off.
     pub fn keep(&self, transform: &Transform) -> Result<()> {
+        self.require_uploads()?;
+        let _changing = self.lock_uploads();
+        let catalog = self.catalog();
         let name = &transform.manifest().name;
-        if let Some(there) = self.catalog().get(name)
-            && there.origin() != Origin::Upload
-        {
+        let active = catalog.get(name);
+        if let Some(there) = active.filter(|there| there.origin() != Origin::Upload) {
             return Err(Error::new(
                 Code::TransformExists,
                 format!("A transform called {name} is there already, and was not uploaded ({}).", there.origin()),
             )
             .with_hint("Rename the function and build it again."));
         }
-        let bytes = transform.bytes()?;
-        std::fs::create_dir_all(&self.0.uploads)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.0.uploads)?;
-        std::io::Write::write_all(&mut file, &bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(self.0.uploads.join(format!("{name}.wasm"))).map_err(|error| Error::from(error.error))?;
-        Ok(())
+        if catalog.version(name, transform.sha256()).is_none() {
+            let size = catalog.uploads().iter().map(|upload| upload.size()).sum::<u64>() + transform.size();
+            if catalog.uploads().len() >= MOST_UPLOADS || size > UPLOADS_SIZE {
+                return Err(Error::new(
+                    Code::TooManyTransforms,
+                    format!(
+                        "At most {MOST_UPLOADS} uploaded versions of transforms, with {} together, are kept.",
+                        bytesize::ByteSize(UPLOADS_SIZE)
+                    ),
+                ));
+            }
+        }
+        // Uploads of release 3.0 have no copy among the versions yet.
+        if let Some(active) = active {
+            self.keep_version(active)?;
+        }
+        self.keep_version(transform)?;
+        self.make_active(name, &transform.bytes()?)
     }
 
-    /// Removes an uploaded transform. Jobs that run it go on.
-    pub fn remove(&self, name: &str) -> Result<()> {
+    /// Makes another uploaded version the one that new expressions call.
+    pub fn activate(&self, name: &str, sha256: &str) -> Result<Arc<Transform>> {
+        self.require_uploads()?;
+        let _changing = self.lock_uploads();
+        let catalog = self.catalog();
+        let version = uploaded_version(&catalog, name, sha256)?;
+        if let Some(active) = catalog.get(name).filter(|active| active.origin() == Origin::Upload) {
+            self.keep_version(active)?;
+        }
+        self.make_active(name, &version.bytes()?)?;
+        Ok(Arc::clone(self.catalog().require(name)?))
+    }
+
+    /// Removes an uploaded transform with all its versions, or one version of it. Jobs that run it go on.
+    ///
+    /// Fails with [`Code::TransformActive`] for the active version while there are others: another one would take
+    /// its place without anybody having chosen it. Gives the digests of what was removed.
+    pub fn remove(&self, name: &str, sha256: Option<&str>) -> Result<Vec<String>> {
+        self.require_uploads()?;
+        let _changing = self.lock_uploads();
         let catalog = self.catalog();
         let transform = catalog.require(name)?;
-        match transform.path() {
-            Some(path) if transform.origin() == Origin::Upload => Ok(std::fs::remove_file(path)?),
-            _ => Err(Error::new(
+        if transform.origin() != Origin::Upload {
+            return Err(Error::new(
                 Code::TransformExists,
                 format!(
                     "The transform {name} was not uploaded ({}), so it cannot be removed here.",
                     transform.origin()
                 ),
             )
-            .with_hint("Only uploaded transforms can be removed; files in TRANSFORMS_DIR are removed there.")),
+            .with_hint("Only uploaded transforms can be removed; files in TRANSFORMS_DIR are removed there."));
         }
+        let mut removed: Vec<String> = catalog.versions(name).map(|version| version.sha256().to_owned()).collect();
+        if let Some(sha256) = sha256 {
+            let version = uploaded_version(&catalog, name, sha256)?;
+            if version.sha256() == transform.sha256() && removed.len() > 1 {
+                return Err(Error::new(
+                    Code::TransformActive,
+                    format!("This version of {name} is the active one, and there are {} others.", removed.len() - 1),
+                ));
+            }
+            removed.retain(|removed| removed == version.sha256());
+        }
+        for sha256 in &removed {
+            remove_if_there(&self.version_path(sha256))?;
+            if sha256 == transform.sha256()
+                && let Some(path) = transform.path()
+            {
+                remove_if_there(path)?;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn lock_uploads(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.0.changing_uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn version_path(&self, sha256: &str) -> PathBuf {
+        self.0.uploads.join(VERSIONS).join(format!("{sha256}.wasm"))
+    }
+
+    /// Puts a file among the versions unless it is there.
+    fn keep_version(&self, transform: &Transform) -> Result<()> {
+        let path = self.version_path(transform.sha256());
+        if path.is_file() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(self.0.uploads.join(VERSIONS))?;
+        write_whole(&path, &transform.bytes()?)
+    }
+
+    /// Puts a file under the name of its transform.
+    fn make_active(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        std::fs::create_dir_all(&self.0.uploads)?;
+        write_whole(&self.0.uploads.join(format!("{name}.wasm")), bytes)
     }
 
     /// Removes everything that admins uploaded, and what was compiled or noted of anything that is not part of
@@ -228,7 +350,7 @@ impl Sandbox {
         Ok(cache::keep_only(&inner.uploads.with_file_name(COMPILED), &shipped)?)
     }
 
-    fn compiled(&self, transform: &Transform) -> Result<Ready> {
+    fn compiled(&self, transform: &Transform, stop: &Stop) -> Result<Ready> {
         let inner = &self.0;
         let sha256 = transform.sha256();
         if let Some(ready) = self.lock_compiled().get(sha256) {
@@ -242,7 +364,7 @@ impl Sandbox {
         let program = if let Some(program) = inner.cache.load(&inner.engine, sha256) {
             program
         } else {
-            let program = compile::compile(&inner.engine, inner.counting, transform)?;
+            let program = compile::compile(&inner.engine, inner.counting, transform, stop)?;
             inner.cache.keep(sha256, &program);
             program
         };
@@ -261,6 +383,36 @@ impl Sandbox {
         self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A version of an uploaded transform.
+fn uploaded_version<'a>(catalog: &'a Catalog, name: &str, sha256: &str) -> Result<&'a Arc<Transform>> {
+    catalog.uploads().iter().find(|version| version.manifest().name == name && version.sha256() == sha256).ok_or_else(
+        || Error::new(Code::TransformNotFound, format!("There is no uploaded version of {name:?} with this SHA-256.")),
+    )
+}
+
+/// Writes a file so that nobody reads a part of it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| Error::from(error.error))?;
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Uploaded files that are kept, versions included.
+const MOST_UPLOADS: usize = 200;
+
+/// Size of all of them together, bytes.
+const UPLOADS_SIZE: u64 = 1 << 30;
 
 /// Compiled transforms kept in memory; each is some hundred kilobytes, and loading one again is quick.
 const KEPT_READY: usize = 64;

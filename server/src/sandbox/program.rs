@@ -20,7 +20,31 @@ pub(super) enum Ready {
     Module(InstancePre<Guest>),
 }
 
+/// What compiled code is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Component,
+    Module,
+}
+
+/// Compiles a component or a core module to code, without loading it.
+pub(super) fn precompile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<(Form, Vec<u8>)> {
+    Ok(if wasmparser::Parser::is_core_wasm(wasm) {
+        (Form::Module, engine.precompile_module(wasm)?)
+    } else {
+        (Form::Component, engine.precompile_component(wasm)?)
+    })
+}
+
 impl Program {
+    /// What it is.
+    pub(super) fn form(&self) -> Form {
+        match self {
+            Self::Component(_) => Form::Component,
+            Self::Module(_) => Form::Module,
+        }
+    }
+
     /// Compiles a component or a core module.
     pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Self> {
         Ok(if wasmparser::Parser::is_core_wasm(wasm) {

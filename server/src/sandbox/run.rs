@@ -8,18 +8,22 @@ use std::time::Duration;
 
 use memchr::memmem;
 use transforms_sdk::Value;
+use transforms_sdk::manifest::Type;
 use transforms_sdk::packed::{self, Item, Reader};
 use wasmtime::component::Func;
 use wasmtime::{Engine, Memory, Store, Trap, TypedFunc, WasmCoreDump};
 
-use super::answers::Answers;
+use super::answers::{Answers, Terms};
 use super::convert::{self, DEEPEST, In, NO_RESULT, NOT_UTF8, Out, OutFault, Rows};
-use super::engine::{self, Guest, Ticker};
+use super::engine::{self, Guest, Stop, Ticker};
 use super::fault::{FaultKind, RowFault, shown};
 use super::program::Ready;
 use super::{Limits, intake};
 use crate::error::{Code, Error, Result};
 use crate::measure;
+
+/// What is said of rows that were not computed because somebody stopped the transform.
+const STOPPED: &str = "it was stopped";
 
 /// The function every transform exports.
 const APPLY: &str = "apply";
@@ -56,7 +60,9 @@ struct Shared {
     /// The literals, as the second door takes them.
     literals: Vec<u8>,
     limits: Limits,
-    label: Arc<str>,
+    terms: Terms,
+    /// Ends the guest from outside.
+    stop: Stop,
     /// Nanoseconds that guilty rows have cost.
     wasted: AtomicU64,
 }
@@ -112,7 +118,7 @@ pub struct Runner {
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Runner({})", self.shared.label)
+        write!(f, "Runner({})", self.shared.terms.label)
     }
 }
 
@@ -137,7 +143,8 @@ impl Runner {
         program: Ready,
         literals: &[Option<Value>],
         limits: Limits,
-        label: &str,
+        (label, output): (&str, Type),
+        stop: &Stop,
     ) -> Result<Self> {
         let mut row = Rows::with_capacity(1, literals.len());
         for literal in literals {
@@ -159,7 +166,8 @@ impl Runner {
             program,
             literals: row.packed(&(0..1)).to_vec(),
             limits,
-            label: label.into(),
+            terms: Terms { limit: limits.result, output, label: label.into() },
+            stop: stop.clone(),
             wasted: AtomicU64::new(0),
         };
         let mut runner =
@@ -366,7 +374,7 @@ impl Runner {
     /// Makes an instance; its own start-up obeys the limits of a row.
     fn make(&mut self) -> std::result::Result<Live, Failure> {
         let shared = &self.shared;
-        let mut store = engine::store(&shared.engine, shared.limits.memory);
+        let mut store = engine::store(&shared.engine, shared.limits.memory, &shared.stop);
         let _ticking = shared.ticker.start(&shared.engine).map_err(|error| cannot_watch(&error))?;
         let before = engine::computed();
         engine::allow(&mut store, before, shared.limits.time);
@@ -398,7 +406,7 @@ impl Runner {
     }
 
     fn fault(&self, kind: FaultKind, message: String) -> RowFault {
-        RowFault { kind, transform: Arc::clone(&self.shared.label), message }
+        RowFault { kind, transform: Arc::clone(&self.shared.terms.label), message }
     }
 
     fn patience(&self) -> Duration {
@@ -406,10 +414,14 @@ impl Runner {
     }
 
     fn given_up(&self) -> bool {
-        u128::from(self.shared.wasted.load(Ordering::Relaxed)) >= self.patience().as_nanos()
+        self.shared.stop.is_stopped()
+            || u128::from(self.shared.wasted.load(Ordering::Relaxed)) >= self.patience().as_nanos()
     }
 
     fn give_up(&self) -> RowFault {
+        if self.shared.stop.is_stopped() {
+            return self.fault(FaultKind::GivenUp, STOPPED.into());
+        }
         let patience = humantime::format_duration(self.patience());
         self.fault(
             FaultKind::GivenUp,
@@ -458,7 +470,7 @@ fn by_contract(
     let apply = apply.typed::<Arguments<'_>, Results>(&*store)?;
     let (outcomes,) = apply.call(store, (&literals, &arguments))?;
     for outcome in &outcomes {
-        answers.take(convert::item(outcome), shared.limits.result, &shared.label).map_err(Broken::Results)?;
+        answers.take(convert::item(outcome), &shared.terms).map_err(Broken::Results)?;
     }
     Ok(())
 }
@@ -491,7 +503,7 @@ fn by_packed(
     let mut reader = Reader::new(results);
     for _ in 0..rows {
         let Some(item) = reader.item() else { break };
-        answers.take(item, shared.limits.result, &shared.label).map_err(Broken::Results)?;
+        answers.take(item, &shared.terms).map_err(Broken::Results)?;
     }
     match reader.item() {
         Some(_) => Err(Broken::Results("more results than rows")),
@@ -520,6 +532,9 @@ fn cannot_watch(error: &std::io::Error) -> Failure {
 /// Says why a call failed.
 fn explain(error: &wasmtime::Error, store: &Store<Guest>, limits: &Limits) -> (FaultKind, String) {
     let guest = store.data();
+    if guest.stopped {
+        return (FaultKind::GivenUp, STOPPED.into());
+    }
     if guest.timed_out {
         let time = humantime::format_duration(limits.time);
         return (FaultKind::Time, format!("it computed for more than {time}, the time limit of a row"));
@@ -537,7 +552,16 @@ fn explain(error: &wasmtime::Error, store: &Store<Guest>, limits: &Limits) -> (F
         return (FaultKind::Panic, format!("it panicked: {}", shown(&text)));
     }
     match trap {
-        Some(Trap::UnreachableCodeReached) => (FaultKind::Panic, "it panicked, and left no text".into()),
+        Some(Trap::UnreachableCodeReached) => {
+            (FaultKind::Panic, "it ended itself: it panicked without a text, or called `exit` or `abort`".into())
+        }
+        // The stack of a guest's own data lies at the lowest addresses: what runs over it leaves the memory.
+        Some(Trap::MemoryOutOfBounds) => (
+            FaultKind::Trap,
+            "it broke off: it used memory that it does not have; calls that are nested too deeply do that, when the \
+             stack inside its memory is full"
+                .into(),
+        ),
         Some(trap) => {
             let text = trap.to_string();
             (FaultKind::Trap, format!("it broke off: {}", text.trim_start_matches("wasm trap: ")))

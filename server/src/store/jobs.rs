@@ -506,7 +506,13 @@ impl Store {
     /// Removes every job, preset, token and session, and makes what was encrypted unreadable for ever (the uninstall
     /// hook).
     pub async fn delete_everything(&self) -> Result<()> {
-        for statement in ["DELETE FROM jobs", "DELETE FROM tokens", "DELETE FROM presets", "DELETE FROM sessions"] {
+        for statement in [
+            "DELETE FROM jobs",
+            "DELETE FROM tokens",
+            "DELETE FROM presets",
+            "DELETE FROM sessions",
+            "DELETE FROM transform_uploads",
+        ] {
             sqlx::query(statement).execute(self.pool()).await.map_err(storage)?;
         }
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(self.pool()).await.map_err(storage)?;

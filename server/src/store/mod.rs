@@ -14,6 +14,7 @@ mod jobs;
 mod ownership;
 mod presets;
 mod sessions;
+mod transform_uploads;
 mod vault;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -33,6 +34,7 @@ pub use job_rights::JobRights;
 pub use jobs::{JobKind, JobRecord, JobState, NewJob};
 pub use presets::{PRESET_LIMIT, PRESET_QUOTA, Preset, PresetEntry};
 pub use sessions::{SessionRecord, SessionSelection};
+pub use transform_uploads::TransformUpload;
 
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};

@@ -8,7 +8,7 @@ use transforms_sdk::testing::read_cases;
 use super::build::{cargo_build, no_cargo};
 use super::toolchain::cargo;
 use crate::error::{Code, Error, Result};
-use crate::sandbox::{Checked, Sandbox, Transform};
+use crate::sandbox::{Checked, Sandbox, Stop, Transform};
 
 /// What the tests came to.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ fn in_sandbox(transform: &Transform, cases: &Path, sandbox: &Sandbox) -> Result<
             }
         }
     };
-    report("example", sandbox.check_examples(transform)?);
+    report("example", sandbox.check_examples(transform, &Stop::default())?);
     for (file, cases) in read_cases(cases).map_err(|error| Error::new(Code::InvalidArgument, error))? {
         let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         report(&name, sandbox.check_cases(transform, &cases)?);

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use bytesize::ByteSize;
 use transforms_sdk::manifest::Parameter;
 
-use crate::sandbox::{Catalog, LARGEST_FILE, Sandbox, Transform};
+use crate::printable;
+use crate::sandbox::{Catalog, LARGEST_FILE, Origin, Sandbox, Transform};
 
 /// What a transform says about itself, and whether it starts here.
 pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
-    let manifest = transform.manifest();
+    let manifest = transform.shown_manifest();
     let limits = sandbox.limits();
     let mut text = format!("{} {}\n", manifest.name, manifest.version);
     if !manifest.summary.is_empty() {
@@ -27,6 +28,13 @@ pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
     line(&mut text, "Imports", "none");
     line(&mut text, "Size", &format!("{}, of {} allowed", ByteSize(transform.size()), ByteSize(LARGEST_FILE)));
     line(&mut text, "SHA-256", transform.sha256());
+    if manifest.parameters.iter().any(|parameter| parameter.secret) {
+        let user = match transform.origin() {
+            Origin::Shipped => manifest.name.clone(),
+            Origin::File | Origin::Upload => format!("sha256:{}", transform.sha256()),
+        };
+        line(&mut text, "Secrets", &format!("TRANSFORM_SECRETS=NAME={user} gives it the setting SECRET_NAME"));
+    }
     line(&mut text, "Origin", &transform.origin().to_string());
     let time = humantime::format_duration(limits.time);
     line(
@@ -46,7 +54,7 @@ pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
             let memory = ByteSize(runner.usage().memory);
             line(&mut text, "Starts", &format!("yes, with {memory} of memory"));
         }
-        Err(error) => line(&mut text, "Starts", &format!("no: {}", error.message)),
+        Err(error) => line(&mut text, "Starts", &format!("no: {}", printable::lines(&error.message))),
     }
     text
 }
@@ -87,7 +95,7 @@ pub(super) fn list(catalog: &Catalog) -> (String, String) {
     let rows: Vec<[String; 4]> = catalog
         .transforms()
         .map(|transform| {
-            let manifest = transform.manifest();
+            let manifest = transform.shown_manifest();
             [
                 signature(transform),
                 manifest.version.clone(),

@@ -130,3 +130,40 @@ fn a_component_of_other_tools_gets_its_manifest() {
     let error = build::run(&arguments(shipped("mask_email"), &wrong), &sandbox).expect_err("no manifest");
     assert!(error.message.contains("missing field `version`"), "{error}");
 }
+
+#[test]
+fn what_a_file_says_never_reaches_the_terminal_raw() {
+    let root = tempfile::tempdir().expect("a directory");
+    let transforms = root.path().join("transforms");
+    fs::create_dir(&transforms).expect("a directory");
+    let mut bytes = fs::read(shipped("mask_email")).expect("a file");
+    let places: Vec<_> = memchr::memmem::find_iter(&bytes, "mask_email").collect();
+    for at in places {
+        bytes[at..at + 10].copy_from_slice(b"mask_other");
+    }
+    let section = memchr::memmem::find(&bytes, b"user-import-export:manifest").expect("a manifest");
+    let at = section + memchr::memmem::find(&bytes[section..], b"\"summary\":\"").expect("a summary") + 11;
+    bytes[at..at + 9].copy_from_slice("\u{202e}\\u001b".as_bytes());
+    fs::write(transforms.join("bidi.wasm"), &bytes).expect("a file");
+    fs::write(transforms.join("bad\u{1b}[31m\u{202e}.wasm"), "nothing").expect("a file");
+    let sandbox = Sandbox::open(&settings(root.path(), &[("TRANSFORMS_DIR", &transforms)])).expect("a sandbox");
+    let file = find(&transforms.join("bidi.wasm"), &sandbox).expect("a transform");
+    let (list, left_out) = show::list(&sandbox.catalog());
+    for text in [show::inspect(&file, &sandbox), list, left_out] {
+        assert_eq!(crate::printable::first_hidden_in_lines(&text), None, "{text:?}");
+        assert!(text.contains("\\u{202e}"), "{text}");
+    }
+    let error = find(&transforms.join("bad\u{1b}[31m\u{202e}.wasm"), &sandbox).expect_err("no transform");
+    assert_eq!(crate::printable::first_hidden_in_lines(&error.to_string()), None, "{error}");
+}
+
+#[test]
+fn a_transform_with_a_secret_shows_how_to_bind_it() {
+    let root = tempfile::tempdir().expect("a directory");
+    let sandbox = sandbox(root.path());
+    let by_name = show::inspect(&find(Path::new("pseudonymize"), &sandbox).expect("shipped"), &sandbox);
+    assert!(by_name.contains("TRANSFORM_SECRETS=NAME=pseudonymize "), "{by_name}");
+    let file = find(&shipped("pseudonymize"), &sandbox).expect("a file");
+    let shown = show::inspect(&file, &sandbox);
+    assert!(shown.contains(&format!("TRANSFORM_SECRETS=NAME=sha256:{} ", file.sha256())), "{shown}");
+}

@@ -158,15 +158,160 @@ fn uploads_are_kept_replaced_and_removed_and_no_others() {
         |guest: &Written| Transform::from_bytes("upload", guest.module(), Origin::Upload).expect("a transform");
     sandbox.keep(&upload(&Written::echo())).expect("kept");
     let first = sandbox.catalog().get("guest").expect("there").sha256().to_owned();
-    sandbox.keep(&upload(&Written::first_literal())).expect("replaced");
+    sandbox.keep(&upload(&Written::first_literal())).expect("kept");
     let catalog = sandbox.catalog();
-    let second = catalog.get("guest").expect("there");
+    let second = Arc::clone(catalog.get("guest").expect("there"));
     assert_ne!(second.sha256(), first);
     assert_eq!(second.origin(), Origin::Upload);
-    sandbox.remove("guest").expect("removed");
+    assert_eq!(catalog.versions("guest").count(), 2);
+    let old = catalog.version("guest", &first).expect("the first version is kept");
+    let mut runner = sandbox.start(old, &[None]).expect("it runs");
+    assert_eq!(runner.apply(&numbers(&[7.0])), [Ok(Value::Number(7.0))]);
+
+    let error = sandbox.remove("guest", Some(second.sha256())).expect_err("it is the active one");
+    assert_eq!(error.code, Code::TransformActive);
+    assert_eq!(sandbox.activate("guest", &first).expect("there").sha256(), first);
+    assert_eq!(sandbox.catalog().get("guest").map(|active| active.sha256().to_owned()), Some(first.clone()));
+    assert_eq!(sandbox.remove("guest", Some(second.sha256())).expect("removed"), [second.sha256()]);
+    assert_eq!(sandbox.activate("guest", second.sha256()).expect_err("gone").code, Code::TransformNotFound);
+    assert_eq!(sandbox.remove("guest", None).expect("removed"), [first]);
     assert!(sandbox.catalog().get("guest").is_none());
-    assert_eq!(sandbox.remove("guest").expect_err("gone").code, Code::TransformNotFound);
+    assert_eq!(sandbox.remove("guest", None).expect_err("gone").code, Code::TransformNotFound);
+    assert!(sandbox.catalog().problems().is_empty());
     drop(directory);
+}
+
+#[test]
+fn an_upload_of_release_3_0_is_kept_as_a_version_when_another_is_uploaded() {
+    let (sandbox, directory) = sandbox();
+    std::fs::create_dir(directory.path().join(UPLOADS)).expect("a directory");
+    std::fs::write(directory.path().join(UPLOADS).join("guest.wasm"), Written::echo().module()).expect("written");
+    let old = sandbox.catalog().get("guest").expect("there").sha256().to_owned();
+    let upload = Transform::from_bytes("upload", Written::first_literal().module(), Origin::Upload).expect("one");
+    sandbox.keep(&upload).expect("kept");
+    assert!(sandbox.catalog().version("guest", &old).is_some());
+    assert_eq!(sandbox.catalog().versions("guest").count(), 2);
+}
+
+#[test]
+fn switched_off_uploads_are_neither_taken_in_nor_used() {
+    let (sandbox, directory) = sandbox();
+    let upload = Transform::from_bytes("upload", Written::echo().module(), Origin::Upload).expect("a transform");
+    sandbox.keep(&upload).expect("kept");
+    let off = Sandbox::open(&settings(directory.path(), &[("TRANSFORM_UPLOADS", "false")])).expect("a sandbox");
+    assert!(off.catalog().get("guest").is_none());
+    assert!(off.catalog().version("guest", upload.sha256()).is_none());
+    for error in [
+        off.keep(&upload).expect_err("off"),
+        off.remove("guest", None).expect_err("off"),
+        off.activate("guest", upload.sha256()).expect_err("off"),
+    ] {
+        assert_eq!(error.code, Code::UploadsOff);
+    }
+    assert!(sandbox.catalog().get("guest").is_some(), "nothing was deleted");
+}
+
+#[test]
+fn secrets_are_for_the_transforms_that_the_settings_name() {
+    let data = tempfile::tempdir().expect("a directory");
+    let own = tempfile::tempdir().expect("a directory");
+    std::fs::write(own.path().join("own.wasm"), Written::echo().named("own").module()).expect("written");
+    let upload = Transform::from_bytes("upload", Written::echo().module(), Origin::Upload).expect("a transform");
+    let bindings = format!("BOUND=pseudonymize, BOUND=sha256:{}", upload.sha256().to_uppercase());
+    let own = own.path().display().to_string();
+    let more = [
+        ("TRANSFORMS_DIR", own.as_str()),
+        ("TRANSFORM_SECRETS", &bindings),
+        ("SECRET_BOUND", "x"),
+        ("SECRET_FREE", "y"),
+    ];
+    let sandbox = Sandbox::open(&settings(data.path(), &more)).expect("a sandbox");
+    sandbox.keep(&upload).expect("kept");
+    let may = |name: &str, secret: &str| sandbox.may_have_secret(sandbox.catalog().get(name).expect("there"), secret);
+    for (name, bound, free) in
+        [("guest", true, false), ("pseudonymize", true, true), ("mask_email", false, true), ("own", false, true)]
+    {
+        assert_eq!((may(name, "BOUND"), may(name, "FREE")), (bound, free), "{name}");
+    }
+    // Another file of the same name is another transform.
+    sandbox
+        .keep(&Transform::from_bytes("upload", Written::first_literal().module(), Origin::Upload).expect("one"))
+        .expect("kept");
+    assert!(!may("guest", "BOUND"));
+}
+
+#[test]
+fn manifests_have_limits() {
+    let with = |change: &dyn Fn(&mut transforms_sdk::manifest::Manifest)| {
+        let mut guest = Written::echo();
+        change(&mut guest.manifest);
+        guest.module()
+    };
+    let example = |call: &str, gives: serde_json::Value| transforms_sdk::manifest::Example { call: call.into(), gives };
+    let parameter = Written::echo().manifest.parameters[0].clone();
+    let mut shown = String::new();
+    for bytes in [
+        with(&|manifest| manifest.summary = "x".repeat(201)),
+        with(&|manifest| manifest.documentation = "x".repeat((64 << 10) + 1)),
+        with(&|manifest| manifest.documentation = "x".repeat(8 << 20)),
+        with(&|manifest| {
+            manifest.parameters = (0..33)
+                .map(|number| transforms_sdk::manifest::Parameter { name: format!("p{number}"), ..parameter.clone() })
+                .collect();
+        }),
+        with(&|manifest| manifest.parameters[0].description = "x".repeat(1001)),
+        with(&|manifest| manifest.examples = vec![example("guest(1)", json!(1)); 51]),
+        with(&|manifest| manifest.examples = vec![example(&format!("guest(\"{}\")", "x".repeat(5000)), json!(1))]),
+        with(&|manifest| manifest.version = "<b>1</b>".into()),
+        with(&|manifest| manifest.version = "1.0.0-".to_owned() + &"x".repeat(40)),
+        with(&|manifest| manifest.version = "1..0".into()),
+        with(&|manifest| {
+            manifest.output = transforms_sdk::manifest::Type::Number;
+            manifest.examples = vec![example("guest(1)", json!("text"))];
+        }),
+        intake::with_manifest(&Written::echo().module(), &Written::echo().manifest),
+    ] {
+        shown += &refused(bytes);
+        shown.push('\n');
+    }
+    insta::assert_snapshot!(shown);
+    for version in ["1", "0.1.0", "2.10.3-beta.1+build.5"] {
+        take_in(with(&|manifest| manifest.version = version.into())).expect(version);
+    }
+}
+
+#[test]
+fn hidden_characters_are_refused_in_uploads_and_escaped_elsewhere() {
+    let hidden = "safe\u{202e}gnp\u{1b}[31m";
+    let mut shown = String::new();
+    for change in [
+        (|manifest, text| manifest.summary = text) as fn(&mut transforms_sdk::manifest::Manifest, String),
+        |manifest, text| manifest.documentation = text,
+        |manifest, text| manifest.parameters[0].description = text,
+        |manifest, text| {
+            manifest.examples =
+                vec![transforms_sdk::manifest::Example { call: format!("guest(\"{text}\")"), gives: json!(1) }];
+        },
+        |manifest, text| {
+            manifest.examples =
+                vec![transforms_sdk::manifest::Example { call: "guest(1)".into(), gives: json!({ "a": [text] }) }];
+        },
+    ] {
+        let mut guest = Written::echo();
+        change(&mut guest.manifest, hidden.to_owned());
+        let bytes = guest.module();
+        let error = Transform::from_bytes("upload", bytes.clone(), Origin::Upload).expect_err("hidden characters");
+        shown += &error.message;
+        shown.push('\n');
+        let manifest = take_in(bytes).expect("an operator's file is taken in").shown_manifest();
+        let all = serde_json::to_string(&manifest).expect("JSON");
+        assert!(all.contains("u{202e}") && all.contains("u{1b}"), "{all}");
+        assert_eq!(crate::printable::first_hidden(&all), None);
+    }
+    insta::assert_snapshot!(shown);
+    let mut lines = Written::echo();
+    lines.manifest.documentation = "First.\r\n\n\tSecond.".into();
+    Transform::from_bytes("upload", lines.module(), Origin::Upload).expect("lines and tabs are text");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn the_frozen_transform_still_does_all_it_did() {
     let (sandbox, _directory) = sandbox();
     let transform = take_in(V1.to_vec()).expect("taken in");
     assert_eq!(transform.manifest().contract, "1.0.0");
-    let checked = sandbox.check_examples(&transform).expect("it starts");
+    let checked = sandbox.check_examples(&transform, &Stop::default()).expect("it starts");
     assert!(checked.len() == 3 && checked.iter().all(|checked| checked.wrong.is_none()), "{checked:#?}");
 
     let values = [

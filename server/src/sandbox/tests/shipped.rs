@@ -16,7 +16,7 @@ fn shipped_transforms_hold_their_examples_and_cases_in_the_sandbox() {
     assert!(catalog.transforms().count() > 0);
     for transform in catalog.transforms() {
         let name = &transform.manifest().name;
-        let mut checked = sandbox.check_examples(transform).expect("it starts");
+        let mut checked = sandbox.check_examples(transform, &Stop::default()).expect("it starts");
         let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../transforms").join(name).join("cases");
         for (_, cases) in read_cases(&cases).expect("cases") {
             checked.extend(sandbox.check_cases(transform, &cases).expect("it starts"));

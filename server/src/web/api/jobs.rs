@@ -16,6 +16,7 @@ use super::download::{answer, pieces};
 use super::{only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
+use crate::expression::Pins;
 use crate::import::{self, ImportRequest, Inspection, MapRule, ReportFormat};
 use crate::jobs::{JobView, UPLOAD, Upload, permit_import};
 use crate::store::FileWriter;
@@ -98,6 +99,9 @@ pub(super) struct ImportForm {
     /// Attributes computed from what a row holds, as JSON: `{"name": "user[\"Full name\"]"}`; each expression
     /// is a path, a call of a transform, or JavaScript. The expression `null` leaves a column or attribute out.
     map: Option<String>,
+    /// Versions of transforms: a JSON object with the SHA-256 of the file for each name. Others are used as they are
+    /// now.
+    transforms: Option<String>,
 }
 
 /// Starts an import, or with `dry_run` only checks the file. Needs `create:users` too, except for a dry run.
@@ -142,6 +146,9 @@ pub(super) struct InspectForm {
     partial: Option<bool>,
     /// As of an import.
     map: Option<String>,
+    /// Versions of transforms: a JSON object with the SHA-256 of the file for each name. Others are used as they are
+    /// now.
+    transforms: Option<String>,
     /// As of an import.
     #[schema(default = false)]
     drop_read_only: Option<bool>,
@@ -183,6 +190,7 @@ pub(super) async fn inspect(
             "drop_read_only" => request.drop_read_only = boolean(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
             "map" => request.map = map(field, &name).await?,
+            "transforms" => request.transforms = pins(field, &name).await?,
             _ => others.discard(field).await?,
         }
     }
@@ -213,6 +221,17 @@ async fn map(field: Field, name: &str) -> Result<Vec<MapRule>> {
     if map.is_empty() { Ok(Vec::new()) } else { MapRule::parse_json(&map) }
 }
 
+/// Versions of transforms, as a JSON object.
+async fn pins(field: Field, name: &str) -> Result<Pins> {
+    let pins = text(field, name).await?;
+    if pins.is_empty() {
+        return Ok(Pins::default());
+    }
+    serde_json::from_str(&pins).map_err(|error| {
+        Error::new(Code::InvalidBody, format!("The part `{name}` is no object of names and SHA-256 digests: {error}"))
+    })
+}
+
 async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<ImportRequest> {
     let mut request = ImportRequest::default();
     let mut received = Received::default();
@@ -234,6 +253,7 @@ async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<I
             "look_up" => request.look_up = boolean(field, &name).await?,
             "backup" => request.backup = boolean(field, &name).await?,
             "map" => request.map = map(field, &name).await?,
+            "transforms" => request.transforms = pins(field, &name).await?,
             _ => others.discard(field).await?,
         }
     }

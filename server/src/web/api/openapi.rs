@@ -37,6 +37,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         presets::write,
         presets::remove,
         transforms::list,
+        transforms::activate,
         transforms::upload,
         transforms::remove,
         preview::preview,

@@ -4,13 +4,14 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, ServiceConfig};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, Authorized, ReadUsers};
 use super::{json_config, only, read_only};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
+use crate::expression::Pins;
 use crate::import::{ImportRequest, MapRule};
 use crate::store::{JobKind, PRESET_LIMIT, Preset, PresetEntry};
 
@@ -138,15 +139,26 @@ struct ImportSettings {
     backup: Option<bool>,
     /// As in the form: JSON, or text that holds JSON.
     map: Option<Value>,
+    /// Versions of transforms by their names.
+    transforms: Option<Pins>,
 }
 
-/// Checks the settings of an import and masks secrets in its mapping.
+/// Checks the settings of an import, masks secrets in its mapping, and pins the versions of its transforms.
 async fn checked_import(app: &App, mut settings: Map<String, Value>) -> Result<Map<String, Value>> {
     let parsed: ImportSettings = serde_json::from_value(Value::Object(settings.clone()))
         .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of an import: {error}")))?;
     let Some(map) = parsed.map.filter(|map| !map.is_null() && *map != "") else { return Ok(settings) };
     let text = map.as_str().map_or_else(|| map.to_string(), str::to_owned);
-    let request = ImportRequest { map: MapRule::parse_json(&text)?, ..ImportRequest::default() };
+    let request = ImportRequest {
+        map: MapRule::parse_json(&text)?,
+        transforms: parsed.transforms.unwrap_or_default(),
+        ..ImportRequest::default()
+    };
+    let request = app.jobs.pinned(&request).await?;
+    settings.shift_remove("transforms");
+    if !request.transforms.is_empty() {
+        settings.insert("transforms".to_owned(), json!(request.transforms));
+    }
     app.jobs.import_spec(&request).await?;
     if let Some(masked) = app.jobs.masked(&request).await? {
         let rules = masked.map.into_iter().map(|rule| (rule.attribute, Value::from(rule.expression)));
@@ -167,6 +179,12 @@ async fn checked(app: &App, settings: Map<String, Value>) -> Result<(JobKind, Va
             let kind = request.remove("type");
             let request: ExportRequest = serde_json::from_value(Value::Object(request))
                 .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of an export: {error}")))?;
+            let request = app.jobs.pinned(&request).await?;
+            let mut settings = settings;
+            settings.shift_remove("transforms");
+            if !request.transforms.is_empty() {
+                settings.insert("transforms".to_owned(), json!(request.transforms));
+            }
             let Some(masked) = app.jobs.masked(&request).await? else {
                 return Ok((JobKind::Export, Value::Object(settings)));
             };

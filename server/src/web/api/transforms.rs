@@ -1,20 +1,26 @@
 //! `/api/transforms`: which transforms there are; upload and removal of an admin's own.
 
-use actix_web::web::{Data, Json, Path, Payload, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_LENGTH};
 use futures_util::StreamExt;
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, Authorized, ReadUsers};
 use super::only;
 use crate::error::{Code, Error, ErrorBody, Result};
-use crate::sandbox::{self, LARGEST_FILE, Origin, Problem, Sandbox, Transform};
+use crate::sandbox::{self, Catalog, LARGEST_FILE, Origin, Problem, Sandbox, Stop, Transform};
+use crate::store::TransformUpload;
+
+/// Examples that an error names; a file may have many that do not hold.
+const MOST_NAMED: usize = 5;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .service(only("/transforms", "GET, HEAD, POST").get(list).head(list).post(upload))
-        .service(only("/transforms/{name}", "DELETE").delete(remove));
+        .service(only("/transforms/{name}", "DELETE").delete(remove))
+        .service(only("/transforms/{name}/active", "PUT").put(activate));
 }
 
 /// The transforms there are.
@@ -26,6 +32,8 @@ pub(super) struct TransformList {
     problems: Vec<Problem>,
     /// What each of them may take.
     limits: LimitsView,
+    /// Whether transforms can be uploaded here, and uploaded ones are used.
+    uploads: bool,
 }
 
 /// A transform that columns may call.
@@ -53,6 +61,43 @@ pub(super) struct TransformView {
     size: u64,
     /// Where it comes from.
     origin: Origin,
+    /// Of an upload all versions that are kept, oldest first. Saved settings and jobs keep the version that was
+    /// active when they were saved or started.
+    versions: Vec<VersionView>,
+}
+
+/// A version of an uploaded transform.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VersionView {
+    /// What it says of itself.
+    version: String,
+    /// SHA-256 of its file, in hexadecimal.
+    sha256: String,
+    /// Size of its file, bytes.
+    size: u64,
+    /// Whether new expressions call this version.
+    active: bool,
+    /// Who uploaded it, where that is known.
+    uploaded_by: Option<String>,
+    /// When it was uploaded, where that is known.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    uploaded_at: Option<Timestamp>,
+}
+
+/// Which version is to be the active one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActiveVersion {
+    /// SHA-256 of its file, in hexadecimal.
+    sha256: String,
+}
+
+/// Which version is to be removed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemovedVersion {
+    /// SHA-256 of its file; none for all versions.
+    sha256: Option<String>,
 }
 
 /// A parameter of a transform.
@@ -95,9 +140,22 @@ pub(super) struct LimitsView {
     file: u64,
 }
 
-impl From<&Transform> for TransformView {
-    fn from(transform: &Transform) -> Self {
-        let manifest = transform.manifest().clone();
+impl TransformView {
+    fn new(transform: &Transform, catalog: &Catalog, uploads: &[TransformUpload]) -> Self {
+        let manifest = transform.shown_manifest();
+        let known = |sha256: &str| uploads.iter().find(|upload| upload.sha256 == sha256);
+        let mut versions: Vec<VersionView> = Vec::new();
+        if transform.origin() == Origin::Upload {
+            versions.extend(catalog.versions(&manifest.name).map(|version| VersionView {
+                version: version.manifest().version.clone(),
+                sha256: version.sha256().to_owned(),
+                size: version.size(),
+                active: version.sha256() == transform.sha256(),
+                uploaded_by: known(version.sha256()).and_then(|upload| upload.author.clone()),
+                uploaded_at: known(version.sha256()).map(|upload| upload.uploaded_at),
+            }));
+            versions.sort_by_key(|version| version.uploaded_at);
+        }
         let parameters = manifest.parameters.into_iter().map(|parameter| ParameterView {
             name: parameter.name,
             kind: parameter.kind.as_str().to_owned(),
@@ -118,6 +176,7 @@ impl From<&Transform> for TransformView {
             sha256: transform.sha256().to_owned(),
             size: transform.size(),
             origin: transform.origin(),
+            versions,
         }
     }
 }
@@ -141,6 +200,7 @@ impl From<sandbox::Limits> for LimitsView {
 pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Result<Json<TransformList>, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
     let catalog = blocking(move || Ok(sandbox.catalog())).await?;
+    let uploads = app.store.transform_uploads().await?;
     // Where files lie on the server is nobody's business here.
     let problems = catalog.problems().iter().map(|problem| Problem {
         file: std::path::Path::new(&problem.file)
@@ -149,18 +209,21 @@ pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Res
         ..problem.clone()
     });
     Ok(Json(TransformList {
-        transforms: catalog.transforms().map(|transform| TransformView::from(&**transform)).collect(),
+        transforms: catalog.transforms().map(|transform| TransformView::new(transform, &catalog, &uploads)).collect(),
         problems: problems.collect(),
         limits: app.jobs.sandbox().limits().into(),
+        uploads: app.jobs.sandbox().takes_uploads(),
     }))
 }
 
 /// Takes in a transform: a `.wasm` file as the body. It is checked and its own examples are run before it
-/// is kept; it replaces an earlier upload of its name, and no other transform.
+/// is kept. An upload of a name that was uploaded before is a new version, and the active one; earlier versions stay,
+/// and saved settings and jobs keep theirs. The check ends with the connection.
 #[utoipa::path(post, path = "/api/transforms", tag = "transforms",
     request_body(content = Vec<u8>, content_type = "application/wasm"),
-    responses((status = 201, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-              (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
+    responses((status = 201, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
+              (status = 429, body = ErrorBody)),
     security(("session" = ["read:users"])))]
 pub(super) async fn upload(
     Authorized { session, .. }: Authorized<ReadUsers>,
@@ -168,44 +231,86 @@ pub(super) async fn upload(
     request: HttpRequest,
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let place = app.jobs.place_to_upload(&session)?;
+    app.jobs.sandbox().require_uploads()?;
+    let _place = app.jobs.place_to_upload(&session)?;
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > LARGEST_FILE) {
         return Err(too_large().into());
     }
     let bytes = receive(body).await?;
     let sandbox = app.jobs.sandbox().clone();
-    let transform = blocking(move || {
-        let taken = take_in(&sandbox, bytes);
-        // Compiling goes on even when nobody waits for it any more.
-        drop(place);
-        taken
-    })
-    .await?;
+    let (transform, catalog) = app
+        .jobs
+        .compute(&session, move |stop| {
+            let transform = take_in(&sandbox, bytes, stop)?;
+            Ok((transform, sandbox.catalog()))
+        })
+        .await?;
+    let upload = TransformUpload {
+        sha256: transform.sha256().to_owned(),
+        name: transform.manifest().name.clone(),
+        author: session.email.clone(),
+        uploaded_at: Timestamp::now(),
+    };
+    app.store.put_transform_upload(&upload).await?;
+    let uploads = app.store.transform_uploads().await?;
     tracing::info!(
         transform = transform.label(),
         sha256 = transform.sha256(),
         session = session.id,
         "a transform was uploaded"
     );
-    Ok(HttpResponse::Created().json(TransformView::from(&transform)))
+    Ok(HttpResponse::Created().json(TransformView::new(&transform, &catalog, &uploads)))
 }
 
-/// Removes an uploaded transform. Running jobs keep it to their end.
-#[utoipa::path(delete, path = "/api/transforms/{name}", tag = "transforms", params(("name" = String, Path)),
-    responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-              (status = 409, body = ErrorBody)),
+/// Makes another uploaded version of a transform the one that new expressions call.
+#[utoipa::path(put, path = "/api/transforms/{name}/active", tag = "transforms", params(("name" = String, Path)),
+    request_body = ActiveVersion,
+    responses((status = 200, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
+    security(("session" = ["read:users"])))]
+pub(super) async fn activate(
+    Authorized { session, .. }: Authorized<ReadUsers>,
+    app: Data<App>,
+    name: Path<String>,
+    wanted: Json<ActiveVersion>,
+) -> Result<Json<TransformView>, ApiError> {
+    let sandbox = app.jobs.sandbox().clone();
+    let (transform, catalog) = blocking(move || {
+        let transform = sandbox.activate(&name, &wanted.sha256)?;
+        Ok((transform, sandbox.catalog()))
+    })
+    .await?;
+    tracing::info!(
+        transform = transform.label(),
+        sha256 = transform.sha256(),
+        session = session.id,
+        "a version of a transform was made the active one"
+    );
+    let uploads = app.store.transform_uploads().await?;
+    Ok(Json(TransformView::new(&transform, &catalog, &uploads)))
+}
+
+/// Removes an uploaded transform with all its versions, or with `sha256` one version of it. Running jobs keep it to
+/// their end; saved settings that use it cannot be used any more.
+#[utoipa::path(delete, path = "/api/transforms/{name}", tag = "transforms",
+    params(("name" = String, Path), ("sha256" = Option<String>, Query)),
+    responses((status = 204), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+              (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
     security(("session" = ["read:users"])))]
 pub(super) async fn remove(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     name: Path<String>,
+    version: Query<RemovedVersion>,
 ) -> Result<HttpResponse, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
     let name = name.into_inner();
-    let removed = name.clone();
-    blocking(move || sandbox.remove(&removed)).await?;
-    tracing::info!(transform = name, session = session.id, "a transform was removed");
+    let (wanted, sha256) = (name.clone(), version.into_inner().sha256);
+    for sha256 in blocking(move || sandbox.remove(&wanted, sha256.as_deref())).await? {
+        app.store.delete_transform_upload(&sha256).await?;
+        tracing::info!(transform = name, sha256, session = session.id, "a version of a transform was removed");
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -230,19 +335,22 @@ fn too_large() -> Error {
 }
 
 /// Checks a file, runs its examples, and keeps it.
-fn take_in(sandbox: &Sandbox, bytes: Vec<u8>) -> Result<Transform> {
+fn take_in(sandbox: &Sandbox, bytes: Vec<u8>, stop: &Stop) -> Result<Transform> {
     let transform = Transform::from_bytes("The file", bytes, Origin::Upload)?;
-    // Started even when there is no example: what cannot be started is not kept.
-    sandbox.start(&transform, &vec![None; transform.manifest().parameters.len()])?;
     let wrong: Vec<_> = sandbox
-        .check_examples(&transform)?
+        .check_examples(&transform, stop)?
         .into_iter()
         .filter_map(|checked| Some(format!("{} {}", checked.call, checked.wrong?)))
         .collect();
     if !wrong.is_empty() {
+        let more = match wrong.len().saturating_sub(MOST_NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let named: Vec<_> = wrong.into_iter().take(MOST_NAMED).collect();
         return Err(Error::new(
             Code::InvalidTransform,
-            format!("The examples of {} do not hold here: {}.", transform.label(), wrong.join("; ")),
+            format!("The examples of {} do not hold here: {}{more}.", transform.label(), named.join("; ")),
         )
         .with_hint("`transform test` shows the same on the author's machine."));
     }

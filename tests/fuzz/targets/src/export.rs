@@ -137,6 +137,7 @@ fn request(options: Options) -> ExportRequest {
         raw_cells: csv && flag(1),
         gzip: flag(2),
         on_error: if flag(3) { OnError::Fail } else { OnError::Empty },
+        transforms: std::collections::BTreeMap::new(),
     }
 }
 
