@@ -17,11 +17,12 @@ fn share(shift: &str) -> f64 {
 }
 
 /// A page and what shows that its first view is complete.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("import", "#connection:enabled"),
     ("export", "#preview-rows tbody"),
     ("history", "#history tbody"),
     ("transforms", "#catalog .transform"),
+    ("settings", "#sessions tbody"),
 ];
 
 /// Elements of the document.

@@ -8,7 +8,7 @@ use simulated_tenant::TenantSettings;
 
 use crate::people::{DATABASE, browser_in_turn, choose_connection, good_users, ndjson, no_problems, sign_in, watch};
 
-const PAGES: [&str; 4] = ["import", "export", "history", "transforms"];
+const PAGES: [&str; 5] = ["import", "export", "history", "transforms", "settings"];
 const GUIDES: [&str; 5] = ["import", "query", "expressions", "transforms", "errors"];
 
 /// What shows that a page without any jobs is complete.
@@ -17,6 +17,7 @@ fn filled(page: &str) -> &'static str {
         "import" => "#connection:enabled",
         "export" => "#preview-rows tbody",
         "history" => "#history .blank",
+        "settings" => "#sessions tbody",
         _ => "#catalog .transform",
     }
 }

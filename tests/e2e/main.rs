@@ -23,6 +23,7 @@ mod pictures;
 mod pressure;
 mod protection;
 mod proxy;
+mod settings_page;
 mod soak;
 mod transforms;
 mod transforms_page;

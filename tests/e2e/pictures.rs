@@ -113,4 +113,8 @@ async fn pictures() {
     browser.click_at("article[aria-label=mask_email] .toggles details:nth-child(2) summary").await;
     browser.element(".tried").await;
     take(&browser, "transforms", "#part-catalog").await;
+
+    browser.open(&demo.url("/settings")).await;
+    browser.wait_for_text("#sessions", "This session").await;
+    take(&browser, "settings", "body").await;
 }

@@ -12,7 +12,7 @@ import { attributePicker } from './picker.js';
 import { presetBar } from './presets.js';
 import { preview } from './preview.js';
 import { counter } from './query.js';
-import { draftOf, pinsOf } from './settings.js';
+import { draftOf, pinsOf } from './export-settings.js';
 import { known, suggestExpression, suggestQuery } from './suggest.js';
 import { texts } from './texts.js';
 

@@ -25,6 +25,25 @@ export function size(bytes) {
   return `${decimals.format(value)} ${units[unit]}`;
 }
 
+/** Bytes in the binary unit that fits, as settings are written: "2 GiB". */
+export function binarySize(bytes) {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${decimals.format(value)} ${units[unit]}`;
+}
+
+/** Seconds as an exact period: "7 days", "2 hours", "90 minutes". */
+export function period(seconds) {
+  const units = [['day', 86_400], ['hour', 3600], ['minute', 60]];
+  const [unit, length] = units.find(([, length]) => seconds >= length && seconds % length === 0) ?? ['second', 1];
+  return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(seconds / length);
+}
+
 /** Seconds as a rough duration: "about 2 minutes". */
 export function duration(seconds) {
   if (seconds < 2) return texts.time.now;

@@ -6,7 +6,7 @@ import { dateText, duration, number, time } from './format.js';
 import { ended, faults, isImport, statusBadge } from './job.js';
 import { config, errorNotice, errorText, memory, notice, start } from './page.js';
 import { importResult } from './report.js';
-import { draftOf } from './settings.js';
+import { draftOf } from './export-settings.js';
 import { texts } from './texts.js';
 
 const REFRESH_MS = 5000;

@@ -102,7 +102,8 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
       missing = error.status === 404 || error.status === 405;
-      entry.inspection = null;
+      // What is known of the file stays when the server could not answer now: the mapping depends on it.
+      if (error.status >= 400 && error.status < 500 && error.status !== 429) entry.inspection = null;
       entry.error = error;
     }
   }

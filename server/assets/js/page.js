@@ -41,22 +41,28 @@ function showWho() {
 }
 
 function followLogOut() {
-  const link = byId('log-out');
-  link?.addEventListener('click', async (event) => {
+  byId('log-out')?.addEventListener('click', (event) => {
     event.preventDefault();
-    // The login page that logging out leads to refuses to show in a frame. A browser opens a window only at once.
-    const popup = framed ? window.open('', '_blank', 'popup,width=520,height=720') : null;
-    link.hidden = true;
-    await logOut();
-    if (!framed) {
-      location.assign(link.href);
-      return;
-    }
-    if (popup) popup.location.replace(link.href);
-    fill(byId('who'));
-    await renew();
-    location.reload();
+    leave();
   });
+}
+
+/** Ends the person's sessions, here and at the login page. */
+export async function leave() {
+  const address = `${config.basePath}logout`;
+  // The login page that logging out leads to refuses to show in a frame. A browser opens a window only at once.
+  const popup = framed ? window.open('', '_blank', 'popup,width=520,height=720') : null;
+  const link = byId('log-out');
+  if (link) link.hidden = true;
+  await logOut();
+  if (!framed) {
+    location.assign(address);
+    return;
+  }
+  if (popup) popup.location.replace(address);
+  if (byId('who')) fill(byId('who'));
+  await renew();
+  location.reload();
 }
 
 function followTheme() {

@@ -1,34 +1,165 @@
-// The settings of an export, from the form the API has to the one the page remembers.
+// The Settings page: permissions, sessions, and what the server allows.
 
-/** The versions of transforms that saved settings use: SHA-256 by name. */
-export function pinsOf(value) {
-  if (!value || typeof value !== 'object' || Array.isArray(value)) return {};
-  return Object.fromEntries(Object.entries(value).filter(([, sha256]) => typeof sha256 === 'string'));
+import { del, get } from './api.js';
+import { announce, busily, button, byId, fill, h, icon } from './dom.js';
+import { binarySize, dateText, number, period, time } from './format.js';
+import { errorNotice, leave, start } from './page.js';
+import { texts } from './texts.js';
+
+/** The permissions that the product uses, in the order shown. */
+const PERMISSIONS = ['read:users', 'create:users', 'read:connections'];
+
+start(async () => {
+  byId('reload').addEventListener('click', () => busily(byId('reload'), () => loadSessions({ asked: true })));
+  await Promise.all([loadAbout(), loadSessions()]);
+});
+
+async function loadAbout() {
+  try {
+    const about = await get('about');
+    fill(byId('permissions'), permissions(about.permissions));
+    fill(byId('server'), facts(about));
+  } catch (error) {
+    fill(byId('settings-error'), errorNotice(error, () => {
+      fill(byId('settings-error'));
+      loadAbout();
+    }));
+  } finally {
+    byId('permissions').removeAttribute('aria-busy');
+    byId('server').removeAttribute('aria-busy');
+  }
 }
 
-/**
- * What the Export page remembers of itself, made of the settings of an export. Anything may come from a
- * file, so that everything unexpected is left out.
- */
-export function draftOf(settings) {
-  const text = (value) => (typeof value === 'string' ? value : '');
-  const fields = Array.isArray(settings.fields) ? settings.fields : [];
-  return {
-    query: text(settings.query),
-    connection: text(settings.connection_id),
-    columns: fields
-      .filter((field) => field && typeof field.name === 'string')
-      .map((field) => ({ name: field.name, export_as: text(field.export_as) || field.name })),
-    sort: text(settings.sort?.by),
-    descending: settings.sort?.descending === true,
-    format: text(settings.format),
-    importReady: settings.preset === 'import',
-    limit: Number.isInteger(settings.limit) ? String(settings.limit) : '',
-    delimiter: text(settings.delimiter) || ',',
-    bom: settings.bom === true,
-    rawCells: settings.raw_cells === true,
-    gzip: settings.gzip === true,
-    stopAtFault: settings.on_error === 'fail',
-    transforms: pinsOf(settings.transforms),
+function permissions(held) {
+  const row = (name) => {
+    const granted = held.includes(name);
+    return h(
+      'li',
+      {},
+      h('span', { class: `status ${granted ? 'ok' : 'idle'}` }, icon(granted ? 'ok' : 'stop'), granted ? texts.settings.granted : texts.settings.missing),
+      h('span', {}, texts.settings.permissions[name]),
+      h('code', {}, name),
+    );
   };
+  return h('ul', { class: 'permissions' }, PERMISSIONS.map(row));
+}
+
+function facts(about) {
+  const fact = (name, ...value) => [h('dt', {}, name), h('dd', {}, value)];
+  const { limits } = about;
+  return h(
+    'dl',
+    { class: 'facts' },
+    fact(texts.settings.version, about.version),
+    fact(texts.settings.tenant, about.tenant),
+    fact(texts.settings.login, texts.settings.logins[about.login] ?? about.login),
+    fact(texts.settings.replica, h('code', {}, about.replica)),
+    fact(texts.settings.upload, binarySize(limits.upload_bytes)),
+    fact(texts.settings.artifacts, period(limits.artifact_ttl_seconds)),
+    fact(texts.settings.history, period(limits.history_ttl_seconds)),
+    fact(texts.settings.idle, period(about.session.idle_timeout_seconds)),
+    fact(texts.settings.concurrent, texts.settings.concurrently(number(limits.jobs), number(limits.uploads), number(limits.reads))),
+    fact(texts.settings.sandbox, texts.settings.perRow(binarySize(limits.sandbox_memory_bytes), number(limits.sandbox_timeout_ms))),
+  );
+}
+
+async function loadSessions({ asked = false } = {}) {
+  try {
+    const { sessions } = await get('sessions');
+    fill(byId('settings-error'));
+    showSessions(sessions);
+    if (asked) announce(texts.settings.reloaded(sessions.length));
+  } catch (error) {
+    fill(byId('settings-error'), errorNotice(error, () => loadSessions({ asked: true })));
+  } finally {
+    byId('sessions').removeAttribute('aria-busy');
+  }
+}
+
+function showSessions(sessions) {
+  const own = sessions.find(({ current }) => current)?.subject;
+  const column = (text) => h('th', { scope: 'col', role: 'columnheader' }, text);
+  fill(
+    byId('sessions'),
+    h(
+      'div',
+      { class: 'card table-card' },
+      h(
+        'table',
+        { class: 'table stack sessions', role: 'table' },
+        h('thead', { role: 'rowgroup' },
+          h('tr', { role: 'row' },
+            column(texts.settings.person),
+            column(texts.settings.signedIn),
+            column(texts.settings.lastUsed),
+            column(texts.settings.endsAt),
+            column(h('span', { class: 'visually-hidden' }, texts.history.actions)),
+          )),
+        h('tbody', { role: 'rowgroup' }, sessions.map((session) => row(session, session.subject === own))),
+      ),
+    ),
+  );
+}
+
+function row(session, mine) {
+  const cell = (label, properties, ...children) => h('td', { role: 'cell', 'data-label': label, ...properties }, ...children);
+  const person = session.email ?? session.subject;
+  const note = session.current ? texts.settings.thisOne : mine && texts.settings.yours;
+  return h(
+    'tr',
+    { role: 'row' },
+    cell(texts.settings.person, {}, h('div', {}, h('strong', {}, person), note && h('span', { class: 'where' }, note))),
+    cell(texts.settings.signedIn, {}, time(session.created_at)),
+    cell(texts.settings.lastUsed, {}, time(session.last_seen_at)),
+    cell(texts.settings.endsAt, {}, time(session.expires_at)),
+    cell('', { class: 'tight' }, h('div', { class: 'row-actions' }, actions(session, mine, person))),
+  );
+}
+
+function actions(session, mine, person) {
+  if (session.current) return button(texts.settings.logOut, leave, { kind: 'small', 'aria-label': texts.settings.logOutLabel });
+  const when = dateText(session.created_at);
+  const endOne = () => end(`sessions/${encodeURIComponent(session.id)}`, texts.settings.ended);
+  const endAll = () => confirm(person, () => end(`sessions/${encodeURIComponent(session.id)}?everywhere=true`, texts.settings.endedAll(person)));
+  return [
+    action(texts.settings.end, texts.settings.endLabel(person, when), 'small', endOne),
+    !mine && action(texts.settings.endAll, texts.settings.endAllLabel(person), 'small quiet', endAll),
+  ];
+}
+
+function action(label, description, kind, work) {
+  const push = button(label, () => busily(push, work), { kind, 'aria-label': description });
+  return push;
+}
+
+/** Ends sessions, then shows those that are left. One that ended by itself meanwhile is no error. */
+async function end(path, done) {
+  try {
+    await del(path);
+  } catch (error) {
+    if (error.code !== 'inexistent_session') {
+      fill(byId('settings-error'), errorNotice(error));
+      return;
+    }
+  }
+  await loadSessions();
+  announce(done);
+  byId('reload').focus();
+}
+
+/** Asks before all sessions of another person are ended. */
+function confirm(person, work) {
+  const dialog = byId('confirm');
+  const close = () => dialog.close();
+  const push = button(texts.settings.endAll, () => busily(push, async () => {
+    close();
+    await work();
+  }), { kind: 'primary' });
+  fill(
+    dialog,
+    h('h2', { id: 'confirm-title' }, texts.settings.confirmTitle(person)),
+    h('p', { id: 'confirm-help' }, texts.settings.confirmHelp),
+    h('div', { class: 'actions' }, push, button(texts.settings.keep, close, { kind: 'quiet' })),
+  );
+  dialog.showModal();
 }

@@ -7,22 +7,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Code, Error, Result};
 
 /// Jobs of one person that run, wait or are queued.
-pub(super) const JOBS: Kind = Kind { most: 10, words: "jobs that are not over" };
+pub const JOBS: Kind = Kind { most: 10, words: "jobs that are not over" };
 
 /// Uploads of one person, files and transforms, that are on their way or being checked.
-pub(super) const UPLOADS: Kind = Kind { most: 4, words: "uploads on their way" };
+pub const UPLOADS: Kind = Kind { most: 4, words: "uploads on their way" };
 
 /// Previews of one person, and looks into files, that are being computed.
-pub(super) const PREVIEWS: Kind = Kind { most: 4, words: "previews that are being computed" };
+pub const PREVIEWS: Kind = Kind { most: 4, words: "previews that are being computed" };
 
 /// Reports, back-ups and exported files that one person is reading.
-pub(super) const READS: Kind = Kind { most: 6, words: "downloads and reports that are being read" };
+pub const READS: Kind = Kind { most: 6, words: "downloads and reports that are being read" };
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Kind {
+pub struct Kind {
     most: usize,
     words: &'static str,
+}
+
+impl Kind {
+    /// How many of them one person may have at the same time.
+    pub fn most(self) -> usize {
+        self.most
+    }
 }
 
 type Taken = Mutex<HashMap<(Kind, String), usize>>;

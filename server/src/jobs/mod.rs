@@ -6,7 +6,7 @@
 //! ([`Jobs::recover`]).
 
 mod clock;
-mod limits;
+pub mod limits;
 mod owner;
 mod run;
 pub(crate) mod secrets;

@@ -79,11 +79,12 @@ enum Page {
     Export,
     History,
     Transforms,
+    Settings,
 }
 
 impl Page {
     /// The menu, from top to bottom.
-    const MENU: [Self; 4] = [Self::Import, Self::Export, Self::History, Self::Transforms];
+    const MENU: [Self; 5] = [Self::Import, Self::Export, Self::History, Self::Transforms, Self::Settings];
 
     /// Its path below the base path, its template (`<name>.html`), its script (`js/<name>.js`) and its
     /// icon.
@@ -93,6 +94,7 @@ impl Page {
             Self::Export => "export",
             Self::History => "history",
             Self::Transforms => "transforms",
+            Self::Settings => "settings",
         }
     }
 
@@ -103,6 +105,7 @@ impl Page {
             Self::Export => "Export",
             Self::History => "History",
             Self::Transforms => "Transforms",
+            Self::Settings => "Settings",
         }
     }
 }
@@ -141,6 +144,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(read_only("/export", export))
         .service(read_only("/history", history))
         .service(read_only("/transforms", transforms))
+        .service(read_only("/settings", settings))
         .service(read_only("/guide/{name}", guide))
         .service(read_only("/assets/{version}/{path:.*}", asset))
         .default_service(web::to(nowhere));
@@ -185,6 +189,10 @@ async fn history(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, A
 
 async fn transforms(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
     page(Page::Transforms, &request, &app)
+}
+
+async fn settings(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, ApiError> {
+    page(Page::Settings, &request, &app)
 }
 
 /// How the address asks for the page to look.

@@ -50,12 +50,13 @@ pub async fn sign_in(base_url: &str, person: &Person) -> Result<String, String> 
         let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
         let state = ("state".to_owned(), state.unwrap_or_default());
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        // The answer to a form of the tenant may be the form that returns to the application.
         match url.path() {
-            "/u/login" => {
+            "/u/login" if url.query().is_some() => {
                 url.set_query(None);
                 form = Some(vec![state, field("email", &person.email), field("connection", &person.connection)]);
             }
-            "/u/consent" => {
+            "/u/consent" if url.query().is_some() => {
                 url.set_query(None);
                 form = Some(vec![state, field("decision", "accept")]);
             }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::super::{AnySession, ApiError, App, Authorized};
 use super::{JSON_LIMIT, read_only};
 use crate::error::ErrorBody;
+use crate::jobs;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(read_only("/about", read));
@@ -49,6 +50,12 @@ pub(super) struct AboutLimits {
     sandbox_memory_bytes: u64,
     /// Time that a transform may compute for one row, milliseconds (`SANDBOX_TIMEOUT`).
     sandbox_timeout_ms: u64,
+    /// Jobs of one person that are not over.
+    jobs: usize,
+    /// Uploads of one person at the same time.
+    uploads: usize,
+    /// Reports, back-ups and exported files that one person reads at the same time.
+    reads: usize,
 }
 
 /// The session of the request.
@@ -85,6 +92,9 @@ pub(super) async fn read(
             history_ttl_seconds: settings.history_ttl.as_secs(),
             sandbox_memory_bytes: settings.sandbox_memory,
             sandbox_timeout_ms: u64::try_from(settings.sandbox_timeout.as_millis()).unwrap_or(u64::MAX),
+            jobs: jobs::limits::JOBS.most(),
+            uploads: jobs::limits::UPLOADS.most(),
+            reads: jobs::limits::READS.most(),
         },
         permissions: session.permissions.names(),
         session: AboutSession {
