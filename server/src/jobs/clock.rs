@@ -77,9 +77,8 @@ impl ClockGuard {
         Self { since: now.steady, anchor: (now.wall, now.steady), doubt, logged: None }
     }
 
-    /// [`ClockGuard::observe`] with a line in the log where the judgement changes.
-    pub(super) fn observe_and_log(&mut self, now: Reading) -> Option<Doubt> {
-        let doubt = self.observe(now);
+    /// Logs a judgement where it differs from the one that was logged last.
+    pub(super) fn log(&mut self, doubt: Option<Doubt>) {
         if is_news(self.logged, doubt) {
             match doubt {
                 Some(Doubt::Started) => tracing::info!(
@@ -93,7 +92,6 @@ impl ClockGuard {
             }
             self.logged = doubt;
         }
-        doubt
     }
 
     /// Takes a look at the clocks. Returns why the clock is not trusted, if it is not.

@@ -671,9 +671,10 @@ impl Jobs {
             Some(guard) => guard,
             None => guard.insert(ClockGuard::new(now, self.0.store.seen_clock().await?)),
         };
-        let doubt = guard.observe_and_log(now);
+        let doubt = guard.observe(now);
         // Before anything is deleted, so that a start after a jump knows of the time before it.
         self.0.store.set_seen_clock(SeenClock { at: now.wall, is_trusted: doubt.is_none() }).await?;
+        guard.log(doubt);
         measure::CLEANUP_SUSPENDED.set(doubt.is_some());
         if doubt.is_some() { Ok(()) } else { self.clean_up_at(now.wall).await }
     }
