@@ -971,7 +971,7 @@ mod tests {
         for &(secret, why) in WEAK {
             let settings = with(&[("EXTENSION_SECRET_PREVIOUS", secret)]).expect("a way to a better secret");
             assert!(settings.extension_secrets().unwrap().1.is_none(), "{secret}");
-            assert_eq!(settings.data_key_secret_previous.as_ref().map(|kept| kept.expose_secret()), Some(secret));
+            assert_eq!(settings.data_key_secret_previous.as_ref().map(ExposeSecret::expose_secret), Some(secret));
             let warnings = settings.warnings().join("\n");
             assert!(warnings.starts_with(&format!("EXTENSION_SECRET_PREVIOUS {why}")), "{warnings}");
             assert!(!warnings.contains(secret), "{warnings}");

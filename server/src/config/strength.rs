@@ -305,14 +305,8 @@ mod tests {
         for _ in 0..200 {
             let bytes: [u8; 16] = random().unwrap();
             let digits = hex(&bytes);
-            let [a, b, c, d, e] = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| digits[range].to_owned());
-            let secrets = [
-                STANDARD.encode(bytes),
-                digits.to_uppercase(),
-                [a, b, c, d, e].join("-"),
-                digits.clone(),
-                digits.repeat(100),
-            ];
+            let uuid = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &digits[range]).join("-");
+            let secrets = [STANDARD.encode(bytes), digits.to_uppercase(), uuid, digits.clone(), digits.repeat(100)];
             for secret in secrets {
                 let bits = guess_bits(&secret);
                 // Far above the limit: one in a million falls below it.

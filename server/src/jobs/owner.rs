@@ -121,15 +121,18 @@ impl Clients {
         if self.login == Login::Tenant {
             return Ok(());
         }
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.insert(session.subject.clone(), Arc::default());
-        drop(refused);
+        self.forget_refusals(&session.subject);
         store.replace_job_rights(tenant, &session.subject, &self.rights(session)).await
     }
 
     fn refusals(&self, subject: &str) -> Arc<AtomicBool> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(refused.entry(subject.to_owned()).or_default())
+    }
+
+    fn forget_refusals(&self, subject: &str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.insert(subject.to_owned(), Arc::default());
     }
 
     /// Keeps the token of a session, sealed, for the jobs of its owner.
