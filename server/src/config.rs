@@ -502,7 +502,7 @@ impl Raw {
     fn read_value_files(&mut self) {
         for (key, path) in std::mem::take(&mut self.value_files) {
             let name = format!("{key}{FILE_SUFFIX}");
-            // Whoever puts a secret here by mistake does not want to see it in a log.
+            // A secret that was put here by mistake must not reach a log.
             let shown = if is_secret(&key) { name.clone() } else { format!("{name} {}", path.display()) };
             match value_file::read(&path) {
                 Ok(value) => {
@@ -641,7 +641,7 @@ impl Raw {
                  this start";
             weak("EXTENSION_SECRET_PREVIOUS", secret, used)
         });
-        // Whoever guesses it signs sessions and hook tokens as well as with the current one.
+        // Who guesses it signs sessions and hook tokens as well as with the current one.
         let extension_secret_previous = data_key_secret_previous.clone().filter(|_| notice.is_none());
         self.notices.extend(notice);
         if let (Some(current), Some(previous)) = (&extension_secret, &data_key_secret_previous)

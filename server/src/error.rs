@@ -54,7 +54,7 @@ codes! {
     /// The person signed in, but is not among those whom the settings let in.
     NotAnAdmin = "not_an_admin", 403, Some("ForbiddenError"), "Ask whoever runs this server to add you to ADMIN_EMAILS, ADMIN_SUBJECTS or ADMIN_ROLES.";
     /// The session, or the access token of a sign-in, lacks a permission.
-    InsufficientScope = "insufficient_scope", 403, Some("ForbiddenError"), "Sign in again and accept every permission that is asked for, or ask somebody who has it.";
+    InsufficientScope = "insufficient_scope", 403, Some("ForbiddenError"), "Sign in again and accept every permission that is asked for, or ask a person who has it.";
     /// No usable session has the id.
     SessionNotFound = "inexistent_session", 404, None, "GET /api/sessions lists the sessions there are.";
     /// No session token was sent (docs/auth0/login.md#bearer-tokens-and-error-answers).
@@ -142,7 +142,7 @@ codes! {
     /// A transform of that name is there already.
     TransformExists = "transform_exists", 409, None, "Rename the function, or remove the other transform first.";
     /// Uploads of transforms are switched off.
-    UploadsOff = "transform_uploads_off", 403, Some("ForbiddenError"), "Whoever runs this server can put the file into TRANSFORMS_DIR, or set TRANSFORM_UPLOADS to true.";
+    UploadsOff = "transform_uploads_off", 403, Some("ForbiddenError"), "The operator of this server can put the file into TRANSFORMS_DIR, or set TRANSFORM_UPLOADS to true.";
     /// The version of a transform that is in use cannot be removed while there are others.
     TransformActive = "transform_active", 409, None, "Make another version the active one first, or delete all versions.";
     /// No more transforms can be uploaded.

@@ -7,7 +7,7 @@ import { texts } from './texts.js';
 const KEY = 'user-import-export-extension:apiToken';
 const RETURN_KEY = 'user-import-export-extension:returnTo';
 const MESSAGE = 'user-import-export:session';
-/** Tells the other tabs of this browser that a person's sessions were ended. */
+/** Channel to the other tabs of this browser: a person's sessions were ended. */
 const CHANNEL = 'user-import-export-extension:session';
 /** How long logging out waits for the server, in milliseconds. */
 const LOG_OUT_MS = 5000;
@@ -75,7 +75,7 @@ others?.addEventListener('message', (event) => {
 });
 
 /**
- * Ends every session of this person on the server, then forgets the session in this browser; other tabs are told.
+ * Ends every session of this person on the server, then forgets the session in this browser and its other tabs.
  * When the server cannot be reached the session still ends here.
  */
 export async function logOut() {

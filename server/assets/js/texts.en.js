@@ -340,7 +340,7 @@ export const texts = {
       own ? `It becomes a new version of ${name}. Presets and jobs that use version ${version} keep it.` : `There is a transform ${name} ${version} already, which an upload cannot replace. Give yours another name.`,
     take: 'Add this transform',
     checking: 'The server checks the file and runs its examples…',
-    uploadsOff: 'Uploads are switched off on this server. Whoever runs it can add transforms to its folder.',
+    uploadsOff: 'Uploads are switched off on this server. Its operator can add transforms to its folder.',
     versions: 'Versions',
     version: 'Version',
     uploaded: 'Uploaded',
@@ -351,7 +351,7 @@ export const texts = {
     deleteVersionOf: (version, sha256) => `Delete version ${version}, SHA-256 ${sha256}`,
     reallyDeleteVersion: (name, version) => `Delete version ${version} of ${name} for everybody? Presets and queued jobs that use it will not work any more.`,
     secretsTitle: 'Secrets',
-    secretsHint: (binding) => `Whoever runs this server gives it a secret with TRANSFORM_SECRETS=NAME=${binding}`,
+    secretsHint: (binding) => `The operator of this server gives it a secret with TRANSFORM_SECRETS=NAME=${binding}`,
     taken: (name, version) => `${name} ${version} was added. It can be used in exports now.`,
   },
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::token::Claims;
 use crate::config::Admins;
 
-/// What admitted a person. Kept with the session, and judged by the current settings at each request.
+/// What admitted a person. Kept with the session, and checked against the current settings at each request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "lowercase")]
 pub enum Admission {

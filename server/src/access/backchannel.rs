@@ -80,8 +80,8 @@ mod tests {
             changed[name] = value;
             assert!(check(&changed).is_err(), "{changed}");
         }
-        let mut nobody = whole.clone();
-        nobody.as_object_mut().unwrap().retain(|name, _| name != "sub" && name != "sid");
-        assert!(check(&nobody).is_err());
+        let mut unnamed = whole.clone();
+        unnamed.as_object_mut().unwrap().retain(|name, _| name != "sub" && name != "sid");
+        assert!(check(&unnamed).is_err());
     }
 }

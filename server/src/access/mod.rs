@@ -186,7 +186,7 @@ impl Access {
     }
 
     /// Ends the session with this id, or with `everywhere` all sessions of its person; at once. Fails with
-    /// [`Code::SessionNotFound`] when there is none.
+    /// [`Code::SessionNotFound`] when no usable session has this id.
     pub async fn end_session(&self, id: &str, everywhere: bool) -> Result<()> {
         self.sessions.end(id, everywhere, Timestamp::now()).await
     }

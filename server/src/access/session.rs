@@ -641,7 +641,7 @@ mod tests {
             bench.restarted(TENANT, &[]);
         }
         assert_eq!(bench.sessions.end(&session.id, false, now()).await.unwrap_err().code, Code::SessionNotFound);
-        assert_eq!(bench.sessions.end("nobody's", true, now()).await.unwrap_err().code, Code::SessionNotFound);
+        assert_eq!(bench.sessions.end("unknown", true, now()).await.unwrap_err().code, Code::SessionNotFound);
         let (third, session) = bench.sign_in(admin(Admission::Subject)).await;
         bench.sessions.end(&session.id, true, now()).await.unwrap();
         for token in [&second, &third] {

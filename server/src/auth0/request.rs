@@ -222,11 +222,11 @@ impl Transport {
         };
         let sent = Timestamp::now();
         let response = self.exchange(call, request).await.map_err(|error| self.silence(call, &error))?;
-        if let Some(told) = response.headers().get(DATE).and_then(date) {
-            self.told(told, sent, Timestamp::now());
+        if let Some(tenant_time) = response.headers().get(DATE).and_then(date) {
+            self.told(tenant_time, sent, Timestamp::now());
             // An answer with an age comes from a cache, with the date at which it was put there.
             if !response.headers().contains_key(AGE) {
-                *self.last_date.lock().unwrap_or_else(PoisonError::into_inner) = Some((told, Instant::now()));
+                *self.last_date.lock().unwrap_or_else(PoisonError::into_inner) = Some((tenant_time, Instant::now()));
             }
         }
         let status = response.status();

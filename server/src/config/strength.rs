@@ -6,7 +6,7 @@
 //!
 //! zxcvbn finds patterns, but its result ends at 2^64, it counts every character that it does not know like a
 //! digit, and its dictionaries are English. So only its patterns are taken from it. What lies between
-//! them is judged here, with letter pairs that tell words from random letters.
+//! them is estimated here, with letter pairs that tell words from random letters.
 
 use std::collections::HashSet;
 
@@ -37,7 +37,7 @@ const FIRST_LETTER: f64 = 4.2;
 /// The most bits of a letter: all 26 are equally likely.
 const LETTER: f64 = 4.7;
 
-/// Bits of a change between capital letters, small letters and digits where no separator stands.
+/// Bits of a change between capital letters, small letters and digits without a separator.
 const CHANGE: f64 = 2.0;
 
 /// Bits of a symbol at its first occurrence, and of one that separates for the second time.

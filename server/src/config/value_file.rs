@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path) -> Result<Value, String> {
 fn open(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
-    // Without it, opening a named pipe waits until somebody writes to it.
+    // Without it, opening a named pipe waits for a writer.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     options.open(path)

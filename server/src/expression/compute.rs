@@ -109,7 +109,7 @@ impl Tools {
             .collect()
     }
 
-    /// The transform that a name stands for: the pinned version, or the one of now. None where there is none, and
+    /// The transform with a name: the pinned version, or the active one. `None` where no transform has the name, and
     /// what is wrong where the pinned version is gone and another upload has its name.
     fn transform(&self, name: &str) -> std::result::Result<Option<&Arc<Transform>>, String> {
         let now = self.catalog.get(name);
@@ -444,7 +444,7 @@ impl Check<'_> {
             return self.wrong(
                 call.at,
                 format!("the transform `{label}` may not have the secret {name:?} (SHA-256 {sha256})"),
-                format!("whoever runs this server allows it with TRANSFORM_SECRETS={name}=sha256:{sha256}"),
+                format!("the operator of this server allows it with TRANSFORM_SECRETS={name}=sha256:{sha256}"),
             );
         }
         if let Some(secret) = self.tools.secrets.get(name) {

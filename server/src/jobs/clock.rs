@@ -235,12 +235,12 @@ mod tests {
     fn a_restart_keeps_the_trust_and_a_long_pause_or_a_jump_in_between_ends_it() {
         let clocks = Clocks::new();
         let seen = |at: Timestamp, is_trusted: bool| Some(SeenClock { at, is_trusted });
-        let judged = |seen| ClockGuard::new(clocks.now(), seen).observe(clocks.now());
+        let doubt = |seen| ClockGuard::new(clocks.now(), seen).observe(clocks.now());
         let wall = clocks.wall;
-        assert_eq!(judged(seen(wall - SignedDuration::from_mins(4), true)), None);
-        assert_eq!(judged(seen(wall - SignedDuration::from_mins(4), false)), Some(Doubt::Started));
+        assert_eq!(doubt(seen(wall - SignedDuration::from_mins(4), true)), None);
+        assert_eq!(doubt(seen(wall - SignedDuration::from_mins(4), false)), Some(Doubt::Started));
         for jump in [DAY * 100, DAY, SignedDuration::from_mins(6), DAY * -100] {
-            assert_eq!(judged(seen(wall - jump, true)), Some(Doubt::Jumped(jump)));
+            assert_eq!(doubt(seen(wall - jump, true)), Some(Doubt::Jumped(jump)));
         }
     }
 

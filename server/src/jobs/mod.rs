@@ -276,7 +276,7 @@ impl Jobs {
             .map_err(|error| Error::new(Code::Internal, error.to_string()))?
     }
 
-    /// Computes something that a person waits for, when it is that person's turn. It is told to stop when nobody
+    /// Computes something that a person waits for, when it is that person's turn. It is stopped when nobody
     /// waits any more, and keeps its turn until it has stopped.
     pub async fn compute<T: Send + 'static>(
         &self,
@@ -576,7 +576,7 @@ impl Jobs {
         }
     }
 
-    /// The finished file of an export, for whoever holds a ticket for it. The caller has to check that the session
+    /// The finished file of an export, for the holder of a ticket for it. The caller has to check that the session
     /// that the ticket was issued to is still usable.
     pub async fn artifact(&self, id: &str, ticket: &str) -> Result<Artifact> {
         let holder = self.0.tickets.check(ticket, id)?;

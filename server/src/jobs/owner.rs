@@ -74,7 +74,7 @@ impl Clients {
         if self.may_take_over(store, job).await? { self.client_credentials() } else { Err(ended()) }
     }
 
-    /// Returns the `Date` header of the tenant's last answer to anybody, and when that came.
+    /// Returns the `Date` header of the tenant's last answer, and when that came.
     pub(super) fn last_date(&self) -> Option<(Timestamp, Instant)> {
         let clients = [Some(&self.tokenless), self.own.as_ref()];
         clients.into_iter().flatten().filter_map(ManagementClient::last_date).max_by_key(|(_, received)| *received)

@@ -203,7 +203,7 @@ impl Catalog {
         &self.versions
     }
 
-    /// The transform of a name whose file has this digest: the one that the name stands for, or another version of
+    /// The transform of a name whose file has this digest: the active version, or another version of
     /// an upload.
     pub fn version(&self, name: &str, sha256: &str) -> Option<&Arc<Transform>> {
         let all = self.get(name).into_iter().chain(&self.versions);

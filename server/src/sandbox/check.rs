@@ -45,7 +45,7 @@ struct Budget<'a> {
 }
 
 impl Budget<'_> {
-    /// Fails when the time is over or somebody stopped the check.
+    /// Fails when the time is over or the check was stopped.
     fn check(&self, label: &str) -> Result<()> {
         if self.stop.is_stopped() {
             return Err(Error::new(Code::Canceled, format!("The check of {label} was stopped.")));
@@ -114,8 +114,8 @@ impl Sandbox {
             let wrong = match row(transform.manifest(), case) {
                 Ok(arguments) => {
                     let (mut outcome, repeated) = self.compute_alone(transform, &arguments, literal, budget)?;
-                    let judged = case.judge(outcome.as_ref().map_err(|(_, message)| message.as_str()));
-                    let wrong = judged.err().map(|wrong| shown(&wrong));
+                    let verdict = case.judge(outcome.as_ref().map_err(|(_, message)| message.as_str()));
+                    let wrong = verdict.err().map(|wrong| shown(&wrong));
                     let mut wrong =
                         wrong.or_else(|| difference(&outcome, &repeated, "when the same instance computes it again"));
                     if literal {
@@ -155,7 +155,7 @@ impl Sandbox {
         };
         let differences = match differences() {
             Ok(differences) => differences,
-            // Nobody asked for these rows: a slow transform may have slow ones.
+            // These rows are not the author's: a slow transform may have slow ones.
             Err(error) if error.code == Code::InvalidTransform && !budget.stop.is_stopped() => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };

@@ -270,7 +270,7 @@ impl Sandbox {
     /// Removes an uploaded transform with all its versions, or one version of it. Jobs that run it go on.
     ///
     /// Fails with [`Code::TransformActive`] for the active version while there are others: another one would take
-    /// its place without anybody having chosen it. Gives the digests of what was removed.
+    /// its place unasked. Gives the digests of what was removed.
     pub fn remove(&self, name: &str, sha256: Option<&str>) -> Result<Vec<String>> {
         self.require_uploads()?;
         let _changing = self.lock_uploads();
@@ -391,7 +391,7 @@ fn uploaded_version<'a>(catalog: &'a Catalog, name: &str, sha256: &str) -> Resul
     )
 }
 
-/// Writes a file so that nobody reads a part of it.
+/// Writes a file so that no reader sees a part of it.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(directory)?;

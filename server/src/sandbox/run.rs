@@ -22,7 +22,7 @@ use super::{Limits, intake};
 use crate::error::{Code, Error, Result};
 use crate::measure;
 
-/// What is said of rows that were not computed because somebody stopped the transform.
+/// What is said of rows that were not computed because the transform was stopped.
 const STOPPED: &str = "it was stopped";
 
 /// The function every transform exports.
@@ -558,7 +558,7 @@ fn explain(error: &wasmtime::Error, store: &Store<Guest>, limits: &Limits) -> (F
         // The stack of a guest's own data lies at the lowest addresses: what runs over it leaves the memory.
         Some(Trap::MemoryOutOfBounds) => (
             FaultKind::Trap,
-            "it broke off: it used memory that it does not have; calls that are nested too deeply do that, when the \
+            "it ended: it used memory that it does not have; calls that are nested too deeply do that, when the \
              stack inside its memory is full"
                 .into(),
         ),

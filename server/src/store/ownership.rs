@@ -1,6 +1,6 @@
 //! Checks who owns DATA_DIR and what lies in it, before anything there is trusted or written.
 //!
-//! Whoever may write to the directory can put a file of their own, or a symbolic link, in the place of the
+//! Who may write to the directory can put a file of their own, or a symbolic link, in the place of the
 //! database or the data key. The start is refused then, with the path; what only others could read is
 //! closed to them.
 
@@ -27,7 +27,7 @@ const ENTRIES: &[&str] = &[
 ///
 /// DATA_DIR may be a symbolic link, which the operator made; nothing in it may. Owners are this user, and for
 /// DATA_DIR also root, as on volumes of container platforms. A group of this process may write to
-/// DATA_DIR, which is warned about; nobody else may.
+/// DATA_DIR, which is warned about; no other user may.
 ///
 /// Fails with [`Code::UnsafeDataDir`](crate::error::Code::UnsafeDataDir).
 #[cfg(unix)]
@@ -112,7 +112,7 @@ fn check_entry(path: &Path) -> Result<()> {
     let mode = about.mode() & 0o7777;
     if mode & 0o002 != 0 {
         let message = format!("{shown} can be written to by every user (mode {mode:04o}).");
-        let hint = "Find out whether somebody changed it; then close it to others: `chmod -R go= DATA_DIR`.";
+        let hint = "Find out whether it was changed; then close it to others: `chmod -R go= DATA_DIR`.";
         return Err(unsafe_path(message, hint));
     }
     if mode & 0o075 != 0 {

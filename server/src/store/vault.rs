@@ -2,7 +2,7 @@
 //!
 //! It is random, and lies in `DATA_DIR/data.key` wrapped by a key derived from `EXTENSION_SECRET`: a new
 //! secret wraps it anew and touches no other file. Commands that run without the secret keep it as it is,
-//! in a file that only their user can read. Beside a secret such a plain key is refused, since whoever can
+//! in a file that only their user can read. Beside a secret such a plain key is refused, since a person who can
 //! write to the directory could have planted it; `ACCEPT_PLAIN_DATA_KEY` has it wrapped.
 
 use std::fs::{self, OpenOptions};
@@ -193,7 +193,7 @@ fn planted(path: &Path) -> Error {
     Error::new(
         Code::InvalidSettings,
         format!(
-            "{} holds a key that no secret protects, although EXTENSION_SECRET is set: somebody who can write there \
+            "{} holds a key that no secret protects, although EXTENSION_SECRET is set: a person who can write there \
              may have put it there to read what will be encrypted.",
             path.display()
         ),

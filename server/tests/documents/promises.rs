@@ -43,7 +43,7 @@ fn resolve(path: &str, known: &[PathBuf]) -> Vec<PathBuf> {
     known.iter().filter(|file| file.file_name().is_some_and(|name| name == path)).cloned().collect()
 }
 
-/// Whether one of the files has a function of this name. `…` stands for any part of the name.
+/// Whether one of the files has a function of this name. `…` is any part of the name.
 fn has_function(files: &[PathBuf], name: &str) -> bool {
     let (first, rest) = name.split_once('…').map_or((name, None), |(first, rest)| (first, Some(rest)));
     let matches = |function: &str| match rest {
@@ -134,7 +134,7 @@ fn every_promise_names_tests_that_exist() {
     for promise in &promises {
         let tests = promise.last().expect("a row has cells");
         if promise.len() != 2 || check_references("SECURITY.md", tests, &known, &mut problems) == 0 {
-            problems.push(format!("SECURITY.md: no test stands beside: {}", promise[0]));
+            problems.push(format!("SECURITY.md: no test proves: {}", promise[0]));
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));

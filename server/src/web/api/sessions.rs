@@ -17,7 +17,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 /// Sessions that are usable now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionList {
-    /// One's own first, then the newest first.
+    /// Own sessions first, then the newest first.
     sessions: Vec<SessionInfo>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct EndQuery {
     everywhere: bool,
 }
 
-/// Every session of this server that is usable now: one's own first.
+/// Every session of this server that is usable now: own sessions first.
 #[utoipa::path(get, path = "/api/sessions", tag = "sessions",
     responses((status = 200, body = SessionList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("session" = [])))]
