@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use end_to_end::Desk;
+use end_to_end::TestServer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::future::join_all;
@@ -53,8 +53,8 @@ fn peak_memory(process: u32) -> u64 {
 
 #[tokio::test]
 async fn compressed_bodies_are_refused_everywhere_and_cost_no_memory() {
-    let desk = Desk::start(TenantSettings { users: 5, ..TenantSettings::default() }, |_| {}).await;
-    let (status, document) = desk.get("/api/openapi.json").await;
+    let server = TestServer::start(TenantSettings { users: 5, ..TenantSettings::default() }, |_| {}).await;
+    let (status, document) = server.get("/api/openapi.json").await;
     assert_eq!(status, 200);
     let mut routes: Vec<(String, String)> =
         OTHERS.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
@@ -66,7 +66,7 @@ async fn compressed_bodies_are_refused_everywhere_and_cost_no_memory() {
 
     let client = Client::builder().no_proxy().build().expect("an HTTP client");
     let bomb = bytes_of(bomb());
-    let before = peak_memory(desk.program.id());
+    let before = peak_memory(server.program.id());
     let mut answers = 0;
     for (method, path) in &routes {
         let content_type = match path.as_str() {
@@ -75,10 +75,10 @@ async fn compressed_bodies_are_refused_everywhere_and_cost_no_memory() {
             _ => "application/json",
         };
         let send = |number: usize| {
-            let url = format!("{}{path}", desk.program.address());
+            let url = format!("{}{path}", server.program.address());
             let mut request = client.request(method.parse().expect("a method"), url).body(bomb);
             if number.is_multiple_of(2) {
-                request = request.bearer_auth(&desk.session);
+                request = request.bearer_auth(&server.session);
             }
             request.header("content-encoding", "gzip").header("content-type", content_type).send()
         };
@@ -90,10 +90,10 @@ async fn compressed_bodies_are_refused_everywhere_and_cost_no_memory() {
             }
         }
     }
-    let growth = peak_memory(desk.program.id()) - before;
+    let growth = peak_memory(server.program.id()) - before;
     eprintln!("{answers} compressed bodies: the peak of memory grew from {before} KiB by {growth} KiB");
     assert!(growth < MOST_GROWTH, "the peak of memory grew by {growth} KiB");
-    assert_eq!(desk.anonymous("/readyz").send().await.expect("an answer").status(), 200);
+    assert_eq!(server.anonymous("/readyz").send().await.expect("an answer").status(), 200);
 }
 
 fn bytes_of(body: Vec<u8>) -> &'static [u8] {

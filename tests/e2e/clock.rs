@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use end_to_end::Desk;
+use end_to_end::TestServer;
 use serde_json::{Value, json};
 use simulated_tenant::TenantSettings;
 use tempfile::TempDir;
@@ -50,10 +50,10 @@ impl Clock {
     }
 
     /// Starts a server with this clock. Its monotonic clock stays the true one.
-    async fn start(&self) -> Desk {
+    async fn start(&self) -> TestServer {
         let tenant =
             TenantSettings { users: 20, export_duration: Duration::from_millis(20), ..TenantSettings::default() };
-        Desk::start(tenant, |command| {
+        TestServer::start(tenant, |command| {
             command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", self.file());
             command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
             command.env("DONT_FAKE_MONOTONIC", "1");
@@ -63,28 +63,28 @@ impl Clock {
 }
 
 /// Waits until the log has a line with this text behind `from`. The clean-up runs once a minute.
-async fn until_logged(desk: &Desk, from: usize, text: &str) {
+async fn until_logged(server: &TestServer, from: usize, text: &str) {
     let end = Instant::now() + Duration::from_mins(4);
-    while !desk.program.log().get(from..).is_some_and(|log| log.contains(text)) {
+    while !server.program.log().get(from..).is_some_and(|log| log.contains(text)) {
         assert!(Instant::now() < end, "not logged: {text}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn exported(desk: &Desk) -> Value {
+async fn exported(server: &TestServer) -> Value {
     let request = json!({"format": "csv", "fields": [{"name": "user.email", "export_as": "email"}]});
-    let job = desk.until_over(&desk.export(&request).await).await;
+    let job = server.until_over(&server.export(&request).await).await;
     assert_eq!(job["status"], "completed", "{job}");
     job
 }
 
-async fn assert_kept(desk: &Desk, job: &Value) {
-    let (status, history) = desk.get("/api/history").await;
+async fn assert_kept(server: &TestServer, job: &Value) {
+    let (status, history) = server.get("/api/history").await;
     assert_eq!((status, &history["jobs"][0]["id"]), (200, &job["id"]), "{history}");
-    let job = desk.job(job["id"].as_str().expect("an id")).await;
+    let job = server.job(job["id"].as_str().expect("an id")).await;
     assert_eq!(job["status"], "completed", "{job}");
-    let lines = desk.download(&job).await.text().await.expect("text").lines().count();
-    assert_eq!(lines as u64, desk.tenant.control().user_count() + 1, "a header and every user");
+    let lines = server.download(&job).await.text().await.expect("text").lines().count();
+    assert_eq!(lines as u64, server.tenant.control().user_count() + 1, "a header and every user");
 }
 
 fn is_empty(directory: &Path) -> bool {
@@ -94,43 +94,43 @@ fn is_empty(directory: &Path) -> bool {
 #[tokio::test]
 async fn a_start_with_a_clock_that_is_ahead_deletes_nothing() {
     let Some(clock) = Clock::new() else { return };
-    let mut desk = clock.start().await;
-    let job = exported(&desk).await;
+    let mut server = clock.start().await;
+    let job = exported(&server).await;
     for _ in 0..2 {
-        desk.program.kill();
+        server.program.kill();
         clock.set("+100d");
-        let from = desk.program.log().len();
-        desk.program.start_again().await;
-        until_logged(&desk, from, "the clock jumped by 86").await;
-        desk.program.kill();
-        assert!(!is_empty(&desk.data().join("jobs")), "the files are there");
+        let from = server.program.log().len();
+        server.program.start_again().await;
+        until_logged(&server, from, "the clock jumped by 86").await;
+        server.program.kill();
+        assert!(!is_empty(&server.data().join("jobs")), "the files are there");
         clock.set("+0");
-        let from = desk.program.log().len();
-        desk.program.start_again().await;
-        until_logged(&desk, from, "the clock jumped by -86").await;
-        assert_kept(&desk, &job).await;
+        let from = server.program.log().len();
+        server.program.start_again().await;
+        until_logged(&server, from, "the clock jumped by -86").await;
+        assert_kept(&server, &job).await;
     }
 }
 
 #[tokio::test]
 async fn a_clock_that_jumps_ahead_and_back_while_the_server_runs_deletes_nothing() {
     let Some(clock) = Clock::new() else { return };
-    let desk = clock.start().await;
-    let job = exported(&desk).await;
+    let server = clock.start().await;
+    let job = exported(&server).await;
     let suspended = async || {
-        let metrics = desk.anonymous("/metrics").send().await.expect("an answer").text().await.expect("text");
+        let metrics = server.anonymous("/metrics").send().await.expect("an answer").text().await.expect("text");
         let line = metrics.lines().find(|line| line.starts_with("user_import_export_cleanup_suspended "));
         line.expect("the metric").ends_with(" 1")
     };
-    let from = desk.program.log().len();
+    let from = server.program.log().len();
     clock.set("+100d");
     // The tenant has answered with its own time before.
-    until_logged(&desk, from, "the clock differs from the tenant's by 86").await;
+    until_logged(&server, from, "the clock differs from the tenant's by 86").await;
     assert!(suspended().await);
-    assert!(!is_empty(&desk.data().join("jobs")), "the files are there");
-    let from = desk.program.log().len();
+    assert!(!is_empty(&server.data().join("jobs")), "the files are there");
+    let from = server.program.log().len();
     clock.set("+0");
-    until_logged(&desk, from, "the clock is trusted again").await;
+    until_logged(&server, from, "the clock is trusted again").await;
     assert!(!suspended().await);
-    assert_kept(&desk, &job).await;
+    assert_kept(&server, &job).await;
 }

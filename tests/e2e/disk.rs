@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use end_to_end::desk::{answer, id};
-use end_to_end::{Desk, command};
+use end_to_end::test_server::{answer, id};
+use end_to_end::{TestServer, command};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use simulated_tenant::generate::export_user;
@@ -85,71 +85,71 @@ impl Drop for Disk {
     }
 }
 
-async fn assert_lives(desk: &Desk) {
-    assert_eq!(desk.get("/readyz").await.0, 200);
-    let id = desk.export(&little()).await;
-    let job = desk.until_over(&id).await;
+async fn assert_lives(server: &TestServer) {
+    assert_eq!(server.get("/readyz").await.0, 200);
+    let id = server.export(&little()).await;
+    let job = server.until_over(&id).await;
     assert_eq!(job["status"], "completed", "{job}");
-    assert_eq!(desk.download(&job).await.text().await.unwrap().lines().count(), 11);
+    assert_eq!(server.download(&job).await.text().await.unwrap().lines().count(), 11);
 }
 
 #[tokio::test]
 async fn a_full_disk_ends_the_job_with_the_reason_and_the_server_stays() {
     let Some(disk) = Disk::new("3m") else { return };
     let data = disk.path().join("data");
-    let desk = Desk::start(tenant(), |command| {
+    let server = TestServer::start(tenant(), |command| {
         command.env("DATA_DIR", &data);
     })
     .await;
-    let job = desk.until_over(&desk.export(&everything()).await).await;
+    let job = server.until_over(&server.export(&everything()).await).await;
     assert_eq!((&job["status"], &job["error"]["errorCode"]), (&json!("failed"), &json!("disk_full")), "{job}");
     assert!(job["error"]["message"].as_str().is_some_and(|message| message.contains("No space left")), "{job}");
     assert!(job.get("location").is_none(), "{job}");
-    assert_lives(&desk).await;
+    assert_lives(&server).await;
 
     // No room for anything: a new job is refused or ends, and once there is room again all is well.
     let filler = disk.fill();
-    let (status, reply) = desk.post("/api/jobs/export", &little()).await;
+    let (status, reply) = server.post("/api/jobs/export", &little()).await;
     if status == 200 {
         let _ = std::fs::remove_file(&filler);
-        desk.until_over(reply["id"].as_str().expect("an id")).await;
+        server.until_over(reply["id"].as_str().expect("an id")).await;
     } else {
         assert_eq!((status, &reply["errorCode"]), (507, &json!("disk_full")), "{reply}");
     }
-    assert_eq!(desk.get("/healthz").await.0, 200);
+    assert_eq!(server.get("/healthz").await.0, 200);
     let _ = std::fs::remove_file(&filler);
-    assert_lives(&desk).await;
+    assert_lives(&server).await;
 }
 
 #[tokio::test]
 async fn a_full_disk_and_a_broken_database_are_no_readiness_and_the_reason_is_said_and_logged() {
     let Some(disk) = Disk::new("3m") else { return };
     let data = disk.path().join("data");
-    let desk = Desk::start(tenant(), |command| {
+    let server = TestServer::start(tenant(), |command| {
         command.env("DATA_DIR", &data);
     })
     .await;
-    assert_eq!(desk.get("/readyz").await.0, 200);
+    assert_eq!(server.get("/readyz").await.0, 200);
     let filler = disk.fill();
-    let (status, reply) = desk.get("/readyz").await;
+    let (status, reply) = server.get("/readyz").await;
     assert_eq!((status, &reply["errorCode"]), (503, &json!("not_ready")), "{reply}");
     assert!(reply["message"].as_str().is_some_and(|message| message.contains("No space left")), "{reply}");
-    assert_eq!(desk.get("/healthz").await.0, 200, "a restart would not help");
+    assert_eq!(server.get("/healthz").await.0, 200, "a restart would not help");
     std::fs::remove_file(&filler).unwrap();
-    assert_lives(&desk).await;
+    assert_lives(&server).await;
 
     // The database is gone; then it is there again; then it holds something else.
     let unready = async || {
-        let (status, reply) = desk.get("/readyz").await;
+        let (status, reply) = server.get("/readyz").await;
         assert_eq!((status, &reply["errorCode"]), (503, &json!("not_ready")), "{reply}");
         assert!(reply["message"].as_str().is_some_and(|message| message.contains("The database")), "{reply}");
-        assert_eq!(desk.get("/healthz").await.0, 200);
+        assert_eq!(server.get("/healthz").await.0, 200);
     };
     let database = data.join("state.sqlite");
     std::fs::rename(&database, data.join("elsewhere")).unwrap();
     unready().await;
     std::fs::rename(data.join("elsewhere"), &database).unwrap();
-    assert_lives(&desk).await;
+    assert_lives(&server).await;
     for name in ["state.sqlite", "state.sqlite-wal"] {
         let file = data.join(name);
         let length = std::fs::metadata(&file).map_or(0, |file| file.len());
@@ -157,7 +157,7 @@ async fn a_full_disk_and_a_broken_database_are_no_readiness_and_the_reason_is_sa
         std::io::copy(&mut std::io::Read::take(std::io::repeat(b'x'), length), &mut &file).unwrap();
     }
     unready().await;
-    let log = desk.program.log();
+    let log = server.program.log();
     assert_eq!(log.matches("code=\"not_ready\"").count(), 3, "{log}");
 }
 
@@ -170,90 +170,90 @@ fn users(count: u64) -> String {
     })
 }
 
-async fn upload(desk: &Desk, users: String) -> (u16, Value) {
+async fn upload(server: &TestServer, users: String) -> (u16, Value) {
     let form = reqwest::multipart::Form::new()
-        .text("connection_id", desk.tenant.database_connection_id())
+        .text("connection_id", server.tenant.database_connection_id())
         .part("users", reqwest::multipart::Part::text(users).file_name("users.ndjson"));
-    answer(desk.request("POST", "/api/jobs/import").multipart(form)).await
+    answer(server.request("POST", "/api/jobs/import").multipart(form)).await
 }
 
 #[tokio::test]
 async fn an_import_that_is_larger_than_the_disk_says_so_and_goes_on_once_there_is_room() {
     let Some(disk) = Disk::new("4m") else { return };
     let data = disk.path().join("data");
-    let desk = Desk::start(tenant(), |command| {
+    let server = TestServer::start(tenant(), |command| {
         command.env("DATA_DIR", &data);
     })
     .await;
-    let before = desk.tenant.control().user_count();
+    let before = server.tenant.control().user_count();
 
     // The file has no room.
-    let (status, refused) = upload(&desk, users(8000)).await;
+    let (status, refused) = upload(&server, users(8000)).await;
     assert_eq!((status, &refused["errorCode"]), (507, &json!("disk_full")), "{refused}");
-    assert_lives(&desk).await;
+    assert_lives(&server).await;
 
     // The file has room, what is to be sent has none beside it.
-    let (status, job) = upload(&desk, users(2200)).await;
+    let (status, job) = upload(&server, users(2200)).await;
     assert_eq!(status, 200, "{job}");
     let id = id(&job).to_owned();
-    let job = desk.until_over(&id).await;
+    let job = server.until_over(&id).await;
     assert_eq!((&job["status"], &job["error"]["errorCode"]), (&json!("failed"), &json!("disk_full")), "{job}");
-    assert_eq!(desk.tenant.control().user_count(), before, "nothing is sent before all is checked");
+    assert_eq!(server.tenant.control().user_count(), before, "nothing is sent before all is checked");
 
     disk.enlarge("40m");
-    let (status, said) = desk.post(&format!("/api/jobs/{id}/resume"), &json!({})).await;
+    let (status, said) = server.post(&format!("/api/jobs/{id}/resume"), &json!({})).await;
     assert_eq!(status, 200, "{said}");
-    let job = desk.until_over(&id).await;
+    let job = server.until_over(&id).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(2200)), "{job}");
-    assert_eq!(desk.tenant.control().user_count() - before, 2200);
+    assert_eq!(server.tenant.control().user_count() - before, 2200);
 }
 
 #[tokio::test]
 async fn the_end_of_a_job_is_stored_once_there_is_room_again() {
     let Some(disk) = Disk::new("3m") else { return };
     let data = disk.path().join("data");
-    let desk = Desk::start(tenant(), |command| {
+    let server = TestServer::start(tenant(), |command| {
         command.env("DATA_DIR", &data);
     })
     .await;
-    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
-    let id = desk.export(&everything()).await;
-    while desk.job(&id).await["details"].is_null() {
+    server.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
+    let id = server.export(&everything()).await;
+    while server.job(&id).await["details"].is_null() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let filler = disk.fill();
-    let (status, job) = desk.post(&format!("/api/jobs/{id}/cancel"), &json!({})).await;
+    let (status, job) = server.post(&format!("/api/jobs/{id}/cancel"), &json!({})).await;
     assert_eq!(status, 200, "{job}");
     std::fs::remove_file(&filler).unwrap();
-    let job = desk.until_over(&id).await;
+    let job = server.until_over(&id).await;
     assert_eq!(job["status"], "canceled", "{job}");
-    assert_lives(&desk).await;
+    assert_lives(&server).await;
 }
 
 #[tokio::test]
 async fn a_limit_on_the_size_of_files_ends_the_job_and_not_the_server() {
-    let desk = Desk::start(tenant(), |_| ()).await;
-    let process = Pid::from_raw(i32::try_from(desk.program.id()).unwrap());
+    let server = TestServer::start(tenant(), |_| ()).await;
+    let process = Pid::from_raw(i32::try_from(server.program.id()).unwrap());
     let limit = Some(2 << 20);
     prlimit(process, Resource::Fsize, Rlimit { current: limit, maximum: limit }).expect("a limit of our own child");
-    let job = desk.until_over(&desk.export(&everything()).await).await;
+    let job = server.until_over(&server.export(&everything()).await).await;
     assert_eq!((&job["status"], &job["error"]["errorCode"]), (&json!("failed"), &json!("storage")), "{job}");
     assert!(job["error"]["message"].as_str().is_some_and(|message| message.contains("File too large")), "{job}");
-    assert_lives(&desk).await;
+    assert_lives(&server).await;
 }
 
 #[tokio::test]
 async fn a_directory_that_cannot_be_used_is_named_and_the_server_stays() {
-    let desk = Desk::start(tenant(), |_| ()).await;
-    let jobs = desk.data().join("jobs");
+    let server = TestServer::start(tenant(), |_| ()).await;
+    let jobs = server.data().join("jobs");
     std::fs::remove_dir(&jobs).unwrap();
     std::fs::write(&jobs, "in the way").unwrap();
-    let (status, reply) = desk.post("/api/jobs/export", &little()).await;
+    let (status, reply) = server.post("/api/jobs/export", &little()).await;
     assert_eq!((status, &reply["errorCode"]), (500, &json!("storage")), "{reply}");
     assert!(reply["message"].as_str().is_some_and(|message| message.contains("jobs/job_")), "{reply}");
-    assert_eq!(desk.get("/api/history").await.1["jobs"], json!([]), "nothing began");
+    assert_eq!(server.get("/api/history").await.1["jobs"], json!([]), "nothing began");
     std::fs::remove_file(&jobs).unwrap();
-    assert_lives(&desk).await;
+    assert_lives(&server).await;
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use end_to_end::Desk;
-use end_to_end::desk::id;
+use end_to_end::TestServer;
+use end_to_end::test_server::id;
 use rustix::process::Signal;
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind, Tenant, TenantSettings};
@@ -22,15 +22,19 @@ async fn complaint(domain: &str) -> (String, usize) {
         "tls" => tenant.tls_url().expect("a TLS address"),
         other => other.to_owned(),
     };
-    let desk = Desk::serve_domain(&tenant, data.path(), &domain).await;
+    let server = TestServer::serve_domain(&tenant, data.path(), &domain).await;
     let before = tenant.control().requests().len();
-    let (_, job) = desk.ask_export(&json!({"format": "csv"})).await;
-    let waiting = desk.until(id(&job), |job| job["details"].is_string()).await;
-    let canceled = desk.request("POST", &format!("/api/jobs/{}/cancel", id(&job))).send().await.expect("an answer");
+    let (_, job) = server.ask_export(&json!({"format": "csv"})).await;
+    let waiting = server.until(id(&job), |job| job["details"].is_string()).await;
+    let canceled = server.request("POST", &format!("/api/jobs/{}/cancel", id(&job))).send().await.expect("an answer");
     assert_eq!(canceled.status(), 200);
-    assert_eq!(desk.until_over(id(&job)).await["status"], "canceled");
+    assert_eq!(server.until_over(id(&job)).await["status"], "canceled");
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(desk.anonymous(path).send().await.expect("an answer").status(), 200, "it is not the server's fault");
+        assert_eq!(
+            server.anonymous(path).send().await.expect("an answer").status(),
+            200,
+            "it is not the server's fault"
+        );
     }
     (waiting["details"].as_str().expect("a text").to_owned(), tenant.control().requests().len() - before)
 }
@@ -53,27 +57,27 @@ async fn a_certificate_that_is_not_trusted_is_said_and_nothing_is_sent() {
 async fn readiness_goes_first_and_jobs_go_on_after_the_restart() {
     let tenant = tenant(1500).await;
     let data = TempDir::new().expect("a directory");
-    let mut desk = Desk::serve(&tenant, data.path(), |start| {
+    let mut server = TestServer::serve(&tenant, data.path(), |start| {
         start.env("SHUTDOWN_DELAY", "3s");
     })
     .await;
     let processing = FaultKind::JobStatus { status: "processing".into() };
     tenant.control().add(Fault::new("/jobs/job_", processing));
-    let (_, job) = desk.ask_export(&json!({"format": "csv"})).await;
-    desk.until(id(&job), |job| job["status"] == "processing").await;
-    desk.program.signal(Signal::TERM);
-    while desk.anonymous("/readyz").send().await.expect("it still answers").status() == 200 {
+    let (_, job) = server.ask_export(&json!({"format": "csv"})).await;
+    server.until(id(&job), |job| job["status"] == "processing").await;
+    server.program.signal(Signal::TERM);
+    while server.anonymous("/readyz").send().await.expect("it still answers").status() == 200 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    let reply = desk.anonymous("/readyz").send().await.expect("it still answers");
+    let reply = server.anonymous("/readyz").send().await.expect("it still answers");
     assert_eq!((reply.status().as_u16(), &reply.headers()["retry-after"]), (503, &"10".parse().expect("a value")));
-    assert_eq!(desk.anonymous("/healthz").send().await.expect("it still answers").status(), 200);
-    let (status, refused) = desk.ask_export(&json!({"format": "csv"})).await;
+    assert_eq!(server.anonymous("/healthz").send().await.expect("it still answers").status(), 200);
+    let (status, refused) = server.ask_export(&json!({"format": "csv"})).await;
     assert_eq!((status, &refused["errorCode"]), (503, &json!("server_stopping")), "{refused}");
-    assert_eq!(desk.program.ended().await.code(), Some(0));
+    assert_eq!(server.program.ended().await.code(), Some(0));
 
     tenant.control().clear();
-    let desk = Desk::serve(&tenant, data.path(), |_| {}).await;
-    let job = desk.until_over(id(&job)).await;
+    let server = TestServer::serve(&tenant, data.path(), |_| {}).await;
+    let job = server.until_over(id(&job)).await;
     assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(tenant.control().user_count())));
 }

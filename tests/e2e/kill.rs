@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::time::Duration;
 
-use end_to_end::Desk;
-use end_to_end::desk::{answer, id};
+use end_to_end::TestServer;
+use end_to_end::test_server::{answer, id};
 use flate2::read::GzDecoder;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -47,11 +47,11 @@ fn exports() -> Vec<(Value, bool)> {
 type Row = (String, String, String);
 
 /// What must be in the file: everybody, or whom the query finds.
-fn expected(desk: &Desk, request: &Value, verified: bool) -> BTreeMap<String, Row> {
+fn expected(server: &TestServer, request: &Value, verified: bool) -> BTreeMap<String, Row> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let generated = (0..USERS).map(|index| serde_json::from_str::<Value>(&export_user(index, SEED)).unwrap());
-    let people = desk.tenant.control().people().into_iter();
-    let people = people.filter_map(|person| desk.tenant.control().user(&person.user_id));
+    let people = server.tenant.control().people().into_iter();
+    let people = people.filter_map(|person| server.tenant.control().user(&person.user_id));
     let planned = request["query"].as_str().is_some_and(|query| query.contains("plan"));
     generated
         .chain(people)
@@ -89,16 +89,16 @@ fn rows(request: &Value, file: &[u8]) -> Vec<Row> {
 }
 
 /// A completed export has exactly the right rows, in the right order where one was asked for.
-async fn verify(desk: &Desk, job: &Value, request: &Value, verified: bool) {
+async fn verify(server: &TestServer, job: &Value, request: &Value, verified: bool) {
     assert_eq!(job["status"], "completed", "{job}");
-    let file = desk.download(job).await.bytes().await.expect("a whole download");
+    let file = server.download(job).await.bytes().await.expect("a whole download");
     let rows = rows(request, &file);
     assert_eq!(job["summary"]["rows"], rows.len(), "{job}");
     if request.get("sort").is_some() {
         let given = rows.iter().map(|(_, email, _)| email).filter(|email| !email.is_empty());
         assert!(given.is_sorted_by(|a, b| a >= b), "the rows are not sorted");
     }
-    let mut expected = expected(desk, request, verified);
+    let mut expected = expected(server, request, verified);
     for row in rows {
         let wanted = expected.remove(&row.0).unwrap_or_else(|| panic!("{row:?} stands twice, or should not be there"));
         assert_eq!(row, wanted);
@@ -118,8 +118,8 @@ async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exact
         export_duration: Duration::from_millis(300),
         ..TenantSettings::default()
     };
-    let mut desk = Desk::start(settings, |_| ()).await;
-    let control = desk.tenant.control();
+    let mut server = TestServer::start(settings, |_| ()).await;
+    let control = server.tenant.control();
     // Downloads take about as long as everything else, so that they are hit too.
     control.add(Fault::new("/exports/", FaultKind::SlowBody { millis: 100 }));
     let kinds = exports();
@@ -128,7 +128,7 @@ async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exact
     for kill in 0..kills {
         while open.len() < 3 {
             let kind = random.random_range(0..kinds.len());
-            open.push((desk.export(&kinds[kind].0).await, kind));
+            open.push((server.export(&kinds[kind].0).await, kind));
             begun += 1;
         }
         if random.random_bool(0.3) {
@@ -137,14 +137,14 @@ async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exact
         }
         let moment = Duration::from_millis(random.random_range(0..1500));
         tokio::time::sleep(moment).await;
-        desk.program.kill();
-        desk.assert_intact().await;
-        desk.program.start_again().await;
+        server.program.kill();
+        server.assert_intact().await;
+        server.program.start_again().await;
         let mut still = Vec::new();
         for (id, kind) in open {
-            let job = desk.job(&id).await;
+            let job = server.job(&id).await;
             match job["status"].as_str() {
-                Some("completed") => verify(&desk, &job, &kinds[kind].0, kinds[kind].1).await,
+                Some("completed") => verify(&server, &job, &kinds[kind].0, kinds[kind].1).await,
                 Some("pending" | "processing") => {
                     assert!(job.get("location").is_none(), "a file that is not complete is offered: {job}");
                     still.push((id, kind));
@@ -156,10 +156,10 @@ async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exact
     }
     control.clear();
     for (id, kind) in open {
-        verify(&desk, &desk.until_over(&id).await, &kinds[kind].0, kinds[kind].1).await;
+        verify(&server, &server.until_over(&id).await, &kinds[kind].0, kinds[kind].1).await;
     }
     // Nothing is left but the finished files.
-    for job in std::fs::read_dir(desk.data().join("jobs")).unwrap() {
+    for job in std::fs::read_dir(server.data().join("jobs")).unwrap() {
         let job = job.unwrap().path();
         let files: Vec<String> =
             job.read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
@@ -173,8 +173,8 @@ async fn a_server_that_is_killed_at_any_moment_completes_every_export_with_exact
 
 #[tokio::test]
 async fn a_server_that_is_killed_while_it_takes_a_file_keeps_nothing_of_it() {
-    let mut desk = Desk::start(TenantSettings { users: 10, ..TenantSettings::default() }, |_| ()).await;
-    let connection = desk.tenant.database_connection_id();
+    let mut server = TestServer::start(TenantSettings { users: 10, ..TenantSettings::default() }, |_| ()).await;
+    let connection = server.tenant.database_connection_id();
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(1);
     let body = Body::wrap_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|part| (part, receiver))
@@ -182,45 +182,45 @@ async fn a_server_that_is_killed_while_it_takes_a_file_keeps_nothing_of_it() {
     let form = Form::new()
         .text("connection_id", connection.clone())
         .part("users", Part::stream(body).file_name("users.ndjson"));
-    let upload = tokio::spawn(desk.request("POST", "/api/jobs/import").multipart(form).send());
+    let upload = tokio::spawn(server.request("POST", "/api/jobs/import").multipart(form).send());
     for _ in 0..20 {
         sender.send(Ok(vec![b'x'; 64 * 1024])).await.expect("the file is read");
     }
-    desk.program.kill();
+    server.program.kill();
     assert!(upload.await.expect("the request ends").is_err(), "nobody is left to answer");
-    desk.assert_intact().await;
-    desk.program.start_again().await;
-    assert_eq!(desk.get("/api/history").await.1["jobs"], json!([]), "nothing began");
-    let left: Vec<_> = std::fs::read_dir(desk.data().join("jobs")).unwrap().collect();
+    server.assert_intact().await;
+    server.program.start_again().await;
+    assert_eq!(server.get("/api/history").await.1["jobs"], json!([]), "nothing began");
+    let left: Vec<_> = std::fs::read_dir(server.data().join("jobs")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
-    let (status, job) = desk.ask_import(&connection, "{\"email\":\"ada@example.com\"}").await;
+    let (status, job) = server.ask_import(&connection, "{\"email\":\"ada@example.com\"}").await;
     assert_eq!(status, 200, "{job}");
-    let job = desk.until_over(id(&job)).await;
+    let job = server.until_over(id(&job)).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(1)), "{job}");
 }
 
 #[tokio::test]
 async fn a_server_that_is_killed_while_it_backs_up_and_changes_users_does_both_completely() {
     const ROWS: u64 = 300;
-    let mut desk = Desk::start(
+    let mut server = TestServer::start(
         TenantSettings { users: 0, import_duration: Duration::from_millis(150), ..TenantSettings::default() },
         |_| (),
     )
     .await;
-    let connection = desk.tenant.database_connection_id();
+    let connection = server.tenant.database_connection_id();
     let rows = |plan: &str| -> String {
         let row = |number| json!({"email": format!("user{number}@example.com"), "app_metadata": {"plan": plan}});
         (0..ROWS).map(|number| row(number).to_string() + "\n").collect()
     };
-    let (_, job) = desk.ask_import(&connection, rows("old")).await;
-    assert_eq!(desk.until_over(id(&job)).await["summary"]["inserted"], ROWS);
+    let (_, job) = server.ask_import(&connection, rows("old")).await;
+    assert_eq!(server.until_over(id(&job)).await["summary"]["inserted"], ROWS);
 
     let form = Form::new()
         .text("connection_id", connection)
         .text("upsert", "true")
         .text("backup", "true")
         .part("users", Part::text(rows("new")).file_name("users.ndjson"));
-    let (status, job) = answer(desk.request("POST", "/api/jobs/import").multipart(form)).await;
+    let (status, job) = answer(server.request("POST", "/api/jobs/import").multipart(form)).await;
     assert_eq!(status, 200, "{job}");
     let id = id(&job).to_owned();
     let seed = setting("KILL_SEED", rand::random_range(0..u64::from(u32::MAX)));
@@ -228,20 +228,20 @@ async fn a_server_that_is_killed_while_it_backs_up_and_changes_users_does_both_c
     let mut random = StdRng::seed_from_u64(seed);
     for _ in 0..setting("KILLS", 6) {
         tokio::time::sleep(Duration::from_millis(random.random_range(0..600))).await;
-        desk.program.kill();
-        desk.assert_intact().await;
-        desk.program.start_again().await;
+        server.program.kill();
+        server.assert_intact().await;
+        server.program.start_again().await;
     }
-    let job = desk.until_over(&id).await;
+    let job = server.until_over(&id).await;
     assert_eq!((&job["status"], &job["summary"]["failed"]), (&json!("completed"), &json!(0)), "{job}");
-    let (status, kept) = desk.get(&format!("/api/jobs/{id}/backup")).await;
+    let (status, kept) = server.get(&format!("/api/jobs/{id}/backup")).await;
     assert_eq!(status, 200, "{kept}");
     let kept = kept.as_array().expect("users");
     let emails: BTreeSet<&str> = kept.iter().filter_map(|user| user["email"].as_str()).collect();
     assert_eq!((kept.len() as u64, emails.len() as u64), (ROWS, ROWS), "everybody once");
     assert!(kept.iter().all(|user| user["app_metadata"]["plan"] == "old"), "as they were before");
     for number in 0..ROWS {
-        let users = desk.tenant.control().users_by_email(&format!("user{number}@example.com"));
+        let users = server.tenant.control().users_by_email(&format!("user{number}@example.com"));
         assert_eq!(users.len(), 1, "user {number}");
         assert_eq!(users[0]["app_metadata"]["plan"], "new", "user {number}");
     }

@@ -14,8 +14,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use end_to_end::Desk;
-use end_to_end::desk::{answer, id};
+use end_to_end::TestServer;
+use end_to_end::test_server::{answer, id};
 use serde_json::{Value, json};
 use simulated_tenant::generate::{export_user, import_user, user_id};
 use simulated_tenant::{Fault, FaultKind, RateLimits, TenantSettings};
@@ -41,8 +41,8 @@ fn figures(process: u32) -> Option<(f64, f64)> {
 }
 
 /// Rate limits and trouble of every kind, spread over the whole export.
-fn trouble(desk: &Desk, size: u64) {
-    let control = desk.tenant.control();
+fn trouble(server: &TestServer, size: u64) {
+    let control = server.tenant.control();
     control.limit(RateLimits::ESSENTIALS);
     let fault = |path: &str, kind: FaultKind, after: u32, times: u32| {
         control.add(Fault::new(path, kind).after(after).times(times));
@@ -72,9 +72,9 @@ async fn a_large_export_under_limits_and_faults_is_complete_and_right() {
     let users = users();
     let settings =
         TenantSettings { users, seed: SEED, export_duration: Duration::from_secs(3), ..TenantSettings::default() };
-    let desk = Desk::start(settings, |_| ()).await;
-    let idle = figures(desk.program.id());
-    trouble(&desk, users * 60);
+    let server = TestServer::start(settings, |_| ()).await;
+    let idle = figures(server.program.id());
+    trouble(&server, users * 60);
     let fields = json!([
         {"name": "user.user_id"}, {"name": "user.email"}, {"name": "user.email_verified"},
         {"name": "identities[0].connection"}, {"name": "user.app_metadata.name || user.name"},
@@ -86,10 +86,10 @@ async fn a_large_export_under_limits_and_faults_is_complete_and_right() {
         if !sort.is_null() {
             request["sort"] = sort.clone();
         }
-        let job = desk.until_over(&desk.export(&request).await).await;
+        let job = server.until_over(&server.export(&request).await).await;
         assert_eq!(job["status"], "completed", "{job}");
         let wall = started.elapsed();
-        if let (Some((cpu_before, at_rest)), Some((cpu, peak))) = (idle, figures(desk.program.id())) {
+        if let (Some((cpu_before, at_rest)), Some((cpu, peak))) = (idle, figures(server.program.id())) {
             println!(
                 "{users} users{}: {:.1} s, {:.1} s CPU of the server so far, {peak:.0} MiB at its peak ({at_rest:.0} MiB before)",
                 if sort.is_null() { "" } else { ", sorted" },
@@ -97,18 +97,18 @@ async fn a_large_export_under_limits_and_faults_is_complete_and_right() {
                 cpu - cpu_before,
             );
         }
-        check(&desk, &job, users, !sort.is_null()).await;
+        check(&server, &job, users, !sort.is_null()).await;
     }
-    assert_eq!(desk.tenant.control().faults(), [], "all trouble came");
-    assert_eq!(desk.tenant.control().violations(), Vec::<String>::new());
+    assert_eq!(server.tenant.control().faults(), [], "all trouble came");
+    assert_eq!(server.tenant.control().violations(), Vec::<String>::new());
 }
 
 /// Every user once, every cell right.
-async fn check(desk: &Desk, job: &Value, users: u64, sorted: bool) {
+async fn check(server: &TestServer, job: &Value, users: u64, sorted: bool) {
     let mut left: HashMap<String, u64> = (0..users).map(|index| (user_id(index, SEED), index)).collect();
-    let people = desk.tenant.control().people().len() as u64;
+    let people = server.tenant.control().people().len() as u64;
     let mut others = 0;
-    let file = desk.download(job).await.bytes().await.expect("a whole download");
+    let file = server.download(job).await.bytes().await.expect("a whole download");
     let mut reader = csv::Reader::from_reader(&file[..]);
     let mut before = None::<String>;
     for row in reader.records() {
@@ -118,7 +118,7 @@ async fn check(desk: &Desk, job: &Value, users: u64, sorted: bool) {
             before = Some(row[6].to_owned());
         }
         let Some(index) = left.remove(&row[0]) else {
-            assert!(desk.tenant.control().people().iter().any(|person| person.user_id == row[0]), "twice: {row:?}");
+            assert!(server.tenant.control().people().iter().any(|person| person.user_id == row[0]), "twice: {row:?}");
             others += 1;
             continue;
         };
@@ -146,16 +146,16 @@ async fn check(desk: &Desk, job: &Value, users: u64, sorted: bool) {
 const AUTH0_USERS_AN_HOUR: f64 = 400_000.0;
 
 /// Imports a file; the job at its end, and the CPU seconds of the server, where the system tells.
-async fn import(desk: &Desk, content: &str, dry_run: bool) -> (Value, Option<f64>) {
-    let before = figures(desk.program.id());
+async fn import(server: &TestServer, content: &str, dry_run: bool) -> (Value, Option<f64>) {
+    let before = figures(server.program.id());
     let form = reqwest::multipart::Form::new()
-        .text("connection_id", desk.tenant.database_connection_id())
+        .text("connection_id", server.tenant.database_connection_id())
         .text("dry_run", dry_run.to_string())
         .part("users", reqwest::multipart::Part::text(content.to_owned()).file_name("users.ndjson"));
-    let (status, job) = answer(desk.request("POST", "/api/jobs/import").multipart(form)).await;
+    let (status, job) = answer(server.request("POST", "/api/jobs/import").multipart(form)).await;
     assert_eq!(status, 200, "{job}");
-    let job = desk.until_over(id(&job)).await;
-    let after = figures(desk.program.id());
+    let job = server.until_over(id(&job)).await;
+    let after = figures(server.program.id());
     (job, before.zip(after).map(|((before, _), (after, _))| after - before))
 }
 
@@ -164,20 +164,20 @@ async fn a_large_import_arrives_whole_and_says_what_its_sending_costs() {
     let users = std::env::var("IMPORT_USERS").map_or(2000, |text| text.parse().expect("IMPORT_USERS is a number"));
     let settings =
         TenantSettings { users: 0, import_duration: Duration::from_millis(500), ..TenantSettings::default() };
-    let desk = Desk::start(settings, |_| ()).await;
-    let before = desk.tenant.control().user_count();
+    let server = TestServer::start(settings, |_| ()).await;
+    let before = server.tenant.control().user_count();
     let content = (0..users).fold(String::new(), |content, index| content + import_user(index, SEED).trim_end() + "\n");
 
-    let (checked, checking) = import(&desk, &content, true).await;
+    let (checked, checking) = import(&server, &content, true).await;
     assert_eq!(checked["status"], "completed", "{checked}");
-    assert_eq!(desk.tenant.control().user_count(), before);
-    let (sent, all) = import(&desk, &content, false).await;
+    assert_eq!(server.tenant.control().user_count(), before);
+    let (sent, all) = import(&server, &content, false).await;
     assert_eq!(sent["status"], "completed", "{sent}");
 
     let count = |job: &Value, name: &str| job["summary"][name].as_u64().expect("a count");
     let good = users - count(&checked, "failed");
     assert_eq!((count(&sent, "total"), count(&sent, "inserted"), count(&sent, "updated")), (users, good, 0));
-    assert_eq!(desk.tenant.control().user_count() - before, good);
+    assert_eq!(server.tenant.control().user_count() - before, good);
     if let (Some(checking), Some(all)) = (checking, all) {
         let sending = (all - checking) * 100_000.0 / users as f64;
         println!(
@@ -186,6 +186,6 @@ async fn a_large_import_arrives_whole_and_says_what_its_sending_costs() {
             sending * AUTH0_USERS_AN_HOUR / 100_000.0 / 36.0,
         );
     }
-    assert!(desk.tenant.control().job_counts().most_active_imports <= 2);
-    assert_eq!(desk.tenant.control().violations(), Vec::<String>::new());
+    assert!(server.tenant.control().job_counts().most_active_imports <= 2);
+    assert_eq!(server.tenant.control().violations(), Vec::<String>::new());
 }

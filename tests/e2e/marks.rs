@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use end_to_end::desk::{SECRET, admin, answer, id};
-use end_to_end::{Desk, sign_in};
+use end_to_end::test_server::{SECRET, admin, answer, id};
+use end_to_end::{TestServer, sign_in};
 use serde_json::{Value, json};
 use simulated_tenant::people::Person;
 use simulated_tenant::{CLIENT_SECRET, Client, Fault, FaultKind, Tenant, TenantSettings};
@@ -55,7 +55,7 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
     let control = tenant.control();
     let data = TempDir::new().expect("a directory");
     let subject = format!("auth0|{MARK}");
-    let mut desk = Desk::serve(&tenant, data.path(), |start| {
+    let mut server = TestServer::serve(&tenant, data.path(), |start| {
         start.env("LOG", "user_import_export=trace,info").env("LOG_FORMAT", "json");
         start.env("ADMIN_SUBJECTS", format!("{subject},{}", admin().user_id));
         start.env("METRICS_TOKEN", "zmarkedz-metrics-token").env("SECRET_SALT", "zmarkedz-secret-for-transforms");
@@ -69,10 +69,10 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
     });
     control.put_user(&user).expect("a user of the tenant");
     let person = Person { user_id: subject.clone(), email, connection, name: MARK.to_owned(), ..admin() };
-    desk.session = sign_in(desk.program.address(), &person).await;
+    server.session = sign_in(server.program.address(), &person).await;
     // Requests of a sign-in are no requests of the Management API, which the metrics count.
     control.forget_requests();
-    let desk = desk;
+    let server = server;
     let errors = Mutex::new(Vec::new());
     let failed = |what: &str, (status, body): (u16, Value)| {
         assert!(status >= 400, "{what}: {body}");
@@ -98,12 +98,12 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
     let users = users.concat();
     control.add(Fault::new("/jobs/users-imports", FaultKind::DropAfter).method("POST").once());
     control.add(Fault::new("/jobs/users-imports", FaultKind::ServerError).method("POST").after(1).once());
-    let (_, job) = desk.ask_import(&connection, users.clone()).await;
-    let job = desk.until_over(id(&job)).await;
+    let (_, job) = server.ask_import(&connection, users.clone()).await;
+    let job = server.until_over(id(&job)).await;
     assert_eq!(job["status"], "completed", "{job}");
     jobs.push(job);
-    let (_, again) = desk.ask_import(&connection, users).await;
-    jobs.push(desk.until_over(id(&again)).await);
+    let (_, again) = server.ask_import(&connection, users).await;
+    jobs.push(server.until_over(id(&again)).await);
 
     // Exports: by a search for somebody, computed with a secret, with faults of cells, and one that fails.
     let query = format!("email:{MARK}-1@example.com");
@@ -117,53 +117,53 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
             {"name": "(() => { while (user.email === \"admin@acme.example\") {} })()", "export_as": "d"},
         ]}),
     ] {
-        let (status, job) = desk.ask_export(&request).await;
+        let (status, job) = server.ask_export(&request).await;
         assert_eq!(status, 200, "{job}");
-        let job = desk.until_over(id(&job)).await;
+        let job = server.until_over(id(&job)).await;
         assert_eq!(job["status"], "completed", "{job}");
-        desk.download(&job).await;
+        server.download(&job).await;
         jobs.push(job);
     }
     let failing = json!({"format": "csv", "on_error": "fail", "fields": [{"name": "user.email.at(1n)"}]});
-    let (_, job) = desk.ask_export(&failing).await;
-    let failed_job = desk.until_over(id(&job)).await;
+    let (_, job) = server.ask_export(&failing).await;
+    let failed_job = server.until_over(id(&job)).await;
     assert_eq!(failed_job["status"], "failed", "{failed_job}");
     failed("a failed job", (400, failed_job["error"].clone()));
 
     // Names that people choose, and code of theirs.
     let preset = format!("/api/presets/{MARK}-preset");
-    let saved = answer(desk.request("PUT", &preset).json(&json!({"format": "csv", "query": query}))).await;
+    let saved = answer(server.request("PUT", &preset).json(&json!({"format": "csv", "query": query}))).await;
     assert_eq!(saved.0, 200, "{}", saved.1);
-    assert_eq!(desk.get(&preset).await.0, 200);
-    assert_eq!(answer(desk.request("DELETE", &preset)).await.0, 204);
-    let (status, missing) = desk.get(&preset).await;
+    assert_eq!(server.get(&preset).await.0, 200);
+    assert_eq!(answer(server.request("DELETE", &preset)).await.0, 204);
+    let (status, missing) = server.get(&preset).await;
     assert!(status == 404 && missing["message"].as_str().is_some_and(|text| text.contains(MARK)), "{missing}");
     let component = renamed("title_case", "title_loud");
-    let upload = desk.request("POST", "/api/transforms").header("content-type", "application/wasm").body(component);
+    let upload = server.request("POST", "/api/transforms").header("content-type", "application/wasm").body(component);
     let (status, said) = answer(upload).await;
     assert_eq!(status, 201, "{said}");
-    assert_eq!(answer(desk.request("DELETE", "/api/transforms/title_loud")).await.0, 204);
-    assert_eq!(desk.get(&format!("/{MARK}/nowhere")).await.0, 404);
+    assert_eq!(answer(server.request("DELETE", "/api/transforms/title_loud")).await.0, 204);
+    assert_eq!(server.get(&format!("/{MARK}/nowhere")).await.0, 404);
 
     // Requests that are refused.
     let send = async |request: reqwest::RequestBuilder| answer(request).await;
-    failed("no job", send(desk.request("GET", "/api/jobs/job_0000000000000000")).await);
-    failed("no session", send(desk.anonymous("/api/history").bearer_auth(format!("{MARK}.{MARK}.{MARK}"))).await);
-    failed("no ticket", send(desk.anonymous(&format!("/api/jobs/{}/download?ticket={MARK}", id(&job)))).await);
-    failed("no token", send(desk.anonymous("/metrics").bearer_auth(format!("{MARK}-guess"))).await);
-    failed("no hook", send(desk.request("DELETE", "/.extensions/on-uninstall").bearer_auth(MARK)).await);
-    failed("no code", send(desk.anonymous(&format!("/login/callback?code={MARK}&state={MARK}"))).await);
+    failed("no job", send(server.request("GET", "/api/jobs/job_0000000000000000")).await);
+    failed("no session", send(server.anonymous("/api/history").bearer_auth(format!("{MARK}.{MARK}.{MARK}"))).await);
+    failed("no ticket", send(server.anonymous(&format!("/api/jobs/{}/download?ticket={MARK}", id(&job)))).await);
+    failed("no token", send(server.anonymous("/metrics").bearer_auth(format!("{MARK}-guess"))).await);
+    failed("no hook", send(server.request("DELETE", "/.extensions/on-uninstall").bearer_auth(MARK)).await);
+    failed("no code", send(server.anonymous(&format!("/login/callback?code={MARK}&state={MARK}"))).await);
     control.add(Fault::new("/api/v2/users", FaultKind::Forbidden).once());
-    failed("refused by Auth0", send(desk.request("GET", &format!("/api/users?q=email:{MARK}@example.com"))).await);
+    failed("refused by Auth0", send(server.request("GET", &format!("/api/users?q=email:{MARK}@example.com"))).await);
 
     // What is under way: two exports run, one waits for its turn.
     control.add(Fault::new("/jobs/users-exports", FaultKind::HangJob).method("POST").times(2));
     let mut under_way = Vec::new();
     for _ in 0..3 {
-        under_way.push(desk.export(&json!({"format": "ndjson"})).await);
+        under_way.push(server.export(&json!({"format": "ndjson"})).await);
     }
     let read = async || {
-        let reply = desk.anonymous("/metrics").bearer_auth("zmarkedz-metrics-token").send().await.expect("an answer");
+        let reply = server.anonymous("/metrics").bearer_auth("zmarkedz-metrics-token").send().await.expect("an answer");
         assert_eq!(reply.status(), 200);
         reply.text().await.expect("text")
     };
@@ -176,8 +176,8 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
     };
     assert_eq!((busy.get("queued_jobs"), busy.get("running_jobs")), (1.0, 3.0));
     for job in under_way.iter().rev() {
-        assert_eq!(desk.post(&format!("/api/jobs/{job}/cancel"), &json!({})).await.0, 200);
-        assert_eq!(desk.until_over(job).await["status"], "canceled");
+        assert_eq!(server.post(&format!("/api/jobs/{job}/cancel"), &json!({})).await.0, 200);
+        assert_eq!(server.until_over(job).await["status"], "canceled");
     }
 
     let metrics = read().await;
@@ -224,7 +224,7 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
         assert!(answered(status) > 0.0, "no answer {status} came from the tenant");
         assert_eq!(counted.get(&name).to_bits(), answered(status).to_bits(), "{name}\n{metrics}");
     }
-    let log = desk.program.log();
+    let log = server.program.log();
     for event in [
         "Auth0 answered",
         "sent again",
@@ -246,7 +246,7 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
     let secrets = [
         SECRET,
         CLIENT_SECRET,
-        &desk.session,
+        &server.session,
         "zmarkedz-metrics-token",
         "zmarkedz-secret-for-transforms",
         "zmarkedz-literal-secret",
@@ -277,7 +277,7 @@ async fn a_whole_run_leaves_no_marked_value_in_logs_metrics_errors_and_addresses
 #[tokio::test]
 async fn a_request_that_failed_or_was_refused_is_found_in_the_log_by_its_id_and_so_is_a_job() {
     let settings = TenantSettings { users: 20, ..TenantSettings::default() };
-    let desk = Desk::start(settings, |start| {
+    let server = TestServer::start(settings, |start| {
         start.env("LOG_FORMAT", "json");
     })
     .await;
@@ -287,14 +287,14 @@ async fn a_request_that_failed_or_was_refused_is_found_in_the_log_by_its_id_and_
         let status = reply.status().as_u16();
         (status, name.expect("every answer has an id"), reply.text().await.expect("a body"))
     };
-    let export = || desk.request("POST", "/api/jobs/export").json(&json!({"format": "csv"}));
+    let export = || server.request("POST", "/api/jobs/export").json(&json!({"format": "csv"}));
 
     // Every line of a job names the request that asked for it.
     let (status, asked, job) = send(export()).await;
     assert_eq!(status, 200, "{job}");
     let job: Value = serde_json::from_str(&job).expect("a job");
-    let job = desk.until_over(id(&job)).await;
-    let log = lines(&desk.program.log());
+    let job = server.until_over(id(&job)).await;
+    let log = lines(&server.program.log());
     let of_job = |line: &&Value| {
         let spans = line["spans"].as_array().map(Vec::as_slice).unwrap_or_default();
         spans.iter().any(|span| span["name"] == "job" && span["id"] == job["id"])
@@ -306,29 +306,30 @@ async fn a_request_that_failed_or_was_refused_is_found_in_the_log_by_its_id_and_
     }
 
     // A file that somebody changed.
-    let file = desk.data().join("jobs").join(id(&job)).join("users.csv");
+    let file = server.data().join("jobs").join(id(&job)).join("users.csv");
     let mut bytes = std::fs::read(&file).expect("the artifact");
     bytes[100] ^= 1;
     std::fs::write(&file, bytes).expect("the artifact");
-    let link = job["location"].as_str().expect("a link").strip_prefix(desk.program.address()).expect("a link of ours");
-    let (_, tampered, _) = send(desk.anonymous(link)).await;
+    let link =
+        job["location"].as_str().expect("a link").strip_prefix(server.program.address()).expect("a link of ours");
+    let (_, tampered, _) = send(server.anonymous(link)).await;
 
-    let (_, anonymous, _) = send(desk.anonymous("/api/history")).await;
+    let (_, anonymous, _) = send(server.anonymous("/api/history")).await;
     let (_, foreign, _) = send(export().header("sec-fetch-site", "cross-site")).await;
-    let page = desk.anonymous("/login/callback?code=x").header("accept", "text/html");
+    let page = server.anonymous("/login/callback?code=x").header("accept", "text/html");
     let (status, _, body) = send(page).await;
     assert!(status == 400 && body.contains("<html"), "{status}: {body}");
-    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).method("POST"));
+    server.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).method("POST"));
     let limited = loop {
         let (status, name, _) = send(export()).await;
         if status != 200 {
             break name;
         }
     };
-    desk.tenant.control().add(Fault::new("/api/v2/connections", FaultKind::Forbidden).once());
-    let (_, refused, _) = send(desk.request("GET", "/api/connections")).await;
+    server.tenant.control().add(Fault::new("/api/v2/connections", FaultKind::Forbidden).once());
+    let (_, refused, _) = send(server.request("GET", "/api/connections")).await;
 
-    let log = lines(&desk.program.log());
+    let log = lines(&server.program.log());
     for (name, level, status, code, method, route) in [
         (tampered, "ERROR", 500, "storage", "GET", "/api/jobs/{id}/download"),
         (anonymous, "INFO", 401, "credentials_required", "GET", "/api/history"),
@@ -354,34 +355,34 @@ async fn what_auth0_or_a_request_says_begins_no_line_of_the_log() {
         "no.\r\n2026-01-01T00:00:00Z ERROR zforgedz\u{1b}[2K\u{1b}]0;zforgedz\u{7}\u{2028}{\"level\":\"ERROR\"}";
     for format in ["text", "json"] {
         let settings = TenantSettings { users: 5, ..TenantSettings::default() };
-        let desk = Desk::start(settings, |start| {
+        let server = TestServer::start(settings, |start| {
             start.env("LOG_FORMAT", format).env("LOG", "user_import_export=trace,info");
         })
         .await;
         let fault =
             |path: &str| Fault::new(path, FaultKind::Refuse { message: FORGED.to_owned() }).method("POST").once();
         // As a value of a line: why there is no export job.
-        desk.tenant.control().add(fault("/jobs/users-exports"));
-        let job = desk.until_over(&desk.export(&json!({"format": "csv"})).await).await;
+        server.tenant.control().add(fault("/jobs/users-exports"));
+        let job = server.until_over(&server.export(&json!({"format": "csv"})).await).await;
         assert_eq!(job["status"], "completed", "{job}");
         // In the text of a line: why a login failed.
         let browser = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
         let browser = browser.expect("an HTTP client");
-        let begun = browser.get(format!("{}/login", desk.program.address())).send().await.expect("an answer");
+        let begun = browser.get(format!("{}/login", server.program.address())).send().await.expect("an answer");
         let header = |name: &str| begun.headers()[name].to_str().expect("text").to_owned();
         let place = reqwest::Url::parse(&header("location")).expect("an address");
         let (_, state) = place.query_pairs().find(|(name, _)| name == "state").expect("a state");
         let cookie = header("set-cookie").split(';').next().expect("a cookie").to_owned();
-        desk.tenant.control().add(fault("/oauth/token"));
-        let back = desk.anonymous("/login/callback").query(&[("code", "x"), ("state", state.as_ref())]);
+        server.tenant.control().add(fault("/oauth/token"));
+        let back = server.anonymous("/login/callback").query(&[("code", "x"), ("state", state.as_ref())]);
         let (status, said) = answer(back.header("cookie", cookie)).await;
         assert_eq!((status, &said["errorCode"]), (502, &json!("login_unavailable")), "{said}");
         // In a request itself.
         let encoded = "/api/presets/%0d%0a2026%20ERROR%20zrequestz%1b%5b2K";
-        answer(desk.request("GET", encoded).header("user-agent", "zrequestz")).await;
-        answer(desk.request("DELETE", &encoded.replace("presets", "transforms"))).await;
+        answer(server.request("GET", encoded).header("user-agent", "zrequestz")).await;
+        answer(server.request("DELETE", &encoded.replace("presets", "transforms"))).await;
 
-        let log = desk.program.log();
+        let log = server.program.log();
         assert!(log.matches("zforgedz").count() >= 4 && !log.contains("zrequestz"), "{log}");
         assert!(log.contains("a login failed") && log.contains("there is no export job"), "{log}");
         assert!(!log.contains(|c: char| c.is_control() && c != '\n'), "{log:?}");

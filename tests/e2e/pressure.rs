@@ -5,22 +5,22 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use end_to_end::Desk;
+use end_to_end::TestServer;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind, Tenant, TenantSettings};
 use tempfile::TempDir;
 
-async fn desk() -> (Arc<Tenant>, TempDir, Desk) {
+async fn server() -> (Arc<Tenant>, TempDir, TestServer) {
     let tenant =
         Arc::new(Tenant::start(TenantSettings { users: 20, ..TenantSettings::default() }).await.expect("a tenant"));
     let data = TempDir::new().expect("a directory");
-    let desk = Desk::serve(&tenant, data.path(), |_| {}).await;
-    (tenant, data, desk)
+    let server = TestServer::serve(&tenant, data.path(), |_| {}).await;
+    (tenant, data, server)
 }
 
-fn connect(desk: &Desk) -> TcpStream {
-    let address = desk.program.address().strip_prefix("http://").expect("an address");
+fn connect(server: &TestServer) -> TcpStream {
+    let address = server.program.address().strip_prefix("http://").expect("an address");
     let stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a time-out");
     stream
@@ -28,12 +28,12 @@ fn connect(desk: &Desk) -> TcpStream {
 
 #[tokio::test]
 async fn whoever_sends_a_request_drop_by_drop_is_shown_out_and_nobody_waits_for_them() {
-    let (_tenant, _data, desk) = desk().await;
-    let mut slow: Vec<TcpStream> = (0..200).map(|_| connect(&desk)).collect();
+    let (_tenant, _data, server) = server().await;
+    let mut slow: Vec<TcpStream> = (0..200).map(|_| connect(&server)).collect();
     for stream in &mut slow {
         stream.write_all(b"GET /api/history HTTP/1.1\r\nHost: x\r\nX-").expect("a first part");
     }
-    assert_eq!(desk.anonymous("/healthz").send().await.expect("an answer").status(), 200);
+    assert_eq!(server.anonymous("/healthz").send().await.expect("an answer").status(), 200);
     let answers = tokio::task::spawn_blocking(move || {
         let read = |mut stream: TcpStream| {
             let mut answer = Vec::new();
@@ -57,11 +57,11 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
         assert!(limit.maximum.is_none_or(|most| most >= wanted), "this test needs {wanted} open files");
         setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }).expect("more files");
     }
-    let (_tenant, _data, desk) = desk().await;
-    let idle: Vec<TcpStream> = (0..IDLE).map(|_| connect(&desk)).collect();
+    let (_tenant, _data, server) = server().await;
+    let idle: Vec<TcpStream> = (0..IDLE).map(|_| connect(&server)).collect();
     for _ in 0..5 {
-        assert_eq!(desk.anonymous("/readyz").send().await.expect("an answer").status(), 200);
-        let (status, job) = desk.ask_export(&json!({"format": "csv"})).await;
+        assert_eq!(server.anonymous("/readyz").send().await.expect("an answer").status(), 200);
+        let (status, job) = server.ask_export(&json!({"format": "csv"})).await;
         assert_eq!(status, 200, "{job}");
     }
     drop(idle);
@@ -69,15 +69,15 @@ async fn thousands_of_idle_connections_keep_nobody_out() {
 
 #[tokio::test]
 async fn a_stolen_session_that_asks_for_much_is_told_to_wait() {
-    let (tenant, _data, desk) = desk().await;
+    let (tenant, _data, server) = server().await;
     tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 120_000 }));
-    let preview = || desk.request("POST", "/api/preview").json(&json!({"format": "csv"})).send();
+    let preview = || server.request("POST", "/api/preview").json(&json!({"format": "csv"})).send();
     let mut waiting: Vec<_> = (0..5).map(|_| Box::pin(preview())).collect();
     // Four of them wait for Auth0; the first answer there is goes to one too many.
     let refused = first_of(&mut waiting).await.expect("an answer");
     assert_eq!(refused.status(), 429);
     assert_eq!(refused.headers()["retry-after"], "5");
-    assert_eq!(desk.anonymous("/healthz").send().await.expect("an answer").status(), 200);
+    assert_eq!(server.anonymous("/healthz").send().await.expect("an answer").status(), 200);
 }
 
 /// Downloads of one person at once.
@@ -86,15 +86,15 @@ const DOWNLOADS: usize = 6;
 #[tokio::test]
 async fn a_download_that_its_reader_stalls_is_ended_and_counts_no_longer() {
     let users = TenantSettings { users: 20_000, export_duration: Duration::ZERO, ..TenantSettings::default() };
-    let desk = Desk::start(users, |_| {}).await;
-    let id = desk.export(&json!({"format": "ndjson"})).await;
-    let job = desk.until_over(&id).await;
-    let size = desk.file(&job).await.len();
+    let server = TestServer::start(users, |_| {}).await;
+    let id = server.export(&json!({"format": "ndjson"})).await;
+    let job = server.until_over(&id).await;
+    let size = server.file(&job).await.len();
     // More than the buffers of a connection, 4 MiB of the server's and the few KiB below.
     assert!(size > 8 << 20, "{size}");
-    let link = desk.job(&id).await["location"].as_str().expect("a link").to_owned();
-    let path = link.strip_prefix(desk.program.address()).expect("a link to the server").to_owned();
-    let mut stalled: Vec<TcpStream> = (0..DOWNLOADS).map(|_| connect(&desk)).collect();
+    let link = server.job(&id).await["location"].as_str().expect("a link").to_owned();
+    let path = link.strip_prefix(server.program.address()).expect("a link to the server").to_owned();
+    let mut stalled: Vec<TcpStream> = (0..DOWNLOADS).map(|_| connect(&server)).collect();
     for stream in &mut stalled {
         rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 16 << 10).expect("a small buffer");
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("the request is sent");
@@ -102,14 +102,14 @@ async fn a_download_that_its_reader_stalls_is_ended_and_counts_no_longer() {
         stream.read_exact(&mut start).expect("the answer begins");
         assert_eq!(&start, b"HTTP/1.1 200");
     }
-    let refused = desk.anonymous(&path).send().await.expect("an answer");
+    let refused = server.anonymous(&path).send().await.expect("an answer");
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().ok()), (429, Some("5")));
-    assert_eq!(desk.get("/api/history").await.0, 200);
+    assert_eq!(server.get("/api/history").await.0, 200);
     // The readers take nothing more. Once the server has ended these downloads, another one is allowed.
     loop {
-        let job = desk.job(&id).await;
-        let reply = desk.anonymous(
-            job["location"].as_str().and_then(|link| link.strip_prefix(desk.program.address())).expect("a link"),
+        let job = server.job(&id).await;
+        let reply = server.anonymous(
+            job["location"].as_str().and_then(|link| link.strip_prefix(server.program.address())).expect("a link"),
         );
         match reply.send().await.expect("an answer") {
             reply if reply.status() == 429 => tokio::time::sleep(Duration::from_secs(1)).await,

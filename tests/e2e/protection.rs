@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use end_to_end::desk::{SECRET, id};
-use end_to_end::{Desk, command};
+use end_to_end::test_server::{SECRET, id};
+use end_to_end::{TestServer, command};
 use rustix::process::geteuid;
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind, TenantSettings};
@@ -47,14 +47,14 @@ async fn the_memory_of_a_server_is_neither_dumped_nor_readable_and_it_compiles_t
     if nobody {
         chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
     }
-    let desk = Desk::start(tenant(), |command| {
+    let server = TestServer::start(tenant(), |command| {
         command.env("DATA_DIR", &data).env("TRANSFORMS_DIR", &transforms).current_dir("/");
         if nobody {
             command.uid(NOBODY).gid(NOBODY);
         }
     })
     .await;
-    let process = Path::new("/proc").join(desk.program.id().to_string());
+    let process = Path::new("/proc").join(server.program.id().to_string());
     let limits = std::fs::read_to_string(process.join("limits")).unwrap();
     let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("the limit");
     assert_eq!(cores.split_whitespace().rev().take(3).collect::<Vec<_>>(), ["bytes", "0", "0"], "{cores}");
@@ -62,42 +62,43 @@ async fn the_memory_of_a_server_is_neither_dumped_nor_readable_and_it_compiles_t
         assert_eq!(std::fs::metadata(process.join("mem")).unwrap().uid(), 0, "its own user cannot attach to it");
     }
     let fields = json!([{"name": "mask_other(user.email)", "export_as": "masked"}]);
-    let job = desk.until_over(&desk.export(&json!({"format": "csv", "fields": fields})).await).await;
+    let job = server.until_over(&server.export(&json!({"format": "csv", "fields": fields})).await).await;
     assert_eq!(job["status"], "completed", "{job}");
-    assert!(desk.download(&job).await.text().await.unwrap().contains("***"), "{job}");
+    assert!(server.download(&job).await.text().await.unwrap().contains("***"), "{job}");
 }
 
 #[tokio::test]
 async fn a_data_directory_that_is_moved_away_completes_nothing_until_it_is_back() {
-    let desk = Desk::start(tenant(), |_| ()).await;
+    let server = TestServer::start(tenant(), |_| ()).await;
     let request = json!({"format": "ndjson"});
-    let elsewhere = desk.data().with_extension("moved");
-    let control = desk.tenant.control();
+    let elsewhere = server.data().with_extension("moved");
+    let control = server.tenant.control();
     control.add(Fault::new("/jobs/job_", FaultKind::JobStatus { status: "processing".into() }));
-    let running = desk.export(&request).await;
-    desk.until(&running, |job| job["status"] == "processing").await;
+    let running = server.export(&request).await;
+    server.until(&running, |job| job["status"] == "processing").await;
 
-    std::fs::rename(desk.data(), &elsewhere).unwrap();
-    let (status, reply) = desk.get("/readyz").await;
+    std::fs::rename(server.data(), &elsewhere).unwrap();
+    let (status, reply) = server.get("/readyz").await;
     assert_eq!(status, 503, "{reply}");
     assert!(reply["message"].as_str().unwrap().contains("was moved"), "{reply}");
-    let (status, reply) = desk.ask_export(&request).await;
+    let (status, reply) = server.ask_export(&request).await;
     assert_eq!((status, &reply["errorCode"]), (500, &json!("storage")), "{reply}");
-    assert!(!desk.data().exists(), "no new directory takes its place");
+    assert!(!server.data().exists(), "no new directory takes its place");
     control.clear();
-    let job = desk.until(&running, |job| job["details"].as_str().is_some_and(|text| text.contains("was moved"))).await;
+    let job =
+        server.until(&running, |job| job["details"].as_str().is_some_and(|text| text.contains("was moved"))).await;
     assert_ne!(job["status"], "completed", "{job}");
 
-    std::fs::rename(&elsewhere, desk.data()).unwrap();
-    let job = desk.until_over(&running).await;
+    std::fs::rename(&elsewhere, server.data()).unwrap();
+    let job = server.until_over(&running).await;
     // It could not be completed while its directory was gone. That is known now, and it can be resumed.
     assert_eq!(job["status"], "failed", "{job}");
-    let (status, reply) = desk.post(&format!("/api/jobs/{running}/resume"), &json!({})).await;
+    let (status, reply) = server.post(&format!("/api/jobs/{running}/resume"), &json!({})).await;
     assert_eq!((status, id(&reply)), (200, running.as_str()), "{reply}");
-    let job = desk.until_over(&running).await;
+    let job = server.until_over(&running).await;
     assert_eq!(job["status"], "completed", "{job}");
-    assert_eq!(desk.download(&job).await.text().await.unwrap().lines().count() as u64, control.user_count());
-    assert_eq!(desk.get("/readyz").await.0, 200);
+    assert_eq!(server.download(&job).await.text().await.unwrap().lines().count() as u64, control.user_count());
+    assert_eq!(server.get("/readyz").await.0, 200);
 }
 
 /// `serve` with this directory, which must not start: what it said.
@@ -137,11 +138,11 @@ async fn a_planted_data_key_refuses_the_start_and_one_of_commands_is_accepted_in
     let errors = refused(data.path(), |_| ());
     assert!(errors.contains("data.key") && errors.contains("ACCEPT_PLAIN_DATA_KEY=true"), "{errors}");
     assert_eq!(std::fs::read_to_string(&key).unwrap(), planted);
-    let desk = Desk::start(tenant(), |command| {
+    let server = TestServer::start(tenant(), |command| {
         command.env("DATA_DIR", data.path()).env("ACCEPT_PLAIN_DATA_KEY", "true");
     })
     .await;
-    assert!(desk.program.log().contains("is wrapped by EXTENSION_SECRET from now on"), "{}", desk.program.log());
+    assert!(server.program.log().contains("is wrapped by EXTENSION_SECRET from now on"), "{}", server.program.log());
     assert!(std::fs::read_to_string(&key).unwrap().contains("wrapped"));
 }
 
@@ -163,10 +164,10 @@ async fn the_secret_is_read_from_a_file() {
     let file = directory.path().join("secret");
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
-    let desk = Desk::start(tenant(), |command| {
+    let server = TestServer::start(tenant(), |command| {
         command.env_remove("EXTENSION_SECRET").env("EXTENSION_SECRET_FILE", &file);
     })
     .await;
-    assert_eq!(desk.get("/api/history").await.0, 200, "a session signed with that secret");
-    assert!(!desk.program.log().contains("EXTENSION_SECRET_FILE"), "no warning: {}", desk.program.log());
+    assert_eq!(server.get("/api/history").await.0, 200, "a session signed with that secret");
+    assert!(!server.program.log().contains("EXTENSION_SECRET_FILE"), "no warning: {}", server.program.log());
 }

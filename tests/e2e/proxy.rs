@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
-use end_to_end::{Desk, free_port};
+use end_to_end::{TestServer, free_port};
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use simulated_tenant::TenantSettings;
@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 const TOKEN: &str = "9d1f6c2e8b7a4d5f-metrics";
 
-async fn desk(settings: &[(&str, &str)]) -> Desk {
-    Desk::start_without_session(TenantSettings { users: 20, ..TenantSettings::default() }, |command| {
+async fn server(settings: &[(&str, &str)]) -> TestServer {
+    TestServer::start_without_session(TenantSettings { users: 20, ..TenantSettings::default() }, |command| {
         command.envs(settings.iter().copied());
     })
     .await
@@ -26,7 +26,7 @@ async fn status(url: &str) -> u16 {
 async fn metrics_have_a_listener_of_their_own() {
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
-    let desk = desk(&[("METRICS_ADDRESS", &address), ("PUBLIC_WT_URL", "https://tools.example/user-export")]).await;
+    let server = server(&[("METRICS_ADDRESS", &address), ("PUBLIC_WT_URL", "https://tools.example/user-export")]).await;
     let reply = reqwest::get(format!("http://{address}/metrics")).await.expect("an answer");
     assert_eq!(reply.status(), 200);
     assert!(reply.text().await.expect("a body").contains("user_import_export_running_jobs 0"));
@@ -34,7 +34,7 @@ async fn metrics_have_a_listener_of_their_own() {
         assert_eq!(status(&format!("http://{address}{path}")).await, 404, "{path}");
     }
     for path in ["/metrics", "/user-export/metrics"] {
-        assert_eq!(status(&format!("{}{path}", desk.program.address())).await, 404, "{path}");
+        assert_eq!(status(&format!("{}{path}", server.program.address())).await, 404, "{path}");
     }
     // A page of another site that points its name to this machine.
     let rebound = reqwest::Client::new().get(format!("http://{address}/metrics")).header("host", "rebound.example");
@@ -45,7 +45,7 @@ async fn metrics_have_a_listener_of_their_own() {
 async fn the_listener_for_metrics_asks_for_the_token_where_one_is_set() {
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/metrics");
-    let _desk = desk(&[("METRICS_ADDRESS", &format!("0.0.0.0:{port}")), ("METRICS_TOKEN", TOKEN)]).await;
+    let _desk = server(&[("METRICS_ADDRESS", &format!("0.0.0.0:{port}")), ("METRICS_TOKEN", TOKEN)]).await;
     assert_eq!(status(&url).await, 401);
     let reply = reqwest::Client::new().get(&url).bearer_auth(TOKEN).send().await.expect("an answer");
     assert_eq!(reply.status(), 200);
@@ -135,13 +135,13 @@ async fn the_nginx_lines_of_the_readme_serve_the_pages_and_close_the_metrics() {
     };
     let public = format!("http://127.0.0.1:{proxy}/user-export");
     // With a token, so that only nginx is left to refuse who has it.
-    let desk = Desk::behind(&public, port, &[("METRICS_TOKEN", TOKEN)]).await;
+    let server = TestServer::behind(&public, port, &[("METRICS_TOKEN", TOKEN)]).await;
 
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let login = client.get(format!("{public}/login")).send().await.expect("an answer");
     let location = login.headers()["location"].to_str().expect("text").to_owned();
     assert_eq!(login.status(), 302);
-    assert!(location.starts_with(&desk.tenant.url()), "{location}");
+    assert!(location.starts_with(&server.tenant.url()), "{location}");
     let page = client.get(format!("{public}/history")).send().await.expect("an answer");
     assert_eq!(
         (page.status().as_u16(), &page.headers()["strict-transport-security"]),
@@ -152,7 +152,7 @@ async fn the_nginx_lines_of_the_readme_serve_the_pages_and_close_the_metrics() {
     assert!(script.starts_with("/user-export/assets/"), "{script}");
     assert_eq!(status(&format!("http://127.0.0.1:{proxy}{script}")).await, 200);
 
-    let send = |request: reqwest::RequestBuilder| request.bearer_auth(&desk.session).send();
+    let send = |request: reqwest::RequestBuilder| request.bearer_auth(&server.session).send();
     let history = send(client.get(format!("{public}/api/history"))).await.expect("an answer");
     assert_eq!(history.status(), 200);
 
@@ -165,7 +165,7 @@ async fn the_nginx_lines_of_the_readme_serve_the_pages_and_close_the_metrics() {
 
     let export = send(client.post(format!("{public}/api/jobs/export")).json(&json!({"format": "ndjson"}))).await;
     let export: serde_json::Value = export.expect("an answer").json().await.expect("a job");
-    let job = desk.until_over(export["id"].as_str().expect("an id")).await;
+    let job = server.until_over(export["id"].as_str().expect("an id")).await;
     let link = job["location"].as_str().expect("a link");
     assert!(link.starts_with(&public), "{link}");
     let file = reqwest::get(link).await.expect("an answer").text().await.expect("a file");

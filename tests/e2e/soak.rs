@@ -15,8 +15,8 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use end_to_end::Desk;
-use end_to_end::desk::{answer, id};
+use end_to_end::TestServer;
+use end_to_end::test_server::{answer, id};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -59,12 +59,12 @@ fn write_users(path: &Path, users: u64, seed: u64) -> BTreeSet<u64> {
 }
 
 /// Starts an import of a file, however large, and gives its id.
-async fn import(desk: &Desk, users: &Path) -> String {
+async fn import(server: &TestServer, users: &Path) -> String {
     let file = tokio::fs::File::open(users).await.expect("the users");
     let form = reqwest::multipart::Form::new()
-        .text("connection_id", desk.tenant.database_connection_id())
+        .text("connection_id", server.tenant.database_connection_id())
         .part("users", reqwest::multipart::Part::stream(file).file_name("users.ndjson"));
-    let (status, job) = answer(desk.request("POST", "/api/jobs/import").multipart(form)).await;
+    let (status, job) = answer(server.request("POST", "/api/jobs/import").multipart(form)).await;
     assert_eq!(status, 200, "{job}");
     id(&job).to_owned()
 }
@@ -120,17 +120,17 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
         strict: false,
         ..TenantSettings::default()
     };
-    let mut desk = Desk::start(settings, |start| {
+    let mut server = TestServer::start(settings, |start| {
         start.env("UPLOAD_LIMIT", "100GiB");
     })
     .await;
-    let control = desk.tenant.control();
+    let control = server.tenant.control();
     let before = control.user_count();
     let files = TempDir::new().expect("a directory");
     let path = files.path().join("users.ndjson");
     let bad = write_users(&path, users, seed);
 
-    let id = import(&desk, &path).await;
+    let id = import(&server, &path).await;
     let (mut killed, mut resumed) = (0, 0);
     let mut seen = (0, Instant::now());
     let faults = go_wrong(&control, StdRng::seed_from_u64(seed + 1));
@@ -142,20 +142,20 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
             () = &mut faults => {}
             () = tokio::time::sleep(pause) => {}
         }
-        let job = desk.job(&id).await;
+        let job = server.job(&id).await;
         match job["status"].as_str() {
             Some("completed") => break job,
             // Too many answers were lost in a row: a person goes on with it.
             Some("failed") => {
                 resumed += 1;
                 assert!(resumed < 50, "{job}");
-                let (status, said) = desk.post(&format!("/api/jobs/{id}/resume"), &json!({})).await;
+                let (status, said) = server.post(&format!("/api/jobs/{id}/resume"), &json!({})).await;
                 assert_eq!(status, 200, "{said}");
             }
             _ if killed < kills => {
-                desk.program.kill();
-                desk.assert_intact().await;
-                desk.program.start_again().await;
+                server.program.kill();
+                server.assert_intact().await;
+                server.program.start_again().await;
                 killed += 1;
             }
             _ => {}
@@ -164,7 +164,7 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
         if processed != seen.0 {
             seen = (processed, Instant::now());
         }
-        assert!(seen.1.elapsed() < PATIENCE, "nothing advances: {job}\n{}", desk.program.log());
+        assert!(seen.1.elapsed() < PATIENCE, "nothing advances: {job}\n{}", server.program.log());
     };
     control.clear();
 
@@ -181,7 +181,7 @@ async fn soak_of_an_import_with_faults_and_a_server_that_is_killed_again_and_aga
         assert_eq!(times, usize::from(!bad.contains(&number)), "line {number}");
     }
     // … and every bad one reported with its line.
-    let (status, report) = desk.get(&format!("/api/jobs/{id}/report")).await;
+    let (status, report) = server.get(&format!("/api/jobs/{id}/report")).await;
     assert_eq!(status, 200, "{report}");
     let report = report.as_array().expect("a list of failed rows");
     let reported: Vec<u64> = report.iter().map(|row| row["line"].as_u64().expect("a line")).collect();

@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use end_to_end::Desk;
-use end_to_end::desk::id;
+use end_to_end::TestServer;
+use end_to_end::test_server::id;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -87,12 +87,12 @@ async fn soak(length: Duration, seed: u64) {
     };
     let tenant = Arc::new(Tenant::start(settings).await.expect("a tenant"));
     let data = TempDir::new().expect("a directory");
-    let desk = Desk::serve(&tenant, data.path(), |start| {
+    let server = TestServer::serve(&tenant, data.path(), |start| {
         // Files are removed as fast as they come, or a long run would fill the disk.
         start.env("ARTIFACT_TTL", "30s").env("HISTORY_TTL", "10m");
     })
     .await;
-    let process = desk.program.id();
+    let process = server.program.id();
     let mut random = StdRng::seed_from_u64(seed);
     let mut tally = Tally::default();
     let (start, mut reported) = (Instant::now(), Instant::now());
@@ -102,9 +102,9 @@ async fn soak(length: Duration, seed: u64) {
         trouble(&tenant.control(), &mut random, &mut tally);
         // Every kind comes up in four rounds.
         match round % 4 {
-            0 => import(&desk, &tenant, round, &mut tally).await,
-            1 | 3 => export(&desk, &tenant, &mut random, &mut tally).await,
-            _ => others(&desk, &mut random, &mut tally).await,
+            0 => import(&server, &tenant, round, &mut tally).await,
+            1 | 3 => export(&server, &tenant, &mut random, &mut tally).await,
+            _ => others(&server, &mut random, &mut tally).await,
         }
         round += 1;
         if reported.elapsed() > Duration::from_mins(1) || round == 8 {
@@ -121,10 +121,10 @@ async fn soak(length: Duration, seed: u64) {
         }
     }
     tenant.control().clear();
-    let end = settled(&desk, process).await;
+    let end = settled(&server, process).await;
     println!("at the end, idle: {} MiB, {} files, {} threads", end.memory, end.files, end.threads);
     println!("{tally:?}");
-    assert_eq!(desk.anonymous("/readyz").send().await.expect("an answer").status(), 200);
+    assert_eq!(server.anonymous("/readyz").send().await.expect("an answer").status(), 200);
     assert!(tally.exports > 0 && tally.imports > 0, "{tally:?}");
     // The first samples are of a process that has not yet met every kind of work.
     let warm = held.iter().take(3).map(|held| held.memory).max();
@@ -139,9 +139,9 @@ async fn soak(length: Duration, seed: u64) {
 }
 
 /// What the process holds once nothing runs any more.
-async fn settled(desk: &Desk, process: u32) -> Held {
+async fn settled(server: &TestServer, process: u32) -> Held {
     loop {
-        let metrics = desk.anonymous("/metrics").send().await.expect("an answer").text().await.expect("text");
+        let metrics = server.anonymous("/metrics").send().await.expect("an answer").text().await.expect("text");
         if metrics.lines().any(|line| line == "user_import_export_running_jobs 0") {
             break;
         }
@@ -200,9 +200,9 @@ fn trouble(control: &Control, random: &mut StdRng, tally: &mut Tally) {
 }
 
 /// Brings a job to its good end: what failed is resumed, as a person would.
-async fn brought_to_its_end(desk: &Desk, control: &Control, job: &Value, tally: &mut Tally) -> Value {
+async fn brought_to_its_end(server: &TestServer, control: &Control, job: &Value, tally: &mut Tally) -> Value {
     for _ in 0..10 {
-        let job = desk.until_over(id(job)).await;
+        let job = server.until_over(id(job)).await;
         if job["status"] == "completed" {
             return job;
         }
@@ -211,14 +211,15 @@ async fn brought_to_its_end(desk: &Desk, control: &Control, job: &Value, tally: 
         tally.failures += 1;
         control.clear();
         tally.resumes += 1;
-        let resumed = desk.request("POST", &format!("/api/jobs/{}/resume", id(&job))).send().await.expect("an answer");
+        let resumed =
+            server.request("POST", &format!("/api/jobs/{}/resume", id(&job))).send().await.expect("an answer");
         assert_eq!(resumed.status(), 200, "{job}");
     }
     panic!("job {} does not come to an end", id(job));
 }
 
 /// Imports users nobody has seen, and some that nobody can import: each good one is there once.
-async fn import(desk: &Desk, tenant: &Tenant, round: u64, tally: &mut Tally) {
+async fn import(server: &TestServer, tenant: &Tenant, round: u64, tally: &mut Tally) {
     let control = tenant.control();
     let before = control.user_count();
     let email = |number: u64| format!("soak-{round}-{number}@example.com");
@@ -229,7 +230,7 @@ async fn import(desk: &Desk, tenant: &Tenant, round: u64, tally: &mut Tally) {
             format!("{}\n", json!({"email": email, "app_metadata": {"round": round, "text": "x".repeat(8000)}}))
         })
         .collect();
-    let (status, job) = desk.ask_import(&tenant.database_connection_id(), rows.concat()).await;
+    let (status, job) = server.ask_import(&tenant.database_connection_id(), rows.concat()).await;
     if status >= 500 || status == 429 {
         // Checking the connection met a fault; nothing was started.
         assert!(job["message"].is_string(), "{job}");
@@ -237,7 +238,7 @@ async fn import(desk: &Desk, tenant: &Tenant, round: u64, tally: &mut Tally) {
         return;
     }
     assert_eq!(status, 200, "{job}");
-    let job = brought_to_its_end(desk, &control, &job, tally).await;
+    let job = brought_to_its_end(server, &control, &job, tally).await;
     let good: Vec<u64> = (0..ROWS).filter(|number| !bad(*number)).collect();
     let there: Vec<usize> = good.iter().map(|number| control.users_by_email(&email(*number)).len()).collect();
     assert!(there.iter().all(|count| *count == 1), "a user came twice or not at all: {there:?}");
@@ -247,14 +248,14 @@ async fn import(desk: &Desk, tenant: &Tenant, round: u64, tally: &mut Tally) {
     assert_eq!(summary["inserted"].as_u64(), Some(inserted), "the summary tells what is there: {job}");
     assert_eq!(summary["failed"].as_u64(), Some(ROWS - inserted), "{job}");
     assert_eq!(control.user_count(), before + inserted);
-    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await.1;
+    let report = server.get(&format!("/api/jobs/{}/report", id(&job))).await.1;
     assert_eq!(report.as_array().map(Vec::len), Some((ROWS - inserted) as usize), "every failed row has a reason");
     tally.imports += 1;
     tally.rows_in += inserted;
 }
 
 /// Exports all users: each is there once.
-async fn export(desk: &Desk, tenant: &Tenant, random: &mut StdRng, tally: &mut Tally) {
+async fn export(server: &TestServer, tenant: &Tenant, random: &mut StdRng, tally: &mut Tally) {
     let control = tenant.control();
     let users = control.user_count();
     let format = *["csv", "json", "ndjson"].choose(random).expect("a format");
@@ -264,11 +265,11 @@ async fn export(desk: &Desk, tenant: &Tenant, random: &mut StdRng, tally: &mut T
         request["fields"] = columns.iter().map(|column| json!({"name": column})).collect();
         request["sort"] = json!({"by": "user.email", "descending": random.random::<bool>()});
     }
-    let (status, job) = desk.ask_export(&request).await;
+    let (status, job) = server.ask_export(&request).await;
     assert_eq!(status, 200, "{job}");
-    let job = brought_to_its_end(desk, &control, &job, tally).await;
+    let job = brought_to_its_end(server, &control, &job, tally).await;
     assert_eq!(job["summary"]["rows"], users, "{job}");
-    let file = desk.file(&job).await;
+    let file = server.file(&job).await;
     let ids: Vec<String> = match format {
         "csv" => {
             csv::Reader::from_reader(file.as_slice()).records().map(|row| row.expect("a row")[0].to_owned()).collect()
@@ -290,21 +291,21 @@ async fn export(desk: &Desk, tenant: &Tenant, random: &mut StdRng, tally: &mut T
 }
 
 /// Previews, reads what there is, and starts an export only to cancel it.
-async fn others(desk: &Desk, random: &mut StdRng, tally: &mut Tally) {
+async fn others(server: &TestServer, random: &mut StdRng, tally: &mut Tally) {
     let preview = json!({"format": "csv", "fields": [{"name": "user.email"}, {"name": "user.email.at(0)"}]});
-    let reply = desk.request("POST", "/api/preview").json(&preview).send().await.expect("an answer");
+    let reply = server.request("POST", "/api/preview").json(&preview).send().await.expect("an answer");
     assert!(reply.status() == 200 || reply.status() == 429 || reply.status().is_server_error(), "{}", reply.status());
     tally.previews += 1;
     for path in ["/api/history", "/api/transforms", "/api/presets", "/export", "/healthz"] {
-        let reply = desk.request("GET", path).send().await.expect("an answer");
+        let reply = server.request("GET", path).send().await.expect("an answer");
         assert_eq!(reply.status(), 200, "{path}");
     }
-    let (status, job) = desk.ask_export(&json!({"format": "csv"})).await;
+    let (status, job) = server.ask_export(&json!({"format": "csv"})).await;
     assert_eq!(status, 200, "{job}");
     tokio::time::sleep(Duration::from_millis(random.random_range(0..300))).await;
-    let canceled = desk.request("POST", &format!("/api/jobs/{}/cancel", id(&job))).send().await.expect("an answer");
+    let canceled = server.request("POST", &format!("/api/jobs/{}/cancel", id(&job))).send().await.expect("an answer");
     assert!(canceled.status() == 200 || canceled.status() == 409, "{}", canceled.status());
-    let job = desk.until_over(id(&job)).await;
+    let job = server.until_over(id(&job)).await;
     assert!(matches!(job["status"].as_str(), Some("canceled" | "completed" | "failed")), "{job}");
     tally.cancels += 1;
 }

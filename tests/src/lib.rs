@@ -3,18 +3,18 @@
 
 mod axe;
 mod browser;
-pub mod desk;
 mod installation;
 mod session;
+pub mod test_server;
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
 pub use browser::{Browser, DOWN, ENTER, ESCAPE, Element, Network, SPACE, TAB, browser};
-pub use desk::Desk;
 pub use installation::{Installation, Program, free_port};
 pub use session::sign_in;
+pub use test_server::TestServer;
 
 /// The product's binary of the profile these tests were built with, built anew where its sources
 /// changed; or the one that `PRODUCT_BINARY` names.

@@ -13,7 +13,7 @@ use user_import_export::config::{Purpose, Settings};
 use user_import_export::store::Store;
 
 use super::tokens::token;
-use super::{BASE, Desk, id, tenant};
+use super::{BASE, Harness, id, tenant};
 use crate::server::{SECRET, Server};
 
 const NEW_SECRET: &str = "e07b92d4518c3fa66f2d0b9ec8471a35";
@@ -44,43 +44,43 @@ fn holds_none_of(directory: &Path, marks: &[&str]) {
 
 /// A job whose files of every kind are on disk: an import that the tenant does not take, with good and bad
 /// rows.
-async fn waiting_import(desk: &Desk) -> Value {
-    let control = desk.tenant.control();
+async fn waiting_import(harness: &Harness) -> Value {
+    let control = harness.tenant.control();
     control.add(Fault::new("/jobs/users-imports", FaultKind::Unavailable).method("POST").times(1000));
     let users = json!([
         {"email": "marked-good@example.com", "user_metadata": {"note": "marked-note"}},
         {"email": "marked-bad at example.com"},
     ]);
-    let job = desk.import(&desk.database(), &users.to_string(), &[]).await.json();
-    desk.until(id(&job), |_| desk.asked("POST", "/jobs/users-imports") > 0).await;
+    let job = harness.import(&harness.database(), &users.to_string(), &[]).await.json();
+    harness.until(id(&job), |_| harness.asked("POST", "/jobs/users-imports") > 0).await;
     job
 }
 
 #[actix_web::test]
 async fn no_file_shows_what_it_holds_and_none_can_be_opened_by_others() {
-    let desk = Desk::new(20).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(20).await;
+    let control = harness.tenant.control();
     let somebody = control.users_by_email("admin@acme.example").pop().expect("the admin of the simulation");
-    let export = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    assert!(desk.download(&export).await.body.contains("admin@acme.example"));
-    waiting_import(&desk).await;
+    let export = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    assert!(harness.download(&export).await.body.contains("admin@acme.example"));
+    waiting_import(&harness).await;
 
     let kinds =
         ["users.csv", "upload", "chunks/000001.json", "rows/000001.ndjson", "faults/check.ndjson", "inputs.json"];
-    let there = desk.server.job_files();
+    let there = harness.server.job_files();
     for kind in kinds {
         assert!(there.iter().any(|file| file.ends_with(kind)), "no {kind} among {there:?}");
     }
     let subject = somebody["user_id"].as_str().expect("an id");
     let marks = ["admin@acme.example", subject, "marked-good", "marked-bad", "marked-note"];
-    let directory = desk.server.directory().join("jobs");
+    let directory = harness.server.directory().join("jobs");
     holds_none_of(&directory, &marks);
 
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
-        for path in files(desk.server.directory()) {
+        for path in files(harness.server.directory()) {
             assert_eq!(mode(&path), 0o600, "{}", path.display());
         }
         for path in files(&directory) {
@@ -100,18 +100,18 @@ async fn neither_database_nor_files_show_tokens_secrets_and_addresses() {
         ("LOGIN", "extension"),
         ("SECRET_SALT", "marked-secret-of-the-settings"),
     ];
-    let desk = Desk::start(tenant.clone(), &settings, Some(&token)).await;
+    let harness = Harness::start(tenant.clone(), &settings, Some(&token)).await;
     // Jobs that are not over keep the token of whoever asked; what they were asked for may hold secrets.
-    let waiting = waiting_import(&desk).await;
+    let waiting = waiting_import(&harness).await;
     let export = json!({"format": "csv", "fields": [
         {"name": "user.email"},
         {"name": "pseudonymize(user.email, \"marked-literal-secret\")", "export_as": "a"},
         {"name": "pseudonymize(user.email, secret(\"SALT\"))", "export_as": "b"},
     ]});
-    let export = desk.finished(&desk.export(&export).await).await;
-    assert!(desk.download(&export).await.body.contains("admin@acme.example"));
+    let export = harness.finished(&harness.export(&export).await).await;
+    assert!(harness.download(&export).await.body.contains("admin@acme.example"));
     assert_eq!(export["by"], "ada@example.com", "known, but sealed: {export}");
-    let kept = desk.server.app.store.token("auth0|ada").await.expect("the database");
+    let kept = harness.server.app.store.token("auth0|ada").await.expect("the database");
     assert!(kept.is_some(), "there is a token to look for");
     let signature = token.rsplit('.').next().expect("the end of a token");
     let marks = [
@@ -127,36 +127,36 @@ async fn neither_database_nor_files_show_tokens_secrets_and_addresses() {
         "ada@example.com",
     ];
     // Among them the database and its -wal, while both are in use.
-    let everything = files(desk.server.directory());
+    let everything = files(harness.server.directory());
     for name in ["state.sqlite", "state.sqlite-wal", "data.key"] {
         assert!(everything.iter().any(|file| file.ends_with(name)), "no {name} among {everything:?}");
     }
-    let database = desk.server.database();
+    let database = harness.server.database();
     assert!(database.windows(id(&waiting).len()).any(|part| part == id(&waiting).as_bytes()), "plain ids are found");
-    holds_none_of(desk.server.directory(), &marks);
+    holds_none_of(harness.server.directory(), &marks);
 }
 
 #[actix_web::test]
 async fn a_new_secret_keeps_files_jobs_and_sessions_of_the_old_one() {
-    let desk = Desk::new(20).await;
-    let export = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    let file = desk.download(&export).await.body;
-    let import = waiting_import(&desk).await;
+    let harness = Harness::new(20).await;
+    let export = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let file = harness.download(&export).await.body;
+    let import = waiting_import(&harness).await;
 
     let settings = [("EXTENSION_SECRET", NEW_SECRET), ("EXTENSION_SECRET_PREVIOUS", SECRET)];
-    let desk = desk.restarted_with(&settings).await;
-    desk.tenant.control().clear();
+    let harness = harness.restarted_with(&settings).await;
+    harness.tenant.control().clear();
     // The session was signed with the old secret.
-    let import = desk.until_over(id(&import)).await;
+    let import = harness.until_over(id(&import)).await;
     assert_eq!((&import["status"], &import["summary"]["inserted"]), (&json!("completed"), &json!(1)), "{import}");
-    let again = desk.get(&format!("/api/jobs/{}", id(&export))).await.json();
-    assert_eq!(desk.download(&again).await.body, file);
+    let again = harness.get(&format!("/api/jobs/{}", id(&export))).await.json();
+    assert_eq!(harness.download(&again).await.body, file);
 
     // The key was wrapped anew: the old secret is no longer needed for what lies on disk, nor accepted.
-    let desk = desk.restarted_with(&[("EXTENSION_SECRET_PREVIOUS", "")]).await;
-    let reply = desk.get("/api/history").await;
+    let harness = harness.restarted_with(&[("EXTENSION_SECRET_PREVIOUS", "")]).await;
+    let reply = harness.get("/api/history").await;
     reply.expect_error(401, "invalid_token", "invalid signature");
-    let files = desk.server.app.store.job_files(id(&export));
+    let files = harness.server.app.store.job_files(id(&export));
     let mut read = String::new();
     std::io::Read::read_to_string(&mut files.open("users.csv").expect("the artifact"), &mut read).expect("text");
     assert_eq!(read, file);
@@ -167,11 +167,11 @@ const WEAK_SECRET: &str = "Sommer2026!Sommer2026";
 
 #[actix_web::test]
 async fn a_secret_that_can_be_guessed_is_replaced_without_loss_and_verifies_nothing_meanwhile() {
-    let desk = Desk::new(20).await;
-    let export = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    let file = desk.download(&export).await.body;
+    let harness = Harness::new(20).await;
+    let export = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let file = harness.download(&export).await.body;
     // As 3.0.0 leaves DATA_DIR with that secret: no setting makes this version wrap a key with it.
-    let Desk { tenant, server, settings, session: _ } = desk;
+    let Harness { tenant, server, settings, session: _ } = harness;
     let of_before = Settings {
         extension_secret: Some(SecretString::from(WEAK_SECRET)),
         data_key_secret_previous: Some(SecretString::from(SECRET)),
@@ -202,35 +202,35 @@ async fn a_secret_that_can_be_guessed_is_replaced_without_loss_and_verifies_noth
     let mut pairs: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     pairs.extend([("EXTENSION_SECRET", NEW_SECRET), ("EXTENSION_SECRET_PREVIOUS", WEAK_SECRET)]);
     let server = Server::within(directory, BASE, &pairs).await;
-    let desk = Desk { tenant, server, settings: Vec::new(), session: session(WEAK_SECRET) };
-    desk.get("/api/history").await.expect_error(401, "invalid_token", "invalid signature");
-    let hook = json!({"iss": desk.tenant.url(), "aud": format!("{BASE}/.extensions/on-uninstall")});
+    let harness = Harness { tenant, server, settings: Vec::new(), session: session(WEAK_SECRET) };
+    harness.get("/api/history").await.expect_error(401, "invalid_token", "invalid signature");
+    let hook = json!({"iss": harness.tenant.url(), "aud": format!("{BASE}/.extensions/on-uninstall")});
     let hook =
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &hook, &EncodingKey::from_secret(WEAK_SECRET.as_bytes()));
     let hook = format!("Bearer {}", hook.expect("a token"));
     let hook = TestRequest::delete().uri("/ext/.extensions/on-uninstall").insert_header(("authorization", hook));
-    assert_eq!(desk.server.call(hook).await.status, 401);
-    let read = |desk: &Desk| {
-        let files = desk.server.app.store.job_files(id(&export));
+    assert_eq!(harness.server.call(hook).await.status, 401);
+    let read = |harness: &Harness| {
+        let files = harness.server.app.store.job_files(id(&export));
         let mut read = String::new();
         std::io::Read::read_to_string(&mut files.open("users.csv").expect("the artifact"), &mut read).expect("text");
         read
     };
-    assert_eq!(read(&desk), file);
+    assert_eq!(read(&harness), file);
 
     // The weak secret was needed once.
-    let Desk { tenant, server, settings, session } = desk;
+    let Harness { tenant, server, settings, session } = harness;
     pairs.pop();
     let server = Server::within(server.stop().await, BASE, &pairs).await;
-    let desk = Desk { tenant, server, settings, session };
-    assert_eq!(read(&desk), file);
+    let harness = Harness { tenant, server, settings, session };
+    assert_eq!(read(&harness), file);
 }
 
 #[actix_web::test]
 async fn a_file_that_was_tampered_with_is_not_served_at_all() {
-    let desk = Desk::new(20).await;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    let path = desk.server.directory().join("jobs").join(id(&job)).join("users.csv");
+    let harness = Harness::new(20).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let path = harness.server.directory().join("jobs").join(id(&job)).join("users.csv");
     let good = std::fs::read(&path).expect("the artifact");
     let mut cut = good.clone();
     cut.pop();
@@ -238,64 +238,64 @@ async fn a_file_that_was_tampered_with_is_not_served_at_all() {
     changed[100] ^= 1;
     for bytes in [cut, changed, b"user_id,email\nauth0|1,mallory@example.com\n".to_vec()] {
         std::fs::write(&path, bytes).expect("the artifact");
-        let reply = desk.download(&job).await;
+        let reply = harness.download(&job).await;
         assert_eq!((reply.status, &reply.json()["errorCode"]), (500, &json!("storage")), "{}", reply.body);
     }
     std::fs::write(&path, good).expect("the artifact");
-    assert_eq!(desk.download(&job).await.status, 200);
+    assert_eq!(harness.download(&job).await.status, 200);
 }
 
 #[actix_web::test]
 async fn the_file_of_one_job_does_not_pass_for_that_of_another() {
-    let desk = Desk::new(20).await;
-    let first = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    let second = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    let path = |job: &Value| desk.server.directory().join("jobs").join(id(job)).join("users.csv");
+    let harness = Harness::new(20).await;
+    let first = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let second = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let path = |job: &Value| harness.server.directory().join("jobs").join(id(job)).join("users.csv");
     std::fs::copy(path(&first), path(&second)).expect("a copy");
-    let reply = desk.download(&second).await;
+    let reply = harness.download(&second).await;
     assert_eq!((reply.status, &reply.json()["errorCode"]), (500, &json!("storage")), "{}", reply.body);
 }
 
 #[actix_web::test]
 async fn uninstalling_makes_what_somebody_kept_unreadable() {
-    let desk = Desk::new(20).await;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    let path = desk.server.directory().join("jobs").join(id(&job)).join("users.csv");
+    let harness = Harness::new(20).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let path = harness.server.directory().join("jobs").join(id(&job)).join("users.csv");
     let kept = std::fs::read(&path).expect("the artifact");
-    desk.server.app.jobs.uninstall().await.expect("uninstalled");
-    let files = desk.server.app.store.create_job_files(id(&job)).expect("a directory");
+    harness.server.app.jobs.uninstall().await.expect("uninstalled");
+    let files = harness.server.app.store.create_job_files(id(&job)).expect("a directory");
     std::fs::write(&path, kept).expect("put back");
     assert!(files.open("users.csv").is_err(), "its key is gone");
-    let database = desk.server.database();
+    let database = harness.server.database();
     let found = database.windows(id(&job).len()).any(|part| part == id(&job).as_bytes());
     assert!(!found, "no trace of the job is left in the database");
 }
 
 #[actix_web::test]
 async fn files_of_before_there_was_a_key_end_as_expired() {
-    let desk = Desk::new(20).await;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    std::fs::remove_file(desk.server.directory().join("data.key")).expect("the key");
-    let desk = desk.restarted().await;
-    assert_eq!(desk.get("/api/history").await.status, 401, "nor can the session be read");
-    let session = desk.server.sign_in("auth0|ada", None).await;
-    let desk = Desk { session, ..desk };
-    desk.server.app.jobs.clean_up().await.expect("clean");
-    assert_eq!(desk.get(&format!("/api/jobs/{}", id(&job))).await.json()["status"], "expired");
-    assert_eq!(desk.server.job_files(), Vec::<String>::new());
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    assert_eq!(desk.download(&job).await.status, 200, "the new key serves new jobs");
+    let harness = Harness::new(20).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    std::fs::remove_file(harness.server.directory().join("data.key")).expect("the key");
+    let harness = harness.restarted().await;
+    assert_eq!(harness.get("/api/history").await.status, 401, "nor can the session be read");
+    let session = harness.server.sign_in("auth0|ada", None).await;
+    let harness = Harness { session, ..harness };
+    harness.server.app.jobs.clean_up().await.expect("clean");
+    assert_eq!(harness.get(&format!("/api/jobs/{}", id(&job))).await.json()["status"], "expired");
+    assert_eq!(harness.server.job_files(), Vec::<String>::new());
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    assert_eq!(harness.download(&job).await.status, 200, "the new key serves new jobs");
 }
 
 #[actix_web::test]
 async fn a_download_goes_on_where_it_stopped() {
-    let desk = Desk::new(200).await;
-    let job = desk.finished(&desk.export(&json!({"format": "json"})).await).await;
-    let whole = desk.download(&job).await;
+    let harness = Harness::new(200).await;
+    let job = harness.finished(&harness.export(&json!({"format": "json"})).await).await;
+    let whole = harness.download(&job).await;
     let tag = whole.header("etag").to_owned();
     let path = job["location"].as_str().expect("a link").strip_prefix("https://tools.example").expect("ours");
     let rest = TestRequest::get().uri(path).insert_header(("range", "bytes=1000-")).insert_header(("if-range", tag));
-    let rest = desk.server.call(rest).await;
+    let rest = harness.server.call(rest).await;
     assert_eq!((rest.status, rest.body.as_str()), (206, &whole.body[1000..]));
     assert_eq!(rest.header("content-range"), format!("bytes 1000-{}/{}", whole.body.len() - 1, whole.body.len()));
 }

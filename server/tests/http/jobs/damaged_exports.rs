@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind};
 
-use super::{Desk, id};
+use super::{Harness, id};
 
 /// Users of the tenant under test: more than its search counts.
 const USERS: u64 = 1200;
@@ -53,27 +53,29 @@ fn replaced(content_type: &str, body: &[u8]) -> Fault {
 
 #[actix_web::test]
 async fn a_file_that_is_damaged_once_is_read_again_and_the_export_is_complete() {
-    let desk = Desk::new(USERS).await;
-    let users = desk.tenant.control().user_count();
+    let harness = Harness::new(USERS).await;
+    let users = harness.tenant.control().user_count();
     for (what, content_type, body, _) in damaged() {
-        desk.tenant.control().add(replaced(content_type, &body).once());
-        let job =
-            desk.finished(&desk.export(&json!({"format": "ndjson", "fields": [{"name": "user_id"}]})).await).await;
+        harness.tenant.control().add(replaced(content_type, &body).once());
+        let job = harness
+            .finished(&harness.export(&json!({"format": "ndjson", "fields": [{"name": "user_id"}]})).await)
+            .await;
         assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(users)), "{what}: {job}");
         assert_eq!(job["summary"]["faults"], 0, "{what}: {job}");
-        let file = desk.download(&job).await;
+        let file = harness.download(&job).await;
         assert_eq!(file.body.lines().count() as u64, users, "{what}");
-        assert_eq!(desk.tenant.control().faults(), [], "{what}: the file was read");
+        assert_eq!(harness.tenant.control().faults(), [], "{what}: the file was read");
     }
 }
 
 #[actix_web::test]
 async fn a_file_that_stays_damaged_fails_the_export_with_the_reason() {
-    let desk = Desk::new(USERS).await;
+    let harness = Harness::new(USERS).await;
     for (what, content_type, body, reason) in damaged() {
-        desk.tenant.control().add(replaced(content_type, &body));
-        let job = desk.finished(&desk.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
-        desk.tenant.control().clear();
+        harness.tenant.control().add(replaced(content_type, &body));
+        let job =
+            harness.finished(&harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
+        harness.tenant.control().clear();
         assert_eq!(
             (&job["status"], &job["error"]["errorCode"]),
             (&json!("failed"), &json!("auth0_export_lost")),
@@ -81,14 +83,14 @@ async fn a_file_that_stays_damaged_fails_the_export_with_the_reason() {
         );
         assert!(job["error"]["message"].as_str().is_some_and(|message| message.contains(reason)), "{what}: {job}");
         assert!(job["location"].is_null(), "{what}: {job}");
-        assert!(!desk.server.job_files().iter().any(|path| path.contains(id(&job))), "{what}: no file is left");
+        assert!(!harness.server.job_files().iter().any(|path| path.contains(id(&job))), "{what}: no file is left");
     }
 }
 
 #[actix_web::test]
 async fn a_few_users_who_were_deleted_meanwhile_do_not_fail_an_export() {
-    let desk = Desk::new(USERS).await;
-    desk.tenant.control().add(replaced("application/gzip", &gzip(&lines(950))).once());
-    let job = desk.finished(&desk.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
+    let harness = Harness::new(USERS).await;
+    harness.tenant.control().add(replaced("application/gzip", &gzip(&lines(950))).once());
+    let job = harness.finished(&harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
     assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(950)), "{job}");
 }

@@ -4,12 +4,12 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use super::{DATABASE, Desk, id};
+use super::{DATABASE, Harness, id};
 
 #[actix_web::test]
 async fn an_export_becomes_a_file_behind_a_link_without_a_header() {
-    let desk = Desk::new(50).await;
-    let reply = desk
+    let harness = Harness::new(50).await;
+    let reply = harness
         .export(&json!({"format": "csv", "fields": [
             {"name": "user.email", "export_as": "E-mail"}, {"name": "user.app_metadata.plan || 'none'", "export_as": "Plan"},
         ]}))
@@ -20,16 +20,16 @@ async fn an_export_becomes_a_file_behind_a_link_without_a_header() {
     assert_eq!(started["format"], "csv");
     assert!(matches!(started["status"].as_str(), Some("pending" | "processing")), "{started}");
 
-    let job = desk.finished(&reply).await;
+    let job = harness.finished(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
-    let users = desk.tenant.control().user_count();
+    let users = harness.tenant.control().user_count();
     assert_eq!(
         (&job["percentage_done"], &job["processed"], &job["total"]),
         (&json!(100), &json!(users), &json!(users))
     );
     assert_eq!(job["summary"]["rows"], users);
 
-    let file = desk.download(&job).await;
+    let file = harness.download(&job).await;
     assert_eq!(file.status, 200);
     assert!(file.header("content-type").starts_with("text/csv"), "{}", file.header("content-type"));
     assert!(file.header("content-disposition").starts_with("attachment; filename=\"127.0.0.1"));
@@ -41,43 +41,43 @@ async fn an_export_becomes_a_file_behind_a_link_without_a_header() {
 
 #[actix_web::test]
 async fn a_search_is_sorted_and_limited_as_asked() {
-    let desk = Desk::new(300).await;
+    let harness = Harness::new(300).await;
     let request = json!({
         "format": "json", "query": "email_verified:true", "sort": {"by": "user.email", "descending": true}, "limit": 7,
         "fields": [{"name": "user.email", "export_as": "email"}, {"name": "user.email_verified", "export_as": "verified"}],
     });
-    let job = desk.finished(&desk.export(&request).await).await;
-    let users: Vec<Value> = serde_json::from_str(&desk.download(&job).await.body).expect("a JSON array");
+    let job = harness.finished(&harness.export(&request).await).await;
+    let users: Vec<Value> = serde_json::from_str(&harness.download(&job).await.body).expect("a JSON array");
     assert_eq!(users.len(), 7);
     assert!(users.iter().all(|user| user["verified"] == true));
     let emails: Vec<&str> = users.iter().filter_map(|user| user["email"].as_str()).collect();
     assert!(emails.is_sorted_by(|a, b| a >= b), "{emails:?}");
-    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 0, "so few are searched");
+    assert_eq!(harness.asked("POST", "/jobs/users-exports"), 0, "so few are searched");
 }
 
 #[actix_web::test]
 async fn every_user_of_a_connection_comes_out_whole() {
-    let desk = Desk::new(2500).await;
-    let request = json!({"format": "ndjson", "connection_id": desk.database()});
-    let reply = desk.export(&request).await;
+    let harness = Harness::new(2500).await;
+    let request = json!({"format": "ndjson", "connection_id": harness.database()});
+    let reply = harness.export(&request).await;
     assert_eq!(reply.json()["connection"], DATABASE);
-    let job = desk.finished(&reply).await;
-    let file = desk.download(&job).await.body;
+    let job = harness.finished(&reply).await;
+    let file = harness.download(&job).await.body;
     let users: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).expect("a user a line")).collect();
     assert!(users.len() > 1000, "more than a search gives: {}", users.len());
     for user in &users {
         let stored =
-            desk.tenant.control().user(user["user_id"].as_str().expect("an id")).expect("a user of the tenant");
+            harness.tenant.control().user(user["user_id"].as_str().expect("an id")).expect("a user of the tenant");
         assert_eq!(user["app_metadata"], stored["app_metadata"]);
         assert_eq!(user["identities"][0]["connection"], DATABASE);
     }
-    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 1);
-    assert_eq!(desk.tenant.control().violations(), Vec::<String>::new());
+    assert_eq!(harness.asked("POST", "/jobs/users-exports"), 1);
+    assert_eq!(harness.tenant.control().violations(), Vec::<String>::new());
 }
 
 #[actix_web::test]
 async fn a_wrong_export_is_refused_before_anything_runs() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     for (request, code, words) in [
         (json!({"format": "xml"}), "invalid_body", "xml"),
         (json!({"format": "csv", "limit": 0}), "invalid_body", "limit"),
@@ -85,41 +85,42 @@ async fn a_wrong_export_is_refused_before_anything_runs() {
         (json!({"format": "csv", "delimiter": "ab"}), "invalid_body", "delimiter"),
         (json!({"format": "csv", "connection_id": "con_0000000000000000"}), "", "con_0000000000000000"),
     ] {
-        let reply = desk.export(&request).await;
+        let reply = harness.export(&request).await;
         let error = reply.json();
         assert!((400..500).contains(&reply.status), "{request}: {error}");
         assert!(error["message"].as_str().is_some_and(|message| message.contains(words)), "{request}: {error}");
         assert!(code.is_empty() || error["errorCode"] == code, "{request}: {error}");
     }
-    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
 }
 
 #[actix_web::test]
 async fn a_link_opens_its_own_job_only() {
-    let desk = Desk::new(5).await;
-    let first = desk.finished(&desk.export(&json!({"format": "json"})).await).await;
-    let second = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let harness = Harness::new(5).await;
+    let first = harness.finished(&harness.export(&json!({"format": "json"})).await).await;
+    let second = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     let ticket = first["location"].as_str().and_then(|link| link.split_once("ticket=")).expect("a ticket").1;
     for path in [
         format!("/ext/api/jobs/{}/download?ticket={ticket}", id(&second)),
         format!("/ext/api/jobs/{}/download?ticket=guess", id(&first)),
         format!("/ext/api/jobs/{}/download", id(&first)),
     ] {
-        let reply = desk.server.get(&path).await;
+        let reply = harness.server.get(&path).await;
         assert_eq!((reply.status, &reply.json()["errorCode"]), (401, &json!("invalid_ticket")), "{path}");
     }
 }
 
 #[actix_web::test]
 async fn a_download_from_auth0_that_breaks_is_mended() {
-    let desk = Desk::new(1500).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(1500).await;
+    let control = harness.tenant.control();
     let truncate = |bytes| FaultKind::Truncate { bytes };
     control.add(Fault::new("/exports/", truncate(20_000)).once());
-    let job =
-        desk.finished(&desk.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await).await;
+    let job = harness
+        .finished(&harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await)
+        .await;
     assert_eq!(job["status"], "completed", "{job}");
-    let file = desk.download(&job).await.body;
+    let file = harness.download(&job).await.body;
     let mut ids: Vec<&str> = file.lines().collect();
     let rows = ids.len() as u64;
     ids.sort_unstable();
@@ -130,15 +131,15 @@ async fn a_download_from_auth0_that_breaks_is_mended() {
 
 #[actix_web::test]
 async fn an_export_that_auth0_fails_says_so_and_can_be_resumed() {
-    let desk = Desk::new(1500).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(1500).await;
+    let control = harness.tenant.control();
     control.add(Fault::new("/jobs/users-exports", FaultKind::FailJob));
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     if job["status"] == "failed" {
         assert!(job["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{job}");
         control.clear();
-        let reply = desk.post(&format!("/api/jobs/{}/resume", id(&job))).await;
-        let job = desk.finished(&reply).await;
+        let reply = harness.post(&format!("/api/jobs/{}/resume", id(&job))).await;
+        let job = harness.finished(&reply).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(job["summary"]["rows"], control.user_count());
     } else {
@@ -149,53 +150,53 @@ async fn an_export_that_auth0_fails_says_so_and_can_be_resumed() {
 
 #[actix_web::test]
 async fn an_export_is_canceled_at_once_and_leaves_nothing() {
-    let desk = Desk::new(1500).await;
-    desk.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob));
-    let reply = desk.export(&json!({"format": "csv"})).await;
-    let job = desk.until(id(&reply.json()), |job| job["status"] == "processing").await;
-    let canceled = desk.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
+    let harness = Harness::new(1500).await;
+    harness.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob));
+    let reply = harness.export(&json!({"format": "csv"})).await;
+    let job = harness.until(id(&reply.json()), |job| job["status"] == "processing").await;
+    let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
     assert_eq!((canceled.status, &canceled.json()["status"]), (200, &json!("canceled")), "{}", canceled.body);
-    assert_eq!(desk.server.job_files(), Vec::<String>::new());
-    let again = desk.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
+    assert_eq!(harness.server.job_files(), Vec::<String>::new());
+    let again = harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
     assert_eq!((again.status, &again.json()["errorCode"]), (409, &json!("job_state")), "{}", again.body);
 }
 
 #[actix_web::test]
 async fn nobody_without_a_session_reads_a_job() {
-    let desk = Desk::new(5).await;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let harness = Harness::new(5).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     for path in ["", "/report"] {
         let path = format!("/ext/api/jobs/{}{path}", id(&job));
-        assert_eq!(desk.server.call(TestRequest::get().uri(&path)).await.status, 401);
+        assert_eq!(harness.server.call(TestRequest::get().uri(&path)).await.status, 401);
     }
-    let session = desk.server.sign_in("auth0|grace", None).await;
-    let other = Desk { session, ..desk };
+    let session = harness.server.sign_in("auth0|grace", None).await;
+    let other = Harness { session, ..harness };
     assert_eq!(other.get(&format!("/api/jobs/{}", id(&job))).await.status, 200, "admins of a tenant share its history");
 }
 
 #[actix_web::test]
 async fn matching_users_are_counted() {
-    let desk = Desk::new(1500).await;
-    let all = desk.get("/api/users").await.json();
+    let harness = Harness::new(1500).await;
+    let all = harness.get("/api/users").await.json();
     assert_eq!((&all["total"], &all["capped"], &all["limit"]), (&json!(1000), &json!(true), &json!(1)), "{all}");
-    let one = desk.get("/api/users?q=email:%22admin%40acme.example%22").await.json();
+    let one = harness.get("/api/users?q=email:%22admin%40acme.example%22").await.json();
     assert_eq!(
         (&one["capped"], &one["start"], &one["users"][0]["email"]),
         (&Value::Null, &json!(0), &json!("admin@acme.example"))
     );
-    let wrong = desk.get("/api/users?q=email:(").await;
+    let wrong = harness.get("/api/users?q=email:(").await;
     assert_eq!((wrong.status, &wrong.json()["errorCode"]), (400, &json!("invalid_search")), "{}", wrong.body);
     assert!(wrong.json()["message"].as_str().is_some_and(|message| message.contains('^')), "{}", wrong.body);
-    let nobody = desk.get(&format!("/api/users?connection={DATABASE}&q=email:nobody")).await.json();
+    let nobody = harness.get(&format!("/api/users?connection={DATABASE}&q=email:nobody")).await.json();
     assert_eq!((&nobody["total"], &nobody["length"]), (&json!(0), &json!(0)));
 }
 
 #[actix_web::test]
 async fn a_search_that_only_works_here_is_counted_as_far_as_is_known() {
-    let desk = Desk::new(1500).await;
+    let harness = Harness::new(1500).await;
     let count = async |q: &str| {
         let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
-        let reply = desk.get(&format!("/api/users?q={q}")).await;
+        let reply = harness.get(&format!("/api/users?q={q}")).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.json()
     };
@@ -208,23 +209,23 @@ async fn a_search_that_only_works_here_is_counted_as_far_as_is_known() {
     assert_eq!((&nobody["total"], &nobody["capped"], &nobody["users"]), (&json!(0), &json!(true), &json!([])));
     // What Auth0 refuses although nothing here foresaw it.
     let refused = FaultKind::SlowQuery;
-    desk.tenant.control().add(Fault::new("/users", refused).times(3));
+    harness.tenant.control().add(Fault::new("/users", refused).times(3));
     let slow = count("name:*a*da*").await;
     assert_eq!(slow["capped"], true, "{slow}");
     // A term without a field is searched by Auth0 only.
     assert_eq!(count("ada").await["capped"], Value::Null);
 
     // Where all users fit on a page, the count is exact.
-    let desk = Desk::new(50).await;
-    let all = desk.get("/api/users?q=user_id:%3F*").await.json();
-    assert_eq!((&all["total"], &all["capped"]), (&json!(desk.tenant.control().user_count()), &Value::Null), "{all}");
+    let harness = Harness::new(50).await;
+    let all = harness.get("/api/users?q=user_id:%3F*").await.json();
+    assert_eq!((&all["total"], &all["capped"]), (&json!(harness.tenant.control().user_count()), &Value::Null), "{all}");
 }
 
 #[actix_web::test]
 async fn a_preview_tells_how_the_export_will_be_done() {
-    let desk = Desk::new(1500).await;
+    let harness = Harness::new(1500).await;
     let preview = async |request: &Value| {
-        let reply = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(request)).await;
+        let reply = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(request)).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.json()["plan"].clone()
     };
@@ -240,10 +241,10 @@ async fn a_preview_tells_how_the_export_will_be_done() {
     assert!(line(&job, "Otherwise").contains("where the tenant allows no export jobs or the job fails"), "{job}");
     assert_eq!(line(&job, "Limit"), "", "the limit is the preview's own");
 
-    desk.tenant.control().forget_requests();
+    harness.tenant.control().forget_requests();
     let few = preview(&json!({"format": "csv", "query": "email_verified:false AND blocked:true"})).await;
     assert_eq!((&few["source"], &few["filtered"], &few["capped"]), (&json!("search"), &json!("auth0"), &Value::Null));
-    assert_eq!(desk.asked("GET", "/users"), 1, "rows and plan come from one search");
+    assert_eq!(harness.asked("GET", "/users"), 1, "rows and plan come from one search");
 
     let here = preview(&json!({"format": "csv", "query": "user_metadata.theme:d*"})).await;
     assert_eq!((&here["source"], &here["filtered"]), (&json!("job"), &json!("here")), "{here}");
@@ -251,8 +252,8 @@ async fn a_preview_tells_how_the_export_will_be_done() {
 
     // What an earlier one came to is told where all users will be read, and nowhere else.
     assert_eq!(here["before"], Value::Null);
-    let all = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    desk.finished(&desk.export(&json!({"format": "csv", "limit": 10})).await).await;
+    let all = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    harness.finished(&harness.export(&json!({"format": "csv", "limit": 10})).await).await;
     let here = preview(&json!({"format": "csv", "query": "user_metadata.theme:d*"})).await;
     assert_eq!(here["before"]["users"], all["summary"]["rows"]);
     assert!(here["before"]["seconds"].is_u64(), "{here}");
@@ -260,51 +261,51 @@ async fn a_preview_tells_how_the_export_will_be_done() {
     assert_eq!(few["before"], Value::Null);
 
     let wrong = json!({"format": "csv", "query": "email:(a OR"});
-    let wrong = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&wrong)).await;
+    let wrong = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&wrong)).await;
     assert_eq!((wrong.status, &wrong.json()["errorCode"]), (400, &json!("invalid_search")), "{}", wrong.body);
     assert!(wrong.json()["message"].as_str().is_some_and(|message| message.contains('^')), "{}", wrong.body);
 }
 
 #[actix_web::test]
 async fn an_export_whose_file_is_lost_on_the_way_starts_again() {
-    let desk = Desk::new(3000).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(3000).await;
+    let control = harness.tenant.control();
     let truncate = FaultKind::Truncate { bytes: 20_000 };
     control.add(Fault::new("/exports/", truncate).once());
     // The second download finds its link dead, and then its job.
     control.add(Fault::new("/exports/", FaultKind::ExpiredLink).after(1).times(100));
-    let reply = desk.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await;
+    let reply = harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await;
     while !control.requests().iter().any(|request| request.path.contains("/exports/") && request.status == 403) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     control.clear();
     control.add(Fault::new("/jobs/job_", FaultKind::ForgetJob).once());
-    let job = desk.finished(&reply).await;
+    let job = harness.finished(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
-    let file = desk.download(&job).await.body;
+    let file = harness.download(&job).await.body;
     let mut ids: Vec<&str> = file.lines().collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!((ids.len() as u64, file.lines().count() as u64), (control.user_count(), control.user_count()));
-    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 2);
+    assert_eq!(harness.asked("POST", "/jobs/users-exports"), 2);
 }
 
 #[actix_web::test]
 async fn progress_and_time_left_are_told_while_a_file_is_read() {
-    let desk = Desk::new(3000).await;
-    desk.tenant.control().add(Fault::new("/exports/", FaultKind::Stall { bytes: 70_000 }));
-    let reply = desk.export(&json!({"format": "ndjson"})).await;
-    let job = desk.until(id(&reply.json()), |job| job["percentage_done"].is_u64()).await;
+    let harness = Harness::new(3000).await;
+    harness.tenant.control().add(Fault::new("/exports/", FaultKind::Stall { bytes: 70_000 }));
+    let reply = harness.export(&json!({"format": "ndjson"})).await;
+    let job = harness.until(id(&reply.json()), |job| job["percentage_done"].is_u64()).await;
     assert!(job["percentage_done"].as_u64().is_some_and(|percent| percent < 100), "{job}");
     assert!(job["total"].is_null() && job["time_left_seconds"].is_u64(), "{job}");
-    let canceled = desk.post(&format!("/api/jobs/{}/cancel", id(&job))).await.json();
+    let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await.json();
     assert_eq!(canceled["status"], "canceled", "{canceled}");
 }
 
 #[actix_web::test]
 async fn connections_are_listed_without_their_secrets() {
-    let desk = Desk::new(5).await;
-    let reply = desk.get("/api/connections?strategy=auth0").await;
+    let harness = Harness::new(5).await;
+    let reply = harness.get("/api/connections?strategy=auth0").await;
     let connections = reply.json();
     let list = connections.as_array().expect("an array");
     assert!(list.iter().any(|connection| connection["name"] == DATABASE));
@@ -314,8 +315,8 @@ async fn connections_are_listed_without_their_secrets() {
 
 #[actix_web::test]
 async fn the_api_describes_itself() {
-    let desk = Desk::new(1).await;
-    let document = desk.server.get("/ext/api/openapi.json").await.json();
+    let harness = Harness::new(1).await;
+    let document = harness.server.get("/ext/api/openapi.json").await.json();
     let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
     insta::assert_json_snapshot!(paths);
     for (path, operations) in document["paths"].as_object().expect("paths") {
@@ -335,7 +336,7 @@ async fn the_api_describes_itself() {
 #[actix_web::test]
 async fn columns_are_computed_and_secrets_in_them_stay_secret() {
     const KEY: &str = "a key that nobody may read";
-    let desk = Desk::new(20).await;
+    let harness = Harness::new(20).await;
     let fields = json!([
         {"name": "user.email", "export_as": "email"},
         {"name": "mask_email(user.email)", "export_as": "masked"},
@@ -343,13 +344,13 @@ async fn columns_are_computed_and_secrets_in_them_stay_secret() {
         {"name": "user.email ? user.email.split('@')[1].toUpperCase() : null", "export_as": "domain"},
     ]);
     let request = json!({"format": "json", "fields": fields, "sort": {"by": "user.email.length", "descending": false}});
-    let reply = desk.export(&request).await;
-    let job = desk.finished(&reply).await;
+    let reply = harness.export(&request).await;
+    let job = harness.finished(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert!(!job.to_string().contains(KEY), "{job}");
     assert!(job["settings"]["fields"][2]["name"].as_str().is_some_and(|name| name.contains("***")), "{job}");
-    let rows: Vec<Value> = serde_json::from_str(&desk.download(&job).await.body).expect("a JSON array");
-    assert_eq!(rows.len() as u64, desk.tenant.control().user_count());
+    let rows: Vec<Value> = serde_json::from_str(&harness.download(&job).await.body).expect("a JSON array");
+    assert_eq!(rows.len() as u64, harness.tenant.control().user_count());
     for row in &rows {
         if let Some((_, domain)) = row["email"].as_str().and_then(|email| email.split_once('@')) {
             assert_eq!(row["domain"], domain.to_uppercase());
@@ -360,20 +361,20 @@ async fn columns_are_computed_and_secrets_in_them_stay_secret() {
 
     // Neither the database nor a preset holds it.
     let preset = TestRequest::put().uri("/ext/api/presets/pseudonyms").set_json(&request);
-    assert!(!desk.call(preset).await.body.contains(KEY));
-    let desk = desk.restarted().await;
-    assert!(!desk.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
+    assert!(!harness.call(preset).await.body.contains(KEY));
+    let harness = harness.restarted().await;
+    assert!(!harness.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
 }
 
 #[actix_web::test]
 async fn a_preview_shows_cells_and_their_faults() {
-    let desk = Desk::new(20).await;
+    let harness = Harness::new(20).await;
     let request = json!({"format": "csv", "limit": 3, "fields": [
         {"name": "user.email", "export_as": "email"},
         {"name": "title_case(user.nickname)", "export_as": "title"},
         {"name": "(() => { throw new Error('no luck') })()", "export_as": "thrown"},
     ]});
-    let reply = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&request)).await;
+    let reply = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&request)).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     let preview = reply.json();
     let kinds: Vec<&Value> =
@@ -386,9 +387,9 @@ async fn a_preview_shows_cells_and_their_faults() {
     }
     assert!(preview["users"].as_u64().is_some_and(|users| users >= 20), "{preview}");
     let bare = json!({"limit": 1, "fields": [{"name": "email"}]});
-    let reply = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&bare)).await;
+    let reply = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&bare)).await;
     assert_eq!(reply.status, 200, "a preview has no format: {}", reply.body);
     let many = json!({"format": "csv", "limit": 51});
-    let refused = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&many)).await;
+    let refused = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&many)).await;
     assert_eq!(refused.status, 400, "{}", refused.body);
 }

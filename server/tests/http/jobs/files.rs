@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{Desk, Part};
+use super::{Harness, Part};
 use crate::server::Reply;
 
-async fn import(desk: &Desk, parts: &[Part<'_>]) -> Reply {
-    let connection = desk.database();
-    desk.form("/api/jobs/import", &[&[("connection_id", None, connection.as_str())], parts].concat()).await
+async fn import(harness: &Harness, parts: &[Part<'_>]) -> Reply {
+    let connection = harness.database();
+    harness.form("/api/jobs/import", &[&[("connection_id", None, connection.as_str())], parts].concat()).await
 }
 
-fn has(desk: &Desk, email: &str) -> bool {
-    desk.tenant.control().user_by_email(email).is_some()
+fn has(harness: &Harness, email: &str) -> bool {
+    harness.tenant.control().user_by_email(email).is_some()
 }
 
 fn counts(job: &Value) -> (u64, u64, u64) {
@@ -21,10 +21,10 @@ fn counts(job: &Value) -> (u64, u64, u64) {
 
 #[actix_web::test]
 async fn foreign_files_are_mapped_and_failed_rows_are_imported_again_when_they_are_mended() {
-    let desk = Desk::new(0).await;
+    let harness = Harness::new(0).await;
     let csv = "Mail;Full name\r\nada@example.com;Ada\r\nnobody;Bob\r\n";
     let map = r#"{"email": "user.Mail", "name": "user[\"Full name\"]"}"#;
-    let job = desk.finished(&import(&desk, &[("map", None, map), ("users", Some("staff.csv"), csv)]).await).await;
+    let job = harness.finished(&import(&harness, &[("map", None, map), ("users", Some("staff.csv"), csv)]).await).await;
     assert_eq!((job["status"].as_str(), counts(&job)), (Some("completed"), (2, 1, 1)), "{job}");
     let summary = &job["summary"];
     assert_eq!((&summary["inputs"][0]["format"], &summary["inputs"][0]["delimiter"]), (&json!("csv"), &json!(";")));
@@ -35,34 +35,34 @@ async fn foreign_files_are_mapped_and_failed_rows_are_imported_again_when_they_a
             "message": "email is not an e-mail address.", "lines": [3],
         }])
     );
-    assert!(has(&desk, "ada@example.com"));
+    assert!(has(&harness, "ada@example.com"));
 
     let id = job["id"].as_str().expect("an id");
-    let failed = desk.get(&format!("/api/jobs/{id}/report?format=original")).await;
+    let failed = harness.get(&format!("/api/jobs/{id}/report?format=original")).await;
     assert!(failed.header("content-disposition").contains(".csv"), "{:?}", failed.headers);
     assert_eq!(failed.body, "Mail;Full name\nnobody;Bob\n");
 
     let path = format!("/api/jobs/{id}/retry");
-    let unmended = desk.finished(&desk.post(&path).await).await;
+    let unmended = harness.finished(&harness.post(&path).await).await;
     assert_eq!(counts(&unmended), (1, 0, 1));
     assert_ne!(unmended["id"], job["id"]);
     let mended = failed.body.replace("nobody", "bob@example.com");
-    let job = desk.finished(&desk.form(&path, &[("users", Some("mended.csv"), &mended)]).await).await;
+    let job = harness.finished(&harness.form(&path, &[("users", Some("mended.csv"), &mended)]).await).await;
     assert_eq!(counts(&job), (1, 1, 0));
-    assert_eq!(desk.tenant.control().user_by_email("bob@example.com").expect("Bob")["name"], "Bob");
+    assert_eq!(harness.tenant.control().user_by_email("bob@example.com").expect("Bob")["name"], "Bob");
 
     let path = format!("/api/jobs/{}/retry", job["id"].as_str().expect("an id"));
-    let nothing = desk.post(&path).await;
+    let nothing = harness.post(&path).await;
     assert_eq!((nothing.status, nothing.json()["errorCode"].as_str()), (409, Some("job_state")), "{}", nothing.body);
-    let unknown = desk.post("/api/jobs/job_0000000000000000/retry").await;
+    let unknown = harness.post("/api/jobs/job_0000000000000000/retry").await;
     assert_eq!(unknown.status, 404);
 }
 
 #[actix_web::test]
 async fn several_files_are_one_import() {
-    let desk = Desk::new(0).await;
+    let harness = Harness::new(0).await;
     let reply = import(
-        &desk,
+        &harness,
         &[
             ("users", Some("one.json"), r#"[{"email":"ada@example.com"}]"#),
             ("users", Some("../two.csv"), "email\nbob@example.com\n"),
@@ -70,10 +70,10 @@ async fn several_files_are_one_import() {
         ],
     )
     .await;
-    let job = desk.finished(&reply).await;
+    let job = harness.finished(&reply).await;
     assert_eq!(counts(&job), (3, 2, 1));
-    assert!(has(&desk, "ada@example.com") && has(&desk, "bob@example.com"));
-    let report = desk.get(&format!("/api/jobs/{}/report", job["id"].as_str().expect("an id"))).await.json();
+    assert!(has(&harness, "ada@example.com") && has(&harness, "bob@example.com"));
+    let report = harness.get(&format!("/api/jobs/{}/report", job["id"].as_str().expect("an id"))).await.json();
     assert_eq!((&report[0]["file"], &report[0]["line"]), (&json!("three.ndjson"), &json!(1)));
     let files: Vec<_> = job["summary"]["inputs"].as_array().expect("inputs").iter().map(|file| &file["file"]).collect();
     assert_eq!(files, [&json!("one.json"), &json!(".._two.csv"), &json!("three.ndjson")]);
@@ -81,7 +81,7 @@ async fn several_files_are_one_import() {
 
 #[actix_web::test]
 async fn what_cannot_be_imported_is_refused_at_once_and_named() {
-    let desk = Desk::new(0).await;
+    let harness = Harness::new(0).await;
     for (parts, code, part) in [
         (vec![("users", Some("a.csv"), "email,Emial\na@example.com,x\n")], "users_file_columns", "did you mean email?"),
         (vec![("users", Some("a.csv"), "")], "users_file_empty", "must not be empty"),
@@ -100,10 +100,10 @@ async fn what_cannot_be_imported_is_refused_at_once_and_named() {
             "b.csv: ",
         ),
     ] {
-        let reply = import(&desk, &parts).await;
+        let reply = import(&harness, &parts).await;
         let body = reply.json();
         assert_eq!((reply.status, body["errorCode"].as_str()), (400, Some(code)), "{body}");
         assert!(body["message"].as_str().expect("a message").contains(part), "{body}");
     }
-    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
 }

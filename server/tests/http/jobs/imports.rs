@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use super::{Desk, good_users, id};
+use super::{Harness, good_users, id};
 
 fn text(users: &[Value]) -> String {
     serde_json::to_string(users).expect("JSON")
@@ -20,17 +20,17 @@ fn mixed() -> Vec<Value> {
 
 #[actix_web::test]
 async fn good_rows_arrive_and_bad_ones_are_explained() {
-    let desk = Desk::new(5).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(5).await;
+    let control = harness.tenant.control();
     let before = control.user_count();
     let lines: Vec<String> = mixed().iter().map(Value::to_string).collect();
-    let reply = desk.import(&desk.database(), &lines.join("\n"), &[]).await;
+    let reply = harness.import(&harness.database(), &lines.join("\n"), &[]).await;
     let started = reply.json();
     assert_eq!(
         (&started["type"], &started["connection"]),
         (&json!("users_import"), &json!("Username-Password-Authentication"))
     );
-    let job = desk.finished(&reply).await;
+    let job = harness.finished(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     let summary = &job["summary"];
     assert_eq!(
@@ -45,7 +45,7 @@ async fn good_rows_arrive_and_bad_ones_are_explained() {
     }
     assert_eq!(control.violations(), Vec::<String>::new());
 
-    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await;
+    let report = harness.get(&format!("/api/jobs/{}/report", id(&job))).await;
     let rows = report.json();
     let lines: Vec<u64> = rows.as_array().unwrap().iter().filter_map(|row| row["line"].as_u64()).collect();
     assert_eq!(lines, [2, 7, 8]);
@@ -55,51 +55,53 @@ async fn good_rows_arrive_and_bad_ones_are_explained() {
     }
     assert!(!report.body.contains("secretsecret"), "secrets are hidden: {}", report.body);
 
-    let file = desk.get(&format!("/api/jobs/{}/report?format=ndjson", id(&job))).await;
+    let file = harness.get(&format!("/api/jobs/{}/report?format=ndjson", id(&job))).await;
     assert!(file.header("content-disposition").starts_with("attachment"), "{}", file.header("content-disposition"));
     assert_eq!(file.body.lines().count(), 3);
-    let csv = desk.get(&format!("/api/jobs/{}/report?format=csv", id(&job))).await;
+    let csv = harness.get(&format!("/api/jobs/{}/report?format=csv", id(&job))).await;
     assert!(csv.header("content-type").starts_with("text/csv"));
 
-    let history = desk.get("/api/history").await.json();
+    let history = harness.get("/api/history").await.json();
     assert_eq!(history["jobs"][0]["type"], "import");
     assert_eq!(history["jobs"][0]["summary"]["failed"], 3);
 }
 
 #[actix_web::test]
 async fn a_dry_run_checks_and_sends_nothing() {
-    let desk = Desk::new(5).await;
-    let before = desk.tenant.control().user_count();
-    let reply = desk.import(&desk.database(), &text(&mixed()), &[("dry_run", "true")]).await;
-    let job = desk.finished(&reply).await;
+    let harness = Harness::new(5).await;
+    let before = harness.tenant.control().user_count();
+    let reply = harness.import(&harness.database(), &text(&mixed()), &[("dry_run", "true")]).await;
+    let job = harness.finished(&reply).await;
     assert_eq!((&job["status"], &job["dry_run"]), (&json!("completed"), &json!(true)), "{job}");
     assert_eq!((&job["summary"]["total"], &job["summary"]["failed"]), (&json!(8), &json!(3)), "{job}");
-    assert_eq!(desk.asked("POST", "/jobs/users-imports"), 0);
-    assert_eq!(desk.tenant.control().user_count(), before);
-    assert_eq!(desk.get("/api/history").await.json()["jobs"][0]["dry_run"], true);
+    assert_eq!(harness.asked("POST", "/jobs/users-imports"), 0);
+    assert_eq!(harness.tenant.control().user_count(), before);
+    assert_eq!(harness.get("/api/history").await.json()["jobs"][0]["dry_run"], true);
 }
 
 #[actix_web::test]
 async fn users_that_exist_are_updated_only_with_upsert() {
-    let desk = Desk::new(5).await;
-    let first = desk.finished(&desk.import(&desk.database(), &text(&good_users(3)), &[]).await).await;
+    let harness = Harness::new(5).await;
+    let first = harness.finished(&harness.import(&harness.database(), &text(&good_users(3)), &[]).await).await;
     assert_eq!(first["summary"]["inserted"], 3);
-    let again =
-        desk.finished(&desk.import(&desk.database(), &text(&good_users(4)), &[("upsert", "false")]).await).await;
+    let again = harness
+        .finished(&harness.import(&harness.database(), &text(&good_users(4)), &[("upsert", "false")]).await)
+        .await;
     assert_eq!((&again["summary"]["inserted"], &again["summary"]["failed"]), (&json!(1), &json!(3)), "{again}");
-    let report = desk.get(&format!("/api/jobs/{}/report", id(&again))).await.json();
+    let report = harness.get(&format!("/api/jobs/{}/report", id(&again))).await.json();
     assert_eq!(report[0]["line"], 1, "Auth0's errors are joined to the rows: {report}");
-    let upsert =
-        desk.finished(&desk.import(&desk.database(), &text(&good_users(4)), &[("upsert", "true")]).await).await;
+    let upsert = harness
+        .finished(&harness.import(&harness.database(), &text(&good_users(4)), &[("upsert", "true")]).await)
+        .await;
     assert_eq!((&upsert["summary"]["updated"], &upsert["summary"]["failed"]), (&json!(4), &json!(0)), "{upsert}");
 }
 
 #[actix_web::test]
 async fn a_wrong_upload_is_refused_with_the_reason_and_leaves_nothing() {
-    let desk = Desk::with(5, &[("UPLOAD_LIMIT", "10KiB")]).await;
-    let control = desk.tenant.control();
+    let harness = Harness::with(5, &[("UPLOAD_LIMIT", "10KiB")]).await;
+    let control = harness.tenant.control();
     let named = |name: &str| control.connection_id(name).unwrap_or_else(|| panic!("no connection {name}"));
-    let database = desk.database();
+    let database = harness.database();
     let good = text(&good_users(1));
     let large = text(&good_users(500));
     for (connection, users, status, words) in [
@@ -114,7 +116,7 @@ async fn a_wrong_upload_is_refused_with_the_reason_and_leaves_nothing() {
         (&named("google-oauth2"), Some(&good), 400, "must be a database connection"),
         (&named(simulated_tenant::connections::CUSTOM_REMOTE), Some(&good), 400, "without import mode"),
     ] {
-        let reply = desk.upload(&[("connection_id", connection)], users).await;
+        let reply = harness.upload(&[("connection_id", connection)], users).await;
         let error = reply.json();
         let about =
             format!("{connection} {:?}: {error}", users.map(|users| users.chars().take(20).collect::<String>()));
@@ -130,53 +132,53 @@ async fn a_wrong_upload_is_refused_with_the_reason_and_leaves_nothing() {
             assert!(error["hint"].as_str().unwrap_or_default().contains("Import Users to Auth0"), "{about}");
         }
     }
-    assert_eq!(desk.asked("POST", "/jobs/users-imports"), 0, "nothing was sent");
-    assert_eq!(desk.server.job_files(), Vec::<String>::new(), "nothing was kept");
-    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(harness.asked("POST", "/jobs/users-imports"), 0, "nothing was sent");
+    assert_eq!(harness.server.job_files(), Vec::<String>::new(), "nothing was kept");
+    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
 }
 
 #[actix_web::test]
 async fn a_canceled_import_is_resumed_where_it_stopped() {
-    let desk = Desk::new(5).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(5).await;
+    let control = harness.tenant.control();
     let before = control.user_count();
     // Auth0 works on the chunk for ever; the person gives up.
     control.add(Fault::new("/jobs/users-imports", FaultKind::HangJob).method("POST").once());
-    let reply = desk.import(&desk.database(), &text(&good_users(20)), &[]).await;
+    let reply = harness.import(&harness.database(), &text(&good_users(20)), &[]).await;
     let job = id(&reply.json()).to_owned();
-    desk.until(&job, |_| desk.asked("POST", "/jobs/users-imports") == 1).await;
-    let canceled = desk.post(&format!("/api/jobs/{job}/cancel")).await;
+    harness.until(&job, |_| harness.asked("POST", "/jobs/users-imports") == 1).await;
+    let canceled = harness.post(&format!("/api/jobs/{job}/cancel")).await;
     assert_eq!(canceled.status, 200, "{}", canceled.body);
     // Jobs that run inside Auth0 cannot be stopped there; they vanish after a day.
     control.clear();
     control.advance(std::time::Duration::from_hours(25));
-    assert_eq!(desk.until_over(&job).await["status"], "canceled");
-    let resumed = desk.finished(&desk.post(&format!("/api/jobs/{job}/resume")).await).await;
+    assert_eq!(harness.until_over(&job).await["status"], "canceled");
+    let resumed = harness.finished(&harness.post(&format!("/api/jobs/{job}/resume")).await).await;
     assert_eq!(resumed["status"], "completed", "{resumed}");
     assert_eq!(resumed["summary"]["total"], 20);
     assert_eq!(control.user_count(), before + 20, "none lost, none twice: {resumed}");
-    let again = desk.post(&format!("/api/jobs/{job}/resume")).await;
+    let again = harness.post(&format!("/api/jobs/{job}/resume")).await;
     assert_eq!((again.status, &again.json()["errorCode"]), (409, &json!("job_state")));
 }
 
 #[actix_web::test]
 async fn a_tenant_that_is_down_is_waited_for() {
-    let desk = Desk::new(5).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(5).await;
+    let control = harness.tenant.control();
     control.add(Fault::new("/jobs/users-imports", FaultKind::Unavailable).method("POST").times(2));
-    let reply = desk.import(&desk.database(), &text(&good_users(3)), &[]).await;
-    let waiting = desk.until(id(&reply.json()), |job| job["details"].is_string()).await;
+    let reply = harness.import(&harness.database(), &text(&good_users(3)), &[]).await;
+    let waiting = harness.until(id(&reply.json()), |job| job["details"].is_string()).await;
     assert!(waiting["details"].as_str().is_some_and(|details| !details.is_empty()), "{waiting}");
-    let job = desk.finished(&reply).await;
+    let job = harness.finished(&reply).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(3)), "{job}");
 }
 
 #[actix_web::test]
 async fn a_file_is_looked_into_before_it_is_imported() {
-    let desk = Desk::new(1).await;
+    let harness = Harness::new(1).await;
     let staff = "Mail;Vorname;Shoe size\nada@example.com;Ada;38\nnobody;Bob;39\n";
     let look = async |parts: &[(&str, Option<&str>, &str)]| {
-        let reply = desk.form("/api/import/inspect", parts).await;
+        let reply = harness.form("/api/import/inspect", parts).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         reply.json()
     };
@@ -207,68 +209,68 @@ async fn a_file_is_looked_into_before_it_is_imported() {
         (vec![("users", Some("a"), "<html>")], "users_file_format"),
         (vec![("users", Some("a"), staff), ("map", None, "{\"email\":\"nope(user)\"}")], "invalid_expression"),
     ] {
-        let refused = desk.form("/api/import/inspect", &parts).await;
+        let refused = harness.form("/api/import/inspect", &parts).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!(code)), "{}", refused.body);
     }
-    let stranger = desk.server.call(actix_web::test::TestRequest::post().uri("/ext/api/import/inspect")).await;
+    let stranger = harness.server.call(actix_web::test::TestRequest::post().uri("/ext/api/import/inspect")).await;
     assert_eq!(stranger.status, 401);
-    assert_eq!(desk.server.job_files(), Vec::<String>::new(), "nothing is kept");
+    assert_eq!(harness.server.job_files(), Vec::<String>::new(), "nothing is kept");
 }
 
 #[actix_web::test]
 async fn mappings_compute_and_secrets_in_them_stay_secret() {
     const KEY: &str = "a key that nobody may read";
-    let desk = Desk::new(1).await;
+    let harness = Harness::new(1).await;
     let map = json!({
         "email": "user.mail.toLowerCase()",
         "name": "title_case(user.who)",
         "app_metadata.pseudonym": format!("pseudonymize(user.mail, \"{KEY}\")"),
     });
     let users = "{\"mail\":\"Ada@Example.com\",\"who\":\"ada lovelace\"}\n{\"who\":\"nobody\"}\n";
-    let reply = desk.import(&desk.database(), users, &[("map", &map.to_string())]).await;
-    let job = desk.finished(&reply).await;
+    let reply = harness.import(&harness.database(), users, &[("map", &map.to_string())]).await;
+    let job = harness.finished(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!((&job["summary"]["inserted"], &job["summary"]["failed"]), (&json!(1), &json!(1)), "{job}");
     assert!(!job.to_string().contains(KEY) && job["settings"].to_string().contains("***"), "{job}");
-    let ada = desk.tenant.control().user_by_email("ada@example.com").expect("imported");
+    let ada = harness.tenant.control().user_by_email("ada@example.com").expect("imported");
     assert_eq!(ada["name"], "Ada Lovelace");
     assert!(ada["app_metadata"]["pseudonym"].as_str().is_some_and(|text| text.len() >= 32), "{ada}");
-    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await.json();
+    let report = harness.get(&format!("/api/jobs/{}/report", id(&job))).await.json();
     assert_eq!((&report[0]["line"], &report[0]["errors"][0]["code"]), (&json!(2), &json!("MAPPING")), "{report}");
 
     let settings = json!({"type": "import", "map": map});
     let preset = actix_web::test::TestRequest::put().uri("/ext/api/presets/staff").set_json(&settings);
-    let kept = desk.call(preset).await;
+    let kept = harness.call(preset).await;
     assert!(kept.status == 200 && kept.body.contains("***") && !kept.body.contains(KEY), "{}", kept.body);
 
     // A retry computes with the same secret.
     let mended = [("users", Some("mended"), "{\"mail\":\"Bob@Example.com\",\"who\":\"bob\"}")];
-    let again = desk.form(&format!("/api/jobs/{}/retry", id(&job)), &mended).await;
-    assert_eq!(desk.finished(&again).await["summary"]["inserted"], 1);
-    let bob = desk.tenant.control().user_by_email("bob@example.com").expect("imported");
+    let again = harness.form(&format!("/api/jobs/{}/retry", id(&job)), &mended).await;
+    assert_eq!(harness.finished(&again).await["summary"]["inserted"], 1);
+    let bob = harness.tenant.control().user_by_email("bob@example.com").expect("imported");
     assert_ne!(bob["app_metadata"]["pseudonym"], ada["app_metadata"]["pseudonym"]);
-    let desk = desk.restarted().await;
-    assert!(!desk.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
+    let harness = harness.restarted().await;
+    assert!(!harness.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
 }
 
 #[actix_web::test]
 async fn a_dry_run_looks_users_up_and_an_upsert_keeps_a_back_up_for_download() {
-    let desk = Desk::new(1).await;
-    desk.finished(&desk.import(&desk.database(), &text(&good_users(3)), &[]).await).await;
+    let harness = Harness::new(1).await;
+    harness.finished(&harness.import(&harness.database(), &text(&good_users(3)), &[]).await).await;
     let parts = [("dry_run", "true"), ("look_up", "true"), ("upsert", "true")];
-    let dry = desk.finished(&desk.import(&desk.database(), &text(&good_users(5)), &parts).await).await;
+    let dry = harness.finished(&harness.import(&harness.database(), &text(&good_users(5)), &parts).await).await;
     assert_eq!(dry["summary"]["look_up"], json!({"by": "email", "inserted": 2, "updated": 3, "refused": 0}), "{dry}");
-    let none = desk.get(&format!("/api/jobs/{}/backup", id(&dry))).await;
+    let none = harness.get(&format!("/api/jobs/{}/backup", id(&dry))).await;
     assert_eq!((none.status, &none.json()["errorCode"]), (409, &json!("job_state")));
 
     let parts = [("upsert", "true"), ("backup", "true")];
-    let job = desk.finished(&desk.import(&desk.database(), &text(&good_users(5)), &parts).await).await;
+    let job = harness.finished(&harness.import(&harness.database(), &text(&good_users(5)), &parts).await).await;
     assert_eq!((&job["summary"]["updated"], &job["summary"]["backup"]["users"]), (&json!(3), &json!(3)), "{job}");
-    let backup = desk.get(&format!("/api/jobs/{}/backup", id(&job))).await;
+    let backup = harness.get(&format!("/api/jobs/{}/backup", id(&job))).await;
     assert!(backup.header("content-disposition").starts_with("attachment"), "{}", backup.header("content-disposition"));
     let users: Vec<Value> = serde_json::from_str(&backup.body).expect("a JSON array");
     assert_eq!(users.len(), 3);
     assert_eq!(users[0]["app_metadata"], json!({"number": 0}));
-    let refused = desk.import(&desk.database(), &text(&good_users(1)), &[("backup", "true")]).await;
+    let refused = harness.import(&harness.database(), &text(&good_users(1)), &[("backup", "true")]).await;
     assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!("invalid_body")), "{}", refused.body);
 }

@@ -4,7 +4,7 @@ use actix_web::test::TestRequest;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use super::{Desk, id};
+use super::{Harness, id};
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
@@ -27,36 +27,37 @@ const ATTACKS: &[&str] = &[
 
 #[actix_web::test]
 async fn ids_and_names_are_only_compared() {
-    let desk = Desk::new(5).await;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let harness = Harness::new(5).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     for attack in ATTACKS {
         for route in ["/api/jobs/{}", "/api/jobs/{}/report", "/api/jobs/{}/download?ticket=x", "/api/presets/{}"] {
-            let reply = desk.get(&route.replace("{}", &encoded(attack))).await;
+            let reply = harness.get(&route.replace("{}", &encoded(attack))).await;
             assert!(matches!(reply.status, 400 | 401 | 404), "{attack} at {route}: {} {}", reply.status, reply.body);
             assert!(reply.header("set-cookie").is_empty(), "{attack}");
             assert!(!reply.body.contains("root:"), "{attack}");
         }
         for route in ["/api/jobs/{}/cancel", "/api/jobs/{}/resume", "/api/jobs/{}/retry"] {
-            let reply = desk.post(&route.replace("{}", &encoded(attack))).await;
+            let reply = harness.post(&route.replace("{}", &encoded(attack))).await;
             assert_eq!(reply.status, 404, "{attack} at {route}: {}", reply.body);
         }
         let request = TestRequest::delete().uri(&format!("/ext/api/transforms/{}", encoded(attack)));
-        assert_eq!(desk.call(request).await.status, 404, "{attack}");
+        assert_eq!(harness.call(request).await.status, 404, "{attack}");
     }
-    let history = desk.get("/api/history").await.json();
+    let history = harness.get("/api/history").await.json();
     assert_eq!(history["jobs"][0]["id"], job["id"], "everything is still there");
 }
 
 #[actix_web::test]
 async fn a_preset_of_any_name_comes_back_under_that_name_only() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     for attack in ATTACKS.iter().filter(|attack| !attack.chars().any(char::is_control)) {
         let path = format!("/ext/api/presets/{}", encoded(attack));
-        let saved = desk.call(TestRequest::put().uri(&path).set_json(json!({"format": "csv", "query": attack}))).await;
+        let saved =
+            harness.call(TestRequest::put().uri(&path).set_json(json!({"format": "csv", "query": attack}))).await;
         if saved.status == 200 {
-            assert_eq!(desk.call(TestRequest::get().uri(&path)).await.json()["query"], *attack);
-            assert_eq!(desk.get("/api/presets").await.json()["presets"].as_array().map(Vec::len), Some(1));
-            assert_eq!(desk.call(TestRequest::delete().uri(&path)).await.status, 204);
+            assert_eq!(harness.call(TestRequest::get().uri(&path)).await.json()["query"], *attack);
+            assert_eq!(harness.get("/api/presets").await.json()["presets"].as_array().map(Vec::len), Some(1));
+            assert_eq!(harness.call(TestRequest::delete().uri(&path)).await.status, 204);
         } else {
             assert_eq!(saved.status, 400, "{attack}: {}", saved.body);
         }
@@ -65,11 +66,11 @@ async fn a_preset_of_any_name_comes_back_under_that_name_only() {
 
 #[actix_web::test]
 async fn the_name_of_a_connection_cannot_widen_a_search() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let name = "x\" OR email:*@* OR name:\"";
-    desk.get(&format!("/api/users?connection={}", encoded(name))).await;
-    desk.get(&format!("/api/attributes?connection={}", encoded(name))).await;
-    let requests = desk.tenant.control().requests();
+    harness.get(&format!("/api/users?connection={}", encoded(name))).await;
+    harness.get(&format!("/api/attributes?connection={}", encoded(name))).await;
+    let requests = harness.tenant.control().requests();
     let searches: Vec<_> = requests.iter().filter(|request| request.path == "/api/v2/users").collect();
     assert_eq!(searches.len(), 2);
     for search in searches {
@@ -82,8 +83,8 @@ async fn the_name_of_a_connection_cannot_widen_a_search() {
 
 #[actix_web::test]
 async fn the_name_of_an_uploaded_file_leads_nowhere() {
-    let desk = Desk::new(5).await;
-    let connection = desk.database();
+    let harness = Harness::new(5).await;
+    let connection = harness.database();
     let users = "[{\"email\":\"a@example.com\"}]";
     let more = "[{\"email\":\"b@example.com\"}]";
     for name in ["../../../escape", "/etc/escape", "..", ".", "a/b", "a\\b", "-", "\u{202e}gnp"] {
@@ -93,21 +94,25 @@ async fn the_name_of_an_uploaded_file_leads_nowhere() {
             ("users", Some(name), users),
             ("users", Some(name), more),
         ];
-        let reply = desk.form("/api/jobs/import", &parts).await;
-        let job = desk.finished(&reply).await;
+        let reply = harness.form("/api/jobs/import", &parts).await;
+        let job = harness.finished(&reply).await;
         assert_eq!((&job["status"], &job["summary"]["total"]), (&json!("completed"), &json!(2)), "{name}: {job}");
     }
-    let outside = std::fs::read_dir(desk.server.directory()).expect("a directory");
+    let outside = std::fs::read_dir(harness.server.directory()).expect("a directory");
     let outside: Vec<_> = outside.map(|entry| entry.expect("an entry").file_name()).collect();
     assert!(!outside.iter().any(|name| name.to_string_lossy().contains("escape")), "{outside:?}");
-    assert!(desk.server.job_files().iter().all(|file| file.starts_with("jobs/job_")), "{:?}", desk.server.job_files());
+    assert!(
+        harness.server.job_files().iter().all(|file| file.starts_with("jobs/job_")),
+        "{:?}",
+        harness.server.job_files()
+    );
 }
 
 #[actix_web::test]
 async fn archives_are_refused_and_a_bomb_goes_off_harmlessly() {
     use std::io::Write;
-    let desk = Desk::new(5).await;
-    let connection = desk.database();
+    let harness = Harness::new(5).await;
+    let connection = harness.database();
     let send = |content: Vec<u8>| {
         const BOUNDARY: &str = "----boundary";
         let mut body = format!(
@@ -119,7 +124,7 @@ async fn archives_are_refused_and_a_bomb_goes_off_harmlessly() {
         body.extend(format!("\r\n--{BOUNDARY}--\r\n").into_bytes());
         let request = TestRequest::post().uri("/ext/api/jobs/import");
         let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-        desk.call(request.insert_header(("content-type", kind)).set_payload(body))
+        harness.call(request.insert_header(("content-type", kind)).set_payload(body))
     };
     let reply = send(b"PK\x03\x04users.json".to_vec()).await;
     assert_eq!((reply.status, &reply.json()["errorCode"]), (400, &json!("users_file_format")), "{}", reply.body);
@@ -131,7 +136,7 @@ async fn archives_are_refused_and_a_bomb_goes_off_harmlessly() {
     }
     let reply = send(bomb.finish().expect("gzip")).await;
     let error =
-        if reply.status == 200 { desk.until_over(id(&reply.json())).await["error"].clone() } else { reply.json() };
+        if reply.status == 200 { harness.until_over(id(&reply.json())).await["error"].clone() } else { reply.json() };
     assert_eq!((&error["errorCode"], &error["statusCode"]), (&json!("payload_too_large"), &json!(413)), "{error}");
     assert!(error["message"].as_str().is_some_and(|text| text.contains("200 times")), "{error}");
 }

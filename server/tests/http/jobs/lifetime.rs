@@ -10,29 +10,29 @@ use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
 use super::tokens::token;
-use super::{BASE, Desk, good_users, id, tenant};
+use super::{BASE, Harness, good_users, id, tenant};
 use crate::server::{SECRET, Server};
 
 #[actix_web::test]
 async fn a_restarted_server_goes_on_with_its_jobs() {
-    let desk = Desk::new(1500).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(1500).await;
+    let control = harness.tenant.control();
     let before = control.user_count();
     control.add(Fault::new("/jobs/job_", FaultKind::JobStatus { status: "processing".into() }));
     control.add(Fault::new("/jobs/users-imports", FaultKind::Unavailable).method("POST").times(1000));
-    let export = desk.export(&json!({"format": "csv"})).await.json();
+    let export = harness.export(&json!({"format": "csv"})).await.json();
     let users = Value::from(good_users(30)).to_string();
-    let import = desk.import(&desk.database(), &users, &[]).await.json();
-    desk.until(id(&export), |_| desk.asked("POST", "/jobs/users-exports") == 1).await;
-    desk.until(id(&import), |_| desk.asked("POST", "/jobs/users-imports") >= 1).await;
+    let import = harness.import(&harness.database(), &users, &[]).await.json();
+    harness.until(id(&export), |_| harness.asked("POST", "/jobs/users-exports") == 1).await;
+    harness.until(id(&import), |_| harness.asked("POST", "/jobs/users-imports") >= 1).await;
 
-    let desk = desk.restarted().await;
+    let harness = harness.restarted().await;
     control.clear();
-    let import = desk.until_over(id(&import)).await;
+    let import = harness.until_over(id(&import)).await;
     assert_eq!((&import["status"], &import["summary"]["inserted"]), (&json!("completed"), &json!(30)), "{import}");
-    let export = desk.until_over(id(&export)).await;
+    let export = harness.until_over(id(&export)).await;
     assert_eq!(export["status"], "completed", "{export}");
-    let file = desk.download(&export).await.body;
+    let file = harness.download(&export).await.body;
     let rows = csv::Reader::from_reader(file.as_bytes()).records().count() as u64;
     assert!((before..=before + 30).contains(&rows), "{rows}");
     assert_eq!(control.user_count(), before + 30);
@@ -40,150 +40,154 @@ async fn a_restarted_server_goes_on_with_its_jobs() {
 
 #[actix_web::test]
 async fn a_restarted_server_goes_on_with_the_same_job_inside_auth0() {
-    let desk = Desk::new(1500).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(1500).await;
+    let control = harness.tenant.control();
     let processing = FaultKind::JobStatus { status: "processing".into() };
     control.add(Fault::new("/jobs/job_", processing));
-    let export = desk.export(&json!({"format": "ndjson"})).await.json();
-    desk.until(id(&export), |_| desk.asked("GET", "/jobs/job_") >= 1).await;
+    let export = harness.export(&json!({"format": "ndjson"})).await.json();
+    harness.until(id(&export), |_| harness.asked("GET", "/jobs/job_") >= 1).await;
     // What a process leaves that is killed while it takes an upload.
-    let orphan = desk.server.app.store.create_job_files("job_cut_off").expect("a directory");
+    let orphan = harness.server.app.store.create_job_files("job_cut_off").expect("a directory");
     orphan.write("upload", b"[]", true).expect("a file");
 
-    let desk = desk.restarted().await;
-    assert!(desk.server.job_files().iter().all(|file| file.contains(id(&export))), "{:?}", desk.server.job_files());
+    let harness = harness.restarted().await;
+    assert!(
+        harness.server.job_files().iter().all(|file| file.contains(id(&export))),
+        "{:?}",
+        harness.server.job_files()
+    );
     control.clear();
-    let export = desk.until_over(id(&export)).await;
+    let export = harness.until_over(id(&export)).await;
     assert_eq!((&export["status"], &export["summary"]["rows"]), (&json!("completed"), &json!(control.user_count())));
-    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 1, "no second one was ordered");
+    assert_eq!(harness.asked("POST", "/jobs/users-exports"), 1, "no second one was ordered");
 
     // A day later its job inside Auth0 is gone.
     control.add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
-    let export = desk.export(&json!({"format": "ndjson", "fields": [{"name": "user.email"}]})).await.json();
-    desk.until(id(&export), |job| job["details"].as_str().is_some_and(|said| said.contains("prepares"))).await;
+    let export = harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.email"}]})).await.json();
+    harness.until(id(&export), |job| job["details"].as_str().is_some_and(|said| said.contains("prepares"))).await;
     control.advance(std::time::Duration::from_hours(25));
-    let export = desk.until_over(id(&export)).await;
+    let export = harness.until_over(id(&export)).await;
     assert_eq!((&export["status"], &export["summary"]["rows"]), (&json!("completed"), &json!(control.user_count())));
-    assert_eq!(desk.asked("POST", "/jobs/users-exports"), 3);
+    assert_eq!(harness.asked("POST", "/jobs/users-exports"), 3);
 }
 
 #[actix_web::test]
 async fn an_artifact_ends_with_its_lifetime_and_the_history_stays() {
-    let desk = Desk::with(5, &[("ARTIFACT_TTL", "1ms")]).await;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let harness = Harness::with(5, &[("ARTIFACT_TTL", "1ms")]).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    desk.server.app.jobs.clean_up().await.expect("clean");
-    assert_eq!(desk.server.job_files(), Vec::<String>::new());
-    let reply = desk.get(&format!("/api/jobs/{}", id(&job))).await.json();
+    harness.server.app.jobs.clean_up().await.expect("clean");
+    assert_eq!(harness.server.job_files(), Vec::<String>::new());
+    let reply = harness.get(&format!("/api/jobs/{}", id(&job))).await.json();
     assert_eq!((&reply["status"], reply.get("location")), (&json!("expired"), None), "{reply}");
     if let Some(link) = job["location"].as_str() {
-        let gone = desk.server.get(link.strip_prefix("https://tools.example").expect("our link")).await;
+        let gone = harness.server.get(link.strip_prefix("https://tools.example").expect("our link")).await;
         assert_eq!((gone.status, &gone.json()["errorCode"]), (410, &json!("artifact_expired")), "{}", gone.body);
     }
-    assert_eq!(desk.get("/api/history").await.json()["jobs"][0]["status"], "expired");
+    assert_eq!(harness.get("/api/history").await.json()["jobs"][0]["status"], "expired");
 }
 
 #[actix_web::test]
 async fn uninstalling_removes_everything() {
-    let desk = Desk::new(5).await;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    assert!(!desk.server.job_files().is_empty());
-    desk.server.app.jobs.uninstall().await.expect("uninstalled");
-    assert_eq!(desk.server.job_files(), Vec::<String>::new());
-    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
-    assert_eq!(desk.get(&format!("/api/jobs/{}", id(&job))).await.status, 404);
-    assert_eq!(desk.download(&job).await.status, 401, "its link ended too");
+    let harness = Harness::new(5).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    assert!(!harness.server.job_files().is_empty());
+    harness.server.app.jobs.uninstall().await.expect("uninstalled");
+    assert_eq!(harness.server.job_files(), Vec::<String>::new());
+    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(harness.get(&format!("/api/jobs/{}", id(&job))).await.status, 404);
+    assert_eq!(harness.download(&job).await.status, 401, "its link ended too");
 }
 
 #[actix_web::test]
 async fn the_file_of_an_import_ends_with_its_lifetime_and_its_outcome_stays() {
-    let desk = Desk::with(5, &[("ARTIFACT_TTL", "1ms")]).await;
+    let harness = Harness::with(5, &[("ARTIFACT_TTL", "1ms")]).await;
     let users = Value::from(good_users(3)).to_string();
-    let job = desk.finished(&desk.import(&desk.database(), &users, &[]).await).await;
+    let job = harness.finished(&harness.import(&harness.database(), &users, &[]).await).await;
     assert_eq!(job["status"], "completed", "{job}");
-    assert!(desk.server.job_files().iter().any(|file| file.ends_with("upload")), "{:?}", desk.server.job_files());
+    assert!(harness.server.job_files().iter().any(|file| file.ends_with("upload")), "{:?}", harness.server.job_files());
     tokio::time::sleep(Duration::from_millis(5)).await;
-    desk.server.app.jobs.clean_up().await.expect("clean");
-    assert_eq!(desk.server.job_files(), Vec::<String>::new());
-    let after = desk.get(&format!("/api/jobs/{}", id(&job))).await.json();
+    harness.server.app.jobs.clean_up().await.expect("clean");
+    assert_eq!(harness.server.job_files(), Vec::<String>::new());
+    let after = harness.get(&format!("/api/jobs/{}", id(&job))).await.json();
     assert_eq!((&after["status"], &after["summary"]["inserted"]), (&json!("completed"), &json!(3)), "{after}");
-    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await;
+    let report = harness.get(&format!("/api/jobs/{}/report", id(&job))).await;
     assert_eq!((report.status, &report.json()["errorCode"]), (410, &json!("artifact_expired")), "{}", report.body);
 }
 
 #[actix_web::test]
 async fn the_history_ends_with_its_lifetime_and_what_runs_stays() {
-    let desk = Desk::with(5, &[("HISTORY_TTL", "1ms")]).await;
-    let over = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let harness = Harness::with(5, &[("HISTORY_TTL", "1ms")]).await;
+    let over = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     let processing = FaultKind::JobStatus { status: "processing".into() };
-    desk.tenant.control().add(Fault::new("/jobs/job_", processing));
-    let runs = desk.export(&json!({"format": "csv"})).await.json();
-    desk.until(id(&runs), |job| job["status"] == "processing").await;
+    harness.tenant.control().add(Fault::new("/jobs/job_", processing));
+    let runs = harness.export(&json!({"format": "csv"})).await.json();
+    harness.until(id(&runs), |job| job["status"] == "processing").await;
     tokio::time::sleep(Duration::from_millis(5)).await;
-    desk.server.app.jobs.clean_up().await.expect("clean");
+    harness.server.app.jobs.clean_up().await.expect("clean");
 
-    let history = desk.get("/api/history").await.json();
+    let history = harness.get("/api/history").await.json();
     let ids: Vec<&Value> = history["jobs"].as_array().expect("jobs").iter().map(|job| &job["id"]).collect();
     assert_eq!(ids, [&runs["id"]]);
-    assert_eq!(desk.get(&format!("/api/jobs/{}", id(&over))).await.status, 404);
-    assert!(!desk.server.directory().join("jobs").join(id(&over)).exists(), "its files went with it");
-    desk.tenant.control().clear();
-    assert_eq!(desk.until_over(id(&runs)).await["status"], "completed");
+    assert_eq!(harness.get(&format!("/api/jobs/{}", id(&over))).await.status, 404);
+    assert!(!harness.server.directory().join("jobs").join(id(&over)).exists(), "its files went with it");
+    harness.tenant.control().clear();
+    assert_eq!(harness.until_over(id(&runs)).await["status"], "completed");
 }
 
 #[actix_web::test]
 async fn a_kept_token_is_removed_when_it_ends() {
-    let desk = Desk::new(5).await;
-    let (store, now) = (&desk.server.app.store, Timestamp::now());
+    let harness = Harness::new(5).await;
+    let (store, now) = (&harness.server.app.store, Timestamp::now());
     store.put_token("auth0|ended", "sealed-and-ended", now).await.expect("kept");
     store.put_token("auth0|later", "sealed-for-later", now + SignedDuration::from_mins(5)).await.expect("kept");
-    desk.server.app.jobs.clean_up().await.expect("clean");
+    harness.server.app.jobs.clean_up().await.expect("clean");
     assert!(store.token("auth0|ended").await.expect("an answer").is_none());
     assert!(store.token("auth0|later").await.expect("an answer").is_some());
-    desk.server.app.jobs.clean_up_at(now + SignedDuration::from_mins(5)).await.expect("clean");
+    harness.server.app.jobs.clean_up_at(now + SignedDuration::from_mins(5)).await.expect("clean");
     assert!(store.token("auth0|later").await.expect("an answer").is_none());
 }
 
 #[actix_web::test]
 async fn a_clock_that_is_put_back_removes_nothing_too_early_and_keeps_nothing_for_ever() {
-    let desk = Desk::with(5, &[("ARTIFACT_TTL", "1h"), ("HISTORY_TTL", "2h")]).await;
-    let jobs = &desk.server.app.jobs;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let harness = Harness::with(5, &[("ARTIFACT_TTL", "1h"), ("HISTORY_TTL", "2h")]).await;
+    let jobs = &harness.server.app.jobs;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     let now = Timestamp::now();
-    desk.server.app.store.put_token("auth0|ada", "sealed", now + SignedDuration::from_hours(1)).await.expect("kept");
+    harness.server.app.store.put_token("auth0|ada", "sealed", now + SignedDuration::from_hours(1)).await.expect("kept");
     let year = SignedDuration::from_hours(365 * 24);
     for date in [now, now - year, Timestamp::MIN, Timestamp::UNIX_EPOCH, now + SignedDuration::from_mins(59)] {
         jobs.clean_up_at(date).await.expect("clean");
-        assert_eq!(desk.download(&job).await.status, 200, "{date}");
-        assert!(desk.server.app.store.token("auth0|ada").await.expect("an answer").is_some(), "{date}");
+        assert_eq!(harness.download(&job).await.status, 200, "{date}");
+        assert!(harness.server.app.store.token("auth0|ada").await.expect("an answer").is_some(), "{date}");
     }
     jobs.clean_up_at(now + SignedDuration::from_mins(61)).await.expect("clean");
-    assert_eq!(desk.server.job_files(), Vec::<String>::new());
-    assert!(desk.server.app.store.token("auth0|ada").await.expect("an answer").is_none());
-    assert_eq!(desk.get("/api/history").await.json()["jobs"][0]["status"], "expired");
+    assert_eq!(harness.server.job_files(), Vec::<String>::new());
+    assert!(harness.server.app.store.token("auth0|ada").await.expect("an answer").is_none());
+    assert_eq!(harness.get("/api/history").await.json()["jobs"][0]["status"], "expired");
     jobs.clean_up_at(now + SignedDuration::from_mins(121)).await.expect("clean");
-    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
 }
 
 #[actix_web::test]
 async fn a_job_that_was_resumed_keeps_its_files_beyond_the_lifetime_of_its_first_end() {
-    let desk = Desk::with(5, &[("ARTIFACT_TTL", "1h")]).await;
-    let control = desk.tenant.control();
+    let harness = Harness::with(5, &[("ARTIFACT_TTL", "1h")]).await;
+    let control = harness.tenant.control();
     control.add(Fault::new("/jobs/users-imports", FaultKind::Unavailable).method("POST").times(1000));
     let users = Value::from(good_users(3)).to_string();
-    let job = desk.import(&desk.database(), &users, &[]).await.json();
-    desk.until(id(&job), |_| desk.asked("POST", "/jobs/users-imports") > 0).await;
-    assert_eq!(desk.post(&format!("/api/jobs/{}/cancel", id(&job))).await.json()["status"], "canceled");
-    assert_eq!(desk.post(&format!("/api/jobs/{}/resume", id(&job))).await.status, 200);
+    let job = harness.import(&harness.database(), &users, &[]).await.json();
+    harness.until(id(&job), |_| harness.asked("POST", "/jobs/users-imports") > 0).await;
+    assert_eq!(harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await.json()["status"], "canceled");
+    assert_eq!(harness.post(&format!("/api/jobs/{}/resume", id(&job))).await.status, 200);
 
     let later = Timestamp::now() + SignedDuration::from_hours(2);
-    desk.server.app.jobs.clean_up_at(later).await.expect("clean");
-    assert!(desk.server.job_files().iter().any(|file| file.ends_with("upload")), "it still needs its file");
+    harness.server.app.jobs.clean_up_at(later).await.expect("clean");
+    assert!(harness.server.job_files().iter().any(|file| file.ends_with("upload")), "it still needs its file");
     control.clear();
-    let job = desk.until_over(id(&job)).await;
+    let job = harness.until_over(id(&job)).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(3)), "{job}");
-    desk.server.app.jobs.clean_up_at(later + SignedDuration::from_hours(1)).await.expect("clean");
-    assert_eq!(desk.server.job_files(), Vec::<String>::new());
+    harness.server.app.jobs.clean_up_at(later + SignedDuration::from_hours(1)).await.expect("clean");
+    assert_eq!(harness.server.job_files(), Vec::<String>::new());
 }
 
 /// A shipped transform under another name, as somebody would upload it.
@@ -213,26 +217,26 @@ async fn the_uninstall_hook_removes_whatever_was_there() {
     let settings = [("AUTH0_DOMAIN", url.as_str()), ("LOGIN", "extension"), ("DATA_DIR", &data_dir)];
     let server = Server::within(directory, BASE, &settings).await;
     let session = server.sign_in("auth0|ada", Some(&token(&tenant).await)).await;
-    let desk = Desk { tenant, server, settings: Vec::new(), session };
-    let store = &desk.server.app.store;
+    let harness = Harness { tenant, server, settings: Vec::new(), session };
+    let store = &harness.server.app.store;
 
-    let export = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let export = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     assert_eq!(export["status"], "completed", "{export}");
     let users = Value::from(good_users(3)).to_string();
-    let import = desk.finished(&desk.import(&desk.database(), &users, &[]).await).await;
+    let import = harness.finished(&harness.import(&harness.database(), &users, &[]).await).await;
     assert_eq!(import["status"], "completed", "{import}");
     let preset = TestRequest::put().uri("/ext/api/presets/marked-preset").set_json(json!({"format": "csv"}));
-    let preset = desk.call(preset).await;
+    let preset = harness.call(preset).await;
     assert_eq!(preset.status, 200, "{}", preset.body);
     let transform = TestRequest::post().uri("/ext/api/transforms").insert_header(("content-type", "application/wasm"));
-    let transform = desk.call(transform.set_payload(upload())).await;
+    let transform = harness.call(transform.set_payload(upload())).await;
     assert_eq!(transform.status, 201, "{}", transform.body);
     let transform = transform.json();
     let sha256 = transform["sha256"].as_str().expect("a hash");
 
     let marks = [id(&export), id(&import), "marked-preset", "auth0|ada", sha256];
     let traces = || {
-        let database = desk.server.database();
+        let database = harness.server.database();
         let found = |mark: &&&str| memchr::memmem::find(&database, mark.as_bytes()).is_some();
         marks.iter().filter(found).copied().collect::<Vec<&str>>()
     };
@@ -250,12 +254,12 @@ async fn the_uninstall_hook_removes_whatever_was_there() {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET.as_bytes()));
     let hook = format!("Bearer {}", hook.expect("a token"));
     let hook = TestRequest::delete().uri("/ext/.extensions/on-uninstall").insert_header(("authorization", hook));
-    let reply = desk.server.call(hook).await;
+    let reply = harness.server.call(hook).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
 
     assert!(store.token("auth0|ada").await.expect("an answer").is_none());
     assert_eq!(traces(), Vec::<&str>::new(), "no trace is left in the database");
-    assert_eq!(desk.server.job_files(), Vec::<String>::new());
+    assert_eq!(harness.server.job_files(), Vec::<String>::new());
     assert!(!data.join("transforms").exists());
     assert_eq!(compiled_of(&data, sha256), 0);
     assert!(!data.join("compiled/catalog.json").exists(), "what was noted of it");
@@ -267,25 +271,25 @@ async fn the_uninstall_hook_removes_whatever_was_there() {
         .collect();
     assert!(left.iter().all(|name| matches!(name.as_str(), "data.key" | "lock" | "jobs" | "compiled")), "{left:?}");
 
-    assert_eq!(desk.get("/api/history").await.status, 401, "the session ended");
-    let session = desk.server.sign_in("auth0|ada", Some(&token(&desk.tenant).await)).await;
-    let desk = Desk { session, ..desk };
-    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
-    assert_eq!(desk.get("/api/presets").await.json()["presets"], json!([]));
-    assert_eq!(desk.get(&format!("/api/jobs/{}", id(&export))).await.status, 404);
-    assert_eq!(desk.download(&export).await.status, 401, "its link ended too");
-    let transforms = desk.get("/api/transforms").await.json();
+    assert_eq!(harness.get("/api/history").await.status, 401, "the session ended");
+    let session = harness.server.sign_in("auth0|ada", Some(&token(&harness.tenant).await)).await;
+    let harness = Harness { session, ..harness };
+    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(harness.get("/api/presets").await.json()["presets"], json!([]));
+    assert_eq!(harness.get(&format!("/api/jobs/{}", id(&export))).await.status, 404);
+    assert_eq!(harness.download(&export).await.status, 401, "its link ended too");
+    let transforms = harness.get("/api/transforms").await.json();
     assert!(!transforms.to_string().contains("mask_other") && transforms.to_string().contains("mask_email"));
-    let again = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    assert_eq!(desk.download(&again).await.status, 200, "a new installation can begin at once");
+    let again = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    assert_eq!(harness.download(&again).await.status, 200, "a new installation can begin at once");
 }
 
 #[actix_web::test]
 async fn the_history_is_oldest_first() {
-    let desk = Desk::new(5).await;
-    let first = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
-    let second = desk.finished(&desk.export(&json!({"format": "json", "gzip": true})).await).await;
-    let history = desk.get("/api/history").await.json();
+    let harness = Harness::new(5).await;
+    let first = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let second = harness.finished(&harness.export(&json!({"format": "json", "gzip": true})).await).await;
+    let history = harness.get("/api/history").await.json();
     let ids: Vec<&Value> = history["jobs"].as_array().expect("jobs").iter().map(|job| &job["id"]).collect();
     assert_eq!(ids, [&first["id"], &second["id"]]);
     assert_eq!(history["jobs"][1]["format"], "json");

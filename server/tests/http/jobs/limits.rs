@@ -9,36 +9,36 @@ use futures_util::future::select_all;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use super::{Desk, id};
+use super::{Harness, id};
 
 #[actix_web::test]
 async fn nobody_has_more_than_ten_jobs_going() {
-    let desk = Desk::new(5).await;
-    desk.tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 60_000 }));
+    let harness = Harness::new(5).await;
+    harness.tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 60_000 }));
     let mut jobs = Vec::new();
     for _ in 0..10 {
-        let reply = desk.export(&json!({"format": "csv"})).await;
+        let reply = harness.export(&json!({"format": "csv"})).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         jobs.push(reply.json());
     }
-    let reply = desk.export(&json!({"format": "csv"})).await;
+    let reply = harness.export(&json!({"format": "csv"})).await;
     assert_eq!((reply.status, &reply.json()["errorCode"]), (429, &json!("too_many_requests")), "{}", reply.body);
     assert_eq!(reply.header("retry-after"), "5");
-    assert_eq!(desk.get("/api/history").await.json()["jobs"].as_array().map(Vec::len), Some(10));
+    assert_eq!(harness.get("/api/history").await.json()["jobs"].as_array().map(Vec::len), Some(10));
 
-    let other = desk.server.sign_in("auth0|bob", None).await;
+    let other = harness.server.sign_in("auth0|bob", None).await;
     let request = TestRequest::post().uri("/ext/api/jobs/export").set_json(json!({"format": "csv"}));
-    let reply = desk.server.call(request.insert_header(("authorization", format!("Bearer {other}")))).await;
+    let reply = harness.server.call(request.insert_header(("authorization", format!("Bearer {other}")))).await;
     assert_eq!(reply.status, 200, "somebody else is not concerned: {}", reply.body);
 
-    let canceled = desk.post(&format!("/api/jobs/{}/cancel", id(&jobs[0]))).await;
+    let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&jobs[0]))).await;
     assert_eq!(canceled.json()["status"], "canceled", "{}", canceled.body);
-    assert_eq!(desk.export(&json!({"format": "csv"})).await.status, 200);
+    assert_eq!(harness.export(&json!({"format": "csv"})).await.status, 200);
 }
 
 #[actix_web::test]
 async fn columns_and_expressions_are_bounded() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let columns = |count: usize, expression: &str| -> Value {
         (0..count).map(|number| json!({"name": expression, "export_as": format!("c{number}")})).collect()
     };
@@ -48,7 +48,7 @@ async fn columns_and_expressions_are_bounded() {
         (json!([{"name": format!("user.{}", "a".repeat(70_000))}]), 400),
         (json!([{"name": format!("{}1{}", "(".repeat(3000), ")".repeat(3000))}]), 400),
     ] {
-        let reply = desk.export(&json!({"format": "csv", "fields": fields})).await;
+        let reply = harness.export(&json!({"format": "csv", "fields": fields})).await;
         assert_eq!(reply.status, status, "{:.300}", reply.body);
     }
 }
@@ -56,7 +56,7 @@ async fn columns_and_expressions_are_bounded() {
 #[actix_web::test]
 async fn what_is_computed_is_bounded_with_calls_inside_of_calls() {
     const MANY: &str = "More than 100 values are computed by transforms or JavaScript, nested calls included.";
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let columns = |count: usize, expression: &str| -> Value {
         (0..count).map(|number| json!({"name": expression, "export_as": format!("c{number}")})).collect()
     };
@@ -71,12 +71,12 @@ async fn what_is_computed_is_bounded_with_calls_inside_of_calls() {
         // A secret runs nothing.
         (export(columns(100, "pseudonymize(user.email, \"a key of some length\")"), "user.email"), true),
     ] {
-        let previewed = desk.call(TestRequest::post().uri("/ext/api/preview").set_json(&request)).await;
+        let previewed = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&request)).await;
         if accepted {
             assert_eq!(previewed.status, 200, "{:.300}", previewed.body);
             continue;
         }
-        for reply in [previewed, desk.export(&request).await] {
+        for reply in [previewed, harness.export(&request).await] {
             assert_eq!((reply.status, &reply.json()["message"]), (400, &json!(MANY)), "{:.300}", reply.body);
             assert_eq!(reply.json()["errorCode"], "invalid_body");
             assert!(reply.json()["hint"].as_str().is_some_and(|hint| hint.starts_with("Use paths")), "{}", reply.body);
@@ -95,7 +95,7 @@ async fn what_is_computed_is_bounded_with_calls_inside_of_calls() {
         (rules(51, "title_case(mask_email(user.email))"), false),
     ] {
         let parts = [("users", Some("a.json"), "[{\"email\":\"a@example.com\"}]"), ("map", None, map.as_str())];
-        let inspected = desk.form("/api/import/inspect", &parts).await;
+        let inspected = harness.form("/api/import/inspect", &parts).await;
         if accepted {
             assert_eq!(
                 (inspected.status, &inspected.json()["checked"]["good"]),
@@ -106,41 +106,41 @@ async fn what_is_computed_is_bounded_with_calls_inside_of_calls() {
             continue;
         }
         let dry_run = [parts[0], parts[1], ("dry_run", None, "true")];
-        for reply in [inspected, desk.form("/api/jobs/import", &dry_run).await] {
+        for reply in [inspected, harness.form("/api/jobs/import", &dry_run).await] {
             assert_eq!((reply.status, &reply.json()["message"]), (400, &json!(MANY)), "{:.300}", reply.body);
             assert_eq!(reply.json()["errorCode"], "invalid_mapping");
             assert!(reply.json()["hint"].as_str().is_some_and(|hint| hint.starts_with("Use paths")), "{}", reply.body);
         }
     }
-    assert_eq!(desk.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
 }
 
 #[actix_web::test]
 async fn whoever_looks_into_much_or_uploads_much_at_once_is_told_to_wait() {
-    let desk = Desk::new(5).await;
-    let bob = desk.server.sign_in("auth0|bob", None).await;
-    let inspection = || Desk::form_of("/api/import/inspect", &[("users", Some("a.csv"), "email\na@example.com\n")]);
+    let harness = Harness::new(5).await;
+    let bob = harness.server.sign_in("auth0|bob", None).await;
+    let inspection = || Harness::form_of("/api/import/inspect", &[("users", Some("a.csv"), "email\na@example.com\n")]);
     let upload = || TestRequest::post().uri("/ext/api/transforms").set_payload("no transform");
     // What each of them answers where it is let in.
     let requests: [(&dyn Fn() -> TestRequest, u16); 2] = [(&inspection, 200), (&upload, 400)];
     for (request, let_in) in requests {
         let of = |session: &str| request().insert_header(("authorization", format!("Bearer {session}")));
-        let underway = (0..5).map(|_| Box::pin(desk.server.call_without_body(of(&desk.session))));
+        let underway = (0..5).map(|_| Box::pin(harness.server.call_without_body(of(&harness.session))));
         // Four wait for their bodies; the first answer there is goes to one too many.
         let (refused, _, waiting) = select_all(underway).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (429, &json!("too_many_requests")));
         assert!(refused.json()["message"].as_str().is_some_and(|text| text.contains(" 4 ")), "{}", refused.body);
         assert_eq!(refused.header("retry-after"), "5");
-        assert_eq!(desk.server.call(of(&bob)).await.status, let_in, "somebody else is not concerned");
+        assert_eq!(harness.server.call(of(&bob)).await.status, let_in, "somebody else is not concerned");
         drop(waiting);
-        assert_eq!(desk.server.call(of(&desk.session)).await.status, let_in, "the places have come back");
+        assert_eq!(harness.server.call(of(&harness.session)).await.status, let_in, "the places have come back");
     }
 }
 
 /// An import that was only checked and whose every row failed: its report is larger than the buffers of a connection.
-async fn failed_import(desk: &Desk) -> Value {
+async fn failed_import(harness: &Harness) -> Value {
     let rows: Vec<String> = (0..2000).map(|number| format!("{{\"email\":\"no address {number:0>100}\"}}\n")).collect();
-    desk.finished(&desk.upload(&[("dry_run", "true")], Some(&rows.concat())).await).await
+    harness.finished(&harness.upload(&[("dry_run", "true")], Some(&rows.concat())).await).await
 }
 
 fn report_of(job: &Value, session: &str) -> TestRequest {
@@ -151,30 +151,30 @@ fn report_of(job: &Value, session: &str) -> TestRequest {
 
 #[actix_web::test]
 async fn one_person_reads_six_reports_and_files_at_once() {
-    let desk = Desk::new(50).await;
-    let bob = desk.server.sign_in("auth0|bob", None).await;
-    let import = failed_import(&desk).await;
-    let export = desk.finished(&desk.export(&json!({"format": "ndjson"})).await).await;
+    let harness = Harness::new(50).await;
+    let bob = harness.server.sign_in("auth0|bob", None).await;
+    let import = failed_import(&harness).await;
+    let export = harness.finished(&harness.export(&json!({"format": "ndjson"})).await).await;
     let link = export["location"].as_str().expect("a link").replace("https://tools.example", "");
     let download = || TestRequest::get().uri(&link);
     let mut reading = Vec::new();
-    for request in (0..3).flat_map(|_| [report_of(&import, &desk.session), download()]) {
-        let (status, body) = desk.server.open(request).await;
+    for request in (0..3).flat_map(|_| [report_of(&import, &harness.session), download()]) {
+        let (status, body) = harness.server.open(request).await;
         assert_eq!(status, 200);
         reading.push(body);
     }
     let backup = TestRequest::get().uri(&format!("/ext/api/jobs/{}/backup", id(&import)));
-    for request in [report_of(&import, &desk.session), backup] {
-        let refused = desk.call(request).await;
+    for request in [report_of(&import, &harness.session), backup] {
+        let refused = harness.call(request).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (429, &json!("too_many_requests")));
         assert_eq!(refused.header("retry-after"), "5");
     }
-    let refused = desk.server.call(download()).await;
+    let refused = harness.server.call(download()).await;
     assert_eq!(refused.status, 429, "a download counts for the person who got its link: {}", refused.body);
-    assert_eq!(desk.server.open(report_of(&import, &bob)).await.0, 200, "somebody else is not concerned");
-    assert_eq!(desk.get("/api/history").await.status, 200);
+    assert_eq!(harness.server.open(report_of(&import, &bob)).await.0, 200, "somebody else is not concerned");
+    assert_eq!(harness.get("/api/history").await.status, 200);
     reading.pop();
-    let again = desk.server.call(download()).await;
+    let again = harness.server.call(download()).await;
     assert_eq!(again.status, 200, "the place has come back: {}", again.body);
     assert!(again.body.lines().count() >= 50, "the whole file: {}", again.body);
 }
@@ -186,13 +186,13 @@ async fn readers_that_stall_hold_no_thread() {
     const EACH: usize = 6;
     let people: Vec<String> = (0..PEOPLE).map(|number| format!("auth0|reader{number}")).collect();
     let admins = format!("auth0|ada,{}", people.join(","));
-    let desk = Desk::with(5, &[("ADMIN_SUBJECTS", &admins)]).await;
-    let import = failed_import(&desk).await;
+    let harness = Harness::with(5, &[("ADMIN_SUBJECTS", &admins)]).await;
+    let import = failed_import(&harness).await;
     let mut reading = Vec::new();
     for person in &people {
-        let session = desk.server.sign_in(person, None).await;
+        let session = harness.server.sign_in(person, None).await;
         for _ in 0..EACH {
-            let (status, mut body) = desk.server.open(report_of(&import, &session)).await;
+            let (status, mut body) = harness.server.open(report_of(&import, &session)).await;
             assert_eq!(status, 200);
             // The first piece is taken, no further one.
             let piece = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
@@ -202,57 +202,57 @@ async fn readers_that_stall_hold_no_thread() {
     }
     assert_eq!(reading.len(), PEOPLE * EACH);
     // Both read files on threads for blocking work.
-    assert_eq!(desk.get("/api/transforms").await.status, 200);
-    let report = desk.get(&format!("/api/jobs/{}/report", id(&import))).await;
+    assert_eq!(harness.get("/api/transforms").await.status, 200);
+    let report = harness.get(&format!("/api/jobs/{}/report", id(&import))).await;
     assert_eq!((report.status, report.json().as_array().map(Vec::len)), (200, Some(2000)));
 }
 
 #[actix_web::test]
 async fn parts_of_a_form_that_are_no_files_are_bounded() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let users = ("users", Some("a.json"), "[{\"email\":\"a@example.com\"}]");
     let large = "x".repeat(70_000);
     let half = "x".repeat(40_000);
     for path in ["/api/import/inspect", "/api/jobs/import"] {
         let dry_run = ("dry_run", None, "true");
-        let accepted = desk.form(path, &[("unknown", None, half.as_str()), dry_run, users]).await;
+        let accepted = harness.form(path, &[("unknown", None, half.as_str()), dry_run, users]).await;
         assert_eq!(accepted.status, 200, "{}", accepted.body);
         for parts in [
             vec![("unknown", None, large.as_str()), users],
             vec![("one", None, half.as_str()), ("two", None, half.as_str()), users],
         ] {
-            let refused = desk.form(path, &parts).await;
+            let refused = harness.form(path, &parts).await;
             assert_eq!((refused.status, &refused.json()["errorCode"]), (413, &json!("payload_too_large")));
         }
-        let refused = desk.form(path, &[vec![("unknown", None, "x"); 101], vec![users]].concat()).await;
+        let refused = harness.form(path, &[vec![("unknown", None, "x"); 101], vec![users]].concat()).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!("invalid_body")), "{}", refused.body);
     }
-    let job = desk.finished(&desk.upload(&[("dry_run", "true")], Some("[{\"email\":1}]")).await).await;
+    let job = harness.finished(&harness.upload(&[("dry_run", "true")], Some("[{\"email\":1}]")).await).await;
     let retried =
-        desk.form(&format!("/api/jobs/{}/retry", id(&job)), &[("unknown", None, large.as_str()), users]).await;
+        harness.form(&format!("/api/jobs/{}/retry", id(&job)), &[("unknown", None, large.as_str()), users]).await;
     assert_eq!(retried.status, 413, "{}", retried.body);
 }
 
 #[actix_web::test]
 async fn looks_into_files_and_previews_share_their_places() {
-    let desk = Desk::new(5).await;
-    desk.tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 60_000 }));
-    let preview = || desk.call(TestRequest::post().uri("/ext/api/preview").set_json(json!({"format": "csv"})));
+    let harness = Harness::new(5).await;
+    harness.tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 60_000 }));
+    let preview = || harness.call(TestRequest::post().uri("/ext/api/preview").set_json(json!({"format": "csv"})));
     let (refused, _, waiting) = select_all((0..5).map(|_| Box::pin(preview()))).await;
     assert_eq!(refused.status, 429);
     let parts = [("users", Some("a.csv"), "email\na@example.com\n")];
-    assert_eq!(desk.form("/api/import/inspect", &parts).await.status, 429);
+    assert_eq!(harness.form("/api/import/inspect", &parts).await.status, 429);
     drop(waiting);
-    assert_eq!(desk.form("/api/import/inspect", &parts).await.status, 200);
+    assert_eq!(harness.form("/api/import/inspect", &parts).await.status, 200);
 }
 
 #[actix_web::test]
 async fn a_body_that_is_too_large_or_too_deep_is_refused() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let send = |body: String| {
         let request =
             TestRequest::post().uri("/ext/api/jobs/export").insert_header(("content-type", "application/json"));
-        desk.call(request.set_payload(body))
+        harness.call(request.set_payload(body))
     };
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let reply = send(deep.clone()).await;
@@ -261,11 +261,11 @@ async fn a_body_that_is_too_large_or_too_deep_is_refused() {
     assert_eq!((reply.status, &reply.json()["errorCode"]), (413, &json!("payload_too_large")), "{:.300}", reply.body);
     let settings = format!("{{\"type\":\"import\",\"deep\":{deep}}}");
     let preset = TestRequest::put().uri("/ext/api/presets/deep").insert_header(("content-type", "application/json"));
-    assert_eq!(desk.call(preset.set_payload(settings)).await.status, 413, "a preset has at most 64 KiB");
+    assert_eq!(harness.call(preset.set_payload(settings)).await.status, 413, "a preset has at most 64 KiB");
     let deep = deep.replace(&"[".repeat(90_000), "").replace(&"]".repeat(90_000), "");
     let settings = format!("{{\"type\":\"import\",\"deep\":{deep}}}");
     let preset = TestRequest::put().uri("/ext/api/presets/deep").insert_header(("content-type", "application/json"));
-    assert_eq!(desk.call(preset.set_payload(settings)).await.status, 400);
+    assert_eq!(harness.call(preset.set_payload(settings)).await.status, 400);
     let parts = [("connection_id", None, "con_0000000000000000"), ("map", None, deep.as_str())];
-    assert_eq!(desk.form("/api/jobs/import", &parts).await.status, 400);
+    assert_eq!(harness.form("/api/jobs/import", &parts).await.status, 400);
 }

@@ -29,7 +29,7 @@ const DATABASE: &str = "Username-Password-Authentication";
 type Part<'a> = (&'a str, Option<&'a str>, &'a str);
 
 /// A tenant, an application that works on it, and somebody who is signed in.
-struct Desk {
+struct Harness {
     tenant: Tenant,
     server: Server,
     settings: Vec<(String, String)>,
@@ -47,7 +47,7 @@ async fn tenant(users: u64) -> Tenant {
     Tenant::start(settings).await.expect("a tenant")
 }
 
-impl Desk {
+impl Harness {
     /// An application that signs in by itself (`LOGIN=tenant`), on a tenant of so many users.
     async fn new(users: u64) -> Self {
         Self::with(users, &[]).await
@@ -80,7 +80,7 @@ impl Desk {
         self.restarted_with(&[]).await
     }
 
-    /// [`Desk::restarted`] with settings changed.
+    /// [`Harness::restarted`] with settings changed.
     async fn restarted_with(self, changes: &[(&str, &str)]) -> Self {
         let Self { tenant, server, mut settings, session } = self;
         settings.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DATABASE, Desk, id};
+use super::{DATABASE, Harness, id};
 
 /// The columns of its "Add Default Fields".
 const COLUMNS: [(&str, &str); 11] = [
@@ -27,12 +27,12 @@ fn is_date(value: &Value) -> bool {
 
 #[actix_web::test]
 async fn its_pickers_are_filled() {
-    let desk = Desk::new(1200).await;
-    let connections = desk.get("/api/connections?strategy=auth0").await.json();
+    let harness = Harness::new(1200).await;
+    let connections = harness.get("/api/connections?strategy=auth0").await.json();
     let connections = connections.as_array().expect("a flat array");
-    assert!(connections.iter().any(|one| one["name"] == DATABASE && one["id"] == desk.database()));
+    assert!(connections.iter().any(|one| one["name"] == DATABASE && one["id"] == harness.database()));
     assert!(connections.iter().all(|one| one["strategy"] == "auth0"));
-    let count = desk.get(&format!("/api/users?connection={DATABASE}")).await.json();
+    let count = harness.get(&format!("/api/users?connection={DATABASE}")).await.json();
     for member in ["start", "limit", "length", "total"] {
         assert!(count[member].is_u64(), "{member}: {count}");
     }
@@ -41,15 +41,15 @@ async fn its_pickers_are_filled() {
 
 #[actix_web::test]
 async fn its_export_runs_and_its_download_link_is_read_from_the_job() {
-    let desk = Desk::new(20).await;
+    let harness = Harness::new(20).await;
     let fields: Vec<_> = COLUMNS.iter().map(|(name, title)| json!({"name": name, "export_as": title})).collect();
     // "All connections" comes first in its list and has no id.
-    for connection in [json!(""), json!(null), json!(desk.database())] {
+    for connection in [json!(""), json!(null), json!(harness.database())] {
         let request = json!({"format": "json", "connection_id": connection, "fields": fields});
-        let job = desk.finished(&desk.export(&request).await).await;
+        let job = harness.finished(&harness.export(&request).await).await;
         assert_eq!((&job["type"], &job["status"]), (&json!("users_export"), &json!("completed")), "{job}");
         assert!(is_date(&job["created_at"]), "{job}");
-        let users: Vec<Value> = serde_json::from_str(&desk.download(&job).await.body).expect("users");
+        let users: Vec<Value> = serde_json::from_str(&harness.download(&job).await.body).expect("users");
         let titles: Vec<&str> = users[0].as_object().expect("a user").keys().map(String::as_str).collect();
         assert_eq!(titles, COLUMNS.map(|(_, title)| title));
     }
@@ -57,24 +57,24 @@ async fn its_export_runs_and_its_download_link_is_read_from_the_job() {
 
 #[actix_web::test]
 async fn its_import_is_watched_reported_and_found_in_the_history() {
-    let desk = Desk::new(5).await;
-    let connection = desk.database();
+    let harness = Harness::new(5).await;
+    let connection = harness.database();
     let bad = json!([{"email": "one@example.com"}, {"email": "two@example.com", "nickname": ""}]).to_string();
-    let started = desk.import(&connection, &bad, &[]).await;
+    let started = harness.import(&connection, &bad, &[]).await;
     let first = started.json();
     assert_eq!((&first["type"], &first["connection_id"]), (&json!("users_import"), &json!(connection)), "{first}");
-    let job = desk.finished(&started).await;
+    let job = harness.finished(&started).await;
     assert_eq!((&job["status"], &job["summary"]["failed"]), (&json!("completed"), &json!(1)));
-    let report = desk.get(&format!("/api/jobs/{}/report", id(&job))).await.json();
+    let report = harness.get(&format!("/api/jobs/{}/report", id(&job))).await.json();
     assert_eq!(report[0]["user"]["email"], "two@example.com");
     assert!(report[0]["errors"][0]["message"].is_string() && report[0]["errors"][0]["code"].is_string());
 
     let good = json!([{"email": "three@example.com"}]).to_string();
-    let clean = desk.finished(&desk.import(&connection, &good, &[("external_id", "third")]).await).await;
+    let clean = harness.finished(&harness.import(&connection, &good, &[("external_id", "third")]).await).await;
     assert_eq!(clean["external_id"], "third");
-    assert_eq!(desk.get(&format!("/api/jobs/{}/report", id(&clean))).await.json(), json!([]), "nothing went wrong");
+    assert_eq!(harness.get(&format!("/api/jobs/{}/report", id(&clean))).await.json(), json!([]), "nothing went wrong");
 
-    let history = desk.get("/api/history").await.json();
+    let history = harness.get("/api/history").await.json();
     let jobs = history["jobs"].as_array().expect("jobs");
     for (entry, job) in jobs.iter().zip([&job, &clean]) {
         assert_eq!((&entry["id"], &entry["type"], &entry["status"]), (&job["id"], &json!("import"), &job["status"]));

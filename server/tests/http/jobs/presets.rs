@@ -3,18 +3,18 @@
 use actix_web::test::TestRequest;
 use serde_json::json;
 
-use super::{DATABASE, Desk};
+use super::{DATABASE, Harness};
 
 #[actix_web::test]
 async fn a_preset_comes_back_as_it_was_saved() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let settings =
         json!({"format": "csv", "fields": [{"name": "user.email", "export_as": "E-mail"}], "query": "blocked:true"});
     let put =
         |settings: &serde_json::Value| TestRequest::put().uri("/ext/api/presets/Blocked%20users").set_json(settings);
-    assert_eq!(desk.call(put(&settings)).await.status, 200);
-    let session = desk.server.sign_in("auth0|grace", None).await;
-    let other = Desk { session, ..desk };
+    assert_eq!(harness.call(put(&settings)).await.status, 200);
+    let session = harness.server.sign_in("auth0|grace", None).await;
+    let other = Harness { session, ..harness };
     assert_eq!(other.get("/api/presets/Blocked%20users").await.json(), settings, "admins of a tenant share them");
     let list = other.get("/api/presets").await.json();
     assert_eq!((&list["presets"][0]["name"], &list["presets"][0]["type"]), (&json!("Blocked users"), &json!("export")));
@@ -32,7 +32,7 @@ async fn a_preset_comes_back_as_it_was_saved() {
 
 #[actix_web::test]
 async fn a_preset_that_no_export_understands_is_refused() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     for (path, body) in [
         ("good", json!({"format": "xml"})),
         ("good", json!({"format": "csv", "colour": "red"})),
@@ -44,16 +44,16 @@ async fn a_preset_that_no_export_understands_is_refused() {
         ("%20", json!({"format": "csv"})),
         ("two%0Alines", json!({"format": "csv"})),
     ] {
-        let reply = desk.call(TestRequest::put().uri(&format!("/ext/api/presets/{path}")).set_json(&body)).await;
+        let reply = harness.call(TestRequest::put().uri(&format!("/ext/api/presets/{path}")).set_json(&body)).await;
         assert_eq!(reply.status, 400, "{path} {body}: {}", reply.body);
     }
-    assert_eq!(desk.get("/api/presets").await.json(), json!({"presets": []}));
+    assert_eq!(harness.get("/api/presets").await.json(), json!({"presets": []}));
 }
 
 #[actix_web::test]
 async fn attributes_are_sampled_from_real_users() {
-    let desk = Desk::new(400).await;
-    let found = desk.get(&format!("/api/attributes?connection={DATABASE}")).await.json();
+    let harness = Harness::new(400).await;
+    let found = harness.get(&format!("/api/attributes?connection={DATABASE}")).await.json();
     assert_eq!(found["users"], 100);
     let attributes = found["attributes"].as_array().expect("attributes");
     let of = |path: &str| {
@@ -71,29 +71,29 @@ async fn attributes_are_sampled_from_real_users() {
 
 #[actix_web::test]
 async fn every_part_of_an_imports_form_can_be_saved() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let settings = json!({
-        "type": "import", "connection_id": desk.database(), "upsert": true, "send_completion_email": false,
+        "type": "import", "connection_id": harness.database(), "upsert": true, "send_completion_email": false,
         "external_id": "nightly", "keep_id_prefix": true, "drop_read_only": true, "dry_run": false, "look_up": false,
         "backup": true, "map": {"name": "user[\"Full name\"]"},
     });
-    let reply = desk.call(TestRequest::put().uri("/ext/api/presets/all").set_json(&settings)).await;
+    let reply = harness.call(TestRequest::put().uri("/ext/api/presets/all").set_json(&settings)).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
-    assert_eq!(desk.get("/api/presets/all").await.json(), settings);
+    assert_eq!(harness.get("/api/presets/all").await.json(), settings);
 }
 
 #[actix_web::test]
 async fn presets_are_bounded_and_large_ones_of_earlier_versions_stay_on_disk() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let junk = json!({"type": "import", "external_id": "x".repeat(70_000)});
-    let reply = desk.call(TestRequest::put().uri("/ext/api/presets/large").set_json(&junk)).await;
+    let reply = harness.call(TestRequest::put().uri("/ext/api/presets/large").set_json(&junk)).await;
     assert_eq!(reply.status, 413, "{}", reply.body);
-    assert_eq!(desk.get("/api/presets").await.json(), json!({"presets": []}));
+    assert_eq!(harness.get("/api/presets").await.json(), json!({"presets": []}));
 
     // 500 presets of a megabyte, as an earlier version accepted them.
-    let database = format!("sqlite://{}", desk.server.directory().join("state.sqlite").display());
+    let database = format!("sqlite://{}", harness.server.directory().join("state.sqlite").display());
     let pool = sqlx::SqlitePool::connect(&database).await.expect("the database");
-    let tenant = desk.server.app.settings.tenant().expect("a tenant").host().to_owned();
+    let tenant = harness.server.app.settings.tenant().expect("a tenant").host().to_owned();
     sqlx::query(
         "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 500) \
          INSERT INTO presets SELECT ?, 'old ' || n, 'import', '[' || replace(hex(zeroblob(250000)), '0000', '\"x\",') || '0]', 0 \
@@ -104,17 +104,17 @@ async fn presets_are_bounded_and_large_ones_of_earlier_versions_stay_on_disk() {
     .await
     .expect("rows");
     let before = resident_bytes();
-    let list = desk.get("/api/presets").await;
+    let list = harness.get("/api/presets").await;
     assert_eq!(list.json()["presets"].as_array().map(Vec::len), Some(500), "{:.300}", list.body);
-    let read = desk.get("/api/presets/old%207").await;
+    let read = harness.get("/api/presets/old%207").await;
     assert_eq!((read.status, &read.json()["errorCode"]), (413, &json!("preset_too_large")), "{:.300}", read.body);
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 64 << 20, "reading lists grew the process by {grown} bytes");
-    let quota = desk.call(TestRequest::put().uri("/ext/api/presets/new").set_json(json!({"format": "csv"}))).await;
+    let quota = harness.call(TestRequest::put().uri("/ext/api/presets/new").set_json(json!({"format": "csv"}))).await;
     assert_eq!((quota.status, &quota.json()["errorCode"]), (409, &json!("preset_quota")), "{}", quota.body);
-    assert_eq!(desk.call(TestRequest::delete().uri("/ext/api/presets/old%207")).await.status, 204);
+    assert_eq!(harness.call(TestRequest::delete().uri("/ext/api/presets/old%207")).await.status, 204);
     assert_eq!(
-        desk.call(TestRequest::put().uri("/ext/api/presets/new").set_json(json!({"format": "csv"}))).await.status,
+        harness.call(TestRequest::put().uri("/ext/api/presets/new").set_json(json!({"format": "csv"}))).await.status,
         200
     );
 }

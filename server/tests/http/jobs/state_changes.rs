@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 use user_import_export::store::{JobKind, NewJob};
 
-use super::{Desk, good_users, id};
+use super::{Harness, good_users, id};
 
 /// Requests that are sent at once.
 const PARALLEL: usize = 24;
 
 /// Sends the same request many times at once. Returns the answer to the one that was accepted; the others must have
 /// been refused for the state of the job, or because one person sends too many requests at once.
-async fn only_accepted(desk: &Desk, path: &str) -> Value {
-    let replies = join_all((0..PARALLEL).map(|_| desk.post(path))).await;
+async fn only_accepted(harness: &Harness, path: &str) -> Value {
+    let replies = join_all((0..PARALLEL).map(|_| harness.post(path))).await;
     let (accepted, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 200);
     for reply in &refused {
         let code = reply.json()["errorCode"].clone();
@@ -26,68 +26,69 @@ async fn only_accepted(desk: &Desk, path: &str) -> Value {
 
 #[actix_web::test]
 async fn of_parallel_resumes_one_runs_the_export() {
-    let desk = Desk::new(5).await;
-    let users = desk.tenant.control().user_count();
+    let harness = Harness::new(5).await;
+    let users = harness.tenant.control().user_count();
     for round in 0..4 {
-        desk.tenant
+        harness
+            .tenant
             .control()
             .add(Fault::new("/api/v2/jobs/", FaultKind::JobStatus { status: "processing".into() }).method("GET"));
-        let started = desk.export(&json!({"format": "csv"})).await.json();
-        desk.until(id(&started), |job| job["status"] == "processing").await;
-        let canceled = desk.post(&format!("/api/jobs/{}/cancel", id(&started))).await;
+        let started = harness.export(&json!({"format": "csv"})).await.json();
+        harness.until(id(&started), |job| job["status"] == "processing").await;
+        let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&started))).await;
         assert_eq!(canceled.json()["status"], "canceled", "{}", canceled.body);
-        desk.tenant.control().clear();
-        let resumed = only_accepted(&desk, &format!("/api/jobs/{}/resume", id(&started))).await;
-        let job = desk.until_over(id(&resumed)).await;
+        harness.tenant.control().clear();
+        let resumed = only_accepted(&harness, &format!("/api/jobs/{}/resume", id(&started))).await;
+        let job = harness.until_over(id(&resumed)).await;
         assert_eq!(
             (&job["status"], &job["summary"]["rows"]),
             (&json!("completed"), &json!(users)),
             "round {round}: {job}"
         );
-        let again = desk.post(&format!("/api/jobs/{}/resume", id(&started))).await;
+        let again = harness.post(&format!("/api/jobs/{}/resume", id(&started))).await;
         assert_eq!((again.status, &again.json()["errorCode"]), (409, &json!("job_state")));
     }
 }
 
 #[actix_web::test]
 async fn of_parallel_resumes_one_sends_the_rows_of_the_import() {
-    let desk = Desk::new(5).await;
-    let control = desk.tenant.control();
+    let harness = Harness::new(5).await;
+    let control = harness.tenant.control();
     let before = control.user_count();
     control.add(Fault::new("/jobs/users-imports", FaultKind::DropBefore).method("POST"));
     let users = serde_json::to_string(&good_users(20)).expect("JSON");
-    let started = desk.import(&desk.database(), &users, &[]).await.json();
-    desk.until(id(&started), |job| job["status"] == "processing").await;
-    let canceled = desk.post(&format!("/api/jobs/{}/cancel", id(&started))).await;
+    let started = harness.import(&harness.database(), &users, &[]).await.json();
+    harness.until(id(&started), |job| job["status"] == "processing").await;
+    let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&started))).await;
     assert_eq!(canceled.json()["status"], "canceled", "{}", canceled.body);
     control.clear();
     control.forget_requests();
-    let resumed = only_accepted(&desk, &format!("/api/jobs/{}/resume", id(&started))).await;
-    let job = desk.until_over(id(&resumed)).await;
+    let resumed = only_accepted(&harness, &format!("/api/jobs/{}/resume", id(&started))).await;
+    let job = harness.until_over(id(&resumed)).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(20)), "{job}");
-    assert_eq!(desk.asked("POST", "/jobs/users-imports"), 1);
+    assert_eq!(harness.asked("POST", "/jobs/users-imports"), 1);
     assert_eq!(control.user_count(), before + 20);
 }
 
 #[actix_web::test]
 async fn of_parallel_retries_one_imports_the_failed_rows() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let users = json!([{"email": "good@example.com"}, {"email": "not an address"}]);
-    let first = desk.finished(&desk.import(&desk.database(), &users.to_string(), &[]).await).await;
+    let first = harness.finished(&harness.import(&harness.database(), &users.to_string(), &[]).await).await;
     assert_eq!(first["summary"]["failed"], 1, "{first}");
-    let retry = only_accepted(&desk, &format!("/api/jobs/{}/retry", id(&first))).await;
-    desk.until_over(id(&retry)).await;
-    let history = desk.get("/api/history").await.json();
+    let retry = only_accepted(&harness, &format!("/api/jobs/{}/retry", id(&first))).await;
+    harness.until_over(id(&retry)).await;
+    let history = harness.get("/api/history").await.json();
     assert_eq!(history["jobs"].as_array().map(Vec::len), Some(2), "{history}");
     // After its end the rows may be imported once more, for example after a change of the connection.
-    let later = desk.post(&format!("/api/jobs/{}/retry", id(&first))).await;
+    let later = harness.post(&format!("/api/jobs/{}/retry", id(&first))).await;
     assert_eq!(later.status, 200, "{}", later.body);
 }
 
 #[actix_web::test]
 async fn of_parallel_cancels_of_a_job_that_does_not_run_one_takes_effect() {
-    let desk = Desk::new(5).await;
-    let tenant = desk.server.app.settings.tenant().expect("a tenant").host().to_owned();
+    let harness = Harness::new(5).await;
+    let tenant = harness.server.app.settings.tenant().expect("a tenant").host().to_owned();
     let job = NewJob {
         id: "job_0123456789abcdef".into(),
         tenant,
@@ -97,21 +98,25 @@ async fn of_parallel_cancels_of_a_job_that_does_not_run_one_takes_effect() {
         connection: None,
         request: json!({"format": "csv"}),
     };
-    desk.server.app.store.insert_job(&job).await.expect("a job");
-    let canceled = only_accepted(&desk, &format!("/api/jobs/{}/cancel", job.id)).await;
+    harness.server.app.store.insert_job(&job).await.expect("a job");
+    let canceled = only_accepted(&harness, &format!("/api/jobs/{}/cancel", job.id)).await;
     assert_eq!(canceled["status"], "canceled", "{canceled}");
 }
 
 #[actix_web::test]
 async fn the_history_shows_format_and_check_only_without_reading_whole_requests() {
-    let desk = Desk::new(5).await;
+    let harness = Harness::new(5).await;
     let fields: Vec<Value> =
         (0..500).map(|number| json!({"name": "user.email", "export_as": format!("c{number}")})).collect();
-    desk.finished(&desk.export(&json!({"format": "ndjson", "fields": fields, "query": "email:*"})).await).await;
-    desk.finished(&desk.import(&desk.database(), "[{\"email\": \"a@example.com\"}]", &[("dry_run", "true")]).await)
+    harness.finished(&harness.export(&json!({"format": "ndjson", "fields": fields, "query": "email:*"})).await).await;
+    harness
+        .finished(
+            &harness.import(&harness.database(), "[{\"email\": \"a@example.com\"}]", &[("dry_run", "true")]).await,
+        )
         .await;
-    let history = desk.get("/api/history").await.json();
+    let history = harness.get("/api/history").await.json();
     assert_eq!((&history["jobs"][0]["format"], &history["jobs"][1]["dry_run"]), (&json!("ndjson"), &json!(true)));
-    let records = desk.server.app.store.history(desk.server.app.settings.tenant().expect("a tenant").host(), 10).await;
+    let records =
+        harness.server.app.store.history(harness.server.app.settings.tenant().expect("a tenant").host(), 10).await;
     assert!(records.expect("records").iter().all(|record| record.request.to_string().len() < 200));
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use simulated_tenant::{Tenant, TenantSettings};
 use user_import_export::access::Permissions;
 
-use super::{Desk, id, tenant};
+use super::{Harness, id, tenant};
 use crate::server::person;
 
 /// A Management API token, as an admin's login gives one.
@@ -30,19 +30,20 @@ async fn a_job_whose_token_ended_waits_for_the_next_sign_in() {
     let url = tenant.url();
     let first = token(&tenant).await;
     let settings = [("AUTH0_DOMAIN", url.as_str()), ("AUTH0_RTA", url.as_str()), ("LOGIN", "extension")];
-    let desk = Desk::start(tenant.clone(), &settings, Some(&first)).await;
-    assert_eq!(desk.get("/api/users").await.status, 200, "the admin's own token is used");
+    let harness = Harness::start(tenant.clone(), &settings, Some(&first)).await;
+    assert_eq!(harness.get("/api/users").await.status, 200, "the admin's own token is used");
 
     tenant.control().expire_tokens();
-    let reply = desk.export(&json!({"format": "csv"})).await;
+    let reply = harness.export(&json!({"format": "csv"})).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
-    let waiting = desk.until(id(&reply.json()), |job| job["details"].is_string()).await;
+    let waiting = harness.until(id(&reply.json()), |job| job["details"].is_string()).await;
     assert!(waiting["details"].as_str().is_some_and(|details| details.contains("next sign-in")), "{waiting}");
 
-    let renewed = desk.server.sign_in("auth0|ada", Some(&token(&tenant).await)).await;
-    let signed_in = desk.server.app.access.session(Some(&format!("Bearer {renewed}")), false).await.expect("a session");
-    desk.server.app.jobs.signed_in(&signed_in).await;
-    let job = desk.finished(&reply).await;
+    let renewed = harness.server.sign_in("auth0|ada", Some(&token(&tenant).await)).await;
+    let signed_in =
+        harness.server.app.access.session(Some(&format!("Bearer {renewed}")), false).await.expect("a session");
+    harness.server.app.jobs.signed_in(&signed_in).await;
+    let job = harness.finished(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["summary"]["rows"], tenant.control().user_count());
 }
@@ -52,8 +53,8 @@ async fn a_session_without_a_token_is_told_to_sign_in() {
     let tenant = tenant(5).await;
     let url = tenant.url();
     let settings = [("AUTH0_DOMAIN", url.as_str()), ("AUTH0_RTA", url.as_str()), ("LOGIN", "extension")];
-    let desk = Desk::start(tenant, &settings, None).await;
-    let reply = desk.get("/api/connections").await;
+    let harness = Harness::start(tenant, &settings, None).await;
+    let reply = harness.get("/api/connections").await;
     assert_eq!(reply.status, 401, "{}", reply.body);
     assert!(reply.json()["message"].as_str().is_some_and(|message| message.contains("token")), "{}", reply.body);
 }
@@ -71,18 +72,18 @@ async fn client_credentials_do_not_continue_a_job_whose_owners_token_auth0_refus
         ("AUTH0_CLIENT_SECRET", tenant.client_secret()),
     ];
     let first = token(&tenant).await;
-    let desk = Desk::start(tenant.clone(), &settings, Some(&first)).await;
+    let harness = Harness::start(tenant.clone(), &settings, Some(&first)).await;
     tenant.control().expire_tokens();
-    let reply = desk.export(&json!({"format": "csv"})).await;
+    let reply = harness.export(&json!({"format": "csv"})).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
-    let waiting = desk
+    let waiting = harness
         .until(id(&reply.json()), |job| {
             job["details"].is_string() || job["status"] != "processing" && job["status"] != "pending"
         })
         .await;
     assert!(waiting["details"].as_str().is_some_and(|details| details.contains("next sign-in")), "{waiting}");
-    let desk = desk.restarted().await;
-    let waiting = desk
+    let harness = harness.restarted().await;
+    let waiting = harness
         .until(id(&reply.json()), |job| {
             job["details"].is_string() || job["status"] != "processing" && job["status"] != "pending"
         })
@@ -106,19 +107,19 @@ async fn client_credentials_continue_a_job_whose_owners_token_ends_while_it_runs
             ("AUTH0_CLIENT_SECRET", tenant.client_secret()),
         ];
         let own = token(&tenant).await;
-        let desk = Desk::start(tenant.clone(), &settings, Some(&own)).await;
+        let harness = Harness::start(tenant.clone(), &settings, Some(&own)).await;
         let mut ada = person("auth0|ada", Some(&own), Permissions::all());
         ada.expires_at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
-        let short = Desk { session: desk.server.sign_in_as(&ada).await, ..desk };
+        let short = Harness { session: harness.server.sign_in_as(&ada).await, ..harness };
         let reply = short.export(&json!({"format": "csv"})).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         let session = short.server.sign_in("auth0|bob", Some(&own)).await;
-        let desk = Desk { session, ..short };
+        let harness = Harness { session, ..short };
         if takes_over {
-            assert_eq!(desk.finished(&reply).await["status"], "completed");
+            assert_eq!(harness.finished(&reply).await["status"], "completed");
         } else {
             let waits = |job: &Value| job["details"].as_str().is_some_and(|details| details.contains("next sign-in"));
-            desk.until(id(&reply.json()), waits).await;
+            harness.until(id(&reply.json()), waits).await;
         }
     }
 }
@@ -131,47 +132,47 @@ async fn a_403_to_the_own_token_is_remembered_for_later_jobs() {
     let url = tenant.url();
     let settings = [("AUTH0_DOMAIN", url.as_str()), ("AUTH0_RTA", url.as_str()), ("LOGIN", "extension")];
     let own = token(&tenant).await;
-    let desk = Desk::start(tenant, &settings, Some(&own)).await;
-    let access = &desk.server.app.access;
-    let session = access.session(Some(&format!("Bearer {}", desk.session)), false).await.expect("a session");
-    assert!(!desk.server.app.jobs.clients().rights(&session).refused);
-    assert_eq!(desk.get("/api/connections").await.status, 200);
-    assert!(!desk.server.app.jobs.clients().rights(&session).refused);
-    assert_eq!(desk.get("/api/users").await.status, 403);
-    assert!(desk.server.app.jobs.clients().rights(&session).refused);
+    let harness = Harness::start(tenant, &settings, Some(&own)).await;
+    let access = &harness.server.app.access;
+    let session = access.session(Some(&format!("Bearer {}", harness.session)), false).await.expect("a session");
+    assert!(!harness.server.app.jobs.clients().rights(&session).refused);
+    assert_eq!(harness.get("/api/connections").await.status, 200);
+    assert!(!harness.server.app.jobs.clients().rights(&session).refused);
+    assert_eq!(harness.get("/api/users").await.status, 403);
+    assert!(harness.server.app.jobs.clients().rights(&session).refused);
 }
 
 #[actix_web::test]
 async fn an_import_needs_the_permission_to_create_users_and_a_dry_run_does_not() {
-    let desk = Desk::new(20).await;
+    let harness = Harness::new(20).await;
     let users = r#"[{"email": "new@example.com"}]"#;
-    let imported = desk.finished(&desk.import(&desk.database(), users, &[]).await).await;
-    let failed = desk.import(&desk.database(), "[{\"email\": \"x\"}]", &[]).await;
+    let imported = harness.finished(&harness.import(&harness.database(), users, &[]).await).await;
+    let failed = harness.import(&harness.database(), "[{\"email\": \"x\"}]", &[]).await;
     assert_eq!((imported["status"].as_str(), failed.status), (Some("completed"), 200));
-    let checked = desk.finished(&failed).await;
+    let checked = harness.finished(&failed).await;
 
     let few = Permissions::from_scope("read:users read:connections");
-    let session = desk.server.sign_in_as(&person("auth0|ada", None, few)).await;
-    let desk = Desk { session, ..desk };
-    let reply = desk.import(&desk.database(), users, &[]).await;
+    let session = harness.server.sign_in_as(&person("auth0|ada", None, few)).await;
+    let harness = Harness { session, ..harness };
+    let reply = harness.import(&harness.database(), users, &[]).await;
     reply.expect_error(403, "ForbiddenError", "This sign-in does not permit create:users.");
-    let reply = desk.post(&format!("/api/jobs/{}/retry", id(&checked))).await;
+    let reply = harness.post(&format!("/api/jobs/{}/retry", id(&checked))).await;
     reply.expect_error(403, "ForbiddenError", "This sign-in does not permit create:users.");
-    let dry = desk.import(&desk.database(), users, &[("dry_run", "true")]).await;
+    let dry = harness.import(&harness.database(), users, &[("dry_run", "true")]).await;
     assert_eq!(dry.status, 200, "{}", dry.body);
-    assert_eq!(desk.finished(&dry).await["status"], "completed");
-    assert_eq!(desk.finished(&desk.export(&json!({"format": "csv"})).await).await["status"], "completed");
+    assert_eq!(harness.finished(&dry).await["status"], "completed");
+    assert_eq!(harness.finished(&harness.export(&json!({"format": "csv"})).await).await["status"], "completed");
 }
 
 #[actix_web::test]
 async fn a_download_link_ends_with_its_session() {
-    let desk = Desk::new(5).await;
-    let job = desk.finished(&desk.export(&json!({"format": "csv"})).await).await;
+    let harness = Harness::new(5).await;
+    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
     let location = job["location"].as_str().expect("a link").to_owned();
     let path = location.strip_prefix("https://tools.example").expect("of this server");
-    assert_eq!(desk.server.get(path).await.status, 200);
+    assert_eq!(harness.server.get(path).await.status, 200);
     let session = actix_web::test::TestRequest::delete().uri("/ext/api/sessions/current");
-    assert_eq!(desk.call(session).await.status, 204);
-    let reply = desk.server.get(path).await;
+    assert_eq!(harness.call(session).await.status, 204);
+    let reply = harness.server.get(path).await;
     assert_eq!((reply.status, reply.json()["errorCode"].as_str()), (401, Some("invalid_ticket")));
 }

@@ -33,7 +33,7 @@ fn claims(token: &str) -> Value {
 
 /// A server (`LOGIN=tenant`), its tenant, which runs in this process, and a session.
 #[derive(Debug)]
-pub struct Desk {
+pub struct TestServer {
     /// The server's process.
     pub program: Program,
     /// The tenant.
@@ -44,7 +44,7 @@ pub struct Desk {
     client: reqwest::Client,
 }
 
-impl Desk {
+impl TestServer {
     /// Starts a tenant and a server for it, and signs in. `prepare` may change the command after its settings are made.
     pub async fn start(tenant: TenantSettings, prepare: impl FnOnce(&mut Command)) -> Self {
         Self::start_without_session(tenant, prepare).await.signed_in().await
@@ -60,11 +60,11 @@ impl Desk {
     pub async fn behind(public: &str, port: u16, settings: &[(&str, &str)]) -> Self {
         let tenant = Tenant::start(TenantSettings { users: 20, ..TenantSettings::default() }).await;
         let tenant = Arc::new(tenant.expect("the simulated tenant starts"));
-        let desk = Self::open(tenant, None, port, |command| {
+        let server = Self::open(tenant, None, port, |command| {
             command.env("PUBLIC_WT_URL", public).envs(settings.iter().copied());
         })
         .await;
-        Self { session: sign_in(public, &admin()).await, ..desk }
+        Self { session: sign_in(public, &admin()).await, ..server }
     }
 
     /// Starts a server for a tenant that is there already, with its state in `data`, and signs in.
@@ -82,15 +82,15 @@ impl Desk {
         database.close().await.expect("it closes");
         let mut claims = claims(&before.session);
         drop(before);
-        let desk = Self::open(Arc::clone(tenant), Some(data), free_port(), |command| {
+        let server = Self::open(Arc::clone(tenant), Some(data), free_port(), |command| {
             command.env("AUTH0_DOMAIN", domain).env_remove("SSL_CERT_FILE");
         })
         .await;
         claims["tenant"] = host.into();
-        claims["iss"] = desk.program.address().into();
+        claims["iss"] = server.program.address().into();
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let session = jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token");
-        Self { session, ..desk }
+        Self { session, ..server }
     }
 
     async fn open(tenant: Arc<Tenant>, data: Option<&Path>, port: u16, prepare: impl FnOnce(&mut Command)) -> Self {
