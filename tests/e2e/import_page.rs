@@ -40,9 +40,18 @@ async fn a_file_with_foreign_names_is_recognized_mapped_and_imported() {
     // Two columns cannot become the same attribute.
     browser.type_into("#content [data-column='Internal notes']", "name").await;
     browser.wait_for_text("#content", "“Full name” becomes name already.").await;
-    browser.type_into("#content [data-column='Internal notes']", "user_metadata.notes").await;
-    browser.wait_for("return document.querySelectorAll('#content [aria-invalid]').length", &json!(0)).await;
+
+    // A name that is not finished is refused, and what was typed and decided stays.
+    browser.type_into("#content [data-column='Internal notes']", "user_metadata.").await;
+    browser.wait_for_text("#content .notice.error", "user_metadata.").await;
+    browser.wait_for(notes, &json!("user_metadata.")).await;
     choose_connection(&browser, DATABASE).await;
+    browser.click("Start importing users").await;
+    browser.wait_for("return document.activeElement.dataset.column", &json!("Mail")).await;
+    assert_eq!(browser.text("#results").await, "", "nothing was sent");
+    browser.type_into("#content [data-column='Internal notes']", "user_metadata.notes").await;
+    browser.wait_for("return document.querySelectorAll('#content .notice.error').length", &json!(0)).await;
+    browser.wait_for("return document.querySelectorAll('#content [aria-invalid]').length", &json!(0)).await;
     browser.click("Start importing users").await;
     let result = browser.wait_for_text("#results", "Download failed rows").await;
     assert!(result.contains("2 users inserted") && result.contains("1 row failed"), "{result}");

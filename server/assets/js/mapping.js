@@ -12,6 +12,8 @@ import { config } from './session.js';
 import { texts } from './texts.js';
 
 const DELAY_MS = 500;
+/** The error code of a mapping that cannot be used. */
+const WRONG_MAPPING = 'invalid_mapping';
 /** As much of a file as the server looks at. */
 const BEGINNING = 4 * 1024 * 1024;
 /** Attributes that are shown of the first users: more would need a screen of their own. */
@@ -102,8 +104,10 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
       missing = error.status === 404 || error.status === 405;
-      // What is known of the file stays when the server could not answer now: the mapping depends on it.
-      if (error.status >= 400 && error.status < 500 && error.status !== 429) entry.inspection = null;
+      // The columns stay when the mapping was refused or the server could not answer now: the fields that a person
+      // is typing into depend on them, and so does what is sent.
+      const ofFile = error.status >= 400 && error.status < 500 && error.status !== 429 && error.code !== WRONG_MAPPING;
+      if (ofFile) entry.inspection = null;
       entry.error = error;
     }
   }
@@ -224,7 +228,7 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     fill(problems, files().map((entry) => problemOf(entry)));
     fill(offer, readOnlyOffer(all));
     showMapping();
-    fill(checks, found.map((entry) => checked(entry.inspection, found.length > 1 ? entry.file.name : null)));
+    fill(checks, found.filter((entry) => !entry.error).map((entry) => checked(entry.inspection, found.length > 1 ? entry.file.name : null)));
   }
 
   function problemOf({ file, inspection, error }) {
@@ -429,7 +433,7 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     },
     /** What was found out about a file, in words. */
     words({ inspection, error }) {
-      if (error) return texts.mapping.unreadable;
+      if (error && !inspection) return texts.mapping.unreadable;
       if (!inspection) return missing ? '' : texts.mapping.looking;
       const { format, encoding, delimiter, gzip } = inspection.input;
       return [
@@ -445,6 +449,12 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
       const all = targets();
       const double = doubled(all);
       const wrong = all.find((column) => double.has(column.name) || (column.open && column.csv));
+      const refused = files().find(({ error }) => error?.code === WRONG_MAPPING)?.error;
+      if (!wrong && refused && table) {
+        announce(refused.message);
+        table.element.open = true;
+        return body.querySelector('[data-column]');
+      }
       if (!wrong) return null;
       const other = double.get(wrong.name);
       const text = other === undefined ? texts.mapping.decide(wrong.name) : texts.mapping.double(other, wrong.target);

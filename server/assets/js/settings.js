@@ -11,7 +11,9 @@ const PERMISSIONS = ['read:users', 'create:users', 'read:connections'];
 
 start(async () => {
   byId('reload').addEventListener('click', () => busily(byId('reload'), () => loadSessions({ asked: true })));
+  // Shown at once, so that nothing moves when the second answer arrives.
   await Promise.all([loadAbout(), loadSessions()]);
+  byId('settings').hidden = false;
 });
 
 async function loadAbout() {
