@@ -2,7 +2,7 @@
 //!
 //! Control characters move the cursor of a terminal and forge lines of a log; bidirectional and invisible
 //! characters make a text read as something else than it is (CVE-2021-42574, Unicode TR 36). Every such
-//! character is either refused, with [`first_hidden`], or escaped, with [`line`] and [`lines`].
+//! character is either refused, with [`first_hidden`], or escaped, with [`line()`] and [`lines()`].
 
 use std::borrow::Cow;
 use std::fmt::Write;
