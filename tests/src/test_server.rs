@@ -72,8 +72,8 @@ impl TestServer {
         Self::open(Arc::clone(tenant), Some(data), free_port(), prepare).await.signed_in().await
     }
 
-    /// Starts a server whose `AUTH0_DOMAIN` is `domain`, where nobody can sign in, with a session all the same: one
-    /// that was opened while the setting named `tenant`, and was then changed to name `domain`.
+    /// Starts a server whose `AUTH0_DOMAIN` is `domain`, where no sign-in is possible, with a session that
+    /// was opened while the setting named `tenant`, and was then changed to name `domain`.
     pub async fn serve_domain(tenant: &Arc<Tenant>, data: &Path, domain: &str) -> Self {
         let before = Self::serve(tenant, data, |_| {}).await;
         let host = domain.strip_prefix("https://").unwrap_or(domain);

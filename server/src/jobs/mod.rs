@@ -276,7 +276,7 @@ impl Jobs {
             .map_err(|error| Error::new(Code::Internal, error.to_string()))?
     }
 
-    /// Computes something that a person waits for, when it is that person's turn. It is stopped when nobody
+    /// Computes something that a person waits for, when it is that person's turn. It is stopped when no request
     /// waits any more, and keeps its turn until it has stopped.
     pub async fn compute<T: Send + 'static>(
         &self,

@@ -88,8 +88,7 @@ mod linux {
         Ok(())
     }
 
-    // Called as a function by `map_err`.
-    #[allow(clippy::needless_pass_by_value)]
+    #[allow(clippy::needless_pass_by_value, reason = "`map_err` passes errors by value")]
     fn wrong(error: impl std::fmt::Display) -> String {
         format!("seccomp: {error}")
     }

@@ -42,8 +42,7 @@ impl Identity {
 
 /// Device and number of a file, which no other file has.
 #[cfg(unix)]
-// The other implementation has none.
-#[allow(clippy::unnecessary_wraps)]
+#[allow(clippy::unnecessary_wraps, reason = "other systems have no such number")]
 fn number(about: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     Some((about.dev(), about.ino()))

@@ -21,18 +21,6 @@ fn with_examples(mut guest: Written, examples: &[(&str, serde_json::Value)]) -> 
     guest
 }
 
-/// Gives the number of rows that the instance has computed.
-fn counting() -> Written {
-    Written::new(
-        "(global $seen (mut f64) (f64.const 0))
-         (func $row (param $from i32) (param $to i32)
-            (global.set $seen (f64.add (global.get $seen) (f64.const 1)))
-            (i32.store8 (local.get $to) (i32.const 0))
-            (i32.store8 offset=8 (local.get $to) (i32.const 2))
-            (f64.store offset=16 (local.get $to) (global.get $seen)))",
-    )
-}
-
 #[test]
 fn a_result_of_another_type_than_declared_is_a_fault() {
     let (sandbox, _directory) = sandbox();

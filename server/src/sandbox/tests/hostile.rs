@@ -189,15 +189,7 @@ fn a_guest_that_hoards_memory_is_given_a_fresh_instance() {
 #[test]
 fn nothing_of_a_job_is_left_for_the_next() {
     let (sandbox, _directory) = sandbox();
-    // Counts the rows it has seen.
-    let counting = Written::new(
-        "(global $seen (mut f64) (f64.const 0))
-         (func $row (param $from i32) (param $to i32)
-            (global.set $seen (f64.add (global.get $seen) (f64.const 1)))
-            (i32.store8 (local.get $to) (i32.const 0))
-            (i32.store8 offset=8 (local.get $to) (i32.const 2))
-            (f64.store offset=16 (local.get $to) (global.get $seen)))",
-    );
+    let counting = counting();
     for _ in 0..2 {
         let mut runner = runner(&sandbox, &counting);
         assert_eq!(runner.apply(&numbers(&[0.0, 0.0])), [Ok(Value::Number(1.0)), Ok(Value::Number(2.0))]);

@@ -121,6 +121,18 @@ fn components_are_taken_in_as_core_modules_are() {
     assert_eq!(runner.apply(&numbers(&[5.0])), [Ok(Value::Number(5.0))]);
 }
 
+/// Gives the number of rows that the instance has computed.
+fn counting() -> Written {
+    Written::new(
+        "(global $seen (mut f64) (f64.const 0))
+         (func $row (param $from i32) (param $to i32)
+            (global.set $seen (f64.add (global.get $seen) (f64.const 1)))
+            (i32.store8 (local.get $to) (i32.const 0))
+            (i32.store8 offset=8 (local.get $to) (i32.const 2))
+            (f64.store offset=16 (local.get $to) (global.get $seen)))",
+    )
+}
+
 #[test]
 fn a_refusal_of_the_transform_is_passed_on_in_its_words() {
     let (sandbox, _directory) = sandbox();

@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
+use user_import_export::access::{Admission, Permissions, SignIn};
 use user_import_export::error::Error;
 
 /// `EXTENSION_SECRET` of every server here.
@@ -63,5 +64,19 @@ impl Read for Drip {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let most = if self.step == 0 { buffer.len() } else { buffer.len().min(self.step) };
         self.bytes.read(&mut buffer[..most])
+    }
+}
+
+/// A person who may do everything and whose session does not end.
+pub fn person(admission: Admission) -> SignIn {
+    SignIn {
+        subject: "ada".to_owned(),
+        email: None,
+        name: None,
+        expires_at: jiff::Timestamp::MAX,
+        access_token: None,
+        permissions: Permissions::all(),
+        admission,
+        sid: None,
     }
 }

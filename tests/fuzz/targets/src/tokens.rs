@@ -10,12 +10,12 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use user_import_export::access::{Access, Admission, Permissions, SESSION_AUDIENCE, Session, SignIn};
+use user_import_export::access::{Access, Admission, SESSION_AUDIENCE, Session};
 use user_import_export::config::{Purpose, Settings};
 use user_import_export::error::Result;
 use user_import_export::store::Store;
 
-use crate::fixture::{SECRET, parts, shown};
+use crate::fixture::{SECRET, parts, person, shown};
 
 const BASE_URL: &str = "https://users.example.com/tool";
 const HOOK: &str = "/.extensions/on-uninstall";
@@ -45,16 +45,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let (access, token) = runtime.block_on(async {
         let store = Store::open(directory.path()).await.expect("a store");
         let access = Access::new(&settings, BASE_URL, store).expect("access");
-        let person = SignIn {
-            subject: "ada".to_owned(),
-            email: None,
-            name: None,
-            expires_at: jiff::Timestamp::MAX,
-            access_token: None,
-            permissions: Permissions::all(),
-            admission: Admission::Token,
-            sid: None,
-        };
+        let person = person(Admission::Token);
         let (token, _) = access.open_session(&person).await.expect("a session");
         (access, token)
     });

@@ -15,13 +15,13 @@ use futures_util::future::LocalBoxFuture;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
-use user_import_export::access::{Access, Admission, Permissions, SignIn};
+use user_import_export::access::{Access, Admission};
 use user_import_export::config::{Purpose, Settings};
 use user_import_export::jobs::Jobs;
 use user_import_export::store::Store;
 use user_import_export::web;
 
-use crate::fixture::{SECRET, scratch};
+use crate::fixture::{SECRET, person, scratch};
 
 const BASE_URL: &str = "http://localhost:3000";
 
@@ -104,16 +104,7 @@ impl Server {
                 (response.status().as_u16(), test::read_body(response).await)
             })
         });
-        let person = SignIn {
-            subject: "ada".to_owned(),
-            email: None,
-            name: None,
-            expires_at: jiff::Timestamp::MAX,
-            access_token: None,
-            permissions: Permissions::all(),
-            admission: Admission::Subject,
-            sid: None,
-        };
+        let person = person(Admission::Subject);
         let (token, _) = app.access.open_session(&person).await.expect("a session");
         Self { call, jobs, directory, token: format!("Bearer {}", token.expose_secret()), started: 0 }
     }
