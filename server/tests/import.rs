@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use simulated_tenant::{Control, Fault, FaultKind, Tenant, TenantSettings};
@@ -93,7 +93,9 @@ impl World {
 
     /// Waits until something is true of the tenant, whose server has a thread of its own.
     async fn until(&self, what: impl Fn(&Control) -> bool) {
+        let end = Instant::now() + Duration::from_mins(5);
         while !what(&self.control) {
+            assert!(Instant::now() < end, "what is waited for does not happen");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

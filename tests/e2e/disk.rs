@@ -218,9 +218,7 @@ async fn the_end_of_a_job_is_stored_once_there_is_room_again() {
     .await;
     server.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob).once());
     let id = server.export(&everything()).await;
-    while server.job(&id).await["details"].is_null() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    server.until(&id, |job| !job["details"].is_null()).await;
     let filler = disk.fill();
     let (status, job) = server.post(&format!("/api/jobs/{id}/cancel"), &json!({})).await;
     assert_eq!(status, 200, "{job}");

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
-use end_to_end::command;
+use end_to_end::{PATIENCE, command};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -342,13 +343,16 @@ fn an_interrupt_ends_an_export_that_waits_for_its_input_and_leaves_no_file() {
     // Once the file under another name is there, the export runs.
     let partial =
         || files.path().read_dir().unwrap().any(|file| file.unwrap().file_name().to_string_lossy().contains("partial"));
+    let end = Instant::now() + PATIENCE;
     while !partial() {
+        assert!(Instant::now() < end, "the export does not begin");
         std::thread::yield_now();
     }
     let process = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     loop {
         kill_process(process, Signal::INT).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(Instant::now() < end, "the export does not end");
+        std::thread::sleep(Duration::from_millis(100));
         if child.try_wait().unwrap().is_some() {
             break;
         }

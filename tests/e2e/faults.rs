@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use end_to_end::TestServer;
 use end_to_end::test_server::id;
+use end_to_end::{TestServer, wait_for};
 use rustix::process::Signal;
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind, Tenant, TenantSettings};
@@ -66,10 +66,16 @@ async fn readiness_goes_first_and_jobs_go_on_after_the_restart() {
     let (_, job) = server.ask_export(&json!({"format": "csv"})).await;
     server.until(id(&job), |job| job["status"] == "processing").await;
     server.program.signal(Signal::TERM);
-    while server.anonymous("/readyz").send().await.expect("it still answers").status() == 200 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    let reply = server.anonymous("/readyz").send().await.expect("it still answers");
+    let refused = async {
+        loop {
+            let reply = server.anonymous("/readyz").send().await.expect("it still answers");
+            if reply.status() != 200 {
+                return reply;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let reply = wait_for("refusal by /readyz", refused).await;
     assert_eq!((reply.status().as_u16(), &reply.headers()["retry-after"]), (503, &"10".parse().expect("a value")));
     assert_eq!(server.anonymous("/healthz").send().await.expect("it still answers").status(), 200);
     let (status, refused) = server.ask_export(&json!({"format": "csv"})).await;

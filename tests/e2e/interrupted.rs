@@ -1,8 +1,8 @@
 //! What gets in the way: a page that is left, a session that ends, a network that fails.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use end_to_end::{Browser, Installation, Network};
+use end_to_end::{Browser, Installation, Network, PATIENCE};
 use serde_json::json;
 use simulated_tenant::TenantSettings;
 use simulated_tenant::people::ADMIN_EMAIL;
@@ -105,21 +105,29 @@ async fn a_slow_network_leaves_a_page_that_says_what_it_waits_for() {
 async fn sign_in_in_the_popup(browser: &Browser, demo: &Installation) {
     let page = browser.client.window().await.unwrap();
     browser.click("Sign in").await;
-    let popup = loop {
+    // The tenant may still have a session, and then asks nothing: the window closes by itself, perhaps before it is
+    // found here.
+    let login = format!("{}/u/login", demo.tenant());
+    let end = Instant::now() + PATIENCE;
+    loop {
         let windows = browser.client.windows().await.unwrap();
+        let mut address = String::new();
         if let Some(popup) = windows.into_iter().find(|window| *window != page) {
-            break popup;
+            let switched = browser.client.switch_to_window(popup).await.is_ok();
+            if switched && let Ok(url) = browser.client.current_url().await {
+                address = url.into();
+            }
+            if address.starts_with(&login) {
+                crate::people::sign_in_at_the_tenant(browser, demo).await;
+                break;
+            }
+        } else {
+            browser.client.switch_to_window(page.clone()).await.unwrap();
+            if browser.run("return document.querySelector('dialog[open]')").await.is_null() {
+                break;
+            }
         }
-    };
-    // The tenant may still know who it is, and then asks nothing: the window closes by itself.
-    let start = format!("{}/u/login", demo.tenant());
-    while browser.client.windows().await.unwrap().contains(&popup) {
-        let there = browser.client.switch_to_window(popup.clone()).await.is_ok();
-        let address = browser.client.current_url().await.map(String::from).unwrap_or_default();
-        if there && address.starts_with(&start) {
-            crate::people::sign_in_at_the_tenant(browser, demo).await;
-            break;
-        }
+        assert!(Instant::now() < end, "no sign-in in the window at {address:?}: {}", browser.text("body").await);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     browser.client.switch_to_window(page).await.unwrap();

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use end_to_end::TestServer;
+use end_to_end::{TestServer, wait_for};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind, Tenant, TenantSettings};
@@ -106,19 +106,17 @@ async fn a_download_that_its_reader_stalls_is_ended_and_counts_no_longer() {
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().ok()), (429, Some("5")));
     assert_eq!(server.get("/api/history").await.0, 200);
     // The readers take nothing more. Once the server has ended these downloads, another one is allowed.
-    loop {
-        let job = server.job(&id).await;
-        let reply = server.anonymous(
-            job["location"].as_str().and_then(|link| link.strip_prefix(server.program.address())).expect("a link"),
-        );
-        match reply.send().await.expect("an answer") {
-            reply if reply.status() == 429 => tokio::time::sleep(Duration::from_secs(1)).await,
-            reply => {
-                assert_eq!(reply.status(), 200);
-                break;
+    let allowed = async {
+        loop {
+            let job = server.job(&id).await;
+            let link = job["location"].as_str().and_then(|link| link.strip_prefix(server.program.address()));
+            match server.anonymous(link.expect("a link")).send().await.expect("an answer") {
+                reply if reply.status() == 429 => tokio::time::sleep(Duration::from_secs(1)).await,
+                reply => return reply.status(),
             }
         }
-    }
+    };
+    assert_eq!(wait_for("download that is allowed", allowed).await, 200);
     // Each connection was ended, and not by its reader.
     let complete = |mut stream: TcpStream| {
         let mut rest = Vec::new();

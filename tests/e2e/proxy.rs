@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
-use end_to_end::{TestServer, free_port};
+use end_to_end::{PATIENCE, TestServer, free_port};
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use simulated_tenant::TenantSettings;
@@ -88,7 +89,9 @@ impl Nginx {
             return None;
         };
         let mut nginx = Self { process, directory };
+        let end = Instant::now() + PATIENCE;
         while reqwest::get(format!("http://127.0.0.1:{port}/")).await.is_err() {
+            assert!(Instant::now() < end, "nginx does not answer: {}", nginx.log());
             if let Some(status) = nginx.process.try_wait().expect("the state of a child") {
                 panic!("nginx ended with {status}: {}", nginx.log());
             }

@@ -15,8 +15,8 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use end_to_end::TestServer;
 use end_to_end::test_server::{answer, id};
+use end_to_end::{PATIENCE, TestServer};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -24,9 +24,6 @@ use serde_json::{Value, json};
 use simulated_tenant::generate::import_user;
 use simulated_tenant::{Control, Fault, FaultKind, TenantSettings};
 use tempfile::TempDir;
-
-/// How long nothing may advance.
-const PATIENCE: Duration = Duration::from_mins(5);
 
 fn setting(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}")))

@@ -10,10 +10,7 @@ use rustix::process::{Pid, Signal};
 use simulated_tenant::{Control, Tenant, TenantSettings};
 use tempfile::TempDir;
 
-use crate::command;
-
-/// How long a start may take: a debug build that generates users on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+use crate::{PATIENCE, command};
 
 /// A process that serves HTTP; ends when dropped. What it logged is shown when a test fails.
 #[derive(Debug)]
@@ -90,10 +87,12 @@ impl Program {
 
     /// Its exit status, once it has ended.
     pub async fn ended(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.try_wait().expect("the state of a child") {
                 return status;
             }
+            assert!(Instant::now() < end, "the server does not end:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

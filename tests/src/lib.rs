@@ -6,6 +6,7 @@ mod browser;
 mod installation;
 mod session;
 pub mod test_server;
+mod waiting;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,6 +16,7 @@ pub use browser::{Browser, DOWN, ENTER, ESCAPE, Element, Network, SPACE, TAB, br
 pub use installation::{Installation, Program, free_port};
 pub use session::sign_in;
 pub use test_server::TestServer;
+pub use waiting::{PATIENCE, wait_for};
 
 /// The product's binary of the profile these tests were built with, built anew where its sources
 /// changed; or the one that `PRODUCT_BINARY` names.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ use simulated_tenant::people::{Person, people};
 use simulated_tenant::{Tenant, TenantSettings};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::{Program, free_port, sign_in};
+use crate::{PATIENCE, Program, free_port, sign_in};
 
 /// `EXTENSION_SECRET` of the servers here.
 pub const SECRET: &str = "4be19c7702d85fa3c6f0718d2e9a53b4";
@@ -186,12 +186,17 @@ impl TestServer {
         job
     }
 
-    /// Waits until a job is as asked.
+    /// Waits until a job is as asked; fails once the job has not changed for [`PATIENCE`].
     pub async fn until(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let mut last = (Value::Null, Instant::now());
         loop {
             let job = self.job(id).await;
             if holds(&job) {
                 return job;
+            }
+            assert!(last.1.elapsed() < PATIENCE, "nothing changes: {job}\n{}", self.program.log());
+            if job != last.0 {
+                last = (job, Instant::now());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

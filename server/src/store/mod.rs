@@ -11,6 +11,7 @@ mod identity;
 mod import_chunks;
 mod job_rights;
 mod jobs;
+mod migrations;
 mod ownership;
 mod presets;
 mod sessions;
@@ -23,7 +24,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 
@@ -51,8 +51,6 @@ const LOCK: &str = "lock";
 
 /// What is written to see whether there is room, in bytes.
 const CHECKED_BYTES: usize = 8 << 10;
-
-static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The database and the directory it lies in. Cheap to clone; the lock ends with the last clone.
 #[derive(Clone, Debug)]
@@ -126,10 +124,8 @@ impl Store {
 
     /// Brings the database up to date; does nothing when it is (the update hook).
     pub async fn migrate(&self) -> Result<()> {
-        MIGRATIONS
-            .run(&self.pool)
-            .await
-            .map_err(|error| Error::new(Code::Storage, format!("Migrating the database: {error}")))
+        let run = migrations::migrator().run(&self.pool).await;
+        run.map_err(|error| Error::new(Code::Storage, format!("Migrating the database: {error}")))
     }
 
     /// Makes sure that everything the server needs is there (the install hook).

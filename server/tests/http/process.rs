@@ -3,13 +3,16 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use simulated_tenant::people::people;
 use simulated_tenant::{Tenant, TenantSettings, sign_in};
 use tempfile::TempDir;
+
+/// How long one thing may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 const SECRET: &str = "4be19c7702d85fa3c6f0718d2e9a53b4";
 
@@ -52,7 +55,9 @@ impl Process {
             .expect("the binary starts");
         let client = reqwest::Client::new();
         let mut process = Self { child, url, sessions: Vec::new(), client, _tenant: tenant, _directory: directory };
+        let end = Instant::now() + PATIENCE;
         while !process.is_healthy().await {
+            assert!(Instant::now() < end, "{} is not healthy", process.url);
             if let Some(status) = process.child.try_wait().expect("the state of a child") {
                 panic!("the server ended with {status} while it started");
             }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::Payload;
@@ -22,6 +23,9 @@ use user_import_export::web;
 
 /// `EXTENSION_SECRET` of every server here.
 pub const SECRET: &str = "8d3f1c6b5a2e4970b16d8e0f7c93a254";
+
+/// How long one thing may take on a busy machine: a test that fails says more than one that hangs.
+pub const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A body that arrives bit by bit.
 pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;

@@ -275,7 +275,9 @@ async fn an_export_whose_file_is_lost_on_the_way_starts_again() {
     // The second download finds its link dead, and then its job.
     control.add(Fault::new("/exports/", FaultKind::ExpiredLink).after(1).times(100));
     let reply = harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await;
+    let end = std::time::Instant::now() + crate::server::PATIENCE;
     while !control.requests().iter().any(|request| request.path.contains("/exports/") && request.status == 403) {
+        assert!(std::time::Instant::now() < end, "the link does not expire");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     control.clear();

@@ -13,14 +13,14 @@ mod presets;
 mod state_changes;
 mod tokens;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
 
-use crate::server::{Reply, Server};
+use crate::server::{PATIENCE, Reply, Server};
 
 const BASE: &str = "https://tools.example/ext";
 const DATABASE: &str = "Username-Password-Authentication";
@@ -150,6 +150,7 @@ impl Harness {
 
     /// Asks for a job until it says what is waited for.
     async fn until(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + PATIENCE;
         loop {
             let reply = self.get(&format!("/api/jobs/{id}")).await;
             assert_eq!(reply.status, 200, "{}", reply.body);
@@ -161,6 +162,7 @@ impl Harness {
                 !matches!(job["status"].as_str(), Some("completed" | "failed" | "canceled" | "expired")),
                 "over before it held: {job}"
             );
+            assert!(Instant::now() < end, "it does not hold: {job}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

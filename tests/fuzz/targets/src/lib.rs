@@ -24,7 +24,7 @@ pub use export::export;
 pub use expression::expression;
 pub use import::{import_files, import_rows};
 pub use intake::transform_intake;
-pub use login::{key_set, login};
+pub use login::{key_set, login, logout_tokens};
 pub use mutate::Mutator;
 pub use query::query;
 pub use readers::readers;
@@ -43,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("import_rows", import_rows),
     ("key_set", key_set),
     ("login", login),
+    ("logout_tokens", logout_tokens),
     ("query", query),
     ("readers", readers),
     ("tokens", tokens),

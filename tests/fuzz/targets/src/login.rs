@@ -1,6 +1,7 @@
 //! Signing in: key sets of the login tenant, and the tokens it signs.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -20,6 +21,10 @@ use crate::loopback::Loopback;
 const BASE_URL: &str = "https://users.example.com/tool";
 const TENANT: &str = "example.eu.auth0.com";
 const STATE: &str = "5f7c8ec7c33c6c004bbafe82";
+const FRESH: &str = "FRESH";
+
+/// How many fresh ids were given out.
+static USED: AtomicU64 = AtomicU64::new(0);
 
 /// A key of its own for every process: none has to be kept anywhere.
 static KEY: LazyLock<(EncodingKey, Value)> = LazyLock::new(|| {
@@ -120,6 +125,49 @@ pub fn login(data: &[u8]) {
     });
 }
 
+/// The claims of a logout token and, behind a NUL, the header it is signed with. What is no JSON is sent as the token
+/// itself.
+///
+/// Nothing panics. A token that is accepted was signed with the tenant's key, for this server, in time, names the
+/// logout event and whose sessions end, and is accepted once; a complete token is not refused.
+pub fn logout_tokens(data: &[u8]) {
+    let [claims, header] = parts(data);
+    SERVER.with(|(server, access, _)| {
+        let origin = server.origin();
+        let claims = filled(claims, &origin).ok_or(claims);
+        let token = match claims {
+            Ok(ref claims) => signed(claims, header),
+            Err(token) => String::from_utf8_lossy(token).into_owned(),
+        };
+        let complete = claims.as_ref().is_ok_and(|claims| header.is_empty() && is_logout(claims, &origin));
+        match server.run(access.end_by_logout_token(&token)) {
+            Ok(_) => {
+                let claims = claims.expect("signed");
+                assert!(is_logout(&claims, &origin), "a logout token without what it needs");
+                server.run(access.end_by_logout_token(&token)).expect_err("a logout token is accepted once");
+            }
+            Err(error) => {
+                shown(&error);
+                let fresh = claims.is_ok_and(|claims| claims["jti"].as_str().is_some_and(|id| id.starts_with(FRESH)));
+                assert!(!(complete && fresh), "a complete logout token was refused: {error}");
+            }
+        }
+    });
+}
+
+/// Whether claims have all that OpenID Connect Back-Channel Logout 1.0, 2.6 asks for, now.
+fn is_logout(claims: &Value, origin: &str) -> bool {
+    let named = |name: &str| claims[name].as_str().is_some_and(|text| !text.is_empty());
+    claims["iss"] == format!("{origin}/")
+        && is_for(claims, BASE_URL)
+        && claims["exp"].as_f64().is_some_and(|end| end > now() - 5.0)
+        && claims["iat"].as_f64().is_some_and(|issued| issued < now() + 65.0)
+        && claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object()
+        && claims.get("nonce").is_none()
+        && named("jti")
+        && (named("sub") || named("sid"))
+}
+
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }
@@ -128,13 +176,16 @@ fn is_for(claims: &Value, audience: &str) -> bool {
     claims["aud"] == audience || claims["aud"].as_array().is_some_and(|many| many.iter().any(|one| one == audience))
 }
 
-/// Claims, where the part is an object. What differs from run to run has names: `ISSUER` and `SOON`.
+/// Claims, where the part is an object. What differs from run to run has names: `ISSUER`, `NOW`, `SOON`, and `FRESH`
+/// for an id that was not used before.
 fn filled(part: &[u8], origin: &str) -> Option<Value> {
     let mut claims: Value = serde_json::from_slice(part).ok()?;
     for claim in claims.as_object_mut()?.values_mut() {
         match claim.as_str() {
             Some("ISSUER") => *claim = format!("{origin}/").into(),
+            Some("NOW") => *claim = now().into(),
             Some("SOON") => *claim = (now() + 3600.0).into(),
+            Some(FRESH) => *claim = format!("{FRESH} {}", USED.fetch_add(1, Ordering::Relaxed)).into(),
             _ => {}
         }
     }

@@ -30,7 +30,7 @@ fn target(name: &str) -> Target {
 fn words(name: &str) -> Vec<Vec<u8>> {
     let dictionary = match name {
         "readers" | "export" | "import_files" | "import_rows" => "json",
-        "key_set" | "login" => "tokens",
+        "key_set" | "login" | "logout_tokens" => "tokens",
         name => name,
     };
     let path = fuzz_directory().join("dictionaries").join(format!("{dictionary}.dict"));
@@ -116,7 +116,7 @@ macro_rules! targets {
 }
 
 targets! {
-    auth0_answers export expression import_files import_rows key_set login query readers tokens transform_intake upload
+    auth0_answers export expression import_files import_rows key_set login logout_tokens query readers tokens transform_intake upload
 }
 
 #[test]
