@@ -1,50 +1,49 @@
-//! How a server answers while hostile transforms run in exports and previews: endless loops, memory bombs,
-//! catastrophic regular expressions, recursion, gigantic results, panics. Run with
-//! `cargo bench --bench hostile [-- SECONDS]`; the server is a process of its own, for a simulated tenant
-//! in this one.
+//! Measures the response times of a server while malicious transforms run in exports and previews: endless loops,
+//! memory bombs, catastrophic regular expressions, recursion, very large results, panics. Run with
+//! `cargo bench --bench hostile [-- SECONDS]`. The server is a separate process; the simulated tenant is in this one.
 
-#[path = "../tests/http/process.rs"]
-mod process;
+#[path = "../tests/http/server_process.rs"]
+mod server_process;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use process::{Process, hostile_columns, hostile_transforms};
 use serde_json::{Value, json};
+use server_process::{ServerProcess, hostile_columns, hostile_transforms};
 
-/// Previews that are asked for at the same time, again and again.
+/// Number of concurrent previews, repeated until the end.
 const PREVIEWS: usize = 4;
 
-/// Exports that are under way at the same time, again and again.
+/// Number of concurrent exports, repeated until the end.
 const EXPORTS: usize = 3;
 
-/// How often health is asked for.
-const EVERY: Duration = Duration::from_millis(5);
+/// Interval of health checks.
+const HEALTH_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Asks for health for a while; prints how long answers took.
-async fn measure(what: &str, server: &Process, time: Duration) {
+/// Sends health checks for a while and prints their response times.
+async fn measure(what: &str, server: &ServerProcess, time: Duration) {
     let end = Instant::now() + time;
-    let mut took = Vec::new();
+    let mut times = Vec::new();
     while Instant::now() < end {
         let began = Instant::now();
         assert!(server.is_healthy().await, "no answer from /healthz");
-        took.push(began.elapsed());
-        tokio::time::sleep(EVERY).await;
+        times.push(began.elapsed());
+        tokio::time::sleep(HEALTH_CHECK_INTERVAL).await;
     }
-    took.sort();
-    let share = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    times.sort();
+    let share = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     let memory = server.memory().map_or_else(String::new, |memory| format!(", {} MiB", memory >> 20));
     println!(
         "{what:32} p50 {:7.2} ms, p99 {:7.2} ms, slowest {:7.2} ms of {} answers{memory}",
         share(0.5),
         share(0.99),
         share(1.0),
-        took.len()
+        times.len()
     );
 }
 
-async fn preview(server: &Process, fields: &Value) {
+async fn preview(server: &ServerProcess, fields: &Value) {
     let reply = server.post("/api/preview").json(fields).send().await.expect("an answer");
     assert_eq!(reply.status(), 200);
     reply.bytes().await.expect("a body");
@@ -56,8 +55,8 @@ async fn main() {
     let time = Duration::from_secs(seconds);
     let transforms = hostile_transforms();
     let directory = transforms.path().display().to_string();
-    let server = Arc::new(Process::start(2000, &[("TRANSFORMS_DIR", &directory)]).await);
-    // Whatever is compiled once is compiled before anything is measured.
+    let server = Arc::new(ServerProcess::start(2000, &[("TRANSFORMS_DIR", &directory)]).await);
+    // Compile the transforms before the measurement.
     let good =
         json!({"format": "csv", "fields": [{"name": "[user.email].length"}, {"name": "compatibility(\"kind\")"}]});
     preview(&server, &good).await;
@@ -79,8 +78,8 @@ async fn main() {
                 let reply = server.post("/api/jobs/export").json(&hostile_columns()).send().await.expect("an answer");
                 let job: Value = reply.json().await.expect("a job");
                 let id = job["id"].as_str().expect("an id").to_owned();
-                let over = |job: &Value| !matches!(job["status"].as_str(), Some("pending" | "processing"));
-                while !over(&server.get(&format!("/api/jobs/{id}")).await) && !stop.load(Ordering::Relaxed) {
+                let is_finished = |job: &Value| !matches!(job["status"].as_str(), Some("pending" | "processing"));
+                while !is_finished(&server.get(&format!("/api/jobs/{id}")).await) && !stop.load(Ordering::Relaxed) {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
                 exports.fetch_add(1, Ordering::Relaxed);
@@ -92,11 +91,11 @@ async fn main() {
     for task in busy {
         task.await.expect("no panic");
     }
-    // What was begun is given up in time; then the good columns are computed as before.
+    // The malicious columns exceed their limits and stop; then other columns are computed as before.
     preview(&server, &good).await;
     measure("afterwards", &server, Duration::from_secs(3)).await;
     println!(
-        "{} previews and {} exports came to their end meanwhile",
+        "{} previews and {} exports finished during the measurement",
         previews.load(Ordering::Relaxed),
         exports.load(Ordering::Relaxed)
     );

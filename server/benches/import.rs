@@ -1,7 +1,6 @@
-//! What the check of an import costs, in parts, beside the `jsonschema` crate, with which its verdicts are
-//! compared row by row. Run with `cargo bench --bench import [-- USERS]`; with `-- USERS --write FILE` the users
-//! are only written, and with `-- --schema FILE [--verdicts FILE]` users are only held against the schema, for
-//! `compare-import`.
+//! Measures the parts of the check of an import and the `jsonschema` crate, and compares their verdicts row by row. Run
+//! with `cargo bench --bench import [-- USERS]`. `-- USERS --write FILE` only writes the users, and
+//! `-- --schema FILE [--verdicts FILE]` only validates users against the schema, for `compare-import`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -12,25 +11,25 @@ use rustix::time::{ClockId, clock_gettime};
 use user_import_export::import::{self, ImportRequest, ImportSpec, InputFile};
 use user_import_export::progress::Progress;
 
-/// Users without an argument.
+/// Default number of users.
 const USERS: u64 = 200_000;
 
-/// Repetitions; medians are shown.
+/// Number of repetitions; medians are printed.
 const TIMES: usize = 3;
 
-/// CPU of this process so far, user and system.
-fn cpu() -> Duration {
+/// Returns the CPU time of this process, user and system.
+fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// Seconds of CPU, the median.
+/// Returns the median CPU time in seconds.
 fn measure(mut work: impl FnMut()) -> f64 {
     let mut times: Vec<Duration> = (0..TIMES)
         .map(|_| {
-            let began = cpu();
+            let began = cpu_time();
             work();
-            cpu().saturating_sub(began)
+            cpu_time().saturating_sub(began)
         })
         .collect();
     times.sort();
@@ -52,12 +51,12 @@ fn open(path: &Path) -> Box<dyn Read + Send> {
 fn check(path: &Path, chunks: Option<&Path>) -> import::CheckSummary {
     let spec = ImportSpec::new(&ImportRequest { dry_run: true, ..ImportRequest::default() }).expect("no mapping");
     let path = path.to_owned();
-    let input = InputFile { name: None, open: Box::new(move || Ok(open(&path))), again: true };
+    let input = InputFile { name: None, open: Box::new(move || Ok(open(&path))), reopenable: true };
     import::check_files(&spec, vec![input], chunks, None, &mut |_| Ok(()), &Progress::default()).expect("a summary")
 }
 
-/// Holds the users of a file against the schema, once; verdicts are written as a row of 1 and 0.
-fn judge(path: &Path, verdicts: Option<&Path>) {
+/// Validates the users of a file against the schema, once. Writes the verdicts as a string of 1 and 0.
+fn validate_against_schema(path: &Path, verdicts: Option<&Path>) {
     let mut output = verdicts.map(|path| BufWriter::new(File::create(path).expect("a file")));
     let mut counts = [0_u64; 2];
     import::schema_verdicts(open(path), &mut |_, accepted| {
@@ -75,11 +74,11 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let mut users = USERS;
     let mut target: Option<PathBuf> = None;
-    let (mut judged, mut verdicts): (Option<PathBuf>, Option<PathBuf>) = (None, None);
+    let (mut schema_input, mut verdicts): (Option<PathBuf>, Option<PathBuf>) = (None, None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--write" => target = arguments.next().map(PathBuf::from),
-            "--schema" => judged = arguments.next().map(PathBuf::from),
+            "--schema" => schema_input = arguments.next().map(PathBuf::from),
             "--verdicts" => verdicts = arguments.next().map(PathBuf::from),
             number => users = number.parse().expect("a number of users"),
         }
@@ -87,8 +86,8 @@ fn main() {
     if let Some(path) = target {
         return write_users(&path, users);
     }
-    if let Some(path) = judged {
-        return judge(&path, verdicts.as_deref());
+    if let Some(path) = schema_input {
+        return validate_against_schema(&path, verdicts.as_deref());
     }
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("users.ndjson");

@@ -1,5 +1,5 @@
-//! What the sandbox costs: a start with many transforms, the first use of one, a row at several batch
-//! sizes. Run with `cargo bench --bench sandbox`.
+//! Measures the sandbox: starting with many transforms, the first use of a transform, and rows at several batch sizes.
+//! Run with `cargo bench --bench sandbox`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use transforms_sdk::Value;
 use user_import_export::config::{Purpose, Settings};
 use user_import_export::sandbox::{Origin, Sandbox, Transform};
 
-/// Transforms in the large catalog.
+/// Number of transforms in the large catalog.
 const MANY: usize = 200;
 
-/// Repetitions; medians are shown.
+/// Number of repetitions; medians are printed.
 const TIMES: usize = 15;
 
 const MASK_EMAIL: &[u8] = include_bytes!("../../transforms/prebuilt/mask_email.wasm");
@@ -23,7 +23,7 @@ fn settings(data: &Path, transforms: Option<&Path>) -> Settings {
     Settings::parse(Purpose::Local, variables, None).expect("settings")
 }
 
-/// The shipped transform under another name of the same length.
+/// Returns the shipped transform with another name of the same length.
 fn renamed(number: usize) -> Vec<u8> {
     let name = format!("mask_{number:05}");
     let mut bytes = MASK_EMAIL.to_vec();
@@ -43,9 +43,9 @@ fn measure<T>(mut work: impl FnMut() -> T) -> f64 {
         (0..TIMES)
             .map(|_| {
                 let began = Instant::now();
-                let made = work();
+                let result = work();
                 let time = began.elapsed();
-                drop(made);
+                drop(result);
                 time
             })
             .collect(),
@@ -66,7 +66,7 @@ fn main() {
     let sandbox = Sandbox::open(&all).expect("a sandbox");
     println!("start, {MANY} transforms seen for the first time  {:8.2} ms", began.elapsed().as_secs_f64() * 1e3);
     let with_few = measure(|| Sandbox::open(&few).expect("a sandbox"));
-    // The other settings forgot the files: seen once more before it counts.
+    // The other settings dropped the files from the index: add them again before the measurement.
     drop(Sandbox::open(&all).expect("a sandbox"));
     let with_many = measure(|| Sandbox::open(&all).expect("a sandbox"));
     println!("start, shipped transforms only              {:8.2} ms", with_few * 1e3);

@@ -1,11 +1,10 @@
-//! Every setting once (docs/decisions/0011-settings-table.md): its key, what is expected, its default.
+//! The table of settings (docs/decisions/0011-settings-table.md): key, expected value and default of each.
 //!
-//! Settings come from the environment and, for the same keys, from a TOML file; the environment wins. In both,
-//! `KEY_FILE` names a file that holds the value of `KEY`.
-//! A missing, unknown or wrong setting stops the start; all of them are named at once, each with its
-//! key, its value (secrets hidden) and what is expected.
+//! Settings come from the environment and from a TOML file with the same keys; the environment has precedence. In
+//! both, `KEY_FILE` names a file that holds the value of `KEY`. A missing, unknown or invalid setting stops the
+//! start. One error lists all of them, each with its key, its value (secrets are hidden) and what is expected.
 
-mod strength;
+mod secret_strength;
 mod value_file;
 
 use std::collections::BTreeMap;
@@ -17,18 +16,18 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::error::{Code, Error, Result};
-use strength::guess_bits;
+use secret_strength::guess_bits;
 
 /// A key of the settings table.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// The environment variable and TOML key.
     pub name: &'static str,
-    /// What is expected, in words that finish "expected …".
+    /// The expected value, as a phrase after "expected".
     pub expected: &'static str,
-    /// The default, as it would be written; empty where there is none.
+    /// The default, in the syntax of the setting; empty without a default.
     pub default: &'static str,
-    /// The value is never shown.
+    /// Whether the value is hidden in messages.
     pub secret: bool,
 }
 
@@ -42,7 +41,7 @@ const fn secret(name: &'static str, expected: &'static str) -> Key {
 
 const HOST_EXPECTED: &str = "a bare host such as acme.eu.auth0.com (http:// only for a loopback host)";
 
-/// Every setting. The table in the README is checked against this one by a test.
+/// Every setting. A test compares this table with the one in the README.
 pub const KEYS: &[Key] = &[
     key("AUTH0_DOMAIN", "", HOST_EXPECTED),
     key("AUTH0_RTA", "auth0.auth0.com", HOST_EXPECTED),
@@ -93,12 +92,12 @@ pub const KEYS: &[Key] = &[
     key("SHUTDOWN_DELAY", "0s", "a duration such as 5s"),
 ];
 
-/// Keys the extension platform or the tools around it set, which mean nothing here
+/// Keys that the extension platform or its tools set and that this server does not use
 /// (docs/auth0/extension.md#configuration-values).
-const FOREIGN: &[&str] = &["AUTH0_SCOPES", "AUTH0_CUSTOM_DOMAIN", "EXTENSION_CLIENT_ID"];
+const IGNORED_KEYS: &[&str] = &["AUTH0_SCOPES", "AUTH0_CUSTOM_DOMAIN", "EXTENSION_CLIENT_ID"];
 
-/// An unknown environment variable counts as a misspelt setting when it starts like one of ours…
-const FAMILIES: &[&str] = &[
+/// An unknown environment variable with one of these prefixes is treated as a misspelled setting.
+const PREFIXES: &[&str] = &[
     "AUTH0_",
     "EXTENSION_",
     "ADMIN_",
@@ -114,19 +113,20 @@ const FAMILIES: &[&str] = &[
     "TRANSFORM_",
 ];
 
-/// … or when it is one letter away from a name of at least this length. Shorter names (`PORT`, `HOST`) are
-/// too close to variables of other programs.
-const TELLING: usize = 8;
+/// An unknown environment variable is also treated as misspelled if it differs by one letter from a key of at least
+/// this length. Shorter keys (`PORT`, `HOST`) are too similar to variables of other programs.
+const MIN_TYPO_LENGTH: usize = 8;
 
-/// An Auth0 host and the scheme to speak to it: https, or http for a loopback host so that simulated
-/// tenants can be used. Every URL derived from it keeps the scheme.
+/// An Auth0 host and its scheme: https, or http for the loopback host of a simulated tenant. Every derived URL has
+/// this scheme.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantHost {
     origin: String,
 }
 
 impl TenantHost {
-    /// Reads `acme.eu.auth0.com`, `https://acme.eu.auth0.com/` or `http://127.0.0.1:3001`.
+    /// Parses `acme.eu.auth0.com`, `https://acme.eu.auth0.com/` or `http://127.0.0.1:3001`. `None` if the text is not a
+    /// bare host, or is http and not a loopback host.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
@@ -146,27 +146,27 @@ impl TenantHost {
         Some(Self { origin: url.as_str().trim_end_matches('/').to_owned() })
     }
 
-    /// `https://host`, without a trailing slash.
+    /// Returns `https://host`, without a trailing slash.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The host without its scheme, with its port: what people call the domain.
+    /// Returns the host and port without the scheme, which Auth0 calls the domain.
     pub fn host(&self) -> &str {
         self.origin.split_once("://").map_or(self.origin.as_str(), |(_, host)| host)
     }
 
-    /// The issuer of tokens: the origin with a trailing slash (docs/auth0/login.md#callback, step 8).
+    /// Returns the issuer of tokens: the origin with a trailing slash (docs/auth0/login.md#callback, step 8).
     pub fn issuer(&self) -> String {
         format!("{}/", self.origin)
     }
 
-    /// The audience of the Management API, with a trailing slash (docs/auth0/README.md#constants).
+    /// Returns the audience of the Management API, with a trailing slash (docs/auth0/README.md#constants).
     pub fn management_audience(&self) -> String {
         format!("{}/api/v2/", self.origin)
     }
 
-    /// An absolute URL below this host; `path` starts with a slash.
+    /// Returns an absolute URL of this host. `path` starts with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
     }
@@ -190,17 +190,17 @@ pub struct ClientCredentials {
     pub secret: SecretString,
 }
 
-/// How people sign in.
+/// How admins sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
     /// Login at the root tenant, as in the extensions gallery (docs/auth0/login.md).
     Extension,
-    /// Authorization code + PKCE against the own tenant.
+    /// Authorization code with PKCE at the own tenant.
     Tenant,
 }
 
 impl Login {
-    /// The value of the setting.
+    /// Returns the value of the setting.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Extension => "extension",
@@ -209,10 +209,10 @@ impl Login {
     }
 }
 
-/// Who may enter with `LOGIN=tenant`; with all of it empty nobody enters.
+/// Who may sign in with `LOGIN=tenant`. If all lists are empty, no user may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admins {
-    /// E-mail addresses in lower case; each counts only when verified and from `connection`.
+    /// E-mail addresses in lower case. An address must be verified and from `connection`.
     pub emails: Vec<String>,
     /// `sub` values.
     pub subjects: Vec<String>,
@@ -220,40 +220,40 @@ pub struct Admins {
     pub roles: Vec<String>,
     /// The id_token claim that lists roles.
     pub roles_claim: Option<String>,
-    /// The connection whose e-mail addresses count.
+    /// The connection whose e-mail addresses are accepted.
     pub connection: Option<String>,
 }
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What the settings are for; decides which of them must be there.
+/// What the settings are for, which decides which of them are required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// `serve` and `validate-config`.
     Serve,
     /// `export` and `import` against a tenant.
     Tenant,
-    /// A command that needs no tenant, such as `export --from` or `import --dry-run`.
+    /// A command without a tenant, such as `export --from` or `import --dry-run`.
     Local,
 }
 
 /// A transform that may have a named secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretUser {
-    /// The transform of this name that is part of the program.
+    /// The shipped transform of this name.
     Shipped(String),
-    /// The transform whose file has this SHA-256, in small hexadecimal digits.
+    /// The transform whose file has this SHA-256, in lower-case hexadecimal digits.
     Sha256(String),
 }
 
-/// All settings, checked.
+/// All settings, validated.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The tenant whose users are exported and imported; absent only for [`Purpose::Local`].
@@ -264,31 +264,31 @@ pub struct Settings {
     pub login_domain: Option<TenantHost>,
     /// Client credentials for the Management API.
     pub client: Option<ClientCredentials>,
-    /// The application people sign in with when `LOGIN=tenant`.
+    /// The application for signing in with `LOGIN=tenant`.
     pub login_client: Option<ClientCredentials>,
-    /// The dashboard: where logging out leads when embedded.
+    /// The dashboard: the target of logging out if the pages are embedded.
     pub manage_url: Url,
-    /// Key of session and hook tokens: its raw bytes.
+    /// The secret whose raw bytes are the key of session and hook tokens.
     pub extension_secret: Option<SecretString>,
-    /// The one before it, accepted beside it while a new one takes its place. Absent where it can be guessed.
+    /// The earlier secret, also accepted while the secret is rotated. `None` if it is too weak.
     pub extension_secret_previous: Option<SecretString>,
-    /// `EXTENSION_SECRET_PREVIOUS` as it was set. It may be guessable, so it opens `data.key` and nothing else.
+    /// `EXTENSION_SECRET_PREVIOUS` as it was set. It may be weak, so it is used only to unwrap `data.key`.
     pub data_key_secret_previous: Option<SecretString>,
-    /// Whether a `data.key` that no secret protects is accepted beside `EXTENSION_SECRET`, and wrapped.
+    /// Whether an unprotected `data.key` is accepted although `EXTENSION_SECRET` is set. It is then wrapped.
     pub accept_plain_data_key: bool,
-    /// Public base URL, without a trailing slash. Absent: derived from the listening address.
+    /// Public base URL, without a trailing slash. `None`: derived from the listening address.
     pub base_url: Option<Url>,
     /// Address to listen on.
     pub host: IpAddr,
-    /// Port to listen on; 0 lets the system choose.
+    /// Port to listen on; 0 for any free port.
     pub port: u16,
-    /// Where the database and the artifacts are.
+    /// Directory of the database and the artifacts.
     pub data_dir: PathBuf,
-    /// Where an operator's transforms are.
+    /// Directory of the operator's transforms.
     pub transforms_dir: Option<PathBuf>,
-    /// How people sign in.
+    /// How admins sign in.
     pub login: Login,
-    /// Who may enter with `LOGIN=tenant`.
+    /// Who may sign in with `LOGIN=tenant`.
     pub admins: Admins,
     /// Value of the `frame-ancestors` directive.
     pub frame_ancestors: String,
@@ -298,37 +298,37 @@ pub struct Settings {
     pub history_ttl: Duration,
     /// Named secrets for transforms (`SECRET_<NAME>`).
     pub secrets: BTreeMap<String, SecretString>,
-    /// The only transforms that may have a secret, by the name of the secret. One that is not listed is for all
-    /// transforms but uploaded ones.
+    /// The transforms that may use a secret, by the name of the secret. A secret that is not listed is available to all
+    /// transforms except uploaded ones.
     pub secret_users: BTreeMap<String, Vec<SecretUser>>,
-    /// Whether admins may upload transforms, and uploaded ones are used.
+    /// Whether admins may upload transforms, and whether uploaded ones are used.
     pub transform_uploads: bool,
-    /// Reads /metrics.
+    /// The token for /metrics.
     pub metrics_token: Option<SecretString>,
-    /// Where /metrics is served alone.
+    /// An additional address that serves only /metrics.
     pub metrics_address: Option<SocketAddr>,
-    /// Memory of one sandboxed guest, bytes.
+    /// Memory limit of one sandbox instance, in bytes.
     pub sandbox_memory: u64,
-    /// Guest work allowed for one row.
+    /// Time limit of a transform for one row.
     pub sandbox_timeout: Duration,
     /// Log filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     /// Form of log lines.
     pub log_format: LogFormat,
-    /// A session that is unused for this long ends.
+    /// A session expires if it is not used for this long.
     pub session_idle_timeout: Duration,
-    /// With `LOGIN=extension`, lets jobs use client credentials when the admin's token ends.
+    /// With `LOGIN=extension`, whether jobs may use client credentials after the admin's token has expired.
     pub jobs_use_client: bool,
-    /// Largest upload accepted, bytes.
+    /// Maximum size of an upload, in bytes.
     pub upload_limit: u64,
-    /// How long a server that was asked to stop still takes requests, so that a load balancer notices.
+    /// How long a stopping server still accepts requests, so that a load balancer can detect the stop.
     pub shutdown_delay: Duration,
-    /// What was noticed while the settings were read; part of [`Settings::warnings`].
+    /// Warnings from reading the settings; part of [`Settings::warnings`].
     pub notices: Vec<String>,
 }
 
 impl Settings {
-    /// Settings from the process environment and, if given, a TOML file.
+    /// Reads the settings from the environment of the process and an optional TOML file.
     pub fn load(purpose: Purpose, file: Option<&Path>) -> Result<Self> {
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let Some(path) = file else {
@@ -337,73 +337,75 @@ impl Settings {
         let name = path.display().to_string();
         let failed = |error: std::io::Error| Error::new(Code::InvalidSettings, format!("--config {name}: {error}"));
         let text = std::fs::read_to_string(path).map_err(failed)?;
-        let is_exposed = value_file::is_open_to_others(&std::fs::metadata(path).map_err(failed)?);
+        let is_exposed = value_file::is_accessible_to_others(&std::fs::metadata(path).map_err(failed)?);
         let mut settings = Self::parse(purpose, environment, Some((&name, &text)))?;
         let holds_secret = |line: &str| {
             let key = line.split('=').next().unwrap_or_default().trim().trim_matches('"');
             is_secret(key)
         };
         if is_exposed && text.lines().any(holds_secret) {
-            settings.notices.push(value_file::exposed(&format!("--config {name}")));
+            settings.notices.push(value_file::exposure_warning(&format!("--config {name}")));
         }
         Ok(settings)
     }
 
-    /// Settings from given variables and the text of a TOML file (name, text).
+    /// Reads the settings from the given variables and an optional TOML file as (name, text).
     pub fn parse(
         purpose: Purpose,
         environment: impl IntoIterator<Item = (String, String)>,
         file: Option<(&str, &str)>,
     ) -> Result<Self> {
-        let mut raw = Raw::default();
+        let mut loader = SettingsLoader::default();
         if let Some((name, text)) = file {
-            raw.read_toml(name, text)?;
+            loader.read_toml(name, text)?;
         }
-        raw.read_environment(environment);
-        raw.read_value_files();
-        let settings = raw.settings(purpose);
-        match (settings, raw.problems.is_empty()) {
+        loader.read_environment(environment);
+        loader.read_value_files();
+        let settings = loader.build(purpose);
+        match (settings, loader.problems.is_empty()) {
             (Some(settings), true) => Ok(settings),
-            _ => Err(Error::new(Code::InvalidSettings, raw.problems.join("\n"))),
+            _ => Err(Error::new(Code::InvalidSettings, loader.problems.join("\n"))),
         }
     }
 
-    /// What is allowed but probably not meant, in words.
+    /// Returns a message for each setting that is allowed but probably a mistake.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.notices.clone();
-        let nobody = self.admins.emails.is_empty() && self.admins.subjects.is_empty() && self.admins.roles.is_empty();
-        if self.login == Login::Tenant && nobody {
+        let no_admins =
+            self.admins.emails.is_empty() && self.admins.subjects.is_empty() && self.admins.roles.is_empty();
+        if self.login == Login::Tenant && no_admins {
             warnings.push(
-                "LOGIN is tenant, but none of ADMIN_EMAILS, ADMIN_SUBJECTS and ADMIN_ROLES is set: nobody can enter"
+                "LOGIN is tenant, but none of ADMIN_EMAILS, ADMIN_SUBJECTS and ADMIN_ROLES is set: no user can sign in"
                     .into(),
             );
         }
         if self.base_url.as_ref().is_some_and(|url| url.scheme() == "http" && !is_loopback(url)) {
-            warnings
-                .push("PUBLIC_WT_URL is http: browsers refuse the login cookies, and tokens travel in the open".into());
-        }
-        if self.metrics_token.as_ref().is_some_and(|token| token.expose_secret().len() < SHORTEST_SECRET) {
             warnings.push(
-                "METRICS_TOKEN is short enough to be guessed: better a random string of at least 16 bytes, such as \
-                 `openssl rand -hex 32` gives"
+                "PUBLIC_WT_URL is http: browsers refuse the login cookies, and tokens are sent unencrypted".into(),
+            );
+        }
+        if self.metrics_token.as_ref().is_some_and(|token| token.expose_secret().len() < MIN_SECRET_LENGTH) {
+            warnings.push(
+                "METRICS_TOKEN is short enough to be guessed: use a random string of at least 16 bytes, such as the \
+                 output of `openssl rand -hex 32`"
                     .into(),
             );
         }
         warnings
     }
 
-    /// The tenant; an error that names the setting where there is none.
+    /// Returns the tenant. Fails with an error that names the setting if it is not set.
     pub fn tenant(&self) -> Result<&TenantHost> {
         self.domain.as_ref().ok_or_else(|| missing("AUTH0_DOMAIN"))
     }
 
-    /// `EXTENSION_SECRET`, and the one before it while both are accepted.
+    /// Returns `EXTENSION_SECRET`, and the earlier secret while both are accepted. Fails if it is not set.
     pub fn extension_secrets(&self) -> Result<(&SecretString, Option<&SecretString>)> {
         let current = self.extension_secret.as_ref().ok_or_else(|| missing("EXTENSION_SECRET"))?;
         Ok((current, self.extension_secret_previous.as_ref()))
     }
 
-    /// The public base URL as text without a trailing slash, given the address the server listens on.
+    /// Returns the public base URL without a trailing slash. `listening_port` is used if no URL is set.
     pub fn base_url(&self, listening_port: u16) -> String {
         match &self.base_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -417,25 +419,26 @@ fn missing(name: &str) -> Error {
     Error::new(Code::InvalidSettings, format!("{name} is not set: expected {expected}"))
 }
 
+/// Collects the values of all sources, and what is wrong with them.
 #[derive(Default)]
-struct Raw {
+struct SettingsLoader {
     values: BTreeMap<String, String>,
-    /// Keys whose value is in a file, and the file.
+    /// Path of the value by key, for values that are in a file.
     value_files: BTreeMap<String, PathBuf>,
     problems: Vec<String>,
     notices: Vec<String>,
 }
 
-/// Ends the name of a setting whose value is in a file.
+/// Suffix of a key whose value is the path of a file.
 const FILE_SUFFIX: &str = "_FILE";
 
-/// The key whose value the setting of this name reads from a file.
+/// Returns the key whose value is in a file, for a name such as `KEY_FILE`; `None` for other names.
 fn key_of_file(name: &str) -> Option<&str> {
     let key = name.strip_suffix(FILE_SUFFIX)?;
-    known(key).then_some(key)
+    is_known(key).then_some(key)
 }
 
-impl Raw {
+impl SettingsLoader {
     fn read_toml(&mut self, name: &str, text: &str) -> Result<()> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             Error::new(Code::InvalidSettings, format!("{name}: {}", error.to_string().trim_end()))
@@ -454,10 +457,10 @@ impl Raw {
                     continue;
                 }
             };
-            if known(&key) || key_of_file(&key).is_some() {
+            if is_known(&key) || key_of_file(&key).is_some() {
                 read.push((key, value));
             } else {
-                self.unknown(&key, &format!(" in {name}"));
+                self.report_unknown(&key, &format!(" in {name}"));
             }
         }
         self.insert(read, &format!(" in {name}"));
@@ -467,17 +470,17 @@ impl Raw {
     fn read_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) {
         let mut read = Vec::new();
         for (key, value) in environment {
-            if known(&key) || key_of_file(&key).is_some() {
+            if is_known(&key) || key_of_file(&key).is_some() {
                 read.push((key, value));
-            } else if misspelt(&key) && !FOREIGN.contains(&key.as_str()) {
-                self.unknown(&key, "");
+            } else if is_probably_misspelled(&key) && !IGNORED_KEYS.contains(&key.as_str()) {
+                self.report_unknown(&key, "");
             }
         }
         self.insert(read, "");
     }
 
-    /// Takes the values of one source. Each of them, as a value or as a file, replaces what an earlier source
-    /// said of the same key.
+    /// Adds the values of one source. Each replaces the value or file of the same key from an earlier source. `place`
+    /// is added to error messages.
     fn insert(&mut self, read: Vec<(String, String)>, place: &str) {
         let (files, values): (Vec<_>, Vec<_>) = read.into_iter().partition(|(key, _)| key_of_file(key).is_some());
         let is_set = |value: &str| !value.trim().is_empty();
@@ -502,12 +505,12 @@ impl Raw {
     fn read_value_files(&mut self) {
         for (key, path) in std::mem::take(&mut self.value_files) {
             let name = format!("{key}{FILE_SUFFIX}");
-            // A secret that was put here by mistake must not reach a log.
+            // The path may be a secret that was set here by mistake, so it is not logged.
             let shown = if is_secret(&key) { name.clone() } else { format!("{name} {}", path.display()) };
             match value_file::read(&path) {
                 Ok(value) => {
-                    if value.is_open_to_others && is_secret(&key) {
-                        self.notices.push(value_file::exposed(&name));
+                    if value.is_accessible_to_others && is_secret(&key) {
+                        self.notices.push(value_file::exposure_warning(&name));
                     }
                     self.values.insert(key, value.text);
                 }
@@ -516,7 +519,7 @@ impl Raw {
         }
     }
 
-    fn unknown(&mut self, key: &str, place: &str) {
+    fn report_unknown(&mut self, key: &str, place: &str) {
         let (bare, suffix) = key.strip_suffix(FILE_SUFFIX).map_or((key, ""), |bare| (bare, FILE_SUFFIX));
         let nearest = KEYS
             .iter()
@@ -528,7 +531,7 @@ impl Raw {
         self.problems.push(format!("{key}{place} is not a setting{nearest}"));
     }
 
-    /// The value of a key: set and not empty, else its default, else none.
+    /// Returns the trimmed value of a key, or its default if it is empty or not set; `None` without a default.
     fn text(&self, name: &str) -> Option<String> {
         let set = self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         let default =
@@ -573,7 +576,8 @@ impl Raw {
         }
     }
 
-    fn settings(&mut self, purpose: Purpose) -> Option<Settings> {
+    /// Parses and validates all values. `None` if a required value is missing or invalid; see `problems`.
+    fn build(&mut self, purpose: Purpose) -> Option<Settings> {
         let domain = self.read("AUTH0_DOMAIN", TenantHost::parse);
         let rta = self.read("AUTH0_RTA", TenantHost::parse);
         let login_domain = self.read("AUTH0_LOGIN_DOMAIN", TenantHost::parse);
@@ -594,7 +598,7 @@ impl Raw {
         if let Some(address) = metrics_address.filter(|address| !address.ip().is_loopback() && metrics_token.is_none())
         {
             self.problems.push(format!(
-                "METRICS_TOKEN is not set, but METRICS_ADDRESS is {address} and not a loopback address, so anybody in that network could read the metrics: expected a token, such as `openssl rand -hex 32` gives"
+                "METRICS_TOKEN is not set, but METRICS_ADDRESS is {address} and not a loopback address, so every host in that network could read the metrics: expected a token, such as the output of `openssl rand -hex 32`"
             ));
         }
         let login = self.read("LOGIN", |text| match text {
@@ -623,13 +627,13 @@ impl Raw {
         let extension_secret = self.secret("EXTENSION_SECRET");
         let accept_plain_data_key = self.read("ACCEPT_PLAIN_DATA_KEY", |text| text.parse().ok());
         let weak = |name: &str, secret: &SecretString, more: &str| {
-            let why = weakness(secret.expose_secret())?;
+            let why = weak_secret_reason(secret.expose_secret())?;
             Some(format!("{name} {why}: {more}"))
         };
         if let Some(problem) = extension_secret.as_ref().and_then(|secret| {
             let expected =
-                "expected a random string of at least 16 bytes, such as the output of `openssl rand -hex 32`. If it \
-                 was the secret until now, set it as EXTENSION_SECRET_PREVIOUS beside the new one for one start";
+                "expected a random string of at least 16 bytes, such as the output of `openssl rand -hex 32`. To \
+                 replace the current secret, set it as EXTENSION_SECRET_PREVIOUS beside the new one for one start";
             weak("EXTENSION_SECRET", secret, expected)
         }) {
             self.problems.push(problem);
@@ -637,18 +641,18 @@ impl Raw {
         let data_key_secret_previous = self.secret("EXTENSION_SECRET_PREVIOUS");
         let notice = data_key_secret_previous.as_ref().and_then(|secret| {
             let used =
-                "it only opens data.key, and sessions and hook tokens that it signed are refused. Remove it after \
-                 this start";
+                "it is used only to decrypt data.key, and sessions and hook tokens that it signed are refused. Remove \
+                 it after this start";
             weak("EXTENSION_SECRET_PREVIOUS", secret, used)
         });
-        // Who guesses it signs sessions and hook tokens as well as with the current one.
+        // An attacker who guesses it could sign session and hook tokens.
         let extension_secret_previous = data_key_secret_previous.clone().filter(|_| notice.is_none());
         self.notices.extend(notice);
         if let (Some(current), Some(previous)) = (&extension_secret, &data_key_secret_previous)
             && current.expose_secret() == previous.expose_secret()
         {
             self.problems.push(
-                "EXTENSION_SECRET_PREVIOUS is EXTENSION_SECRET itself: expected the secret before it, or nothing"
+                "EXTENSION_SECRET_PREVIOUS is the same as EXTENSION_SECRET: expected the earlier secret, or no value"
                     .into(),
             );
         }
@@ -662,14 +666,14 @@ impl Raw {
             connection: self.text("ADMIN_CONNECTION"),
         };
         if !admins.emails.is_empty() && admins.connection.is_none() && login == Some(Login::Tenant) {
-            self.problems.push("ADMIN_CONNECTION is not set, but ADMIN_EMAILS is: anybody may register an e-mail address in another connection, so an address counts only together with its connection".into());
+            self.problems.push("ADMIN_CONNECTION is not set, but ADMIN_EMAILS is: expected the connection whose e-mail addresses are accepted, since any user may register an address in another connection".into());
         }
         if !admins.roles.is_empty() && admins.roles_claim.is_none() && login == Some(Login::Tenant) {
             self.problems.push("ADMIN_ROLES_CLAIM is not set, but ADMIN_ROLES is: expected the name of the id_token claim that lists roles".into());
         }
-        let mut require = |name: &str, there: bool| {
+        let mut require = |name: &str, is_set: bool| {
             let mentioned = self.problems.iter().any(|problem| problem.starts_with(name));
-            if !there && !mentioned {
+            if !is_set && !mentioned {
                 self.problems.push(missing(name).message);
             }
         };
@@ -682,8 +686,8 @@ impl Raw {
         }
         if purpose == Purpose::Serve {
             require("EXTENSION_SECRET", extension_secret.is_some());
-            let given = ["PUBLIC_WT_URL", "WT_URL"].iter().any(|name| self.text(name).is_some());
-            if let Some(host) = host.filter(|host| !host.is_loopback() && !given) {
+            let has_public_url = ["PUBLIC_WT_URL", "WT_URL"].iter().any(|name| self.text(name).is_some());
+            if let Some(host) = host.filter(|host| !host.is_loopback() && !has_public_url) {
                 self.problems.push(format!(
                     "PUBLIC_WT_URL is not set: expected the public base URL of this server, since HOST is {host} and not a loopback address"
                 ));
@@ -695,7 +699,7 @@ impl Raw {
         } else {
             BTreeMap::new()
         };
-        // A misspelt name would leave the secret to all transforms.
+        // A misspelled name would make the secret available to all transforms.
         for name in secret_users.keys().filter(|name| !self.values.contains_key(&format!("SECRET_{name}"))) {
             self.problems.push(format!("TRANSFORM_SECRETS names {name}, but SECRET_{name} is not set"));
         }
@@ -745,7 +749,7 @@ impl Raw {
     }
 }
 
-/// Reads `SALT=pseudonymize,SALT=sha256:12ab…`.
+/// Parses `SALT=pseudonymize,SALT=sha256:12ab…`. `None` if the syntax is not valid.
 fn secret_users(text: &str) -> Option<BTreeMap<String, Vec<SecretUser>>> {
     let mut users: BTreeMap<String, Vec<SecretUser>> = BTreeMap::new();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -769,38 +773,39 @@ fn secret_users(text: &str) -> Option<BTreeMap<String, Vec<SecretUser>>> {
     Some(users)
 }
 
-fn known(name: &str) -> bool {
+fn is_known(name: &str) -> bool {
     KEYS.iter().any(|key| key.name == name) || name.strip_prefix("SECRET_").is_some_and(|rest| !rest.is_empty())
 }
 
-/// Whether the value of a key is never shown.
+/// Returns whether the value of a key is hidden in messages.
 fn is_secret(name: &str) -> bool {
     name.starts_with("SECRET_") || KEYS.iter().any(|key| key.name == name && key.secret)
 }
 
 /// Minimum length of a secret in bytes.
-const SHORTEST_SECRET: usize = 16;
+const MIN_SECRET_LENGTH: usize = 16;
 
-/// Minimum logarithm to base 2 of the attempts that guessing a secret takes. 16 random bytes are far above it in
-/// every notation.
-const GUESS_BITS: f64 = 60.0;
+/// Minimum strength of a secret: the base-2 logarithm of the number of attempts to guess it. 16 random bytes are far
+/// above it in every notation.
+const MIN_GUESS_BITS: f64 = 60.0;
 
-/// Returns why a secret is too weak to be the key of signatures that can be tested offline.
-fn weakness(secret: &str) -> Option<String> {
-    if secret.len() < SHORTEST_SECRET {
-        return Some(format!("is too short ({} of {SHORTEST_SECRET} bytes)", secret.len()));
+/// Returns why a secret is too weak for signatures that an attacker can test offline; `None` if it is strong enough.
+fn weak_secret_reason(secret: &str) -> Option<String> {
+    if secret.len() < MIN_SECRET_LENGTH {
+        return Some(format!("is too short ({} of {MIN_SECRET_LENGTH} bytes)", secret.len()));
     }
     let bits = guess_bits(secret);
-    (bits < GUESS_BITS).then(|| format!("can be guessed with about 2^{bits:.0} attempts, fewer than 2^{GUESS_BITS:.0}"))
+    (bits < MIN_GUESS_BITS)
+        .then(|| format!("can be guessed with about 2^{bits:.0} attempts, fewer than 2^{MIN_GUESS_BITS:.0}"))
 }
 
-fn misspelt(name: &str) -> bool {
+fn is_probably_misspelled(name: &str) -> bool {
     let name = name.strip_suffix(FILE_SUFFIX).unwrap_or(name);
-    FAMILIES.iter().any(|family| name.starts_with(family))
-        || KEYS.iter().any(|key| key.name.len() >= TELLING && strsim::damerau_levenshtein(key.name, name) == 1)
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || KEYS.iter().any(|key| key.name.len() >= MIN_TYPO_LENGTH && strsim::damerau_levenshtein(key.name, name) == 1)
 }
 
-/// An http(s) URL without query, fragment or credentials; the trailing slash is dropped by readers.
+/// Parses an http(s) URL without query, fragment or credentials. Users of the URL remove its trailing slash.
 fn web_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = matches!(url.scheme(), "http" | "https")
@@ -816,8 +821,8 @@ fn size(text: &str) -> Option<u64> {
     text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64()).filter(|bytes| *bytes > 0)
 }
 
-/// Origins for the `frame-ancestors` directive. They become part of a header, so nothing but origins
-/// (and the two keywords of CSP) is let through.
+/// Parses the sources of the `frame-ancestors` directive. Accepts only origins and the two CSP keywords, since the
+/// result becomes part of a header.
 fn frame_ancestors(text: &str) -> Option<String> {
     if matches!(text, "none" | "'none'") {
         return Some("'none'".to_owned());
@@ -849,7 +854,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_table() {
+    fn defaults_come_from_the_table() {
         let settings = with(&[]).expect("minimal settings are enough on loopback");
         assert_eq!(settings.rta.issuer(), "https://auth0.auth0.com/");
         assert_eq!(settings.tenant().unwrap().management_audience(), "https://acme.eu.auth0.com/api/v2/");
@@ -859,7 +864,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_setting_is_named_with_its_value_and_what_is_expected() {
+    fn an_invalid_setting_is_reported_with_its_value_and_what_is_expected() {
         for (key, value) in [
             ("PORT", "70000"),
             ("HOST", "nowhere"),
@@ -901,12 +906,12 @@ mod tests {
             let error = with(&[(name, "x")]).expect_err(name);
             assert!(error.message.contains(&format!("{name} is not a setting; did you mean ")), "{}", error.message);
         }
-        with(&[("HOSTS", "x"), ("XDG_DATA_DIRS", "x"), ("LOGNAME", "ada")]).expect("names of other programs");
-        with(&[("PATH", "/bin"), ("AUTH0_SCOPES", "read:users")]).expect("foreign variables are ignored");
+        with(&[("HOSTS", "x"), ("XDG_DATA_DIRS", "x"), ("LOGNAME", "ada")]).expect("variables of other programs");
+        with(&[("PATH", "/bin"), ("AUTH0_SCOPES", "read:users")]).expect("unrelated variables are ignored");
     }
 
     #[test]
-    fn the_environment_wins_over_the_file() {
+    fn the_environment_has_precedence_over_the_file() {
         let file = "PORT = 4000\nDATA_DIR = \"/srv/data\"\n";
         let settings =
             Settings::parse(Purpose::Local, environment(&[("PORT", "5000")]), Some(("settings.toml", file))).unwrap();
@@ -939,7 +944,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_never_show() {
+    fn secrets_are_not_shown() {
         let error = with(&[("EXTENSION_SECRET", "hunter2")]).unwrap_err();
         assert!(error.message.contains("EXTENSION_SECRET") && !error.message.contains("hunter2"), "{}", error.message);
         let settings = with(&[("SECRET_KEY", "very-secret-value"), ("METRICS_TOKEN", "very-secret-value")]).unwrap();
@@ -956,7 +961,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_secret_that_can_be_guessed_stops_the_start() {
+    fn a_weak_secret_stops_the_start() {
         for &(secret, why) in WEAK {
             let error = with(&[("EXTENSION_SECRET", secret)]).unwrap_err();
             assert!(error.message.starts_with(&format!("EXTENSION_SECRET {why}")), "{}", error.message);
@@ -967,19 +972,19 @@ mod tests {
     }
 
     #[test]
-    fn a_previous_secret_that_can_be_guessed_opens_the_data_key_and_verifies_nothing() {
+    fn a_weak_previous_secret_is_accepted_for_the_data_key_only() {
         for &(secret, why) in WEAK {
-            let settings = with(&[("EXTENSION_SECRET_PREVIOUS", secret)]).expect("a way to a better secret");
+            let settings = with(&[("EXTENSION_SECRET_PREVIOUS", secret)]).expect("it is accepted for the data key");
             assert!(settings.extension_secrets().unwrap().1.is_none(), "{secret}");
             assert_eq!(settings.data_key_secret_previous.as_ref().map(ExposeSecret::expose_secret), Some(secret));
             let warnings = settings.warnings().join("\n");
             assert!(warnings.starts_with(&format!("EXTENSION_SECRET_PREVIOUS {why}")), "{warnings}");
             assert!(!warnings.contains(secret), "{warnings}");
         }
-        let settings = with(&[("EXTENSION_SECRET_PREVIOUS", "9d1f6c2e8b7a4d5f")]).expect("a good one");
+        let settings = with(&[("EXTENSION_SECRET_PREVIOUS", "9d1f6c2e8b7a4d5f")]).expect("it is strong enough");
         assert!(settings.extension_secrets().unwrap().1.is_some() && settings.data_key_secret_previous.is_some());
         assert_eq!(settings.warnings(), Vec::<String>::new());
-        with(&[("EXTENSION_SECRET_PREVIOUS", "")]).expect("none is needed");
+        with(&[("EXTENSION_SECRET_PREVIOUS", "")]).expect("it is optional");
     }
 
     fn file(directory: &tempfile::TempDir, name: &str, content: impl AsRef<[u8]>) -> String {
@@ -1009,12 +1014,12 @@ mod tests {
         assert_eq!(current.expose_secret(), "2b7e151628aed2a6abf7158809cf4f3c");
         assert_eq!(settings.secrets["SALT"].expose_secret(), "two\nlines");
         assert!(!settings.secrets.contains_key("SALT_FILE"));
-        // An empty variable of the environment is one that is set, as it is without files.
+        // An empty variable replaces the value of the file, as it does for values that are not in files.
         assert_eq!(settings.port, 3000);
     }
 
     #[test]
-    fn the_environment_wins_over_the_file_in_either_form() {
+    fn the_environment_has_precedence_also_for_values_in_files() {
         let directory = tempfile::tempdir().unwrap();
         let port = file(&directory, "port", "4000");
         let parse = |variable: (&str, &str), text: &str| {
@@ -1025,7 +1030,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_and_its_file_are_not_set_together() {
+    fn a_setting_and_its_file_cannot_both_be_set() {
         let error = with(&[("EXTENSION_SECRET_FILE", "/run/secret")]).unwrap_err();
         assert!(error.message.contains("EXTENSION_SECRET and EXTENSION_SECRET_FILE are both set"), "{}", error.message);
         let text = "SECRET_KEY = \"a\"\nSECRET_KEY_FILE = \"b\"\n";
@@ -1034,7 +1039,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_holds_no_value_is_named_and_a_secret_in_its_place_is_not_shown() {
+    fn an_unusable_value_file_is_reported_without_the_path_of_a_secret() {
         let directory = tempfile::tempdir().unwrap();
         let large = file(&directory, "large", vec![b'a'; 65 * 1024]);
         let binary = file(&directory, "binary", [0xff, 0xfe]);
@@ -1061,7 +1066,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_of_a_secret_that_others_can_read_is_warned_about() {
+    fn a_secret_file_that_other_users_can_read_causes_a_warning() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let token = file(&directory, "token", "2b7e151628aed2a6abf7158809cf4f3c");
@@ -1073,7 +1078,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metrics_token_that_can_be_guessed_is_warned_about() {
+    fn a_weak_metrics_token_causes_a_warning() {
         let warned = |token: &str| {
             let warnings = with(&[("METRICS_TOKEN", token)]).expect("it is allowed").warnings();
             assert!(warnings.iter().all(|warning| !warning.contains(token)), "{warnings:?}");
@@ -1096,9 +1101,10 @@ mod tests {
     }
 
     #[test]
-    fn the_previous_secret_is_another_one() {
+    fn the_previous_secret_must_differ_from_the_current_one() {
         let error = with(&[("EXTENSION_SECRET_PREVIOUS", MINIMAL[1].1)]).unwrap_err();
-        assert!(error.message.contains("EXTENSION_SECRET_PREVIOUS is EXTENSION_SECRET itself"), "{}", error.message);
+        let message = "EXTENSION_SECRET_PREVIOUS is the same as EXTENSION_SECRET";
+        assert!(error.message.contains(message), "{}", error.message);
         let settings = with(&[("EXTENSION_SECRET_PREVIOUS", "9d1f6c2e8b7a4d5f")]).unwrap();
         assert!(settings.extension_secrets().unwrap().1.is_some());
         assert!(!format!("{settings:?}").contains("9d1f6c2e"));
@@ -1115,7 +1121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_counts_only_with_its_connection() {
+    fn admin_emails_require_a_connection() {
         let tenant = [("LOGIN", "tenant"), ("AUTH0_CLIENT_ID", "id"), ("AUTH0_CLIENT_SECRET", "s")];
         let mut pairs = tenant.to_vec();
         pairs.push(("ADMIN_EMAILS", "ada@example.com"));
@@ -1124,7 +1130,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_tenants_may_speak_http() {
+    fn loopback_tenants_may_use_http() {
         for host in ["http://127.0.0.1:3001", "http://localhost:3001", "http://[::1]:3001"] {
             assert_eq!(TenantHost::parse(host).expect(host).origin(), host);
         }

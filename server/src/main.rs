@@ -1,4 +1,4 @@
-//! Parses the arguments and hands over to the command line.
+//! The binary: runs the command line ([`user_import_export::cli`]).
 
 use std::process::ExitCode;
 

@@ -1,16 +1,16 @@
-//! Text from outside, such as what a transform says about itself, made safe to print.
+//! Makes untrusted text, such as the description of a transform, safe to print.
 //!
-//! Control characters move the cursor of a terminal and forge lines of a log; bidirectional and invisible
-//! characters make a text read as something else than it is (CVE-2021-42574, Unicode TR 36). Every such
-//! character is either refused, with [`first_hidden`], or escaped, with [`line()`] and [`lines()`].
+//! Control characters can move the cursor of a terminal and forge log lines; bidirectional and invisible characters
+//! can make a text look different from its content (CVE-2021-42574, Unicode TR 36). Such characters are either
+//! rejected with [`first_hidden`], or escaped with [`line()`] and [`lines()`].
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a character is not shown, or changes how its neighbours are shown: control and bidirectional
-/// characters, line and paragraph separators, and characters without width.
+/// Returns whether a character is invisible or changes how its neighbors are displayed: control and bidirectional
+/// characters, line and paragraph separators, and zero-width characters.
 ///
-/// The two joiners (U+200C, U+200D) and variation selectors are text: Persian and emoji need them.
+/// The two joiners (U+200C, U+200D) and variation selectors are not hidden: Persian and emoji need them.
 pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -26,22 +26,23 @@ pub fn is_hidden(character: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The first hidden character of a text that has one line.
+/// Returns the first hidden character of a single-line text.
 pub fn first_hidden(text: &str) -> Option<char> {
     text.chars().find(|character| is_hidden(*character))
 }
 
-/// The first hidden character of a text that may have several lines and tabs.
+/// Returns the first hidden character of a text that may contain line breaks and tabs.
 pub fn first_hidden_in_lines(text: &str) -> Option<char> {
     text.chars().find(|character| is_hidden(*character) && !is_layout(*character))
 }
 
-/// The text as one line: line breaks and tabs are blanks, other hidden characters are escaped as `\u{202e}`.
+/// Returns the text as one line: replaces line breaks and tabs by spaces and escapes other hidden characters, as in
+/// `\u{202e}`.
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, |character| is_layout(character).then_some(' '))
 }
 
-/// The text with its line breaks and tabs; other hidden characters are escaped as `\u{202e}`.
+/// Returns the text with its line breaks and tabs, and other hidden characters escaped, as in `\u{202e}`.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |character| matches!(character, '\n' | '\t').then_some(character))
 }
@@ -50,7 +51,7 @@ fn is_layout(character: char) -> bool {
     matches!(character, '\n' | '\r' | '\t')
 }
 
-fn escape(text: &str, instead: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
+fn escape(text: &str, replacement: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
     if first_hidden(text).is_none() {
         return Cow::Borrowed(text);
     }
@@ -58,7 +59,7 @@ fn escape(text: &str, instead: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
     for character in text.chars() {
         if !is_hidden(character) {
             escaped.push(character);
-        } else if let Some(character) = instead(character) {
+        } else if let Some(character) = replacement(character) {
             escaped.push(character);
         } else {
             // Writing to a string cannot fail.
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_that_forge_what_is_read_are_escaped() {
+    fn hidden_characters_are_escaped() {
         for (text, shown) in [
             ("\u{1b}[31mred", "\\u{1b}[31mred"),
             ("a\u{202e}b\u{2069}", "a\\u{202e}b\\u{2069}"),
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_all_languages_stays_as_it_is() {
+    fn text_in_any_language_is_unchanged() {
         for text in ["", "Zoë 👩‍🚀 ❤️", "می‌خواهم", "שלום", "مرحبا", "日本語", "e\u{301}"]
         {
             assert!(matches!(line(text), Cow::Borrowed(same) if same == text), "{text}");
@@ -99,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_hidden_is_left(text in any::<String>(), more in proptest::collection::vec(prop::char::range('\0', '\u{2070}'), 0..50)) {
+        fn escaped_text_has_no_hidden_characters(text in any::<String>(), more in proptest::collection::vec(prop::char::range('\0', '\u{2070}'), 0..50)) {
             let text: String = text.chars().chain(more).collect();
             prop_assert_eq!(first_hidden(&line(&text)), None);
             prop_assert_eq!(first_hidden_in_lines(&lines(&text)), None);

@@ -1,5 +1,4 @@
-//! An Auth0 user as we understand it: which attributes there are, and what may be done with each
-//! (docs/auth0/user-profile.md#attributes).
+//! The table of root attributes of an Auth0 user, and how each can be used (docs/auth0/user-profile.md#attributes).
 
 /// The JSON type of a root attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,20 +17,20 @@ pub enum Kind {
     Array,
 }
 
-/// A root attribute of a user and what may be done with it (docs/auth0/user-profile.md#attributes).
+/// A root attribute of a user, and how it can be used.
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute {
     /// Its name as Auth0 spells it.
     pub name: &'static str,
     /// Its JSON type.
     pub kind: Kind,
-    /// Can stand in a search query.
+    /// Whether it can be used in a search query.
     pub searchable: bool,
-    /// May stand in an import file.
+    /// Whether an import file may contain it.
     pub importable: bool,
-    /// Changes when an import runs with `upsert`.
+    /// Whether an import with `upsert` changes it.
     pub upsertable: bool,
-    /// Can be exported.
+    /// Whether it can be exported.
     pub exportable: bool,
 }
 
@@ -49,8 +48,8 @@ const fn attribute(name: &'static str, kind: Kind, flags: &[u8]) -> Attribute {
     Attribute { name, kind, searchable: s, importable: i, upsertable: p, exportable: e }
 }
 
-/// Every root attribute Auth0 documents. S searchable, I importable, P upsertable, E exportable. The last three are
-/// known to the import schema only (docs/auth0/import-schema.md).
+/// Every root attribute that Auth0 documents. S: searchable, I: importable, P: upsertable, E: exportable. Only the
+/// import schema has the last three (docs/auth0/import-schema.md).
 pub const ATTRIBUTES: &[Attribute] = &[
     attribute("user_id", Kind::Text, b"SIE"),
     attribute("email", Kind::Text, b"SIE"),
@@ -80,7 +79,7 @@ pub const ATTRIBUTES: &[Attribute] = &[
     attribute("mfa_factors", Kind::Array, b"I"),
 ];
 
-/// The documented attribute of this name.
+/// Returns the documented attribute of this name; `None` for other names.
 pub fn find(name: &str) -> Option<&'static Attribute> {
     ATTRIBUTES.iter().find(|attribute| attribute.name == name)
 }
@@ -101,13 +100,13 @@ pub const DEFAULT_COLUMNS: [(&str, &str); 11] = [
     ("updated_at", "Updated At"),
 ];
 
-/// The attribute of an import file whose name is nearest to an unknown one, if any is near enough to
-/// be what was meant.
+/// Returns the importable attribute whose name is most similar to an unknown one; `None` if none is similar enough to
+/// be a typo.
 pub fn nearest_importable(name: &str) -> Option<&'static str> {
     nearest(name, |attribute| attribute.importable)
 }
 
-/// The same of an exported user.
+/// As [`nearest_importable`] for exportable attributes.
 pub fn nearest_exportable(name: &str) -> Option<&'static str> {
     nearest(name, |attribute| attribute.exportable)
 }
@@ -128,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique() {
+    fn attribute_names_are_unique() {
         let mut names: Vec<_> = ATTRIBUTES.iter().map(|attribute| attribute.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn title_case_headers_of_the_old_export_lead_back_to_attributes() {
+    fn title_case_headers_of_the_original_export_match_attributes() {
         assert_eq!(nearest_importable("Given Name"), Some("given_name"));
         assert_eq!(nearest_importable("Email"), Some("email"));
         assert_eq!(nearest_importable("shoe size"), None);

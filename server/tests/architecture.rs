@@ -1,13 +1,13 @@
-//! The one direction in which rooms may use each other, checked on the source (docs/ARCHITECTURE.md).
+//! Checks in the source code the permitted dependencies between modules (docs/ARCHITECTURE.md).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The floors of the house, lowest first. A room may use rooms of lower floors; rooms of one floor
-/// never see each other.
-const FLOORS: &[&[&str]] = &[
+/// The layers of the server, lowest first. A module may use modules of lower layers; modules of one layer may not use
+/// each other.
+const LAYERS: &[&[&str]] = &[
     &["error"],
-    &["caret", "config", "lanes", "measure", "printable", "progress", "seal", "user"],
+    &["blocking", "config", "encryption", "printable", "progress", "simd", "source_snippet", "telemetry", "user"],
     &["auth0", "store", "sandbox"],
     &["access", "expression"],
     &["query"],
@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// Uses that the floors allow and that are forbidden all the same.
+/// Dependencies that the layers permit but that are forbidden nevertheless.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("export", "access"),
     ("import", "access"),
@@ -29,7 +29,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("query", "sandbox"),
 ];
 
-/// Libraries that belong to one room, and the files that may name them.
+/// Libraries that only one module uses, and the files that may use them.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_web", &["web/", "cli/serve.rs", "cli/demo.rs"]),
     ("actix_multipart", &["web/"]),
@@ -39,7 +39,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("simulated_tenant", &["cli/demo.rs"]),
     ("wasmtime", &["sandbox/"]),
     ("wit_component", &["sandbox/"]),
-    ("wide", &["lanes.rs", "expression/index.rs"]),
+    ("wide", &["simd.rs", "expression/structural_index.rs"]),
 ];
 
 fn source() -> PathBuf {
@@ -57,7 +57,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Path below `src`, and the text without comments and without what only tests compile.
+/// Returns the path below `src` and the text of each source file, without comments and test code.
 fn sources() -> Vec<(String, String)> {
     let mut paths = Vec::new();
     files(&source(), &mut paths);
@@ -79,16 +79,16 @@ fn sources() -> Vec<(String, String)> {
         .collect()
 }
 
-fn room_of(file: &str) -> &str {
+fn module_of(file: &str) -> &str {
     file.split('/').next().unwrap_or_default().trim_end_matches(".rs")
 }
 
-fn floor(room: &str) -> Option<usize> {
-    FLOORS.iter().position(|rooms| rooms.contains(&room))
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|modules| modules.contains(&module))
 }
 
-/// The rooms named after `crate::`, groups in braces included.
-fn rooms_used(code: &str) -> BTreeSet<String> {
+/// Returns the modules named after `crate::`, including groups in braces.
+fn used_modules(code: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
@@ -121,34 +121,34 @@ fn first_name(text: &str) -> String {
 }
 
 #[test]
-fn rooms_use_each_other_in_one_direction() {
+fn modules_use_only_lower_layers() {
     let mut wrong = Vec::new();
     for (file, code) in sources() {
-        let room = room_of(&file);
-        if matches!(room, "lib" | "main") {
+        let module = module_of(&file);
+        if matches!(module, "lib" | "main") {
             continue;
         }
-        let Some(own) = floor(room) else {
-            wrong.push(format!("{file}: the room {room} is not on the map"));
+        let Some(own) = layer(module) else {
+            wrong.push(format!("{file}: the module {module} is not in LAYERS"));
             continue;
         };
-        for used in rooms_used(&code) {
-            let below = floor(&used).is_some_and(|floor| floor < own) && !FORBIDDEN.contains(&(room, used.as_str()));
-            if used != room && !below {
-                wrong.push(format!("{file} uses {used}, but {room} may not"));
+        for used in used_modules(&code) {
+            let below = layer(&used).is_some_and(|layer| layer < own) && !FORBIDDEN.contains(&(module, used.as_str()));
+            if used != module && !below {
+                wrong.push(format!("{file} uses {used}, but {module} may not"));
             }
         }
-        // Climbing out of a room by `super::` would escape the check above.
+        // The check above does not cover a module that uses another one through `super::`.
         let depth = file.split('/').count() - usize::from(file.ends_with("mod.rs"));
         if code.contains(&"super::".repeat(depth)) {
-            wrong.push(format!("{file} climbs out of its room by super::"));
+            wrong.push(format!("{file} uses another module through super::"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn libraries_stay_in_their_room() {
+fn libraries_are_used_by_their_module_only() {
     let mut wrong = Vec::new();
     for (file, code) in sources() {
         for (library, homes) in LIBRARIES {
@@ -162,7 +162,7 @@ fn libraries_stay_in_their_room() {
 }
 
 #[test]
-fn code_whose_safety_nobody_checks_stands_in_two_places() {
+fn unsafe_code_is_in_two_files_only() {
     let unsafe_word = ["un", "safe "].concat();
     let mut places: Vec<_> = sources()
         .into_iter()
@@ -170,16 +170,16 @@ fn code_whose_safety_nobody_checks_stands_in_two_places() {
         .map(|(file, code)| (file, code.matches(&unsafe_word).count()))
         .collect();
     places.sort();
-    let expected = [("expression/index.rs", 1), ("sandbox/cache.rs", 1)];
+    let expected = [("expression/structural_index.rs", 1), ("sandbox/cache.rs", 1)];
     assert_eq!(
         places,
         expected.map(|(file, count)| (file.to_owned(), count)),
-        "choosing code for the processor needs it, and loading compiled code; nothing else does"
+        "only code selection for the processor and loading compiled code need unsafe code"
     );
 }
 
 #[test]
-fn uses_in_groups_are_seen() {
-    let used = rooms_used("use crate::{auth0::{A, b::C}, error::E, store};\nfn f() { crate::web::x() }");
+fn modules_in_groups_are_found() {
+    let used = used_modules("use crate::{auth0::{A, b::C}, error::E, store};\nfn f() { crate::web::x() }");
     assert_eq!(used.into_iter().collect::<Vec<_>>(), ["auth0", "error", "store", "web"]);
 }

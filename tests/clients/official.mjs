@@ -1,5 +1,5 @@
-// Auth0's own npm client drives the simulated tenant: what it cannot parse, or parses to something else
-// than a real tenant would say, fails here. Needs TENANT (host:port), AUTH0_CLIENT_ID and
+// Runs Auth0's npm client against the simulated tenant: fails if the client cannot parse a response, or parses it
+// differently from a real tenant's. Needs TENANT (host:port), AUTH0_CLIENT_ID and
 // AUTH0_CLIENT_SECRET; `run` sets them.
 
 import assert from "node:assert/strict";
@@ -16,7 +16,7 @@ const clientId = process.env.AUTH0_CLIENT_ID;
 const clientSecret = process.env.AUTH0_CLIENT_SECRET;
 const client = new ManagementClient({ domain, clientId, clientSecret });
 
-// Several runs against one tenant do not meet each other's users.
+// Unique addresses, so that several runs can use the same tenant.
 const unique = `${process.pid}-${Date.now()}`;
 const address = (name) => `node-${name}-${unique}@example.com`;
 
@@ -36,7 +36,7 @@ function users(list) {
     return { data: Buffer.from(JSON.stringify(list)), filename: "users.json", contentType: "application/json" };
 }
 
-/** Polls a job until it has ended, as any caller of the API has to. */
+/** Polls a job until it ends. */
 async function ended(id) {
     for (let tries = 0; tries < 600; tries++) {
         const job = await client.jobs.get(id);
@@ -51,7 +51,7 @@ async function ended(id) {
     assert.fail(`job ${id} does not end`);
 }
 
-/** Imports, sending again while two other jobs run. */
+/** Imports users; retries while two other imports are active. */
 async function imported(request) {
     const job = await client.jobs.usersImports.create({ send_completion_email: false, ...request }, { maxRetries: 5 });
     assert.match(job.id, /^job_[A-Za-z0-9]{16}$/);
@@ -155,8 +155,8 @@ test("a user is read by id and by e-mail address", async () => {
     assert.equal(user.identities[0].connection.length > 0, true);
     const same = await client.users.listUsersByEmail({ email: user.email });
     assert.ok(same.some((other) => other.user_id === user.user_id));
-    assert.deepEqual(await client.users.listUsersByEmail({ email: address("nobody") }), []);
-    await refused(client.users.get("auth0|nobody"), Management.NotFoundError, 404, "inexistent_user");
+    assert.deepEqual(await client.users.listUsersByEmail({ email: address("unknown") }), []);
+    await refused(client.users.get("auth0|unknown"), Management.NotFoundError, 404, "inexistent_user");
 });
 
 test("an import with bad rows completes, and its errors can be read", async () => {
@@ -247,7 +247,7 @@ test("exports that no job is made for are refused with their reason", async () =
     await refused(client.jobs.usersExports.create({ format: "json", connection_id: "con_0000000000000000" }), Management.BadRequestError, 400);
 });
 
-test("jobs that do not exist are not found, and ids that are none are refused", async () => {
+test("jobs that do not exist are not found, and invalid ids are refused", async () => {
     await refused(client.jobs.get("job_0000000000000000"), Management.NotFoundError, 404);
     await refused(client.jobs.errors.get("job_0000000000000000"), Management.NotFoundError, 404);
     await refused(client.jobs.get("none"), Management.BadRequestError, 400);

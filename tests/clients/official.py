@@ -1,5 +1,5 @@
-"""Auth0's own Python client drives the simulated tenant: what it cannot parse, or parses to something
-else than a real tenant would say, fails here. Needs TENANT (host:port), AUTH0_CLIENT_ID and
+"""Runs Auth0's Python client against the simulated tenant: fails if the client cannot parse a response, or parses it
+differently from a real tenant's. Needs TENANT (host:port), AUTH0_CLIENT_ID and
 AUTH0_CLIENT_SECRET; `run` sets them."""
 
 import csv
@@ -32,7 +32,7 @@ HASH = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
 
 client = ManagementClient(domain=DOMAIN, client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
 
-# Several runs against one tenant do not meet each other's users.
+# Unique addresses, so that several runs can use the same tenant.
 UNIQUE = f"{os.getpid()}-{time.time_ns()}"
 
 
@@ -52,7 +52,7 @@ def users(rows):
 
 class OfficialClient(unittest.TestCase):
     def ended(self, job_id):
-        """Polls a job until it has ended, as any caller of the API has to."""
+        """Polls a job until it ends."""
         for _ in range(600):
             job = client.jobs.get(job_id)
             self.assertIsInstance(job, GetJobResponseContent)
@@ -143,8 +143,8 @@ class OfficialClient(unittest.TestCase):
         self.assertEqual((user.user_id, user.email), (listed.user_id, listed.email))
         same = client.users.list_users_by_email(email=user.email)
         self.assertIn(user.user_id, {other.user_id for other in same})
-        self.assertEqual(client.users.list_users_by_email(email=address("nobody")), [])
-        self.refused(NotFoundError, "inexistent_user", client.users.get, "auth0|nobody")
+        self.assertEqual(client.users.list_users_by_email(email=address("unknown")), [])
+        self.refused(NotFoundError, "inexistent_user", client.users.get, "auth0|unknown")
 
     def test_an_import_with_bad_rows_completes_and_its_errors_can_be_read(self):
         rows = [
@@ -218,7 +218,7 @@ class OfficialClient(unittest.TestCase):
         self.refused(BadRequestError, None, create, format="csv", fields=[Field(name="app_metadata")])
         self.refused(BadRequestError, None, create, format="json", connection_id="con_0000000000000000")
 
-    def test_jobs_that_do_not_exist_are_not_found_and_ids_that_are_none_are_refused(self):
+    def test_jobs_that_do_not_exist_are_not_found_and_invalid_ids_are_refused(self):
         self.refused(NotFoundError, None, client.jobs.get, "job_0000000000000000")
         self.refused(NotFoundError, None, client.jobs.errors.get, "job_0000000000000000")
         self.refused(BadRequestError, None, client.jobs.get, "none")

@@ -13,7 +13,7 @@ use simulated_tenant::generate::export_user;
 use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
 
-use crate::people::{good_users, ndjson};
+use crate::actions::{good_users, ndjson};
 
 /// Runs the binary in a directory with arguments and settings.
 fn run(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
@@ -30,7 +30,7 @@ fn errors(output: &Output) -> String {
 }
 
 #[test]
-fn validate_config_names_every_wrong_setting_and_hides_secrets() {
+fn validate_config_names_every_invalid_setting_and_hides_secrets() {
     let directory = TempDir::new().unwrap();
     let settings = [
         ("AUTH0_DOMAIN", "https://acme.eu.auth0.com/path"),
@@ -50,7 +50,7 @@ fn validate_config_names_every_wrong_setting_and_hides_secrets() {
 }
 
 #[test]
-fn validate_config_accepts_settings_that_are_complete() {
+fn validate_config_accepts_complete_settings() {
     let directory = TempDir::new().unwrap();
     let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("EXTENSION_SECRET", "8d3f1c6b5a2e4970b16d8e0f7c93a254")];
     let output = run(directory.path(), &["validate-config"], &settings);
@@ -58,7 +58,7 @@ fn validate_config_accepts_settings_that_are_complete() {
 }
 
 #[test]
-fn a_dry_run_needs_no_tenant_and_tells_faults_by_its_exit_status() {
+fn a_dry_run_needs_no_tenant_and_reports_row_errors_in_its_exit_status() {
     let directory = TempDir::new().unwrap();
     let write = |name: &str, rows: &[Value]| {
         std::fs::write(directory.path().join(name), ndjson(rows)).unwrap();
@@ -79,13 +79,13 @@ fn a_dry_run_needs_no_tenant_and_tells_faults_by_its_exit_status() {
     assert_eq!(faults.len(), 1);
     assert_eq!((faults[0]["line"].as_u64(), faults[0]["row"].as_u64()), (Some(11), Some(11)));
 
-    let missing = run(directory.path(), &["import", "nowhere.json", "--dry-run"], &[]);
+    let missing = run(directory.path(), &["import", "missing.json", "--dry-run"], &[]);
     assert_eq!(status(&missing), 2, "{}", errors(&missing));
     let unknown = run(directory.path(), &["import", "good.ndjson", "--dry-run", "--no-such-option"], &[]);
     assert_eq!(status(&unknown), 2);
 }
 
-/// A tenant and the settings that lead the command line to it.
+/// Starts a tenant and returns it with the settings for the command line.
 async fn tenant(users: u64) -> (Tenant, [(&'static str, String); 3]) {
     let tenant = Tenant::start(TenantSettings { users, ..TenantSettings::default() }).await.expect("a tenant");
     let settings = [
@@ -121,12 +121,12 @@ fn export_from_a_compressed_file_computes_every_column() {
     assert_eq!(rows.len(), users.len());
     for (row, user) in rows.iter().zip(&users) {
         assert_eq!(row.get(0), user["user_id"].as_str());
-        let given = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        let last = given(&user["app_metadata"]["name"]).or_else(|| user["name"].as_str().map(str::to_owned));
+        let non_empty = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let last = non_empty(&user["app_metadata"]["name"]).or_else(|| user["name"].as_str().map(str::to_owned));
         let last = last.unwrap_or_default();
-        // What a spreadsheet would run as a formula is guarded (docs/decisions/0018-csv-cells.md).
-        let guard = last.starts_with(['=', '+', '-', '@', '\t', '\r']);
-        assert_eq!(row[11], if guard { format!("'{last}") } else { last }, "{user}");
+        // Cells that a spreadsheet would run as a formula are escaped (docs/decisions/0018-csv-cells.md).
+        let is_formula = last.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        assert_eq!(row[11], if is_formula { format!("'{last}") } else { last }, "{user}");
     }
 }
 
@@ -141,13 +141,13 @@ async fn export_reads_every_user_of_a_tenant() {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["user_id"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(ids.len(), text.lines().count(), "a user stands twice");
+    assert_eq!(ids.len(), text.lines().count(), "a user is exported twice");
     assert_eq!(ids.len() as u64, tenant.control().user_count());
     assert_eq!(tenant.control().violations(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn an_export_that_cannot_work_says_why_and_fails() {
+async fn an_invalid_export_fails_with_the_reason() {
     let directory = TempDir::new().unwrap();
     let (_tenant, settings) = tenant(1).await;
     let unknown = run(directory.path(), &["export", "--connection", "Nowhere"], &pairs(&settings));
@@ -156,7 +156,7 @@ async fn an_export_that_cannot_work_says_why_and_fails() {
 
     let expression = run(directory.path(), &["export", "--column", "user.(name=Name"], &pairs(&settings));
     assert_eq!(status(&expression), 2, "{}", errors(&expression));
-    assert!(errors(&expression).contains('^'), "no place is shown: {}", errors(&expression));
+    assert!(errors(&expression).contains('^'), "the position is not marked: {}", errors(&expression));
 
     let mut wrong = pairs(&settings);
     wrong[2].1 = "another secret";
@@ -166,7 +166,7 @@ async fn an_export_that_cannot_work_says_why_and_fails() {
 }
 
 #[tokio::test]
-async fn an_import_arrives_in_the_tenant_and_tells_failed_rows_by_its_exit_status() {
+async fn an_import_creates_users_and_reports_failed_rows_in_its_exit_status() {
     let directory = TempDir::new().unwrap();
     let (tenant, settings) = tenant(5).await;
     let before = tenant.control().user_count();
@@ -180,10 +180,10 @@ async fn an_import_arrives_in_the_tenant_and_tells_failed_rows_by_its_exit_statu
     assert_eq!(tenant.control().user_count(), before + 60);
     for row in &rows {
         let email = row["email"].as_str().unwrap();
-        assert!(tenant.control().user_by_email(email).is_some(), "{email} is not there");
+        assert!(tenant.control().user_by_email(email).is_some(), "{email} was not imported");
     }
 
-    // Once more: every user exists, none is inserted twice.
+    // A second import fails for every row, because the users exist.
     let report = [&arguments[..], &["--report", "faults.ndjson"]].concat();
     let second = run(directory.path(), &report, &pairs(&settings));
     assert_eq!(status(&second), 1, "{}", errors(&second));
@@ -192,18 +192,21 @@ async fn an_import_arrives_in_the_tenant_and_tells_failed_rows_by_its_exit_statu
     let failed = faults.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     assert_eq!(failed.filter(|fault| fault["severity"] == "error").count(), 60);
 
-    let nowhere = run(directory.path(), &["import", "users.json", "--connection", "Nowhere"], &pairs(&settings));
-    assert_eq!(status(&nowhere), 2, "{}", errors(&nowhere));
+    let unknown = run(directory.path(), &["import", "users.json", "--connection", "Nowhere"], &pairs(&settings));
+    assert_eq!(status(&unknown), 2, "{}", errors(&unknown));
     assert_eq!(tenant.control().violations(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn failed_rows_of_a_spreadsheet_are_written_mended_and_imported_again() {
+async fn failed_rows_of_a_csv_file_are_written_corrected_and_imported_again() {
     let directory = TempDir::new().unwrap();
     let (tenant, settings) = tenant(1).await;
-    // As Excel writes it in western Europe.
-    std::fs::write(directory.path().join("staff.csv"), b"Mail;Vorname\r\nada@example.com;Ren\xE9e\r\nnobody;Bob\r\n")
-        .unwrap();
+    // The format of Excel in western Europe.
+    std::fs::write(
+        directory.path().join("staff.csv"),
+        b"Mail;Vorname\r\nada@example.com;Ren\xE9e\r\nno-address;Bob\r\n",
+    )
+    .unwrap();
     let arguments = [
         "import",
         "staff.csv",
@@ -222,9 +225,9 @@ async fn failed_rows_of_a_spreadsheet_are_written_mended_and_imported_again() {
     assert!(text.contains("read as CSV separated by semicolons, in windows-1252."), "{text}");
     assert_eq!(tenant.control().user_by_email("ada@example.com").unwrap()["given_name"], "Ren\u{e9}e");
     let failed = std::fs::read_to_string(directory.path().join("failed.csv")).unwrap();
-    assert_eq!(failed, "Mail;Vorname\nnobody;Bob\n");
+    assert_eq!(failed, "Mail;Vorname\nno-address;Bob\n");
 
-    std::fs::write(directory.path().join("failed.csv"), failed.replace("nobody", "bob@example.com")).unwrap();
+    std::fs::write(directory.path().join("failed.csv"), failed.replace("no-address", "bob@example.com")).unwrap();
     let job = errors(&first).lines().find_map(|line| line.strip_prefix("Import ").map(str::to_owned)).unwrap();
     let again = run(directory.path(), &["import", "failed.csv", "--retry", &job], &pairs(&settings));
     assert_eq!(status(&again), 0, "{}", errors(&again));
@@ -233,7 +236,7 @@ async fn failed_rows_of_a_spreadsheet_are_written_mended_and_imported_again() {
 }
 
 #[tokio::test]
-async fn a_dry_run_looks_users_up_and_an_upsert_is_backed_up() {
+async fn a_dry_run_can_look_up_users_and_an_upsert_can_back_them_up() {
     let directory = TempDir::new().unwrap();
     let (tenant, settings) = tenant(1).await;
     let rows = good_users(6);
@@ -247,7 +250,7 @@ async fn a_dry_run_looks_users_up_and_an_upsert_is_backed_up() {
     let looked = with(&["users.json", "--dry-run", "--look-up"]);
     assert_eq!(status(&looked), 0, "{}", errors(&looked));
     let text = String::from_utf8_lossy(&looked.stdout).into_owned();
-    assert!(text.contains("2 would be inserted, 0 updated, 4 refused"), "{text}");
+    assert!(text.contains("2 to insert, 0 to update, 4 to reject"), "{text}");
     assert!(errors(&looked).contains("one by one by their e-mail addresses"), "{}", errors(&looked));
 
     let upsert = with(&["users.json", "--upsert", "--backup", "before.json"]);
@@ -261,7 +264,7 @@ async fn a_dry_run_looks_users_up_and_an_upsert_is_backed_up() {
 }
 
 #[tokio::test]
-async fn a_tenant_exported_with_the_import_preset_and_imported_into_an_empty_one_has_identical_users() {
+async fn users_exported_with_the_import_preset_are_identical_after_an_import() {
     let directory = TempDir::new().unwrap();
     let (from, source) = tenant(400).await;
     let (to, target) = tenant(0).await;
@@ -274,10 +277,10 @@ async fn a_tenant_exported_with_the_import_preset_and_imported_into_an_empty_one
     assert!(matches!(status(&exported), 0 | 1), "{}", errors(&exported));
     assert!(users.len() > 150, "about half of the users are in the database: {}", users.len());
 
-    // Of the people who sign in every tenant has its own, the empty one too.
+    // The target has the same users who can sign in, so importing those fails.
     let id = |user: &Value| format!("auth0|{}", user["user_id"].as_str().unwrap());
-    let there = |user: &Value| to.control().user(&id(user)).is_some();
-    let expected: BTreeSet<u64> = (1..).zip(&users).filter(|(_, user)| there(user)).map(|(row, _)| row).collect();
+    let exists = |user: &Value| to.control().user(&id(user)).is_some();
+    let expected: BTreeSet<u64> = (1..).zip(&users).filter(|(_, user)| exists(user)).map(|(row, _)| row).collect();
 
     let arguments = ["import", "users.json", "--connection", connection, "--report", "faults.ndjson"];
     let imported = run(directory.path(), &arguments, &pairs(&target));
@@ -292,27 +295,27 @@ async fn a_tenant_exported_with_the_import_preset_and_imported_into_an_empty_one
     assert_eq!(status(&imported), 1, "{}", errors(&imported));
     for user in &users {
         let id = id(user);
-        let before = from.control().user(&id).unwrap_or_else(|| panic!("{id} is not there"));
-        let after = to.control().user(&id).unwrap_or_else(|| panic!("{id} did not arrive"));
+        let before = from.control().user(&id).unwrap_or_else(|| panic!("{id} does not exist"));
+        let after = to.control().user(&id).unwrap_or_else(|| panic!("{id} was not imported"));
         for name in ["user_id", "email", "email_verified", "phone_number", "phone_verified", "username", "blocked"] {
             assert_eq!(after.get(name), before.get(name), "{name} of {id}");
         }
         for name in ["app_metadata", "user_metadata", "given_name", "family_name"] {
-            let of = |user: &Value| user.get(name).filter(|value| !value.is_null() && *value != "").cloned();
-            assert_eq!(of(&after), of(&before), "{name} of {id}");
+            let non_empty = |user: &Value| user.get(name).filter(|value| !value.is_null() && *value != "").cloned();
+            assert_eq!(non_empty(&after), non_empty(&before), "{name} of {id}");
         }
     }
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_disk_that_is_too_small_ends_an_import_with_the_reason_and_sends_nothing() {
+async fn a_full_disk_fails_an_import_before_anything_is_sent() {
     let directory = TempDir::new().unwrap();
     let (tenant, settings) = tenant(1).await;
     let before = tenant.control().user_count();
     let users = ndjson(&good_users(30_000));
     std::fs::write(directory.path().join("users.ndjson"), users).unwrap();
-    // No file may grow beyond 256 KiB, which an import meets as it would meet a full disk.
+    // Limit files to 256 KiB, which has the same effect as a full disk.
     let limited = |arguments: &str| {
         let binary = end_to_end::binary().display().to_string();
         let mut shell = Command::new("sh");

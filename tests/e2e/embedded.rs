@@ -1,13 +1,13 @@
-//! The pages inside another site's frame, as in the dashboard.
+//! The pages inside a frame of another site, as in the Auth0 dashboard.
 
 use end_to_end::{Installation, has_extension};
 use simulated_tenant::people::ADMIN_EMAIL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::people::{browser_in_turn, sign_in_at_the_tenant};
+use crate::actions::{exclusive_browser, sign_in_at_tenant};
 
-/// A site whose every page holds one frame.
+/// A site whose pages contain one frame.
 struct Site {
     listener: TcpListener,
 }
@@ -17,14 +17,14 @@ impl Site {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
 
-    /// Its origin, by a name that makes it another site than the demo.
+    /// Returns its origin. The host is `localhost`, so that it is cross-site to the server at 127.0.0.1.
     fn origin(&self) -> String {
         format!("http://localhost:{}", self.listener.local_addr().unwrap().port())
     }
 
     fn serve(self, framed: &str) {
         let page =
-            format!("<!doctype html><title>Outside</title><iframe src=\"{framed}\" width=1000 height=700></iframe>");
+            format!("<!doctype html><title>Host page</title><iframe src=\"{framed}\" width=1000 height=700></iframe>");
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = self.listener.accept().await {
                 let mut request = [0; 4096];
@@ -41,28 +41,28 @@ impl Site {
 
 #[tokio::test]
 async fn a_framed_page_signs_in_through_a_popup() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let site = Site::bind().await;
     let origin = site.origin();
     let demo = Installation::serve(10, &[("FRAME_ANCESTORS", &origin)]).await;
     site.serve(&demo.url("/history?embed=1"));
 
     browser.open(&origin).await;
-    let outside = browser.client.window().await.unwrap();
+    let host_page = browser.client.window().await.unwrap();
     browser.element("iframe").await.enter_frame().await.unwrap();
     browser.click("Sign in").await;
     let popup = loop {
         let windows = browser.client.windows().await.unwrap();
-        if let Some(popup) = windows.into_iter().find(|window| *window != outside) {
+        if let Some(popup) = windows.into_iter().find(|window| *window != host_page) {
             break popup;
         }
     };
     browser.client.switch_to_window(popup).await.unwrap();
-    sign_in_at_the_tenant(&browser, &demo).await;
+    sign_in_at_tenant(&browser, &demo).await;
 
-    browser.client.switch_to_window(outside).await.unwrap();
+    browser.client.switch_to_window(host_page).await.unwrap();
     browser.element("iframe").await.enter_frame().await.unwrap();
-    browser.wait_for_text("#history", "There are no jobs available.").await;
+    browser.wait_for_text("#history", "No jobs yet.").await;
     let token = browser.run("return sessionStorage.getItem('user-import-export-extension:apiToken')").await;
     let claims = browser
         .run("return JSON.parse(atob(sessionStorage.getItem('user-import-export-extension:apiToken').split('.')[1].replaceAll('-', '+').replaceAll('_', '/'))).email")
@@ -70,7 +70,7 @@ async fn a_framed_page_signs_in_through_a_popup() {
     assert!(token.is_string());
     assert_eq!(claims, ADMIN_EMAIL);
 
-    // What the pages do they do in the frame too, and the look goes along.
+    // The pages work in the frame, and links keep `?embed=1`.
     browser.click("Export").await;
     browser.wait_for_text("#preview-plan", "Reads").await;
     assert_eq!(browser.run("return location.search").await, "?embed=1");
@@ -78,13 +78,13 @@ async fn a_framed_page_signs_in_through_a_popup() {
     browser.click_at("#start:enabled").await;
     browser.wait_for_text("#results", "exported").await;
     browser.click("Download").await;
-    let (name, users) = browser.downloaded().await;
+    let (name, users) = browser.next_download().await;
     assert!(has_extension(&name, "json") && users.starts_with(b"["), "{name}");
 }
 
 #[tokio::test]
-async fn a_strangers_page_cannot_frame_the_pages() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn an_unlisted_site_cannot_frame_the_pages() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let site = Site::bind().await;
     let origin = site.origin();
     let demo = Installation::serve(10, &[("FRAME_ANCESTORS", "https://manage.auth0.com")]).await;

@@ -1,33 +1,33 @@
-//! What the Export page can do.
+//! The Export page.
 
 use end_to_end::{Browser, Installation};
 use serde_json::{Value, json};
 
-use crate::people::{browser_in_turn, no_problems, sign_in, watch};
+use crate::actions::{assert_no_page_errors, exclusive_browser, record_page_errors, sign_in};
 
-/// What the first input of every column holds.
+/// Returns the expression of every column.
 async fn expressions(browser: &Browser) -> Value {
     browser
         .run("return [...document.querySelectorAll('#columns > li')].map((row) => row.querySelector('input').value)")
         .await
 }
 
-/// Chooses the attribute of this path in the open picker.
+/// Selects an attribute in the open picker.
 async fn pick(browser: &Browser, path: &str) {
     browser.click_at(&format!("#picker-list input[value='{path}']")).await;
 }
 
-/// The input of a column: its expression, or its name.
+/// Returns a selector for an input of a column: its name, or its expression.
 fn column(number: usize, name: bool) -> String {
     let part = if name { " > input" } else { " .combo input" };
     format!("#columns > li:nth-child({number}){part}")
 }
 
 #[tokio::test]
-async fn columns_are_picked_previewed_put_in_order_and_kept() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn columns_can_be_picked_previewed_reordered_and_saved() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(50).await;
-    watch(&browser).await;
+    record_page_errors(&browser).await;
     sign_in(&browser, &demo).await;
     browser.click("Export").await;
 
@@ -48,7 +48,7 @@ async fn columns_are_picked_previewed_put_in_order_and_kept() {
         browser.run("return [...document.querySelectorAll('#columns .kind')].map((kind) => kind.innerText)").await;
     assert_eq!(kinds, json!(["Attribute", "Transform", "JavaScript"]));
 
-    // By keyboard, the focus staying with the column; then by dragging the first behind the last.
+    // Move a column with the keyboard, which keeps the focus; then drag the first column behind the last.
     let second = browser.element(&column(2, false)).await;
     second.send_keys("\u{e00a}\u{e013}\u{e000}").await.unwrap();
     assert_eq!(expressions(&browser).await, json!(["mask_email(user.email)", "user.email", "user.nothing.trim()"]));
@@ -67,15 +67,15 @@ async fn columns_are_picked_previewed_put_in_order_and_kept() {
     let order = json!(["user.email", "user.nothing.trim()", "mask_email(user.email)"]);
     assert_eq!(expressions(&browser).await, order);
 
-    // An error stands at its column.
+    // An error is shown at its column.
     browser.type_into(&column(2, false), "mask_mail(user.email)").await;
     browser.wait_for_text("#columns > li:nth-child(2) .field-error", "mask_email").await;
     browser.type_into(&column(2, false), "user.nothing.trim()").await;
     browser.wait_for_text("#preview-rows", "TypeError").await;
     assert_eq!(browser.text("#columns > li:nth-child(2) .field-error").await, "");
 
-    // Saved, lost, loaded, deleted.
-    browser.click("Save these settings").await;
+    // Save the preset, reset the form, load the preset.
+    browser.click("Save preset…").await;
     browser.type_into("#preset-name", "Mine <b>").await;
     browser.click("Save").await;
     browser.wait_for_text("#preset-note", "Saved as “Mine <b>”").await;
@@ -88,7 +88,7 @@ async fn columns_are_picked_previewed_put_in_order_and_kept() {
     assert_eq!(expressions(&browser).await, order);
     assert_eq!(browser.run("return document.getElementById('import-ready').checked").await, false);
 
-    // Nothing is lost when the page is left.
+    // The form is kept when the page is left.
     browser.open(&demo.url("/history")).await;
     browser.open(&demo.url("/export")).await;
     browser.element("#columns > li:nth-child(3)").await;
@@ -96,17 +96,17 @@ async fn columns_are_picked_previewed_put_in_order_and_kept() {
     browser.wait_for_text("#preset", "Mine <b>").await;
     browser.element("#preset").await.select_by_label("Mine <b>").await.unwrap();
     browser.click("Delete").await;
-    browser.wait_for_text("#preset-note", "for everybody?").await;
+    browser.wait_for_text("#preset-note", "for all users?").await;
     browser.click_at("#preset-note button").await;
     browser.wait_for_text("#preset-note", "“Mine <b>” was deleted.").await;
-    no_problems(&browser, "export").await;
+    assert_no_page_errors(&browser, "export").await;
 }
 
 #[tokio::test]
-async fn a_field_completes_attributes_and_transforms_and_explains_them() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn expression_fields_complete_attributes_and_transforms_with_help() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(50).await;
-    watch(&browser).await;
+    record_page_errors(&browser).await;
     sign_in(&browser, &demo).await;
     browser.click("Export").await;
     browser.element("#preview-rows tbody").await;
@@ -115,12 +115,12 @@ async fn a_field_completes_attributes_and_transforms_and_explains_them() {
     browser.type_into(&field, "mask").await;
     browser.wait_for_text("#columns .suggestions", "mask_email(email?)").await;
     browser.press(end_to_end::DOWN).await;
-    let help = browser.wait_for_text("#columns .suggestions-help", "gives").await;
+    let help = browser.wait_for_text("#columns .suggestions-help", "returns").await;
     assert!(help.contains("Hides the local part"), "{help}");
     assert_eq!(browser.run("return document.activeElement.getAttribute('aria-expanded')").await, "true");
     browser.press(end_to_end::ENTER).await;
     assert_eq!(expressions(&browser).await, json!(["mask_email(user.email)"]));
-    // The argument is marked, so that typing takes its place; what it means is said.
+    // The argument is selected, so that typing replaces it, and its description is shown.
     browser.press("user.nick").await;
     assert_eq!(expressions(&browser).await, json!(["mask_email(user.nick)"]));
     browser.wait_for_text("#columns .suggestions-help", "The address").await;
@@ -129,7 +129,7 @@ async fn a_field_completes_attributes_and_transforms_and_explains_them() {
     assert_eq!(expressions(&browser).await, json!(["mask_email(user.nickname)"]));
     browser.press(end_to_end::ESCAPE).await;
 
-    // In a search: the name of an attribute, then a value that somebody has.
+    // The search completes attribute names and values.
     browser.type_into("#query", "email_ver").await;
     browser.wait_for_text("#query ~ .suggestions", "email_verified").await;
     browser.press(end_to_end::DOWN).await;
@@ -140,41 +140,41 @@ async fn a_field_completes_attributes_and_transforms_and_explains_them() {
     let query = browser.run("return document.getElementById('query').value").await;
     assert_eq!(query, "email_verified:true");
     browser.wait_for_text("#count", "match").await;
-    no_problems(&browser, "completion").await;
+    assert_no_page_errors(&browser, "completion").await;
 }
 
 #[tokio::test]
-async fn the_plan_is_told_and_a_search_that_only_this_server_can_do_is_fine() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn the_plan_is_shown_and_searches_that_auth0_cannot_run_are_accepted() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(1200).await;
-    watch(&browser).await;
+    record_page_errors(&browser).await;
     sign_in(&browser, &demo).await;
     browser.click("Export").await;
-    browser.wait_for_text("#preview-plan", "through an export job").await;
+    browser.wait_for_text("#preview-plan", "with an Auth0 export job").await;
     browser.wait_for_text("#count", "1000+").await;
 
     browser.type_into("#query", "email:*@example.com AND user_metadata.phone:?49*").await;
-    browser.wait_for_text("#preview-plan", "those that match are found here").await;
+    browser.wait_for_text("#preview-plan", "filtered on this server").await;
     assert_eq!(browser.text("#query-error").await, "");
     assert_eq!(browser.run("return document.getElementById('query').getAttribute('aria-invalid')").await, Value::Null);
 
     browser.type_into("#query", "email:(").await;
     browser.wait_for_text("#query-error", "^").await;
     assert_eq!(browser.run("return document.getElementById('query').getAttribute('aria-invalid')").await, "true");
-    no_problems(&browser, "the plan").await;
+    assert_no_page_errors(&browser, "the plan").await;
 }
 
 #[tokio::test]
-async fn a_preset_is_shared_as_a_file() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn a_preset_can_be_saved_and_loaded_as_a_file() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(10).await;
     sign_in(&browser, &demo).await;
     browser.click("Export").await;
     browser.click("Add default columns").await;
     browser.type_into("#query", "blocked:true").await;
     browser.press(end_to_end::ESCAPE).await;
-    browser.click("Save as a file").await;
-    let (name, content) = browser.downloaded().await;
+    browser.click("Download preset").await;
+    let (name, content) = browser.next_download().await;
     assert!(name.ends_with(".preset.json"), "{name}");
     let saved: Value = serde_json::from_slice(&content).unwrap();
     assert_eq!(saved["fields"].as_array().unwrap().len(), 11);

@@ -1,15 +1,18 @@
-//! What the Import page and the History page can do.
+//! The Import page and the History page.
 
 use end_to_end::{Installation, has_extension};
 use serde_json::{Value, json};
 
-use crate::people::{DATABASE, browser_in_turn, choose_connection, good_users, ndjson, no_problems, sign_in, watch};
+use crate::actions::{
+    DATABASE, assert_no_page_errors, choose_connection, exclusive_browser, good_users, ndjson, record_page_errors,
+    sign_in,
+};
 
 #[tokio::test]
-async fn a_file_with_foreign_names_is_recognized_mapped_and_imported() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn a_csv_file_with_unknown_columns_is_mapped_and_imported() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::serve(20, &[]).await;
-    watch(&browser).await;
+    record_page_errors(&browser).await;
     sign_in(&browser, &demo).await;
     let csv = "Mail;Full name;app_metadata.plan;Internal notes;Created At\n\
                ada.mapped@example.com;Ada;gold;call back;2024-01-01\n\
@@ -18,20 +21,20 @@ async fn a_file_with_foreign_names_is_recognized_mapped_and_imported() {
     browser.choose_file("#files", "staff.csv", csv.as_bytes()).await;
     let found = browser.wait_for_text("#file-list", "3 rows").await;
     assert!(found.contains("CSV") && found.contains("semicolon") && found.contains("UTF-8"), "{found}");
-    let content = browser.wait_for_text("#content", "What the check says").await;
-    assert!(content.contains("Left out: Auth0 sets this itself."), "{content}");
+    let content = browser.wait_for_text("#content", "Validation").await;
+    assert!(content.contains("Skipped: Auth0 sets this itself."), "{content}");
     let becomes = "return [...document.querySelectorAll('#content [data-column]')].map((field) => field.value)";
     let proposed = browser.run(becomes).await;
     assert_eq!(proposed[0], "email");
     assert_eq!(proposed[1], "name");
     assert_eq!(proposed[2], "app_metadata.plan");
     browser.wait_for_text("#content .legend", "2 rows can be imported").await;
-    browser.wait_for_text("#content .legend", "1 row has faults").await;
+    browser.wait_for_text("#content .legend", "1 row with errors").await;
 
-    // What is unknown goes nowhere without a word: the import waits for it.
+    // The import does not start before every unknown column is mapped or skipped.
     assert_eq!(proposed[3], "");
     browser.click("Start importing users").await;
-    browser.wait_for_text("#content", "Say what “Internal notes” becomes, or leave it out.").await;
+    browser.wait_for_text("#content", "Map “Internal notes” or skip it.").await;
     assert_eq!(browser.run("return document.activeElement.dataset.column").await, "Internal notes");
     browser.click("Use user_metadata.internal_notes").await;
     let notes = "return document.querySelector(\"#content [data-column='Internal notes']\").value";
@@ -39,9 +42,9 @@ async fn a_file_with_foreign_names_is_recognized_mapped_and_imported() {
 
     // Two columns cannot become the same attribute.
     browser.type_into("#content [data-column='Internal notes']", "name").await;
-    browser.wait_for_text("#content", "“Full name” becomes name already.").await;
+    browser.wait_for_text("#content", "“Full name” is already mapped to name.").await;
 
-    // A name that is not finished is refused, and what was typed and decided stays.
+    // An incomplete name is refused, and the form keeps its values.
     browser.type_into("#content [data-column='Internal notes']", "user_metadata.").await;
     browser.wait_for_text("#content .notice.error", "user_metadata.").await;
     browser.wait_for(notes, &json!("user_metadata.")).await;
@@ -61,9 +64,9 @@ async fn a_file_with_foreign_names_is_recognized_mapped_and_imported() {
     assert_eq!(ada["user_metadata"], json!({ "notes": "call back" }));
     assert_eq!(ada.get("Mail"), None);
 
-    // The failed rows, in the form they came in.
+    // The failed rows are in the format of the upload.
     browser.click("Download failed rows").await;
-    let (name, failed) = browser.downloaded().await;
+    let (name, failed) = browser.next_download().await;
     assert!(has_extension(&name, "csv"), "{name}");
     let failed = String::from_utf8(failed).unwrap();
     assert_eq!(
@@ -71,23 +74,23 @@ async fn a_file_with_foreign_names_is_recognized_mapped_and_imported() {
         ["Mail;Full name;app_metadata.plan;Internal notes;Created At", "no address;Kim;free;;2024-01-03"]
     );
 
-    // Mended and tried again, with the mapping of the first import.
-    let mended = failed.replace("no address", "kim.mapped@example.com");
-    browser.choose_file(".retry input[type=file]", "mended.csv", mended.as_bytes()).await;
+    // Import the corrected rows with the mapping of the first import.
+    let corrected = failed.replace("no address", "kim.mapped@example.com");
+    browser.choose_file(".retry input[type=file]", "corrected.csv", corrected.as_bytes()).await;
     browser.wait_for_text("#results", "1 user inserted").await;
     assert_eq!(demo.control().user_by_email("kim.mapped@example.com").expect("Kim was imported")["name"], "Kim");
-    no_problems(&browser, "import").await;
+    assert_no_page_errors(&browser, "import").await;
 }
 
 #[tokio::test]
-async fn several_files_are_one_import() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn several_files_form_one_import() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::serve(10, &[]).await;
     sign_in(&browser, &demo).await;
     let users = good_users(8);
     browser.choose_file("#files", "one.ndjson", ndjson(&users[..5]).as_bytes()).await;
     browser.wait_for_text("#file-list", "5 rows").await;
-    // Its last user is in the first file too.
+    // The last user of the second file is a duplicate of one in the first file.
     let second = [&users[5..], &users[4..5]].concat();
     browser.choose_file("#files", "two.json", Value::Array(second).to_string().as_bytes()).await;
     browser.wait_for_text("#file-list", "4 rows").await;
@@ -100,14 +103,14 @@ async fn several_files_are_one_import() {
 }
 
 #[tokio::test]
-async fn an_export_of_whole_users_comes_back_in_without_what_auth0_sets() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn an_export_of_whole_users_is_imported_without_read_only_attributes() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::serve(10, &[]).await;
     sign_in(&browser, &demo).await;
     let user = json!({ "email": "back@example.com", "created_at": "2024-01-01T00:00:00.000Z", "logins_count": 3 });
     browser.choose_file("#files", "whole.json", json!([user]).to_string().as_bytes()).await;
     browser.wait_for_text("#content", "created_at, logins_count").await;
-    browser.click("Leave them out").await;
+    browser.click("Skip them").await;
     browser.wait_for_text("#content .legend", "1 row can be imported").await;
     assert_eq!(browser.run("return document.getElementById('drop-read-only').checked").await, true);
     choose_connection(&browser, DATABASE).await;
@@ -116,8 +119,8 @@ async fn an_export_of_whole_users_comes_back_in_without_what_auth0_sets() {
 }
 
 #[tokio::test]
-async fn before_an_update_a_copy_is_kept_of_the_users_it_changes() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn an_upsert_backs_up_the_users_it_changes() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::serve(30, &[]).await;
     let email = "gold@example.com";
     let user = json!({
@@ -136,22 +139,22 @@ async fn before_an_update_a_copy_is_kept_of_the_users_it_changes() {
     browser.wait_for_text("#backup-choice", "An update cannot be undone").await;
     assert_eq!(browser.run("return document.getElementById('backup').checked").await, true);
     browser.click("Start importing users").await;
-    let result = browser.wait_for_text("#results", "One user that existed was copied before the update.").await;
+    let result = browser.wait_for_text("#results", "One existing user was backed up before the update.").await;
     assert!(result.contains("1 user inserted") && result.contains("1 user updated"), "{result}");
     let plan = || demo.control().user_by_email(email).expect("the user is there")["app_metadata"]["plan"].clone();
     assert_eq!(plan(), "free");
 
-    browser.click("Download the copy").await;
-    let (name, copy) = browser.downloaded().await;
+    browser.click("Download backup").await;
+    let (name, copy) = browser.next_download().await;
     assert!(has_extension(&name, "json"), "{name}");
     let users: Vec<Value> = serde_json::from_slice(&copy).unwrap();
     assert_eq!(users.len(), 1);
     assert_eq!((&users[0]["email"], &users[0]["app_metadata"]), (&json!(email), &json!({ "plan": "gold" })));
 
-    // It can be found again, and brings back what was replaced.
+    // The history describes the backup, and importing it restores the users.
     browser.click("History").await;
     browser.click("Details").await;
-    browser.wait_for_text("#details", "One user that existed was copied before the update.").await;
+    browser.wait_for_text("#details", "One existing user was backed up before the update.").await;
     browser.open(&demo.url("/import")).await;
     choose_connection(&browser, DATABASE).await;
     browser.choose_file("#files", "copy.json", &copy).await;
@@ -161,25 +164,25 @@ async fn before_an_update_a_copy_is_kept_of_the_users_it_changes() {
 }
 
 #[tokio::test]
-async fn faults_are_grouped_the_history_filtered_and_a_job_run_again_with_its_settings() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn row_errors_are_grouped_history_is_filtered_and_jobs_can_be_repeated() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(10).await;
-    watch(&browser).await;
+    record_page_errors(&browser).await;
     sign_in(&browser, &demo).await;
 
     let mut rows = good_users(5);
     rows.extend((0..60).map(|n| json!({ "name": format!("No address {n}") })));
     rows.extend((0..3).map(|n| json!({ "email": format!("shoe-{n}@example.com"), "shoe_size": 42 })));
     browser.choose_file("#files", "users.json", json!(rows).to_string().as_bytes()).await;
-    // A key of one's own is proposed for an unknown attribute, and is taken only by somebody who wants it.
-    browser.wait_for_text("#content .legend", "63 rows have faults").await;
+    // The page suggests a metadata key for an unknown attribute, and uses it only after a click.
+    browser.wait_for_text("#content .legend", "63 rows with errors").await;
     browser.click("Use user_metadata.shoe_size").await;
-    browser.wait_for_text("#content .legend", "60 rows have faults").await;
+    browser.wait_for_text("#content .legend", "60 rows with errors").await;
     browser.type_into("#content [data-column='shoe_size']", "shoe_size").await;
     browser.wait_for_text("#content .notice.error", "shoe_size").await;
     browser.click("Clear").await;
     browser.choose_file("#files", "users.json", Value::Array(rows).to_string().as_bytes()).await;
-    browser.wait_for_text("#content .legend", "63 rows have faults").await;
+    browser.wait_for_text("#content .legend", "63 rows with errors").await;
     choose_connection(&browser, DATABASE).await;
     browser.click_at("#upsert").await;
     browser.click("Start importing users").await;
@@ -194,9 +197,9 @@ async fn faults_are_grouped_the_history_filtered_and_a_job_run_again_with_its_se
     browser.click_at(".report .reason:nth-child(1)").await;
     browser.type_into(".report .search input", "address 17").await;
     browser.wait_for_text(".pager", "1 row shown").await;
-    // The file has one line: it takes the number of the row to find it.
+    // The file has one line, so the row number is shown.
     browser.wait_for_text(".faults tbody", "row 23").await;
-    // What was chosen is still chosen.
+    // The form is kept when the page is opened again.
     browser.open(&demo.url("/import")).await;
     browser.element("#connection:enabled").await;
     assert_eq!(browser.run("return document.getElementById('upsert').checked").await, true);
@@ -216,10 +219,10 @@ async fn faults_are_grouped_the_history_filtered_and_a_job_run_again_with_its_se
     assert_eq!(browser.run(types).await, json!(["Export", "Import"]));
     let exact = browser.run("return document.querySelector('#history time').title").await;
     assert!(exact.as_str().is_some_and(|exact| exact.contains(':') && exact.len() > 20), "{exact}");
-    browser.element("#filter-status").await.select_by_label("Completed with faults").await.unwrap();
+    browser.element("#filter-status").await.select_by_label("Completed with errors").await.unwrap();
     assert_eq!(browser.run(types).await, json!(["Import"]));
     browser.element("#filter-status").await.select_by_label("Failed").await.unwrap();
-    browser.wait_for_text("#history", "No job fits the filters.").await;
+    browser.wait_for_text("#history", "No matching jobs.").await;
     browser.click("Show all jobs").await;
     browser.element("#filter-by").await.select_by_label("admin@acme.example").await.unwrap();
     assert_eq!(browser.run(types).await, json!(["Export", "Import"]));
@@ -228,9 +231,9 @@ async fn faults_are_grouped_the_history_filtered_and_a_job_run_again_with_its_se
     browser.wait_for_text("#details", "_exists_:email").await;
     browser.click_at("#details button").await;
     assert_eq!(browser.run("return document.activeElement.innerText").await, "Details");
-    browser.click("Run again").await;
+    browser.click("Use these settings").await;
     browser.wait_for_address(&demo.url("/export")).await;
     browser.wait_for_text("#count", "match").await;
     assert_eq!(browser.run("return document.getElementById('query').value").await, "_exists_:email");
-    no_problems(&browser, "history").await;
+    assert_no_page_errors(&browser, "history").await;
 }

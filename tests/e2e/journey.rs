@@ -1,11 +1,11 @@
-//! From login through consent to files, and back in.
+//! The main user journey: sign-in and consent, exports, an import, the history and the log-out.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use simulated_tenant::people::people;
 
-use crate::people::{DATABASE, browser_in_turn, choose_connection, good_users, ndjson, sign_in};
+use crate::actions::{DATABASE, choose_connection, exclusive_browser, good_users, ndjson, sign_in};
 use end_to_end::{Browser, Installation};
 
 const USERS: u64 = 2000;
@@ -23,8 +23,8 @@ const DEFAULT_COLUMNS: [&str; 11] = [
     "Updated At",
 ];
 
-/// The ids of everybody in a demo's tenant, from the tenant's own generator.
-fn everybody() -> BTreeSet<String> {
+/// Returns the ids of all users in the demo tenant, from the generator of the simulated tenant.
+fn all_user_ids() -> BTreeSet<String> {
     let people = people();
     let generated = (0..USERS - people.len() as u64).map(|index| {
         let user: Value = serde_json::from_str(&simulated_tenant::generate::export_user(index, 42)).unwrap();
@@ -37,19 +37,19 @@ fn extension(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
 
-/// Starts the export that is set up, waits for its end and takes the download.
+/// Starts the configured export, waits until it ends and returns name and content of the download.
 async fn export(browser: &Browser) -> (String, Vec<u8>) {
     browser.click_at("#start:enabled").await;
     let result = browser.wait_for_text("#results", "users exported").await;
-    let count = everybody().len();
+    let count = all_user_ids().len();
     assert!(result.contains(&format!("{},{:03} users exported", count / 1000, count % 1000)), "{result}");
     browser.click("Download").await;
-    browser.downloaded().await
+    browser.next_download().await
 }
 
 #[tokio::test]
-async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_the_history() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn an_admin_exports_all_users_imports_a_file_and_sees_both_in_the_history() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(USERS).await;
     sign_in(&browser, &demo).await;
 
@@ -63,8 +63,8 @@ async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_
     let mut reader = csv::Reader::from_reader(csv.as_slice());
     assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>(), DEFAULT_COLUMNS);
     let ids: Vec<String> = reader.records().map(|row| row.unwrap()[0].to_owned()).collect();
-    assert_eq!(ids.len(), everybody().len());
-    assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), everybody());
+    assert_eq!(ids.len(), all_user_ids().len());
+    assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), all_user_ids());
 
     // JSON with whole profiles.
     browser.click("Reset the form").await;
@@ -73,12 +73,12 @@ async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_
     let (name, json) = export(&browser).await;
     assert_eq!(extension(&name), "json");
     let users: Vec<Value> = serde_json::from_slice(&json).unwrap();
-    assert_eq!(users.len(), everybody().len());
+    assert_eq!(users.len(), all_user_ids().len());
     assert!(users.iter().all(|user| user["identities"][0]["connection"].is_string()));
     let ids: BTreeSet<String> = users.iter().map(|user| user["user_id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ids, everybody());
+    assert_eq!(ids, all_user_ids());
 
-    // 480 good rows and 20 bad ones: refused here, and refused by Auth0.
+    // 480 valid rows and 20 invalid ones, some rejected by this server, some by Auth0.
     let mut rows = good_users(480);
     for n in 0..5 {
         rows.insert(n * 90, json!({ "name": format!("No address {n}") }));
@@ -88,9 +88,9 @@ async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_
             json!({ "email": format!("forbidden-key-{n}@example.com"), "app_metadata": { "clientID": n } }),
         );
     }
-    let taken = users.iter().filter(|user| user["identities"][0]["connection"] == DATABASE);
-    let taken = taken.filter_map(|user| user["email"].as_str()).take(5);
-    rows.extend(taken.map(|email| json!({ "email": email })));
+    let existing = users.iter().filter(|user| user["identities"][0]["connection"] == DATABASE);
+    let existing = existing.filter_map(|user| user["email"].as_str()).take(5);
+    rows.extend(existing.map(|email| json!({ "email": email })));
     assert_eq!(rows.len(), 500);
 
     browser.click("Import").await;
@@ -115,9 +115,9 @@ async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_
     assert_eq!(lines, expected.iter().map(String::as_str).collect());
     assert!(faults.iter().all(|row| row[2].as_str().is_some_and(|reason| reason.len() > 10)), "{faults:?}");
 
-    // The failed rows in the form they came in, to be imported again.
+    // The failed rows are in the format of the upload.
     browser.click("Download failed rows").await;
-    let (_, failed) = browser.downloaded().await;
+    let (_, failed) = browser.next_download().await;
     let failed = serde_json::Deserializer::from_slice(&failed).into_iter::<Value>();
     let failed: Vec<Value> = failed.collect::<Result<_, _>>().unwrap();
     assert_eq!(failed.len(), 20);
@@ -132,7 +132,7 @@ async fn an_admin_signs_in_exports_everybody_imports_a_file_and_finds_it_all_in_
 
 #[tokio::test]
 async fn logging_out_ends_the_session_here_and_at_the_tenant() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(10).await;
     sign_in(&browser, &demo).await;
     browser.click("Log out").await;
@@ -144,11 +144,11 @@ async fn logging_out_ends_the_session_here_and_at_the_tenant() {
 }
 
 #[tokio::test]
-async fn after_signing_in_one_is_where_one_wanted_to_be() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn signing_in_returns_to_the_requested_page() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(10).await;
     browser.open(&demo.url("/history?theme=dark")).await;
-    crate::people::sign_in_at_the_tenant(&browser, &demo).await;
-    browser.wait_for_text("#history", "There are no jobs available.").await;
+    crate::actions::sign_in_at_tenant(&browser, &demo).await;
+    browser.wait_for_text("#history", "No jobs yet.").await;
     browser.wait_for_address(&demo.url("/history?theme=dark")).await;
 }

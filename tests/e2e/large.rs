@@ -1,7 +1,7 @@
-//! A large export through a running server, under rate limits and faults: complete and right. And a large
-//! import, with what its sending costs.
+//! A large export under rate limits and faults, whose file must be complete and correct, and the CPU cost of a large
+//! import.
 //!
-//! `EXPORT_USERS` sets how many users the tenant has (5,000 unless set). A million, with the figures:
+//! `EXPORT_USERS` sets how many users the tenant has (default 5,000). A million, with CPU and memory figures:
 //!
 //! ```text
 //! cargo build --release
@@ -9,13 +9,13 @@
 //!     cargo test --release -p end-to-end --test e2e large:: -- --nocapture
 //! ```
 //!
-//! `IMPORT_USERS` sets how many users the import has (2,000 unless set).
+//! `IMPORT_USERS` sets how many users the import has (default 2,000).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use end_to_end::TestServer;
-use end_to_end::test_server::{answer, id};
+use end_to_end::test_server::{job_id, send};
 use serde_json::{Value, json};
 use simulated_tenant::generate::{export_user, import_user, user_id};
 use simulated_tenant::{Fault, FaultKind, RateLimits, TenantSettings};
@@ -26,22 +26,22 @@ fn users() -> u64 {
     std::env::var("EXPORT_USERS").map_or(5000, |text| text.parse().expect("EXPORT_USERS is a number"))
 }
 
-/// Clock ticks a second in /proc, the same on every Linux.
-const TICKS: f64 = 100.0;
+/// Clock ticks per second in /proc (`USER_HZ`), 100 on every common Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU seconds (user and system) and peak memory in MiB of a process, where the system tells.
-fn figures(process: u32) -> Option<(f64, f64)> {
+/// Returns CPU seconds (user and system) and peak memory in MiB of a process. `None` without /proc.
+fn process_stats(process: u32) -> Option<(f64, f64)> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;
     let ticks: Vec<u64> = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let peak: f64 = peak.trim().trim_end_matches(" kB").parse().ok()?;
-    Some((ticks.iter().sum::<u64>() as f64 / TICKS, peak / 1024.0))
+    Some((ticks.iter().sum::<u64>() as f64 / TICKS_PER_SECOND, peak / 1024.0))
 }
 
-/// Rate limits and trouble of every kind, spread over the whole export.
-fn trouble(server: &TestServer, size: u64) {
+/// Adds rate limits and faults of every kind, spread over the whole export of about `size` bytes.
+fn add_faults(server: &TestServer, size: u64) {
     let control = server.tenant.control();
     control.limit(RateLimits::ESSENTIALS);
     let fault = |path: &str, kind: FaultKind, after: u32, times: u32| {
@@ -56,8 +56,8 @@ fn trouble(server: &TestServer, size: u64) {
     fault("/jobs/job_", FaultKind::ExpireTokens, 3, 1);
     fault("/jobs/job_", FaultKind::DropAfter, 4, 1);
     fault("/exports/", FaultKind::ExpiredLink, 0, 1);
-    // Downloads break in their first part, in the middle, where nothing came, and where the server cannot
-    // go on but starts again.
+    // Downloads break early, in the middle, before the first byte, and where the server has to start again because
+    // the range is ignored.
     for (number, share) in [20, 3, 0, 5, 4].into_iter().enumerate() {
         let bytes = size.checked_div(share).unwrap_or_default();
         fault("/exports/", FaultKind::Truncate { bytes }, 1 + number as u32, 1);
@@ -68,13 +68,13 @@ fn trouble(server: &TestServer, size: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_export_under_limits_and_faults_is_complete_and_right() {
+async fn a_large_export_under_limits_and_faults_is_complete_and_correct() {
     let users = users();
     let settings =
         TenantSettings { users, seed: SEED, export_duration: Duration::from_secs(3), ..TenantSettings::default() };
     let server = TestServer::start(settings, |_| ()).await;
-    let idle = figures(server.program.id());
-    trouble(&server, users * 60);
+    let idle = process_stats(server.program.id());
+    add_faults(&server, users * 60);
     let fields = json!([
         {"name": "user.user_id"}, {"name": "user.email"}, {"name": "user.email_verified"},
         {"name": "identities[0].connection"}, {"name": "user.app_metadata.name || user.name"},
@@ -86,10 +86,10 @@ async fn a_large_export_under_limits_and_faults_is_complete_and_right() {
         if !sort.is_null() {
             request["sort"] = sort.clone();
         }
-        let job = server.until_over(&server.export(&request).await).await;
+        let job = server.wait_until_finished(&server.start_export(&request).await).await;
         assert_eq!(job["status"], "completed", "{job}");
         let wall = started.elapsed();
-        if let (Some((cpu_before, at_rest)), Some((cpu, peak))) = (idle, figures(server.program.id())) {
+        if let (Some((cpu_before, at_rest)), Some((cpu, peak))) = (idle, process_stats(server.program.id())) {
             println!(
                 "{users} users{}: {:.1} s, {:.1} s CPU of the server so far, {peak:.0} MiB at its peak ({at_rest:.0} MiB before)",
                 if sort.is_null() { "" } else { ", sorted" },
@@ -97,14 +97,14 @@ async fn a_large_export_under_limits_and_faults_is_complete_and_right() {
                 cpu - cpu_before,
             );
         }
-        check(&server, &job, users, !sort.is_null()).await;
+        assert_complete(&server, &job, users, !sort.is_null()).await;
     }
-    assert_eq!(server.tenant.control().faults(), [], "all trouble came");
+    assert_eq!(server.tenant.control().faults(), [], "every fault was used");
     assert_eq!(server.tenant.control().violations(), Vec::<String>::new());
 }
 
-/// Every user once, every cell right.
-async fn check(server: &TestServer, job: &Value, users: u64, sorted: bool) {
+/// Asserts that the file has every user once, with correct cells.
+async fn assert_complete(server: &TestServer, job: &Value, users: u64, sorted: bool) {
     let mut left: HashMap<String, u64> = (0..users).map(|index| (user_id(index, SEED), index)).collect();
     let people = server.tenant.control().people().len() as u64;
     let mut others = 0;
@@ -114,11 +114,14 @@ async fn check(server: &TestServer, job: &Value, users: u64, sorted: bool) {
     for row in reader.records() {
         let row = row.unwrap();
         if sorted {
-            assert!(before.as_deref().is_none_or(|before| before >= &row[6]), "{before:?} stands before {row:?}");
+            assert!(before.as_deref().is_none_or(|before| before >= &row[6]), "{before:?} comes before {row:?}");
             before = Some(row[6].to_owned());
         }
         let Some(index) = left.remove(&row[0]) else {
-            assert!(server.tenant.control().people().iter().any(|person| person.user_id == row[0]), "twice: {row:?}");
+            assert!(
+                server.tenant.control().people().iter().any(|person| person.user_id == row[0]),
+                "duplicate: {row:?}"
+            );
             others += 1;
             continue;
         };
@@ -131,8 +134,8 @@ async fn check(server: &TestServer, job: &Value, users: u64, sorted: bool) {
         assert_eq!(row[1], text(&user["email"]), "{row:?}");
         assert_eq!(row[2], text(&user["email_verified"]), "{row:?}");
         assert_eq!(row[3], text(&user["identities"][0]["connection"]), "{row:?}");
-        let own = text(&user["app_metadata"]["name"]);
-        assert_eq!(row[4], if own.is_empty() { text(&user["name"]) } else { own }, "{row:?}");
+        let custom = text(&user["app_metadata"]["name"]);
+        assert_eq!(row[4], if custom.is_empty() { text(&user["name"]) } else { custom }, "{row:?}");
         let seats = &user["app_metadata"]["tenant"]["limits"]["seats"];
         assert_eq!(row[5].parse::<f64>().ok(), seats.as_f64(), "{row:?}");
         assert_eq!(row[6], text(&user["created_at"]), "{row:?}");
@@ -142,25 +145,25 @@ async fn check(server: &TestServer, job: &Value, users: u64, sorted: bool) {
     assert_eq!(job["summary"]["rows"], users + people);
 }
 
-/// Users an hour that Auth0 was seen to import.
-const AUTH0_USERS_AN_HOUR: f64 = 400_000.0;
+/// The import rate measured at Auth0, in users per hour.
+const AUTH0_USERS_PER_HOUR: f64 = 400_000.0;
 
-/// Imports a file; the job at its end, and the CPU seconds of the server, where the system tells.
+/// Imports a file. Returns the finished job and the CPU seconds of the server (`None` without /proc).
 async fn import(server: &TestServer, content: &str, dry_run: bool) -> (Value, Option<f64>) {
-    let before = figures(server.program.id());
+    let before = process_stats(server.program.id());
     let form = reqwest::multipart::Form::new()
         .text("connection_id", server.tenant.database_connection_id())
         .text("dry_run", dry_run.to_string())
         .part("users", reqwest::multipart::Part::text(content.to_owned()).file_name("users.ndjson"));
-    let (status, job) = answer(server.request("POST", "/api/jobs/import").multipart(form)).await;
+    let (status, job) = send(server.request("POST", "/api/jobs/import").multipart(form)).await;
     assert_eq!(status, 200, "{job}");
-    let job = server.until_over(id(&job)).await;
-    let after = figures(server.program.id());
+    let job = server.wait_until_finished(job_id(&job)).await;
+    let after = process_stats(server.program.id());
     (job, before.zip(after).map(|((before, _), (after, _))| after - before))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_import_arrives_whole_and_says_what_its_sending_costs() {
+async fn a_large_import_is_complete_and_prints_its_cpu_cost() {
     let users = std::env::var("IMPORT_USERS").map_or(2000, |text| text.parse().expect("IMPORT_USERS is a number"));
     let settings =
         TenantSettings { users: 0, import_duration: Duration::from_millis(500), ..TenantSettings::default() };
@@ -181,9 +184,9 @@ async fn a_large_import_arrives_whole_and_says_what_its_sending_costs() {
     if let (Some(checking), Some(all)) = (checking, all) {
         let sending = (all - checking) * 100_000.0 / users as f64;
         println!(
-            "{users} users: {checking:.2} s CPU of the server to take and check them, {all:.2} s with sending: {sending:.2} s \
-             for 100,000 users, {:.2} % of a core while Auth0 imports {AUTH0_USERS_AN_HOUR} users an hour",
-            sending * AUTH0_USERS_AN_HOUR / 100_000.0 / 36.0,
+            "{users} users: {checking:.2} s CPU of the server to receive and check them, {all:.2} s with sending: {sending:.2} s \
+             for 100,000 users, {:.2} % of a core at {AUTH0_USERS_PER_HOUR} users per hour",
+            sending * AUTH0_USERS_PER_HOUR / 100_000.0 / 36.0,
         );
     }
     assert!(server.tenant.control().job_counts().most_active_imports <= 2);

@@ -1,29 +1,29 @@
-//! The product from the outside: the real binary, a real browser, the simulated tenant.
+//! End-to-end tests: the real binary, a real browser and the simulated tenant.
 
-mod bars;
-mod bodies;
+mod accessibility;
+mod actions;
 mod cli;
-mod clock;
-mod disk;
+mod cli_export;
+mod cli_transforms;
+mod clock_jumps;
+mod disk_errors;
 mod embedded;
-mod export;
+mod environment_faults;
 mod export_page;
-mod faults;
-mod hostile;
+mod hardening;
 mod import_page;
-mod interrupted;
+mod import_soak;
+mod injection;
+mod interruptions;
 mod journey;
 mod keyboard;
 mod kill;
 mod large;
-mod looks;
-mod marks;
-mod people;
-mod pictures;
-mod pressure;
-mod protection;
+mod observability;
+mod page_budgets;
 mod proxy;
+mod request_bodies;
+mod resource_exhaustion;
+mod screenshots;
 mod settings_page;
-mod soak;
-mod transforms;
 mod transforms_page;

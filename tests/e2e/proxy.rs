@@ -1,10 +1,10 @@
-//! The server behind the proxy of the README, and its listener for metrics.
+//! The server behind nginx with the configuration of the README, and the separate metrics listener.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use end_to_end::{PATIENCE, TestServer, free_port};
+use end_to_end::{TIMEOUT, TestServer, free_port};
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use simulated_tenant::TenantSettings;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const TOKEN: &str = "9d1f6c2e8b7a4d5f-metrics";
 
 async fn server(settings: &[(&str, &str)]) -> TestServer {
-    TestServer::start_without_session(TenantSettings { users: 20, ..TenantSettings::default() }, |command| {
+    TestServer::start_signed_out(TenantSettings { users: 20, ..TenantSettings::default() }, |command| {
         command.envs(settings.iter().copied());
     })
     .await
@@ -24,7 +24,7 @@ async fn status(url: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn metrics_have_a_listener_of_their_own() {
+async fn metrics_are_served_on_a_separate_listener() {
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
     let server = server(&[("METRICS_ADDRESS", &address), ("PUBLIC_WT_URL", "https://tools.example/user-export")]).await;
@@ -37,30 +37,33 @@ async fn metrics_have_a_listener_of_their_own() {
     for path in ["/metrics", "/user-export/metrics"] {
         assert_eq!(status(&format!("{}{path}", server.program.address())).await, 404, "{path}");
     }
-    // A page of another site that points its name to this machine.
+    // DNS rebinding: a page of another site whose name resolves to this machine.
     let rebound = reqwest::Client::new().get(format!("http://{address}/metrics")).header("host", "rebound.example");
     assert_eq!(rebound.send().await.expect("an answer").status(), 401);
 }
 
 #[tokio::test]
-async fn the_listener_for_metrics_asks_for_the_token_where_one_is_set() {
+async fn the_metrics_listener_requires_the_token_if_one_is_set() {
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/metrics");
-    let _desk = server(&[("METRICS_ADDRESS", &format!("0.0.0.0:{port}")), ("METRICS_TOKEN", TOKEN)]).await;
+    let _server = server(&[("METRICS_ADDRESS", &format!("0.0.0.0:{port}")), ("METRICS_TOKEN", TOKEN)]).await;
     assert_eq!(status(&url).await, 401);
     let reply = reqwest::Client::new().get(&url).bearer_auth(TOKEN).send().await.expect("an answer");
     assert_eq!(reply.status(), 200);
 }
 
-/// A running nginx; ends when dropped.
+/// A running nginx, killed when dropped.
 struct Nginx {
     process: Child,
     directory: TempDir,
 }
 
 impl Nginx {
-    /// Starts nginx with these lines inside of a server that listens on `port`; none where nginx is not installed,
-    /// which is said aloud. With `E2E_NGINX=required` that fails instead.
+    /// Starts nginx with these lines in a `server` block that listens on `port`. `None`, with a note on standard error,
+    /// if nginx is not installed.
+    ///
+    /// # Panics
+    /// If nginx is not installed and `E2E_NGINX=required` is set.
     async fn start(port: u16, lines: &str) -> Option<Self> {
         let directory = TempDir::new().expect("a temporary directory");
         let at = directory.path().display();
@@ -73,7 +76,7 @@ impl Nginx {
         );
         let path = directory.path().join("nginx.conf");
         std::fs::write(&path, configuration).expect("a file");
-        // Debian puts it where only root's PATH leads.
+        // On Debian, nginx is in a directory that is only in the PATH of root.
         let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"]
             .into_iter()
             .find(|path| std::fs::exists(path).is_ok_and(|found| found));
@@ -83,13 +86,13 @@ impl Nginx {
         let Ok(process) = spawned else {
             let required = std::env::var("E2E_NGINX").is_ok_and(|value| value == "required");
             assert!(!required, "E2E_NGINX=required, but nginx is not installed");
-            // Written directly: the test runner swallows what a passing test prints.
+            // Written directly to standard error: the test runner captures `eprintln!` of passing tests.
             let message = "\n*** SKIPPED: a test of the proxy needs nginx (Debian: apt install nginx-light).\n";
             let _ = std::io::stderr().write_all(message.as_bytes());
             return None;
         };
         let mut nginx = Self { process, directory };
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while reqwest::get(format!("http://127.0.0.1:{port}/")).await.is_err() {
             assert!(Instant::now() < end, "nginx does not answer: {}", nginx.log());
             if let Some(status) = nginx.process.try_wait().expect("the state of a child") {
@@ -107,7 +110,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
@@ -116,8 +119,8 @@ impl Drop for Nginx {
     }
 }
 
-/// The lines of the README for nginx.
-fn lines_of_the_readme() -> String {
+/// Returns the nginx configuration of the README.
+fn readme_nginx_lines() -> String {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("the README");
     let (_, section) = readme.split_once("## Behind a reverse proxy").expect("the section");
     let code = section
@@ -128,17 +131,17 @@ fn lines_of_the_readme() -> String {
 }
 
 #[tokio::test]
-async fn the_nginx_lines_of_the_readme_serve_the_pages_and_close_the_metrics() {
+async fn the_nginx_configuration_of_the_readme_serves_pages_and_blocks_metrics() {
     let (proxy, port) = (free_port(), free_port());
-    let lines = lines_of_the_readme();
+    let lines = readme_nginx_lines();
     let upstream = "http://127.0.0.1:3000;";
     assert_eq!(lines.matches(upstream).count(), 1, "{lines}");
     let Some(_nginx) = Nginx::start(proxy, &lines.replace(upstream, &format!("http://127.0.0.1:{port};"))).await else {
         return;
     };
     let public = format!("http://127.0.0.1:{proxy}/user-export");
-    // With a token, so that only nginx is left to refuse who has it.
-    let server = TestServer::behind(&public, port, &[("METRICS_TOKEN", TOKEN)]).await;
+    // With a metrics token, so that a request with that token can only be refused by nginx.
+    let server = TestServer::start_behind_proxy(&public, port, &[("METRICS_TOKEN", TOKEN)]).await;
 
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let login = client.get(format!("{public}/login")).send().await.expect("an answer");
@@ -159,7 +162,7 @@ async fn the_nginx_lines_of_the_readme_serve_the_pages_and_close_the_metrics() {
     let history = send(client.get(format!("{public}/api/history"))).await.expect("an answer");
     assert_eq!(history.status(), 200);
 
-    // Larger than what nginx takes without being told, and than what it keeps in memory.
+    // Larger than nginx's default body limit and its in-memory buffer.
     let row = format!("{{\"email\":\"a@example.com\",\"user_metadata\":{{\"text\":\"{}\"}}}}\n", "x".repeat(1000));
     let users = Part::bytes(row.repeat(20_000).into_bytes()).file_name("users.ndjson");
     let form = Form::new().text("dry_run", "true").part("users", users);
@@ -168,7 +171,7 @@ async fn the_nginx_lines_of_the_readme_serve_the_pages_and_close_the_metrics() {
 
     let export = send(client.post(format!("{public}/api/jobs/export")).json(&json!({"format": "ndjson"}))).await;
     let export: serde_json::Value = export.expect("an answer").json().await.expect("a job");
-    let job = server.until_over(export["id"].as_str().expect("an id")).await;
+    let job = server.wait_until_finished(export["id"].as_str().expect("an id")).await;
     let link = job["location"].as_str().expect("a link");
     assert!(link.starts_with(&public), "{link}");
     let file = reqwest::get(link).await.expect("an answer").text().await.expect("a file");

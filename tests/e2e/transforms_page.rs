@@ -1,17 +1,17 @@
-//! What the Transforms page can do.
+//! The Transforms page.
 
 use std::path::Path;
 
 use end_to_end::Installation;
 use serde_json::json;
 
-use crate::people::{browser_in_turn, no_problems, sign_in, watch};
+use crate::actions::{assert_no_page_errors, exclusive_browser, record_page_errors, sign_in};
 
-/// A shipped transform under another name of the same length, as if somebody had written it.
-pub(crate) fn renamed(name: &str, to: &str) -> Vec<u8> {
+/// Returns a built-in transform under another name of the same length, so that it can be uploaded.
+pub(crate) fn renamed_transform(name: &str, to: &str) -> Vec<u8> {
     assert_eq!(name.len(), to.len());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../transforms/prebuilt/{name}.wasm"));
-    let bytes = std::fs::read(path).expect("a shipped transform");
+    let bytes = std::fs::read(path).expect("a built-in transform");
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
@@ -27,25 +27,25 @@ pub(crate) fn renamed(name: &str, to: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_transform_is_looked_into_before_it_is_added_and_can_be_tried_used_and_deleted() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn a_transform_is_inspected_added_tried_used_and_deleted() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(10).await;
-    watch(&browser).await;
+    record_page_errors(&browser).await;
     sign_in(&browser, &demo).await;
     browser.click("Transforms").await;
     browser.wait_for_text("#catalog", "Hides the local part").await;
 
     browser.choose_file("#file", "text.wasm", b"not a module").await;
     browser.wait_for_text("#file-error", "text.wasm: This is not a WebAssembly file.").await;
-    browser.choose_file("#file", "mask.wasm", &renamed("mask_email", "mask_email")).await;
-    browser.wait_for_text("#found", "which an upload cannot replace").await;
+    browser.choose_file("#file", "mask.wasm", &renamed_transform("mask_email", "mask_email")).await;
+    browser.wait_for_text("#found", "an upload cannot replace it").await;
     browser.click("Cancel").await;
-    browser.choose_file("#file", "loud.wasm", &renamed("title_case", "title_loud")).await;
+    browser.choose_file("#file", "loud.wasm", &renamed_transform("title_case", "title_loud")).await;
     let found = browser.wait_for_text("#found", "title_loud(").await;
     for fact in ["SHA-256", "Size", "Limits", "Examples"] {
         assert!(found.contains(fact), "{fact}: {found}");
     }
-    browser.check_every_look("what is in a file").await;
+    browser.check_themes_and_widths("the contents of a file").await;
     browser.click("Add this transform").await;
     browser.wait_for_text("#found", "was added.").await;
 
@@ -61,7 +61,7 @@ async fn a_transform_is_looked_into_before_it_is_added_and_can_be_tried_used_and
     browser.element(&format!("{card} .tried")).await;
     browser.press(end_to_end::ESCAPE).await;
     browser.click_at(&format!("{card} .toggles details:nth-child(1) summary")).await;
-    browser.check_every_look("a transform that is tried").await;
+    browser.check_themes_and_widths("a transform that is tried out").await;
 
     browser.click_at(&format!("{card} button[aria-label='Use in an export: title_loud']")).await;
     browser.element("#columns > li").await;
@@ -71,21 +71,21 @@ async fn a_transform_is_looked_into_before_it_is_added_and_can_be_tried_used_and
 
     browser.click("Transforms").await;
     browser.click_at("button[aria-label='Delete: title_loud']").await;
-    browser.wait_for_text(&format!("{card} .notice"), "for everybody?").await;
-    browser.check_every_look("a question").await;
+    browser.wait_for_text(&format!("{card} .notice"), "for all users?").await;
+    browser.check_themes_and_widths("a confirmation").await;
     browser.click_at(&format!("{card} .notice button")).await;
     browser.wait_for(&format!("return document.querySelectorAll(\"{card}\").length"), &json!(0)).await;
-    no_problems(&browser, "transforms").await;
+    assert_no_page_errors(&browser, "transforms").await;
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_says_why() {
-    let Some((_turn, browser)) = browser_in_turn().await else { return };
+async fn a_refused_upload_shows_the_reason() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(10).await;
     sign_in(&browser, &demo).await;
     browser.open(&demo.url("/transforms")).await;
     browser.wait_for_text("#catalog", "Hides the local part").await;
-    let mut broken = renamed("title_case", "title_loud");
+    let mut broken = renamed_transform("title_case", "title_loud");
     broken.truncate(broken.len() / 2);
     browser.choose_file("#file", "half.wasm", &broken).await;
     browser.wait_for_text("#found", "Found in half.wasm").await;

@@ -1,17 +1,17 @@
-//! A long run with random faults of the tenant: no row is lost, none comes twice, and memory, open files and
-//! threads stay what they were.
+//! A long run with random faults of the tenant: no row is lost or duplicated, and memory, open files and threads do
+//! not grow.
 //!
 //!     cargo test --release -p end-to-end --test soak -- --minutes 20
 //!
-//! Without arguments it runs for ten seconds, so that it stays in working order. `--seed` repeats the same
-//! choices; what they meet depends on time.
+//! Without arguments it runs for ten seconds, as part of all tests. `--seed` repeats the random choices, but their
+//! effects also depend on timing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use end_to_end::TestServer;
-use end_to_end::test_server::id;
+use end_to_end::test_server::job_id;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use simulated_tenant::{Control, Fault, FaultKind, Tenant, TenantSettings};
 use tempfile::TempDir;
 
-/// Users the tenant begins with.
+/// Number of users in the tenant at the start.
 const USERS: u64 = 1500;
 
-/// Rows of one import.
+/// Number of rows of one import.
 const ROWS: u64 = 120;
 
 fn main() {
@@ -34,7 +34,7 @@ fn main() {
             "--minutes" => length = Duration::from_mins(number()),
             "--seconds" => length = Duration::from_secs(number()),
             "--seed" => seed = number(),
-            // What `cargo test` hands to every test.
+            // Arguments that `cargo test` passes to every test.
             _ => {}
         }
     }
@@ -42,16 +42,16 @@ fn main() {
     runtime.expect("a runtime").block_on(soak(length, seed));
 }
 
-/// What a process holds.
+/// Resources of a process: resident memory in MiB, open files, threads.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct ResourceUsage {
     memory: u64,
     files: usize,
     threads: u64,
 }
 
-impl Held {
-    fn by(process: u32) -> Self {
+impl ResourceUsage {
+    fn of(process: u32) -> Self {
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
         let number = |name: &str| -> u64 {
             let line = status.lines().find(|line| line.starts_with(name)).expect("a line");
@@ -62,7 +62,7 @@ impl Held {
     }
 }
 
-/// What was done and what came of it.
+/// Counts of operations and their results.
 #[derive(Debug, Default)]
 struct Tally {
     exports: u64,
@@ -87,8 +87,8 @@ async fn soak(length: Duration, seed: u64) {
     };
     let tenant = Arc::new(Tenant::start(settings).await.expect("a tenant"));
     let data = TempDir::new().expect("a directory");
-    let server = TestServer::serve(&tenant, data.path(), |start| {
-        // Files are removed as fast as they come, or a long run would fill the disk.
+    let server = TestServer::start_for_tenant(&tenant, data.path(), |start| {
+        // Short lifetimes, or a long run would fill the disk.
         start.env("ARTIFACT_TTL", "30s").env("HISTORY_TTL", "10m");
     })
     .await;
@@ -96,19 +96,19 @@ async fn soak(length: Duration, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut tally = Tally::default();
     let (start, mut reported) = (Instant::now(), Instant::now());
-    let mut held: Vec<Held> = Vec::new();
+    let mut samples: Vec<ResourceUsage> = Vec::new();
     let mut round = 0;
     while start.elapsed() < length || round < 4 {
-        trouble(&tenant.control(), &mut random, &mut tally);
-        // Every kind comes up in four rounds.
+        add_random_faults(&tenant.control(), &mut random, &mut tally);
+        // Four rounds cover every kind of operation.
         match round % 4 {
             0 => import(&server, &tenant, round, &mut tally).await,
             1 | 3 => export(&server, &tenant, &mut random, &mut tally).await,
-            _ => others(&server, &mut random, &mut tally).await,
+            _ => preview_read_and_cancel(&server, &mut random, &mut tally).await,
         }
         round += 1;
         if reported.elapsed() > Duration::from_mins(1) || round == 8 {
-            let now = Held::by(process);
+            let now = ResourceUsage::of(process);
             println!(
                 "{:>5} s: {} MiB, {} files, {} threads; {tally:?}",
                 start.elapsed().as_secs(),
@@ -116,30 +116,30 @@ async fn soak(length: Duration, seed: u64) {
                 now.files,
                 now.threads
             );
-            held.push(now);
+            samples.push(now);
             reported = Instant::now();
         }
     }
     tenant.control().clear();
-    let end = settled(&server, process).await;
+    let end = wait_until_idle(&server, process).await;
     println!("at the end, idle: {} MiB, {} files, {} threads", end.memory, end.files, end.threads);
     println!("{tally:?}");
     assert_eq!(server.anonymous("/readyz").send().await.expect("an answer").status(), 200);
     assert!(tally.exports > 0 && tally.imports > 0, "{tally:?}");
-    // The first samples are of a process that has not yet met every kind of work.
-    let warm = held.iter().take(3).map(|held| held.memory).max();
-    if let Some(warm) = warm.filter(|_| held.len() > 6) {
-        assert!(end.memory <= warm + warm / 2 + 64, "memory grew from {warm} to {} MiB", end.memory);
-        let files = held.iter().take(3).map(|held| held.files).max().unwrap_or_default();
+    // Compare with the maximum of the first samples, because the process is still warming up then.
+    let baseline = samples.iter().take(3).map(|usage| usage.memory).max();
+    if let Some(baseline) = baseline.filter(|_| samples.len() > 6) {
+        assert!(end.memory <= baseline + baseline / 2 + 64, "memory grew from {baseline} to {} MiB", end.memory);
+        let files = samples.iter().take(3).map(|usage| usage.files).max().unwrap_or_default();
         assert!(end.files <= files + 16, "open files grew from {files} to {}", end.files);
-        let threads = held.iter().take(3).map(|held| held.threads).max().unwrap_or_default();
+        let threads = samples.iter().take(3).map(|usage| usage.threads).max().unwrap_or_default();
         assert!(end.threads <= threads + 8, "threads grew from {threads} to {}", end.threads);
     }
     println!("1 passed, 0 failed");
 }
 
-/// What the process holds once nothing runs any more.
-async fn settled(server: &TestServer, process: u32) -> Held {
+/// Waits until no job runs and open files and threads are stable. Returns the resource usage.
+async fn wait_until_idle(server: &TestServer, process: u32) -> ResourceUsage {
     loop {
         let metrics = server.anonymous("/metrics").send().await.expect("an answer").text().await.expect("text");
         if metrics.lines().any(|line| line == "user_import_export_running_jobs 0") {
@@ -147,21 +147,21 @@ async fn settled(server: &TestServer, process: u32) -> Held {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    // Connections that are kept for later, and threads that wait for work, end by themselves.
-    let mut held = Held::by(process);
+    // Idle connections and worker threads end after a while.
+    let mut last = ResourceUsage::of(process);
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let now = Held::by(process);
-        if (now.files, now.threads) == (held.files, held.threads) && now.files < 64 {
+        let now = ResourceUsage::of(process);
+        if (now.files, now.threads) == (last.files, last.threads) && now.files < 64 {
             break;
         }
-        held = now;
+        last = now;
     }
-    Held::by(process)
+    ResourceUsage::of(process)
 }
 
-/// Adds a few faults for the requests to come.
-fn trouble(control: &Control, random: &mut StdRng, tally: &mut Tally) {
+/// Replaces the faults of the tenant by up to three random ones.
+fn add_random_faults(control: &Control, random: &mut StdRng, tally: &mut Tally) {
     control.clear();
     for _ in 0..random.random_range(0..4) {
         let kind = match random.random_range(0..12) {
@@ -199,10 +199,10 @@ fn trouble(control: &Control, random: &mut StdRng, tally: &mut Tally) {
     }
 }
 
-/// Brings a job to its good end: what failed is resumed, as a person would.
-async fn brought_to_its_end(server: &TestServer, control: &Control, job: &Value, tally: &mut Tally) -> Value {
+/// Waits until a job is completed; resumes it up to ten times if it fails.
+async fn wait_until_completed(server: &TestServer, control: &Control, job: &Value, tally: &mut Tally) -> Value {
     for _ in 0..10 {
-        let job = server.until_over(id(job)).await;
+        let job = server.wait_until_finished(job_id(job)).await;
         if job["status"] == "completed" {
             return job;
         }
@@ -212,49 +212,49 @@ async fn brought_to_its_end(server: &TestServer, control: &Control, job: &Value,
         control.clear();
         tally.resumes += 1;
         let resumed =
-            server.request("POST", &format!("/api/jobs/{}/resume", id(&job))).send().await.expect("an answer");
+            server.request("POST", &format!("/api/jobs/{}/resume", job_id(&job))).send().await.expect("an answer");
         assert_eq!(resumed.status(), 200, "{job}");
     }
-    panic!("job {} does not come to an end", id(job));
+    panic!("job {} is not completed after ten attempts", job_id(job));
 }
 
-/// Imports users nobody has seen, and some that nobody can import: each good one is there once.
+/// Imports new users, some of them invalid. Asserts that each valid one exists exactly once.
 async fn import(server: &TestServer, tenant: &Tenant, round: u64, tally: &mut Tally) {
     let control = tenant.control();
     let before = control.user_count();
     let email = |number: u64| format!("soak-{round}-{number}@example.com");
-    let bad = |number: u64| number.is_multiple_of(17);
+    let is_invalid = |number: u64| number.is_multiple_of(17);
     let rows: Vec<String> = (0..ROWS)
         .map(|number| {
-            let email = if bad(number) { format!("soak-{round}-{number}") } else { email(number) };
+            let email = if is_invalid(number) { format!("soak-{round}-{number}") } else { email(number) };
             format!("{}\n", json!({"email": email, "app_metadata": {"round": round, "text": "x".repeat(8000)}}))
         })
         .collect();
-    let (status, job) = server.ask_import(&tenant.database_connection_id(), rows.concat()).await;
+    let (status, job) = server.request_import(&tenant.database_connection_id(), rows.concat()).await;
     if status >= 500 || status == 429 {
-        // Checking the connection met a fault; nothing was started.
+        // A fault hit the check of the connection; no job was started.
         assert!(job["message"].is_string(), "{job}");
         tally.failures += 1;
         return;
     }
     assert_eq!(status, 200, "{job}");
-    let job = brought_to_its_end(server, &control, &job, tally).await;
-    let good: Vec<u64> = (0..ROWS).filter(|number| !bad(*number)).collect();
-    let there: Vec<usize> = good.iter().map(|number| control.users_by_email(&email(*number)).len()).collect();
-    assert!(there.iter().all(|count| *count == 1), "a user came twice or not at all: {there:?}");
-    let inserted = there.iter().sum::<usize>() as u64;
+    let job = wait_until_completed(server, &control, &job, tally).await;
+    let valid: Vec<u64> = (0..ROWS).filter(|number| !is_invalid(*number)).collect();
+    let counts: Vec<usize> = valid.iter().map(|number| control.users_by_email(&email(*number)).len()).collect();
+    assert!(counts.iter().all(|count| *count == 1), "a user is missing or duplicated: {counts:?}");
+    let inserted = counts.iter().sum::<usize>() as u64;
     let summary = &job["summary"];
     assert_eq!(summary["total"], ROWS, "{job}");
-    assert_eq!(summary["inserted"].as_u64(), Some(inserted), "the summary tells what is there: {job}");
+    assert_eq!(summary["inserted"].as_u64(), Some(inserted), "the summary matches the tenant: {job}");
     assert_eq!(summary["failed"].as_u64(), Some(ROWS - inserted), "{job}");
     assert_eq!(control.user_count(), before + inserted);
-    let report = server.get(&format!("/api/jobs/{}/report", id(&job))).await.1;
+    let report = server.get(&format!("/api/jobs/{}/report", job_id(&job))).await.1;
     assert_eq!(report.as_array().map(Vec::len), Some((ROWS - inserted) as usize), "every failed row has a reason");
     tally.imports += 1;
     tally.rows_in += inserted;
 }
 
-/// Exports all users: each is there once.
+/// Exports all users. Asserts that the file has each exactly once.
 async fn export(server: &TestServer, tenant: &Tenant, random: &mut StdRng, tally: &mut Tally) {
     let control = tenant.control();
     let users = control.user_count();
@@ -265,11 +265,11 @@ async fn export(server: &TestServer, tenant: &Tenant, random: &mut StdRng, tally
         request["fields"] = columns.iter().map(|column| json!({"name": column})).collect();
         request["sort"] = json!({"by": "user.email", "descending": random.random::<bool>()});
     }
-    let (status, job) = server.ask_export(&request).await;
+    let (status, job) = server.request_export(&request).await;
     assert_eq!(status, 200, "{job}");
-    let job = brought_to_its_end(server, &control, &job, tally).await;
+    let job = wait_until_completed(server, &control, &job, tally).await;
     assert_eq!(job["summary"]["rows"], users, "{job}");
-    let file = server.file(&job).await;
+    let file = server.download_bytes(&job).await;
     let ids: Vec<String> = match format {
         "csv" => {
             csv::Reader::from_reader(file.as_slice()).records().map(|row| row.expect("a row")[0].to_owned()).collect()
@@ -284,14 +284,14 @@ async fn export(server: &TestServer, tenant: &Tenant, random: &mut StdRng, tally
             lines.map(|line| user(line)["user_id"].as_str().expect("an id").to_owned()).collect()
         }
     };
-    let different: HashSet<&String> = ids.iter().collect();
-    assert_eq!((ids.len() as u64, different.len() as u64), (users, users), "a row was lost or came twice");
+    let unique: HashSet<&String> = ids.iter().collect();
+    assert_eq!((ids.len() as u64, unique.len() as u64), (users, users), "a row is missing or duplicated");
     tally.exports += 1;
     tally.rows_out += users;
 }
 
-/// Previews, reads what there is, and starts an export only to cancel it.
-async fn others(server: &TestServer, random: &mut StdRng, tally: &mut Tally) {
+/// Requests a preview and several pages, then starts an export and cancels it.
+async fn preview_read_and_cancel(server: &TestServer, random: &mut StdRng, tally: &mut Tally) {
     let preview = json!({"format": "csv", "fields": [{"name": "user.email"}, {"name": "user.email.at(0)"}]});
     let reply = server.request("POST", "/api/preview").json(&preview).send().await.expect("an answer");
     assert!(reply.status() == 200 || reply.status() == 429 || reply.status().is_server_error(), "{}", reply.status());
@@ -300,12 +300,13 @@ async fn others(server: &TestServer, random: &mut StdRng, tally: &mut Tally) {
         let reply = server.request("GET", path).send().await.expect("an answer");
         assert_eq!(reply.status(), 200, "{path}");
     }
-    let (status, job) = server.ask_export(&json!({"format": "csv"})).await;
+    let (status, job) = server.request_export(&json!({"format": "csv"})).await;
     assert_eq!(status, 200, "{job}");
     tokio::time::sleep(Duration::from_millis(random.random_range(0..300))).await;
-    let canceled = server.request("POST", &format!("/api/jobs/{}/cancel", id(&job))).send().await.expect("an answer");
+    let canceled =
+        server.request("POST", &format!("/api/jobs/{}/cancel", job_id(&job))).send().await.expect("an answer");
     assert!(canceled.status() == 200 || canceled.status() == 409, "{}", canceled.status());
-    let job = server.until_over(id(&job)).await;
+    let job = server.wait_until_finished(job_id(&job)).await;
     assert!(matches!(job["status"].as_str(), Some("canceled" | "completed" | "failed")), "{job}");
     tally.cancels += 1;
 }

@@ -13,8 +13,8 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-/// How long a page may take to show something: jobs included, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The timeout of one wait for a page, a whole job included, on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(90);
 const CHROMIUM: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
 /// The Tab key.
@@ -23,26 +23,26 @@ pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
 /// The Escape key.
 pub const ESCAPE: &str = "\u{e00c}";
-/// The key of the arrow that points down.
+/// The Down arrow key.
 pub const DOWN: &str = "\u{e015}";
 /// The space bar.
 pub const SPACE: &str = " ";
 
-/// How the network is.
+/// Network conditions of the browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// As it is.
-    Usual,
-    /// Every answer comes 1.5 seconds late.
+    /// Without emulation.
+    Normal,
+    /// Every response is delayed by 1.5 seconds.
     Slow,
-    /// There is none.
-    Cut,
+    /// No network.
+    Offline,
 }
 
-/// A browser with an empty profile and a directory of its own for downloads; closes when dropped.
+/// A browser with an empty profile and a separate download directory, closed when dropped.
 #[derive(Debug)]
 pub struct Browser {
-    /// The client of chromedriver.
+    /// The WebDriver client.
     pub client: Client,
     driver: Child,
     port: u16,
@@ -50,8 +50,10 @@ pub struct Browser {
     files: TempDir,
 }
 
-/// A browser; none where chromium is not installed, which is said aloud. With `E2E_BROWSER=required`
-/// that fails instead.
+/// Starts a browser. `None`, with a note on standard error, if chromium or chromedriver is not installed.
+///
+/// # Panics
+/// If they are not installed and `E2E_BROWSER=required` is set.
 pub async fn browser() -> Option<Browser> {
     let chromium = CHROMIUM.iter().find_map(|name| find_program(name));
     let driver = find_program("chromedriver");
@@ -60,7 +62,7 @@ pub async fn browser() -> Option<Browser> {
     }
     let required = std::env::var("E2E_BROWSER").is_ok_and(|value| value == "required");
     assert!(!required, "E2E_BROWSER=required, but chromium and chromedriver are not installed");
-    // Written directly: the test runner swallows what a passing test prints.
+    // Written directly to standard error: the test runner captures `eprintln!` of passing tests.
     let message = "\n*** SKIPPED: a browser test needs chromium and chromedriver (Debian: apt install chromium chromium-driver).\n";
     let _ = std::io::stderr().write_all(message.as_bytes());
     None
@@ -82,7 +84,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts");
-        let port = announced_port(&mut driver);
+        let port = driver_port(&mut driver);
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -113,9 +115,9 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a browser session");
-        // On a busy machine the rules of accessibility take their time.
-        let patient = TimeoutConfiguration::new(Some(Duration::from_mins(3)), Some(Duration::from_mins(5)), None);
-        client.update_timeouts(patient).await.expect("the browser is patient");
+        // The accessibility rules are slow on a busy machine.
+        let timeouts = TimeoutConfiguration::new(Some(Duration::from_mins(3)), Some(Duration::from_mins(5)), None);
+        client.update_timeouts(timeouts).await.expect("the timeouts are set");
         let session = client.session_id().await.expect("the session's id").expect("the session's id");
         Self { client, driver, port, session, files }
     }
@@ -125,35 +127,36 @@ impl Browser {
         self.client.goto(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
     }
 
-    /// The first element that matches, once there is one that is displayed.
+    /// Waits for a displayed element that matches and returns the first.
     pub async fn element(&self, css: &str) -> Element {
         self.find(Locator::Css(css), css).await
     }
 
-    /// The first displayed button or link with exactly this text.
-    pub async fn named(&self, text: &str) -> Element {
-        let path = format!("//*[self::button or self::a or self::summary][normalize-space(.) = {}]", literal(text));
+    /// Waits for a displayed button, link or summary with exactly this text and returns the first.
+    pub async fn button(&self, text: &str) -> Element {
+        let path =
+            format!("//*[self::button or self::a or self::summary][normalize-space(.) = {}]", xpath_literal(text));
         self.find(Locator::XPath(&path), text).await
     }
 
     async fn find(&self, locator: Locator<'_>, description: &str) -> Element {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             for element in self.client.find_all(locator).await.unwrap_or_default() {
-                // It may have been replaced meanwhile: then it is looked for again.
+                // If the page has replaced it meanwhile, search again.
                 if element.is_displayed().await.unwrap_or(false) {
                     return element;
                 }
             }
             let in_time = Instant::now() < end;
-            assert!(in_time, "{description:?} does not appear; the page says:\n{}", self.text("body").await);
+            assert!(in_time, "{description:?} does not appear; the page shows:\n{}", self.text("body").await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Clicks the button or link with this text.
     pub async fn click(&self, text: &str) {
-        let element = self.named(text).await;
+        let element = self.button(text).await;
         self.click_on(&element, text).await;
     }
 
@@ -164,7 +167,7 @@ impl Browser {
     }
 
     async fn click_on(&self, element: &Element, description: &str) {
-        // Into the middle of the view, as people do: bars stick to its edges.
+        // To the center of the view, because sticky bars cover its edges.
         let element_json = serde_json::to_value(element).expect("an element can be referred to");
         let script = "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })";
         let scrolled = self.client.execute(script, vec![element_json]).await;
@@ -172,8 +175,8 @@ impl Browser {
         element.click().await.unwrap_or_else(|error| panic!("{description:?} cannot be clicked: {error}"));
     }
 
-    /// Presses keys one after another, as whoever has the focus gets them: a field for files, too, to which
-    /// keys cannot be sent as to other elements.
+    /// Presses keys one after another at the element that has the focus. Also works for a file field, which takes
+    /// `send_keys` as a path.
     pub async fn press(&self, keys: &str) {
         let pressed = keys.chars().fold(KeyActions::new("keyboard".to_owned()), |actions, value| {
             actions.then(KeyAction::Down { value }).then(KeyAction::Up { value })
@@ -182,65 +185,68 @@ impl Browser {
         pressed.unwrap_or_else(|error| panic!("{keys:?} cannot be pressed: {error}"));
     }
 
-    /// Goes to an element by the Tab key alone; fails where the key does not lead there.
+    /// Moves the focus to an element with the Tab key.
+    ///
+    /// # Panics
+    /// If the Tab key does not reach it.
     pub async fn tab_to(&self, css: &str) {
-        let here = format!("return document.activeElement?.matches({}) ?? false", json!(css));
+        let has_focus = format!("return document.activeElement?.matches({}) ?? false", json!(css));
         for _ in 0..300 {
-            if self.run(&here).await == true {
+            if self.run(&has_focus).await == true {
                 return;
             }
             self.press(TAB).await;
         }
-        panic!("the Tab key does not lead to {css}");
+        panic!("the Tab key does not reach {css}");
     }
 
-    /// Waits until a script's value is this one.
-    pub async fn wait_for(&self, script: &str, wanted: &Value) {
-        let end = Instant::now() + PATIENCE;
+    /// Waits until a script returns this value.
+    pub async fn wait_for(&self, script: &str, expected: &Value) {
+        let end = Instant::now() + TIMEOUT;
         loop {
             let value = self.run(script).await;
-            if value == *wanted {
+            if value == *expected {
                 return;
             }
-            assert!(Instant::now() < end, "{script} gives {value}, not {wanted}");
+            assert!(Instant::now() < end, "{script} returns {value}, not {expected}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Cuts or restores the network, or makes every answer late.
-    pub async fn network(&self, network: Network) {
+    /// Emulates network conditions.
+    pub async fn set_network(&self, network: Network) {
         self.devtools("Network.enable", &json!({})).await;
         let (offline, latency) = match network {
-            Network::Usual => (false, 0),
+            Network::Normal => (false, 0),
             Network::Slow => (false, 1500),
-            Network::Cut => (true, 0),
+            Network::Offline => (true, 0),
         };
         let conditions =
             json!({ "offline": offline, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1 });
         self.devtools("Network.emulateNetworkConditions", &conditions).await;
     }
 
-    /// Forgets what was cached, so that the next page is as new as the first.
-    pub async fn forget_cache(&self) {
+    /// Clears the HTTP cache.
+    pub async fn clear_cache(&self) {
         self.devtools("Network.clearBrowserCache", &json!({})).await;
     }
 
-    /// Waits until the text of an element contains the given one, and returns all of it.
-    pub async fn wait_for_text(&self, css: &str, wanted: &str) -> String {
-        let end = Instant::now() + PATIENCE;
+    /// Waits until the text of an element contains `expected`, and returns the whole text.
+    pub async fn wait_for_text(&self, css: &str, expected: &str) -> String {
+        let end = Instant::now() + TIMEOUT;
         loop {
             let text = self.text(css).await;
-            if text.contains(wanted) {
+            if text.contains(expected) {
                 return text;
             }
-            assert!(Instant::now() < end, "{css} does not say {wanted:?} but {text:?}");
+            assert!(Instant::now() < end, "{css} does not show {expected:?} but {text:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Waits until the browser is at an address that starts like this.
+    /// Waits until the address of the page starts with `start`.
     pub async fn wait_for_address(&self, start: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let address = self.client.current_url().await.map(String::from).unwrap_or_default();
             if address.starts_with(start) {
@@ -251,7 +257,7 @@ impl Browser {
         }
     }
 
-    /// The text an element shows; empty where there is no such element.
+    /// Returns the visible text of an element, or an empty string if there is no such element.
     pub async fn text(&self, css: &str) -> String {
         match self.client.find(Locator::Css(css)).await {
             Ok(element) => element.text().await.unwrap_or_default(),
@@ -259,23 +265,23 @@ impl Browser {
         }
     }
 
-    /// Runs a script in the page; `return` gives its value.
+    /// Runs a script in the page and returns the value of its `return`.
     pub async fn run(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Runs a script in every page opened from now on, before the page's own.
-    pub async fn run_first(&self, script: &str) {
+    /// Runs a script in every page that is opened afterwards, before the page's own scripts.
+    pub async fn run_on_new_pages(&self, script: &str) {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script })).await;
     }
 
-    /// Makes the view this wide and high; narrower than a window can be.
+    /// Sets the size of the view in CSS pixels. It may be narrower than the minimum width of a window.
     pub async fn resize(&self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", &size).await;
     }
 
-    /// A command of Chromium's own protocol.
+    /// Sends a command of the Chrome `DevTools` Protocol.
     async fn devtools(&self, command: &str, parameters: &Value) {
         let address = format!("http://127.0.0.1:{}/session/{}/goog/cdp/execute", self.port, self.session);
         let body = json!({ "cmd": command, "params": parameters });
@@ -284,8 +290,8 @@ impl Browser {
         assert!(status.is_success(), "{command}: {status}: {}", reply.text().await.unwrap_or_default());
     }
 
-    /// Types into a field in place of what it held, as a person does: a field that WebDriver clears sends no `input`
-    /// event, so that a page may put its value back before the first key.
+    /// Selects the content of a field and types over it. WebDriver's own clearing sends no `input` event, so a page
+    /// could restore the old value before the first key.
     pub async fn type_into(&self, css: &str, text: &str) {
         const CONTROL: char = '\u{e009}';
         const RELEASE: char = '\u{e000}';
@@ -295,7 +301,7 @@ impl Browser {
         field.send_keys(&format!("{CONTROL}a{RELEASE}{keys}")).await.expect("the field takes text");
     }
 
-    /// Writes a file and chooses it in a file dialog.
+    /// Writes a file and selects it in a file field.
     pub async fn choose_file(&self, css: &str, name: &str, content: &[u8]) {
         let path = self.files.path().join(name);
         std::fs::write(&path, content).expect("a file to upload");
@@ -303,19 +309,19 @@ impl Browser {
         field.send_keys(&path.to_string_lossy()).await.expect("the file can be chosen");
     }
 
-    /// Waits for the next finished download, takes it out of the directory, and returns name and content.
-    pub async fn downloaded(&self) -> (String, Vec<u8>) {
+    /// Waits for a finished download, removes it from the directory, and returns its name and content.
+    pub async fn next_download(&self) -> (String, Vec<u8>) {
         let directory = self.files.path().join("downloads");
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let entries = std::fs::read_dir(&directory).expect("the directory of downloads");
             let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-            // While a download runs, the browser keeps a file with one of these names beside it.
-            let busy = |name: &String| {
+            // During a download the browser keeps a temporary file with one of these names.
+            let is_temporary = |name: &String| {
                 name.ends_with(".crdownload") || name.starts_with(".org.chromium") || name.starts_with(".com.google")
             };
             if let [name] = names.as_slice()
-                && !busy(name)
+                && !is_temporary(name)
             {
                 let path = directory.join(name);
                 let content = std::fs::read(&path).expect("the download");
@@ -327,8 +333,8 @@ impl Browser {
         }
     }
 
-    /// Saves what the window shows as a PNG.
-    pub async fn picture(&self, path: &Path) {
+    /// Saves the visible part of the page as a PNG file.
+    pub async fn save_screenshot(&self, path: &Path) {
         let png = self.client.screenshot().await.expect("a screenshot");
         std::fs::write(path, png).expect("a file for the screenshot");
     }
@@ -336,7 +342,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ending the session ends chromium, which killing its driver would leave behind.
+        // Ending the session ends chromium; killing only its driver would leave it running.
         if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) {
             let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
             let request =
@@ -349,22 +355,22 @@ impl Drop for Browser {
     }
 }
 
-/// The port chromedriver says it listens on.
-fn announced_port(driver: &mut Child) -> u16 {
+/// Reads the port of chromedriver from its output.
+fn driver_port(driver: &mut Child) -> u16 {
     let output = driver.stdout.take().expect("the output of chromedriver");
     let mut lines = BufReader::new(output).lines();
     let port = lines
         .by_ref()
         .map_while(Result::ok)
         .find_map(|line| line.strip_suffix('.')?.rsplit_once("on port ")?.1.parse().ok())
-        .expect("chromedriver names its port");
-    // Read on, so that it never waits for its output to be taken.
+        .expect("chromedriver prints its port");
+    // Keep reading, so that chromedriver never blocks on a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
     port
 }
 
-/// A literal of the path language of any text.
-fn literal(text: &str) -> String {
+/// Returns an XPath string literal for any text.
+fn xpath_literal(text: &str) -> String {
     let parts: Vec<String> = text.split('\'').map(|part| format!("'{part}'")).collect();
     if parts.len() == 1 { parts.concat() } else { format!("concat({})", parts.join(", \"'\", ")) }
 }

@@ -10,9 +10,9 @@ use rustix::process::{Pid, Signal};
 use simulated_tenant::{Control, Tenant, TenantSettings};
 use tempfile::TempDir;
 
-use crate::{PATIENCE, command};
+use crate::{TIMEOUT, command};
 
-/// A process that serves HTTP; ends when dropped. What it logged is shown when a test fails.
+/// A process that serves HTTP, killed when dropped. Its log is printed if the test fails.
 #[derive(Debug)]
 pub struct Program {
     command: Command,
@@ -22,7 +22,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the binary with these arguments and settings and waits until `address` answers.
+    /// Starts the binary, with arguments and settings from `prepare`, and waits until `/healthz` at `address` succeeds.
     pub async fn start(address: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let log = File::create(directory.path().join("log")).expect("a log file");
@@ -31,35 +31,35 @@ impl Program {
         prepare(&mut command);
         let process = command.spawn().expect("the binary starts");
         let mut program = Self { command, process, directory, address: address.to_owned() };
-        program.wait_until_ready().await;
+        program.wait_until_healthy().await;
         program
     }
 
-    /// Kills the process at once (SIGKILL), wherever it is.
+    /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill().expect("the process can be killed");
         self.process.wait().expect("the state of a child");
     }
 
-    /// Starts it again after it ended, in the same directory and with the same settings.
-    pub async fn start_again(&mut self) {
+    /// Starts the process again after it ended, with the same directory and settings.
+    pub async fn restart(&mut self) {
         self.process = self.command.spawn().expect("the binary starts");
-        self.wait_until_ready().await;
+        self.wait_until_healthy().await;
     }
 
-    /// The id of the process.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Where it runs and keeps its data (`data`).
+    /// Returns its working directory, which contains the data directory `data`.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    async fn wait_until_ready(&mut self) {
+    async fn wait_until_healthy(&mut self) {
         let health = format!("{}/healthz", self.address);
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Ok(reply) = reqwest::get(&health).await
                 && reply.status().is_success()
@@ -67,14 +67,14 @@ impl Program {
                 return;
             }
             if let Some(status) = self.process.try_wait().expect("the state of a child") {
-                panic!("the server ended with {status} while it started");
+                panic!("the server exited with {status} while it started");
             }
             assert!(Instant::now() < end, "{health} does not answer");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Its base URL, without a trailing slash.
+    /// Returns the base URL without a trailing slash.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -85,9 +85,9 @@ impl Program {
         rustix::process::kill_process(id, signal).expect("the process is there");
     }
 
-    /// Its exit status, once it has ended.
-    pub async fn ended(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
+    /// Waits until the process exits and returns its exit status.
+    pub async fn wait_for_exit(&mut self) -> ExitStatus {
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.process.try_wait().expect("the state of a child") {
                 return status;
@@ -97,7 +97,7 @@ impl Program {
         }
     }
 
-    /// What it wrote to standard output and standard error so far.
+    /// Returns its standard output and standard error so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
@@ -105,7 +105,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
@@ -119,12 +119,12 @@ impl Drop for Program {
 pub struct Installation {
     program: Program,
     tenant: String,
-    /// The tenant of `serve`, which runs in this process.
-    own: Option<Tenant>,
+    /// The tenant of `serve`, which runs in this process. `None` with `demo`.
+    own_tenant: Option<Tenant>,
 }
 
 impl Installation {
-    /// `user-import-export demo` with this many generated users, on free ports.
+    /// Starts `user-import-export demo` with this many generated users, on free ports.
     pub async fn demo(users: u64) -> Self {
         let (port, tenant_port) = (free_port(), free_port());
         let program = Program::start(&format!("http://127.0.0.1:{port}"), |command| {
@@ -132,16 +132,16 @@ impl Installation {
             command.args(["--tenant-port", &tenant_port.to_string()]);
         })
         .await;
-        Self { program, tenant: format!("http://127.0.0.1:{tenant_port}"), own: None }
+        Self { program, tenant: format!("http://127.0.0.1:{tenant_port}"), own_tenant: None }
     }
 
-    /// `user-import-export serve` for a simulated tenant with this many generated users; `settings` are
-    /// added to those it needs.
+    /// Starts `user-import-export serve` for a simulated tenant with this many generated users. `settings` are added to
+    /// the required ones.
     pub async fn serve(users: u64, settings: &[(&str, &str)]) -> Self {
         Self::serve_tenant(TenantSettings { users, ..TenantSettings::default() }, settings).await
     }
 
-    /// `user-import-export serve` for a simulated tenant that is set up like this.
+    /// Starts `user-import-export serve` for a simulated tenant with these settings.
     pub async fn serve_tenant(tenant: TenantSettings, settings: &[(&str, &str)]) -> Self {
         let tenant = Tenant::start(tenant).await.expect("the simulated tenant starts");
         let port = free_port();
@@ -152,29 +152,29 @@ impl Installation {
             command.env("EXTENSION_SECRET", "4be19c7702d85fa3c6f0718d2e9a53b4").envs(settings.iter().copied());
         })
         .await;
-        Self { program, tenant: tenant.url(), own: Some(tenant) }
+        Self { program, tenant: tenant.url(), own_tenant: Some(tenant) }
     }
 
-    /// The address of a page or route; `path` starts with a slash.
+    /// Returns the URL of a page or route; `path` starts with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.program.address())
     }
 
-    /// What the simulated tenant of `serve` does beside answering.
+    /// Returns the control of the simulated tenant.
     ///
     /// # Panics
-    /// With `demo`, whose tenant runs in the other process.
+    /// With `demo`, whose tenant runs in another process.
     pub fn control(&self) -> Control {
-        self.own.as_ref().expect("a tenant of its own").control()
+        self.own_tenant.as_ref().expect("a tenant in this process").control()
     }
 
-    /// The simulated tenant, without a trailing slash.
+    /// Returns the URL of the simulated tenant without a trailing slash.
     pub fn tenant(&self) -> &str {
         &self.tenant
     }
 }
 
-/// A port nobody listens on now.
+/// Returns a port that is free now.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("the address of a listener").port()

@@ -1,5 +1,5 @@
-//! Drives the real binary and a real browser: builds the one, starts it with a tenant of its own, and
-//! stops everything again when a test ends, however it ends.
+//! Helpers for end-to-end tests: build the real binary, start it with a simulated tenant, drive a real browser. All
+//! processes end with the test, also if it panics.
 
 mod axe;
 mod browser;
@@ -16,13 +16,13 @@ pub use browser::{Browser, DOWN, ENTER, ESCAPE, Element, Network, SPACE, TAB, br
 pub use installation::{Installation, Program, free_port};
 pub use session::sign_in;
 pub use test_server::TestServer;
-pub use waiting::{PATIENCE, wait_for};
+pub use waiting::{TIMEOUT, wait_for};
 
-/// The product's binary of the profile these tests were built with, built anew where its sources
-/// changed; or the one that `PRODUCT_BINARY` names.
+/// Returns the path of the product's binary: `PRODUCT_BINARY` if set, otherwise the one of this test's profile,
+/// rebuilt if its sources changed.
 pub fn binary() -> &'static PathBuf {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
-        // A binary that was built elsewhere, of another profile for example.
+        // For example a binary of another profile.
         if let Some(path) = std::env::var_os("PRODUCT_BINARY") {
             return PathBuf::from(path);
         }
@@ -50,19 +50,19 @@ pub fn binary() -> &'static PathBuf {
     &BINARY
 }
 
-/// The binary as a command without any of this process' settings, working in `directory`.
+/// Returns a command for the binary that runs in `directory` without the environment of this process.
 pub fn command(directory: &std::path::Path) -> Command {
     let mut command = Command::new(binary());
     command.env_clear().current_dir(directory).env("DATA_DIR", directory.join("data"));
-    for kept in ["PATH", "HOME", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
-        if let Some(value) = std::env::var_os(kept) {
-            command.env(kept, value);
+    for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
         }
     }
     command
 }
 
-/// Whether the name of a file ends in this extension.
+/// Returns whether a file name has this extension.
 pub fn has_extension(name: &str, extension: &str) -> bool {
     std::path::Path::new(name).extension().is_some_and(|found| found == extension)
 }

@@ -1,11 +1,11 @@
-//! Sessions for programs: what signing in hands to the browser.
+//! Session tokens without a browser.
 
 use simulated_tenant::people::Person;
 
-/// The token of a new session of this person at the server with this base URL, by a sign-in at the simulated tenant.
+/// Signs a user of the simulated tenant in at the server with this base URL. Returns the session token.
 ///
 /// # Panics
-/// When the server does not let the person in.
+/// If the sign-in fails.
 pub async fn sign_in(base_url: &str, person: &Person) -> String {
     simulated_tenant::sign_in(base_url, person).await.unwrap_or_else(|error| panic!("signing in failed: {error}"))
 }

@@ -1,16 +1,16 @@
-//! Deadlines for what a test waits for: a test that fails says more than one that hangs.
+//! Timeouts of tests, so that a test fails with a message instead of hanging.
 
 use std::time::Duration;
 
-/// How long one thing may take on a busy machine, jobs included.
-pub const PATIENCE: Duration = Duration::from_mins(5);
+/// The timeout of one wait, a whole job included, on a busy machine.
+pub const TIMEOUT: Duration = Duration::from_mins(5);
 
-/// The value of a future.
+/// Awaits a future.
 ///
 /// # Panics
 ///
-/// With the description of what was waited for, if the future takes longer than [`PATIENCE`].
+/// If it takes longer than [`TIMEOUT`]. The message contains `description`.
 pub async fn wait_for<T>(description: &str, future: impl Future<Output = T>) -> T {
-    let result = tokio::time::timeout(PATIENCE, future).await;
-    result.unwrap_or_else(|_| panic!("after {} s there is still no {description}", PATIENCE.as_secs()))
+    let result = tokio::time::timeout(TIMEOUT, future).await;
+    result.unwrap_or_else(|_| panic!("after {} s there is still no {description}", TIMEOUT.as_secs()))
 }

@@ -1,42 +1,42 @@
-//! The allocator of a transform: quick for the many small values that come and go with every row.
+//! The allocator of a transform: free lists by size class, fast for the many small values of every row.
 //!
-//! A call hands over hundreds of small texts and lists, and as many go back; with the allocator that `std`
-//! brings on WASM, taking and giving back memory is most of what a simple transform costs. Here blocks of up
-//! to 512 bytes are kept in lists by size, one list for every 16 bytes: taking one is taking the first of its
-//! list, giving it back is putting it there again. Nothing is searched, split or joined. What is larger goes
-//! to `std`'s allocator, and so do the slabs that small blocks are cut from.
+//! A call passes hundreds of small texts and lists in and out; with `std`'s allocator on WASM, allocation is
+//! most of the cost of a simple transform. Here, free blocks of up to 512 bytes are in lists by size, one
+//! list per 16 bytes: allocating takes the first block of its list, freeing puts it back. Blocks are never
+//! searched, split or joined. Larger blocks come from `std`'s allocator, and so do the slabs that small
+//! blocks are cut from.
 //!
-//! Blocks stay in the list of their size, so that memory does not grow from call to call: it is what the
-//! largest calls needed, size by size. A slab that cannot be had is an allocation that fails, as anywhere
-//! else: the host's limit holds.
+//! Freed blocks stay in the list of their size, so that memory does not grow from call to call: it is bounded
+//! by the largest need per size. If a slab cannot be allocated, the allocation fails as usual, so the host's
+//! memory limit applies.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::ptr::{self, NonNull};
 
-/// Sizes of small blocks are multiples of this, and so are their addresses.
+/// Sizes and addresses of small blocks are multiples of this.
 const UNIT: usize = 16;
 
-/// How many sizes of small blocks there are.
+/// The number of sizes of small blocks.
 const SIZES: usize = 32;
 
-/// The largest small block, bytes.
+/// The largest small block, in bytes.
 const SMALL: usize = UNIT * SIZES;
 
-/// What small blocks are cut from, bytes.
+/// The size of a slab, from which small blocks are cut, in bytes.
 const SLAB: usize = 16 << 10;
 
-/// A free block: it holds where the next free one of its size is.
+/// A free block: it contains the address of the next free block of its size.
 struct Free(Option<NonNull<Free>>);
 
-/// Free blocks by size, and what is left of the newest slab.
+/// Free blocks by size, and the unused rest of the newest slab.
 struct Lists {
     free: [Option<NonNull<Free>>; SIZES],
     next: *mut u8,
     left: usize,
 }
 
-/// Small blocks from lists, all others from `Large`.
+/// Allocates small blocks from lists and all others from `Large`.
 pub struct Allocator<Large> {
     large: Large,
     lists: UnsafeCell<Lists>,
@@ -48,12 +48,12 @@ pub struct Allocator<Large> {
 unsafe impl<Large> Sync for Allocator<Large> {}
 
 impl<Large: GlobalAlloc> Allocator<Large> {
-    /// An allocator that holds nothing yet.
+    /// Returns an allocator without free blocks.
     pub const fn new(large: Large) -> Self {
         Self { large, lists: UnsafeCell::new(Lists { free: [None; SIZES], next: ptr::null_mut(), left: 0 }) }
     }
 
-    /// Which list blocks of this layout are in; none where they are not small.
+    /// Returns the index of the list for a layout. `None` if the layout is not small.
     const fn list(layout: Layout) -> Option<usize> {
         if layout.size() <= SMALL && layout.align() <= UNIT && layout.size() > 0 {
             Some((layout.size() - 1) / UNIT)
@@ -62,11 +62,11 @@ impl<Large: GlobalAlloc> Allocator<Large> {
         }
     }
 
-    /// A block for the list `list`, which is empty.
+    /// Cuts a block for the empty list `list`. Null if no memory is available.
     #[cold]
     fn cut(&self, list: usize) -> *mut u8 {
         let size = (list + 1) * UNIT;
-        // SAFETY: nothing else looks at the lists meanwhile: there is one thread, and `large` does not call back.
+        // SAFETY: no other reference to the lists exists: there is one thread, and `large` does not call back.
         let lists = unsafe { &mut *self.lists.get() };
         if lists.left < size {
             // SAFETY: the unit is a power of two, and a slab is neither empty nor too large.
@@ -74,10 +74,10 @@ impl<Large: GlobalAlloc> Allocator<Large> {
             if slab.is_null() {
                 return slab;
             }
-            // What is left of the last one is a block too: sizes are multiples of the unit.
+            // Keep the rest of the previous slab as a free block: sizes are multiples of the unit.
             if let Some(rest) = NonNull::new(lists.next.cast::<Free>()).filter(|_| lists.left > 0) {
                 let list = &mut lists.free[lists.left / UNIT - 1];
-                // SAFETY: it is ours, large enough for a pointer, and aligned to the unit.
+                // SAFETY: the block belongs to this allocator, is large enough for a pointer, and aligned to the unit.
                 unsafe { rest.write(Free(list.take())) };
                 *list = Some(rest);
             }
@@ -98,14 +98,14 @@ unsafe impl<Large: GlobalAlloc> GlobalAlloc for Allocator<Large> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(list) = Self::list(layout) else {
-            // SAFETY: as our caller promises.
+            // SAFETY: guaranteed by the caller.
             return unsafe { self.large.alloc(layout) };
         };
         // SAFETY: as in `cut`.
         let first = unsafe { &mut (*self.lists.get()).free[list] };
         match *first {
             Some(block) => {
-                // SAFETY: what is in a list is free and holds where the next one is.
+                // SAFETY: a block in a list is free and contains the address of the next.
                 *first = unsafe { block.read() }.0;
                 block.as_ptr().cast()
             }
@@ -116,12 +116,12 @@ unsafe impl<Large: GlobalAlloc> GlobalAlloc for Allocator<Large> {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let (Some(list), Some(block)) = (Self::list(layout), NonNull::new(block.cast::<Free>())) else {
-            // SAFETY: as our caller promises.
+            // SAFETY: guaranteed by the caller.
             return unsafe { self.large.dealloc(block, layout) };
         };
         // SAFETY: as in `cut`.
         let first = unsafe { &mut (*self.lists.get()).free[list] };
-        // SAFETY: nobody uses the block any more; it is large enough for a pointer, and aligned to the unit.
+        // SAFETY: the caller has freed the block; it is large enough for a pointer, and aligned to the unit.
         unsafe { block.write(Free(first.take())) };
         *first = Some(block);
     }
@@ -129,14 +129,14 @@ unsafe impl<Large: GlobalAlloc> GlobalAlloc for Allocator<Large> {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if Self::list(layout).is_none() {
-            // Fresh memory is zero already, and `std`'s allocator knows what is fresh.
-            // SAFETY: as our caller promises.
+            // New memory is zero already, and `std`'s allocator knows which memory is new.
+            // SAFETY: guaranteed by the caller.
             return unsafe { self.large.alloc_zeroed(layout) };
         }
-        // SAFETY: as our caller promises.
+        // SAFETY: guaranteed by the caller.
         let block = unsafe { self.alloc(layout) };
         if !block.is_null() {
-            // SAFETY: the block is at least so large.
+            // SAFETY: the block has at least this size.
             unsafe { block.write_bytes(0, layout.size()) };
         }
         block
@@ -144,19 +144,19 @@ unsafe impl<Large: GlobalAlloc> GlobalAlloc for Allocator<Large> {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: callers promise that the size is one a layout may have.
+        // SAFETY: callers guarantee a valid size for a layout.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (Self::list(layout), Self::list(new)) {
             (None, None) => {
-                // SAFETY: as our caller promises.
+                // SAFETY: guaranteed by the caller.
                 unsafe { self.large.realloc(block, layout, size) }
             }
             (Some(from), Some(to)) if from == to => block,
             _ => {
-                // SAFETY: as our caller promises.
+                // SAFETY: guaranteed by the caller.
                 let moved = unsafe { self.alloc(new) };
                 if !moved.is_null() {
-                    // SAFETY: both are so large, and one of them is new.
+                    // SAFETY: both blocks have this size, and one of them is new, so they do not overlap.
                     unsafe {
                         ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
                         self.dealloc(block, layout);
@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    /// `std`'s allocator, counting, with a limit. What was not given back, as slabs never are, is at its end.
+    /// Counts and limits allocations of `std`'s allocator. Blocks that were not freed, such as slabs, are at the end.
     struct Counted {
         bytes: Cell<usize>,
         limit: usize,
@@ -213,7 +213,7 @@ mod tests {
         Allocator::new(Counted { bytes: Cell::new(0), limit, blocks: RefCell::default() })
     }
 
-    /// A block in use: it is filled with bytes that say whose it is.
+    /// A block in use, filled with a byte that identifies it.
     struct Block {
         at: *mut u8,
         layout: Layout,
@@ -238,7 +238,7 @@ mod tests {
 
         fn check(&self, size: usize) {
             let bytes = unsafe { std::slice::from_raw_parts(self.at, size) };
-            assert!(bytes.iter().all(|byte| *byte == self.mark), "somebody else wrote into a block in use");
+            assert!(bytes.iter().all(|byte| *byte == self.mark), "another block overlaps this one");
         }
 
         fn resize(&mut self, allocator: &Allocator<Counted>, size: usize) {
@@ -256,7 +256,7 @@ mod tests {
         }
     }
 
-    /// Numbers without a pattern, the same in every run.
+    /// Pseudorandom numbers, the same in every run.
     fn numbers() -> impl FnMut(usize) -> usize {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         move |below| {
@@ -364,7 +364,7 @@ mod tests {
         for block in blocks {
             block.free(&allocator);
         }
-        // What was left at the end of a slab is of use for its own size.
+        // The rest of a slab can be used as a block of its own size.
         let rest = SLAB % 48;
         assert!(rest > 0);
         Block::new(&allocator, rest, 8, 2).free(&allocator);

@@ -1,4 +1,4 @@
-//! What a transform's function may take.
+//! The types of parameters of a transform.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use crate::{Fault, User, Value};
 
 /// A type that a parameter of a transform may have.
 ///
-/// | type | manifest | takes |
+/// | type | manifest | accepts |
 /// |---|---|---|
 /// | `&str`, `String` | text | text |
 /// | `f64`, `f32` | number | a number |
@@ -21,26 +21,26 @@ use crate::{Fault, User, Value};
 /// | `&serde_json::Value` | json | an object or an array, without copying it |
 /// | `serde_json::Value`, [`Value`] | any | anything, nothing included |
 /// | [`User`] | user | a whole user |
-/// | `Option<T>` | as `T` | what `T` takes, and nothing |
+/// | `Option<T>` | as `T` | what `T` accepts, and nothing |
 ///
-/// Nothing is what is absent, `null` or `undefined`; it is also the value of an argument left out at the end
-/// of a call. Whatever else comes is a fault that names the parameter, and the function is not called.
+/// Nothing means absent, `null` or `undefined`; it is also the value of an argument that is omitted at the end
+/// of a call. Any other value is a fault that names the parameter, and the function is not called.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a transform",
     label = "not a type that comes from an expression",
     note = "take `&str`, `String`, `bool`, a number type, `Vec<T>`, `BTreeMap<String, T>`, `serde_json::Value`, `User`, `Value` for any, or `Option` of one of them"
 )]
 pub trait Argument<'a>: Sized {
-    /// What the manifest says.
+    /// The type in the manifest.
     const TYPE: Type;
-    /// Whether nothing is taken too.
+    /// Whether nothing is accepted.
     const OPTIONAL: bool = false;
 
-    /// The argument as this type.
+    /// Converts the argument to this type.
     fn from_given(given: Given<'a>) -> Result<Self, Mismatch>;
 }
 
-/// A value as it is given: the argument itself, or an item or member of it.
+/// A value that is passed in: the argument itself, or an item or member of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Given<'a> {
     /// Absent, `null` or `undefined`.
@@ -92,7 +92,7 @@ impl From<Given<'_>> for Value {
 }
 
 impl Given<'_> {
-    /// What it is, in words.
+    /// Returns a description of its kind.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
@@ -105,7 +105,7 @@ impl Given<'_> {
     }
 }
 
-/// A value that is not what a parameter takes.
+/// The error for a value that a parameter does not accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     place: String,
@@ -115,12 +115,12 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    /// `given` came where `expected` (such as "an e-mail address") is taken.
+    /// Returns an error for the value `given` where `expected` (such as "an e-mail address") is accepted.
     pub fn new(given: Given<'_>, expected: impl Into<String>) -> Self {
         Self { place: String::new(), found: given.kind(), value: None, expected: expected.into() }
     }
 
-    /// Says that it was met inside something: "item 3", "`plan`".
+    /// Adds where the value is inside of the argument: "item 3", "`plan`".
     #[must_use]
     pub fn within(mut self, place: &str) -> Self {
         self.place.push_str(place);
@@ -128,7 +128,7 @@ impl Mismatch {
         self
     }
 
-    /// As a fault that names the parameter; a secret's value is not shown.
+    /// Converts it to a fault that names the parameter. The value of a secret is not shown.
     pub fn fault(self, parameter: &str, secret: bool) -> Fault {
         let Self { place, found, value, expected } = self;
         let found = value.filter(|_| !secret).unwrap_or_else(|| found.to_owned());
@@ -143,7 +143,7 @@ pub struct Arguments<'a> {
     row: Row<'a>,
 }
 
-/// The values a row brings, as they came.
+/// The values of a row, as the host passed them.
 #[derive(Clone, Copy, Debug)]
 enum Row<'a> {
     Values(&'a [Value]),
@@ -151,22 +151,22 @@ enum Row<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    /// The arguments of a call, as the contract (`wit/transform.wit`) hands them over.
+    /// Returns the arguments of a call in the form of the contract (`wit/transform.wit`).
     pub fn new(literals: &'a [Option<Value>], row: &'a [Value]) -> Self {
         Self { literals, row: Row::Values(row) }
     }
 
-    /// The same of values that are borrowed already.
+    /// Returns the arguments of a call from borrowed values.
     pub(crate) fn given(literals: &'a [Option<Value>], row: &'a [Given<'a>]) -> Self {
         Self { literals, row: Row::Given(row) }
     }
 
-    /// How many there are.
+    /// Returns the number of arguments.
     pub fn count(self) -> usize {
         self.literals.len()
     }
 
-    /// The argument at `index`; nothing beyond the last.
+    /// Returns the argument at `index`; nothing after the last.
     pub fn value(&self, index: usize) -> Given<'a> {
         let value = match self.literals.get(index) {
             Some(Some(literal)) => Some(Given::from(literal)),
@@ -182,7 +182,7 @@ impl<'a> Arguments<'a> {
         value.unwrap_or(Given::Nothing)
     }
 
-    /// The argument at `index` as what the parameter takes.
+    /// Converts the argument at `index` to the type of the parameter.
     pub fn get<T: Argument<'a>>(&self, index: usize, parameter: &str, secret: bool) -> Result<T, Fault> {
         T::from_given(self.value(index)).map_err(|mismatch| mismatch.fault(parameter, secret))
     }
@@ -248,8 +248,8 @@ macro_rules! whole_numbers {
                     Mismatch::new(given, format!("a whole number from {} to {}", Self::MIN, Self::MAX))
                 };
                 let Given::Number(number) = given else { return Err(mismatch()) };
-                // Through i128, which holds every value of the types exactly; a cast saturates, and the
-                // way back finds out.
+                // Through i128, which represents every value of the types exactly; a cast saturates, and
+                // converting back detects that.
                 #[allow(clippy::cast_possible_truncation)]
                 let whole = number as i128;
                 #[allow(clippy::cast_precision_loss, clippy::float_cmp)]
@@ -374,7 +374,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// The argument `json`, as the parameter `x` of type `T`.
+    /// Converts `json` as an argument for the parameter `x` of type `T`.
     fn given<T: for<'a> Argument<'a>>(json: Json) -> Result<T, String> {
         Arguments::new(&[None], &[json.into()]).get(0, "x", false).map_err(|fault| fault.to_string())
     }

@@ -1,6 +1,6 @@
-//! Joins the pieces of a manifest while the transform is compiled. For `#[transform]`.
+//! Concatenates the parts of a manifest at compile time. Used by `#[transform]`.
 
-/// The length of the pieces together, in bytes.
+/// Returns the total length of the parts in bytes.
 pub const fn length(pieces: &[&str]) -> usize {
     let mut length = 0;
     let mut index = 0;
@@ -11,7 +11,7 @@ pub const fn length(pieces: &[&str]) -> usize {
     length
 }
 
-/// The pieces as one; `LENGTH` is their [`length`].
+/// Concatenates the parts; `LENGTH` is their [`length`].
 pub const fn joined<const LENGTH: usize>(pieces: &[&str]) -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
     let mut at = 0;
@@ -29,7 +29,7 @@ pub const fn joined<const LENGTH: usize>(pieces: &[&str]) -> [u8; LENGTH] {
     bytes
 }
 
-/// The bytes as text.
+/// Returns the bytes as text.
 pub const fn text(bytes: &[u8]) -> &str {
     match core::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -37,7 +37,7 @@ pub const fn text(bytes: &[u8]) -> &str {
     }
 }
 
-/// The bytes of a text as an array, for the custom section; `LENGTH` is the text's.
+/// Returns the bytes of a text as an array, for the custom section; `LENGTH` is the length of the text.
 pub const fn bytes<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
     joined(&[text])
 }

@@ -1,23 +1,23 @@
 use std::fmt;
 
-/// Why a row has no result: one sentence for the person who asked for the column, that says what is wrong
-/// with the value and what was expected.
+/// Why a row has no result: one sentence for the user who defined the column, with what is wrong with the
+/// value and what was expected.
 ///
-/// It comes from a text (`"…".into()`, [`fault!`](crate::fault!)) or, with `?`, from the errors of the
-/// standard library's and `serde_json`'s parsers. Other errors: `.map_err(Fault::new)?`.
+/// Created from a text (`"…".into()`, [`fault!`](crate::fault!)) or, with `?`, from parse errors of the
+/// standard library and `serde_json`. For other errors use `.map_err(Fault::new)?`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fault {
     message: String,
 }
 
 impl Fault {
-    /// A fault that says what `message` displays.
-    #[allow(clippy::needless_pass_by_value)] // so that `.map_err(Fault::new)` reads as it does
+    /// Returns a fault with the text that `message` displays.
+    #[allow(clippy::needless_pass_by_value)] // so that it can be passed to `.map_err`
     pub fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string() }
     }
 
-    /// What it says.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -72,7 +72,7 @@ from_errors!(
     std::string::FromUtf8Error,
 );
 
-/// A [`Fault`] from a format string: `return Err(fault!("{zone} is no time zone offset"))`.
+/// Creates a [`Fault`] from a format string: `return Err(fault!("{zone} is no time zone offset"))`.
 #[macro_export]
 macro_rules! fault {
     ($($format:tt)+) => { $crate::Fault::from(::std::format!($($format)+)) };

@@ -1,4 +1,4 @@
-//! The ABI of a component: what the host calls. Only on WASM; `#[transform]` exports it.
+//! The exports of a component that the host calls. Only on WASM; `#[transform]` exports them.
 
 #[allow(unsafe_code, missing_docs, clippy::pedantic)]
 mod abi {
@@ -18,7 +18,7 @@ use std::cell::RefCell;
 
 use crate::{Arguments, Transform, last_panic, packed};
 
-/// Computes a batch, as the contract says.
+/// Computes a batch; the `apply` function of the contract.
 pub fn apply<T: Transform>(
     literals: Vec<Option<GuestValue>>,
     rows: Vec<Vec<GuestValue>>,
@@ -37,7 +37,7 @@ pub fn apply<T: Transform>(
         .collect()
 }
 
-/// What is the same for every row.
+/// The arguments that are the same for every row.
 struct Call {
     literals: Vec<Option<crate::Value>>,
 }
@@ -87,7 +87,7 @@ impl From<crate::Value> for GuestValue {
             crate::Value::Boolean(boolean) => Self::Boolean(boolean),
             crate::Value::Number(number) => Self::Number(number),
             crate::Value::Text(text) => Self::Text(text),
-            // What is no object and no array goes as what it is.
+            // JSON that is neither an object nor an array is passed as its own kind.
             crate::Value::Json(json) => match crate::Value::from(json) {
                 crate::Value::Json(json) => Self::Json(json.to_string()),
                 other => other.into(),
@@ -97,12 +97,12 @@ impl From<crate::Value> for GuestValue {
 }
 
 thread_local! {
-    /// The batch that comes through the second door ([`packed`]), and its results.
+    /// The batch of a call through the packed ABI ([`packed`]), and its results.
     static BATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static RESULTS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Memory for a batch of so many bytes.
+/// Allocates memory for a batch of this many bytes and returns its address.
 pub fn packed_room(length: usize) -> *mut u8 {
     BATCH.with_borrow_mut(|batch| {
         batch.resize(length, 0);
@@ -110,7 +110,7 @@ pub fn packed_room(length: usize) -> *mut u8 {
     })
 }
 
-/// Computes the batch: where its results are, and how long in the upper half.
+/// Computes the batch. Returns the address of the results, and their length in the upper half.
 pub fn packed_apply<T: Transform>(length: usize) -> u64 {
     last_panic::keep();
     BATCH.with_borrow(|batch| {

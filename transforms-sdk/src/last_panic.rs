@@ -1,7 +1,7 @@
-//! Keeps what a panic said where the host finds it.
+//! Stores the message of a panic where the host finds it.
 //!
-//! A transform has no imports, so it cannot say anything while it panics, and after the trap its exports are
-//! closed. But the host may look at the memory the trap left behind. There stands, once, at a multiple of 8:
+//! A transform has no imports, so it cannot report anything while it panics, and after the trap its exports
+//! cannot be called. But the host can read its memory. It contains once, at a multiple of 8:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -12,13 +12,13 @@
 #[cfg(any(test, target_arch = "wasm32"))]
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// How the record begins.
+/// The start of the record.
 pub const MAGIC: &[u8; 27] = b"user-import-export:panic:1\0";
 
-/// The longest text kept, in bytes.
+/// The maximum length of the text, in bytes.
 pub const LONGEST: usize = 1024;
 
-/// Atomics, so that a `static` can be written without `unsafe`; nothing else runs at the same time.
+/// Atomics, so that a `static` can be written without `unsafe`; there is only one thread.
 #[cfg(any(test, target_arch = "wasm32"))]
 #[repr(C, align(8))]
 struct Record {
@@ -27,7 +27,7 @@ struct Record {
     text: [AtomicU8; LONGEST],
 }
 
-/// `#[used]`: nobody here ever reads the magic, so that it would be optimised away.
+/// `#[used]`, because no code reads the magic, so it would be optimized away.
 #[cfg(any(test, target_arch = "wasm32"))]
 #[used]
 static LAST: Record =
@@ -48,7 +48,7 @@ fn write(text: &str) {
     }
 }
 
-/// From now on what a panic says is kept.
+/// Installs a panic hook that stores the message.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn keep() {
     static KEPT: std::sync::Once = std::sync::Once::new();
@@ -63,8 +63,8 @@ pub(crate) fn keep() {
     });
 }
 
-/// What the last panic said, found in a transform's memory: the record after the magic, if it is whole and
-/// not empty. For hosts.
+/// Finds the message of the last panic in a transform's memory: the record after the magic. `None` if it is
+/// incomplete or empty. For hosts.
 pub fn find(memory: &[u8]) -> Option<&str> {
     let at = memory.chunks(8).enumerate().find_map(|(index, _)| {
         let at = index * 8;
@@ -80,7 +80,7 @@ pub fn find(memory: &[u8]) -> Option<&str> {
 mod tests {
     use super::*;
 
-    /// The record's bytes, as a host sees them in the memory of a guest.
+    /// Returns the bytes of the record, as a host sees them in the memory of a guest.
     fn memory() -> Vec<u8> {
         let cells = LAST.length.iter().chain(&LAST.text);
         let mut memory = vec![7; 16];

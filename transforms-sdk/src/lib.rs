@@ -1,4 +1,4 @@
-//! What an author of transforms imports, and what the host and transforms share: values, manifest, contract.
+//! The SDK for transforms, and the types that host and transforms share: values, manifest, contract.
 //!
 //! ```
 //! use transforms_sdk::prelude::*;
@@ -10,9 +10,9 @@
 //! }
 //! ```
 //!
-//! That is a whole transform: [`macro@transform`] makes the manifest and exports the function, [`Argument`]
-//! and [`Output`] say what it may take and give, a [`Fault`] is why a row has no result, and [`testing`] runs
-//! the examples and `cases/*.json` natively.
+//! This is a complete transform: [`macro@transform`] generates the manifest and exports the function,
+//! [`Argument`] and [`Output`] define the types of parameters and results, a [`Fault`] explains why a row has
+//! no result, and [`testing`] runs the examples and `cases/*.json` natively.
 
 #[doc(hidden)]
 pub mod build;
@@ -22,7 +22,7 @@ pub mod manifest;
 pub mod testing;
 
 #[cfg(any(test, target_arch = "wasm32"))]
-#[allow(unsafe_code, clippy::cast_ptr_alignment)] // memory is handed out; what is cast is aligned by the unit
+#[allow(unsafe_code, clippy::cast_ptr_alignment)] // an allocator; every pointer that is cast is aligned to the unit
 mod allocator;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
@@ -44,7 +44,7 @@ pub use serde_json;
 pub use transforms_sdk_macros::transform;
 pub use user::User;
 
-/// What a transform's source begins with: `use transforms_sdk::prelude::*;`
+/// The imports of a transform: `use transforms_sdk::prelude::*;`
 pub mod prelude {
     pub use crate::{Fault, User, Value, fault, transform};
 }
@@ -53,22 +53,22 @@ pub mod prelude {
 #[global_allocator]
 static ALLOCATOR: allocator::Allocator<std::alloc::System> = allocator::Allocator::new(std::alloc::System);
 
-/// A transform. Implemented by `#[transform]`, on a type with the function's name.
+/// A transform. `#[transform]` implements it for a type with the function's name.
 pub trait Transform {
     /// The manifest, as JSON.
     const MANIFEST: &'static str;
-    /// How many parameters there are.
+    /// The number of parameters.
     const PARAMETERS: usize;
 
-    /// The result for one row.
+    /// Computes the result of one row.
     fn call(arguments: &Arguments<'_>) -> Result<Value, Fault>;
 }
 
-/// What an expression gives and what a transform takes and returns (docs/transforms.md#the-contract).
+/// The value of an expression, and an argument or result of a transform (docs/transforms.md#the-contract).
 ///
-/// The cell of a column is made from it: nothing is an empty cell in CSV and `null` in JSON; a boolean is `true` or
-/// `false`; a number is written the way JavaScript writes it (`0`, `0.698`, `1e+21`); a text stands as it is; JSON is
-/// compact JSON in CSV and itself in JSON.
+/// As a cell, nothing is empty in CSV and `null` in JSON; a boolean is `true` or `false`; a number is written as
+/// in JavaScript (`0`, `0.698`, `1e+21`); a text is copied unchanged; JSON is compact JSON in CSV and itself in
+/// JSON.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// Absent, `null` or `undefined`.
@@ -76,9 +76,9 @@ pub enum Value {
     Nothing,
     /// `true` or `false`.
     Boolean(bool),
-    /// A number as JavaScript knows it: 64-bit floating point.
+    /// A number as in JavaScript: 64-bit floating point.
     Number(f64),
-    /// Unicode text. What is half a surrogate pair in JavaScript is U+FFFD here.
+    /// Unicode text. A lone surrogate of JavaScript is U+FFFD here.
     Text(String),
     /// An object or an array.
     Json(JsonValue),
@@ -109,7 +109,7 @@ impl From<bool> for Value {
 }
 
 impl From<JsonValue> for Value {
-    /// The value of a piece of JSON; integers beyond 2^53 become the nearest number JavaScript has.
+    /// Converts JSON to a value; integers beyond 2^53 become the nearest 64-bit floating point number.
     fn from(json: JsonValue) -> Self {
         match json {
             JsonValue::Null => Self::Nothing,
@@ -122,8 +122,8 @@ impl From<JsonValue> for Value {
 }
 
 impl From<Value> for JsonValue {
-    /// The value as a cell of a JSON file. A number that JSON cannot hold (NaN, the infinities) is
-    /// `null`, as `JSON.stringify` has it; a whole number has no fraction (`5`, not `5.0`).
+    /// Converts the value to a cell of a JSON file. A number that JSON cannot represent (NaN, infinity) is
+    /// `null`, as with `JSON.stringify`; a whole number has no fraction (`5`, not `5.0`).
     fn from(value: Value) -> Self {
         /// 2^53: up to here every whole number is exact.
         const EXACT: f64 = 9_007_199_254_740_992.0;

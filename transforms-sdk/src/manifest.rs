@@ -1,11 +1,11 @@
-//! What a transform says about itself, readable without running it.
+//! The manifest of a transform, which can be read without running the transform.
 
 use serde::{Deserialize, Serialize};
 
 /// The custom section of the WASM file that holds the manifest as JSON.
 pub const SECTION: &str = "user-import-export:manifest";
 
-/// The version of the contract (`wit/transform.wit`) that this SDK speaks.
+/// The version of the contract (`wit/transform.wit`) that this SDK implements.
 pub const CONTRACT: &str = "1.0.0";
 
 /// The manifest of a transform.
@@ -14,9 +14,9 @@ pub const CONTRACT: &str = "1.0.0";
 pub struct Manifest {
     /// Version of the contract it was built against.
     pub contract: String,
-    /// The name expressions call it by: a letter, then letters, digits and `_`.
+    /// The function name in expressions: a letter, then letters, digits and `_`.
     pub name: String,
-    /// Its own version.
+    /// The version of the transform.
     pub version: String,
     /// What it does, in one sentence: the first paragraph of the documentation.
     pub summary: String,
@@ -25,9 +25,9 @@ pub struct Manifest {
     pub documentation: String,
     /// Its parameters, in order.
     pub parameters: Vec<Parameter>,
-    /// What it gives.
+    /// The type of the result.
     pub output: Type,
-    /// Calls and what they give.
+    /// Example calls with their results.
     #[serde(default)]
     pub examples: Vec<Example>,
 }
@@ -38,17 +38,17 @@ pub struct Manifest {
 pub struct Parameter {
     /// Its name.
     pub name: String,
-    /// What it takes.
+    /// The type that it accepts.
     #[serde(rename = "type")]
     pub kind: Type,
-    /// Whether it takes nothing too. An argument left out at the end of a call is nothing, so optional
-    /// parameters that no other follows may be left out.
+    /// Whether it accepts nothing. An argument that is omitted at the end of a call is nothing, so optional
+    /// parameters at the end may be omitted.
     #[serde(default)]
     pub optional: bool,
-    /// Whether its value is a secret: given as `secret("NAME")` or a literal, and never shown.
+    /// Whether its value is a secret: passed as `secret("NAME")` or a literal, and never shown.
     #[serde(default)]
     pub secret: bool,
-    /// What it means.
+    /// The description.
     #[serde(default)]
     pub description: String,
 }
@@ -72,7 +72,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// As the manifest has it.
+    /// Returns the name of the type in the manifest.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Boolean => "boolean",
@@ -85,7 +85,7 @@ impl Type {
     }
 }
 
-/// Names that mean something in expressions already: globals and words of ECMAScript, and our own.
+/// Names with another meaning in expressions: globals and reserved words of ECMAScript, and this product's names.
 #[rustfmt::skip]
 const RESERVED: &[&str] = &[
     // ECMA-262, sections 19 and B.2.1.
@@ -99,17 +99,17 @@ const RESERVED: &[&str] = &[
     "undefined", "unescape",
     // ECMA-402.
     "Intl",
-    // Reserved words, and those that read as such.
+    // Reserved and contextual keywords.
     "arguments", "async", "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default",
     "delete", "do", "else", "enum", "export", "extends", "false", "finally", "for", "function", "if", "implements",
     "import", "in", "instanceof", "interface", "let", "new", "null", "of", "package", "private", "protected",
     "public", "return", "static", "super", "switch", "this", "throw", "true", "try", "typeof", "var", "void", "while",
     "with", "yield",
-    // What expressions are made of.
+    // Names of the expression language.
     "secret", "user",
 ];
 
-/// Whether expressions already know `name` as something else, so that no transform may take it.
+/// Returns whether `name` has another meaning in expressions, so that no transform may have this name.
 pub const fn is_reserved(name: &str) -> bool {
     let mut index = 0;
     while index < RESERVED.len() {
@@ -132,18 +132,18 @@ const fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len()
 }
 
-/// A call and what it gives.
+/// An example call with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
     /// The call as an expression whose arguments are JSON literals: `join(["a", "b"], "-")`.
     pub call: String,
-    /// What it gives, as a cell of a JSON file.
+    /// The result, as a cell of a JSON file.
     pub gives: serde_json::Value,
 }
 
 impl Example {
-    /// The arguments of the call; none if it is not a call with JSON literals.
+    /// Returns the arguments of the call. `None` if it is not a call with JSON literals.
     pub fn arguments(&self) -> Option<Vec<serde_json::Value>> {
         let (_, arguments) = self.call.trim().strip_suffix(')')?.split_once('(')?;
         serde_json::from_str(&format!("[{arguments}]")).ok()

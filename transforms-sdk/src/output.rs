@@ -1,4 +1,4 @@
-//! What a transform's function may give.
+//! The types of results of a transform.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use crate::manifest::Type;
 use crate::{Fault, Value};
 
-/// A type that a transform may give.
+/// A type that a transform may return.
 ///
 /// | type | manifest |
 /// |---|---|
@@ -20,18 +20,18 @@ use crate::{Fault, Value};
 /// | `Option<T>`: `None` is nothing, an empty cell | as `T` |
 /// | `Result<T, Fault>`: a fault is reported with its row, and the job goes on | as `T` |
 ///
-/// Numbers are JavaScript's: a whole number beyond 2^53 becomes the nearest one that 64-bit floating point
-/// has. Give text where every digit counts.
+/// Numbers are those of JavaScript: a whole number beyond 2^53 becomes the nearest 64-bit floating point
+/// number. Return text if every digit matters.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be what a transform gives",
     label = "not a type that a cell is made from",
     note = "give `String`, `bool`, a number type, `Vec<T>`, `BTreeMap<String, T>`, `serde_json::Value` or `Value`, as it is, as `Option` or as `Result<_, Fault>`"
 )]
 pub trait Output {
-    /// What the manifest says.
+    /// The type in the manifest.
     const TYPE: Type;
 
-    /// The value of the cell, or why there is none.
+    /// Returns the value of the cell, or the fault of the row.
     fn into_result(self) -> Result<Value, Fault>;
 }
 
@@ -121,7 +121,7 @@ impl<T: Output> Output for BTreeMap<String, T> {
 impl<T: Output, S> Output for HashMap<String, T, S> {
     const TYPE: Type = Type::Json;
 
-    /// Sorted by key: a hash map has no order of its own, and a result depends on nothing but the arguments.
+    /// Sorted by key: a hash map has no defined order, and a result must depend only on the arguments.
     fn into_result(self) -> Result<Value, Fault> {
         object(self.into_iter().collect::<BTreeMap<_, _>>())
     }

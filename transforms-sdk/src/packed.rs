@@ -1,23 +1,23 @@
-//! The second door into a transform: a batch as one run of bytes.
+//! The packed ABI of a transform: a batch as one sequence of bytes.
 //!
-//! The contract's function (`wit/transform.wit`) takes lists of lists of values, and a host that calls it asks
-//! the guest for a piece of memory for every text on the way in, and copies every result by itself on the way
-//! out. For a transform that does little per row that is most of its cost. So a transform made with this SDK
-//! has two exports more, beside the contract's: [`ROOM`] gives memory for so many bytes, and [`APPLY`] computes
-//! the batch that was written there and gives the place and length of the results. Both doors lead to the same
-//! function; a host may use either, and what has no second door is called by the first.
+//! The contract's function (`wit/transform.wit`) takes lists of lists of values. A host that calls it allocates
+//! guest memory for every text that it passes in, and copies every result separately. For a simple transform
+//! that is most of the cost. So a transform that is built with this SDK has two more exports: [`ROOM`]
+//! allocates memory for a number of bytes, and [`APPLY`] computes the batch that was written there and returns
+//! address and length of the results. Both ABIs call the same function; a host may use either, and it uses the
+//! contract's for transforms without the packed ABI.
 //!
-//! A batch is the number of literals and each of them (or [`Item::Row`] where rows bring the argument), then
-//! row for row the number of values and each of them. Results are one item for each row. Numbers are little
-//! endian, lengths and counts have four bytes; an item is a byte that says what it is, and what belongs to it.
+//! A batch is the number of literals and each of them (or [`Item::Row`] if rows have the argument), then
+//! for each row the number of values and each of them. Results are one item per row. Numbers are little
+//! endian, lengths and counts have four bytes; an item is a byte with its kind, followed by its content.
 
 use crate::{Arguments, Fault, Given, Transform, Value};
 
-/// The export that gives memory: length to address.
+/// The export that allocates memory: takes a length, returns an address.
 pub const ROOM: &str = "user-import-export:packed-room@1";
 
-/// The export that computes: length of the batch to the address of the results, and their length in the upper
-/// half.
+/// The export that computes: takes the length of the batch, returns the address of the results, and their
+/// length in the upper half.
 pub const APPLY: &str = "user-import-export:packed-apply@1";
 
 const NOTHING: u8 = 0;
@@ -29,7 +29,7 @@ const JSON: u8 = 5;
 const FAULT: u8 = 6;
 const ROW: u8 = 7;
 
-/// An item of a batch or of results. Texts should be UTF-8; whoever reads them finds out.
+/// An item of a batch or of results. Texts should be UTF-8; the reader has to check that.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Item<'a> {
     /// Absent, `null` or `undefined`.
@@ -44,12 +44,12 @@ pub enum Item<'a> {
     Json(&'a [u8]),
     /// Why a row has no result.
     Fault(&'a [u8]),
-    /// In place of a literal: each row has a value of its own.
+    /// In place of a literal: each row has its own value.
     Row,
 }
 
 impl Item<'_> {
-    /// Adds the item at the end.
+    /// Appends the item.
     #[inline]
     pub fn write(self, to: &mut Vec<u8>) {
         match self {
@@ -74,19 +74,19 @@ fn write_bytes(kind: u8, bytes: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(bytes);
 }
 
-/// A length as it stands in a batch. What is longer has no place in the memory of a guest.
+/// Converts a length to its form in a batch. Longer data does not fit into the memory of a guest.
 #[inline]
 fn length(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
 }
 
-/// Adds a count at the end.
+/// Appends a count.
 #[inline]
 pub fn write_count(count: usize, to: &mut Vec<u8>) {
     to.extend_from_slice(&length(count));
 }
 
-/// Adds an item whose text `write` writes; `json` says what kind of text it is. Gives where the text starts.
+/// Appends an item whose text `write` writes, as JSON if `json` is set. Returns the offset of the text.
 #[inline]
 pub fn write_made(json: bool, to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> usize {
     to.extend_from_slice(&[if json { JSON } else { TEXT }, 0, 0, 0, 0]);
@@ -99,22 +99,22 @@ pub fn write_made(json: bool, to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)
     start
 }
 
-/// Reads items one after the other.
+/// Reads items in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Reads from the start of these bytes.
+    /// Returns a reader at the start of these bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Whether everything was read.
+    /// Returns whether everything was read.
     pub fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A count; nothing where there is none.
+    /// Reads a count. `None` at the end of the bytes.
     #[inline]
     pub fn count(&mut self) -> Option<usize> {
         let (bytes, rest) = self.0.split_first_chunk::<4>()?;
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
         Some(u32::from_le_bytes(*bytes) as usize)
     }
 
-    /// The next item; nothing, and nothing is taken, where there is none that is whole.
+    /// Reads the next item. `None`, without reading anything, if it is incomplete or invalid.
     #[inline]
     pub fn item(&mut self) -> Option<Item<'a>> {
         let mut ahead = *self;
@@ -161,12 +161,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Computes a batch; the results are added at the end. A batch that is cut off has fewer results than rows.
+/// Computes a batch and appends the results. A truncated batch has fewer results than rows.
 pub fn apply<T: Transform>(batch: &[u8], results: &mut Vec<u8>) {
     let mut from = Reader::new(batch);
     let Some(literals) = literals::<T>(&mut from) else { return };
     while let Some(count) = from.count() {
-        // Few values need no list.
+        // Few values need no allocation.
         let result = match count {
             0 => few::<T, 0>(&literals, &mut from),
             1 => few::<T, 1>(&literals, &mut from),
@@ -179,10 +179,10 @@ pub fn apply<T: Transform>(batch: &[u8], results: &mut Vec<u8>) {
     }
 }
 
-/// What is the same for every row, or why nothing can be computed.
+/// The arguments that are the same for every row, or why no row can be computed.
 type Literals = Result<Vec<Option<Value>>, Fault>;
 
-/// The literals of a batch; nothing where it is cut off.
+/// Reads the literals of a batch. `None` if it is truncated.
 fn literals<T: Transform>(from: &mut Reader<'_>) -> Option<Literals> {
     let count = from.count()?;
     let items: Vec<Item<'_>> = (0..count).map(|_| from.item()).collect::<Option<_>>()?;
@@ -198,7 +198,7 @@ fn literals<T: Transform>(from: &mut Reader<'_>) -> Option<Literals> {
     })
 }
 
-/// Computes the next row, which has so many values; nothing where it is cut off.
+/// Computes the next row, which has this many values. `None` if it is truncated.
 #[inline]
 fn few<T: Transform, const N: usize>(literals: &Literals, from: &mut Reader<'_>) -> Option<Result<Value, Fault>> {
     let mut items = [Item::Nothing; N];
@@ -216,7 +216,7 @@ fn few<T: Transform, const N: usize>(literals: &Literals, from: &mut Reader<'_>)
     }))
 }
 
-/// The same for any number of values. The count is what the host says; items are what there are.
+/// The same for any number of values. The count comes from the host and may exceed the number of items.
 fn many<T: Transform>(count: usize, literals: &Literals, from: &mut Reader<'_>) -> Option<Result<Value, Fault>> {
     let mut items = Vec::new();
     for _ in 0..count {
@@ -231,7 +231,7 @@ fn many<T: Transform>(count: usize, literals: &Literals, from: &mut Reader<'_>) 
     }))
 }
 
-/// The JSON among the items. Without any nothing is allocated.
+/// Parses the JSON items. Allocates only if there are any.
 fn parsed(items: &[Item<'_>]) -> Result<Vec<serde_json::Value>, Fault> {
     let texts = items.iter().filter_map(|item| match item {
         Item::Json(text) => Some(json(text)),
@@ -259,7 +259,7 @@ fn json(bytes: &[u8]) -> Result<serde_json::Value, Fault> {
 }
 
 fn write(result: Result<Value, Fault>, to: &mut Vec<u8>) {
-    // What is no object and no array goes as what it is.
+    // JSON that is neither an object nor an array is passed as its own kind.
     let result = result.map(|value| match value {
         Value::Json(json) => Value::from(json),
         other => other,
@@ -270,7 +270,7 @@ fn write(result: Result<Value, Fault>, to: &mut Vec<u8>) {
         Ok(Value::Number(number)) => Item::Number(*number).write(to),
         Ok(Value::Text(text)) => Item::Text(text.as_bytes()).write(to),
         Ok(Value::Json(json)) => {
-            // Writing into memory cannot fail: keys are texts.
+            // Writing to memory cannot fail: keys are texts.
             write_made(true, to, |to| drop(serde_json::to_writer(to, json)));
         }
         Err(fault) => Item::Fault(fault.message().as_bytes()).write(to),
@@ -283,7 +283,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives its arguments as an array; a text `refuse` is refused.
+    /// Returns its arguments as an array; fails for the text `refuse`.
     struct Echo;
 
     impl Transform for Echo {

@@ -1,6 +1,6 @@
 //! Runs a transform natively, without WASM: its examples, its cases, and single calls.
 //!
-//! `#[transform]` makes tests of the examples and of `cases/*.json` by itself. A file of cases is an array:
+//! `#[transform]` generates tests of the examples and of `cases/*.json`. A file of cases is an array:
 //!
 //! ```json
 //! [
@@ -10,7 +10,7 @@
 //! ]
 //! ```
 //!
-//! `gives` is what the transform gives; `fault` is a part of what it says when it refuses. `transform test`
+//! `gives` is the result of the transform; `fault` is a part of its fault message. `transform test`
 //! runs the same files in the sandbox.
 
 use std::fmt;
@@ -22,25 +22,25 @@ use serde_json::Value as Json;
 use crate::manifest::Manifest;
 use crate::{Arguments, Fault, Transform, Value};
 
-/// Arguments, and what they give or how they are refused.
+/// Arguments with the expected result or fault.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct Case {
-    /// What it shows, if that needs saying.
+    /// The description, if any.
     pub name: Option<String>,
     /// The arguments of the call, in order.
     pub arguments: Vec<Json>,
-    /// What they give.
+    /// The expected result or fault.
     pub expected: Expected,
 }
 
-/// A case as it stands in a file.
+/// A case in a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     name: Option<String>,
     arguments: Vec<Json>,
-    /// `null` is something to give: it is told from nothing written.
+    /// `Some(null)` if the member is `null`, `None` if it is absent.
     #[serde(default, deserialize_with = "present")]
     gives: Option<Json>,
     fault: Option<String>,
@@ -64,7 +64,7 @@ impl TryFrom<Written> for Case {
     }
 }
 
-/// What is expected of a case.
+/// The expected result or fault of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expected {
     /// This result, as a cell of a JSON file.
@@ -74,8 +74,8 @@ pub enum Expected {
 }
 
 impl Case {
-    /// Compares what came with what was expected. An error says both.
-    pub fn judge(&self, outcome: Result<&Value, &str>) -> Result<(), String> {
+    /// Compares a result or fault message with the expected one. The error contains both.
+    pub fn check(&self, outcome: Result<&Value, &str>) -> Result<(), String> {
         match (&self.expected, outcome) {
             (Expected::Gives(expected), Ok(value)) if same(expected, &value.clone().into()) => Ok(()),
             (Expected::Fault(part), Err(message)) if message.contains(part.as_str()) => Ok(()),
@@ -107,7 +107,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// Whether two values are the same; `5` and `5.0` are one number.
+/// Returns whether two values are equal; `5` and `5.0` are the same number.
 fn same(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Number(left), Json::Number(right)) => left == right || left.as_f64() == right.as_f64(),
@@ -122,7 +122,7 @@ fn same(left: &Json, right: &Json) -> bool {
     }
 }
 
-/// The cases in the `.json` files of a directory, by file, sorted by name; none where there is no directory.
+/// Reads the cases in the `.json` files of a directory, sorted by file name; empty if there is no directory.
 /// An error names the file.
 pub fn read_cases(directory: impl AsRef<Path>) -> Result<Vec<(PathBuf, Vec<Case>)>, String> {
     let directory = directory.as_ref();
@@ -154,7 +154,7 @@ pub fn read_cases(directory: impl AsRef<Path>) -> Result<Vec<(PathBuf, Vec<Case>
         .collect()
 }
 
-/// The result of one call: `testing::call::<mask_email>([json!("ada@example.com")])`.
+/// Returns the result of one call: `testing::call::<mask_email>([json!("ada@example.com")])`.
 pub fn call<T: Transform>(arguments: impl IntoIterator<Item = Json>) -> Result<Value, Fault> {
     let row: Vec<Value> = arguments.into_iter().map(Value::from).collect();
     if row.len() > T::PARAMETERS {
@@ -163,12 +163,12 @@ pub fn call<T: Transform>(arguments: impl IntoIterator<Item = Json>) -> Result<V
     T::call(&Arguments::new(&vec![None; row.len()], &row))
 }
 
-/// The manifest of a transform.
+/// Returns the manifest of a transform.
 pub fn manifest<T: Transform>() -> Manifest {
     serde_json::from_str(T::MANIFEST).expect("the attribute makes a manifest of this shape")
 }
 
-/// Runs the examples of the attribute. Panics with all that do not hold.
+/// Runs the examples of the attribute. Panics with all that fail.
 pub fn examples<T: Transform>() {
     let examples = manifest::<T>().examples.into_iter().map(|example| Case {
         arguments: example.arguments().expect("the attribute has checked the literals"),
@@ -178,7 +178,7 @@ pub fn examples<T: Transform>() {
     report(&run::<T>("example", examples));
 }
 
-/// Runs the cases of every `.json` file in a directory. Panics with all that do not hold.
+/// Runs the cases of every `.json` file in a directory. Panics with all that fail.
 pub fn cases<T: Transform>(directory: impl AsRef<Path>) {
     let files = read_cases(directory).unwrap_or_else(|error| panic!("{error}"));
     let wrong = files.into_iter().flat_map(|(path, cases)| {
@@ -189,12 +189,12 @@ pub fn cases<T: Transform>(directory: impl AsRef<Path>) {
 }
 
 fn run<T: Transform>(place: &str, cases: impl IntoIterator<Item = Case>) -> Vec<String> {
-    let judge = |(case, number): (Case, usize)| {
+    let check = |(case, number): (Case, usize)| {
         let outcome = call::<T>(case.arguments.iter().cloned());
-        let verdict = case.judge(outcome.as_ref().map_err(Fault::message));
-        verdict.err().map(|wrong| format!("{place} {number}, {case} {wrong}"))
+        let result = case.check(outcome.as_ref().map_err(Fault::message));
+        result.err().map(|wrong| format!("{place} {number}, {case} {wrong}"))
     };
-    cases.into_iter().zip(1..).filter_map(judge).collect()
+    cases.into_iter().zip(1..).filter_map(check).collect()
 }
 
 fn report(wrong: &[String]) {

@@ -3,9 +3,9 @@ use serde_json::{Map, Value as Json};
 use crate::argument::{Argument, Given};
 use crate::{Fault, fault};
 
-/// A whole user, as the call `name(user)` hands it over.
+/// A whole user, the argument of a call `name(user)`.
 ///
-/// The getters give what is there and of the type that Auth0 documents; everything else is in
+/// The getters return attributes of the type that Auth0 documents; everything else is in
 /// [`attributes`](Self::attributes).
 #[derive(Clone, Copy, Debug)]
 pub struct User<'a> {
@@ -21,7 +21,7 @@ impl<'a> From<&'a Map<String, Json>> for User<'a> {
 impl<'a> TryFrom<&'a Json> for User<'a> {
     type Error = Fault;
 
-    /// A user for a native test: `User::try_from(&json!({"email": "ada@example.com"}))`.
+    /// Returns a user for a native test: `User::try_from(&json!({"email": "ada@example.com"}))`.
     fn try_from(json: &'a Json) -> Result<Self, Fault> {
         json.as_object().map(Self::from).ok_or_else(|| fault!("a user is an object"))
     }
@@ -87,13 +87,13 @@ impl<'a> User<'a> {
         self.attributes.get("user_metadata")?.as_object()
     }
 
-    /// `identities`; none where there are none.
+    /// `identities`; empty if absent.
     pub fn identities(&self) -> &'a [Json] {
         self.attributes.get("identities").and_then(Json::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// What stands at a path of keys and positions (from 0) joined by dots, as the type asked for:
-    /// `user.get::<Option<&str>>("identities.0.connection")?`. What is not there is nothing; what is of
+    /// Returns the value at a path of keys and indexes (from 0) separated by dots, as the requested type:
+    /// `user.get::<Option<&str>>("identities.0.connection")?`. An absent value is nothing; a value of
     /// another type is a fault that names the path. For keys that contain dots use
     /// [`attributes`](Self::attributes).
     pub fn get<T: Argument<'a>>(&self, path: &str) -> Result<T, Fault> {
@@ -107,7 +107,7 @@ impl<'a> User<'a> {
         T::from_given(found.map_or(Given::Nothing, Given::from)).map_err(|mismatch| mismatch.fault(path, false))
     }
 
-    /// All attributes, in the order Auth0 gave them.
+    /// Returns all attributes in the order of Auth0's response.
     pub fn attributes(&self) -> &'a Map<String, Json> {
         self.attributes
     }

@@ -1,11 +1,11 @@
-//! What the attribute makes of a function.
+//! The expansion of `#[transform]`.
 
 use serde_json::json;
 use transforms_sdk::manifest::{CONTRACT, Manifest, Type};
 use transforms_sdk::prelude::*;
 use transforms_sdk::{Transform, testing};
 
-/// Greets somebody
+/// Greets a person
 /// by name.
 ///
 /// The rest is "documentation", with a `back\slash`.
@@ -28,19 +28,19 @@ fn greet(
 }
 
 #[test]
-fn the_function_stays_an_ordinary_one() {
+fn the_function_can_be_called_directly() {
     assert_eq!(greet(Some("Ada"), None, None), Ok(Some("Hello Ada".to_owned())));
 }
 
 #[test]
-fn the_manifest_says_what_the_function_says() {
+fn the_manifest_describes_the_function() {
     let manifest: Manifest = testing::manifest::<greet>();
     assert_eq!((manifest.contract.as_str(), manifest.name.as_str()), (CONTRACT, "greet"));
     assert_eq!(manifest.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(manifest.summary, "Greets somebody by name.");
+    assert_eq!(manifest.summary, "Greets a person by name.");
     assert_eq!(
         manifest.documentation,
-        "Greets somebody\nby name.\n\nThe rest is \"documentation\", with a `back\\slash`."
+        "Greets a person\nby name.\n\nThe rest is \"documentation\", with a `back\\slash`."
     );
     let parameters: Vec<_> = manifest
         .parameters
@@ -63,7 +63,7 @@ fn the_manifest_says_what_the_function_says() {
 }
 
 #[test]
-fn calls_convert_and_refuse() {
+fn calls_convert_arguments_and_report_faults() {
     assert_eq!(testing::call::<greet>([json!("Ada"), json!("?")]), Ok(Value::from("Hello Ada?")));
     assert_eq!(testing::call::<greet>([]), Ok(Value::Nothing));
     assert_eq!(testing::call::<greet>([json!("")]).unwrap_err().message(), "\"\" is no name");
@@ -72,7 +72,7 @@ fn calls_convert_and_refuse() {
     assert_eq!(testing::call::<greet>(many).unwrap_err().message(), "4 arguments are given; 3 are taken");
 }
 
-/// Runs a file of cases and gives what the failing test says.
+/// Runs a file of cases. Returns the message of the failing test, `None` if all pass.
 fn cases(text: &str) -> Option<String> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("a.json"), text).unwrap();
@@ -83,7 +83,7 @@ fn cases(text: &str) -> Option<String> {
 }
 
 #[test]
-fn cases_that_hold_pass() {
+fn correct_cases_pass() {
     assert_eq!(
         cases(r#"[{"arguments": ["Ada"], "gives": "Hello Ada"}, {"arguments": [""], "fault": "no name"}]"#),
         None
@@ -92,7 +92,7 @@ fn cases_that_hold_pass() {
 }
 
 #[test]
-fn every_case_that_does_not_hold_is_told() {
+fn every_failing_case_is_reported() {
     insta::assert_snapshot!(
         cases(
             r#"[
@@ -114,7 +114,7 @@ fn every_case_that_does_not_hold_is_told() {
 }
 
 #[test]
-fn a_file_that_is_no_list_of_cases_is_named() {
+fn an_invalid_case_file_is_named() {
     insta::assert_snapshot!(cases(r#"[{"arguments": ["Ada"]}]"#).unwrap(), @r#"cases/a.json: a case has either `gives` or `fault` at line 1 column 24; a file of cases is an array of {"arguments": […], "gives": …} or {"arguments": […], "fault": "…"}"#);
     insta::assert_snapshot!(cases(r#"[{"arguments": ["Ada"], "give": "x"}]"#).unwrap(), @r#"cases/a.json: unknown field `give`, expected one of `name`, `arguments`, `gives`, `fault` at line 1 column 30; a file of cases is an array of {"arguments": […], "gives": …} or {"arguments": […], "fault": "…"}"#);
 }

@@ -1,18 +1,19 @@
-// Requests to the server's API. A session that ended is renewed and the request sent once more, which is
-// safe: the server refused it before doing anything.
+// Requests to the server's API. When a session has ended, it is renewed and the request is sent once more. That is
+// safe because the server rejected the first request before doing anything.
 
 import { saveBlob } from './dom.js';
-import { config, ensure, renew } from './session.js';
+import { config, ensureToken, renewToken } from './session.js';
 import { texts } from './texts.js';
 
-/** What went wrong, in the shape every answer of the API has. */
+/** An error of the API, with the members of its JSON error body. */
 export class ApiError extends Error {
-  constructor({ statusCode = 0, error = '', message = '', errorCode = '', hint = '' }) {
+  constructor({ statusCode = 0, error = '', message = '', errorCode = '', hint = '', field = '' }) {
     super(message || error);
     this.name = 'ApiError';
     this.status = statusCode;
     this.code = errorCode;
     this.hint = hint;
+    this.field = field;
   }
 }
 
@@ -25,13 +26,13 @@ function errorOf(status, reason, text) {
     const body = JSON.parse(text);
     if (body && typeof body.message === 'string') return new ApiError({ ...body, statusCode: status });
   } catch {
-    // Not from our API: a proxy perhaps.
+    // Not an error body of this API, for example a page of a proxy.
   }
   return new ApiError({ statusCode: status, message: texts.errors.unexpectedAnswer(status, reason) });
 }
 
 async function send(path, options = {}) {
-  let token = await ensure();
+  let token = await ensureToken();
   for (let attempt = 1; ; attempt += 1) {
     let response;
     try {
@@ -46,7 +47,7 @@ async function send(path, options = {}) {
       throw networkError();
     }
     if (response.status === 401 && attempt === 1) {
-      token = await renew(token);
+      token = await renewToken(token);
     } else if (response.ok) {
       return response;
     } else {
@@ -64,7 +65,7 @@ async function json(response) {
   }
 }
 
-/** GET below `/api/`. A `background` request, as of a page that polls, does not count as use of the session. */
+/** GET below `/api/`. A `background` request (polling) does not extend the idle timeout of the session. */
 export const get = async (path, { signal, background = false } = {}) =>
   json(await send(path, { signal, headers: background ? { 'X-Background': '1' } : {} }));
 
@@ -81,16 +82,16 @@ function jsonOptions(method, body, signal) {
 /** POST below `/api/`, with a JSON body if given. */
 export const post = async (path, body, { signal } = {}) => json(await send(path, jsonOptions('POST', body, signal)));
 
-/** Looks into the beginning of a file that may be imported. */
+/** Inspects the beginning of a file before an import. */
 export const inspect = async (form, { signal }) => json(await send('import/inspect', { method: 'POST', body: form, signal }));
 
-/** A report of faults as a stream of bytes. */
+/** The error report of a job as a stream of bytes. */
 export const stream = async (path, { signal } = {}) => (await send(path, { signal })).body;
 
 /** PUT below `/api/` with a JSON body. */
 export const put = async (path, body) => json(await send(path, jsonOptions('PUT', body)));
 
-/** POST of a file as it is. */
+/** POST of a file as the request body. */
 export const uploadBytes = async (path, file, type) => json(await send(path, { method: 'POST', headers: { 'Content-Type': type }, body: file }));
 
 /** DELETE below `/api/`. */
@@ -98,13 +99,13 @@ export async function del(path) {
   await send(path, { method: 'DELETE' });
 }
 
-/** POST of a form with a file, with the progress that only XMLHttpRequest tells. */
+/** POST of a form with a file. Uses XMLHttpRequest because `fetch` reports no upload progress. */
 export async function upload(path, form, { onProgress, signal }) {
-  let token = await ensure();
+  let token = await ensureToken();
   for (let attempt = 1; ; attempt += 1) {
     const request = await transfer(url(path), form, token, onProgress, signal);
     if (request.status === 401 && attempt === 1) {
-      token = await renew(token);
+      token = await renewToken(token);
     } else if (request.status >= 200 && request.status < 300) {
       try {
         return JSON.parse(request.responseText);
@@ -139,14 +140,14 @@ function transfer(address, form, token, onProgress, signal) {
   });
 }
 
-/** Saves an answer of the API as a file, under the name that the server gives it. */
-export async function save(path, otherwise) {
+/** Saves a response as a file, named by its `Content-Disposition` header, else `fallbackName`. */
+export async function save(path, fallbackName) {
   const response = await send(path);
   const name = /filename="([^"\\/]+)"/.exec(response.headers.get('Content-Disposition') ?? '')?.[1];
-  saveBlob(await response.blob(), name ?? otherwise);
+  saveBlob(await response.blob(), name ?? fallbackName);
 }
 
-/** Lets the browser download from a link of the API that is good for a minute without a session. */
+/** Lets the browser download from a signed link of the API, which is valid for one minute without a session. */
 export function follow(location) {
   const target = new URL(location, document.baseURI);
   if (target.protocol !== 'https:' && target.protocol !== 'http:') {

@@ -1,19 +1,19 @@
-// The columns of an export: added, typed, renamed, put in order by keyboard or by dragging, removed.
+// The editor for the columns of an export: add, edit, rename, reorder (keyboard or drag and drop), remove.
 
-import { completed } from './completion.js';
+import { withSuggestions } from './completion.js';
 import { announce, byId, fill, h, icon, iconButton } from './dom.js';
 import { fieldError } from './page.js';
 import { suggestExpression } from './suggest.js';
 import { texts } from './texts.js';
 
 /**
- * The editor of columns. `changed` is called after every change, with `{typing: true}` while a field is
- * being typed in. A column is `{name, export_as}`; `name` is its expression.
+ * The column editor. Calls `changed` after every change, with `{typing: true}` while the user types. A column is
+ * `{name, export_as}`; `name` is its expression.
  */
 export function columnsEditor(changed) {
   const list = byId('columns');
   let columns = [];
-  /** What the server says of expressions: their kind, or why they cannot be read. */
+  /** The kind of each expression, as reported by the server. */
   let kinds = new Map();
   let dragged = null;
 
@@ -57,18 +57,18 @@ export function columnsEditor(changed) {
     });
   }
 
-  const called = (index) => columns[index].export_as || columns[index].name || texts.export.unnamedColumn(index + 1);
+  const columnLabel = (index) => columns[index].export_as || columns[index].name || texts.export.unnamedColumn(index + 1);
 
   function moveTo(from, to) {
     const [column] = columns.splice(from, 1);
     columns.splice(to, 0, column);
     show();
     changed();
-    announce(texts.export.moved(called(to), to + 1));
+    announce(texts.export.moved(columnLabel(to), to + 1));
   }
 
   function remove(index) {
-    const name = called(index);
+    const name = columnLabel(index);
     columns.splice(index, 1);
     show();
     changed();
@@ -123,15 +123,15 @@ export function columnsEditor(changed) {
       'li',
       {},
       h('span', { class: 'grip', draggable: 'true', 'aria-hidden': 'true', title: texts.export.drag }, icon('grip')),
-      completed(attribute, suggestExpression),
+      withSuggestions(attribute, suggestExpression),
       name,
       h('span', { class: 'kind' }),
       h(
         'div',
         { class: 'tools' },
-        iconButton('up', texts.export.moveUp(called(index)), step(-1), { disabled: index === 0 }),
-        iconButton('down', texts.export.moveDown(called(index)), step(1), { disabled: index === columns.length - 1 }),
-        iconButton('remove', texts.export.removeColumn(called(index)), () => remove(index)),
+        iconButton('up', texts.export.moveUp(columnLabel(index)), step(-1), { disabled: index === 0 }),
+        iconButton('down', texts.export.moveDown(columnLabel(index)), step(1), { disabled: index === columns.length - 1 }),
+        iconButton('remove', texts.export.removeColumn(columnLabel(index)), () => remove(index)),
       ),
       error,
     );
@@ -177,18 +177,18 @@ export function columnsEditor(changed) {
   }
 
   return {
-    /** The columns as they stand, also unfinished ones. */
+    /** All columns, including incomplete ones. */
     get: () => columns,
     set,
     add,
-    /** Takes out every column of an expression. */
+    /** Removes every column with this expression. */
     removeExpression(name) {
       columns = columns.filter((column) => column.name.trim() !== name);
       show();
       changed();
     },
     has: (name) => columns.some((column) => column.name.trim() === name),
-    /** Columns that can be computed, for the preview: unnamed ones are called as their expression. */
+    /** Columns that have an expression, for the preview; a column without a name is named after its expression. */
     usable: () =>
       columns
         .filter(({ name }) => name.trim())
@@ -198,12 +198,14 @@ export function columnsEditor(changed) {
       kinds = new Map(pairs);
       showKinds();
     },
-    /** Says of the column with this expression what is wrong with it. Returns whether there is one. */
-    setProblem(find, text) {
+    /** Shows `text` at the column with this index in `usable()`, and at no other one. Returns whether there is such a column. */
+    setProblem(wanted, text) {
       let found = false;
+      let usable = -1;
       columns.forEach((column, index) => {
         const row = list.children[index];
-        const wrong = find(column, index);
+        if (column.name.trim()) usable += 1;
+        const wrong = usable === wanted && Boolean(column.name.trim());
         const place = row.querySelector('.field-error');
         if (wrong) {
           found = true;
@@ -215,7 +217,7 @@ export function columnsEditor(changed) {
       });
       return found;
     },
-    /** Marks what is missing. Returns the first field that is wrong, or null. */
+    /** Marks empty fields. Returns the first invalid field, or null. */
     check({ quiet = false } = {}) {
       let first = null;
       columns.forEach((column, index) => {

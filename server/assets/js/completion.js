@@ -1,22 +1,22 @@
-// Suggestions under a text field while one types: a list to choose from, with what is known of the chosen
-// one beside it (the ARIA combobox pattern). What is suggested is told by the caller.
+// Suggestions under a text field while the user types: a list of options with help for the active one (the ARIA
+// combobox pattern). The caller supplies the suggestions.
 
 import { byId, fill, h } from './dom.js';
 import { texts } from './texts.js';
 
-const MOST = 8;
-let open = null;
-let numbers = 0;
+const MAX_OPTIONS = 8;
+let closeOpenPopup = null;
+let lastId = 0;
 
 /**
- * Gives a field suggestions. `suggest(text, caret)` answers null or `{from, to, options, help}`: the part
- * of the text an option takes the place of, the options, and what to say of where the caret is. An option is
- * `{label, detail, insert, select, help}`: `insert` is the text it puts in, `select` the part of that which
- * is then marked (`[start, end]`), `help` gives nodes. Returns the element to put into the page.
+ * Adds suggestions to a field. `suggest(text, caret)` returns null or `{from, to, options, help}`: the range of the
+ * text that an option replaces, the options, and help for the position of the caret. An option is
+ * `{label, detail, insert, select, help}`: `insert` is the text to insert, `select` the range of it to select
+ * afterwards (`[start, end]`), and `help` returns nodes. Returns the element to put into the page.
  */
-export function completed(input, suggest) {
-  numbers += 1;
-  const id = `suggestions-${numbers}`;
+export function withSuggestions(input, suggest) {
+  lastId += 1;
+  const id = `suggestions-${lastId}`;
   const list = h('ul', { id, class: 'suggestions-list', role: 'listbox', 'aria-label': texts.completion.label });
   const help = h('div', { class: 'suggestions-help', id: `${id}-help` });
   const popup = h('div', { class: 'suggestions', hidden: true }, list, help);
@@ -30,7 +30,7 @@ export function completed(input, suggest) {
   }
 
   function close() {
-    if (open === close) open = null;
+    if (closeOpenPopup === close) closeOpenPopup = null;
     popup.hidden = true;
     found = null;
     active = -1;
@@ -41,13 +41,13 @@ export function completed(input, suggest) {
   function show() {
     const caret = input.selectionStart ?? input.value.length;
     found = suggest(input.value, caret);
-    const options = (found?.options ?? []).slice(0, MOST);
+    const options = (found?.options ?? []).slice(0, MAX_OPTIONS);
     if (options.length === 0 && !found?.help) {
       close();
       return;
     }
-    if (open && open !== close) open();
-    open = close;
+    if (closeOpenPopup && closeOpenPopup !== close) closeOpenPopup();
+    closeOpenPopup = close;
     found = { ...found, options };
     active = -1;
     fill(
@@ -60,10 +60,10 @@ export function completed(input, suggest) {
             id: `${id}-${index}`,
             'aria-selected': 'false',
             on: {
-              // Before the field loses the focus.
+              // `pointerdown` comes before the field loses the focus.
               pointerdown: (event) => {
                 event.preventDefault();
-                take(index);
+                insertOption(index);
               },
               pointermove: () => index !== active && choose(index),
             },
@@ -99,7 +99,7 @@ export function completed(input, suggest) {
     showHelp();
   }
 
-  function take(index) {
+  function insertOption(index) {
     const { from, to, options } = found;
     const { insert, select = [insert.length, insert.length] } = options[index];
     input.value = input.value.slice(0, from) + insert + input.value.slice(to);
@@ -107,13 +107,13 @@ export function completed(input, suggest) {
     input.setSelectionRange(from + select[0], from + select[1]);
     close();
     input.dispatchEvent(new Event('input', { bubbles: true }));
-    // What was put in may ask for more: the arguments of a call.
+    // The inserted text may need more suggestions, for example for the arguments of a call.
     if (select[0] !== select[1] || insert.endsWith(':')) show();
     else close();
   }
 
   input.addEventListener('input', (event) => {
-    // Not when a program has changed the field.
+    // Ignore changes made by scripts.
     if (event.isTrusted) show();
   });
   input.addEventListener('blur', close);
@@ -131,11 +131,11 @@ export function completed(input, suggest) {
       const step = event.key === 'ArrowDown' ? 1 : -1;
       choose(shown || step < 0 ? (active + step + length + (active < 0 && step < 0 ? 1 : 0)) % length : 0);
     } else if (shown && event.key === 'Enter' && active >= 0) {
-      take(active);
+      insertOption(active);
     } else if (shown && event.key === 'Escape') {
       close();
     } else if (shown && event.key === 'Tab' && active >= 0 && count > 0 && !event.shiftKey) {
-      take(active);
+      insertOption(active);
     } else {
       if (['ArrowLeft', 'ArrowRight', 'Home', 'End', 'Enter'].includes(event.key) && shown) close();
       return;
@@ -146,10 +146,10 @@ export function completed(input, suggest) {
   return element;
 }
 
-/** Gives the field with this id, which stands in the page already, suggestions. */
-export function complete(id, suggest) {
+/** Adds suggestions to the field with this id, which is already in the page. */
+export function addSuggestions(id, suggest) {
   const input = byId(id);
   const mark = document.createComment('');
   input.replaceWith(mark);
-  mark.replaceWith(completed(input, suggest));
+  mark.replaceWith(withSuggestions(input, suggest));
 }

@@ -1,4 +1,4 @@
-// The choice of a database connection by name.
+// The select of a database connection.
 
 import { get } from './api.js';
 import { fill, h } from './dom.js';
@@ -7,10 +7,9 @@ import { config } from './session.js';
 import { texts } from './texts.js';
 
 /**
- * Fills a select with the tenant's database connections. `all`: offers "All connections" first and lets
- * unusable ones be chosen, since only importing needs a usable one. `place`: for what is to be said about
- * them. Returns the connections by id once
- * they are there.
+ * Fills a select with the tenant's database connections. `all` offers "All connections" first and enables unusable
+ * connections too, because only an import needs a usable one. Errors and notes are shown in `place`. Returns the
+ * connections by id.
  */
 export async function fillConnections(select, place, { all, selected = '' }) {
   select.disabled = true;

@@ -2,12 +2,12 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** The element with this id, which the page's template promises. */
+/** The element with this id. It is part of the template of the page. */
 export const byId = (id) => document.getElementById(id);
 
 /**
- * A new element. `properties`: attributes by name; `on` maps event names to listeners; `true` sets an
- * empty attribute, `false`, `null` and `undefined` none. Children: nodes or text; empty ones are left out.
+ * Creates an element. `properties` are attributes by name; `on` maps event names to listeners; `true` sets an empty
+ * attribute; `false`, `null` and `undefined` set none. Children are nodes or text; empty ones are skipped.
  */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -55,10 +55,10 @@ export function button(label, onClick, { kind = '', ...properties } = {}) {
 }
 
 /**
- * Runs what a button is for, once at a time. The button is not disabled meanwhile: that would take the focus
- * away from whoever uses the keyboard.
+ * Runs `work` unless the button is already busy. Uses `aria-disabled` instead of `disabled`, because a disabled button
+ * loses the keyboard focus.
  */
-export async function busily(push, work) {
+export async function withBusy(push, work) {
   if (push.getAttribute('aria-disabled') === 'true') return;
   push.setAttribute('aria-disabled', 'true');
   try {
@@ -68,7 +68,7 @@ export async function busily(push, work) {
   }
 }
 
-/** A button that shows an icon and says its label to screen readers and on hover. */
+/** A button with an icon; its label is a tooltip and the accessible name. */
 export function iconButton(name, label, onClick, properties = {}) {
   return h(
     'button',
@@ -77,12 +77,12 @@ export function iconButton(name, label, onClick, properties = {}) {
   );
 }
 
-/** Says something to screen readers without moving the focus. */
+/** Announces a text to screen readers without moving the focus. */
 export function announce(text) {
   fill(byId('announcer'), text);
 }
 
-/** Lets the browser save something under a name. */
+/** Lets the browser save a blob as a file. */
 export function saveBlob(blob, name) {
   const address = URL.createObjectURL(blob);
   const link = h('a', { href: address, download: name, hidden: true });
@@ -94,15 +94,15 @@ export function saveBlob(blob, name) {
 }
 
 /**
- * An area that takes files which are dropped or chosen; `taken` is told them. A file that is dropped beside
- * it does not replace the page.
+ * Calls `onFiles` with the files that are dropped on the area or chosen in its input. A file that is dropped elsewhere
+ * does not replace the page.
  */
-export function dropArea(area, input, taken) {
+export function dropArea(area, input, onFiles) {
   input.addEventListener('change', () => {
     const files = [...input.files];
     // Choosing the same file again later must be a change, too.
     input.value = '';
-    if (files.length > 0) taken(files);
+    if (files.length > 0) onFiles(files);
   });
   for (const type of ['dragenter', 'dragover']) area.addEventListener(type, () => area.classList.add('over'));
   for (const type of ['dragleave', 'drop']) area.addEventListener(type, () => area.classList.remove('over'));

@@ -1,16 +1,16 @@
-// The settings of an export, from the form the API has to the one the page remembers.
+// Converts export settings of the API to the form state that the Export page stores.
 
-/** The versions of transforms that saved settings use: SHA-256 by name. */
+/** The transform versions that saved settings are pinned to: SHA-256 by name. */
 export function pinsOf(value) {
   if (!value || typeof value !== 'object' || Array.isArray(value)) return {};
   return Object.fromEntries(Object.entries(value).filter(([, sha256]) => typeof sha256 === 'string'));
 }
 
 /**
- * What the Export page remembers of itself, made of the settings of an export. Anything may come from a
- * file, so that everything unexpected is left out.
+ * The stored form state of the Export page for these export settings. The settings may come from a file, so members of
+ * unexpected types are ignored.
  */
-export function draftOf(settings) {
+export function toDraft(settings) {
   const text = (value) => (typeof value === 'string' ? value : '');
   const fields = Array.isArray(settings.fields) ? settings.fields : [];
   return {

@@ -2,34 +2,34 @@
 
 import { post } from './api.js';
 import { columnsEditor } from './columns.js';
-import { complete } from './completion.js';
+import { addSuggestions } from './completion.js';
 import { fillConnections } from './connections.js';
 import { announce, button, byId, fill, h } from './dom.js';
 import { number } from './format.js';
-import { downloadButton, faults, JobPanel, jobThatRuns } from './job.js';
-import { config, errorNotice, errorText, fieldError, memory, notice, start } from './page.js';
+import { downloadButton, faults, JobPanel, findRunningJob } from './job.js';
+import { config, errorNotice, errorText, fieldError, sessionStore, notice, start } from './page.js';
 import { attributePicker } from './picker.js';
 import { presetBar } from './presets.js';
 import { preview } from './preview.js';
 import { counter } from './query.js';
-import { draftOf, pinsOf } from './export-settings.js';
-import { known, suggestExpression, suggestQuery } from './suggest.js';
+import { toDraft, pinsOf } from './export-settings.js';
+import { tenantData, suggestExpression, suggestQuery } from './suggest.js';
 import { texts } from './texts.js';
 
-const rememberedForm = memory('export');
-const rememberedJob = memory('export-job');
+const rememberedForm = sessionStore('export');
+const rememberedJob = sessionStore('export-job');
 
 let connections = new Map();
 let running = false;
-/** What is known of the number of users that match. */
+/** The number of matching users, see `counter` in query.js. */
 let count = { state: 'counting' };
-/** The search that was asked for last. */
-let counted = null;
+/** The query of the last count request. */
+let lastCountedQuery = null;
 
-/** Auth0 stops counting here; a smaller number that is capped is what was found among a few users. */
-const COUNTED = 1000;
+/** Auth0 counts up to this number. A smaller capped number is the number of matches in a sample of users. */
+const COUNT_LIMIT = 1000;
 
-/** Versions of transforms that were saved with the settings of the form. */
+/** Transform versions that the settings of the form are pinned to, see `pinsOf`. */
 let pins = {};
 
 const counting = counter((answer) => {
@@ -40,36 +40,35 @@ const columns = columnsEditor(changed);
 const picker = attributePicker(columns, config.defaultColumns);
 const presets = presetBar({ settings: () => (checkForm() ? request() : null), load });
 const rows = preview({
-  found({ columns: found }) {
-    columns.setProblem(() => false, '');
+  onAnswer({ columns: found }) {
+    columns.setProblem(-1, '');
     fieldError(byId('sort'), byId('sort-error'), '');
     const named = new Map(columns.usable().map(({ name, export_as }) => [export_as, name]));
     columns.setKinds((found ?? []).filter(({ name }) => named.has(name)).map(({ name, kind }) => [named.get(name), kind]));
   },
-  refused(error) {
-    const sort = error.message.startsWith('The sort expression');
+  onRejected(error) {
+    const sort = error.field === 'sort.by';
     fieldError(byId('sort'), byId('sort-error'), sort ? errorText(error) : '');
     if (sort) return true;
-    const column = /^Column ("(?:[^"\\]|\\.)*"): /.exec(error.message);
-    const name = column && parsed(column[1]);
-    return columns.setProblem(({ name: expression, export_as }) => column && (export_as || expression) === name, errorText(error));
+    const column = /^fields\[(\d+)\]/.exec(error.field);
+    return columns.setProblem(column ? Number(column[1]) : -1, errorText(error));
   },
 });
 
 start(async () => {
-  known.documented = config.attributes;
-  complete('query', suggestQuery);
-  complete('sort', suggestExpression);
+  tenantData.documented = config.attributes;
+  addSuggestions('query', suggestQuery);
+  addSuggestions('sort', suggestExpression);
   const draft = rememberedForm.read();
   if (draft) restore(draft);
   else columns.set([]);
   showExamples();
   showFormatOptions();
 
-  // Not everything that fills in a field says so while it does: the change at the end counts, too.
+  // Some input methods and extensions fire only `change`.
   for (const type of ['input', 'change']) {
     byId('query').addEventListener(type, () => {
-      if (byId('query').value.trim() !== counted) askCount();
+      if (byId('query').value.trim() !== lastCountedQuery) askCount();
     });
   }
   byId('connection').addEventListener('change', () => {
@@ -81,7 +80,7 @@ start(async () => {
   const form = byId('form');
   for (const type of ['input', 'change']) {
     form.addEventListener(type, (event) => {
-      // The fields of columns and of presets report their changes themselves, the picker's are no settings.
+      // Columns and presets report their changes themselves; the fields of the picker are not settings.
       if (!event.target.closest('#columns, #picker, #presets')) changed();
     });
   }
@@ -90,7 +89,7 @@ start(async () => {
   form.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.target.localName !== 'input' || event.target.type === 'file') return;
     event.preventDefault();
-    if (event.target.id === 'query') ask();
+    if (event.target.id === 'query') refreshAll();
   });
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -102,30 +101,22 @@ start(async () => {
   picker.loadTransforms().then(showPins);
   const select = byId('connection');
   const { wanted } = select.dataset;
-  if (!wanted) ask();
+  if (!wanted) refreshAll();
   connections = await fillConnections(select, byId('connection-notes'), { all: true, selected: wanted });
   delete select.dataset.wanted;
-  if (wanted) ask();
+  if (wanted) refreshAll();
 });
 
 const connectionName = () => connections.get(byId('connection').value)?.name ?? '';
 
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** Asks the server everything the page shows about the form as it stands. */
-function ask() {
+/** Reloads the count, the attributes and the preview. */
+function refreshAll() {
   askCount({ now: true });
   picker.load(connectionName());
   showPreview({ now: true });
 }
 
-/** Something in the form has changed. */
+/** Called after every change of the form. */
 function changed() {
   remember();
   picker.sync();
@@ -139,8 +130,8 @@ function showPreview(options) {
 // Users
 
 function askCount(options) {
-  counted = byId('query').value.trim();
-  counting.ask(connectionName(), counted, options);
+  lastCountedQuery = byId('query').value.trim();
+  counting.ask(connectionName(), lastCountedQuery, options);
 }
 
 function showCount() {
@@ -159,11 +150,11 @@ function showCount() {
   } else if (state === 'failed') {
     fill(place, texts.export.notCounted, count.error.status !== 400 && ` ${count.error.message}`);
     fill(push, texts.export.button);
-  } else if (capped && total < COUNTED) {
+  } else if (capped && total < COUNT_LIMIT) {
     fill(place, texts.export.uncounted(total, number(total)));
     fill(push, texts.export.button);
   } else if (total === 0) {
-    fill(place, texts.export.nobody);
+    fill(place, texts.export.noMatch);
     fill(push, texts.export.buttonNothing);
   } else {
     const shown = capped ? '1000+' : number(total);
@@ -230,7 +221,7 @@ function remember() {
   });
 }
 
-/** Fills the form with what `remember` has written. */
+/** Fills the form with the state that `remember` stored. */
 function restore(form) {
   byId('query').value = form.query ?? '';
   const select = byId('connection');
@@ -252,9 +243,9 @@ function restore(form) {
   showPins();
 }
 
-/** Says that saved settings use an older version of a transform, and offers the one of now. */
+/** Shows that saved settings use an older version of a transform, and offers the newest. */
 function showPins() {
-  const older = known.transforms.filter(({ name, sha256 }) => pins[name] && pins[name] !== sha256).map(({ name }) => name);
+  const older = tenantData.transforms.filter(({ name, sha256 }) => pins[name] && pins[name] !== sha256).map(({ name }) => name);
   fill(byId('pins-note'), older.length > 0 &&
     notice('info', h('p', {}, texts.presets.olderVersions(older)), button(texts.presets.useNewest, () => {
       pins = {};
@@ -264,13 +255,13 @@ function showPins() {
     }, { kind: 'small' })));
 }
 
-/** Fills the form with the settings of an export, as the API takes them. */
+/** Fills the form with export settings in the format of the API. */
 function load(settings) {
-  restore(draftOf(settings));
+  restore(toDraft(settings));
   showFormatOptions();
   checkForm({ quiet: true });
   remember();
-  ask();
+  refreshAll();
 }
 
 function reset() {
@@ -285,11 +276,11 @@ function reset() {
   checkForm({ quiet: true });
   fill(byId('form-error'));
   picker.sync();
-  ask();
+  refreshAll();
   byId('query').focus();
 }
 
-/** Marks what is missing. Returns whether the form can be sent. */
+/** Marks invalid fields. Returns whether the form can be sent. */
 function checkForm({ quiet = false } = {}) {
   let first = columns.check({ quiet });
   const limit = byId('limit');
@@ -305,7 +296,7 @@ function checkForm({ quiet = false } = {}) {
 
 const fieldsOf = (list) => ({ fields: list.length > 0 ? list.map(({ name, export_as }) => ({ name: name.trim(), export_as })) : undefined });
 
-/** The settings of the form, as the API takes them. */
+/** The settings of the form in the format of the API. */
 function request() {
   const csv = formatOf() === 'csv';
   const connection = byId('connection').value;
@@ -392,13 +383,13 @@ function summary(job) {
   ];
 }
 
-/** Shows the job that was running or ended when the page was left, or one that runs unseen. */
+/** Shows the job that this page started last, else a running export. */
 async function resume() {
-  const id = rememberedJob.read()?.id ?? (await jobThatRuns('export'))?.id;
+  const id = rememberedJob.read()?.id ?? (await findRunningJob('export'))?.id;
   if (!id || running) return;
   rememberedJob.write({ id });
   setRunning(true);
-  // Above the form: whoever comes back looks for it.
+  // Above the form, where a user who returns to the page sees it.
   await follow(id, { above: true });
   setRunning(false);
 }

@@ -1,4 +1,4 @@
-// Numbers, sizes, times and durations in words.
+// Formats numbers, sizes, times and durations.
 
 import { h } from './dom.js';
 import { texts } from './texts.js';

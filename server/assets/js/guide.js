@@ -1,4 +1,4 @@
-// A guide: text that needs no session.
+// A documentation page; needs no session.
 
 import { followFrame } from './page.js';
 

@@ -1,19 +1,19 @@
 // The History page: every job, newest first.
 
 import { get, follow as download, post } from './api.js';
-import { announce, busily, button, byId, fill, h, icon, iconButton } from './dom.js';
+import { announce, withBusy, button, byId, fill, h, icon, iconButton } from './dom.js';
 import { dateText, duration, number, time } from './format.js';
 import { ended, faults, isImport, statusBadge } from './job.js';
-import { config, errorNotice, errorText, memory, notice, start } from './page.js';
+import { config, errorNotice, errorText, sessionStore, notice, start } from './page.js';
 import { importResult } from './report.js';
-import { draftOf } from './export-settings.js';
+import { toDraft } from './export-settings.js';
 import { texts } from './texts.js';
 
 const REFRESH_MS = 5000;
 const PROGRESS_MS = 1500;
-/** Where the pages that start jobs keep their forms. */
-const forms = { export: memory('export'), import: memory('import-form') };
-const rememberedFilter = memory('history-filter');
+/** The stored forms of the Export and Import pages. */
+const forms = { export: sessionStore('export'), import: sessionStore('import-form') };
+const rememberedFilter = sessionStore('history-filter');
 const FILTERS = ['filter-type', 'filter-status', 'filter-by'];
 
 let timer = 0;
@@ -43,11 +43,11 @@ async function load({ asked = false, background = false } = {}) {
   try {
     const { jobs } = await get('history', { background });
     fill(byId('history-error'));
-    // Shown again only when something changed, so that the focus and a selection stay.
+    // Rendered only when something changed, to keep the focus and the selection.
     const state = JSON.stringify(jobs);
     if (state !== shown || asked) {
       all = jobs;
-      showPeople();
+      showStarters();
       show();
     }
     shown = state;
@@ -62,7 +62,7 @@ async function load({ asked = false, background = false } = {}) {
   }
 }
 
-/** The jobs that the filters let through. */
+/** The jobs that match the filters. */
 function filtered() {
   const type = byId('filter-type').value;
   const status = byId('filter-status').value;
@@ -83,8 +83,8 @@ function filtered() {
   });
 }
 
-/** Offers everybody who has started a job. */
-function showPeople() {
+/** Fills the filter of users who started a job. */
+function showStarters() {
   const select = byId('filter-by');
   const wanted = select.value || rememberedFilter.read()?.['filter-by'] || '';
   const people = [...new Set(all.map(({ by }) => by).filter(Boolean))].sort((a, b) => a.localeCompare(b));
@@ -93,7 +93,7 @@ function showPeople() {
 }
 
 function show() {
-  // Its place stays empty, so that nothing moves when the jobs arrive.
+  // The filters keep their space while hidden, so that the layout does not shift when the jobs arrive.
   if (all.length === 0) byId('filters').setAttribute('aria-hidden', 'true');
   else byId('filters').removeAttribute('aria-hidden');
   if (all.length === 0) {
@@ -160,7 +160,7 @@ function empty() {
   );
 }
 
-/** Keeps the progress of jobs that run up to date; when one ends the list is read again. */
+/** Updates the progress of running jobs; when one ends, reloads the list. */
 function followProgress() {
   clearTimeout(progressTimer);
   const places = [...document.querySelectorAll('[data-running]')];
@@ -173,7 +173,7 @@ function followProgress() {
         over ||= ended(job);
         showProgress(place, job);
       } catch {
-        // The list says what is wrong when it is read again.
+        // The next reload of the list shows the error.
       }
     }
     if (over) load({ background: true });
@@ -194,8 +194,8 @@ function showProgress(place, job) {
   fill(place, h('div', { ...track, 'aria-valuenow': known ? job.percentage_done : null }, bar), words.length > 0 && h('p', { class: 'help' }, words.join(', ')));
 }
 
-/** Puts the settings of a job into the form it came from, and goes there. */
-async function runAgain(job) {
+/** Writes the settings of a job into the form of its page and opens that page. */
+async function useSettings(job) {
   const { settings } = await get(`jobs/${encodeURIComponent(job.id)}`);
   if (!settings) throw new Error(texts.history.noSettings);
   if (isImport(job)) {
@@ -209,7 +209,7 @@ async function runAgain(job) {
       map: Array.isArray(settings.map) ? Object.fromEntries(settings.map.map(({ attribute, expression }) => [attribute, expression])) : settings.map,
     });
   } else {
-    forms.export.write(draftOf(settings));
+    forms.export.write(toDraft(settings));
   }
   location.assign(`${config.basePath}${isImport(job) ? 'import' : 'export'}${location.search}`);
 }
@@ -225,10 +225,10 @@ function summaryText(job) {
     if (!Number.isFinite(summary.total)) return '';
     const figure = (count) => (count > 0 ? number(count) : '');
     if (job.dry_run) return texts.history.checked(number(summary.total - (summary.failed ?? 0)), figure(summary.failed));
-    return texts.history.imported(figure(summary.inserted), figure(summary.updated), figure(summary.failed)) || texts.history.nobody;
+    return texts.history.imported(figure(summary.inserted), figure(summary.updated), figure(summary.failed)) || texts.history.noUsers;
   }
   if (!Number.isFinite(summary.rows)) return '';
-  const users = summary.rows > 0 ? texts.history.exported(summary.rows, number(summary.rows)) : texts.history.nobody;
+  const users = summary.rows > 0 ? texts.history.exported(summary.rows, number(summary.rows)) : texts.history.noUsers;
   const count = faults(job);
   return count > 0 ? `${users}, ${texts.history.faults(count, number(count))}` : users;
 }
@@ -253,7 +253,7 @@ function actions(job) {
   const act = (label, work, kind = 'small') => {
     const push = button(
       label,
-      () => busily(push, async () => {
+      () => withBusy(push, async () => {
         fill(byId('history-error'));
         try {
           await work();
@@ -282,12 +282,12 @@ function actions(job) {
       await post(`jobs/${id}/resume`);
       await load({ asked: true });
     }),
-    ended(job) && act(texts.history.again, () => runAgain(job), 'small quiet'),
+    ended(job) && act(texts.history.again, () => useSettings(job), 'small quiet'),
     act(failedRows ? texts.history.report : texts.history.details, async () => details(await get(`jobs/${id}`), job), 'small quiet'),
   ];
 }
 
-/** Shows everything about a job. `entry` is its line of the history, which knows its date. */
+/** Shows the details of a job. `entry` is its entry in the history, which has the date. */
 function details(job, entry) {
   const dialog = byId('details');
   const close = () => dialog.close();
@@ -321,7 +321,7 @@ function details(job, entry) {
   dialog.showModal();
 }
 
-/** What was asked for, in words. */
+/** The settings of a job as facts. */
 function settingFacts(job, fact) {
   const settings = job.settings ?? {};
   if (isImport(job)) return fact(texts.history.options, [settings.upsert && texts.history.upsert, settings.backup && texts.history.backup, settings.send_completion_email && texts.history.email].filter(Boolean).join(', '));

@@ -1,26 +1,26 @@
-// The Import page: files, what is in them, connection, options, start; then the job to its end.
+// The Import page: choose files, review and map columns, choose a connection and options, start, follow the job.
 
 import { upload } from './api.js';
 import { fillConnections } from './connections.js';
 import { announce, byId, dropArea, fill, h, icon, iconButton } from './dom.js';
 import { number, size } from './format.js';
-import { faults, JobPanel, jobThatRuns } from './job.js';
+import { faults, JobPanel, findRunningJob } from './job.js';
 import { inspector } from './mapping.js';
-import { config, fieldError, memory, notice, start } from './page.js';
+import { config, fieldError, sessionStore, notice, start } from './page.js';
 import { importResult } from './report.js';
 import { texts } from './texts.js';
 
 const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|gz)$/i;
-/** What is remembered of the job that was started here last. */
-const remembered = memory('import');
-/** The connection and the options that were chosen. */
-const rememberedForm = memory('import-form');
+/** The job that was started on this page last: `{id, name, dryRun}`. */
+const storedJob = sessionStore('import');
+/** The chosen connection, options and mapping. */
+const storedForm = sessionStore('import-form');
 const OPTIONS = { upsert: 'upsert', backup: 'backup', email: 'send-completion-email', dropReadOnly: 'drop-read-only', keepPrefix: 'keep-id-prefix' };
 
 /** Files that will be sent. */
 let chosen = [];
 let running = false;
-/** Whether a job starts as soon as the files have been looked into. */
+/** Whether a start waits for the inspection of the files. */
 let waiting = false;
 let uploading = false;
 
@@ -28,11 +28,11 @@ const inspection = inspector({
   files: () => chosen,
   options: () => ({ drop_read_only: byId('drop-read-only').checked, keep_id_prefix: byId('keep-id-prefix').checked }),
   changed: showFiles,
-  decided: rememberForm,
+  mappingChanged: rememberForm,
   dropReadOnly: () => {
     byId('drop-read-only').checked = true;
     rememberForm();
-    inspection.look();
+    inspection.refresh();
   },
 });
 
@@ -47,9 +47,9 @@ start(async () => {
   byId('clear').addEventListener('click', clear);
   byId('connection').addEventListener('change', () => showConnectionError(''));
   byId('upsert').addEventListener('change', showBackup);
-  for (const id of ['drop-read-only', 'keep-id-prefix']) byId(id).addEventListener('change', () => inspection.look());
-  const draft = rememberedForm.read() ?? {};
-  // A copy is made unless somebody has said otherwise.
+  for (const id of ['drop-read-only', 'keep-id-prefix']) byId(id).addEventListener('change', () => inspection.refresh());
+  const draft = storedForm.read() ?? {};
+  // The backup is on unless the user has switched it off.
   for (const [name, id] of Object.entries(OPTIONS)) byId(id).checked = draft[name] ?? id === 'backup';
   showBackup();
   byId('more').open = draft.dropReadOnly === true || draft.keepPrefix === true;
@@ -63,7 +63,7 @@ start(async () => {
 
   resume();
   await fillConnections(byId('connection'), byId('connection-notes'), { all: false, selected: draft.connection });
-  // While a job is followed the form stays closed.
+  // The form stays disabled while a job is followed.
   byId('connection').disabled ||= running;
 });
 
@@ -71,9 +71,9 @@ const showFilesError = (...text) => fieldError(byId('files'), byId('files-error'
 const showConnectionError = (text) => fieldError(byId('connection'), byId('connection-error'), text);
 
 function rememberForm() {
-  const kept = { connection: byId('connection').value || rememberedForm.read()?.connection, map: inspection.map({ undecided: false }) };
-  for (const [name, id] of Object.entries(OPTIONS)) kept[name] = byId(id).checked;
-  rememberedForm.write(kept);
+  const state = { connection: byId('connection').value || storedForm.read()?.connection, map: inspection.mappingRules({ undecided: false }) };
+  for (const [name, id] of Object.entries(OPTIONS)) state[name] = byId(id).checked;
+  storedForm.write(state);
 }
 
 // Files
@@ -93,7 +93,7 @@ function addFiles(files) {
   showFilesError(...problems.flatMap((problem) => [problem, h('br')]));
   if (added > 0) announce(texts.import.added(added));
   showFiles();
-  if (added > 0) inspection.look();
+  if (added > 0) inspection.refresh();
 }
 
 function problemOf(file) {
@@ -114,7 +114,7 @@ function showFiles() {
         'li',
         {},
         icon('file'),
-        h('span', { class: 'file-name' }, entry.file.name, h('span', { class: 'file-found' }, inspection.words(entry))),
+        h('span', { class: 'file-name' }, entry.file.name, h('span', { class: 'file-found' }, inspection.describe(entry))),
         h('span', { class: 'file-size' }, size(entry.file.size)),
         iconButton('remove', texts.import.remove(entry.file.name), () => removeFile(entry), { disabled: running }),
       )),
@@ -126,25 +126,25 @@ function showFiles() {
 function removeFile(entry) {
   chosen = chosen.filter((other) => other !== entry);
   showFiles();
-  inspection.look();
+  inspection.refresh();
   byId('files').focus();
 }
 
 function clear() {
   chosen = [];
-  remembered.write(null);
+  storedJob.write(null);
   inspection.restore(null);
   fill(byId('results'));
   fill(byId('form-error'));
   showFilesError('');
   showConnectionError('');
   showFiles();
-  inspection.look();
+  inspection.refresh();
   rememberForm();
   byId('files').focus();
 }
 
-/** Only an update has something to keep a copy of. */
+/** The backup option applies to updates only. */
 function showBackup() {
   byId('backup-choice').hidden = !byId('upsert').checked;
 }
@@ -160,11 +160,11 @@ function setRunning(value) {
 
 async function run({ dryRun }) {
   if (running || waiting) return;
-  await lookedInto();
+  await waitForInspection();
   const connection = byId('connection').value;
   fill(byId('form-error'));
   showFilesError(chosen.length === 0 ? texts.import.noFiles : '');
-  // A check sends nothing, so it needs no connection.
+  // A check sends nothing to Auth0, so it needs no connection.
   const noConnection = !connection && !dryRun;
   showConnectionError(noConnection ? texts.import.noConnection : '');
   const wrong = inspection.check();
@@ -182,11 +182,11 @@ async function run({ dryRun }) {
   form.append('drop_read_only', String(byId('drop-read-only').checked));
   form.append('keep_id_prefix', String(byId('keep-id-prefix').checked));
   form.append('dry_run', String(dryRun));
-  // A check can tell who exists, if it knows where.
+  // With a connection, a check also looks up which users exist.
   if (dryRun && connection) form.append('look_up', 'true');
-  const map = inspection.map();
+  const map = inspection.mappingRules();
   if (map) form.append('map', JSON.stringify(map));
-  // Last, so that the server knows what to do with the files before they arrive.
+  // Last, because the server needs the settings before the files.
   for (const { file } of chosen) form.append('users', file, file.name);
 
   const panel = new JobPanel(dryRun ? texts.import.checking(name) : texts.import.importing(name));
@@ -198,7 +198,7 @@ async function run({ dryRun }) {
   try {
     const job = await send(panel, form);
     if (!job) return;
-    remembered.write({ id: job.id, name, dryRun });
+    storedJob.write({ id: job.id, name, dryRun });
     panel.announced = 0;
     await followJob(panel, job.id, name, dryRun);
   } finally {
@@ -206,9 +206,9 @@ async function run({ dryRun }) {
   }
 }
 
-/** Waits for what is still being found out about the files: what is sent is what the page has shown. */
-async function lookedInto() {
-  const settled = inspection.settled();
+/** Waits until the files are inspected, so that the import is started with the mapping that the page shows. */
+async function waitForInspection() {
+  const settled = inspection.whenIdle();
   if (!settled) return;
   waiting = true;
   fill(byId('form-error'), h('p', { class: 'help', role: 'status' }, texts.import.lookingFirst));
@@ -217,7 +217,7 @@ async function lookedInto() {
   waiting = false;
 }
 
-/** Uploads the files. The job they became; none when that was canceled or failed, which is shown. */
+/** Uploads the files. Returns the job; null if the upload was canceled or failed, which is then shown. */
 async function send(panel, form) {
   const abort = new AbortController();
   panel.setFigures(texts.job.uploading);
@@ -250,7 +250,7 @@ async function followJob(panel, id, name, dryRun) {
     job = await panel.follow(id);
   } catch (error) {
     panel.fail(error);
-    remembered.write(null);
+    storedJob.write(null);
     return;
   }
   panel.finish({ ...job, dry_run: dryRun }, dryRun ? texts.import.checked(name) : texts.import.imported(name));
@@ -258,13 +258,13 @@ async function followJob(panel, id, name, dryRun) {
   if (dryRun && job.status === 'completed' && chosen.length > 0) {
     fill(panel.actions, h('p', { class: 'help' }, faults(job) > 0 ? texts.import.afterCheckWithFaults : texts.import.afterCheck));
   } else if (job.status === 'completed' && !dryRun) {
-    // They are in the tenant: sending them once more would only fail.
+    // The users are in the tenant now; sending the same files again would only fail.
     chosen = [];
-    inspection.look();
+    inspection.refresh();
   }
 }
 
-/** Sends the failed rows of an import again and follows that job. `name` is that of the first file. */
+/** Starts a retry of the failed rows with `begin` and follows its job. `name` is the name of the first import. */
 async function retry(begin, name) {
   if (running) return;
   const title = texts.report.retrying(name);
@@ -276,7 +276,7 @@ async function retry(begin, name) {
   setRunning(true);
   try {
     const job = await begin({ signal: new AbortController().signal, onProgress: () => {} });
-    remembered.write({ id: job.id, name: title, dryRun: false });
+    storedJob.write({ id: job.id, name: title, dryRun: false });
     await followJob(panel, job.id, title, false);
   } catch (error) {
     panel.fail(error);
@@ -285,17 +285,17 @@ async function retry(begin, name) {
   }
 }
 
-/** Shows the job that was running or ended when the page was left, or one that runs unseen. */
+/** Shows the job that this page started last, else a running import. */
 async function resume() {
-  let last = remembered.read();
+  let last = storedJob.read();
   if (!last?.id) {
-    const job = await jobThatRuns('import');
+    const job = await findRunningJob('import');
     if (!job || running) return;
     last = { id: job.id, name: texts.import.unnamed(job.connection), dryRun: job.dry_run === true };
-    remembered.write(last);
+    storedJob.write(last);
   }
   const panel = new JobPanel(last.dryRun ? texts.import.checking(last.name) : texts.import.importing(last.name));
-  // Above the form: whoever comes back looks for it.
+  // Above the form, where a user who returns to the page sees it.
   byId('form').before(byId('results'));
   fill(byId('results'), panel.element);
   setRunning(true);

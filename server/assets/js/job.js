@@ -1,23 +1,23 @@
-// Follows a job: asks for its state, shows progress, rate and time left, lets it be canceled.
+// Follows a job: polls its state, shows progress, rate and time left, and can cancel it.
 
 import { follow as openLink, get, post } from './api.js';
-import { announce, busily, button, fill, h, icon } from './dom.js';
+import { announce, withBusy, button, fill, h, icon } from './dom.js';
 import { duration, number, rate } from './format.js';
 import { errorNotice, errorText, notice } from './page.js';
 import { texts } from './texts.js';
 
 const FIRST_DELAY_MS = 1000;
 const LAST_DELAY_MS = 5000;
-/** Parts of an import that are drawn one by one. */
-const MOST_PIECES = 60;
+/** Up to this number of parts of an import are drawn one by one. */
+const MAX_SEGMENTS = 60;
 
-/** Whether a job has come to an end. */
+/** Whether a job has ended. */
 export const ended = (job) => !['pending', 'processing'].includes(job.status);
 
-/** Faults of an export, failed rows of an import. */
+/** The number of failed cells of an export or failed rows of an import. */
 export const faults = (job) => job.summary?.failed || job.summary?.faults || 0;
 
-/** Whether the job brings users in. */
+/** Whether the job is an import or a check. */
 export const isImport = (job) => String(job.type).includes('import');
 
 /** The status of a job in words, with its colour and icon. */
@@ -44,23 +44,23 @@ export function statusText(job) {
   return texts.job.status[job.status] ?? job.status;
 }
 
-/** The newest job of a type (`import` or `export`) that runs; null when none does, or nobody knows. */
-export async function jobThatRuns(type) {
+/** The newest running job of a type (`import` or `export`); null if no job runs or the history cannot be read. */
+export async function findRunningJob(type) {
   try {
     const { jobs } = await get('history');
     return jobs.findLast((job) => job.type === type && !ended(job)) ?? null;
   } catch {
-    // The history says so itself.
+    // The History page shows the error.
     return null;
   }
 }
 
-/** A button that downloads the file of an export. What goes wrong is said in `place`. */
+/** A button that downloads the file of an export. Errors are shown in `place`. */
 export function downloadButton(id, place) {
-  const push = button(texts.export.download, () => busily(push, async () => {
+  const push = button(texts.export.download, () => withBusy(push, async () => {
     fill(place);
     try {
-      // The link is good for a minute only: it is read when it is needed.
+      // The link is valid for one minute only, so it is requested on click.
       const job = await get(`jobs/${encodeURIComponent(id)}`);
       if (job.location) openLink(job.location);
       else fill(place, notice('warning', h('p', {}, texts.export.nothingToDownload)));
@@ -81,8 +81,8 @@ const pause = (ms, signal) =>
   });
 
 /**
- * Asks for a job until it ends, each second at first, every five later. A lost connection is told to
- * `lost` and asking goes on, since the job does.
+ * Polls a job until it ends, every second at first, every five seconds later. Transient errors are passed to `onLost`
+ * and polling continues, because the job runs on the server.
  */
 export async function follow(id, { onUpdate, onLost = () => {}, signal }) {
   let delay = FIRST_DELAY_MS;
@@ -92,8 +92,8 @@ export async function follow(id, { onUpdate, onLost = () => {}, signal }) {
       onUpdate(job);
       if (ended(job)) return job;
     } catch (error) {
-      const passing = error.code === 'network' || error.status === 429 || error.status >= 500;
-      if (!passing) throw error;
+      const isTransient = error.code === 'network' || error.status === 429 || error.status >= 500;
+      if (!isTransient) throw error;
       onLost(error);
     }
     await pause(delay, signal);
@@ -132,12 +132,12 @@ export class JobPanel {
     this.announced = 0;
   }
 
-  /** Takes the focus from a button that has just been used up. */
+  /** Moves the focus to the title, before the focused button is removed. */
   focus() {
     this.title.focus({ preventScroll: true });
   }
 
-  /** The bar at a percentage, or moving to and fro when that is not known. */
+  /** Sets the percentage of the bar; NaN shows an indeterminate bar. */
   setPercent(percent) {
     const known = Number.isFinite(percent);
     this.track.classList.toggle('unknown', !known);
@@ -150,14 +150,14 @@ export class JobPanel {
     }
   }
 
-  /** Figures under the bar; empty ones are left out. */
+  /** Shows figures under the bar; empty ones are skipped. */
   setFigures(...figures) {
     fill(this.figures, figures.filter(Boolean).map((figure) => h('span', {}, figure)));
   }
 
   /** Offers to cancel. `cancel` may return a promise; the button waits for it. */
   offerCancel(cancel) {
-    const push = button(texts.job.cancel, () => busily(push, async () => {
+    const push = button(texts.job.cancel, () => withBusy(push, async () => {
       fill(push, texts.job.canceling);
       try {
         await cancel();
@@ -169,7 +169,7 @@ export class JobPanel {
     fill(this.actions, push);
   }
 
-  /** Shows a job that still runs. */
+  /** Shows the state of a running job. */
   update(job) {
     fill(this.badge, statusBadge(job));
     // Written only when it changes, so that it is announced once.
@@ -190,15 +190,15 @@ export class JobPanel {
     );
   }
 
-  /** Shows the parts of an import: each is a job of its own at Auth0. */
+  /** Shows the parts of an import. Each part is one Auth0 job. */
   showParts(parts) {
     this.parts.hidden = !parts || parts.total < 2;
     if (this.parts.hidden) return;
     const { total, done, failed, sent } = parts;
     const bar = h('div', { class: 'part-bar', 'aria-hidden': 'true' });
     for (const [kind, count] of [['done', done], ['failed', failed], ['sent', sent], ['waiting', total - done - failed - sent]]) {
-      // Many parts are drawn as one piece: nobody counts them.
-      const pieces = total <= MOST_PIECES ? count : Math.min(count, 1);
+      // More parts than that are drawn as one segment per state.
+      const pieces = total <= MAX_SEGMENTS ? count : Math.min(count, 1);
       for (let piece = 0; piece < pieces; piece += 1) {
         const segment = h('span', { class: kind });
         segment.style.flex = `${count / pieces} 0 0`;
@@ -208,7 +208,7 @@ export class JobPanel {
     fill(this.parts, bar, h('p', { class: 'help' }, texts.job.parts(number(done + failed), number(total), sent, failed && number(failed))));
   }
 
-  /** Shows that a job has ended; what it came to is shown by the caller in `result`. */
+  /** Shows that a job has ended. The caller shows its outcome in `result`. */
   finish(job, name = this.name) {
     if (this.actions.contains(document.activeElement)) this.focus();
     fill(this.title, name);
@@ -222,7 +222,7 @@ export class JobPanel {
     announce(texts.job.announceEnd(name, statusText(job)));
   }
 
-  /** Shows that following the job is not possible. */
+  /** Shows that the job cannot be followed. */
   fail(error) {
     if (this.actions.contains(document.activeElement)) this.focus();
     this.track.hidden = true;
@@ -233,7 +233,7 @@ export class JobPanel {
     fill(this.note, errorNotice(error));
   }
 
-  /** Follows a job to its end, or throws why that is not possible. */
+  /** Follows a job until it ends. Throws if that is not possible. */
   async follow(id, signal) {
     this.offerCancel(async () => {
       const job = await post(`jobs/${encodeURIComponent(id)}/cancel`);

@@ -1,8 +1,8 @@
-// Looks into chosen files before anything is imported: what they are, which attribute each of their columns
-// becomes, and what the check says of the first rows.
+// Inspects the chosen files before an import: their formats, the mapping of columns to attributes, and the validation
+// of their rows.
 
 import { inspect } from './api.js';
-import { completed } from './completion.js';
+import { withSuggestions } from './completion.js';
 import { announce, button, byId, fill, h } from './dom.js';
 import { number } from './format.js';
 import { errorNotice, errorText, fieldError, notice } from './page.js';
@@ -12,19 +12,20 @@ import { config } from './session.js';
 import { texts } from './texts.js';
 
 const DELAY_MS = 500;
-/** The error code of a mapping that cannot be used. */
-const WRONG_MAPPING = 'invalid_mapping';
-/** As much of a file as the server looks at. */
-const BEGINNING = 4 * 1024 * 1024;
-/** Attributes that are shown of the first users: more would need a screen of their own. */
-const SHOWN_ATTRIBUTES = 12;
+/** The error code of an invalid mapping. */
+const INVALID_MAPPING = 'invalid_mapping';
+/** The server inspects this number of bytes of a file. */
+const INSPECTED_BYTES = 4 * 1024 * 1024;
+/** Maximum number of columns in the preview of the first users. */
+const MAX_PREVIEW_COLUMNS = 12;
 
 /**
- * The inspector. `files` gives the chosen files as `{file, inspection, error}`, whose last two it fills in;
- * `options` what else the check depends on; `changed` is called when something was found out; `decided` when
- * somebody has said what a column becomes; `dropReadOnly` leaves out what Auth0 sets itself.
+ * The inspector. `files` returns the chosen files as `{file, inspection, error}`; the inspector sets the last two.
+ * `options` returns the import options that affect the validation. Calls `changed` after an inspection,
+ * `mappingChanged` when the user has mapped or skipped a column, and `dropReadOnly` to skip attributes that Auth0 sets
+ * itself.
  */
-export function inspector({ files, options, changed, decided, dropReadOnly }) {
+export function inspector({ files, options, changed, mappingChanged, dropReadOnly }) {
   const card = byId('content');
   const body = byId('content-body');
   const problems = h('div');
@@ -32,43 +33,43 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
   const mapping = h('div');
   const checks = h('div');
   fill(body, problems, offer, mapping, checks);
-  /** What a person has said a column becomes, by the column's name; an empty text leaves it out. */
-  let said = new Map();
-  /** A mapping from elsewhere that is applied to the columns once they are known. */
-  let given = null;
-  /** Rules of a given mapping that are more than one column. */
-  let further = {};
+  /** The target that the user has chosen for a column, by column name; empty text skips the column. */
+  let decisions = new Map();
+  /** A stored mapping that is applied to the columns once they are known. */
+  let pendingMapping = null;
+  /** Rules of a stored mapping that do not map exactly one column. */
+  let extraRules = {};
   let timer = 0;
   let running = null;
   let missing = false;
   let disabled = false;
-  /** Whether an answer is still to come, and who waits for it. */
-  let looking = false;
-  let waiting = [];
-  /** The table as it stands: what it was made of, and how each of its rows is brought up to date. */
+  /** Whether an inspection is pending, and the callbacks that wait for it. */
+  let inspecting = false;
+  let waiters = [];
+  /** The current table: the columns that it was built from, and functions that update its rows. */
   let table = null;
   let fields = 0;
 
-  function look({ now = true } = {}) {
+  function refresh({ now = true } = {}) {
     clearTimeout(timer);
     running?.abort();
     card.hidden = files().length === 0 || missing;
     if (card.hidden) {
       table = null;
       for (const part of [problems, offer, mapping, checks]) fill(part);
-      settle();
+      finishInspecting();
     } else {
-      looking = true;
-      timer = setTimeout(ask, now ? 0 : DELAY_MS);
+      inspecting = true;
+      timer = setTimeout(inspectAll, now ? 0 : DELAY_MS);
     }
   }
 
-  function settle() {
-    looking = false;
-    for (const goOn of waiting.splice(0)) goOn();
+  function finishInspecting() {
+    inspecting = false;
+    for (const resolve of waiters.splice(0)) resolve();
   }
 
-  async function ask() {
+  async function inspectAll() {
     running = new AbortController();
     const { signal } = running;
     card.setAttribute('aria-busy', 'true');
@@ -81,32 +82,32 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
           return;
         }
       }
-      takeOver();
+      applyPendingMapping();
       changed();
       show();
     } finally {
-      // A newer look takes its place otherwise.
+      // An aborted inspection has been replaced by a newer one.
       if (!signal.aborted) {
         card.removeAttribute('aria-busy');
-        settle();
+        finishInspecting();
       }
     }
   }
 
-  /** The first look tells the columns; the mapping that their names ask for is checked by a second one. */
+  /** The first request finds the columns; if their names suggest a mapping, a second request validates with it. */
   async function inspectOne(entry, signal) {
     try {
-      const sent = map();
+      const sent = mappingRules();
       entry.inspection = await send(entry, sent, signal);
-      const wanted = map();
+      const wanted = mappingRules();
       if (JSON.stringify(wanted) !== JSON.stringify(sent)) entry.inspection = await send(entry, wanted, signal);
       entry.error = null;
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
       missing = error.status === 404 || error.status === 405;
-      // The columns stay when the mapping was refused or the server could not answer now: the fields that a person
-      // is typing into depend on them, and so does what is sent.
-      const ofFile = error.status >= 400 && error.status < 500 && error.status !== 429 && error.code !== WRONG_MAPPING;
+      // Keep the columns if the mapping was rejected or the server is unavailable: the fields that the user is typing
+      // into depend on them, and so does the mapping that is sent.
+      const ofFile = error.status >= 400 && error.status < 500 && error.status !== 429 && error.code !== INVALID_MAPPING;
       if (ofFile) entry.inspection = null;
       entry.error = error;
     }
@@ -116,13 +117,13 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     const form = new FormData();
     for (const [name, value] of Object.entries(options())) form.append(name, String(value));
     if (rules) form.append('map', JSON.stringify(rules));
-    const partial = file.size > BEGINNING;
+    const partial = file.size > INSPECTED_BYTES;
     form.append('partial', String(partial));
-    form.append('users', partial ? file.slice(0, BEGINNING) : file, file.name);
+    form.append('users', partial ? file.slice(0, INSPECTED_BYTES) : file, file.name);
     return inspect(form, { signal });
   }
 
-  /** Every column of every file once. */
+  /** The distinct columns of all files. */
   function columns() {
     const all = new Map();
     for (const { inspection } of files()) {
@@ -135,39 +136,39 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     return [...all.values()];
   }
 
-  /** Applies a given mapping to the columns it speaks of. */
-  function takeOver() {
-    if (!given) return;
-    const rest = { ...given };
+  /** Applies a stored mapping to the columns that it mentions. */
+  function applyPendingMapping() {
+    if (!pendingMapping) return;
+    const rest = { ...pendingMapping };
     for (const column of columns()) {
       if (rest[column.name] === 'null') {
-        said.set(column.name, '');
+        decisions.set(column.name, '');
         delete rest[column.name];
         continue;
       }
       const target = Object.keys(rest).find((name) => rest[name] === column.expression);
       if (target === undefined) continue;
-      said.set(column.name, target);
+      decisions.set(column.name, target);
       delete rest[target];
     }
-    further = rest;
-    given = null;
+    extraRules = rest;
+    pendingMapping = null;
   }
 
   /**
-   * Columns with what each becomes: `target` is a path, or empty for a column that is left out. A header of a
-   * table that means an attribute of Auth0 is taken for it. Everything else that is unknown stays `open` until
-   * somebody has decided: data is never moved into metadata, and an attribute of JSON never renamed, without
-   * a word. `offer` is what an open column might become.
+   * The columns with their targets: `target` is a path, or empty for a skipped column. A CSV header that names an Auth0
+   * attribute is mapped to it. Every other unknown column stays `open` until the user decides: data is never moved into
+   * metadata, and a JSON attribute never renamed, without the user's decision. `offer` is the suggestion for an open
+   * column.
    */
   function targets() {
     const all = columns();
-    // What is taken for an attribute keeps it, whatever is said of others: they are told that it is taken.
+    // A column that is matched to an attribute keeps it; other columns with that target are reported as duplicates.
     const meant = new Set(all.map(({ attribute }) => attribute).filter(Boolean));
     const settled = all.map((column) => {
       const proposed = column.csv && config.importAttributes.includes(column.proposal) && !meant.has(column.proposal);
       if (proposed) meant.add(column.proposal);
-      if (said.has(column.name)) return { ...column, target: said.get(column.name) };
+      if (decisions.has(column.name)) return { ...column, target: decisions.get(column.name) };
       if (column.attribute) return { ...column, target: column.attribute };
       if (proposed) return { ...column, target: column.proposal, proposed };
       return { ...column, target: '', open: column.name !== '' && !column.read_only };
@@ -180,14 +181,14 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     });
   }
 
-  /** The mapping as the API takes it; null when every column keeps its name. `undecided` false: only what is decided. */
-  function map({ undecided = true } = {}) {
-    if (given) return given;
-    const rules = { ...further };
+  /** The mapping for the API; null if all columns keep their names. `undecided: false` omits open columns. */
+  function mappingRules({ undecided = true } = {}) {
+    if (pendingMapping) return pendingMapping;
+    const rules = { ...extraRules };
     for (const column of targets()) {
-      if (column.name === '' || (column.read_only && !said.get(column.name))) continue;
+      if (column.name === '' || (column.read_only && !decisions.get(column.name))) continue;
       if (column.open) {
-        // A table is refused whole for an unknown header, rows of JSON one by one: that shows in the check.
+        // An unknown CSV header fails the whole file, so it is skipped here. Unknown JSON attributes fail row by row.
         if (undecided && column.csv) rules[column.name] = 'null';
         continue;
       }
@@ -198,8 +199,8 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     return Object.keys(rules).length > 0 ? rules : null;
   }
 
-  /** Columns whose target another column has already. */
-  function doubled(all) {
+  /** Columns whose target is already used: the name of the other column by column name. */
+  function findDuplicates(all) {
     const seen = new Map();
     const double = new Map();
     for (const { name, target } of all) {
@@ -209,18 +210,18 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     return double;
   }
 
-  /** Somebody has said what columns become, `[name, target]`; null takes their word back. */
-  function say(pairs, { typing = false } = {}) {
+  /** Stores the user's decisions, pairs of `[name, target]`; a null target removes a decision. */
+  function setTargets(pairs, { typing = false } = {}) {
     for (const [name, target] of pairs) {
-      if (target === null) said.delete(name);
-      else said.set(name, target);
+      if (target === null) decisions.delete(name);
+      else decisions.set(name, target);
     }
     showMapping();
-    decided();
-    look({ now: !typing });
+    mappingChanged();
+    refresh({ now: !typing });
   }
 
-  // What is shown
+  // Rendering
 
   function show() {
     const all = targets();
@@ -228,12 +229,12 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     fill(problems, files().map((entry) => problemOf(entry)));
     fill(offer, readOnlyOffer(all));
     showMapping();
-    fill(checks, found.filter((entry) => !entry.error).map((entry) => checked(entry.inspection, found.length > 1 ? entry.file.name : null)));
+    fill(checks, found.filter((entry) => !entry.error).map((entry) => validation(entry.inspection, found.length > 1 ? entry.file.name : null)));
   }
 
   function problemOf({ file, inspection, error }) {
     const name = files().length > 1 && h('p', { class: 'fine' }, file.name);
-    if (error) return error.status === 400 ? notice('error', name, errorText(error)) : errorNotice(error, () => look());
+    if (error) return error.status === 400 ? notice('error', name, errorText(error)) : errorNotice(error, () => refresh());
     return inspection?.problem && notice('error', name, errorText(inspection.problem));
   }
 
@@ -243,7 +244,7 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
     return notice('warning', h('p', {}, texts.mapping.readOnly(names.join(', '))), h('div', { class: 'actions' }, button(texts.mapping.leaveOut, dropReadOnly, { kind: 'small' })));
   }
 
-  /** Builds the table when there are other columns than before; otherwise what is typed into stays as it is. */
+  /** Rebuilds the table only if the columns have changed, to keep the field that the user is typing into. */
   function showMapping() {
     const all = targets();
     const made = JSON.stringify(columns());
@@ -256,7 +257,7 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
       table.made = made;
       fill(mapping, table.element);
     }
-    const double = doubled(all);
+    const double = findDuplicates(all);
     if (!table) return;
     all.forEach((column, index) => table.rows[index](column, double.get(column.name)));
     table.update(all);
@@ -291,31 +292,31 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
         ? texts.mapping.unknown(open.length, number(open.length))
         : proposed > 0
           ? texts.mapping.someProposed(proposed, number(proposed))
-          : texts.mapping[columnsNow.some(({ name }) => said.has(name)) ? 'allDecided' : 'allKnown'](columnsNow.length, number(columnsNow.length));
+          : texts.mapping[columnsNow.some(({ name }) => decisions.has(name)) ? 'allDecided' : 'allKnown'](columnsNow.length, number(columnsNow.length));
       fill(summary, words);
-      // Said again only when it changes.
+      // Rendered only on change, because screen readers announce it.
       const state = JSON.stringify(open.map(({ name, offer: target }) => [name, target]));
       if (state !== openNow) fill(undecided, openNotice(open));
       openNow = state;
-      const rules = Object.entries(further);
+      const rules = Object.entries(extraRules);
       more.hidden = rules.length === 0;
       fill(more, rules.length > 0 && [texts.mapping.further, ' ', rules.map(([name, expression]) => [h('code', {}, `${name} = ${expression}`), ' '])]);
     };
     return { element, rows: rows.map(({ update: row }) => row), update };
   }
 
-  /** What open columns mean for the import, and one click for all of them. */
+  /** A notice about open columns, with buttons that decide all of them. */
   function openNotice(open) {
     if (open.length === 0) return null;
     const offered = open.filter((column) => column.offer);
     const focus = () => table.element.querySelector('summary').focus();
     const all = (pairs) => () => {
-      say(pairs);
+      setTargets(pairs);
       focus();
     };
     return notice(
       'warning',
-      h('p', {}, open.some((column) => column.csv) ? texts.mapping.openTable : texts.mapping.openJson),
+      h('p', {}, open.some((column) => column.csv) ? texts.mapping.openTable(open.length, number(open.length)) : texts.mapping.openJson),
       open.length > 1 && h(
         'div',
         { class: 'actions' },
@@ -367,12 +368,12 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
       on: {
         input: () => {
           const target = input.value.trim();
-          say([[name, target === attribute ? null : target]], { typing: true });
+          setTargets([[name, target === attribute ? null : target]], { typing: true });
         },
       },
     });
     const choose = (target) => () => {
-      say([[name, target]]);
+      setTargets([[name, target]]);
       input.focus();
     };
     let offered = null;
@@ -402,11 +403,11 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
         ],
       );
     };
-    return { elements: [h('div', { class: 'target' }, completed(input, suggestAttribute), badge), place, choices], update };
+    return { elements: [h('div', { class: 'target' }, withSuggestions(input, suggestAttribute), badge), place, choices], update };
   }
 
-  /** What the check says of the rows that were looked at. */
-  function checked({ checked: result, rows, complete }, name) {
+  /** The validation of the inspected rows of one file. */
+  function validation({ checked: result, rows, complete }, name) {
     if (!result) return null;
     const total = result.good + result.failed;
     return h(
@@ -421,18 +422,18 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
   }
 
   return {
-    look,
-    map,
-    /** Waits until everything that was chosen has been looked into. */
-    settled: () => (looking ? new Promise((goOn) => waiting.push(goOn)) : null),
-    /** Starts with a mapping from elsewhere, or without one. */
+    refresh,
+    mappingRules,
+    /** A promise that settles when all chosen files are inspected; null if they are. */
+    whenIdle: () => (inspecting ? new Promise((resolve) => waiters.push(resolve)) : null),
+    /** Resets the mapping, to a stored one if given. */
     restore(mapping) {
-      said = new Map();
-      further = {};
-      given = mapping && typeof mapping === 'object' && Object.keys(mapping).length > 0 ? mapping : null;
+      decisions = new Map();
+      extraRules = {};
+      pendingMapping = mapping && typeof mapping === 'object' && Object.keys(mapping).length > 0 ? mapping : null;
     },
-    /** What was found out about a file, in words. */
-    words({ inspection, error }) {
+    /** The detected format of a file, as text. */
+    describe({ inspection, error }) {
       if (error && !inspection) return texts.mapping.unreadable;
       if (!inspection) return missing ? '' : texts.mapping.looking;
       const { format, encoding, delimiter, gzip } = inspection.input;
@@ -444,12 +445,12 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
         inspection.complete ? texts.mapping.rows(inspection.rows, number(inspection.rows)) : texts.mapping.moreRows(number(inspection.rows)),
       ].filter(Boolean).join(' · ');
     },
-    /** The first field that is wrong; null when the mapping can be used. */
+    /** Marks and returns the first invalid field; null if the mapping is valid. */
     check() {
       const all = targets();
-      const double = doubled(all);
+      const double = findDuplicates(all);
       const wrong = all.find((column) => double.has(column.name) || (column.open && column.csv));
-      const refused = files().find(({ error }) => error?.code === WRONG_MAPPING)?.error;
+      const refused = files().find(({ error }) => error?.code === INVALID_MAPPING)?.error;
       if (!wrong && refused && table) {
         announce(refused.message);
         table.element.open = true;
@@ -471,7 +472,7 @@ export function inspector({ files, options, changed, decided, dropReadOnly }) {
   };
 }
 
-/** Attributes that an import takes, for a field that names one. */
+/** Suggestions of importable attributes. */
 function suggestAttribute(text, caret) {
   const typed = text.slice(0, caret).toLowerCase();
   const fitting = config.importAttributes.filter((name) => name.includes(typed) && name !== text);
@@ -489,7 +490,7 @@ function suggestAttribute(text, caret) {
 
 function userTable(users) {
   const names = new Set(users.flatMap((user) => Object.keys(user)));
-  const shown = [...names].slice(0, SHOWN_ATTRIBUTES);
+  const shown = [...names].slice(0, MAX_PREVIEW_COLUMNS);
   return h(
     'div',
     { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': texts.mapping.users(users.length) },

@@ -1,28 +1,28 @@
-// What all pages share: who is signed in, the theme, logging out, messages.
+// Shared by all pages: the signed-in user, theme, language, log out, messages, stored form state.
 
 import { button, byId, fill, h, icon } from './dom.js';
-import { config, ensure, framed, keepPage, logOut, renew, returnToPage, who } from './session.js';
+import { config, ensureToken, framed, keepPage, logOut, renewToken, returnToPage, currentClaims } from './session.js';
 import { texts } from './texts.js';
 
 const THEME_KEY = 'user-import-export-extension:theme';
 const LANGUAGE_COOKIE = 'user-import-export-language';
 
-/** Lets the frame's own controls work; enough for a page that needs no session. */
+/** Connects the controls of the page frame. Enough for a page that needs no session. */
 export function followFrame() {
   followTheme();
   followLanguage();
-  if (who()) showWho();
+  if (currentClaims()) showWho();
   followLogOut();
   document.documentElement.classList.add('ready');
 }
 
-/** Signs in where needed, shows the frame, then runs the page. */
+/** Signs in if needed, shows the page frame, then runs the page. */
 export async function start(run) {
   followTheme();
   followLanguage();
   followLogOut();
   if (framed) document.documentElement.classList.add('ready');
-  await ensure();
+  await ensureToken();
   if (returnToPage()) return;
   showWho();
   document.documentElement.classList.add('ready');
@@ -33,7 +33,7 @@ export async function start(run) {
 function showWho() {
   const place = byId('who');
   if (!place) return;
-  const claims = who();
+  const claims = currentClaims();
   const name = claims?.email || claims?.name || claims?.sub || '';
   fill(place, h('span', { class: 'visually-hidden' }, texts.session.signedInAs('')), name);
   place.title = name ? texts.session.signedInAs(name) : '';
@@ -47,10 +47,10 @@ function followLogOut() {
   });
 }
 
-/** Ends the person's sessions, here and at the login page. */
+/** Ends the user's sessions here and at the identity provider. */
 export async function leave() {
   const address = `${config.basePath}logout`;
-  // The login page that logging out leads to refuses to show in a frame. A browser opens a window only at once.
+  // The logout page refuses to be framed, and browsers open a popup only directly in a click handler.
   const popup = framed ? window.open('', '_blank', 'popup,width=520,height=720') : null;
   const link = byId('log-out');
   if (link) link.hidden = true;
@@ -61,7 +61,7 @@ export async function leave() {
   }
   if (popup) popup.location.replace(address);
   if (byId('who')) fill(byId('who'));
-  await renew();
+  await renewToken();
   location.reload();
 }
 
@@ -77,7 +77,7 @@ function followTheme() {
       if (select.value) localStorage.setItem(THEME_KEY, select.value);
       else localStorage.removeItem(THEME_KEY);
     } catch {
-      // Storage is not available: the choice lasts until the page is left.
+      // Without storage the choice lasts until the page is left.
     }
   });
 }
@@ -85,7 +85,7 @@ function followTheme() {
 function followLanguage() {
   const select = byId('language');
   select?.addEventListener('change', () => {
-    // The server writes the page in it; forms are remembered.
+    // The server renders the page in this language; form state is stored.
     document.cookie = `${LANGUAGE_COOKIE}=${select.value}; path=${config.basePath}; max-age=31536000; samesite=lax${location.protocol === 'https:' ? '; secure' : ''}`;
     const address = new URL(location.href);
     address.searchParams.delete('lang');
@@ -93,7 +93,7 @@ function followLanguage() {
   });
 }
 
-/** The words of an error: message, place in an expression, hint and code. */
+/** An error as nodes: message, excerpt of the expression, hint. */
 export function errorText(error) {
   const [first, ...rest] = String(error.message).split('\n');
   return [
@@ -109,25 +109,25 @@ export function notice(kind, ...children) {
   return h('div', { class: `notice ${kind}`, role: kind === 'error' ? 'alert' : 'status' }, icon(name), h('div', {}, ...children));
 }
 
-/** An error in place, with a button to try again where that makes sense. */
+/** A notice for an error, with a "Try again" button if `retry` is given and the request was not invalid (400). */
 export function errorNotice(error, retry) {
   return notice(
     'error',
     errorText(error),
     error.code && error.status > 0 && h('p', { class: 'fine' }, texts.errors.code(error.code)),
-    retry && h('div', { class: 'actions' }, button(texts.errors.tryAgain, retry, { kind: 'small' })),
+    retry && error.status !== 400 && h('div', { class: 'actions' }, button(texts.errors.tryAgain, retry, { kind: 'small' })),
   );
 }
 
-/** Marks a field as wrong and says why next to it; without a text the mark is taken away. */
+/** Marks a field as invalid and shows why; without a text, removes the mark. */
 export function fieldError(field, place, ...text) {
   if (text.some(Boolean)) field.setAttribute('aria-invalid', 'true');
   else field.removeAttribute('aria-invalid');
   fill(place, text);
 }
 
-/** Something remembered until the tab is closed or the session ends. */
-export function memory(name) {
+/** A value in `sessionStorage`: kept until the tab is closed or the session ends. */
+export function sessionStore(name) {
   const key = `user-import-export-extension:${name}`;
   return {
     read() {
@@ -142,7 +142,7 @@ export function memory(name) {
         if (value === null) sessionStorage.removeItem(key);
         else sessionStorage.setItem(key, JSON.stringify(value));
       } catch {
-        // The storage is full or not available: nothing is remembered.
+        // The storage is full or not available.
       }
     },
   };

@@ -1,16 +1,16 @@
-// Chooses columns among the attributes that the tenant's users really have, and the transforms there are.
+// A picker that adds columns from the attributes of the tenant's users and from the available transforms.
 
 import { get } from './api.js';
 import { announce, button, byId, fill, h } from './dom.js';
 import { number } from './format.js';
 import { errorNotice } from './page.js';
-import { exampleCall, exampleText, known } from './suggest.js';
+import { exampleCall, exampleText, tenantData } from './suggest.js';
 import { texts } from './texts.js';
 
-/** Rows that are shown at first, and added at a time: a tenant may have hundreds of attributes. */
+/** Rows per page; a tenant may have hundreds of attributes. */
 const PAGE = 50;
 
-/** What to call the column of a path: as the default columns do, otherwise the path itself. */
+/** The column name for a path: that of the default column, else the path itself. */
 function columnName(path, defaults) {
   const column = defaults.find(([name]) => `user.${name}` === path || name === path);
   return column ? column[1] : path.replace(/^user\./, '');
@@ -28,9 +28,9 @@ export function attributePicker(editor, defaults) {
   const status = byId('picker-status');
   const more = byId('picker-more');
   let entries = [];
-  let fitting = [];
+  let matches = [];
   let sampled = 0;
-  let asked = null;
+  let loadedConnection = null;
   let running = null;
 
   toggle.addEventListener('click', () => {
@@ -50,13 +50,13 @@ export function attributePicker(editor, defaults) {
   });
   search.addEventListener('input', filter);
   search.addEventListener('keydown', (event) => {
-    // Enter takes the only one that is left.
-    if (event.key === 'Enter' && fitting.length === 1) list.querySelector('input').click();
+    // Enter selects the only match.
+    if (event.key === 'Enter' && matches.length === 1) list.querySelector('input').click();
   });
 
   async function load(connection) {
-    if (asked === connection) return;
-    asked = connection;
+    if (loadedConnection === connection) return;
+    loadedConnection = connection;
     running?.abort();
     running = new AbortController();
     const { signal } = running;
@@ -65,14 +65,14 @@ export function attributePicker(editor, defaults) {
       const query = connection ? `?${new URLSearchParams({ connection })}` : '';
       const answer = await get(`attributes${query}`, { signal });
       if (signal.aborted) return;
-      known.attributes = answer.attributes ?? [];
+      tenantData.attributes = answer.attributes ?? [];
       sampled = answer.users ?? 0;
-      collect();
+      buildEntries();
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
-      asked = null;
-      known.attributes = [];
-      collect();
+      loadedConnection = null;
+      tenantData.attributes = [];
+      buildEntries();
       fill(status, errorNotice(error, () => load(connection)));
     }
   }
@@ -80,23 +80,23 @@ export function attributePicker(editor, defaults) {
   async function loadTransforms() {
     try {
       const answer = await get('transforms');
-      known.transforms = answer.transforms ?? [];
-      collect();
+      tenantData.transforms = answer.transforms ?? [];
+      buildEntries();
     } catch {
       // Without transforms the picker offers attributes; the Transforms page says what is wrong.
     }
   }
 
-  /** Everything there is to choose. */
-  function collect() {
+  /** Builds the list of attributes and transforms. */
+  function buildEntries() {
     entries = [
-      ...known.attributes.map((attribute) => ({
+      ...tenantData.attributes.map((attribute) => ({
         expression: attribute.path,
         exportAs: columnName(attribute.path, defaults),
         words: `${attribute.path} ${exampleText(attribute.example)}`.toLowerCase(),
         cells: () => attributeCells(attribute),
       })),
-      ...known.transforms.map((transform) => ({
+      ...tenantData.transforms.map((transform) => ({
         expression: exampleCall(transform),
         exportAs: transform.name,
         words: `${transform.name} ${transform.summary}`.toLowerCase(),
@@ -104,25 +104,25 @@ export function attributePicker(editor, defaults) {
       })),
     ];
     if (!panel.hidden) filter();
-    else if (known.attributes.length === 0) fill(status, texts.picker.nobody);
+    else if (tenantData.attributes.length === 0) fill(status, texts.picker.noUsers);
   }
 
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    fitting = entries.filter((entry) => words.every((word) => entry.words.includes(word)));
+    matches = entries.filter((entry) => words.every((word) => entry.words.includes(word)));
     fill(list);
     list.scrollTop = 0;
     showMore();
-    if (known.attributes.length === 0) fill(status, texts.picker.nobody);
-    else if (fitting.length === 0) fill(status, texts.picker.nothing(search.value));
+    if (tenantData.attributes.length === 0) fill(status, texts.picker.noUsers);
+    else if (matches.length === 0) fill(status, texts.picker.nothing(search.value));
     else if (words.length === 0) fill(status, texts.picker.sampled(number(sampled), sampled));
-    else fill(status, texts.picker.found(fitting.length, number(fitting.length)));
+    else fill(status, texts.picker.found(matches.length, number(matches.length)));
   }
 
   function showMore() {
     const shown = list.childElementCount;
-    list.append(...fitting.slice(shown, shown + PAGE).map(row));
-    const left = fitting.length - list.childElementCount;
+    list.append(...matches.slice(shown, shown + PAGE).map(row));
+    const left = matches.length - list.childElementCount;
     fill(
       more,
       left > 0 &&
@@ -149,7 +149,7 @@ export function attributePicker(editor, defaults) {
     return h('li', {}, h('label', {}, box, cells()));
   }
 
-  /** Checks the boxes of what is a column now. */
+  /** Checks the boxes of the attributes that are columns. */
   function sync() {
     if (panel.hidden) return;
     for (const box of list.querySelectorAll('input')) box.checked = editor.has(box.value);

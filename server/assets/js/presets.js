@@ -1,18 +1,18 @@
-// Saved settings of exports: by name on the server, and as files to share.
+// Export presets: saved by name on the server, or downloaded and imported as files.
 
 import { del, get, put } from './api.js';
 import { announce, button, byId, fill, h, saveBlob } from './dom.js';
 import { errorNotice, notice } from './page.js';
 import { texts } from './texts.js';
 
-/** Import-ready is always there. */
+/** The settings of the built-in preset "Import-ready". */
 const BUILT_IN = { format: 'json', preset: 'import' };
-const LONGEST_NAME = 100;
-const LARGEST_FILE = 1_000_000;
+const MAX_NAME_LENGTH = 100;
+const MAX_FILE_BYTES = 1_000_000;
 
 /**
- * The menu of presets. `settings` gives the settings of the form, or null after it has shown what is
- * missing; `load` fills the form with settings.
+ * The bar of presets. `settings` returns the settings of the form, or null after it has marked invalid fields; `load`
+ * fills the form with settings.
  */
 export function presetBar({ settings, load }) {
   const select = byId('preset');
@@ -27,7 +27,7 @@ export function presetBar({ settings, load }) {
   byId('preset-save').addEventListener('click', () => {
     fill(note);
     form.hidden = false;
-    name.value = own() ?? '';
+    name.value = savedName() ?? '';
     name.focus();
   });
   byId('preset-cancel').addEventListener('click', close);
@@ -44,7 +44,7 @@ export function presetBar({ settings, load }) {
   byId('preset-share').addEventListener('click', () => {
     const current = settings();
     if (!current) return;
-    const title = own() ?? 'export';
+    const title = savedName() ?? 'export';
     const text = JSON.stringify({ name: title, ...current }, null, 2);
     saveBlob(new Blob([text], { type: 'application/json' }), `${title.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')}.preset.json`);
   });
@@ -56,11 +56,11 @@ export function presetBar({ settings, load }) {
     if (chosen) await openFile(chosen);
   });
 
-  /** The name of the saved preset that is chosen. */
-  const own = () => (select.value.startsWith('own:') ? select.value.slice(4) : null);
+  /** The name of the selected saved preset, or null. */
+  const savedName = () => (select.value.startsWith('own:') ? select.value.slice(4) : null);
 
   function showTools() {
-    byId('preset-delete').hidden = own() === null;
+    byId('preset-delete').hidden = savedName() === null;
   }
 
   function close() {
@@ -95,11 +95,11 @@ export function presetBar({ settings, load }) {
       announce(texts.presets.loaded(texts.presets.importReady));
       return;
     }
-    const wanted = own();
+    const wanted = savedName();
     if (wanted === null) return;
     try {
       const found = await get(`presets/${encodeURIComponent(wanted)}`);
-      if (own() !== wanted) return;
+      if (savedName() !== wanted) return;
       load(found);
       announce(texts.presets.loaded(wanted));
     } catch (error) {
@@ -109,9 +109,9 @@ export function presetBar({ settings, load }) {
 
   async function save() {
     const wanted = name.value.trim();
-    if (!wanted || wanted.length > LONGEST_NAME) {
+    if (!wanted || wanted.length > MAX_NAME_LENGTH) {
       name.setAttribute('aria-invalid', 'true');
-      fill(note, notice('error', h('p', {}, texts.presets.nameWrong(LONGEST_NAME))));
+      fill(note, notice('error', h('p', {}, texts.presets.nameWrong(MAX_NAME_LENGTH))));
       name.focus();
       return;
     }
@@ -134,7 +134,7 @@ export function presetBar({ settings, load }) {
   }
 
   function remove() {
-    const wanted = own();
+    const wanted = savedName();
     if (wanted === null) return;
     const ask = notice(
       'warning',
@@ -165,7 +165,7 @@ export function presetBar({ settings, load }) {
   async function openFile(chosen) {
     fill(note);
     try {
-      if (chosen.size > LARGEST_FILE) throw new Error(texts.presets.notPreset(chosen.name));
+      if (chosen.size > MAX_FILE_BYTES) throw new Error(texts.presets.notPreset(chosen.name));
       const found = JSON.parse(await chosen.text());
       const usable = found && typeof found === 'object' && !Array.isArray(found) && typeof found.format === 'string';
       if (!usable) throw new Error(texts.presets.notPreset(chosen.name));
@@ -173,7 +173,7 @@ export function presetBar({ settings, load }) {
       select.value = '';
       showTools();
       const saved = typeof found.name === 'string' ? found.name : chosen.name;
-      name.value = saved.replace(/(\.preset)?\.json$/i, '').slice(0, LONGEST_NAME);
+      name.value = saved.replace(/(\.preset)?\.json$/i, '').slice(0, MAX_NAME_LENGTH);
       fill(note, notice('info', h('p', {}, texts.presets.loaded(saved))));
     } catch {
       fill(note, notice('error', h('p', {}, texts.presets.notPreset(chosen.name))));

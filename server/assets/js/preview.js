@@ -1,4 +1,4 @@
-// The first rows of an export as they will be, under the form while it is being filled in.
+// The preview of an export: the plan and the first rows, updated while the form is edited.
 
 import { post } from './api.js';
 import { byId, fill, h, icon } from './dom.js';
@@ -10,10 +10,10 @@ const DELAY_MS = 600;
 const ROWS = 10;
 
 /**
- * The preview. `found` is told an answer (its `columns` as `{name, kind}`, its `plan`), `refused` an error of the
- * request, and returns whether it is shown where it belongs.
+ * The preview. `onAnswer` gets the response (`columns` as `{name, kind}`, `plan`). `onRejected` gets an error of the
+ * request and returns whether it has shown it at a field.
  */
-export function preview({ found, refused }) {
+export function preview({ onAnswer, onRejected }) {
   const section = byId('preview');
   const place = byId('preview-rows');
   const plan = byId('preview-plan');
@@ -29,15 +29,15 @@ export function preview({ found, refused }) {
       const answer = await post('preview', request, { signal });
       if (signal.aborted) return;
       const columns = Array.isArray(answer.columns) ? answer.columns : [];
-      found(answer);
+      onAnswer(answer);
       fill(plan, planWords(answer.plan));
       fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : []));
     } catch (error) {
       if (signal.aborted || error.name === 'AbortError') return;
       last = '';
       fill(plan);
-      const elsewhere = error.status === 400 && refused(error);
-      fill(place, elsewhere ? notice('warning', h('p', {}, texts.preview.waiting), errorText(error)) : errorNotice(error, () => ask(request, { now: true })));
+      const shownAtField = error.status === 400 && onRejected(error);
+      fill(place, shownAtField ? notice('warning', h('p', {}, texts.preview.waiting), errorText(error)) : errorNotice(error, () => ask(request, { now: true })));
     } finally {
       if (!signal.aborted) section.removeAttribute('aria-busy');
     }
@@ -57,14 +57,14 @@ export function preview({ found, refused }) {
   return { ask };
 }
 
-/** How the export will be done, in a sentence; line by line for those who want to know. */
+/** The plan of the export: a summary and its steps. */
 function planWords(plan) {
   if (!plan) return null;
   const { source, users, capped = false, filtered, sorted, requests, before, lines = [] } = plan;
   const read = Number.isFinite(users) ? texts.plan.users(users, number(users), capped) : texts.plan.allUsers;
   const parts = [
     (texts.plan.source[source] ?? (() => read))(read),
-    // All users that were asked for are wanted: nobody filters.
+    // `filtered` is absent if every user that is read is exported.
     filtered && texts.plan.filtered[filtered],
     sorted && texts.plan.sorted,
   ].filter(Boolean);
@@ -84,7 +84,7 @@ function planWords(plan) {
 }
 
 function table(columns, rows) {
-  if (rows.length === 0) return h('p', { class: 'empty' }, texts.preview.nobody);
+  if (rows.length === 0) return h('p', { class: 'empty' }, texts.preview.noUsers);
   let faults = 0;
   const body = rows.map((row) =>
     h('tr', {}, row.map((cell) => {
@@ -112,7 +112,7 @@ function table(columns, rows) {
   ];
 }
 
-/** A value as a cell shows it. */
+/** The content of a table cell for a value. */
 export function cellContent(value) {
   if (value === null || value === undefined || value === '') return h('span', { class: 'soft' }, h('span', { 'aria-hidden': 'true' }, '–'), h('span', { class: 'visually-hidden' }, texts.preview.empty));
   if (typeof value === 'object') return h('code', {}, JSON.stringify(value));

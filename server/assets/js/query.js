@@ -1,12 +1,12 @@
-// Counts the users that match, while the search is being typed.
+// Counts the matching users while the query is typed.
 
 import { get } from './api.js';
 
 const DELAY_MS = 400;
 
 /**
- * A counter. `changed` is told `{state: 'counting'}`, then `{state: 'known', total, capped}` or
- * `{state: 'failed', error}`; an answer that was overtaken by a newer question is dropped.
+ * A counter. Calls `changed` with `{state: 'counting'}`, then with `{state: 'known', total, capped}` or
+ * `{state: 'failed', error}`. The response to an outdated query is dropped.
  */
 export function counter(changed) {
   let timer = 0;
@@ -27,7 +27,7 @@ export function counter(changed) {
   }
 
   return {
-    /** Asks again, after a pause in typing unless `now`. */
+    /** Counts again, after a pause in typing unless `now`. */
     ask(connection, query, { now = false } = {}) {
       clearTimeout(timer);
       running?.abort();

@@ -1,15 +1,15 @@
-// What an import came to: a bar of outcomes, the reasons, the rows with faults, and these rows as a file.
+// The result of an import: a bar of outcomes, error reasons, the rows with errors, and their download.
 
 import { post, save, stream, upload } from './api.js';
-import { busily, button, fill, h } from './dom.js';
+import { withBusy, button, fill, h } from './dom.js';
 import { number } from './format.js';
 import { faults } from './job.js';
 import { errorNotice, notice } from './page.js';
 import { texts } from './texts.js';
 
 const PAGE = 50;
-/** Rows that are looked at here; the file to download has them all. */
-const MOST_ROWS = 10_000;
+/** Maximum number of rows listed on the page; the download has all of them. */
+const MAX_ROWS = 10_000;
 
 /** A bar of parts, `[kind, count, label]`, with its legend. */
 export function outcomeBar(parts) {
@@ -50,7 +50,7 @@ export function outcome(job, { dryRun = false } = {}) {
   ]);
 }
 
-/** Everything about an import that has ended. `retry` is told how to send the failed rows once more. */
+/** The result of an import that has ended. `retry` gets a function that starts a retry of the failed rows. */
 export function importResult(job, { dryRun, retry, level = 'h3' }) {
   const known = Number.isFinite(job.summary?.total);
   return [
@@ -64,12 +64,12 @@ export function importResult(job, { dryRun, retry, level = 'h3' }) {
   ];
 }
 
-/** The copy that was made of the users before an update changed them. */
+/** The backup of the users that an update changed. */
 function backup({ id, status, summary }) {
   const { users } = summary.backup;
   if (users === 0) return h('p', { class: 'help' }, texts.report.backupEmpty);
   const problem = h('div');
-  const push = button(texts.report.backupDownload, () => busily(push, async () => {
+  const push = button(texts.report.backupDownload, () => withBusy(push, async () => {
     fill(problem);
     try {
       await save(`jobs/${encodeURIComponent(id)}/backup`, texts.report.backupName(id));
@@ -80,7 +80,7 @@ function backup({ id, status, summary }) {
   return h('div', { class: 'kept' }, h('p', {}, texts.report.backup(users, number(users))), status !== 'expired' && push, problem);
 }
 
-/** What the files were taken for. */
+/** The detected formats of the files. */
 function inputs({ inputs: list = [], hashes }) {
   const words = list.map(({ file, format, encoding, delimiter, gzip }) =>
     [file, texts.mapping.formats[format] ?? format, delimiter && texts.mapping.delimiter(texts.mapping.delimiters[delimiter] ?? delimiter), encoding, gzip && texts.mapping.gzip].filter(Boolean).join(' · '));
@@ -88,15 +88,15 @@ function inputs({ inputs: list = [], hashes }) {
   return h('ul', { class: 'inputs' }, words.map((text) => h('li', {}, text)), hashes && h('li', {}, texts.report.hashes(number(hashes.joined), number(hashes.read))));
 }
 
-/** So many lines of a reason are told. */
-const TOLD_LINES = 5;
+/** The server reports up to this number of lines per reason. */
+const MAX_LINES_PER_REASON = 5;
 
-/** Lines of a reason as far as they are known. */
-const lines = ({ lines: some = [], count }) => some.length > 0 && h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length && some.length >= TOLD_LINES));
+/** The first lines with a reason. */
+const lines = ({ lines: some = [], count }) => some.length > 0 && h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length && some.length >= MAX_LINES_PER_REASON));
 
 let lists = 0;
 
-/** Reasons of errors and warnings as a list; where there are both, warnings can be left out. */
+/** A list of error and warning reasons; if it has both, warnings can be hidden. */
 export function reasonList(reasons = []) {
   if (reasons.length === 0) return null;
   const most = Math.max(...reasons.map(({ count }) => count));
@@ -120,7 +120,7 @@ function shareBar(share) {
   return h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar);
 }
 
-/** Warnings concern rows that are imported all the same; they are told by reason. */
+/** The warnings, grouped by reason. Rows with warnings are imported. */
 function warnings(job) {
   const found = (job.summary?.reasons ?? []).filter(({ severity }) => severity === 'warning');
   if (found.length === 0) return null;
@@ -128,7 +128,7 @@ function warnings(job) {
   return h('details', { class: 'more warnings', open: faults(job) === 0 }, h('summary', {}, texts.report.warnings(count, number(count))), reasonList(found));
 }
 
-/** Reads a report row by row, as far as it is shown. */
+/** Reads up to `MAX_ROWS` rows of a report. */
 async function readRows(path) {
   const reader = (await stream(path)).pipeThrough(new TextDecoderStream()).getReader();
   const rows = [];
@@ -142,7 +142,7 @@ async function readRows(path) {
       // A line holds one element of the array, or its bracket.
       const text = part.replace(/,\s*$/, '').trim();
       if (text === '' || text === '[' || text === ']' || text === '[]') continue;
-      if (rows.length >= MOST_ROWS) {
+      if (rows.length >= MAX_ROWS) {
         reader.cancel().catch(() => {});
         return { rows, complete: false };
       }
@@ -152,7 +152,7 @@ async function readRows(path) {
   }
 }
 
-/** The rows of a job that have faults, page by page, and the offer to download them. */
+/** The rows of a job that have errors, with paging and a download. */
 export function report(job, { level = 'h3' } = {}) {
   const path = `jobs/${encodeURIComponent(job.id)}/report`;
   const element = h('div', { class: 'report' }, h('p', { class: 'help', role: 'status' }, texts.report.loading));
@@ -190,7 +190,7 @@ export function report(job, { level = 'h3' } = {}) {
     };
     const previous = button(texts.report.previous, () => turn(-PAGE), { kind: 'small' });
     const next = button(texts.report.next, () => turn(PAGE), { kind: 'small' });
-    const choice = chooser(rows, (chosen) => {
+    const choice = rowFilter(rows, (chosen) => {
       shown = chosen;
       first = 0;
       turn(0);
@@ -224,7 +224,7 @@ export function report(job, { level = 'h3' } = {}) {
       Object.entries(texts.report.formats).map(([value, label]) => h('option', { value }, label)),
     );
     const problem = h('div');
-    const push = button(texts.report.download, () => busily(push, async () => {
+    const push = button(texts.report.download, () => withBusy(push, async () => {
       fill(problem);
       try {
         await save(`${path}?format=${format.value}`, texts.report.fileName(job.id, format.value));
@@ -237,17 +237,17 @@ export function report(job, { level = 'h3' } = {}) {
 }
 
 const errorsOf = (row) => (typeof row === 'object' && row !== null && Array.isArray(row.errors) ? row.errors : []);
-/** Attributes of lists differ by their index; the reason is the same. */
+/** Removes list indexes, so that errors at different indexes of one attribute have the same reason. */
 const withoutIndexes = (path) => String(path).replaceAll(/\[\d+\]/g, '[]');
-/** What faults of one reason share: their code, and the attribute where it is told. */
+/** The key of a reason: the error code and the attribute, if known. */
 const reasonOf = (error) => JSON.stringify([error.code ?? error.message ?? '', error.path ? withoutIndexes(error.path) : null]);
 const nameOf = ({ user = {} }) => [user.email, user.name, user.username, user.phone_number, user.user_id].find((value) => typeof value === 'string' && value);
 
 /**
- * The reasons of all faults, the commonest first, each a button that leaves only its rows; and a field that
- * finds rows by their line, user or words. `choose` is told the rows that are left.
+ * Filters for the rows: one button per reason, the most frequent first, and a field that searches line, user and
+ * error. Calls `choose` with the matching rows.
  */
-function chooser(rows, choose) {
+function rowFilter(rows, choose) {
   const reasons = new Map();
   for (const row of rows) {
     const seen = new Set();
@@ -321,8 +321,8 @@ function chooser(rows, choose) {
 }
 
 /**
- * The offer to send the failed rows of an import again, as they were or from a mended file. `started` gets
- * a promise-making function that starts the job.
+ * Buttons that send the failed rows of an import again, unchanged or from a corrected file. `started` gets a function
+ * that starts the job and returns a promise.
  */
 function retryOffer(id, started) {
   const path = `jobs/${encodeURIComponent(id)}/retry`;
@@ -332,11 +332,11 @@ function retryOffer(id, started) {
     accept: '.json,.ndjson,.jsonl,.csv,.gz',
     on: {
       change: () => {
-        const [mended] = file.files;
+        const [corrected] = file.files;
         file.value = '';
-        if (!mended) return;
+        if (!corrected) return;
         const form = new FormData();
-        form.append('users', mended, mended.name);
+        form.append('users', corrected, corrected.name);
         started((options) => upload(path, form, options));
       },
     },
@@ -350,17 +350,17 @@ function retryOffer(id, started) {
 }
 
 /**
- * Whether other rows stand before it in its line, as in JSON that was written without line breaks. Rows of
- * several files are counted through all of them, which would tell nobody anything.
+ * Whether other rows precede this row in its line, as in JSON without line breaks. Not used for several files, because
+ * their rows are numbered across all files.
  */
-const crowded = (row) => row.line > 0 && row.row > row.line;
+const sharesLine = (row) => row.line > 0 && row.row > row.line;
 
 function line(row, several) {
   const cell = (label, properties, ...children) => h('td', { role: 'cell', 'data-label': label, ...properties }, h('div', {}, ...children));
   return h(
     'tr',
     { role: 'row' },
-    cell(texts.report.line, { class: 'tight number' }, row.line > 0 ? number(row.line) : '–', !several && crowded(row) && h('span', { class: 'soft file' }, texts.report.row(number(row.row))), several && row.file && h('span', { class: 'soft file' }, row.file)),
+    cell(texts.report.line, { class: 'tight number' }, row.line > 0 ? number(row.line) : '–', !several && sharesLine(row) && h('span', { class: 'soft file' }, texts.report.row(number(row.row))), several && row.file && h('span', { class: 'soft file' }, row.file)),
     cell(texts.report.user, {}, nameOf(row) ?? h('span', { class: 'soft' }, texts.report.unnamed)),
     cell(texts.report.reason, {}, errorsOf(row).map((error) => h('p', {}, error.message ?? String(error), ' ', error.code && h('code', {}, error.code), error.hint && h('span', { class: 'hint' }, error.hint)))),
   );

@@ -1,5 +1,5 @@
-// The session: a token in the browser's storage. Embedded in a frame, where login pages refuse to show, and
-// on a page that is being worked on, signing in happens in a popup that hands the token back.
+// The session: a token in `sessionStorage`. In a frame, where login pages refuse to load, and on a page that may hold
+// unsaved work, the user signs in in a popup that posts the token back.
 
 import { button, byId, fill, h, icon } from './dom.js';
 import { texts } from './texts.js';
@@ -7,15 +7,15 @@ import { texts } from './texts.js';
 const KEY = 'user-import-export-extension:apiToken';
 const RETURN_KEY = 'user-import-export-extension:returnTo';
 const MESSAGE = 'user-import-export:session';
-/** Channel to the other tabs of this browser: a person's sessions were ended. */
+/** Channel to the other tabs of this browser: announces that a user's sessions have ended. */
 const CHANNEL = 'user-import-export-extension:session';
 /** How long logging out waits for the server, in milliseconds. */
 const LOG_OUT_MS = 5000;
 
-/** What the server tells its pages. */
+/** The configuration that the server writes into its pages. */
 export const config = JSON.parse(byId('config').textContent);
 
-/** Whether the page stands inside another one. */
+/** Whether the page is in a frame. */
 export const framed = window.top !== window.self;
 
 const never = new Promise(() => {});
@@ -23,12 +23,12 @@ let renewing = null;
 /** Whether the page may hold work that leaving it would lose. */
 let inUse = false;
 
-/** From now on a session that ends is renewed without leaving the page. */
+/** From now on an ended session is renewed in a popup, without leaving the page. */
 export function keepPage() {
   inUse = true;
 }
 
-/** The claims of the session token; null when it is not a token or ended (one second early). */
+/** The claims of a session token; null if it is malformed or expires within one second. */
 function claims(token) {
   try {
     const part = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
@@ -40,25 +40,25 @@ function claims(token) {
   }
 }
 
-/** The token of the session that lasts; null without one. */
+/** The token of the current session; null without a valid one. */
 export function token() {
   const stored = sessionStorage.getItem(KEY);
   return stored && claims(stored) ? stored : null;
 }
 
-/** Who is signed in, as the token says; null when nobody is. */
-export function who() {
+/** The claims of the signed-in user; null if the user is signed out. */
+export function currentClaims() {
   const stored = sessionStorage.getItem(KEY);
   return stored ? claims(stored) : null;
 }
 
-/** A token, after signing in where that is needed. Does not settle when the browser leaves the page. */
-export async function ensure() {
-  return token() ?? renew();
+/** A valid token; signs in if needed. Never settles if the browser leaves the page. */
+export async function ensureToken() {
+  return token() ?? renewToken();
 }
 
-/** Drops the session and signs in again. `rejected` is the token the server did not accept. */
-export async function renew(rejected = null) {
+/** Drops the session and signs in again. `rejected` is the token that the server rejected. */
+export async function renewToken(rejected = null) {
   if (rejected !== null && token() !== null && token() !== rejected) return token();
   renewing ??= (framed || inUse ? signInByPopup() : leaveForLogin()).finally(() => {
     renewing = null;
@@ -66,21 +66,21 @@ export async function renew(rejected = null) {
   return renewing;
 }
 
-const others = typeof BroadcastChannel === 'function' ? new BroadcastChannel(CHANNEL) : null;
-others?.addEventListener('message', (event) => {
-  const claims = who();
+const tabChannel = typeof BroadcastChannel === 'function' ? new BroadcastChannel(CHANNEL) : null;
+tabChannel?.addEventListener('message', (event) => {
+  const claims = currentClaims();
   if (event.data?.type !== 'ended' || !claims || claims.sub !== event.data.subject) return;
   sessionStorage.removeItem(KEY);
-  if (inUse) renew();
+  if (inUse) renewToken();
 });
 
 /**
- * Ends every session of this person on the server, then forgets the session in this browser and its other tabs.
- * When the server cannot be reached the session still ends here.
+ * Ends all sessions of this user on the server, then removes the session from this browser and its other tabs, also if
+ * the server cannot be reached.
  */
 export async function logOut() {
   const stored = token();
-  const subject = who()?.sub;
+  const subject = currentClaims()?.sub;
   if (stored) {
     try {
       await fetch(`${config.basePath}api/sessions/current?everywhere=true`, {
@@ -92,15 +92,15 @@ export async function logOut() {
         signal: AbortSignal.timeout(LOG_OUT_MS),
       });
     } catch {
-      // Logging out goes on: SESSION_IDLE_TIMEOUT ends what is left on the server.
+      // Continue: SESSION_IDLE_TIMEOUT ends the sessions that remain on the server.
     }
   }
-  forget();
-  if (subject) others?.postMessage({ type: 'ended', subject });
+  clearStorage();
+  if (subject) tabChannel?.postMessage({ type: 'ended', subject });
 }
 
-/** Ends the session in this browser and forgets what the pages remembered. */
-export function forget() {
+/** Removes the session and all stored form state from this browser tab. */
+export function clearStorage() {
   for (const key of Object.keys(sessionStorage)) {
     if (key.startsWith('user-import-export-extension:')) sessionStorage.removeItem(key);
   }
@@ -113,7 +113,7 @@ function leaveForLogin() {
   return never;
 }
 
-/** After signing in, leads back to the page that was asked for. True when the browser leaves. */
+/** After sign-in, opens the page that was requested. Returns true if the browser leaves this page. */
 export function returnToPage() {
   const target = sessionStorage.getItem(RETURN_KEY);
   sessionStorage.removeItem(RETURN_KEY);
@@ -123,7 +123,7 @@ export function returnToPage() {
   return true;
 }
 
-/** Asks to sign in: in place of a page that shows nothing yet, otherwise in a dialog above it. */
+/** Asks the user to sign in: instead of a page that is still empty, otherwise in a dialog over it. */
 function signInByPopup() {
   sessionStorage.removeItem(KEY);
   const gate = byId('gate');
@@ -184,7 +184,7 @@ function signInByPopup() {
       h('div', { class: 'actions' }, signIn, !framed && button(texts.session.signInHere, leaveForLogin, { kind: 'quiet' })),
       problem,
     );
-    // There is nothing behind it that works without a session.
+    // Not closable: the page does not work without a session.
     dialog.addEventListener('cancel', (event) => event.preventDefault());
     byId('main').append(dialog);
     dialog.showModal();

@@ -1,17 +1,17 @@
 // The Settings page: permissions, sessions, and what the server allows.
 
 import { del, get } from './api.js';
-import { announce, busily, button, byId, fill, h, icon } from './dom.js';
+import { announce, withBusy, button, byId, fill, h, icon } from './dom.js';
 import { binarySize, dateText, number, period, time } from './format.js';
 import { errorNotice, leave, start } from './page.js';
 import { texts } from './texts.js';
 
-/** The permissions that the product uses, in the order shown. */
+/** The permissions that this application uses, in display order. */
 const PERMISSIONS = ['read:users', 'create:users', 'read:connections'];
 
 start(async () => {
-  byId('reload').addEventListener('click', () => busily(byId('reload'), () => loadSessions({ asked: true })));
-  // Shown at once, so that nothing moves when the second answer arrives.
+  byId('reload').addEventListener('click', () => withBusy(byId('reload'), () => loadSessions({ asked: true })));
+  // Shown together, so that the layout does not shift when the second response arrives.
   await Promise.all([loadAbout(), loadSessions()]);
   byId('settings').hidden = false;
 });
@@ -130,11 +130,11 @@ function actions(session, mine, person) {
 }
 
 function action(label, description, kind, work) {
-  const push = button(label, () => busily(push, work), { kind, 'aria-label': description });
+  const push = button(label, () => withBusy(push, work), { kind, 'aria-label': description });
   return push;
 }
 
-/** Ends sessions, then shows those that are left. One that ended by itself meanwhile is no error. */
+/** Ends sessions, then reloads the list. A session that has ended in the meantime is not an error. */
 async function end(path, done) {
   try {
     await del(path);
@@ -149,11 +149,11 @@ async function end(path, done) {
   byId('reload').focus();
 }
 
-/** Asks before all sessions of another person are ended. */
+/** Asks for confirmation before all sessions of another user are ended. */
 function confirm(person, work) {
   const dialog = byId('confirm');
   const close = () => dialog.close();
-  const push = button(texts.settings.endAll, () => busily(push, async () => {
+  const push = button(texts.settings.endAll, () => withBusy(push, async () => {
     close();
     await work();
   }), { kind: 'primary' });

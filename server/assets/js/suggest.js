@@ -1,30 +1,29 @@
-// What to suggest in a field for an expression or for a search, from the attributes of the tenant's users
-// and the transforms there are.
+// Suggestions for expression and query fields, from the attributes of the tenant's users and the available transforms.
 
 import { h } from './dom.js';
 import { texts } from './texts.js';
 
-/** What is known of this tenant; the pages fill it in as answers arrive. */
-export const known = { attributes: [], transforms: [], documented: [] };
+/** Data of this tenant to suggest from; the pages fill it as responses arrive. */
+export const tenantData = { attributes: [], transforms: [], documented: [] };
 
 /** A value of an attribute, as text. */
 export const exampleText = (value) => (typeof value === 'string' ? value : JSON.stringify(value)) ?? '';
 
-/** `name(parameter, parameter?)`, as pieces of which one may stand out. */
+/** The signature of a transform: `name(parameter, parameter?)`. */
 export const signature = ({ name, parameters = [] }) =>
   `${name}(${parameters.map((parameter) => parameter.name + (parameter.optional ? '?' : '')).join(', ')})`;
 
-const FITTING = { text: 'user.email', number: '1', boolean: 'true', json: 'user.app_metadata', user: 'user', any: 'user.email' };
+const EXAMPLE_ARGUMENTS = { text: 'user.email', number: '1', boolean: 'true', json: 'user.app_metadata', user: 'user', any: 'user.email' };
 
-/** The arguments that fit the parameters of a transform: those it needs, and at least the first. */
-function fittingArguments(transform) {
-  // A first parameter that may be empty is what the transform is about all the same.
+/** Example arguments for the required parameters of a transform and, in any case, for the first. */
+function exampleArguments(transform) {
+  // The first parameter is the input of the transform, even if it is optional.
   const needed = (transform.parameters ?? []).filter((parameter, index) => index === 0 || !parameter.optional);
-  return needed.map((parameter) => (parameter.secret ? 'secret("NAME")' : (FITTING[parameter.type] ?? 'user.email')));
+  return needed.map((parameter) => (parameter.secret ? 'secret("NAME")' : (EXAMPLE_ARGUMENTS[parameter.type] ?? 'user.email')));
 }
 
-/** A call of a transform with the arguments that fit its parameters. */
-export const exampleCall = (transform) => `${transform.name}(${fittingArguments(transform).join(', ')})`;
+/** An example call of a transform. */
+export const exampleCall = (transform) => `${transform.name}(${exampleArguments(transform).join(', ')})`;
 
 const percent = (share) => (share > 0 && share < 0.005 ? '<1 %' : `${Math.round(share * 100)} %`);
 
@@ -36,7 +35,7 @@ function attributeHelp({ path, type, share, example }) {
   ];
 }
 
-/** A transform in a few words; the parameter at `current` stands out. */
+/** Help for a transform; the parameter at `current` is highlighted. */
 function transformHelp(transform, current = -1) {
   const parameters = transform.parameters ?? [];
   const pieces = parameters.map((parameter, index) => {
@@ -54,7 +53,7 @@ function transformHelp(transform, current = -1) {
   ];
 }
 
-/** How well a name fits what was typed; none when it does not. */
+/** The rank of a name for the typed text, 0 is best; null if it does not match. */
 function rank(name, typed) {
   const [text, wanted] = [name.toLowerCase(), typed.toLowerCase()];
   if (wanted === '' || text.startsWith(wanted)) return 0;
@@ -62,14 +61,14 @@ function rank(name, typed) {
   return at < 0 ? null : /[._[]/.test(text[at - 1] ?? '') ? 1 : 2;
 }
 
-/** The entries that fit, the best first, otherwise in their order. */
-function fitting(entries, typed, name) {
+/** The matching entries, best first, otherwise in their order. */
+function rankedMatches(entries, typed, name) {
   const ranked = entries.map((entry) => [rank(name(entry), typed), entry]).filter(([order]) => order !== null);
   return ranked.sort(([a], [b]) => a - b).map(([, entry]) => entry);
 }
 
-/** Where in an expression the caret is: inside a text, and in which argument of which call. */
-function place(text) {
+/** Whether the caret is inside a string literal, and in which argument of which call. */
+function callAt(text) {
   const calls = [];
   let quote = null;
   for (let at = 0; at < text.length; at += 1) {
@@ -90,27 +89,27 @@ function place(text) {
   return { inText: quote !== null, call: calls.at(-1) ?? null };
 }
 
-/** Suggestions for a field that holds the expression of a column, or one to sort by. */
+/** Suggestions for an expression field (a column or the sort expression). */
 export function suggestExpression(text, caret) {
   const before = text.slice(0, caret);
-  const { inText, call } = place(before);
-  const called = call && known.transforms.find(({ name }) => name === call.name);
+  const { inText, call } = callAt(before);
+  const called = call && tenantData.transforms.find(({ name }) => name === call.name);
   const help = called ? transformHelp(called, call.argument) : null;
   if (inText) return { from: caret, to: caret, options: [], help };
 
   const typed = /[A-Za-z_$][\w$]*(?:\??\.[\w$]*|\[\d*\]?)*$/.exec(before)?.[0] ?? '';
-  // After a complete value nothing fits but an operator.
+  // After a complete value only an operator is possible.
   if (typed === '' && /[\w$)\]"'`]\s*$/.test(before)) return { from: caret, to: caret, options: [], help };
   const from = caret - typed.length;
   const to = caret + /^[\w$.]*/.exec(text.slice(caret))[0].length;
-  // Every attribute stands below `user`, which need not be written.
+  // Every attribute is a member of `user`; the prefix is optional.
   const bare = 'user'.startsWith(typed) ? '' : typed.replace(/^user\??\./, '').replaceAll('?.', '.');
-  const paths = known.attributes.map(({ path }) => path);
-  const documented = known.documented.filter((path) => !paths.includes(path)).map((path) => ({ path, type: '', share: NaN }));
-  const attributes = [...known.attributes, ...documented];
-  const transforms = typed.startsWith('user.') ? [] : fitting(known.transforms, typed, ({ name }) => name);
+  const paths = tenantData.attributes.map(({ path }) => path);
+  const documented = tenantData.documented.filter((path) => !paths.includes(path)).map((path) => ({ path, type: '', share: NaN }));
+  const attributes = [...tenantData.attributes, ...documented];
+  const transforms = typed.startsWith('user.') ? [] : rankedMatches(tenantData.transforms, typed, ({ name }) => name);
   const options = [
-    ...fitting(attributes, bare, ({ path }) => path.replace(/^user\./, '')).map((attribute) => ({
+    ...rankedMatches(attributes, bare, ({ path }) => path.replace(/^user\./, '')).map((attribute) => ({
       label: attribute.path,
       detail: Number.isNaN(attribute.share) ? texts.completion.documented : `${texts.picker.types[attribute.type] ?? attribute.type} · ${percent(attribute.share)}`,
       insert: attribute.path,
@@ -118,7 +117,7 @@ export function suggestExpression(text, caret) {
     })),
   ];
   const calls = transforms.map((transform) => {
-    const [first = ''] = fittingArguments(transform);
+    const [first = ''] = exampleArguments(transform);
     const start = transform.name.length + 1;
     return {
       label: signature(transform),
@@ -128,24 +127,24 @@ export function suggestExpression(text, caret) {
       help: () => transformHelp(transform),
     };
   });
-  // What was typed decides what stands first; without anything typed both are shown.
+  // Transforms come first if the typed text is a prefix of one; without typed text both kinds are shown.
   const mixed = typed === '' ? [...options.slice(0, 5), ...calls] : calls.some(({ label }) => label.startsWith(typed)) ? [...calls, ...options] : [...options.slice(0, 6), ...calls.slice(0, 2), ...options.slice(6)];
   const complete = mixed.length === 1 && mixed[0].insert === typed;
   return { from, to, options: complete ? [] : mixed, help };
 }
 
-/** The name of an attribute in a search; null for one that a search cannot name. */
+/** The name of an attribute in a query; null if it cannot be written in a query. */
 function searchName(path) {
   const name = path.replace(/^user\./, '').replaceAll(/\[\d+\]/g, '');
   return /^[\w.-]+$/.test(name) ? name : null;
 }
 
-/** Suggestions for the field that holds a search. */
+/** Suggestions for the query field. */
 export function suggestQuery(text, caret) {
   const before = text.slice(0, caret);
   if ((before.match(/(?<!\\)"/g) ?? []).length % 2 === 1) return null;
   const fields = new Map();
-  for (const attribute of known.attributes) {
+  for (const attribute of tenantData.attributes) {
     const name = searchName(attribute.path);
     if (name && !fields.has(name)) fields.set(name, attribute);
   }
@@ -164,7 +163,7 @@ export function suggestQuery(text, caret) {
   }
   const typed = value ? value[2] : (/[\w.-]*$/.exec(before)?.[0] ?? '');
   if (typed === '' && before.trim() !== '' && !/(?:\b(?:AND|OR|NOT)|[(])\s*$/.test(before) && !value) return null;
-  const names = fitting([...fields.keys()], typed, (name) => name);
+  const names = rankedMatches([...fields.keys()], typed, (name) => name);
   const ending = value ? '' : ':';
   const exists = !value && '_exists_'.startsWith(typed) && { label: '_exists_:', detail: texts.completion.exists, insert: '_exists_:', help: () => h('p', {}, texts.completion.existsHelp) };
   return {

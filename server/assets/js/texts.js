@@ -1,4 +1,4 @@
-// Every text the scripts show, in the language of the page.
+// Every text that the scripts show, in the language of the page.
 
 const { texts } = await (document.documentElement.lang === 'de' ? import('./texts.de.js') : import('./texts.en.js'));
 

@@ -1,4 +1,4 @@
-// Applies the reader's theme before the page is painted. A theme in the address wins.
+// Applies the stored theme before the first paint. A theme in the URL takes precedence.
 (() => {
   const root = document.documentElement;
   if (root.dataset.theme) return;
@@ -6,6 +6,6 @@
     const theme = localStorage.getItem('user-import-export-extension:theme');
     if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
   } catch {
-    // Storage is not available: the system decides.
+    // Without storage the system setting applies.
   }
 })();

@@ -1,31 +1,31 @@
-// The Transforms page: the catalog, trying a transform on one's own users, adding and deleting own ones.
+// The Transforms page: the catalog, trying a transform on users of the tenant, uploading and deleting transforms.
 
 import { del, get, post, put, uploadBytes } from './api.js';
-import { completed } from './completion.js';
+import { withSuggestions } from './completion.js';
 import { announce, button, byId, dropArea, fill, h, icon } from './dom.js';
-import { size, time } from './format.js';
+import { binarySize, size, time } from './format.js';
 import { isWasm, manifestOf } from './manifest.js';
-import { config, errorNotice, errorText, fieldError, memory, notice, start } from './page.js';
+import { config, errorNotice, errorText, fieldError, sessionStore, notice, start } from './page.js';
 import { cellContent } from './preview.js';
-import { exampleCall, known, signature, suggestExpression } from './suggest.js';
+import { exampleCall, tenantData, signature, suggestExpression } from './suggest.js';
 import { texts } from './texts.js';
 
 const TRIED_ROWS = 5;
 const TRY_DELAY_MS = 500;
-/** Where the Export page keeps its form. */
-const exportForm = memory('export');
+/** The stored form of the Export page. */
+const exportForm = sessionStore('export');
 
 let transforms = [];
 let limits = null;
-let found = null;
+let chosenFile = null;
 
 start(async () => {
-  dropArea(byId('drop'), byId('file'), ([file]) => look(file));
+  dropArea(byId('drop'), byId('file'), ([file]) => showFile(file));
   byId('find').addEventListener('input', filter);
-  // Trying a call suggests attributes that users really have.
-  known.documented = config.attributes;
+  // Used for suggestions in the fields that try a call.
+  tenantData.documented = config.attributes;
   get('attributes').then(({ attributes }) => {
-    known.attributes = attributes ?? [];
+    tenantData.attributes = attributes ?? [];
   }, () => {});
   await load();
 });
@@ -35,7 +35,7 @@ async function load() {
   try {
     const answer = await get('transforms');
     transforms = answer.transforms ?? [];
-    known.transforms = transforms;
+    tenantData.transforms = transforms;
     limits = answer.limits ?? null;
     showUploads(answer.uploads !== false);
     fill(byId('transforms-error'));
@@ -49,7 +49,7 @@ async function load() {
   }
 }
 
-/** Where uploads are switched off there is nothing to drop a file on. */
+/** Hides the drop area if uploads are disabled. */
 function showUploads(allowed) {
   document.querySelector('#upload .files').hidden = !allowed;
   fill(byId('uploads-note'), !allowed && notice('info', h('p', {}, texts.transforms.uploadsOff)));
@@ -136,9 +136,9 @@ function card(transform) {
   );
 }
 
-const limitText = ({ memory: bytes, time_ms: time, result }) => texts.transforms.limit(size(bytes), time, size(result));
+const limitText = ({ memory: bytes, time_ms: time, result }) => texts.transforms.limit(binarySize(bytes), time, binarySize(result));
 
-/** The documentation: paragraphs and `code`; what else Markdown knows stays as it was typed. */
+/** The documentation as paragraphs with `code`. Other Markdown is shown as plain text. */
 function paragraphs({ summary, documentation = '' }) {
   const parts = documentation.split(/\n\s*\n/).map((part) => part.trim()).filter((part) => part && part !== summary);
   return parts.map((part) => h('p', { class: 'documentation' }, inline(part)));
@@ -168,7 +168,7 @@ function parameterTable({ parameters = [] }) {
   );
 }
 
-/** The versions of an upload: when each came, from whom, and which one is in use. */
+/** The versions of an uploaded transform: when and by whom each was uploaded, and which is active. */
 function versionTable({ name, versions = [] }, note) {
   if (versions.length < 2) return null;
   const head = [texts.transforms.version, 'SHA-256', texts.transforms.uploaded, ''];
@@ -219,7 +219,7 @@ function exampleList({ examples = [] }) {
   ];
 }
 
-/** Computes an expression for the first users while it is typed, each beside the user's e-mail address. */
+/** Evaluates an expression for the first users while it is typed; shows each result with the user's e-mail address. */
 function tryOut(transform) {
   const place = h('div', { role: 'status' });
   const expression = h('input', { type: 'text', class: 'code', 'aria-label': texts.transforms.expressionOf(transform.name), autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
@@ -261,14 +261,14 @@ function tryOut(transform) {
     'details',
     { class: 'more', on: { toggle: () => details.open && soon(0) } },
     h('summary', { 'aria-label': texts.transforms.tryOutOf(transform.name) }, texts.transforms.tryOut),
-    completed(expression, suggestExpression),
+    withSuggestions(expression, suggestExpression),
     place,
   );
   return details;
 }
 
 function results(rows) {
-  if (rows.length === 0) return h('p', { class: 'help' }, texts.preview.nobody);
+  if (rows.length === 0) return h('p', { class: 'help' }, texts.preview.noUsers);
   return h(
     'table',
     { class: 'table tried' },
@@ -278,7 +278,7 @@ function results(rows) {
   );
 }
 
-/** Adds the transform as a column to the export that is being put together, and goes there. */
+/** Adds the transform as a column to the form of the Export page and opens that page. */
 function use(transform) {
   const draft = exportForm.read() ?? {};
   const columns = Array.isArray(draft.columns) ? draft.columns : [];
@@ -286,7 +286,7 @@ function use(transform) {
   location.assign(`${config.basePath}export${location.search}`);
 }
 
-/** Asks before a transform, or one version of it, is deleted. */
+/** Asks for confirmation before a transform, or one version of it, is deleted. */
 function askRemove(name, note, version = null) {
   const question = notice(
     'warning',
@@ -311,13 +311,13 @@ function askRemove(name, note, version = null) {
   question.querySelector('button').focus();
 }
 
-// A file that may become a transform
+// Upload of a transform
 
 const showFileError = (text) => fieldError(byId('file'), byId('file-error'), text);
 
-/** Shows what is in a file before it is taken in. */
-async function look(file) {
-  found = null;
+/** Shows the manifest of a chosen file before it is uploaded. */
+async function showFile(file) {
+  chosenFile = null;
   fill(byId('found'));
   showFileError('');
   if (limits?.file && file.size > limits.file) {
@@ -335,18 +335,18 @@ async function look(file) {
     showFileError(texts.transforms.notWasm(file.name));
     return;
   }
-  found = { file, bytes };
+  chosenFile = { file, bytes };
   const manifest = manifestOf(bytes);
   const hash = await sha256(bytes);
   const existing = manifest && transforms.find((transform) => transform.name === manifest.name);
-  const taken = existing && existing.origin !== 'upload';
+  const isReserved = existing && existing.origin !== 'upload';
   const fact = (name, value) => value && [h('dt', {}, name), h('dd', {}, value)];
   const cancel = button(texts.job.cancel, () => {
-    found = null;
+    chosenFile = null;
     fill(byId('found'));
     byId('file').focus();
   }, { kind: 'quiet' });
-  const take = button(texts.transforms.take, () => accept(take), { kind: 'primary' });
+  const addButton = button(texts.transforms.take, () => uploadFile(addButton), { kind: 'primary' });
   fill(
     byId('found'),
     h('h3', {}, texts.transforms.foundIn(file.name)),
@@ -361,33 +361,33 @@ async function look(file) {
     ),
     manifest && [paragraphs(manifest), parameterTable(manifest), exampleList(manifest)],
     !manifest && notice('warning', h('p', {}, texts.transforms.noManifest)),
-    existing && notice(taken ? 'warning' : 'info', h('p', {}, texts.transforms.exists(existing.name, existing.version, !taken))),
-    h('div', { class: 'actions' }, !taken && take, cancel),
+    existing && notice(isReserved ? 'warning' : 'info', h('p', {}, texts.transforms.exists(existing.name, existing.version, !isReserved))),
+    h('div', { class: 'actions' }, !isReserved && addButton, cancel),
     h('div', { id: 'take-note' }),
   );
   announce(texts.transforms.foundIn(file.name));
-  (taken ? cancel : take).focus();
+  (isReserved ? cancel : addButton).focus();
 }
 
 async function sha256(bytes) {
-  // Only secure contexts may compute it; the server tells it anyway.
+  // `crypto.subtle` exists in secure contexts only; the server reports the digest after the upload anyway.
   if (!globalThis.crypto?.subtle) return null;
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-async function accept(take) {
-  if (!found) return;
-  take.disabled = true;
+async function uploadFile(addButton) {
+  if (!chosenFile) return;
+  addButton.disabled = true;
   fill(byId('take-note'), h('p', { class: 'help', role: 'status' }, texts.transforms.checking));
   try {
-    const taken = await uploadBytes('transforms', found.file, 'application/wasm');
-    found = null;
+    const added = await uploadBytes('transforms', chosenFile.file, 'application/wasm');
+    chosenFile = null;
     await load();
-    fill(byId('found'), notice('info', h('p', {}, texts.transforms.taken(taken.name, taken.version))));
+    fill(byId('found'), notice('info', h('p', {}, texts.transforms.taken(added.name, added.version))));
     byId('file').focus();
   } catch (error) {
     fill(byId('take-note'), errorNotice(error));
-    take.disabled = false;
+    addButton.disabled = false;
   }
 }

@@ -21,12 +21,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, "..", "..", "..")
 
 
-def measured(command, fine):
-    """CPU seconds and MiB of a command that ends with one of these statuses."""
-    with open(os.devnull, "w") as nowhere:
-        child = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, cwd=HERE)
+def measure(command, accepted):
+    """Runs a command and returns its CPU seconds and MiB. Exits unless its status is one of `accepted`."""
+    with open(os.devnull, "w") as null:
+        child = subprocess.Popen(command, stdout=null, stderr=null, cwd=HERE)
         _, status, usage = os.wait4(child.pid, 0)
-    if os.waitstatus_to_exitcode(status) not in fine:
+    if os.waitstatus_to_exitcode(status) not in accepted:
         sys.exit(f"failed: {' '.join(command)}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
@@ -52,20 +52,20 @@ def main():
     benches = [path for path in options.bench if os.access(path, os.X_OK)]
     if benches:
         bench = os.path.abspath(max(benches, key=os.path.getmtime))
-        judge = [bench, "--schema", users]
+        schema_command = [bench, "--schema", users]
         verdicts = [os.path.join(directory, name) for name in ("ours", "ajv")]
-        measured([*judge, "--verdicts", verdicts[0]], (0,))
-        measured([*theirs, "--verdicts", verdicts[1]], (0,))
+        measure([*schema_command, "--verdicts", verdicts[0]], (0,))
+        measure([*theirs, "--verdicts", verdicts[1]], (0,))
         if not filecmp.cmp(*verdicts, shallow=False):
             sys.exit("the schema's verdicts differ")
         print(f"{os.path.getsize(verdicts[0])} rows, the same verdicts of the schema")
-        work = {("schema", "ours"): judge, **work}
+        work = {("schema", "ours"): schema_command, **work}
     figures = {name: [] for name in work}
     for _ in range(options.rounds):
         for name, command in work.items():
             shutil.rmtree(chunks, ignore_errors=True)
-            # Ours says by 1 that there were bad rows.
-            figures[name].append(measured(command, (0, 1) if name[1] == "ours" else (0,)))
+            # The status of this program is 1 if there are invalid rows.
+            figures[name].append(measure(command, (0, 1) if name[1] == "ours" else (0,)))
     print(f"{'':16}{'CPU s':>8}{'MiB':>8}")
     median = {}
     for name, runs in figures.items():

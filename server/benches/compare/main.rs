@@ -1,6 +1,6 @@
-//! What the comparison needs beside the program itself (`run` calls it): `users COUNT` writes generated users
-//! to standard output, one a line, in the shape of Auth0's export; `inflate FILE` inflates a file the way the
-//! program does, and does nothing else.
+//! The helper program of the comparison, started by `run`. `users COUNT` writes generated users to standard output, one
+//! per line, in the format of Auth0's export. `inflate FILE` only decompresses a file, with the same library as the
+//! program.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -8,7 +8,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use flate2::bufread::MultiGzDecoder;
 use simulated_tenant::generate::export_user;
 
-/// Of all generated users.
+/// Seed of the generated users.
 const SEED: u64 = 42;
 
 fn users(count: u64) -> std::io::Result<()> {

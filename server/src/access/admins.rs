@@ -1,13 +1,13 @@
-//! Who may enter with `LOGIN=tenant`. The tenant's end users sign in there too, so nobody enters unless the settings
-//! name them.
+//! Decides who is an admin with `LOGIN=tenant`. The tenant's end users sign in at the same place, so access is denied
+//! unless the settings name the user.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::token::Claims;
+use super::jwt::Claims;
 use crate::config::Admins;
 
-/// What admitted a person. Kept with the session, and checked against the current settings at each request.
+/// Why a user was admitted. Stored with the session and checked against the current settings at each request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "lowercase")]
 pub enum Admission {
@@ -19,17 +19,17 @@ pub enum Admission {
     Role {
         /// The claim that listed the roles.
         claim: String,
-        /// The roles that it listed.
+        /// The listed roles.
         roles: Vec<String>,
     },
     /// `ADMIN_EMAILS`.
     Email {
-        /// The connection in which the profile confirmed the address.
+        /// The connection of the profile that confirmed the address.
         connection: String,
     },
 }
 
-/// Whether the settings still admit a person, by what admitted them when they signed in.
+/// Returns whether the current settings still admit a user who was admitted at sign-in for this reason.
 pub(super) fn still_admitted(admins: &Admins, admission: &Admission, subject: &str, email: Option<&str>) -> bool {
     match admission {
         Admission::Token => false,
@@ -43,42 +43,42 @@ pub(super) fn still_admitted(admins: &Admins, admission: &Admission, subject: &s
     }
 }
 
-/// What the claims of a checked id_token say about entry.
+/// The authorization decision for the claims of a verified id_token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// A subject or role admits the person.
-    Enters(Admission),
-    /// The e-mail address would, if the user's profile confirms address and connection.
-    AskProfile {
+pub(super) enum Decision {
+    /// A subject or role admits the user.
+    Admit(Admission),
+    /// The e-mail address admits the user if their profile confirms address and connection.
+    CheckProfile {
         /// The connection that the profile must name.
         connection: String,
     },
-    /// Nothing lets the person in.
-    StaysOut,
+    /// No setting admits the user.
+    Deny,
 }
 
-/// Judges by the claims alone.
-pub(super) fn judge(admins: &Admins, claims: &Claims) -> Verdict {
+/// Decides from the claims, without the user's profile.
+pub(super) fn authorize(admins: &Admins, claims: &Claims) -> Decision {
     if claims.text("sub").is_some_and(|subject| admins.subjects.iter().any(|admin| admin == subject)) {
-        return Verdict::Enters(Admission::Subject);
+        return Decision::Admit(Admission::Subject);
     }
-    if let Some(admission) = by_role(admins, claims) {
-        return Verdict::Enters(admission);
+    if let Some(admission) = admit_by_role(admins, claims) {
+        return Decision::Admit(admission);
     }
     let verified = claims.0.get("email_verified") == Some(&Value::Bool(true));
     let listed = claims.text("email").is_some_and(|email| is_listed(admins, email));
     match &admins.connection {
-        Some(connection) if verified && listed => Verdict::AskProfile { connection: connection.clone() },
-        _ => Verdict::StaysOut,
+        Some(connection) if verified && listed => Decision::CheckProfile { connection: connection.clone() },
+        _ => Decision::Deny,
     }
 }
 
-/// Whether the profile of the person who signed in confirms a listed e-mail address: verified there
-/// too, and of the named connection. The id_token does not name the connection, and in another one
-/// anybody may register anybody's address.
+/// Returns whether the profile of the user confirms a listed e-mail address: it is verified there too, and of the
+/// connection in the settings. The id_token does not name the connection, and in another connection users may be able
+/// to register other users' addresses.
 pub(super) fn profile_confirms(admins: &Admins, subject: &str, profile: &Value) -> bool {
     let text = |name: &str| profile.get(name).and_then(Value::as_str);
-    // The first identity is the one the profile, and so its e-mail, comes from; the others are linked.
+    // The profile and its e-mail address come from the first identity; the others are linked.
     let primary = profile.get("identities").and_then(|identities| identities.get(0));
     let connection = primary.and_then(|identity| identity.get("connection")).and_then(Value::as_str);
     text("user_id") == Some(subject)
@@ -89,13 +89,13 @@ pub(super) fn profile_confirms(admins: &Admins, subject: &str, profile: &Value) 
         && connection == admins.connection.as_deref()
 }
 
-/// The settings hold addresses in lower case. Only ASCII is folded here: folding more would make
-/// addresses equal that different people can own (the Kelvin sign is no `k`).
+/// Compares ASCII case-insensitively. Unicode case folding would make addresses equal that different people can own:
+/// the Kelvin sign folds to `k`.
 fn is_listed(admins: &Admins, email: &str) -> bool {
     admins.emails.iter().any(|admin| admin.eq_ignore_ascii_case(email))
 }
 
-fn by_role(admins: &Admins, claims: &Claims) -> Option<Admission> {
+fn admit_by_role(admins: &Admins, claims: &Claims) -> Option<Admission> {
     let claim = admins.roles_claim.as_deref()?;
     let roles: Vec<String> = match claims.0.get(claim)? {
         Value::String(role) => vec![role.clone()],
@@ -129,54 +129,54 @@ mod tests {
     }
 
     #[test]
-    fn without_settings_nobody_enters() {
+    fn without_settings_access_is_denied() {
         let everything = claims(json!({"sub": "a", "email": "a@b.c", "email_verified": true, "roles": ["admin"]}));
-        assert_eq!(judge(&Admins::default(), &everything), Verdict::StaysOut);
+        assert_eq!(authorize(&Admins::default(), &everything), Decision::Deny);
     }
 
     #[test]
-    fn a_listed_subject_enters_and_a_similar_one_does_not() {
+    fn a_listed_subject_is_admitted_and_a_similar_one_is_not() {
         let admins = Admins { subjects: vec!["auth0|kim".into()], ..Admins::default() };
-        assert_eq!(judge(&admins, &claims(json!({"sub": "auth0|kim"}))), Verdict::Enters(Admission::Subject));
+        assert_eq!(authorize(&admins, &claims(json!({"sub": "auth0|kim"}))), Decision::Admit(Admission::Subject));
         for sub in ["auth0|Kim", "auth0|kim2", "google-oauth2|kim", ""] {
-            assert_eq!(judge(&admins, &claims(json!({"sub": sub}))), Verdict::StaysOut, "{sub}");
+            assert_eq!(authorize(&admins, &claims(json!({"sub": sub}))), Decision::Deny, "{sub}");
         }
     }
 
     #[test]
-    fn a_listed_role_enters_only_by_its_claim() {
+    fn a_listed_role_is_admitted_only_in_its_claim() {
         let admins = Admins {
             roles: vec!["admin".into()],
             roles_claim: Some("https://acme.example/roles".into()),
             ..Admins::default()
         };
-        for (claim, enters) in [
+        for (claim, admitted) in [
             (json!({"https://acme.example/roles": ["user", "admin"]}), true),
             (json!({"https://acme.example/roles": "admin"}), true),
             (json!({"https://acme.example/roles": "administrator"}), false),
             (json!({"https://acme.example/roles": {"admin": true}}), false),
             (json!({"roles": ["admin"]}), false),
         ] {
-            let verdict = judge(&admins, &claims(claim.clone()));
-            assert_eq!(matches!(verdict, Verdict::Enters(Admission::Role { .. })), enters, "{claim}");
-            assert_eq!(verdict == Verdict::StaysOut, !enters, "{claim}");
+            let decision = authorize(&admins, &claims(claim.clone()));
+            assert_eq!(matches!(decision, Decision::Admit(Admission::Role { .. })), admitted, "{claim}");
+            assert_eq!(decision == Decision::Deny, !admitted, "{claim}");
         }
     }
 
     #[test]
-    fn an_email_counts_only_when_verified() {
+    fn an_email_address_is_accepted_only_if_verified() {
         let with =
             |verified: Value| claims(json!({"sub": "x", "email": "Kim@Example.com", "email_verified": verified}));
-        assert_eq!(judge(&emails(), &with(json!(true))), Verdict::AskProfile { connection: "staff".into() });
+        assert_eq!(authorize(&emails(), &with(json!(true))), Decision::CheckProfile { connection: "staff".into() });
         for not_true in [json!(false), json!("true"), json!(1), Value::Null] {
-            assert_eq!(judge(&emails(), &with(not_true)), Verdict::StaysOut);
+            assert_eq!(authorize(&emails(), &with(not_true)), Decision::Deny);
         }
         let missing = claims(json!({"sub": "x", "email": "kim@example.com"}));
-        assert_eq!(judge(&emails(), &missing), Verdict::StaysOut);
+        assert_eq!(authorize(&emails(), &missing), Decision::Deny);
     }
 
     #[test]
-    fn an_admission_holds_only_while_the_settings_still_say_so() {
+    fn an_admission_ends_when_the_settings_change() {
         let subjects = Admins { subjects: vec!["auth0|kim".into()], ..Admins::default() };
         let claim = Some("https://acme.example/roles".to_owned());
         let roles = Admins { roles: vec!["admin".into()], roles_claim: claim.clone(), ..Admins::default() };
@@ -203,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_only_look_or_fold_alike_are_other_letters() {
+    fn letters_that_fold_to_ascii_are_not_equal_to_ascii() {
         let kelvin = claims(json!({"sub": "x", "email": "\u{212a}im@example.com", "email_verified": true}));
-        assert_eq!(judge(&emails(), &kelvin), Verdict::StaysOut);
+        assert_eq!(authorize(&emails(), &kelvin), Decision::Deny);
     }
 
     #[test]
-    fn a_profile_confirms_only_its_own_verified_address_of_the_named_connection() {
+    fn a_profile_confirms_only_its_verified_address_of_the_configured_connection() {
         assert!(profile_confirms(&emails(), "auth0|kim", &profile()));
         assert!(!profile_confirms(&emails(), "auth0|other", &profile()));
         for (name, value) in [
@@ -218,14 +218,18 @@ mod tests {
             ("blocked", json!(true)),
             ("identities", json!([])),
             ("identities", json!([{"connection": "customers"}])),
-            // Linked to the right connection is not from the right connection.
+            // Only linked to the configured connection.
             ("identities", json!([{"connection": "customers"}, {"connection": "staff"}])),
         ] {
             let mut other = profile();
             other[name] = value;
             assert!(!profile_confirms(&emails(), "auth0|kim", &other), "{other}");
         }
-        let nowhere = Admins { connection: None, ..emails() };
-        assert!(!profile_confirms(&nowhere, "auth0|kim", &json!({"user_id": "auth0|kim", "email_verified": true})));
+        let no_connection = Admins { connection: None, ..emails() };
+        assert!(!profile_confirms(
+            &no_connection,
+            "auth0|kim",
+            &json!({"user_id": "auth0|kim", "email_verified": true})
+        ));
     }
 }

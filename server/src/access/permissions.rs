@@ -29,7 +29,7 @@ impl Permission {
     }
 }
 
-/// A set of permissions. Its text is their names, separated by spaces.
+/// A set of permissions. `Display` writes their names, separated by spaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Permissions(u8);
 
@@ -39,23 +39,23 @@ impl Permissions {
         Permission::ALL.into_iter().collect()
     }
 
-    /// The permissions named in a `scope` claim (RFC 8693, 4.2); other scopes are ignored.
+    /// Returns the permissions named in a `scope` claim (RFC 8693, 4.2); other scopes are ignored.
     pub fn from_scope(scope: &str) -> Self {
         let named = |name: &str| Permission::ALL.into_iter().find(|permission| permission.as_str() == name);
         scope.split(' ').filter_map(named).collect()
     }
 
-    /// Whether the set holds a permission.
+    /// Returns whether the set contains a permission.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & (1 << permission as u8) != 0
     }
 
-    /// The names of the permissions in the set.
+    /// Returns the names of the permissions in the set.
     pub fn names(self) -> Vec<&'static str> {
         self.iter().map(Permission::as_str).collect()
     }
 
-    /// Fails with [`Code::InsufficientScope`] and the names of the permissions that are missing.
+    /// Fails with [`Code::InsufficientScope`] and the names of the missing permissions, if any is missing.
     pub fn require(self, needed: &[Permission]) -> Result<()> {
         let missing = needed.iter().filter(|permission| !self.contains(**permission));
         let missing: Vec<&str> = missing.map(|permission| permission.as_str()).collect();
@@ -87,13 +87,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permissions_are_the_scopes_that_the_login_asks_for() {
+    fn permissions_are_the_scopes_that_the_login_requests() {
         assert_eq!(Permissions::all().to_string(), super::super::SCOPES);
         assert_eq!(Permissions::from_scope(super::super::SCOPES), Permissions::all());
     }
 
     #[test]
-    fn only_whole_names_of_scopes_count() {
+    fn only_complete_scope_names_are_accepted() {
         for scope in ["", "openid profile", "READ:USERS", "read:users_app_metadata", "read:users,read:connections"] {
             assert_eq!(Permissions::from_scope(scope), Permissions::default(), "{scope}");
         }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_permissions_are_named() {
         let set = Permissions::from_scope("read:users");
         set.require(&[Permission::ReadUsers]).unwrap();
         let error = set.require(&Permission::ALL).unwrap_err();

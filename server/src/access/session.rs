@@ -1,5 +1,5 @@
-//! Session tokens (HS256 with the raw bytes of `EXTENSION_SECRET`) and the sessions they name. A token is only good
-//! together with its row in the database (docs/auth0/login.md#session-token,
+//! Session tokens (HS256 with the raw bytes of `EXTENSION_SECRET`) and their sessions. A token is only valid together
+//! with the row of its session in the database (docs/auth0/login.md#session-token,
 //! docs/auth0/login.md#bearer-tokens-and-error-answers; docs/decisions/0012-session-token-of-the-extension.md).
 
 use std::collections::HashMap;
@@ -13,28 +13,28 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::admins::{Admission, still_admitted};
+use super::jwt::{self, Claims};
 use super::permissions::Permissions;
-use super::token::{self, Claims};
 use super::{SESSION_AUDIENCE, Secrets, Session, SessionInfo};
 use crate::config::{Admins, Login, Settings};
+use crate::encryption::{Encryptor, hex, random};
 use crate::error::{Code, Error, Result};
-use crate::seal::{Sealer, hex, random};
 use crate::store::{SessionRecord, SessionSelection, Store};
 
-/// No session lasts longer, whatever the login tenant says: the lifetime asked for at login
+/// Maximum lifetime of a session, which is also the lifetime requested at login
 /// (docs/auth0/login.md#start-of-a-login).
-pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(10);
+pub(super) const MAX_LIFETIME: SignedDuration = SignedDuration::from_hours(10);
 
-/// What Management API tokens inside session tokens are sealed for.
+/// Encryption purpose of the Management API tokens inside session tokens.
 const PURPOSE: &str = "session access token";
 
-/// Sessions that one person may have at once. One more ends the one that was unused for longest.
-const SESSIONS_PER_PERSON: u32 = 100;
+/// Maximum number of concurrent sessions of one admin. A new session ends the least recently used one.
+const MAX_SESSIONS_PER_ADMIN: u32 = 100;
 
-/// The time of the last use is written to the database at most this often.
+/// Minimum interval between two writes of a session's last use to the database.
 const SEEN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
-/// A person whose sign-in was checked.
+/// A verified sign-in of an admin.
 #[derive(Clone, Debug)]
 pub struct SignIn {
     /// `sub` of the id_token.
@@ -43,20 +43,21 @@ pub struct SignIn {
     pub email: Option<String>,
     /// Name, for display.
     pub name: Option<String>,
-    /// When the id_token ends, or with `LOGIN=extension` the access token where that is earlier.
+    /// When the id_token expires, or with `LOGIN=extension` the access token if it expires earlier.
     pub expires_at: Timestamp,
-    /// The person's own Management API token (`LOGIN=extension`).
+    /// The admin's own Management API token (`LOGIN=extension`).
     pub access_token: Option<SecretString>,
     /// What the session may do.
     pub permissions: Permissions,
-    /// What admitted the person.
+    /// Why the admin was admitted.
     pub admission: Admission,
     /// The session at the login tenant (`sid` of the id_token).
     pub sid: Option<String>,
 }
 
 impl SignIn {
-    /// A person by the claims of a checked id_token. Fails when it lacks subject or expiry.
+    /// Creates a sign-in from the claims of a verified id_token. Fails with [`Code::LoginUnauthorized`] if it has no
+    /// subject or expiry.
     pub(super) fn new(claims: &Claims, permissions: Permissions, admission: Admission) -> Result<Self> {
         let invalid = |message: &str| Error::new(Code::LoginUnauthorized, message);
         let subject = claims.text("sub").filter(|subject| !subject.is_empty());
@@ -77,13 +78,13 @@ impl SignIn {
 
 /// A session in memory.
 #[derive(Clone, Debug)]
-struct Known {
+struct CachedSession {
     record: SessionRecord,
     admission: Admission,
     permissions: Permissions,
-    /// The last use that the database knows of.
+    /// The last use written to the database.
     written: Timestamp,
-    /// The last use in this process, or when the session was read, by a clock that cannot be set.
+    /// The monotonic time of the last use in this process, or of reading the session from the database.
     used: Instant,
 }
 
@@ -91,16 +92,16 @@ struct Known {
 pub(super) struct Sessions {
     issuer: String,
     signing: EncodingKey,
-    checking: Vec<DecodingKey>,
-    sealer: Sealer,
+    verifying: Vec<DecodingKey>,
+    encryptor: Encryptor,
     store: Store,
     tenant: String,
     login: Login,
     admins: Admins,
     idle_timeout: SignedDuration,
-    /// What was read from the database or written to it, by id.
-    known: Mutex<HashMap<String, Known>>,
-    /// Held while rows are read or written together with `known`, so that a revocation is never lost.
+    /// Sessions that were read from the database or written to it, by id.
+    cache: Mutex<HashMap<String, CachedSession>>,
+    /// Held while rows and `cache` are read or written together, so that no revocation is lost.
     rows: tokio::sync::Mutex<()>,
 }
 
@@ -108,36 +109,37 @@ impl Sessions {
     pub(super) fn new(settings: &Settings, issuer: &str, store: Store) -> Result<Self> {
         let (secret, previous): Secrets<'_> = settings.extension_secrets()?;
         let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
-        let checking = [Some(secret), previous].into_iter().flatten();
+        let verifying = [Some(secret), previous].into_iter().flatten();
         Ok(Self {
             issuer: issuer.to_owned(),
             signing: EncodingKey::from_secret(&bytes(secret)),
-            checking: checking.map(|secret| DecodingKey::from_secret(&bytes(secret))).collect(),
-            sealer: Sealer::new(secret, PURPOSE)?.with_previous(previous, PURPOSE)?,
+            verifying: verifying.map(|secret| DecodingKey::from_secret(&bytes(secret))).collect(),
+            encryptor: Encryptor::new(secret, PURPOSE)?.with_previous(previous, PURPOSE)?,
             store,
             tenant: settings.tenant()?.host().to_owned(),
             login: settings.login,
             admins: settings.admins.clone(),
             idle_timeout: SignedDuration::try_from(settings.session_idle_timeout).unwrap_or(SignedDuration::MAX),
-            known: Mutex::default(),
+            cache: Mutex::default(),
             rows: tokio::sync::Mutex::default(),
         })
     }
 
-    /// Opens a session and returns its token. The session ends with the id_token, after ten hours at the latest.
-    pub(super) async fn issue(&self, person: &SignIn, now: Timestamp) -> Result<(SecretString, Session)> {
-        let end = person.expires_at.as_second().min(now.as_second().saturating_add(LONGEST.as_secs()));
+    /// Opens a session. Returns its token and the session, which expires with the id_token, after ten hours at the
+    /// latest.
+    pub(super) async fn issue(&self, sign_in: &SignIn, now: Timestamp) -> Result<(SecretString, Session)> {
+        let end = sign_in.expires_at.as_second().min(now.as_second().saturating_add(MAX_LIFETIME.as_secs()));
         let expires_at = Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
         let id = hex(&random::<16>()?);
         let mut claims = Map::new();
-        claims.insert("sub".into(), person.subject.as_str().into());
-        for (name, value) in [("email", &person.email), ("name", &person.name)] {
+        claims.insert("sub".into(), sign_in.subject.as_str().into());
+        for (name, value) in [("email", &sign_in.email), ("name", &sign_in.name)] {
             if let Some(value) = value {
                 claims.insert(name.into(), value.as_str().into());
             }
         }
-        if let Some(access_token) = &person.access_token {
-            claims.insert("access_token".into(), self.sealer.seal(&id, access_token.expose_secret())?.into());
+        if let Some(access_token) = &sign_in.access_token {
+            claims.insert("access_token".into(), self.encryptor.seal(&id, access_token.expose_secret())?.into());
         }
         claims.insert("exp".into(), end.into());
         claims.insert("iat".into(), now.as_second().into());
@@ -146,20 +148,19 @@ impl Sessions {
         claims.insert("jti".into(), id.as_str().into());
         claims.insert("tenant".into(), self.tenant.as_str().into());
         claims.insert("login".into(), self.login.as_str().into());
-        claims.insert("scope".into(), person.permissions.to_string().into());
+        claims.insert("scope".into(), sign_in.permissions.to_string().into());
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Value::Object(claims), &self.signing)
             .map_err(|_| Error::new(Code::Internal, "The session token cannot be signed."))?;
-        let admission =
-            serde_json::to_string(&person.admission).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+        let admission = serde_json::to_string(&sign_in.admission).map_err(Error::internal)?;
         let record = SessionRecord {
             id: id.clone(),
             tenant: self.tenant.clone(),
             login: self.login.as_str().to_owned(),
-            subject: person.subject.clone(),
-            email: person.email.clone(),
+            subject: sign_in.subject.clone(),
+            email: sign_in.email.clone(),
             admission,
-            permissions: person.permissions.to_string(),
-            sid: person.sid.clone(),
+            permissions: sign_in.permissions.to_string(),
+            sid: sign_in.sid.clone(),
             created_at: now,
             last_seen_at: now,
             expires_at,
@@ -167,26 +168,26 @@ impl Sessions {
         };
         let _rows = self.rows.lock().await;
         self.store.insert_session(&record).await?;
-        let known = Known {
-            admission: person.admission.clone(),
-            permissions: person.permissions,
+        let cached = CachedSession {
+            admission: sign_in.admission.clone(),
+            permissions: sign_in.permissions,
             written: record.last_seen_at,
             used: Instant::now(),
             record,
         };
         let owner = (self.tenant.as_str(), self.login.as_str());
-        let excess = self.store.revoke_excess_sessions(owner, &person.subject, SESSIONS_PER_PERSON, now).await?;
-        let mut sessions = self.lock_known();
-        sessions.retain(|id, known| known.record.expires_at > now && !excess.contains(id));
-        sessions.insert(id.clone(), known);
+        let excess = self.store.revoke_excess_sessions(owner, &sign_in.subject, MAX_SESSIONS_PER_ADMIN, now).await?;
+        let mut sessions = self.lock_cache();
+        sessions.retain(|id, cached| cached.record.expires_at > now && !excess.contains(id));
+        sessions.insert(id.clone(), cached);
         drop(sessions);
         let session = Session {
-            subject: person.subject.clone(),
-            email: person.email.clone(),
+            subject: sign_in.subject.clone(),
+            email: sign_in.email.clone(),
             expires_at,
             id,
-            access_token: person.access_token.clone(),
-            permissions: person.permissions,
+            access_token: sign_in.access_token.clone(),
+            permissions: sign_in.permissions,
         };
         Ok((SecretString::from(token), session))
     }
@@ -194,141 +195,148 @@ impl Sessions {
     /// Checks the `Authorization` header of an API request, in the order and with the messages of
     /// docs/auth0/login.md#bearer-tokens-and-error-answers. `background` requests do not count as use.
     ///
-    /// Fails with [`Code::InvalidToken`] for a token that is not good, and with [`Code::NotAnAdmin`] when the
-    /// settings no longer admit the person.
+    /// Fails with [`Code::InvalidToken`] for an invalid token, and with [`Code::NotAnAdmin`] if the settings no longer
+    /// admit the admin.
     pub(super) async fn check(&self, authorization: Option<&str>, background: bool, now: Timestamp) -> Result<Session> {
-        let token = bearer(authorization)?;
+        let token = bearer_token(authorization)?;
         let invalid = |message: &str| Error::new(Code::InvalidToken, message);
         let claims =
-            token::verify_with_any(token, &self.checking, Algorithm::HS256).map_err(|fault| invalid(fault.text()))?;
-        claims.check_times(now).map_err(|fault| invalid(fault.text()))?;
+            jwt::verify_with_any(token, &self.verifying, Algorithm::HS256).map_err(|error| invalid(error.message()))?;
+        claims.check_times(now).map_err(|error| invalid(error.message()))?;
         if !claims.is_for(SESSION_AUDIENCE) {
             return Err(invalid(&format!("jwt audience invalid. expected: {SESSION_AUDIENCE}")));
         }
         if claims.text("iss") != Some(self.issuer.as_str()) {
             return Err(invalid(&format!("jwt issuer invalid. expected: {}", self.issuer)));
         }
-        // A token of this server always ends and names a person and a session.
+        // Every token of this server has an expiry, a subject and a session.
         if claims.number("exp").is_none() {
             return Err(invalid("jwt has no expiry"));
         }
         let subject = claims.text("sub").filter(|subject| !subject.is_empty());
         let subject = subject.ok_or_else(|| invalid("jwt names no subject"))?;
         let id = claims.text("jti").ok_or_else(|| invalid("jwt names no session"))?;
-        let of_these_settings =
+        let matches_settings =
             claims.text("tenant") == Some(&self.tenant) && claims.text("login") == Some(self.login.as_str());
-        if !of_these_settings {
-            return Err(invalid("The session belongs to another tenant or way of signing in than the settings name."));
+        if !matches_settings {
+            return Err(invalid(
+                "The session was opened for another tenant or kind of login than the current settings.",
+            ));
         }
-        let known = self.live(id, now).await?;
-        if known.record.subject != subject {
-            return Err(invalid(UNKNOWN));
+        let cached = self.find_live(id, now).await?;
+        if cached.record.subject != subject {
+            return Err(invalid(UNKNOWN_SESSION));
         }
         if !background {
-            self.note_use(id, now).await;
+            self.record_use(id, now).await;
         }
         Ok(Session {
-            subject: known.record.subject,
-            email: known.record.email,
-            expires_at: known.record.expires_at,
-            access_token: claims.text("access_token").and_then(|sealed| self.sealer.open(id, sealed)),
-            permissions: known.permissions,
-            id: known.record.id,
+            subject: cached.record.subject,
+            email: cached.record.email,
+            expires_at: cached.record.expires_at,
+            access_token: claims.text("access_token").and_then(|encrypted| self.encryptor.open(id, encrypted)),
+            permissions: cached.permissions,
+            id: cached.record.id,
         })
     }
 
-    /// The session with this id. Fails unless it is usable now: known, not revoked, not expired, not idle, of the
-    /// running settings, and of a person whom they admit.
-    async fn live(&self, id: &str, now: Timestamp) -> Result<Known> {
-        let known = self.find(id).await?;
+    /// Returns the session with this id if it can be used now: it exists, is not revoked, expired or idle, matches the
+    /// current settings, and they still admit its admin. Fails with [`Code::InvalidToken`] or [`Code::NotAnAdmin`].
+    async fn find_live(&self, id: &str, now: Timestamp) -> Result<CachedSession> {
+        let cached = self.find(id).await?;
         let invalid = |message: String| Error::new(Code::InvalidToken, message);
-        let known = known.ok_or_else(|| invalid(UNKNOWN.to_owned()))?;
-        if known.record.revoked_at.is_some() {
+        let cached = cached.ok_or_else(|| invalid(UNKNOWN_SESSION.to_owned()))?;
+        if cached.record.revoked_at.is_some() {
             return Err(invalid("The session was ended.".to_owned()));
         }
-        if known.record.expires_at <= now {
-            return Err(invalid(token::TokenFault::Expired.text().to_owned()));
+        if cached.record.expires_at <= now {
+            return Err(invalid(jwt::TokenError::Expired.message().to_owned()));
         }
-        if known.record.tenant != self.tenant || known.record.login != self.login.as_str() {
-            return Err(invalid(UNKNOWN.to_owned()));
+        if cached.record.tenant != self.tenant || cached.record.login != self.login.as_str() {
+            return Err(invalid(UNKNOWN_SESSION.to_owned()));
         }
-        if self.is_idle(&known.record, Some(known.used), now) {
+        if self.is_idle(&cached.record, Some(cached.used), now) {
             let limit = humantime::format_duration(self.idle_timeout.unsigned_abs());
             return Err(invalid(format!("session idle for longer than {limit}"))
                 .with_hint("Sign in again at /login; SESSION_IDLE_TIMEOUT sets how long a session may be idle."));
         }
         if self.login == Login::Tenant
-            && !still_admitted(&self.admins, &known.admission, &known.record.subject, known.record.email.as_deref())
+            && !still_admitted(&self.admins, &cached.admission, &cached.record.subject, cached.record.email.as_deref())
         {
             return Err(Error::new(Code::NotAnAdmin, "The settings of this server no longer admit you."));
         }
-        Ok(known)
+        Ok(cached)
     }
 
-    /// Whether a session was unused for too long, by either clock: the system's may be set back.
+    /// Returns whether a session was unused for too long according to the system clock or the monotonic clock, because
+    /// the system clock may be set back.
     fn is_idle(&self, record: &SessionRecord, used: Option<Instant>, now: Timestamp) -> bool {
         now.duration_since(record.last_seen_at) > self.idle_timeout
             || used.is_some_and(|used| used.elapsed() > self.idle_timeout.unsigned_abs())
     }
 
-    async fn find(&self, id: &str) -> Result<Option<Known>> {
-        if let Some(known) = self.lock_known().get(id) {
-            return Ok(Some(known.clone()));
+    async fn find(&self, id: &str) -> Result<Option<CachedSession>> {
+        if let Some(cached) = self.lock_cache().get(id) {
+            return Ok(Some(cached.clone()));
         }
         let _rows = self.rows.lock().await;
-        if let Some(known) = self.lock_known().get(id) {
-            return Ok(Some(known.clone()));
+        if let Some(cached) = self.lock_cache().get(id) {
+            return Ok(Some(cached.clone()));
         }
         let Some(record) = self.store.session(id).await? else { return Ok(None) };
         let Ok(admission) = serde_json::from_str(&record.admission) else { return Ok(None) };
-        let known = Known {
+        let cached = CachedSession {
             admission,
             permissions: Permissions::from_scope(&record.permissions),
             written: record.last_seen_at,
             used: Instant::now(),
             record,
         };
-        self.lock_known().insert(id.to_owned(), known.clone());
-        Ok(Some(known))
+        self.lock_cache().insert(id.to_owned(), cached.clone());
+        Ok(Some(cached))
     }
 
-    /// Notes that a session was used. A failure to store that is logged: the request goes on.
-    async fn note_use(&self, id: &str, now: Timestamp) {
+    /// Records that a session was used. If that cannot be stored, logs the failure and lets the request continue.
+    async fn record_use(&self, id: &str, now: Timestamp) {
         let due = {
-            let mut sessions = self.lock_known();
-            let Some(known) = sessions.get_mut(id) else { return };
-            known.record.last_seen_at = now;
-            known.used = Instant::now();
-            let due = now.duration_since(known.written).abs() >= SEEN_INTERVAL;
+            let mut sessions = self.lock_cache();
+            let Some(cached) = sessions.get_mut(id) else { return };
+            cached.record.last_seen_at = now;
+            cached.used = Instant::now();
+            let due = now.duration_since(cached.written).abs() >= SEEN_INTERVAL;
             if due {
-                known.written = now;
+                cached.written = now;
             }
             due
         };
         if due && let Err(error) = self.store.set_session_seen(id, now).await {
-            tracing::warn!(error = error.code.as_str(), "the use of a session could not be stored: {}", error.message);
+            tracing::warn!(
+                error = error.code.as_str(),
+                "the last use of a session could not be stored: {}",
+                error.message
+            );
         }
     }
 
-    /// Whether the session with this id is usable now.
+    /// Returns whether the session with this id can be used now.
     pub(super) async fn is_live(&self, id: &str, now: Timestamp) -> Result<bool> {
-        match self.live(id, now).await {
+        match self.find_live(id, now).await {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.code, Code::InvalidToken | Code::NotAnAdmin) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Every usable session: first those of `session`'s person, then the newest first.
+    /// Returns all usable sessions: first those of `session`'s admin, then the newest first.
     pub(super) async fn list(&self, session: &Session, now: Timestamp) -> Result<Vec<SessionInfo>> {
         let mut records = self.store.sessions(&self.tenant, self.login.as_str(), now).await?;
-        let sessions = self.lock_known();
+        let sessions = self.lock_cache();
         records.retain_mut(|record| {
-            let known = sessions.get(&record.id);
-            if let Some(known) = known {
-                record.last_seen_at = known.record.last_seen_at;
+            let cached = sessions.get(&record.id);
+            if let Some(cached) = cached {
+                record.last_seen_at = cached.record.last_seen_at;
             }
-            !self.is_idle(record, known.map(|known| known.used), now)
+            !self.is_idle(record, cached.map(|cached| cached.used), now)
         });
         drop(sessions);
         records.sort_by_key(|record| record.subject != session.subject);
@@ -346,12 +354,12 @@ impl Sessions {
         Ok(records.into_iter().map(info).collect())
     }
 
-    /// Ends one session, or with `everywhere` all sessions of its person. Fails with [`Code::SessionNotFound`]
-    /// when there is no usable session with this id.
+    /// Ends one session, or with `everywhere` all sessions of its admin. Fails with [`Code::SessionNotFound`] if there
+    /// is no usable session with this id.
     pub(super) async fn end(&self, id: &str, everywhere: bool, now: Timestamp) -> Result<()> {
         let not_found = || Error::new(Code::SessionNotFound, format!("There is no session {id:?}."));
-        let known = match self.find(id).await? {
-            Some(Known { record, .. })
+        let cached = match self.find(id).await? {
+            Some(CachedSession { record, .. })
                 if record.tenant == self.tenant
                     && record.login == self.login.as_str()
                     && record.revoked_at.is_none()
@@ -362,37 +370,37 @@ impl Sessions {
             _ => return Err(not_found()),
         };
         let selection =
-            if everywhere { SessionSelection::Subject(&known.subject) } else { SessionSelection::Id(&known.id) };
+            if everywhere { SessionSelection::Subject(&cached.subject) } else { SessionSelection::Id(&cached.id) };
         self.revoke(selection, now).await?;
         Ok(())
     }
 
-    /// Revokes sessions, in the database first. Returns how many.
+    /// Revokes sessions, in the database first. Returns their number.
     pub(super) async fn revoke(&self, selection: SessionSelection<'_>, now: Timestamp) -> Result<usize> {
         let _rows = self.rows.lock().await;
         let ids = self.store.revoke_sessions((&self.tenant, self.login.as_str()), selection, now).await?;
-        let mut sessions = self.lock_known();
+        let mut sessions = self.lock_cache();
         for id in &ids {
-            if let Some(known) = sessions.get_mut(id) {
-                known.record.revoked_at = Some(now);
+            if let Some(cached) = sessions.get_mut(id) {
+                cached.record.revoked_at = Some(now);
             }
         }
         Ok(ids.len())
     }
 
-    /// Forgets what is in memory, after the rows were deleted.
+    /// Removes all sessions from memory, after their rows were deleted.
     pub(super) async fn forget(&self) {
         let _rows = self.rows.lock().await;
-        self.lock_known().clear();
+        self.lock_cache().clear();
     }
 
-    fn lock_known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_cache(&self) -> std::sync::MutexGuard<'_, HashMap<String, CachedSession>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is said of a session that has no row.
-const UNKNOWN: &str = "The session is not known to this server.";
+/// Message for a session without a row in the database.
+const UNKNOWN_SESSION: &str = "The session is not known to this server.";
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -400,10 +408,10 @@ impl fmt::Debug for Sessions {
     }
 }
 
-/// The token of an `Authorization` header. The scheme's case is free (RFC 9110, 11.1).
-fn bearer(authorization: Option<&str>) -> Result<&str> {
-    let none = || Error::new(Code::CredentialsRequired, "No authorization token was found");
-    let header = authorization.ok_or_else(none)?;
+/// Returns the token of an `Authorization` header. The scheme is case-insensitive (RFC 9110, 11.1).
+fn bearer_token(authorization: Option<&str>) -> Result<&str> {
+    let missing = || Error::new(Code::CredentialsRequired, "No authorization token was found");
+    let header = authorization.ok_or_else(missing)?;
     let mut parts = header.split(' ');
     let (Some(scheme), Some(token), None) = (parts.next(), parts.next(), parts.next()) else {
         return Err(Error::new(Code::CredentialsBadFormat, "Format is Authorization: Bearer [token]"));
@@ -411,7 +419,7 @@ fn bearer(authorization: Option<&str>) -> Result<&str> {
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(Error::new(Code::CredentialsBadScheme, "Format is Authorization: Bearer [token]"));
     }
-    if token.is_empty() { Err(none()) } else { Ok(token) }
+    if token.is_empty() { Err(missing()) } else { Ok(token) }
 }
 
 #[cfg(test)]
@@ -433,27 +441,27 @@ mod tests {
         ("ADMIN_SUBJECTS", "auth0|ada"),
     ];
 
-    struct Bench {
+    struct TestSessions {
         directory: TempDir,
         store: Store,
         sessions: Sessions,
     }
 
-    impl Bench {
+    impl TestSessions {
         async fn new(settings: &[(&str, &str)]) -> Self {
             let directory = tempfile::tempdir().unwrap();
             let store = Store::open(directory.path()).await.unwrap();
-            let sessions = with(settings, &[], &store);
+            let sessions = sessions_with(settings, &[], &store);
             Self { directory, store, sessions }
         }
 
-        /// The same database under other settings, as after a restart.
-        fn restarted(&mut self, settings: &[(&str, &str)], changes: &[(&str, &str)]) {
-            self.sessions = with(settings, changes, &self.store);
+        /// Opens the same database with other settings, as after a restart.
+        fn restart(&mut self, settings: &[(&str, &str)], changes: &[(&str, &str)]) {
+            self.sessions = sessions_with(settings, changes, &self.store);
         }
 
-        async fn sign_in(&self, person: SignIn) -> (String, Session) {
-            let (token, session) = self.sessions.issue(&person, now()).await.unwrap();
+        async fn sign_in(&self, sign_in: SignIn) -> (String, Session) {
+            let (token, session) = self.sessions.issue(&sign_in, now()).await.unwrap();
             (token.expose_secret().to_owned(), session)
         }
 
@@ -466,7 +474,7 @@ mod tests {
         }
     }
 
-    fn with(settings: &[(&str, &str)], changes: &[(&str, &str)], store: &Store) -> Sessions {
+    fn sessions_with(settings: &[(&str, &str)], changes: &[(&str, &str)], store: &Store) -> Sessions {
         let all = [("EXTENSION_SECRET", SECRET)];
         let all = all.iter().chain(settings).chain(changes);
         let all = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -505,12 +513,12 @@ mod tests {
     }
 
     fn claims_of(token: &str) -> Value {
-        Value::Object(token::read(token).unwrap().1.0)
+        Value::Object(jwt::read(token).unwrap().1.0)
     }
 
     #[tokio::test]
-    async fn a_session_gives_back_who_signed_in() {
-        let bench = Bench::new(EXTENSION).await;
+    async fn a_session_contains_the_admin_who_signed_in() {
+        let bench = TestSessions::new(EXTENSION).await;
         let (token, issued) = bench.sign_in(ada()).await;
         let session = bench.check(&token).await.unwrap();
         assert_eq!((session.subject.as_str(), session.email.as_deref()), ("auth0|ada", Some("ada@example.com")));
@@ -521,7 +529,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_token_names_tenant_login_and_scope_and_hides_the_management_token() {
-        let bench = Bench::new(EXTENSION).await;
+        let bench = TestSessions::new(EXTENSION).await;
         let read_only = Permissions::from_scope("read:users read:connections");
         let (token, _) = bench.sign_in(SignIn { permissions: read_only, ..ada() }).await;
         let claims = claims_of(&token);
@@ -536,25 +544,28 @@ mod tests {
 
     #[tokio::test]
     async fn no_session_lasts_longer_than_ten_hours() {
-        let bench = Bench::new(EXTENSION).await;
+        let bench = TestSessions::new(EXTENSION).await;
         let (_, session) = bench.sign_in(SignIn { expires_at: Timestamp::MAX, ..ada() }).await;
         assert_eq!(session.expires_at.as_second(), now().as_second() + 36_000);
     }
 
     #[tokio::test]
-    async fn a_clock_that_is_put_back_ends_no_session_early_and_none_later_than_it_says() {
-        let bench = Bench::new(EXTENSION).await;
+    async fn setting_the_clock_back_does_not_change_the_expiry_of_sessions() {
+        let bench = TestSessions::new(EXTENSION).await;
         let (token, _) = bench.sign_in(ada()).await;
         let end = now() + seconds(3600);
         for at in [now() - SignedDuration::from_hours(24 * 365), Timestamp::UNIX_EPOCH] {
             let session = bench.sessions.check(Some(&format!("Bearer {token}")), true, at).await.unwrap();
-            assert_eq!(session.expires_at, end, "the end stays what it was");
+            assert_eq!(session.expires_at, end, "the expiry is unchanged");
         }
         for at in [end, Timestamp::MAX] {
             assert_eq!(bench.check_at(&token, at).await.unwrap_err().message, "jwt expired");
         }
-        bench.check_at(&token, end - seconds(1)).await.expect("right again, the clock ends it when it should end");
-        // A login while the clock is wrong: ten hours by that clock, or until the id_token ends.
+        bench
+            .check_at(&token, end - seconds(1))
+            .await
+            .expect("with the right time the session is valid until its expiry");
+        // A login while the clock is wrong: ten hours by that clock, or until the id_token expires.
         for at in [Timestamp::UNIX_EPOCH, now() - SignedDuration::from_hours(30)] {
             let (_, session) = bench.sessions.issue(&ada(), at).await.unwrap();
             assert_eq!(session.expires_at.as_second(), at.as_second() + 36_000);
@@ -572,7 +583,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_without_a_session_in_the_database_is_refused() {
-        let bench = Bench::new(EXTENSION).await;
+        let bench = TestSessions::new(EXTENSION).await;
         let (token, _) = bench.sign_in(ada()).await;
         let claims = claims_of(&token);
         let changed = |name: &str, value: Value| {
@@ -582,34 +593,34 @@ mod tests {
         };
         bench.check(&changed("name", json!("Ada"))).await.expect("signed with the secret, and of a session");
         for (token, text) in [
-            (changed("jti", json!("0123456789abcdef0123456789abcdef")), UNKNOWN),
+            (changed("jti", json!("0123456789abcdef0123456789abcdef")), UNKNOWN_SESSION),
             (changed("jti", Value::Null), "jwt names no session"),
-            (changed("sub", json!("auth0|mallory")), UNKNOWN),
+            (changed("sub", json!("auth0|mallory")), UNKNOWN_SESSION),
         ] {
             let error = bench.check(&token).await.unwrap_err();
             assert_eq!((error.code, error.message.as_str()), (Code::InvalidToken, text));
         }
-        // As version 3.0.0 made them.
+        // As issued by version 3.0.0.
         let mut old = claims.clone();
         old.as_object_mut().unwrap().retain(|name, _| !matches!(name.as_str(), "tenant" | "login" | "scope"));
         assert_eq!(bench.check(&mint(&old, SECRET)).await.unwrap_err().code, Code::InvalidToken);
     }
 
     #[tokio::test]
-    async fn a_session_is_only_good_for_the_tenant_and_the_way_of_signing_in_that_it_was_opened_for() {
-        let mut bench = Bench::new(EXTENSION).await;
+    async fn a_session_is_only_valid_for_its_tenant_and_kind_of_login() {
+        let mut bench = TestSessions::new(EXTENSION).await;
         let (token, session) = bench.sign_in(ada()).await;
-        bench.restarted(EXTENSION, &[]);
+        bench.restart(EXTENSION, &[]);
         bench.check(&token).await.expect("a restart ends no session");
         for (settings, changes) in [
             (EXTENSION, &[("AUTH0_DOMAIN", "other.eu.auth0.com")][..]),
             (TENANT, &[]),
             (TENANT, &[("AUTH0_DOMAIN", "other.eu.auth0.com")]),
         ] {
-            bench.restarted(settings, changes);
+            bench.restart(settings, changes);
             assert_eq!(bench.check(&token).await.unwrap_err().code, Code::InvalidToken);
             assert!(!bench.sessions.is_live(&session.id, now()).await.unwrap());
-            // Also with claims that were changed to fit.
+            // Also with claims changed to match the settings.
             let mut claims = claims_of(&token);
             claims["tenant"] = bench.sessions.tenant.as_str().into();
             claims["login"] = bench.sessions.login.as_str().into();
@@ -618,27 +629,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_person_whom_the_settings_no_longer_admit_is_refused_at_the_next_request() {
-        let mut bench = Bench::new(TENANT).await;
+    async fn an_admin_removed_from_the_settings_is_refused_at_the_next_request() {
+        let mut bench = TestSessions::new(TENANT).await;
         let (token, session) = bench.sign_in(admin(Admission::Subject)).await;
         bench.check(&token).await.unwrap();
-        bench.restarted(TENANT, &[("ADMIN_SUBJECTS", "auth0|grace")]);
+        bench.restart(TENANT, &[("ADMIN_SUBJECTS", "auth0|grace")]);
         let error = bench.check(&token).await.unwrap_err();
         assert_eq!((error.code, error.status()), (Code::NotAnAdmin, 403));
-        assert!(!bench.sessions.is_live(&session.id, now()).await.unwrap(), "nor do its download links work");
+        assert!(!bench.sessions.is_live(&session.id, now()).await.unwrap(), "its download links end too");
     }
 
     #[tokio::test]
     async fn a_revoked_session_is_refused_at_once_and_after_a_restart() {
-        let mut bench = Bench::new(TENANT).await;
+        let mut bench = TestSessions::new(TENANT).await;
         let (first, session) = bench.sign_in(admin(Admission::Subject)).await;
         let (second, _) = bench.sign_in(admin(Admission::Subject)).await;
         bench.check(&first).await.unwrap();
         bench.sessions.end(&session.id, false, now()).await.unwrap();
         for _ in 0..2 {
             assert_eq!(bench.check(&first).await.unwrap_err().message, "The session was ended.");
-            bench.check(&second).await.expect("the other session goes on");
-            bench.restarted(TENANT, &[]);
+            bench.check(&second).await.expect("the other session is still valid");
+            bench.restart(TENANT, &[]);
         }
         assert_eq!(bench.sessions.end(&session.id, false, now()).await.unwrap_err().code, Code::SessionNotFound);
         assert_eq!(bench.sessions.end("unknown", true, now()).await.unwrap_err().code, Code::SessionNotFound);
@@ -648,31 +659,35 @@ mod tests {
             assert_eq!(bench.check(token).await.unwrap_err().code, Code::InvalidToken);
         }
         bench.store.delete_ended_sessions(now(), Timestamp::UNIX_EPOCH).await.unwrap();
-        bench.restarted(TENANT, &[]);
-        assert_eq!(bench.check(&third).await.unwrap_err().message, UNKNOWN, "clean-up revives no session");
+        bench.restart(TENANT, &[]);
+        assert_eq!(
+            bench.check(&third).await.unwrap_err().message,
+            UNKNOWN_SESSION,
+            "cleanup does not make a revoked session valid"
+        );
     }
 
     #[tokio::test]
-    async fn a_session_in_use_needs_no_database() {
-        let bench = Bench::new(TENANT).await;
+    async fn a_cached_session_needs_no_database() {
+        let bench = TestSessions::new(TENANT).await;
         let (token, _) = bench.sign_in(admin(Admission::Subject)).await;
         bench.store.pool().close().await;
         bench.check(&token).await.unwrap();
-        bench.check_at(&token, now() + seconds(120)).await.expect("a use that cannot be stored is no failure");
+        bench.check_at(&token, now() + seconds(120)).await.expect("a failure to store the last use is not an error");
         assert!(bench.directory.path().exists());
     }
 
     #[tokio::test]
-    async fn an_idle_session_ends_and_background_requests_are_no_use() {
-        let mut bench = Bench::new(EXTENSION).await;
-        bench.restarted(EXTENSION, &[("SESSION_IDLE_TIMEOUT", "10m")]);
+    async fn an_idle_session_ends_and_background_requests_do_not_extend_it() {
+        let mut bench = TestSessions::new(EXTENSION).await;
+        bench.restart(EXTENSION, &[("SESSION_IDLE_TIMEOUT", "10m")]);
         let (token, session) = bench.sign_in(ada()).await;
-        let background = async |bench: &Bench, at: i64| {
+        let background = async |bench: &TestSessions, at: i64| {
             bench.sessions.check(Some(&format!("Bearer {token}")), true, now() + seconds(at)).await.map(|_| ())
         };
         bench.check_at(&token, now() + seconds(500)).await.unwrap();
         bench.check_at(&token, now() + seconds(1000)).await.expect("use extends it");
-        bench.restarted(EXTENSION, &[("SESSION_IDLE_TIMEOUT", "10m")]);
+        bench.restart(EXTENSION, &[("SESSION_IDLE_TIMEOUT", "10m")]);
         background(&bench, 1500).await.expect("a restart does not shorten it");
         let listed = bench.sessions.list(&session, now() + seconds(1500)).await.unwrap();
         assert_eq!(listed[0].last_seen_at, now() + seconds(1000));
@@ -680,12 +695,15 @@ mod tests {
         let error = background(&bench, 1601).await.unwrap_err();
         assert_eq!((error.code, error.message.as_str()), (Code::InvalidToken, "session idle for longer than 10m"));
         assert!(bench.sessions.list(&session, now() + seconds(1601)).await.unwrap().is_empty());
-        assert!(bench.check_at(&token, now() + seconds(1602)).await.is_err(), "a late use does not revive it");
+        assert!(
+            bench.check_at(&token, now() + seconds(1602)).await.is_err(),
+            "a later request does not make it valid again"
+        );
     }
 
     #[tokio::test]
-    async fn sessions_are_listed_with_ones_own_first() {
-        let bench = Bench::new(EXTENSION).await;
+    async fn own_sessions_are_listed_first() {
+        let bench = TestSessions::new(EXTENSION).await;
         let (_, mine) = bench.sign_in(ada()).await;
         let (_, _) = bench.sign_in(SignIn { subject: "auth0|grace".into(), email: None, ..ada() }).await;
         let listed = bench.sessions.list(&mine, now()).await.unwrap();
@@ -696,22 +714,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_of_before_a_new_secret_stays_good_while_the_old_one_is_accepted() {
-        let mut bench = Bench::new(EXTENSION).await;
+    async fn a_session_stays_valid_while_its_secret_is_the_previous_one() {
+        let mut bench = TestSessions::new(EXTENSION).await;
         let (token, _) = bench.sign_in(ada()).await;
         let new = "c2a91be07f5d4836";
-        bench.restarted(EXTENSION, &[("EXTENSION_SECRET", new), ("EXTENSION_SECRET_PREVIOUS", SECRET)]);
+        bench.restart(EXTENSION, &[("EXTENSION_SECRET", new), ("EXTENSION_SECRET_PREVIOUS", SECRET)]);
         let session = bench.check(&token).await.unwrap();
         assert_eq!(session.access_token.unwrap().expose_secret(), "management-token");
         let (issued, _) = bench.sign_in(ada()).await;
-        bench.restarted(EXTENSION, &[("EXTENSION_SECRET", new)]);
+        bench.restart(EXTENSION, &[("EXTENSION_SECRET", new)]);
         assert_eq!(bench.check(&token).await.unwrap_err().message, "invalid signature");
         bench.check(&issued).await.expect("new sessions are signed with the new secret");
     }
 
     #[tokio::test]
-    async fn a_sealed_management_token_moves_to_no_other_session() {
-        let bench = Bench::new(EXTENSION).await;
+    async fn an_encrypted_management_token_cannot_be_moved_to_another_session() {
+        let bench = TestSessions::new(EXTENSION).await;
         let (token, _) = bench.sign_in(ada()).await;
         let (other, _) = bench.sign_in(ada()).await;
         let mut claims = claims_of(&token);
@@ -720,8 +738,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tokens_of_others_are_refused_with_the_texts_of_the_contract() {
-        let bench = Bench::new(EXTENSION).await;
+    async fn foreign_tokens_are_refused_with_the_original_messages() {
+        let bench = TestSessions::new(EXTENSION).await;
         let (token, _) = bench.sign_in(ada()).await;
         let valid = claims_of(&token);
         let with = |name: &str, value: Value| {
@@ -747,7 +765,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authorization_header_is_read_as_the_contract_says() {
+    fn the_authorization_header_is_parsed_like_the_original() {
         for (header, code) in [
             (None, Code::CredentialsRequired),
             (Some("Bearer "), Code::CredentialsRequired),
@@ -756,8 +774,8 @@ mod tests {
             (Some("Bearer a b"), Code::CredentialsBadFormat),
             (Some("Basic abc"), Code::CredentialsBadScheme),
         ] {
-            assert_eq!(bearer(header).unwrap_err().code, code, "{header:?}");
+            assert_eq!(bearer_token(header).unwrap_err().code, code, "{header:?}");
         }
-        assert_eq!(bearer(Some("bearer abc")).unwrap(), "abc");
+        assert_eq!(bearer_token(Some("bearer abc")).unwrap(), "abc");
     }
 }

@@ -1,4 +1,4 @@
-//! The client of the Management API.
+//! A client of the Management API.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,149 +14,154 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-use super::model::{Download, ExportJobRequest, ImportJobRequest, Job, JobErrors, Received, UserSearch, UsersPage};
-use super::request::{Answer, Body, Call, Failure, Opened, Timeouts, Transport, reason};
-use super::retry::{Backoff, Effort};
-use super::token::{Kept, Tokens, never_accepted};
+use super::model::{
+    Download, ExportJobRequest, ImportJobRequest, Job, JobErrors, PartialDownload, UserSearch, UsersPage,
+};
+use super::request::{Answer, Body, Call, DownloadResponse, Failure, Timeouts, Transport, describe};
+use super::retry::{Backoff, RetryState};
+use super::token::{CachedToken, TokenSource, new_token_rejected};
 use crate::config::{ClientCredentials, TenantHost};
 use crate::error::{Code, Error, Result};
 use crate::progress::Progress;
 
-/// How long a person who waits for a page is kept waiting for Auth0 to recover.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for a request and its retries when an admin waits for the response.
+const INTERACTIVE_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a job waits.
-const PATIENCE_OF_A_JOB: Duration = Duration::from_mins(10);
+/// Time limit for a request of a job and its retries.
+const JOB_RETRY_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// The longest address of a search. Auth0 answers 414 to a longer one without saying where its limit is
-/// (docs/auth0/management-api.md#users); 8 KB is what common servers accept.
-const LONGEST_URL: usize = 8 << 10;
+/// Maximum length of the URL of a search in bytes. Auth0 answers 414 to a longer one and does not document its limit
+/// (docs/auth0/management-api.md#users); common servers accept 8 KB.
+const MAX_URL_LENGTH: usize = 8 << 10;
 
-/// Everything but the unreserved characters of RFC 3986, 2.3.
+/// All characters except the unreserved ones of RFC 3986, 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A client of one tenant's Management API. Cheap to clone; clones share token and connections.
 ///
-/// Requests without effect are repeated after 408, 429, 5xx and connection errors until patience ends;
-/// the two that create a job only where nothing can have happened: a rate limit, a refused token, a
-/// connection that could not be opened. [`may_have_happened`](super::may_have_happened) tells the rest
-/// apart. `Code::Auth0Refused` carries Auth0's own words in [`Error::upstream`].
+/// Requests that only read are retried after 408, 429, 5xx and connection errors until the retry timeout. The two
+/// requests that create a job are retried only if no job can have been created: after a rate limit, a rejected token,
+/// or a connection that could not be opened. [`may_have_happened`](super::may_have_happened) classifies their other
+/// errors. An error with `Code::Auth0Refused` has Auth0's own error in [`Error::upstream`].
 #[derive(Clone, Debug)]
 pub struct ManagementClient {
     shared: Arc<Shared>,
     backoff: Backoff,
     timeouts: Timeouts,
-    patience: Option<Duration>,
+    retry_timeout: Option<Duration>,
     progress: Option<Arc<Progress>>,
 }
 
 #[derive(Debug)]
 struct Shared {
     transport: Arc<Transport>,
-    tokens: Tokens,
+    tokens: TokenSource,
 }
 
 impl ManagementClient {
-    /// A client that gets its own tokens and renews them shortly before they end.
+    /// Creates a client that fetches tokens with client credentials and renews them shortly before they expire.
     pub fn with_client_credentials(host: &TenantHost, client: &ClientCredentials) -> Result<Self> {
-        let tokens = Tokens::Client { client: client.clone(), kept: Mutex::new(Kept::default()) };
+        let tokens = TokenSource::Client { client: client.clone(), cached: Mutex::new(CachedToken::default()) };
         Ok(Self::new(Arc::new(Transport::new(host)?), tokens))
     }
 
-    /// A client that uses an admin's own token until it ends; then requests fail with
+    /// Creates a client that uses an admin's own token until it expires; then requests fail with
     /// `Code::Auth0TokenEnded`.
     pub fn with_token(host: &TenantHost, token: SecretString, expires_at: Timestamp) -> Result<Self> {
         Self::without_token(host)?.acting_with(token, expires_at)
     }
 
-    /// A client that has no token, so that requests fail with `Code::Auth0TokenEnded`: where
-    /// [`acting_with`](Self::acting_with) starts from.
+    /// Creates a client without a token, whose requests fail with `Code::Auth0TokenEnded`. Add a token with
+    /// [`acting_with`](Self::acting_with).
     pub fn without_token(host: &TenantHost) -> Result<Self> {
         let refused = Arc::default();
-        let tokens = Tokens::Own { token: SecretString::default(), ends_at: Timestamp::MIN, refused };
+        let tokens = TokenSource::Admin { token: SecretString::default(), expires_at: Timestamp::MIN, refused };
         Ok(Self::new(Arc::new(Transport::new(host)?), tokens))
     }
 
-    /// A client of the same tenant with an admin's own token, sharing this one's connections, which are
+    /// Creates a client of the same tenant with an admin's own token. Both share their HTTP connections, which are
     /// costly to set up.
     pub fn acting_with(&self, token: SecretString, expires_at: Timestamp) -> Result<Self> {
-        self.acting_with_noted(token, expires_at, Arc::default())
+        self.acting_with_refusal_flag(token, expires_at, Arc::default())
     }
 
-    /// [`acting_with`](Self::acting_with), setting `refused` when Auth0 refuses the token with 401 or 403.
-    pub fn acting_with_noted(&self, token: SecretString, ends_at: Timestamp, refused: Arc<AtomicBool>) -> Result<Self> {
+    /// Like [`acting_with`](Self::acting_with); sets `refused` when Auth0 refuses the token with 401 or 403.
+    pub fn acting_with_refusal_flag(
+        &self,
+        token: SecretString,
+        expires_at: Timestamp,
+        refused: Arc<AtomicBool>,
+    ) -> Result<Self> {
         if HeaderValue::from_str(token.expose_secret()).is_err() {
-            let message = "The token for the Management API holds characters no token may hold.";
+            let message = "The token for the Management API contains characters that are not allowed in a token.";
             return Err(Error::new(Code::Auth0TokenEnded, message));
         }
-        Ok(Self::new(Arc::clone(&self.shared.transport), Tokens::Own { token, ends_at, refused }))
+        Ok(Self::new(Arc::clone(&self.shared.transport), TokenSource::Admin { token, expires_at, refused }))
     }
 
-    fn new(transport: Arc<Transport>, tokens: Tokens) -> Self {
+    fn new(transport: Arc<Transport>, tokens: TokenSource) -> Self {
         Self {
             shared: Arc::new(Shared { transport, tokens }),
             backoff: Backoff::default(),
             timeouts: Timeouts::default(),
-            patience: None,
+            retry_timeout: None,
             progress: None,
         }
     }
 
-    /// The same client, telling a job's progress what it waits for (rate limits, a tenant that is
-    /// down), stopping its waits when the job is canceled, and being more patient: 10 minutes for one
-    /// request. A request that creates a job is not broken off by a cancellation once it is on its way,
-    /// so that its outcome is known.
+    /// Returns this client for use in a job: it reports in the job's progress why it waits (a rate limit, a tenant
+    /// that is down), stops waiting when the job is canceled, and retries a request for up to 10 minutes. A
+    /// cancellation does not interrupt a request that creates an Auth0 job, so that its outcome is known.
     #[must_use]
     pub fn for_job(&self, progress: Arc<Progress>) -> Self {
         Self { progress: Some(progress), ..self.clone() }
     }
 
-    /// The same client with another patience: how long one request may take together with its
-    /// repetitions.
+    /// Returns this client with another time limit for one request together with its retries.
     #[must_use]
-    pub fn with_patience(&self, patience: Duration) -> Self {
-        Self { patience: Some(patience), ..self.clone() }
+    pub fn with_retry_timeout(&self, retry_timeout: Duration) -> Self {
+        Self { retry_timeout: Some(retry_timeout), ..self.clone() }
     }
 
-    /// The same client with other delays between tries.
+    /// Returns this client with other delays between attempts.
     #[must_use]
     pub fn with_backoff(&self, backoff: Backoff) -> Self {
         Self { backoff, ..self.clone() }
     }
 
-    /// The same client with other time-outs.
+    /// Returns this client with other timeouts.
     #[must_use]
     pub fn with_timeouts(&self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self.clone() }
     }
 
-    /// The tenant this client speaks to.
+    /// Returns the host of the tenant.
     pub fn host(&self) -> &TenantHost {
         self.shared.transport.host()
     }
 
-    /// The time of the tenant's clock: what `created_at` of a user who is created from now on is not before, even
-    /// where this machine's clock is wrong. The machine's own time where it agrees with the answers of the tenant,
-    /// and until there is one.
+    /// Returns the tenant's current time, a lower bound for `created_at` of users created from now on even if this
+    /// machine's clock is wrong. Returns the local time if it agrees with the tenant's responses, and before the first
+    /// response.
     pub fn tenant_time(&self) -> Timestamp {
         self.shared.transport.tenant_time().unwrap_or_else(Timestamp::now)
     }
 
-    /// Whether the tenant has answered something, so that its time is known.
+    /// Returns whether the tenant has sent a response, so that its time is known.
     pub fn knows_tenant_time(&self) -> bool {
         self.shared.transport.tenant_time().is_some()
     }
 
-    /// Returns the `Date` header of the tenant's last answer, and when that came by the monotonic clock; none
-    /// before the first.
+    /// Returns the `Date` header of the tenant's last response and the monotonic time at which it was received; `None`
+    /// before the first response.
     pub fn last_date(&self) -> Option<(Timestamp, Instant)> {
         self.shared.transport.last_date()
     }
 
-    /// One page of users (docs/auth0/management-api.md#users). Eventually consistent. A query that makes the address
-    /// longer than Auth0 accepts fails with `Code::InvalidSearch`.
+    /// Returns one page of users (docs/auth0/management-api.md#users). Eventually consistent. Fails with
+    /// `Code::InvalidSearch` if the query makes the URL longer than Auth0 accepts.
     pub async fn users(&self, search: &UserSearch) -> Result<UsersPage> {
-        let mut query = Query::new("/users");
+        let mut query = ApiUrl::new("/users");
         if !search.q.is_empty() {
             query = query.add("q", &search.q);
         }
@@ -172,9 +177,9 @@ impl ManagementClient {
             query = query.add("fields", &search.fields.join(",")).add("include_fields", "true");
         }
         let url = query.url(self);
-        if url.len() > LONGEST_URL {
+        if url.len() > MAX_URL_LENGTH {
             let message = format!(
-                "The search is too long: {} bytes as part of an address, where Auth0 accepts about {LONGEST_URL}.",
+                "The search is too long: its URL has {} bytes, Auth0 accepts about {MAX_URL_LENGTH}.",
                 url.len()
             );
             return Err(Error::new(Code::InvalidSearch, message)
@@ -183,40 +188,40 @@ impl ManagementClient {
         self.get("/users", url).await
     }
 
-    /// The user with this id; immediately consistent. `Code::Auth0Refused` with status 404 when there is
-    /// none.
+    /// Returns the user with this id; immediately consistent. Fails with `Code::Auth0Refused` and status 404 if the
+    /// user does not exist.
     pub async fn user(&self, id: &str) -> Result<serde_json::Value> {
-        self.get("/users/{id}", Query::new(&format!("/users/{}", encode(id))).url(self)).await
+        self.get("/users/{id}", ApiUrl::new(&format!("/users/{}", encode(id))).url(self)).await
     }
 
-    /// Users with exactly this e-mail address; immediately consistent. Auth0 compares case and keeps the addresses of
-    /// database users in lower case (docs/auth0/management-api.md#consistency).
+    /// Returns the users with exactly this e-mail address; immediately consistent. Auth0 compares case-sensitively and
+    /// stores the addresses of database users in lower case (docs/auth0/management-api.md#consistency).
     pub async fn users_by_email(&self, email: &str) -> Result<Vec<serde_json::Value>> {
-        self.get("/users-by-email", Query::new("/users-by-email").add("email", email).url(self)).await
+        self.get("/users-by-email", ApiUrl::new("/users-by-email").add("email", email).url(self)).await
     }
 
-    /// Starts an export job. Never retried blindly after a time-out: the job may exist.
+    /// Starts an export job. Not retried after a timeout, because the job may exist.
     pub async fn create_export_job(&self, request: &ExportJobRequest) -> Result<Job> {
         let text = serde_json::to_vec(request)
             .map_err(|error| Error::new(Code::Internal, format!("The export request cannot be written: {error}")))?;
         self.create("/jobs/users-exports", Body::Json(Bytes::from(text))).await
     }
 
-    /// Starts an import job. Never retried blindly after a time-out: the job may exist. A third job at
-    /// once is refused; [`is_import_limit`](super::is_import_limit) tells that refusal from a rate limit.
+    /// Starts an import job. Not retried after a timeout, because the job may exist. Auth0 refuses a third concurrent
+    /// job; [`is_import_limit`](super::is_import_limit) distinguishes that error from a rate limit.
     pub async fn create_import_job(&self, request: &ImportJobRequest) -> Result<Job> {
         self.create("/jobs/users-imports", Body::Import(request)).await
     }
 
-    /// A job. `Code::Auth0Refused` with status 404 when it does not exist or is older than 24 hours.
+    /// Returns a job. Fails with `Code::Auth0Refused` and status 404 if it does not exist or is older than 24 hours.
     pub async fn job(&self, id: &str) -> Result<Job> {
-        self.get("/jobs/{id}", Query::new(&format!("/jobs/{}", encode(id))).url(self)).await
+        self.get("/jobs/{id}", ApiUrl::new(&format!("/jobs/{}", encode(id))).url(self)).await
     }
 
-    /// What went wrong in an import job.
+    /// Returns the errors of an import job.
     pub async fn job_errors(&self, id: &str) -> Result<JobErrors> {
-        let url = Query::new(&format!("/jobs/{}/errors", encode(id))).url(self);
-        let call = reading("/jobs/{id}/errors", url);
+        let url = ApiUrl::new(&format!("/jobs/{}/errors", encode(id))).url(self);
+        let call = get_call("/jobs/{id}/errors", url);
         let answer = self.call(&call).await?;
         if answer.status == StatusCode::NO_CONTENT || answer.body.is_empty() {
             return Ok(JobErrors::None);
@@ -229,34 +234,33 @@ impl ManagementClient {
         }
     }
 
-    /// Downloads an export from its signed link; no Authorization header is sent there. Fails with
-    /// `Code::Auth0LinkExpired` when the link is too old: read the job again for a fresh one. A stream
-    /// that breaks off ends with `Code::Auth0Unreachable`; [`download_rest`](Self::download_rest) goes on.
+    /// Downloads an export from its signed link, without an Authorization header. Fails with `Code::Auth0LinkExpired`
+    /// if the link has expired; read the job again to get a new one. An interrupted stream ends with
+    /// `Code::Auth0Unreachable`; resume it with [`download_rest`](Self::download_rest).
     pub async fn download(&self, location: &str) -> Result<Download> {
-        self.download_rest(location, &Received::default()).await
+        self.download_rest(location, &PartialDownload::default()).await
     }
 
-    /// Goes on with a download that broke off: the rest where the server can send that, else the whole
-    /// file again, as [`Download::from`] says. Fails with `Code::Auth0ExportLost` when the file is not the
-    /// same any more, as far as the server tells.
-    pub async fn download_rest(&self, location: &str, received: &Received) -> Result<Download> {
+    /// Resumes an interrupted download. The server sends either the rest or the whole file again, see
+    /// [`Download::from`]. Fails with `Code::Auth0ExportLost` if the server reports that the file has changed.
+    pub async fn download_rest(&self, location: &str, received: &PartialDownload) -> Result<Download> {
         let secure = location.starts_with("https://")
             || (location.starts_with("http://") && self.host().origin().starts_with("http://"));
         if !secure {
             return Err(Error::new(Code::Auth0Answer, "The download link of the export is not an https address."));
         }
-        let mut effort = self.effort();
+        let mut retries = self.retry_state();
         let opened = loop {
             match self.or_canceled(self.shared.transport.open(location, received, self.timeouts)).await? {
                 Ok(opened) => break opened,
-                Err(Failure::Again(trouble)) => effort.wait(trouble).await?,
+                Err(Failure::Retry(retryable)) => retries.wait(retryable).await?,
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Token(upstream)) => return Err(Error::refused(upstream)),
+                Err(Failure::Unauthorized(upstream)) => return Err(Error::refused(upstream)),
             }
         };
-        drop(effort);
+        drop(retries);
         let (client, idle) = (self.clone(), self.timeouts.idle);
-        let Opened { response, from, length, tag } = opened;
+        let DownloadResponse { response, from, length, tag } = opened;
         let bytes = Box::pin(try_stream! {
             let mut response = response;
             let mut received = from;
@@ -269,45 +273,45 @@ impl ManagementClient {
                         continue;
                     }
                     Ok(Ok(None)) => break,
-                    Ok(Err(error)) => reason(&error),
-                    Err(_elapsed) => format!("nothing arrived for {} s", idle.as_secs()),
+                    Ok(Err(error)) => describe(&error),
+                    Err(_elapsed) => format!("no data was received for {} s", idle.as_secs()),
                 };
-                let message = format!("The download of the export broke off after {received} bytes: {reason}");
+                let message = format!("The download of the export was interrupted after {received} bytes: {reason}");
                 Err(Error::new(Code::Auth0Unreachable, message))?;
             }
         });
         Ok(Download { from, length, tag, bytes })
     }
 
-    /// Reads JSON.
+    /// Sends a GET request and parses the JSON response.
     pub(super) async fn get<T: DeserializeOwned>(&self, template: &'static str, url: String) -> Result<T> {
-        let call = reading(template, url);
+        let call = get_call(template, url);
         let answer = self.call(&call).await?;
         self.parse(&call, &answer)
     }
 
     async fn create(&self, path: &'static str, body: Body<'_>) -> Result<Job> {
-        let call = Call { method: Method::POST, template: path, url: Query::new(path).url(self), body, creates: true };
+        let call = Call { method: Method::POST, template: path, url: ApiUrl::new(path).url(self), body, creates: true };
         let answer = self.call(&call).await?;
         self.parse(&call, &answer)
     }
 
     fn parse<T: DeserializeOwned>(&self, call: &Call<'_>, answer: &Answer) -> Result<T> {
         serde_json::from_slice(&answer.body).map_err(|error| {
-            // Only the kind and the place: the words could quote a user.
+            // Report only kind and position: serde's message could quote a user's data.
             let what = match error.classify() {
-                serde_json::error::Category::Data => "holds other members than its API promises",
+                serde_json::error::Category::Data => "does not have the documented members",
                 _ => "is not JSON",
             };
             let reason = format!("the answer {what} (line {}, column {})", error.line(), error.column());
-            self.shared.transport.nonsense(call, &reason)
+            self.shared.transport.unexpected_answer(call, &reason)
         })
     }
 
-    /// Sends a request until it has an answer that counts, or patience ends.
+    /// Sends a request, and retries it until it succeeds, fails for good, or the retry timeout ends.
     async fn call(&self, call: &Call<'_>) -> Result<Answer> {
         let Shared { transport, tokens } = &*self.shared;
-        let mut effort = self.effort();
+        let mut retries = self.retry_state();
         let mut renewed = false;
         loop {
             let failure = match self.or_canceled(tokens.get(transport, self.timeouts)).await? {
@@ -317,10 +321,10 @@ impl ManagementClient {
                     let result = if call.creates { sending.await } else { self.or_canceled(sending).await? };
                     match result {
                         Ok(answer) => return Ok(answer),
-                        Err(Failure::Token(upstream)) => {
-                            tokens.refused(&token, &upstream).await?;
+                        Err(Failure::Unauthorized(upstream)) => {
+                            tokens.discard(&token, &upstream).await?;
                             if renewed {
-                                return Err(never_accepted(transport, &upstream));
+                                return Err(new_token_rejected(transport, &upstream));
                             }
                             renewed = true;
                             continue;
@@ -330,24 +334,24 @@ impl ManagementClient {
                 }
             };
             match failure {
-                Failure::Again(trouble) => effort.wait(trouble).await?,
+                Failure::Retry(retryable) => retries.wait(retryable).await?,
                 Failure::Final(error) => {
                     if error.upstream.as_ref().is_some_and(|upstream| upstream.status_code == 403) {
-                        tokens.forbidden();
+                        tokens.mark_forbidden();
                     }
                     return Err(error);
                 }
-                Failure::Token(upstream) => return Err(never_accepted(transport, &upstream)),
+                Failure::Unauthorized(upstream) => return Err(new_token_rejected(transport, &upstream)),
             }
         }
     }
 
-    fn effort(&self) -> Effort {
-        let usual = if self.progress.is_some() { PATIENCE_OF_A_JOB } else { PATIENCE };
-        Effort::begin(self.backoff, self.patience.unwrap_or(usual), self.progress.clone())
+    fn retry_state(&self) -> RetryState {
+        let default = if self.progress.is_some() { JOB_RETRY_TIMEOUT } else { INTERACTIVE_RETRY_TIMEOUT };
+        RetryState::new(self.backoff, self.retry_timeout.unwrap_or(default), self.progress.clone())
     }
 
-    /// Runs a future until it ends or the job, if there is one, is canceled.
+    /// Runs a future to its end, or fails when the client's job is canceled.
     async fn or_canceled<T>(&self, future: impl Future<Output = T>) -> Result<T> {
         match &self.progress {
             Some(progress) => progress.or_canceled(async { Ok(future.await) }).await,
@@ -356,25 +360,25 @@ impl ManagementClient {
     }
 }
 
-fn reading(template: &'static str, url: String) -> Call<'static> {
+fn get_call(template: &'static str, url: String) -> Call<'static> {
     Call { method: Method::GET, template, url, body: Body::Empty, creates: false }
 }
 
-/// A text as one segment of a path.
+/// Percent-encodes a text as one segment of a path.
 pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// An address below `/api/v2`.
-pub(super) struct Query(String);
+/// Builds a URL below `/api/v2`.
+pub(super) struct ApiUrl(String);
 
-impl Query {
-    /// A path; ids in it are encoded.
+impl ApiUrl {
+    /// Starts with a path, whose ids the caller has encoded.
     pub(super) fn new(path: &str) -> Self {
         Self(format!("/api/v2{path}"))
     }
 
-    /// Adds a parameter.
+    /// Adds a query parameter.
     pub(super) fn add(mut self, name: &str, value: &str) -> Self {
         self.0.push(if self.0.contains('?') { '&' } else { '?' });
         self.0.push_str(name);
@@ -383,7 +387,7 @@ impl Query {
         self
     }
 
-    /// The absolute address at a client's tenant.
+    /// Returns the absolute URL at the client's tenant.
     pub(super) fn url(&self, client: &ManagementClient) -> String {
         client.host().url(&self.0)
     }

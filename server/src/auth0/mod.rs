@@ -1,4 +1,5 @@
-//! The only room that talks to Auth0: token, connections, users, jobs, rate limits (docs/auth0/management-api.md).
+//! Clients of Auth0: the Management API (tokens, connections, users, jobs, rate limits; docs/auth0/management-api.md)
+//! and the OpenID provider. No other module makes requests to Auth0.
 
 mod client;
 mod connections;
@@ -15,7 +16,7 @@ pub use client::ManagementClient;
 pub use connections::connection_query;
 pub use model::{
     Connection, Download, ExportField, ExportJobRequest, ImportJobRequest, Job, JobErrors, JobFormat, JobStatus,
-    JobSummary, Received, UserErrors, UserSearch, UsersPage,
+    JobSummary, PartialDownload, UserErrors, UserSearch, UsersPage,
 };
 pub use oidc::{Oidc, signing_keys};
 pub use request::{Timeouts, is_import_limit, may_have_happened};

@@ -1,5 +1,5 @@
-//! What the Management API speaks of: connections, pages of users, jobs. Answers are read tolerantly: unknown members
-//! are ignored, unknown statuses kept (docs/auth0/open-questions.md).
+//! Requests and responses of the Management API: connections, pages of users, jobs. Responses are parsed tolerantly:
+//! unknown members are ignored, unknown statuses kept (docs/auth0/open-questions.md).
 
 use std::pin::Pin;
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::error::Result;
 
-/// A connection as far as a picker and an import need it; never with its other options, which may hold scripts and
-/// secrets (docs/auth0/management-api.md#value-patterns).
+/// The members of a connection that the API lists and that an import needs. Other options are never kept, because they
+/// may hold scripts and secrets (docs/auth0/management-api.md#value-patterns).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Connection {
     /// `con_` and 16 letters or digits.
@@ -20,7 +20,7 @@ pub struct Connection {
     pub name: String,
     /// `auth0` for databases.
     pub strategy: String,
-    /// Why users cannot be imported into it; absent when they can be.
+    /// Why users cannot be imported into the connection; absent if they can be.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unusable: Option<String>,
 }
@@ -30,11 +30,11 @@ pub struct Connection {
 pub struct UserSearch {
     /// Lucene query; empty for all users.
     pub q: String,
-    /// Attribute to sort by and whether descending.
+    /// Attribute to sort by, and whether in descending order.
     pub sort: Option<(String, bool)>,
     /// Zero-based page.
     pub page: u32,
-    /// Users a page, at most 100.
+    /// Users per page, at most 100.
     pub per_page: u32,
     /// Root attributes to return; empty for all.
     pub fields: Vec<String>,
@@ -45,12 +45,12 @@ pub struct UserSearch {
 pub struct UsersPage {
     /// Index of the first user.
     pub start: u64,
-    /// Page size asked for.
+    /// Requested page size.
     pub limit: u64,
     /// Users on this page.
     #[serde(default)]
     pub length: u64,
-    /// How many users match; Auth0 stops counting at 1000.
+    /// Number of matching users; Auth0 stops counting at 1000.
     pub total: u64,
     /// The users, each as the JSON text Auth0 sent.
     pub users: Vec<Box<serde_json::value::RawValue>>,
@@ -60,7 +60,7 @@ pub struct UsersPage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobFormat {
-    /// NDJSON, one user a line.
+    /// NDJSON, one user per line.
     Json,
     /// CSV with a header.
     Csv,
@@ -76,8 +76,8 @@ pub struct ExportField {
     pub export_as: Option<String>,
 }
 
-/// Body of `POST /jobs/users-exports` (docs/auth0/jobs.md#exports). `fields` and `format` are always sent, since
-/// Auth0's defaults are not published.
+/// Body of `POST /jobs/users-exports` (docs/auth0/jobs.md#exports). `fields` and `format` are always sent, because
+/// Auth0 does not publish their defaults.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExportJobRequest {
     /// All connections when absent.
@@ -101,13 +101,13 @@ pub struct ImportJobRequest {
     pub users: Bytes,
     /// Update users that exist.
     pub upsert: bool,
-    /// Text echoed in the job.
+    /// Text that Auth0 repeats in the job.
     pub external_id: Option<String>,
-    /// E-mail the tenant's owners when done. Always sent, since Auth0's default is true.
+    /// Whether Auth0 sends an e-mail to the tenant's owners at the end. Always sent, because Auth0's default is true.
     pub send_completion_email: bool,
 }
 
-/// State of a job inside Auth0 (docs/auth0/jobs.md#job-status, docs/auth0/open-questions.md#job-statuses).
+/// Status of an Auth0 job (docs/auth0/jobs.md#job-status, docs/auth0/open-questions.md#job-statuses).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobStatus {
@@ -115,27 +115,27 @@ pub enum JobStatus {
     Pending,
     /// Running.
     Processing,
-    /// Done; an import may still have failed rows.
+    /// Finished; some rows of an import may have failed.
     Completed,
     /// The job as a whole failed.
     Failed,
-    /// Too old.
+    /// Older than Auth0 keeps jobs.
     Expired,
-    /// A status this version does not know: keep polling.
+    /// A status that this version does not know; callers keep polling.
     #[serde(untagged)]
     Other(String),
 }
 
-/// Counts of a finished import.
+/// Number of users of a finished import, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JobSummary {
-    /// Users refused.
+    /// Rejected users.
     #[serde(default)]
     pub failed: u64,
-    /// Users changed.
+    /// Updated users.
     #[serde(default)]
     pub updated: u64,
-    /// Users created.
+    /// Created users.
     #[serde(default)]
     pub inserted: u64,
     /// Users in the file.
@@ -143,7 +143,7 @@ pub struct JobSummary {
     pub total: u64,
 }
 
-/// A job inside Auth0.
+/// An Auth0 job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
     /// `job_` and 16 letters or digits.
@@ -151,18 +151,18 @@ pub struct Job {
     /// `users_import`, `users_export`, …
     #[serde(rename = "type")]
     pub kind: String,
-    /// Where it stands.
+    /// Status of the job.
     pub status: JobStatus,
     /// Name of the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
-    /// Percentage of a running job.
+    /// Progress of a running job in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percentage_done: Option<f64>,
-    /// Auth0's own guess.
+    /// Auth0's estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_left_seconds: Option<f64>,
-    /// Download link of a completed export, good for 60 s.
+    /// Download link of a completed export, valid for 60 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// Why a job failed.
@@ -173,10 +173,10 @@ pub struct Job {
     pub summary: Option<JobSummary>,
 }
 
-/// Answer of `GET /jobs/{id}/errors` (docs/auth0/jobs.md#job-errors).
+/// Response of `GET /jobs/{id}/errors` (docs/auth0/jobs.md#job-errors).
 #[derive(Clone, Debug)]
 pub enum JobErrors {
-    /// 204: nothing to report.
+    /// 204: no errors.
     None,
     /// One entry per failed user.
     Users(Vec<UserErrors>),
@@ -184,33 +184,32 @@ pub enum JobErrors {
     Job(Job),
 }
 
-/// A failed user and why. Codes are open-ended (docs/auth0/import-schema.md#error-codes).
+/// A failed user and its errors. The set of codes is open (docs/auth0/import-schema.md#error-codes).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UserErrors {
-    /// The user as sent, secrets replaced by `*****`.
+    /// The user as sent, with secrets replaced by `*****`.
     pub user: Value,
-    /// `{code, message, path?}` each.
+    /// Objects with `code`, `message` and an optional `path`.
     #[serde(default)]
     pub errors: Vec<Value>,
 }
 
-/// What is known of a file that was downloaded in part.
+/// The state of an interrupted download, used to resume it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Received {
-    /// Bytes from its start that are here.
+pub struct PartialDownload {
+    /// Number of bytes received from the start of the file.
     pub bytes: u64,
-    /// The strong entity tag that came with them (RFC 9110, 8.8.3).
+    /// The strong entity tag received with them (RFC 9110, 8.8.3).
     pub tag: Option<String>,
 }
 
-/// The file of an export as it arrives (gzip).
+/// The gzip file of an export, as a stream.
 pub struct Download {
-    /// Where in the file the first byte stands: where it was asked to go on, or 0 where the server sends
-    /// everything again.
+    /// Offset of the first byte of the stream: the requested offset, or 0 if the server sends the whole file again.
     pub from: u64,
-    /// Length of the whole file, where the server says.
+    /// Length of the whole file; `None` if the server does not send it.
     pub length: Option<u64>,
-    /// Strong entity tag of the file, where the server gives one.
+    /// Strong entity tag of the file; `None` if the server does not send one.
     pub tag: Option<String>,
     /// The bytes.
     pub bytes: Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>,

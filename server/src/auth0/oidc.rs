@@ -1,4 +1,4 @@
-//! What signing in needs from a login tenant: its signing keys, and the exchange of an authorization code
+//! The OpenID provider of a login tenant: its signing keys, and the exchange of an authorization code
 //! (docs/auth0/login.md#callback, step 6; RFC 7517; RFC 6749, 4.1.3).
 
 use std::collections::{HashMap, VecDeque};
@@ -17,19 +17,21 @@ use tokio::sync::Mutex;
 use crate::config::{ClientCredentials, TenantHost};
 use crate::error::{Code, Error, Result};
 
-/// Fetches of the key set allowed within [`WINDOW`], however many tokens with unknown keys arrive
-/// (docs/auth0/login.md#callback, step 6).
-const MOST_FETCHES: usize = 10;
-const WINDOW: Duration = Duration::from_mins(1);
+/// Maximum number of fetches of the key set within [`FETCH_WINDOW`], regardless of how many tokens with unknown keys
+/// are received (docs/auth0/login.md#callback, step 6).
+const MAX_FETCHES: usize = 10;
 
-/// Keys are read again after this time, so that a withdrawn key is not trusted for ever.
-const KEEP: Duration = Duration::from_mins(10);
+/// Period to which [`MAX_FETCHES`] applies.
+const FETCH_WINDOW: Duration = Duration::from_mins(1);
 
-/// Somebody is waiting in front of a browser.
+/// Time after which the key set is fetched again, so that a withdrawn key does not stay trusted.
+const KEY_SET_TTL: Duration = Duration::from_mins(10);
+
+/// Timeout of a request; short, because a user waits in the browser.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Largest answer read, bytes; key sets and token answers are a few kilobytes.
-const LARGEST: usize = 512 * 1024;
+/// Maximum size of a response in bytes; key sets and token responses have a few kilobytes.
+const MAX_BODY_BYTES: usize = 512 * 1024;
 
 /// A tenant as an OpenID provider.
 pub struct Oidc {
@@ -46,18 +48,18 @@ struct Keys {
 }
 
 impl Keys {
-    fn fresh(&self, now: Instant) -> bool {
-        self.read_at.is_some_and(|read_at| now.saturating_duration_since(read_at) < KEEP)
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.read_at.is_some_and(|read_at| now.saturating_duration_since(read_at) < KEY_SET_TTL)
     }
 }
 
 impl Oidc {
-    /// A provider; nothing is requested yet.
+    /// Creates a provider without sending a request.
     pub fn new(host: &TenantHost) -> Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(TIMEOUT / 2)
-            // Neither keys nor codes follow a redirect to somewhere else.
+            // Neither keys nor codes may come from or go to another host.
             .redirect(Policy::none())
             .user_agent(concat!("user-import-export/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -65,72 +67,72 @@ impl Oidc {
         Ok(Self { host: host.clone(), http, keys: RwLock::default(), fetches: Mutex::default() })
     }
 
-    /// The tenant.
+    /// Returns the host of the tenant.
     pub fn host(&self) -> &TenantHost {
         &self.host
     }
 
-    /// The key with this id.
+    /// Returns the signing key with this id.
     ///
-    /// A key that is not known makes the key set be read again, since tenants rotate their keys; at
-    /// most ten times a minute. Fails with [`Code::LoginUnauthorized`] when the tenant has no such key
-    /// and with [`Code::LoginUnavailable`] when it cannot be asked.
+    /// Fetches the key set again if the key is unknown, because tenants rotate their keys, but at most ten times a
+    /// minute. Fails with [`Code::LoginUnauthorized`] if the tenant has no such key and with
+    /// [`Code::LoginUnavailable`] if the key set cannot be fetched.
     pub async fn signing_key(&self, id: Option<&str>) -> Result<Arc<DecodingKey>> {
-        self.signing_key_by(id, Instant::now).await
+        self.signing_key_at(id, Instant::now).await
     }
 
-    /// [`Oidc::signing_key`] by another clock than the one that nobody sets.
-    pub(super) async fn signing_key_by(
+    /// Like [`Oidc::signing_key`], with a clock that tests can set.
+    pub(super) async fn signing_key_at(
         &self,
         id: Option<&str>,
         clock: impl Fn() -> Instant,
     ) -> Result<Arc<DecodingKey>> {
         let Some(id) = id else {
-            return Err(Error::new(Code::LoginUnauthorized, "The token does not say which key signed it (kid)."));
+            return Err(Error::new(Code::LoginUnauthorized, "The token does not name the key that signed it (kid)."));
         };
-        if let Some(key) = self.known(id, clock()) {
+        if let Some(key) = self.cached_key(id, clock()) {
             return Ok(key);
         }
-        // One fetch at a time; those who waited find its result.
+        // One fetch at a time. Requests that waited for the lock find its result.
         let mut fetches = self.fetches.lock().await;
         let now = clock();
-        if let Some(key) = self.known(id, now) {
+        if let Some(key) = self.cached_key(id, now) {
             return Ok(key);
         }
-        while fetches.front().is_some_and(|fetch| now.duration_since(*fetch) >= WINDOW) {
+        while fetches.front().is_some_and(|fetch| now.duration_since(*fetch) >= FETCH_WINDOW) {
             fetches.pop_front();
         }
-        if fetches.len() < MOST_FETCHES {
+        if fetches.len() < MAX_FETCHES {
             fetches.push_back(now);
             let by_id = self.fetch_keys().await?;
             *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys { by_id, read_at: Some(now) };
-        } else if !self.fresh(now) {
+        } else if !self.has_fresh_keys(now) {
             return Err(Error::new(
                 Code::LoginUnavailable,
-                format!("{} did not give its keys, and was asked too often.", self.host.url(KEYS_PATH)),
+                format!("{} returned no keys, and was requested too often.", self.host.url(KEYS_PATH)),
             ));
         }
-        self.known(id, now).ok_or_else(|| {
-            // The id comes from outside; a long one is cut.
+        self.cached_key(id, now).ok_or_else(|| {
+            // The id is untrusted input; truncate it.
             let id: String = id.chars().take(64).collect();
             Error::new(Code::LoginUnauthorized, format!("Unable to find a signing key that matches '{id}'"))
         })
     }
 
-    fn fresh(&self, now: Instant) -> bool {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).fresh(now)
+    fn has_fresh_keys(&self, now: Instant) -> bool {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).is_fresh(now)
     }
 
-    fn known(&self, id: &str, now: Instant) -> Option<Arc<DecodingKey>> {
+    fn cached_key(&self, id: &str, now: Instant) -> Option<Arc<DecodingKey>> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        if keys.fresh(now) { keys.by_id.get(id).cloned() } else { None }
+        if keys.is_fresh(now) { keys.by_id.get(id).cloned() } else { None }
     }
 
     async fn fetch_keys(&self) -> Result<HashMap<String, Arc<DecodingKey>>> {
         let url = self.host.url(KEYS_PATH);
-        let response = self.http.get(&url).send().await.map_err(|error| unreachable(&url, &error))?;
+        let response = self.http.get(&url).send().await.map_err(|error| unreachable_error(&url, &error))?;
         let status = response.status();
-        let body = read(&url, response).await?;
+        let body = read_body(&url, response).await?;
         if !status.is_success() {
             return Err(Error::new(Code::LoginUnavailable, format!("{url} answered {status}.")));
         }
@@ -140,8 +142,8 @@ impl Oidc {
 
     /// Exchanges an authorization code for the id_token (RFC 6749, 4.1.3; RFC 7636, 4.5).
     ///
-    /// Fails with [`Code::LoginUnauthorized`] when the tenant refuses the code, and with
-    /// [`Code::LoginUnavailable`] when it does not answer or does not accept this server's client.
+    /// Fails with [`Code::LoginUnauthorized`] if the tenant refuses the code, and with [`Code::LoginUnavailable`] if it
+    /// does not answer or does not accept this server's client credentials.
     pub async fn exchange_code(
         &self,
         client: &ClientCredentials,
@@ -167,9 +169,10 @@ impl Oidc {
             ("redirect_uri", redirect_uri),
             ("code_verifier", verifier),
         ];
-        let response = self.http.post(&url).form(&form).send().await.map_err(|error| unreachable(&url, &error))?;
+        let response =
+            self.http.post(&url).form(&form).send().await.map_err(|error| unreachable_error(&url, &error))?;
         let status = response.status();
-        let body = read(&url, response).await?;
+        let body = read_body(&url, response).await?;
         if status.is_success() {
             let tokens: Option<Tokens> = serde_json::from_slice(&body).ok();
             return tokens
@@ -180,11 +183,11 @@ impl Oidc {
         Err(match refusal {
             Some(refusal) if refusal.error == "invalid_grant" => Error::new(
                 Code::LoginUnauthorized,
-                format!("The login tenant refused the authorization code: {}", said(&refusal.error, refusal.error_description.as_deref())),
+                format!("The login tenant refused the authorization code: {}", describe_oauth_error(&refusal.error, refusal.error_description.as_deref())),
             ),
             Some(refusal) if status.is_client_error() => Error::new(
                 Code::LoginUnavailable,
-                format!("{url} answered {status}: {}", said(&refusal.error, refusal.error_description.as_deref())),
+                format!("{url} answered {status}: {}", describe_oauth_error(&refusal.error, refusal.error_description.as_deref())),
             )
             .with_hint("Check LOGIN_CLIENT_ID and LOGIN_CLIENT_SECRET, and that the application is a Regular Web Application with this server's /login/callback among its Allowed Callback URLs."),
             _ => Error::new(Code::LoginUnavailable, format!("{url} answered {status}.")),
@@ -198,11 +201,10 @@ impl fmt::Debug for Oidc {
     }
 }
 
-/// Where a tenant publishes its keys.
+/// Path of a tenant's key set.
 const KEYS_PATH: &str = "/.well-known/jwks.json";
 
-/// The keys of a key set (RFC 7517) that may sign with RS256, by their ids. A key of a kind we don't know
-/// does not hide the others.
+/// Returns the keys of a key set (RFC 7517) that may sign with RS256, by id. Keys of unknown kinds are skipped.
 pub fn signing_keys(set: &[u8]) -> serde_json::Result<HashMap<String, Arc<DecodingKey>>> {
     #[derive(Deserialize)]
     struct KeySet {
@@ -212,7 +214,7 @@ pub fn signing_keys(set: &[u8]) -> serde_json::Result<HashMap<String, Arc<Decodi
     Ok(set.keys.into_iter().filter_map(rsa_key).collect())
 }
 
-/// The id and the key of an entry that may sign with RS256.
+/// Returns the id and the key of an entry of a key set; `None` if it may not sign with RS256.
 fn rsa_key(entry: Value) -> Option<(String, Arc<DecodingKey>)> {
     let key: Jwk = serde_json::from_value(entry).ok()?;
     let signs = matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
@@ -223,21 +225,25 @@ fn rsa_key(entry: Value) -> Option<(String, Arc<DecodingKey>)> {
     Some((id, Arc::new(decoding)))
 }
 
-fn said(error: &str, description: Option<&str>) -> String {
+/// Formats an OAuth error response.
+fn describe_oauth_error(error: &str, description: Option<&str>) -> String {
     description.map_or_else(|| error.to_owned(), |description| format!("{error}: {description}"))
 }
 
-fn unreachable(url: &str, error: &reqwest::Error) -> Error {
+fn unreachable_error(url: &str, error: &reqwest::Error) -> Error {
     let why = if error.is_timeout() { "no answer in time" } else { "no connection" };
     Error::new(Code::LoginUnavailable, format!("{url} cannot be reached: {why}."))
 }
 
-async fn read(url: &str, mut response: reqwest::Response) -> Result<Vec<u8>> {
+async fn read_body(url: &str, mut response: reqwest::Response) -> Result<Vec<u8>> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_error(url, &error))? {
         body.extend_from_slice(&chunk);
-        if body.len() > LARGEST {
-            return Err(Error::new(Code::LoginUnavailable, format!("{url} answered more than {LARGEST} bytes.")));
+        if body.len() > MAX_BODY_BYTES {
+            return Err(Error::new(
+                Code::LoginUnavailable,
+                format!("{url} answered more than {MAX_BODY_BYTES} bytes."),
+            ));
         }
     }
     Ok(body)

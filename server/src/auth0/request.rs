@@ -1,5 +1,5 @@
-//! One request and its answer: the HTTP clients, time-outs, and what an answer or its absence means.
-//! Nothing is repeated here (see `retry`).
+//! Sends one request: HTTP clients, timeouts, and the classification of responses and transport errors. Retries are in
+//! `retry`.
 
 use std::error::Error as _;
 use std::fmt;
@@ -14,28 +14,28 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::model::{ImportJobRequest, Received};
-use super::retry::{asked, date};
+use super::model::{ImportJobRequest, PartialDownload};
+use super::retry::{parse_http_date, retry_after};
 use crate::config::TenantHost;
 use crate::error::{Code, Error, Result, Upstream};
-use crate::measure;
+use crate::telemetry;
 
-/// Longest time to open a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Timeout for opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Largest answer that is read into memory. A page of 100 users of 1 MB each, the most Auth0 returns
+/// Maximum size in bytes of a response that is read into memory. Auth0's maximum, a page of 100 users of 1 MB each
 /// (docs/auth0/README.md#constants), fits.
-const LARGEST_ANSWER: usize = 128 << 20;
+const MAX_ANSWER_BYTES: usize = 128 << 20;
 
-/// Largest explanation of an error that is read.
-const LARGEST_EXPLANATION: usize = 64 << 10;
+/// Maximum size in bytes of the body of an error response that is read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// How long to wait for an answer.
+/// Timeouts for responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// A whole request, from the first byte sent to the last byte of the answer.
+    /// For a whole request, from the first byte sent to the last byte of the response.
     pub request: Duration,
-    /// A download without a single byte; a download as a whole may take as long as it likes.
+    /// Between two chunks of a download. The whole download has no time limit.
     pub idle: Duration,
 }
 
@@ -46,25 +46,25 @@ impl Default for Timeouts {
     }
 }
 
-/// A request that can be sent more than once.
+/// A request, prepared so that it can be sent more than once.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     /// The method.
     pub(super) method: Method,
-    /// The path without ids and query: what a log may show.
+    /// The path without ids and query, for logs and messages.
     pub(super) template: &'static str,
-    /// The whole address.
+    /// The URL.
     pub(super) url: String,
-    /// What is sent.
+    /// The body.
     pub(super) body: Body<'a>,
-    /// Whether sending it twice could have an effect twice.
+    /// Whether the request creates something, so that sending it twice could have an effect twice.
     pub(super) creates: bool,
 }
 
 /// The body of a request.
 #[derive(Debug)]
 pub(super) enum Body<'a> {
-    /// None.
+    /// No body.
     Empty,
     /// JSON text.
     Json(Bytes),
@@ -72,7 +72,7 @@ pub(super) enum Body<'a> {
     Import(&'a ImportJobRequest),
 }
 
-/// An answer with a status that means success.
+/// A successful response.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The status.
@@ -81,15 +81,15 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// Why there is no such answer.
+/// Why a request was not successful.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Trying again would not help, or could repeat an effect.
+    /// A retry would not help, or could repeat an effect.
     Final(Error),
-    /// Nothing took effect; trying again may help.
-    Again(Trouble),
-    /// Auth0 does not accept the token; nothing took effect.
-    Token(Upstream),
+    /// The request had no effect; a retry may succeed.
+    Retry(Retryable),
+    /// Auth0 answered 401, so it does not accept the token. The request had no effect.
+    Unauthorized(Upstream),
 }
 
 impl From<Error> for Failure {
@@ -98,43 +98,42 @@ impl From<Error> for Failure {
     }
 }
 
-/// A failure that may pass.
+/// A failure after which the request can be sent again.
 #[derive(Debug)]
-pub(super) struct Trouble {
-    /// The error when it does not pass in time.
+pub(super) struct Retryable {
+    /// The error to return if there is no time for a retry.
     pub(super) error: Error,
-    /// Why to wait.
+    /// The reason for the retry.
     pub(super) cause: Cause,
-    /// How long Auth0 asks to wait.
+    /// The delay that Auth0 asks for; `None` if it asks for none.
     pub(super) wait: Option<Duration>,
 }
 
-/// Why to wait before the next try.
+/// Why a request is retried.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// Too many requests.
     RateLimit,
-    /// A search took longer than Auth0 allows (docs/auth0/management-api.md#users); rarely better the next time.
+    /// A search took longer than Auth0 allows (docs/auth0/management-api.md#users). A retry rarely succeeds.
     SlowQuery,
-    /// An answer that says Auth0 has trouble.
+    /// A status that reports a temporary problem of Auth0.
     Answer(StatusCode),
-    /// No answer, and why.
-    Silence(String),
+    /// No complete response, with the reason.
+    NoResponse(String),
 }
 
 /// The HTTP clients for one tenant.
 pub(super) struct Transport {
     host: TenantHost,
-    /// Keeps connections open.
+    /// Reuses connections.
     pooled: reqwest::Client,
-    /// Opens a connection per request. A request on a kept connection that the other side is just
-    /// closing fails in a way that does not tell whether it was read, which matters where it creates
-    /// something.
+    /// Opens a connection per request, for requests that create something. If the server closes a reused connection
+    /// while a request is sent, the client cannot know whether the request was processed.
     fresh: reqwest::Client,
-    /// How far the tenant's clock is ahead of ours, in milliseconds: the least and the most that its answers
-    /// allow. Nothing before the first.
-    ahead: Mutex<Option<(i64, i64)>>,
-    /// The `Date` header of the last answer, and when it came by the monotonic clock.
+    /// How far the tenant's clock is ahead of the local clock in milliseconds: the minimum and maximum that its
+    /// responses allow. `None` before the first response.
+    clock_skew: Mutex<Option<(i64, i64)>>,
+    /// The `Date` header of the last response, and the monotonic time at which it was received.
     last_date: Mutex<Option<(Timestamp, Instant)>>,
 }
 
@@ -145,21 +144,20 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// Clients for a tenant.
+    /// Creates the HTTP clients for a tenant. Fails if the system's CA certificates cannot be loaded.
     pub(super) fn new(host: &TenantHost) -> Result<Self> {
         let builder = || {
             let builder = reqwest::Client::builder()
                 .user_agent(concat!("user-import-export/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT)
-                // The API never redirects, and a token must not travel elsewhere.
+                .connect_timeout(CONNECT_TIMEOUT)
+                // The API never redirects, and a token must not be sent to another host.
                 .redirect(reqwest::redirect::Policy::none());
-            // Plain http is for loopback hosts only: no proxy leads there, and no certificate of this machine is
-            // needed.
+            // Plain HTTP is allowed for loopback hosts only, which need neither a proxy nor CA certificates.
             if host.origin().starts_with("http://") { builder.no_proxy().tls_certs_only([]) } else { builder }
         };
         let build = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| {
-                let message = format!("The HTTP client cannot start: {}", reason(&error));
+                let message = format!("The HTTP client cannot start: {}", describe(&error));
                 Error::new(Code::Internal, message)
                     .with_hint("Check that this machine's CA certificates are installed (package ca-certificates).")
             })
@@ -168,42 +166,46 @@ impl Transport {
             host: host.clone(),
             pooled: build(builder())?,
             fresh: build(builder().pool_max_idle_per_host(0))?,
-            ahead: Mutex::default(),
+            clock_skew: Mutex::default(),
             last_date: Mutex::default(),
         })
     }
 
-    /// The time of the tenant's clock, as its answers told it; none before the first. Where they allow that both
-    /// clocks are the same, ours; else never later than the tenant's.
+    /// Returns the tenant's current time, estimated from `Date` headers; `None` before the first response. Returns the
+    /// local time if the estimate allows that both clocks agree, otherwise the earliest possible tenant time.
     pub(super) fn tenant_time(&self) -> Option<Timestamp> {
-        let (least, most) = (*self.ahead.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let ahead = if least <= 0 && most >= 0 { 0 } else { least };
-        Timestamp::now().checked_add(SignedDuration::from_millis(ahead)).ok()
+        let (min, max) = (*self.clock_skew.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let skew = if min <= 0 && max >= 0 { 0 } else { min };
+        Timestamp::now().checked_add(SignedDuration::from_millis(skew)).ok()
     }
 
-    /// An answer told this time, in whole seconds, some time between these two of ours.
-    fn told(&self, told: Timestamp, sent: Timestamp, received: Timestamp) {
-        let least = told.as_millisecond() - received.as_millisecond();
-        let most = told.as_millisecond() + 1000 - sent.as_millisecond();
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        *ahead = match *ahead {
-            Some((before, after)) if least.max(before) <= most.min(after) => Some((least.max(before), most.min(after))),
-            // The first answer, or one of the clocks was set.
-            _ => Some((least, most)),
+    /// Updates the clock skew from a `Date` header with whole seconds, which the tenant set between the local times
+    /// `sent` and `received`.
+    fn observe_date(&self, date: Timestamp, sent: Timestamp, received: Timestamp) {
+        let min = date.as_millisecond() - received.as_millisecond();
+        let max = date.as_millisecond() + 1000 - sent.as_millisecond();
+        let mut skew = self.clock_skew.lock().unwrap_or_else(PoisonError::into_inner);
+        *skew = match *skew {
+            Some((old_min, old_max)) if min.max(old_min) <= max.min(old_max) => {
+                Some((min.max(old_min), max.min(old_max)))
+            }
+            // The first response, or one of the clocks was set.
+            _ => Some((min, max)),
         };
     }
 
-    /// Returns the `Date` header of the tenant's last answer, and when that came by the monotonic clock.
+    /// Returns the `Date` header of the tenant's last response and the monotonic time at which it was received; `None`
+    /// before the first response.
     pub(super) fn last_date(&self) -> Option<(Timestamp, Instant)> {
         *self.last_date.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tenant.
+    /// Returns the host of the tenant.
     pub(super) fn host(&self) -> &TenantHost {
         &self.host
     }
 
-    /// Sends a request once and reads the whole answer.
+    /// Sends a request once and reads the whole response.
     pub(super) async fn send(
         &self,
         call: &Call<'_>,
@@ -218,38 +220,38 @@ impl Transport {
         let request = match &call.body {
             Body::Empty => request,
             Body::Json(text) => request.header(CONTENT_TYPE, "application/json").body(text.clone()),
-            Body::Import(import) => request.multipart(form(import)?),
+            Body::Import(import) => request.multipart(import_form(import)?),
         };
         let sent = Timestamp::now();
-        let response = self.exchange(call, request).await.map_err(|error| self.silence(call, &error))?;
-        if let Some(tenant_time) = response.headers().get(DATE).and_then(date) {
-            self.told(tenant_time, sent, Timestamp::now());
-            // An answer with an age comes from a cache, with the date at which it was put there.
+        let response = self.exchange(call, request).await.map_err(|error| self.transport_failure(call, &error))?;
+        if let Some(tenant_time) = response.headers().get(DATE).and_then(parse_http_date) {
+            self.observe_date(tenant_time, sent, Timestamp::now());
+            // A response with `Age` comes from a cache, and its `Date` is the time at which it was stored there.
             if !response.headers().contains_key(AGE) {
                 *self.last_date.lock().unwrap_or_else(PoisonError::into_inner) = Some((tenant_time, Instant::now()));
             }
         }
         let status = response.status();
         if !status.is_success() {
-            return Err(self.refusal(call, response).await);
+            return Err(self.status_failure(call, response).await);
         }
-        match read(response, LARGEST_ANSWER).await {
+        match read_body(response, MAX_ANSWER_BYTES).await {
             Ok(body) => Ok(Answer { status, body }),
-            Err(Unread::Broken(error)) => Err(self.silence(call, &error)),
-            Err(Unread::TooLarge) => {
-                Err(self.nonsense(call, &format!("it is larger than {} MiB", LARGEST_ANSWER >> 20)).into())
+            Err(BodyError::Transport(error)) => Err(self.transport_failure(call, &error)),
+            Err(BodyError::TooLarge) => {
+                Err(self.unexpected_answer(call, &format!("it is larger than {} MiB", MAX_ANSWER_BYTES >> 20)).into())
             }
         }
     }
 
-    /// Asks for a file behind a signed link, or for what is missing of it: without a token, with no limit
-    /// on the whole time.
+    /// Requests the file of a signed link, or the rest of it after an interrupted download: without a token, and
+    /// without a time limit for the whole download.
     pub(super) async fn open(
         &self,
         location: &str,
-        received: &Received,
+        received: &PartialDownload,
         timeouts: Timeouts,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<DownloadResponse, Failure> {
         let call = Call {
             method: Method::GET,
             template: "(export file)",
@@ -265,30 +267,31 @@ impl Transport {
             }
         }
         let response = match tokio::time::timeout(timeouts.idle, self.exchange(&call, request)).await {
-            Ok(response) => response.map_err(|error| self.silence(&call, &error))?,
-            Err(_elapsed) => return Err(self.quiet("no answer in time".to_owned())),
+            Ok(response) => response.map_err(|error| self.transport_failure(&call, &error))?,
+            Err(_elapsed) => return Err(self.no_response("no answer in time".to_owned())),
         };
         match response.status() {
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received.bytes > 0 => {
-                rest(response, received).map_err(Failure::Final)
+                partial_response(response, received).map_err(Failure::Final)
             }
             status if status.is_success() => {
-                // A proxy or an error page, not the file. Other types are not checked: storage services differ.
-                if let Some(kind) = markup(&response) {
-                    let message = format!("The export's file was answered with {kind} instead of users.");
+                // HTML or XML is a page of a proxy or an error page, not the file. Other types are not checked, because
+                // storage services differ.
+                if let Some(kind) = markup_type(&response) {
+                    let message = format!("The download link returned {kind} instead of the export's file.");
                     return Err(Failure::Final(Error::new(Code::Auth0ExportLost, message)));
                 }
-                let tag = tag(&response);
+                let tag = strong_etag(&response);
                 if received.tag.is_some() && tag.is_some() && tag != received.tag {
-                    return Err(Failure::Final(changed()));
+                    return Err(Failure::Final(file_changed()));
                 }
-                Ok(Opened { from: 0, length: response.content_length(), tag, response: Some(response) })
+                Ok(DownloadResponse { from: 0, length: response.content_length(), tag, response: Some(response) })
             }
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::Final(Error::new(
                 Code::Auth0LinkExpired,
                 "The download link of the export is no longer valid.",
             ))),
-            _ => Err(self.refusal(&call, response).await),
+            _ => Err(self.status_failure(&call, response).await),
         }
     }
 
@@ -299,15 +302,15 @@ impl Transport {
         match &result {
             Ok(response) => {
                 let status = response.status().as_u16();
-                measure::AUTH0_ANSWERS.add(status);
+                telemetry::AUTH0_RESPONSES.add(status);
                 tracing::debug!(method = %call.method, path = call.template, status, milliseconds, "Auth0 answered");
             }
             Err(error) => {
-                measure::AUTH0_SILENCE.add(1);
+                telemetry::AUTH0_NO_RESPONSE.add(1);
                 tracing::debug!(
                     method = %call.method,
                     path = call.template,
-                    reason = reason(error),
+                    reason = describe(error),
                     milliseconds,
                     "Auth0 did not answer"
                 );
@@ -316,30 +319,30 @@ impl Transport {
         result
     }
 
-    /// What a missing or broken answer means.
-    fn silence(&self, call: &Call<'_>, error: &reqwest::Error) -> Failure {
-        let reason = reason(error);
+    /// Classifies a missing or incomplete response.
+    fn transport_failure(&self, call: &Call<'_>, error: &reqwest::Error) -> Failure {
+        let reason = describe(error);
         if error.is_builder() {
             let message = format!("{} {} cannot be sent: {reason}", call.method, call.template);
             return Error::new(Code::Internal, message).into();
         }
-        // Only a connection that was never opened proves that nothing was sent.
+        // Only a connection that was never opened guarantees that nothing was sent.
         if call.creates && !error.is_connect() {
             let message =
                 format!("The answer of {} to {} {} was lost: {reason}", self.host.host(), call.method, call.template);
             return Error::new(Code::Auth0AnswerLost, message).into();
         }
-        self.quiet(reason)
+        self.no_response(reason)
     }
 
-    fn quiet(&self, reason: String) -> Failure {
+    fn no_response(&self, reason: String) -> Failure {
         let message = format!("{} does not answer: {reason}", self.host.host());
         let error = Error::new(Code::Auth0Unreachable, message);
-        Failure::Again(Trouble { error, cause: Cause::Silence(reason), wait: None })
+        Failure::Retry(Retryable { error, cause: Cause::NoResponse(reason), wait: None })
     }
 
-    /// What an answer that is no success means.
-    async fn refusal(&self, call: &Call<'_>, response: Response) -> Failure {
+    /// Classifies a response whose status is not a success.
+    async fn status_failure(&self, call: &Call<'_>, response: Response) -> Failure {
         let status = response.status();
         if status.is_redirection() || status.is_informational() {
             let message = format!("{} answered {} {} with {status}", self.host.host(), call.method, call.template);
@@ -347,48 +350,49 @@ impl Transport {
                 .with_hint("AUTH0_DOMAIN must be the tenant's own domain, for example acme.eu.auth0.com.")
                 .into();
         }
-        let wait = asked(status, response.headers(), Timestamp::now());
-        let upstream = explanation(status, response).await;
+        let wait = retry_after(status, response.headers(), Timestamp::now());
+        let upstream = parse_error_body(status, response).await;
         if status == StatusCode::UNAUTHORIZED {
-            return Failure::Token(upstream);
+            return Failure::Unauthorized(upstream);
         }
-        let error = refused(upstream);
+        let error = refused_with_hint(upstream);
         let cause = match status {
             StatusCode::TOO_MANY_REQUESTS if is_import_limit(&error) => return error.into(),
             StatusCode::TOO_MANY_REQUESTS => Cause::RateLimit,
-            // Whether such an answer came before or after the effect is unknown.
+            // It is unknown whether the request took effect before this response.
             _ if call.creates => return error.into(),
             StatusCode::SERVICE_UNAVAILABLE if error.message.contains("exceeded the timeout") => Cause::SlowQuery,
             StatusCode::REQUEST_TIMEOUT => Cause::Answer(status),
             _ if status.is_server_error() => Cause::Answer(status),
             _ => return error.into(),
         };
-        Failure::Again(Trouble { error, cause, wait })
+        Failure::Retry(Retryable { error, cause, wait })
     }
 
-    /// An answer that is not what the API promises. Where the request creates something, it was carried
-    /// out and its outcome is lost.
-    pub(super) fn nonsense(&self, call: &Call<'_>, reason: &str) -> Error {
+    /// Builds the error for a successful response with an undocumented body. If the request creates something, it took
+    /// effect and its outcome is lost.
+    pub(super) fn unexpected_answer(&self, call: &Call<'_>, reason: &str) -> Error {
         let host = self.host.host();
         let message = format!("{host} answered {} {}, but {reason}", call.method, call.template);
         Error::new(if call.creates { Code::Auth0AnswerLost } else { Code::Auth0Answer }, message)
     }
 }
 
-/// The answer to a request for a file.
-pub(super) struct Opened {
-    /// None where nothing of the file is missing.
+/// The response to a request for a file.
+pub(super) struct DownloadResponse {
+    /// `None` if the whole file was received before.
     pub(super) response: Option<Response>,
-    /// Where in the file its first byte stands.
+    /// Offset of its first byte in the file.
     pub(super) from: u64,
-    /// Length of the whole file.
+    /// Length of the whole file; `None` if unknown.
     pub(super) length: Option<u64>,
-    /// Strong entity tag of the file.
+    /// Strong entity tag of the file; `None` if it has none.
     pub(super) tag: Option<String>,
 }
 
-/// What is missing of a file (RFC 9110, 14.4): `bytes 100-199/200`, or `bytes */100` where nothing is.
-fn rest(response: Response, received: &Received) -> Result<Opened> {
+/// Checks that a partial response continues an interrupted download: `Content-Range` (RFC 9110, 14.4) is
+/// `bytes 100-199/200`, or `bytes */100` if the whole file was received before.
+fn partial_response(response: Response, received: &PartialDownload) -> Result<DownloadResponse> {
     let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes "));
     let (span, length) = range.and_then(|range| range.trim().split_once('/')).unwrap_or_default();
     let length = length.parse::<u64>().ok();
@@ -396,50 +400,50 @@ fn rest(response: Response, received: &Received) -> Result<Opened> {
         "*" => length,
         span => span.split_once('-').and_then(|(first, _)| first.trim().parse::<u64>().ok()),
     };
-    let tag = tag(&response);
+    let tag = strong_etag(&response);
     let other_file = received.tag.is_some() && tag.is_some() && tag != received.tag;
     if from != Some(received.bytes) || other_file {
-        return Err(changed());
+        return Err(file_changed());
     }
     let response = Some(response).filter(|response| response.status() == StatusCode::PARTIAL_CONTENT);
-    Ok(Opened { response, from: received.bytes, length, tag })
+    Ok(DownloadResponse { response, from: received.bytes, length, tag })
 }
 
-/// A tag that stands for every byte of the file; a weak one (`W/`) does not.
-fn tag(response: &Response) -> Option<String> {
+/// Returns the entity tag of a response if it is strong, that is, identifies every byte; `None` for a weak one (`W/`).
+fn strong_etag(response: &Response) -> Option<String> {
     let tag = response.headers().get(ETAG)?.to_str().ok()?;
     tag.starts_with('"').then(|| tag.to_owned())
 }
 
-/// The media type of an answer that is HTML or XML; `None` for every other type.
-fn markup(response: &Response) -> Option<&'static str> {
+/// Returns the media type of a response that is HTML or XML; `None` for every other type.
+fn markup_type(response: &Response) -> Option<&'static str> {
     let kind = response.headers().get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim().to_ascii_lowercase();
     ["text/html", "application/xhtml+xml", "application/xml", "text/xml"].into_iter().find(|markup| *markup == kind)
 }
 
-fn changed() -> Error {
+fn file_changed() -> Error {
     Error::new(Code::Auth0ExportLost, "The export's file changed while it was downloaded.")
 }
 
-/// Whether an error is Auth0's limit of two import jobs at once (docs/auth0/jobs.md#two-jobs-at-once): not a rate
-/// limit, but a reason to wait for a job to end.
+/// Returns whether an error is Auth0's limit of two concurrent import jobs (docs/auth0/jobs.md#two-jobs-at-once). It is
+/// not a rate limit: the caller has to wait for a job to end.
 pub fn is_import_limit(error: &Error) -> bool {
     error.upstream.as_ref().is_some_and(|upstream| {
         upstream.status_code == 429 && upstream.message.to_ascii_lowercase().contains("active import users jobs")
     })
 }
 
-/// Whether a request that creates something may have been carried out although it failed: its answer
-/// was lost, or says no more than that Auth0 had trouble. Meaningful for the errors of
+/// Returns whether a failed request that creates something may have taken effect: its response was lost, or its status
+/// only reports a problem of Auth0. Meaningful for the errors of
 /// [`create_import_job`](super::ManagementClient::create_import_job) and
 /// [`create_export_job`](super::ManagementClient::create_export_job).
 pub fn may_have_happened(error: &Error) -> bool {
-    let trouble = error.upstream.as_ref().is_some_and(|upstream| matches!(upstream.status_code, 408 | 500..));
-    error.code == Code::Auth0AnswerLost || trouble
+    let is_server_error = error.upstream.as_ref().is_some_and(|upstream| matches!(upstream.status_code, 408 | 500..));
+    error.code == Code::Auth0AnswerLost || is_server_error
 }
 
-/// Auth0's refusal with a hint where the refusal alone does not say what to do.
-fn refused(upstream: Upstream) -> Error {
+/// Builds the error for Auth0's error response, with a hint if the response does not say what to do.
+fn refused_with_hint(upstream: Upstream) -> Error {
     let hint = match upstream.status_code {
         403 => Some(
             "Authorize the application for the Auth0 Management API with the scopes read:users, create:users and read:connections.",
@@ -455,13 +459,13 @@ fn refused(upstream: Upstream) -> Error {
     }
 }
 
-/// The parts in the order of the recorded exchange (docs/auth0/jobs.md#imports).
-fn form(import: &ImportJobRequest) -> Result<Form> {
+/// Builds the multipart body of an import, with the parts in the order of docs/auth0/jobs.md#imports.
+fn import_form(import: &ImportJobRequest) -> Result<Form> {
     let length = import.users.len() as u64;
     let users = Part::stream_with_length(import.users.clone(), length)
         .file_name("users.json")
         .mime_str("application/json")
-        .map_err(|error| Error::new(Code::Internal, format!("The import cannot be sent: {}", reason(&error))))?;
+        .map_err(|error| Error::new(Code::Internal, format!("The import cannot be sent: {}", describe(&error))))?;
     let mut form = Form::new()
         .text("connection_id", import.connection_id.clone())
         .text("upsert", if import.upsert { "true" } else { "false" });
@@ -473,26 +477,27 @@ fn form(import: &ImportJobRequest) -> Result<Form> {
         .part("users", users))
 }
 
-enum Unread {
-    Broken(reqwest::Error),
+/// Why a response body could not be read.
+enum BodyError {
+    Transport(reqwest::Error),
     TooLarge,
 }
 
-async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, Unread> {
+async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::new();
-    while let Some(bytes) = response.chunk().await.map_err(Unread::Broken)? {
+    while let Some(bytes) = response.chunk().await.map_err(BodyError::Transport)? {
         if body.len() + bytes.len() > limit {
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         body.extend_from_slice(&bytes);
     }
     Ok(body)
 }
 
-/// Auth0's own words (docs/auth0/management-api.md#error-answers), or OAuth's
-/// (docs/auth0/management-api.md#token-endpoint), or as much as a text from something in between says. The status
-/// counts in any case; its explanation may be missing.
-async fn explanation(status: StatusCode, response: Response) -> Upstream {
+/// Parses the body of an error response: Auth0's format (docs/auth0/management-api.md#error-answers), the OAuth format
+/// (docs/auth0/management-api.md#token-endpoint), or the first line of a plain text from a proxy. A body that cannot be
+/// parsed still gives an [`Upstream`] with the status.
+async fn parse_error_body(status: StatusCode, response: Response) -> Upstream {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     struct Body {
@@ -507,7 +512,7 @@ async fn explanation(status: StatusCode, response: Response) -> Upstream {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("text/plain"));
-    let text = read(response, LARGEST_EXPLANATION).await.unwrap_or_default();
+    let text = read_body(response, MAX_ERROR_BYTES).await.unwrap_or_default();
     let body = serde_json::from_slice::<Body>(&text).unwrap_or_default();
     let error = body.error.or_else(|| status.canonical_reason().map(str::to_owned)).unwrap_or_default();
     let message = body.message.or(body.description).or_else(|| {
@@ -522,9 +527,8 @@ async fn explanation(status: StatusCode, response: Response) -> Upstream {
     }
 }
 
-/// Why there was no answer, in a few words and without the address, whose query may hold personal data
-/// or a signature.
-pub(super) fn reason(error: &reqwest::Error) -> String {
+/// Describes a transport error briefly and without the URL, whose query may contain personal data or a signature.
+pub(super) fn describe(error: &reqwest::Error) -> String {
     let mut deepest: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = deepest.source() {
         deepest = source;

@@ -13,94 +13,95 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::request::{Body, Call, Failure, Timeouts, Transport};
-use super::retry::FAR;
+use super::retry::MAX_DURATION;
 use crate::config::ClientCredentials;
 use crate::error::{Code, Error, Result, Upstream};
 
-/// How long before its end a token is renewed, so that it does not end on its way.
-const MARGIN: Duration = Duration::from_secs(30);
+/// How long before its expiry a token is renewed, so that it does not expire on the way to Auth0.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(30);
 
-/// Where a token comes from.
+/// The source of a client's tokens.
 #[derive(Debug)]
-pub(super) enum Tokens {
-    /// Client credentials: a token is kept until shortly before it ends.
+pub(super) enum TokenSource {
+    /// Client credentials. A token is cached until shortly before it expires.
     Client {
-        /// Who asks.
+        /// The credentials.
         client: ClientCredentials,
-        /// The token in use. The lock is held while a new one is fetched, so that many requests at
-        /// once fetch one token; never while waiting between tries.
-        kept: Mutex<Kept>,
+        /// The current token. The lock is held while a new one is fetched, so that concurrent requests fetch only one
+        /// token, but not during the wait between attempts.
+        cached: Mutex<CachedToken>,
     },
-    /// An admin's own token, which nobody here can renew.
-    Own {
+    /// An admin's own token, which the server cannot renew.
+    Admin {
         /// The token.
         token: SecretString,
-        /// When it ends.
-        ends_at: Timestamp,
+        /// When it expires.
+        expires_at: Timestamp,
         /// Set when Auth0 refuses the token with 401 or 403.
         refused: Arc<AtomicBool>,
     },
 }
 
-/// The token in use and how many there were.
+/// The current token with its renewal time, and how many tokens were fetched so far.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct CachedToken {
     token: Option<(SecretString, Instant)>,
-    fetched: u64,
+    generation: u64,
 }
 
 /// A token to send.
 pub(super) struct Token {
     /// The token.
     pub(super) secret: SecretString,
-    number: u64,
+    /// Which fetched token it is; 0 for an admin's own token.
+    generation: u64,
 }
 
-impl Tokens {
-    /// A token that is good now; fetches one, with one try, when there is none.
+impl TokenSource {
+    /// Returns a token that has not expired. Fetches one, without retries, if none is cached.
     pub(super) async fn get(&self, transport: &Transport, timeouts: Timeouts) -> Result<Token, Failure> {
         match self {
-            Self::Own { token, ends_at, .. } if Timestamp::now() < *ends_at => {
-                Ok(Token { secret: token.clone(), number: 0 })
+            Self::Admin { token, expires_at, .. } if Timestamp::now() < *expires_at => {
+                Ok(Token { secret: token.clone(), generation: 0 })
             }
-            Self::Own { .. } => Err(ended("its lifetime is over").into()),
-            Self::Client { client, kept } => {
-                let mut kept = kept.lock().await;
-                if let Some((secret, until)) = &kept.token
+            Self::Admin { .. } => Err(token_ended("its lifetime is over").into()),
+            Self::Client { client, cached } => {
+                let mut cached = cached.lock().await;
+                if let Some((secret, until)) = &cached.token
                     && Instant::now() < *until
                 {
-                    return Ok(Token { secret: secret.clone(), number: kept.fetched });
+                    return Ok(Token { secret: secret.clone(), generation: cached.generation });
                 }
-                kept.token = None;
-                let (secret, lifetime) = fetch(client, transport, timeouts).await?;
-                let lifetime = lifetime.min(FAR);
-                let until = Instant::now() + lifetime.saturating_sub(MARGIN.min(lifetime / 10));
-                kept.fetched += 1;
-                kept.token = Some((secret.clone(), until));
-                Ok(Token { secret, number: kept.fetched })
+                cached.token = None;
+                let (secret, lifetime) = fetch_token(client, transport, timeouts).await?;
+                let lifetime = lifetime.min(MAX_DURATION);
+                let until = Instant::now() + lifetime.saturating_sub(RENEWAL_MARGIN.min(lifetime / 10));
+                cached.generation += 1;
+                cached.token = Some((secret.clone(), until));
+                Ok(Token { secret, generation: cached.generation })
             }
         }
     }
 
-    /// Notes that Auth0 answered 403: the token lacks a right.
-    pub(super) fn forbidden(&self) {
-        if let Self::Own { refused, .. } = self {
+    /// Records that Auth0 answered 403, because the token lacks a permission.
+    pub(super) fn mark_forbidden(&self) {
+        if let Self::Admin { refused, .. } = self {
             refused.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Drops a token that Auth0 refused, unless another one took its place already. Fails when no other
-    /// can be had.
-    pub(super) async fn refused(&self, token: &Token, upstream: &Upstream) -> Result<()> {
+    /// Removes a token that Auth0 refused from the cache, unless it was replaced already. Fails for an admin's own
+    /// token, which cannot be replaced.
+    pub(super) async fn discard(&self, token: &Token, upstream: &Upstream) -> Result<()> {
         match self {
-            Self::Own { refused, .. } => {
+            Self::Admin { refused, .. } => {
                 refused.store(true, Ordering::Relaxed);
-                Err(ended(&format!("Auth0 says: {}", upstream.message)))
+                Err(token_ended(&format!("Auth0 says: {}", upstream.message)))
             }
-            Self::Client { kept, .. } => {
-                let mut kept = kept.lock().await;
-                if kept.fetched == token.number {
-                    kept.token = None;
+            Self::Client { cached, .. } => {
+                let mut cached = cached.lock().await;
+                if cached.generation == token.generation {
+                    cached.token = None;
                 }
                 Ok(())
             }
@@ -108,19 +109,20 @@ impl Tokens {
     }
 }
 
-/// A fresh token was refused too.
-pub(super) fn never_accepted(transport: &Transport, upstream: &Upstream) -> Error {
+/// Builds the error for a newly fetched token that Auth0 refuses.
+pub(super) fn new_token_rejected(transport: &Transport, upstream: &Upstream) -> Error {
     let host = transport.host().host();
     Error::new(Code::Auth0Credentials, format!("{host} refuses its own tokens: {}", upstream.message)).with_hint(
         "Check that AUTH0_DOMAIN is the tenant's own domain, not a custom one, and that this machine's clock is right.",
     )
 }
 
-fn ended(why: &str) -> Error {
+fn token_ended(why: &str) -> Error {
     Error::new(Code::Auth0TokenEnded, format!("The token for the Management API has ended: {why}."))
 }
 
-async fn fetch(
+/// Fetches a token with client credentials. Returns the token and its lifetime.
+async fn fetch_token(
     client: &ClientCredentials,
     transport: &Transport,
     timeouts: Timeouts,
@@ -128,11 +130,11 @@ async fn fetch(
     #[derive(Deserialize)]
     struct Answer {
         access_token: SecretString,
-        // Auth0 always says; an hour is what its own tools assume otherwise.
-        #[serde(default = "hour")]
+        // Auth0 always sends a lifetime; its own tools assume one hour otherwise.
+        #[serde(default = "one_hour")]
         expires_in: u64,
     }
-    fn hour() -> u64 {
+    fn one_hour() -> u64 {
         3600
     }
     let body = serde_json::json!({
@@ -156,24 +158,26 @@ async fn fetch(
     };
     let answer = match transport.send(&call, None, timeouts).await {
         Ok(answer) => answer,
-        Err(Failure::Token(upstream)) => return Err(refused(&upstream)),
+        Err(Failure::Unauthorized(upstream)) => return Err(refused(&upstream)),
         Err(Failure::Final(Error { upstream: Some(upstream), .. })) => return Err(refused(&upstream)),
-        Err(Failure::Again(mut trouble)) => {
-            // The request that needs the token was not sent; its caller must not read a status of the
-            // token endpoint as an answer to it.
-            if let Some(upstream) = trouble.error.upstream.take() {
+        Err(Failure::Retry(mut retryable)) => {
+            // The request that needs the token was not sent. Its caller must not mistake a status of the token endpoint
+            // for a response to that request.
+            if let Some(upstream) = retryable.error.upstream.take() {
                 let message = format!("{} issues no token: {}", transport.host().host(), upstream.message);
-                trouble.error = Error::new(Code::Auth0Unreachable, message);
+                retryable.error = Error::new(Code::Auth0Unreachable, message);
             }
-            return Err(Failure::Again(trouble));
+            return Err(Failure::Retry(retryable));
         }
         Err(failure) => return Err(failure),
     };
-    // What serde_json says about an unreadable answer could quote the token.
+    // The message of serde_json could quote the token.
     let answer: Answer = serde_json::from_slice(&answer.body)
-        .map_err(|_quotes| transport.nonsense(&call, "the answer holds no access_token"))?;
+        .map_err(|_error| transport.unexpected_answer(&call, "the answer has no access_token"))?;
     if reqwest::header::HeaderValue::from_str(answer.access_token.expose_secret()).is_err() {
-        return Err(transport.nonsense(&call, "its access_token holds characters no token may hold").into());
+        return Err(transport
+            .unexpected_answer(&call, "its access_token contains characters that are not allowed in a token")
+            .into());
     }
     Ok((answer.access_token, Duration::from_secs(answer.expires_in)))
 }

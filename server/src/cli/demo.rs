@@ -1,4 +1,4 @@
-//! `demo`: a simulated tenant with users, and a server for it, on loopback.
+//! `demo`: runs a simulated tenant with users, and a server for it, on loopback addresses.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::error::{Code, Error, Result};
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Users the simulated tenant has
+    /// Number of users of the simulated tenant
     #[arg(long, value_name = "N", default_value_t = 2000)]
     users: u64,
     /// Port of the server; 0 lets the system choose
@@ -27,8 +27,8 @@ pub(super) struct DemoArgs {
     tenant_port: u16,
 }
 
-/// Settings of the environment that are the same for every tenant.
-const KEPT: &[&str] = &[
+/// Environment variables that also apply to the demo.
+const APPLIED_SETTINGS: &[&str] = &[
     "TRANSFORMS_DIR",
     "ARTIFACT_TTL",
     "HISTORY_TTL",
@@ -41,20 +41,19 @@ const KEPT: &[&str] = &[
 
 /// Runs the demo until the process is asked to stop.
 ///
-/// Settings of the environment that say who may enter which tenant at which address do not apply here;
-/// the others do. Without `DATA_DIR` everything is forgotten at the end, like the simulated tenant's own
-/// users.
+/// Environment variables for the tenant, the admins and the addresses are ignored; the others apply. Without `DATA_DIR`
+/// all data is deleted at the end, like the users of the simulated tenant.
 pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCode> {
     if config.is_some() {
-        return Err(Error::new(Code::InvalidArgument, "demo has a tenant of its own and takes no --config.")
-            .with_hint("`serve --config FILE` serves the tenant that FILE names."));
+        return Err(Error::new(Code::InvalidArgument, "`demo` uses a simulated tenant and does not accept --config.")
+            .with_hint("Use `serve --config FILE` for the tenant in FILE."));
     }
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let keeps = environment("DATA_DIR").is_some();
+    let has_data_dir = environment("DATA_DIR").is_some();
     let temporary = tempfile::Builder::new().prefix("user-import-export-demo-").tempdir()?;
     let data_dir = environment("DATA_DIR").unwrap_or_else(|| temporary.path().display().to_string());
     actix_web::rt::System::new().block_on(async {
-        // The people who can sign in are users too.
+        // The accounts for signing in are users too.
         let generated = arguments.users.saturating_sub(people().len() as u64);
         let settings = TenantSettings { users: generated, port: arguments.tenant_port, ..TenantSettings::default() };
         let tenant = Tenant::start(settings).await.map_err(|error| {
@@ -71,8 +70,9 @@ pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCod
             ("DATA_DIR", data_dir),
             ("LOG", environment("LOG").unwrap_or_else(|| "warn".to_owned())),
         ];
-        let kept: Vec<String> = KEPT.iter().flat_map(|key| [(*key).to_owned(), format!("{key}_FILE")]).collect();
-        variables.extend(kept.iter().filter_map(|key| Some((key.as_str(), environment(key)?))));
+        let applied: Vec<String> =
+            APPLIED_SETTINGS.iter().flat_map(|key| [(*key).to_owned(), format!("{key}_FILE")]).collect();
+        variables.extend(applied.iter().filter_map(|key| Some((key.as_str(), environment(key)?))));
         let secrets = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(key, _)| key.starts_with("SECRET_"));
@@ -83,11 +83,11 @@ pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCod
         println!("A simulated tenant with {} users runs at {}", arguments.users, tenant.url());
         println!();
         println!("  Open      {}", server.base_url);
-        println!("  Sign in   as Ada Admin (admin@acme.example), no password needed");
+        println!("  Sign in   as Ada Admin (admin@acme.example), without a password");
         println!();
-        let forgets = if keeps { "the tenant's changes" } else { "everything" };
-        println!("Nothing leaves this machine. Ctrl-C ends the demo and forgets {forgets}.");
-        let result = server.run_to_end().await;
+        let deleted = if has_data_dir { "the users of the simulated tenant" } else { "all data" };
+        println!("No data leaves this machine. Ctrl-C ends the demo and deletes {deleted}.");
+        let result = server.run_until_stopped().await;
         tenant.stop().await;
         result.map(|()| ExitCode::SUCCESS)
     })

@@ -1,4 +1,4 @@
-//! `export`: users of a tenant or of a file, as CSV, JSON or NDJSON.
+//! `export`: writes the users of a tenant or of a file as CSV, JSON or NDJSON.
 
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Read, Write};
@@ -13,14 +13,14 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
-use super::follow::{self, Silence};
+use super::run_with_progress::{Verbosity, run_with_progress};
 use crate::auth0::ManagementClient;
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
 use crate::export::{
     self, ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, Reading, SortRequest,
 };
-use crate::expression::{Pins, Tools, split_column};
+use crate::expression::{Pins, TransformContext, split_column};
 use crate::progress::Progress;
 use crate::sandbox::Sandbox;
 use crate::user::DEFAULT_COLUMNS;
@@ -28,71 +28,70 @@ use crate::user::DEFAULT_COLUMNS;
 /// Arguments of `export`.
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// Read users from this file instead of the tenant: a JSON array or one user a line, plain or gzip,
-    /// found by content; `-` is standard input
+    /// Read users from this file instead of the tenant: a JSON array or NDJSON, optionally compressed with gzip;
+    /// `-` is standard input
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Only users of this connection; with --from its name
+    /// Only users of this connection; with --from its name, not its id
     #[arg(long, value_name = "NAME|ID")]
     connection: Option<String>,
-    /// Only users that match this query, in the syntax of Auth0's user search (Lucene); docs/query.md
-    /// says what can be searched. --explain says what Auth0 filters and what is filtered here
+    /// Only users that match this query, in the syntax of Auth0's user search (Lucene), see docs/query.md. --explain
+    /// shows which part Auth0 evaluates and which part is evaluated locally
     #[arg(long, value_name = "LUCENE", allow_hyphen_values = true)]
     query: Option<String>,
-    /// At most so many users; with --sort, the first so many of the sorted ones
+    /// Maximum number of users; with --sort, the first of the sorted users
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// A column: an expression such as `user.app_metadata.name || user.name`, and after the last = its
-    /// name. May be given many times. Without any, JSON and NDJSON carry whole users, CSV the default
-    /// columns
+    /// A column: an expression such as `user.app_metadata.name || user.name`, and its name after the last =. Can be
+    /// repeated. Without columns, JSON and NDJSON contain complete users, CSV the default columns
     #[arg(long = "column", value_name = "EXPR=Name", allow_hyphen_values = true)]
     columns: Vec<String>,
     /// Put the eleven default columns before the given ones
     #[arg(long)]
     defaults: bool,
-    /// `import`: a JSON array that can be imported into another tenant as it is; users without an e-mail
-    /// address are left out and counted
+    /// `import`: a JSON array that can be imported into another tenant; users without an e-mail address are omitted
+    /// and counted
     #[arg(long, value_enum, value_name = "PRESET", conflicts_with = "defaults")]
     preset: Option<PresetArg>,
     /// Sort by this expression: numbers, then false, true, then strings by code point, then arrays and
     /// objects; missing values last
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     sort: Option<String>,
-    /// Largest first; missing values stay last
+    /// Sort in descending order; missing values stay last
     #[arg(long, requires = "sort")]
     descending: bool,
-    /// Memory for sorting; what does not fit is sorted in temporary files
+    /// Memory for sorting; larger sorts use temporary files
     #[arg(long, value_name = "SIZE", default_value = "64MiB")]
     sort_memory: ByteSize,
-    /// Format of the output; by default what the extension of --output says (.csv, .json, .ndjson or
-    /// .jsonl, each also with .gz), JSON with --preset, else CSV
+    /// Format of the output. Default: the extension of --output (.csv, .json, .ndjson or .jsonl, optionally followed
+    /// by .gz), or JSON with --preset, or CSV
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
     /// CSV: the character between cells; \t or tab is a tab [default: ,]
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<String>,
-    /// CSV: start with a byte-order mark, which old spreadsheets need to see UTF-8
+    /// CSV: start with a byte order mark, which old spreadsheet programs need to detect UTF-8
     #[arg(long)]
     bom: bool,
-    /// CSV: do not put ' before text that spreadsheets would take for a formula
+    /// CSV: do not put ' before text that spreadsheet programs would interpret as a formula
     #[arg(long)]
     raw_cells: bool,
     /// Compress the output; also when --output ends in .gz
     #[arg(long)]
     gzip: bool,
-    /// What becomes of users and cells that cannot be read or computed
+    /// What to do with users that cannot be read and cells that cannot be computed
     #[arg(long, value_enum, default_value = "empty")]
     on_error: OnErrorArg,
-    /// Threads to compute with; by default one per processor
+    /// Number of threads; default: one per processor
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// How lines are read; what comes out is the same
+    /// How lines are parsed; the output is the same
     #[arg(long, value_enum, default_value = "index", hide_short_help = true)]
     reader: ReaderArg,
-    /// Show what would be done, and do nothing
+    /// Show the plan without exporting
     #[arg(long)]
     explain: bool,
-    /// Write to this file, which appears once it is complete; `-` is standard output [default: -]
+    /// Write to this file, which is created when it is complete; `-` is standard output [default: -]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -111,17 +110,17 @@ enum PresetArg {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ReaderArg {
-    /// By an index of many lines at once: the quickest way
+    /// With an index of many lines at a time: the fastest way
     Index,
-    /// From byte to byte, in case the other way is suspected
+    /// Byte by byte, to check for an error in the other way
     Scan,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OnErrorArg {
-    /// Leave them out or empty, and count them
+    /// Omit the user or leave the cell empty, and count them
     Empty,
-    /// Stop
+    /// Stop with an error
     Fail,
 }
 
@@ -147,24 +146,24 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
     }) else {
         return Ok(ExitCode::SUCCESS);
     };
-    Ok(report(&summary))
+    Ok(print_errors(&summary))
 }
 
-/// The request, checked. Columns that are all paths need no settings; others need the sandbox and secrets.
+/// Validates the request. Only columns with transforms or JavaScript need the settings (sandbox and secrets).
 fn spec(args: &ExportArgs, request: &ExportRequest, config: Option<&Path>) -> Result<ExportSpec> {
     let sort_memory = args.sort_memory.as_u64();
     match ExportSpec::new(request, sort_memory) {
         Err(error) if error.code == Code::UnsupportedExpression => {
             let purpose = if args.from.is_some() { Purpose::Local } else { Purpose::Tenant };
             let settings = Settings::load(purpose, config)?;
-            let tools = Tools::new(&Sandbox::open(&settings)?, &settings.secrets);
+            let tools = TransformContext::new(&Sandbox::open(&settings)?, &settings.secrets);
             ExportSpec::with_tools(request, sort_memory, &tools)
         }
-        checked => checked,
+        result => result,
     }
 }
 
-/// The same request the HTTP API takes.
+/// Builds the request, as in the HTTP API, from the arguments.
 fn request(args: &ExportArgs) -> ExportRequest {
     let mut fields = Vec::new();
     if args.defaults {
@@ -191,9 +190,9 @@ fn request(args: &ExportArgs) -> ExportRequest {
         FormatArg::Json => Format::Json,
         FormatArg::Ndjson => Format::Ndjson,
     });
-    let usual_format = if args.preset.is_some() { Format::Json } else { Format::Csv };
+    let default_format = if args.preset.is_some() { Format::Json } else { Format::Csv };
     ExportRequest {
-        format: given_format.or(named_format).unwrap_or(usual_format),
+        format: given_format.or(named_format).unwrap_or(default_format),
         connection_id: args.connection.clone(),
         fields: (!fields.is_empty()).then_some(fields),
         preset: args.preset.map(|PresetArg::Import| Preset::Import),
@@ -212,7 +211,7 @@ fn request(args: &ExportArgs) -> ExportRequest {
     }
 }
 
-/// Exports a file; nothing with `--explain`, or when nobody reads the output any more.
+/// Exports the users of a file. Returns `None` with `--explain`, or if the reader of standard output closed it.
 fn from_file(
     args: &ExportArgs,
     spec: &ExportSpec,
@@ -235,19 +234,19 @@ fn from_file(
         (Box::new(file), metadata.is_file().then_some(metadata.len()))
     };
     let read = Arc::new(AtomicU64::new(0));
-    let input = Box::new(Counted { input, read: Arc::clone(&read) });
+    let input = Box::new(CountingReader { input, read: Arc::clone(&read) });
     let progress = Arc::new(Progress::default());
-    let bar = Bar::start(&progress, size.map(|size| (size, read)));
-    let target = Target::new(output)?;
+    let bar = ProgressDisplay::start(&progress, size.map(|size| (size, read)));
+    let target = Output::open(output)?;
     let writer = target.writer()?;
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let (spec, working) = (spec.clone(), Arc::clone(&progress));
         let work = tokio::task::spawn_blocking(move || export::run_file(&spec, input, writer, &working));
-        let work = async { work.await.map_err(|error| Error::new(Code::Internal, error.to_string()))? };
-        follow::to_its_end(&progress, progress.or_left_behind(work), Silence::ButTrouble, || {}).await
+        let work = async { work.await.map_err(Error::internal)? };
+        run_with_progress(&progress, progress.or_abandon(work), Verbosity::Warnings, || {}).await
     });
-    // A thread that waits for input, or for whoever reads the output, ends with the process.
+    // Do not wait for a thread that is blocked on reading input or writing output; it ends with the process.
     runtime.shutdown_background();
     bar.finish();
     target.finish(result)
@@ -274,23 +273,24 @@ fn from_tenant(
         return explain(&runtime.block_on(spec.plan(&client))?);
     }
     let progress = Arc::new(Progress::default());
-    let bar = Bar::start(&progress, None);
-    let target = Target::new(output)?;
+    let bar = ProgressDisplay::start(&progress, None);
+    let target = Output::open(output)?;
     let writer = target.writer()?;
     let export = export::run(Arc::new(spec), client, writer, Arc::clone(&progress), None);
-    let result = runtime.block_on(follow::to_its_end(&progress, export, Silence::ButTrouble, || {}));
+    let result = runtime.block_on(run_with_progress(&progress, export, Verbosity::Warnings, || {}));
     runtime.shutdown_background();
     bar.finish();
     target.finish(result)
 }
 
+/// Prints the plan of the export.
 fn explain(plan: &export::Plan) -> Result<Option<ExportSummary>> {
     write!(std::io::stdout(), "{plan}")?;
     Ok(None)
 }
 
-/// Says on standard error what could not be read; nothing when all could.
-fn report(summary: &ExportSummary) -> ExitCode {
+/// Prints row errors to standard error. Returns 1 if there are any.
+fn print_errors(summary: &ExportSummary) -> ExitCode {
     if summary.faults == 0 {
         return ExitCode::SUCCESS;
     }
@@ -319,18 +319,18 @@ fn report(summary: &ExportSummary) -> ExitCode {
     ExitCode::from(1)
 }
 
-/// Where the output goes.
-enum Target {
-    /// Standard output, and whether whoever read it went away.
+/// The destination of the export.
+enum Output {
+    /// Standard output, and whether its reader has closed it.
     Standard(Arc<AtomicBool>),
-    /// A device or named pipe that is there already, which a file must never take the place of.
+    /// An existing device or named pipe, which must not be replaced by a file.
     Device(File),
-    /// A file under another name beside its place, until it is complete.
+    /// A temporary file in the same directory, which is renamed when it is complete.
     File(NamedTempFile, PathBuf),
 }
 
-impl Target {
-    fn new(output: Option<&Path>) -> Result<Self> {
+impl Output {
+    fn open(output: Option<&Path>) -> Result<Self> {
         let Some(path) = output else { return Ok(Self::Standard(Arc::default())) };
         let unwritable = |error: std::io::Error| {
             let mut error = Error::from(error);
@@ -340,10 +340,10 @@ impl Target {
         if path.is_dir() {
             return Err(Error::new(Code::InvalidArgument, format!("--output {} is a directory.", path.display())));
         }
-        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Ok(Self::Device(File::options().write(true).open(path).map_err(unwritable)?));
         }
-        // A link stays one; what it leads to is replaced.
+        // Replace the target of a symbolic link, not the link.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
@@ -354,18 +354,19 @@ impl Target {
 
     fn writer(&self) -> Result<Box<dyn Write + Send>> {
         Ok(match self {
-            Self::Standard(closed) => Box::new(Standard { closed: Arc::clone(closed) }),
+            Self::Standard(closed) => Box::new(StandardOutput { closed: Arc::clone(closed) }),
             Self::Device(file) => Box::new(file.try_clone()?),
             Self::File(file, _) => Box::new(file.reopen()?),
         })
     }
 
-    /// Puts a complete file in its place; removes an incomplete one.
+    /// Renames a complete file to its final name; deletes an incomplete one. Returns `None` if the reader of standard
+    /// output closed it.
     fn finish(self, result: Result<ExportSummary>) -> Result<Option<ExportSummary>> {
         let result = result.map_err(|error| match error.code {
-            // There is no DATA_DIR here.
+            // The usual hint names DATA_DIR, which is not used here.
             Code::DiskFull => error.with_hint(
-                "Free space where the output goes and, for a sort, where temporary files go (TMPDIR); or choose others.",
+                "Free space for the output and, for a sort, for temporary files (TMPDIR), or choose other directories.",
             ),
             _ => error,
         });
@@ -386,13 +387,13 @@ impl Target {
     }
 }
 
-/// Standard output that remembers when nobody reads it any more, as with `| head`.
-struct Standard {
+/// Standard output that records when its reader has closed it, as with `| head`.
+struct StandardOutput {
     closed: Arc<AtomicBool>,
 }
 
-impl Standard {
-    fn noting<T>(&self, result: std::io::Result<T>) -> std::io::Result<T> {
+impl StandardOutput {
+    fn record_closed<T>(&self, result: std::io::Result<T>) -> std::io::Result<T> {
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
             self.closed.store(true, Ordering::Release);
         }
@@ -400,23 +401,23 @@ impl Standard {
     }
 }
 
-impl Write for Standard {
+impl Write for StandardOutput {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.noting(std::io::stdout().write(bytes))
+        self.record_closed(std::io::stdout().write(bytes))
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.noting(std::io::stdout().flush())
+        self.record_closed(std::io::stdout().flush())
     }
 }
 
-/// Counts what was read of a file, for its bar.
-struct Counted {
+/// Counts the bytes read from a file, for the progress bar.
+struct CountingReader {
     input: Box<dyn Read + Send>,
     read: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl Read for CountingReader {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.input.read(buffer)?;
         self.read.fetch_add(read as u64, Ordering::Relaxed);
@@ -424,15 +425,15 @@ impl Read for Counted {
     }
 }
 
-/// A bar with rate and time left on standard error, when that is a terminal.
-struct Bar {
+/// A progress bar with rate and remaining time on standard error, if that is a terminal.
+struct ProgressDisplay {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Bar {
-    /// `file` is the size of the file that is read, and how much of it was read: the best measure there
-    /// is of a file whose users nobody has counted.
+impl ProgressDisplay {
+    /// Starts the bar. `file` is the size of the input file and the number of bytes read, because the number of users
+    /// in a file is not known.
     fn start(progress: &Arc<Progress>, file: Option<(u64, Arc<AtomicU64>)>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         if !std::io::stderr().is_terminal() {
@@ -454,14 +455,14 @@ impl Bar {
         self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread {
             thread.thread().unpark();
-            // A bar that failed to draw is no reason to fail.
+            // Ignore a panic while drawing the bar.
             let _ = thread.join();
         }
     }
 }
 
-/// Steps of a bar that shows a share.
-const SHARES: u64 = 1000;
+/// Length of a bar that shows a fraction.
+const FRACTION_STEPS: u64 = 1000;
 
 fn draw(bar: &ProgressBar, progress: &Progress, file: Option<&(u64, Arc<AtomicU64>)>) {
     let users = progress.processed();
@@ -478,8 +479,8 @@ fn draw(bar: &ProgressBar, progress: &Progress, file: Option<&(u64, Arc<AtomicU6
             "{bar:30} {percent:>3} %  {msg}  {per_sec}  {eta} left"
         }
         (None, None) if share.is_some() => {
-            bar.set_length(SHARES);
-            bar.set_position((share.unwrap_or_default() * SHARES as f64) as u64);
+            bar.set_length(FRACTION_STEPS);
+            bar.set_position((share.unwrap_or_default() * FRACTION_STEPS as f64) as u64);
             "{bar:30} {percent:>3} %  {msg}  {eta} left"
         }
         (None, None) => {

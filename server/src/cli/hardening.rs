@@ -1,9 +1,9 @@
-//! Keeps the memory of this process, which holds keys, tokens and users' data, from others.
+//! Protects the memory of this process, which contains keys, tokens and user data, from other processes.
 
-/// Turns off core dumps, and keeps other processes of the same user from reading the memory (Linux).
+/// Turns off core dumps, and prevents other processes of the same user from reading the memory (Linux).
 ///
-/// The limit holds for processes that this one starts, too. A failure is no reason not to start: it is
-/// what the process would be like without this.
+/// The limit also applies to child processes. A failure is only reported: the process then runs without this
+/// protection.
 pub(super) fn protect_memory() {
     #[cfg(unix)]
     {
@@ -16,8 +16,8 @@ pub(super) fn protect_memory() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // The limit does not hold for dumps that are piped to a program (core(5)); this does. It also makes root the
-        // owner of this process' files in /proc, so that no other process of this user can attach to it.
+        // The limit does not apply to dumps that are piped to a program (core(5)), but this does. It also makes root
+        // the owner of this process' files in /proc, so that no other process of this user can attach to it.
         if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
             eprintln!("warning: the memory of this process cannot be protected: {error}");
         }

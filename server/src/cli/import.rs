@@ -1,4 +1,4 @@
-//! `import`: checks files of users, and sends the good rows.
+//! `import`: checks files of users, and sends the valid rows to Auth0.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,15 +10,15 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::follow;
 use super::logging::start_logging;
+use super::run_with_progress::{Verbosity, run_with_progress};
 use crate::auth0::{JobSummary, ManagementClient};
 use crate::config::{Purpose, Settings};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Expression, Kind, Tools};
+use crate::expression::{Expression, Kind, TransformContext};
 use crate::import::{
-    self, ImportRequest, ImportSpec, InputFile, InputFormat, JoinedHashes, LookUpBy, LookedUp, MapRule, Pace, Reason,
-    Reasons, RowFault, Severity,
+    self, ImportRequest, ImportSpec, InputFile, InputFormat, JoinedHashes, LookUpBy, LookedUp, MapRule, PollPolicy,
+    Reason, ReasonCounter, RowFault, Severity,
 };
 use crate::jobs;
 use crate::jobs::secrets;
@@ -30,64 +30,64 @@ use crate::store::{Files, JobKind, JobState, NewJob, Store};
 const SHOWN_FAULTS: usize = 10;
 
 /// Help of `--map`.
-const MAP_HELP: &str = "Compute an attribute from what a row holds, by a path, a call of a transform, or JavaScript: \
-                        'user[\"Full name\"]=name', 'user.Mail.toLowerCase()=email'; null=NAME leaves a column or \
-                        attribute out";
+const MAP_HELP: &str = "Compute an attribute from a row with a path, a transform call, or JavaScript: \
+                        'user[\"Full name\"]=name', 'user.Mail.toLowerCase()=email'; null=NAME omits a column or \
+                        attribute";
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// Files of users, imported in this order: a JSON array, one user per line, or CSV; gzip of each; - is
-    /// standard input. Auth0's export of password hashes may be among them
+    /// Files of users, imported in this order: a JSON array, NDJSON or CSV, optionally compressed with gzip; - is
+    /// standard input. One of them may be Auth0's export of password hashes
     #[arg(value_name = "FILE", required_unless_present_any = ["resume", "retry"])]
     files: Vec<PathBuf>,
-    /// Database connection that receives the users
+    /// Database connection for the users
     #[arg(long, value_name = "NAME|ID", required_unless_present_any = ["dry_run", "chunks", "resume", "retry"])]
     connection: Option<String>,
-    /// Change users that exist, matched by e-mail; their metadata is replaced
+    /// Update existing users, matched by e-mail address; their metadata is replaced
     #[arg(long)]
     upsert: bool,
-    /// Let Auth0 e-mail the tenant's owners after every part of the import
+    /// Let Auth0 send an e-mail to the tenant's owners after every chunk of the import
     #[arg(long)]
     send_completion_email: bool,
-    /// Keep auth0| at the start of user_id; Auth0 then puts it there twice
+    /// Keep the prefix auth0| of user_id; Auth0 then adds it a second time
     #[arg(long)]
     keep_id_prefix: bool,
     #[arg(long, value_name = "EXPR=attribute", help = MAP_HELP, allow_hyphen_values = true)]
     map: Vec<String>,
-    /// Leave out what Auth0 sets itself, such as dates and identities, so that an export of whole users
-    /// comes back in
+    /// Omit attributes that Auth0 sets itself, such as dates and identities, so that an export of complete users can be
+    /// imported
     #[arg(long)]
     drop_read_only: bool,
-    /// Only check; needs no tenant
+    /// Only check the files, without a tenant
     #[arg(long)]
     dry_run: bool,
-    /// With --dry-run: ask the tenant which of the users exist, and say how many would be inserted, updated and
-    /// refused
+    /// With --dry-run: look up in the tenant which users exist, and report how many rows would be inserted, updated and
+    /// rejected
     #[arg(long, requires = "dry_run", requires = "connection")]
     look_up: bool,
-    /// With --upsert: before anything is sent write the users that exist into this file; importing it with
-    /// --upsert gives them their metadata back
+    /// With --upsert: before the import, write the existing users to this file; importing it with --upsert restores
+    /// their metadata
     #[arg(long, value_name = "FILE", requires = "upsert", conflicts_with_all = ["dry_run", "chunks"])]
     backup: Option<PathBuf>,
-    /// Write the good rows as JSON arrays of at most 500,000 bytes into this directory instead of
-    /// sending them; chunks of an earlier run in it are replaced
+    /// Write the valid rows as JSON arrays of at most 500,000 bytes to this directory instead of sending them; chunks
+    /// of an earlier run are replaced
     #[arg(long, value_name = "DIR")]
     chunks: Option<PathBuf>,
-    /// Write every fault as a line of JSON; - is standard output
+    /// Write all row errors as NDJSON; - is standard output
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write the rows that failed into this file, in the form they came in
+    /// Write the failed rows to this file, in the format of the input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "chunks"])]
     failed: Option<PathBuf>,
-    /// Go on with an import that was interrupted, canceled or failed
+    /// Resume an import that was interrupted, canceled or failed
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
         "drop_read_only", "backup", "look_up", "retry",
     ])]
     resume: Option<String>,
-    /// Import the failed rows of an earlier import again, with its settings: as they were, or as mended in
-    /// the files given
+    /// Import the failed rows of an earlier import again, with its settings: without files the original rows, otherwise
+    /// the corrected rows in the files
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
         "drop_read_only", "backup", "look_up",
@@ -117,7 +117,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// The name of a file in messages.
+/// Returns the name of a file for messages.
 fn file_name(path: &Path) -> String {
     if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() }
 }
@@ -131,7 +131,7 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
     Ok(Box::new(file))
 }
 
-/// The number of rows with errors.
+/// Checks the files. Returns the number of rows with errors.
 fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let mut request = ImportRequest { dry_run: args.dry_run, look_up: args.look_up, ..request(args)? };
     let tenant =
@@ -140,9 +140,9 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         let connection = client.connection(args.connection.as_deref().unwrap_or_default());
         request.connection_id = runtime.block_on(connection)?.id;
     }
-    // What is kept of the rows until they were looked up.
-    let passing = args.look_up.then(tempfile::tempdir).transpose()?;
-    let identities = passing.as_ref().map(|directory| Files::passing(directory.path())).transpose()?;
+    // Temporary files with the identities of the rows, for the lookup.
+    let temporary = args.look_up.then(tempfile::tempdir).transpose()?;
+    let identities = temporary.as_ref().map(|directory| Files::ephemeral(directory.path())).transpose()?;
     let spec = spec(&request, settings)?;
     let bar = byte_bar(&args.files);
     let several = args.files.len() > 1;
@@ -151,13 +151,13 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         .iter()
         .map(|path| {
             let (bar, path, name) = (bar.clone(), path.clone(), several.then(|| file_name(path)));
-            let again = !is_stdin(&path);
+            let reopenable = !is_stdin(&path);
             let open = move || Ok(Box::new(bar.wrap_read(open(&path)?)) as Box<dyn Read + Send>);
-            InputFile { name, open: Box::new(open), again }
+            InputFile { name, open: Box::new(open), reopenable }
         })
         .collect();
     let mut report = Report::create(args.report.as_deref())?;
-    let mut reasons = Reasons::default();
+    let mut reasons = ReasonCounter::default();
     let mut keep = |fault: &RowFault| {
         reasons.push(fault);
         report.push(fault)
@@ -168,40 +168,40 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let summary = checked?;
     let looked_up = match (&tenant, &identities) {
         (Some((runtime, client)), Some(files)) => {
-            eprintln!("{}", LookUpBy::for_rows(summary.good).in_words(summary.good));
+            eprintln!("{}", LookUpBy::for_rows(summary.good).description(summary.good));
             let progress = Arc::new(Progress::default());
-            let survey = import::survey(&spec, files, client, &progress, Pace::default());
-            let survey = runtime.block_on(survey)?;
+            let lookup = import::find_existing_users(&spec, files, client, &progress, PollPolicy::default());
+            let existing_users = runtime.block_on(lookup)?;
             for fault in import::faults(files)? {
                 keep(&fault?)?;
             }
-            survey.look_up
+            existing_users.look_up
         }
         _ => None,
     };
     let mut text = format!(
         "{}: {} can be imported, {} cannot; {}.\n",
-        counted(summary.total, "row"),
+        with_count(summary.total, "row"),
         summary.good,
         summary.failed,
-        counted(summary.warnings, "warning")
+        with_count(summary.warnings, "warning")
     );
     if let Some(LookedUp { inserted, updated, refused, .. }) = looked_up {
         let _ = writeln!(
             text,
-            "By the users that are in the tenant now, {inserted} would be inserted, {updated} updated, {refused} refused."
+            "Against the current users of the tenant: {inserted} to insert, {updated} to update, {refused} to reject."
         );
     }
-    text.push_str(&inputs_in_words(&summary.inputs, summary.hashes));
-    text.push_str(&reasons_in_words(&reasons.finish()));
+    text.push_str(&describe_inputs(&summary.inputs, summary.hashes));
+    text.push_str(&describe_reasons(&reasons.finish()));
     if let Some(directory) = &args.chunks {
-        let _ = writeln!(text, "Wrote {} to {}.", counted(summary.chunks, "chunk"), directory.display());
+        let _ = writeln!(text, "Wrote {} to {}.", with_count(summary.chunks, "chunk"), directory.display());
     }
     report.finish(&text)?;
     Ok(summary.failed)
 }
 
-/// The number of rows that were not imported.
+/// Runs or resumes an import. Returns the number of rows that were not imported.
 async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let tenant = settings.tenant()?;
     let client = client(settings)?;
@@ -210,7 +210,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let new_job = async |store: &Store, request: &ImportRequest, connection: Option<String>| {
         let id = jobs::new_id();
         let new = NewJob {
-            request: kept_request(store, &id, request, settings)?,
+            request: stored_request(store, &id, request, settings)?,
             id,
             tenant: tenant.host().to_owned(),
             kind: JobKind::Import,
@@ -220,12 +220,12 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             connection,
         };
         let files = store.create_job_files(&new.id)?;
-        let kept = match &args.retry {
+        let copied = match &args.retry {
             Some(failed) if args.files.is_empty() => import::keep_failed_rows(&store.job_files(failed), &files),
-            _ => keep_files(&args.files, &files),
+            _ => copy_files(&args.files, &files),
         };
-        if let Err(error) = kept {
-            // Without its job nobody would ever remove it.
+        if let Err(error) = copied {
+            // No job refers to the directory, so it would never be deleted.
             let _ = std::fs::remove_dir_all(files.directory());
             return Err(error);
         }
@@ -234,12 +234,12 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     };
     let (store, id, request) = if let Some(id) = &args.resume {
         let store = Store::open_with(settings).await?;
-        let request = interrupted(&store, tenant.host(), id).await?;
+        let request = load_resumable_request(&store, tenant.host(), id).await?;
         (store, id.clone(), request)
     } else if let Some(failed) = &args.retry {
         let store = Store::open_with(settings).await?;
         let job = store.job(tenant.host(), failed).await?;
-        let connection = jobs::retried(&job)?;
+        let connection = jobs::check_retryable(&job)?;
         let request: ImportRequest = secrets::open(&store, &job.id, &job.request)?;
         client.importable_connection(&request.connection_id).await?;
         let id = new_job(&store, &request, connection).await?;
@@ -248,7 +248,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         let connection = client.connection(args.connection.as_deref().unwrap_or_default()).await?;
         let connection = client.importable_connection(&connection.id).await?;
         let request = ImportRequest { connection_id: connection.id, backup: args.backup.is_some(), ..request(args)? };
-        // A wrong mapping is told before a job is made.
+        // Report an invalid mapping before creating a job.
         spec(&request, settings)?;
         let store = Store::open_with(settings).await?;
         let id = new_job(&store, &request, Some(connection.name)).await?;
@@ -257,11 +257,11 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let files = store.job_files(&id);
     let spec = spec(&request, settings)?;
     eprintln!("Import {id}");
-    let result = Box::pin(follow(&store, &id, &spec, &files, client)).await;
+    let result = Box::pin(run_job(&store, &id, &spec, &files, client)).await;
     if let Some(path) = &args.backup
-        && keep_backup(&files, path)?
+        && copy_backup(&files, path)?
     {
-        eprintln!("Wrote the users as they were before to {}.", path.display());
+        eprintln!("Wrote the backup of the existing users to {}.", path.display());
     }
     for fault in import::faults(&files)? {
         report.push(&fault?)?;
@@ -270,14 +270,14 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         Ok(summary) => {
             let mut text = format!(
                 "{}: {} inserted, {} updated, {} failed.\n",
-                counted(summary.total, "row"),
+                with_count(summary.total, "row"),
                 summary.inserted,
                 summary.updated,
                 summary.failed
             );
             let details = import::details(&files)?;
-            text.push_str(&inputs_in_words(&details.inputs, details.hashes));
-            text.push_str(&reasons_in_words(&details.reasons));
+            text.push_str(&describe_inputs(&details.inputs, details.hashes));
+            text.push_str(&describe_reasons(&details.reasons));
             if let Some(path) = &args.failed {
                 write_failed(&files, path)?;
                 if summary.failed > 0 {
@@ -285,28 +285,28 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
                 }
             }
             if summary.failed > 0 {
-                let _ = writeln!(text, "`import --retry {id} FILE` imports them again once they are mended.");
+                let _ = writeln!(text, "Correct the failed rows, then run `import --retry {id} FILE`.");
             }
             report.finish(&text)?;
             Ok(summary.failed)
         }
         Err(error) => {
-            let known = import::outcome(&id, &store).await?;
-            if known.inserted + known.updated > 0 {
+            let partial = import::outcome(&id, &store).await?;
+            if partial.inserted + partial.updated > 0 {
                 eprintln!(
-                    "Until then: {} inserted, {} updated, {} failed.",
-                    known.inserted, known.updated, known.failed
+                    "Before the interruption: {} inserted, {} updated, {} failed.",
+                    partial.inserted, partial.updated, partial.failed
                 );
             }
             Err(match error.hint {
                 Some(_) => error,
-                None => error.with_hint(format!("`import --resume {id}` goes on where this import stopped.")),
+                None => error.with_hint(format!("Run `import --resume {id}` to continue this import.")),
             })
         }
     }
 }
 
-/// The settings that a check and an import have in common.
+/// Builds the part of the request that a check and an import have in common.
 fn request(args: &ImportArgs) -> Result<ImportRequest> {
     Ok(ImportRequest {
         upsert: args.upsert,
@@ -326,8 +326,8 @@ fn client(settings: &Settings) -> Result<ManagementClient> {
     ManagementClient::with_client_credentials(settings.tenant()?, credentials)
 }
 
-/// Copies the back-up of a job to where it was asked for: a plain file, which belongs to whoever asked.
-fn keep_backup(files: &Files, path: &Path) -> Result<bool> {
+/// Copies the backup of a job, decrypted, to the file of `--backup`. Returns false if there is no backup.
+fn copy_backup(files: &Files, path: &Path) -> Result<bool> {
     let Some(mut from) = import::backup_file(files)? else { return Ok(false) };
     let mut copy = || {
         if is_stdin(path) {
@@ -340,28 +340,30 @@ fn keep_backup(files: &Files, path: &Path) -> Result<bool> {
     copy().map_err(named).map(|_| true)
 }
 
-/// The request of a job that can be resumed. The lock on DATA_DIR makes sure that no other process runs
-/// it.
-async fn interrupted(store: &Store, tenant: &str, id: &str) -> Result<ImportRequest> {
+/// Returns the request of a job that can be resumed. The lock on DATA_DIR ensures that no other process runs the job.
+async fn load_resumable_request(store: &Store, tenant: &str, id: &str) -> Result<ImportRequest> {
     let job = store.job(tenant, id).await?;
     if job.kind != JobKind::Import {
-        return Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports are resumed here.")));
+        return Err(Error::new(Code::JobState, format!("Job {id} is an export; `import --resume` needs an import.")));
     }
     if job.state == JobState::Completed {
-        return Err(Error::new(Code::JobState, format!("Job {id} is completed, so there is nothing to resume.")));
+        return Err(Error::new(
+            Code::JobState,
+            format!("Job {id} is completed; only failed or canceled jobs can be resumed."),
+        ));
     }
     secrets::open(store, &job.id, &job.request)
 }
 
-/// The settings with their mapping checked. Only mappings that are no paths need the sandbox.
+/// Validates the request with its mapping. Only mappings with transforms or JavaScript need the sandbox.
 fn spec(request: &ImportRequest, settings: &Settings) -> Result<ImportSpec> {
-    if only_paths(request)? {
+    if has_only_paths(request)? {
         return ImportSpec::new(request);
     }
     ImportSpec::with_tools(request, &tools(settings)?)
 }
 
-fn only_paths(request: &ImportRequest) -> Result<bool> {
+fn has_only_paths(request: &ImportRequest) -> Result<bool> {
     for rule in &request.map {
         if Expression::parse(&rule.expression)?.kind() != Kind::Path {
             return Ok(false);
@@ -370,24 +372,24 @@ fn only_paths(request: &ImportRequest) -> Result<bool> {
     Ok(true)
 }
 
-fn tools(settings: &Settings) -> Result<Tools> {
-    Ok(Tools::new(&Sandbox::open(settings)?, &settings.secrets))
+fn tools(settings: &Settings) -> Result<TransformContext> {
+    Ok(TransformContext::new(&Sandbox::open(settings)?, &settings.secrets))
 }
 
-/// What is kept of a request: secrets in its mapping are encrypted.
-fn kept_request(store: &Store, id: &str, request: &ImportRequest, settings: &Settings) -> Result<serde_json::Value> {
-    let masked = if only_paths(request)? { None } else { secrets::masked(request, &tools(settings)?)? };
+/// Returns the request in the form in which it is stored: secrets in its mapping are encrypted.
+fn stored_request(store: &Store, id: &str, request: &ImportRequest, settings: &Settings) -> Result<serde_json::Value> {
+    let masked = if has_only_paths(request)? { None } else { secrets::masked(request, &tools(settings)?)? };
     secrets::seal(store, id, request, masked.as_ref())
 }
 
 /// Copies the files into the job's directory, so that it can be resumed without them.
-fn keep_files(paths: &[PathBuf], files: &Files) -> Result<()> {
+fn copy_files(paths: &[PathBuf], files: &Files) -> Result<()> {
     let copy = |from: &Path, files: &Files, name: &str| -> Result<()> {
         let mut to = files.create(name)?;
         io::copy(&mut open(from)?, &mut to)?;
         Ok(to.finish(true)?)
     };
-    let several = files.below(jobs::UPLOAD);
+    let several = files.subdirectory(jobs::UPLOAD);
     match paths {
         [path] => copy(path, files, jobs::UPLOAD),
         paths => several.create_directory().map_err(Error::from).and_then(|()| {
@@ -418,8 +420,9 @@ fn write_failed(files: &Files, path: &Path) -> Result<()> {
     output.flush().map_err(named)
 }
 
-/// What the files were taken for, unless it goes without saying.
-fn inputs_in_words(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> String {
+/// Describes the detected format of CSV files and of files in other encodings than UTF-8, and the joined password
+/// hashes.
+fn describe_inputs(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> String {
     let mut text = String::new();
     for input in inputs.iter().filter(|input| input.format == "csv" || input.encoding != "UTF-8") {
         let name = input.file.as_deref().unwrap_or("The file");
@@ -438,8 +441,8 @@ fn inputs_in_words(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> Stri
     text
 }
 
-/// Reasons of failures, the most frequent first; a single fault speaks for itself.
-fn reasons_in_words(reasons: &[Reason]) -> String {
+/// Describes the ten most frequent errors that occur more than once.
+fn describe_reasons(reasons: &[Reason]) -> String {
     let mut text = String::new();
     for reason in reasons.iter().filter(|reason| reason.severity == Severity::Error && reason.count > 1).take(10) {
         let attribute = reason.attribute.as_deref().map_or(String::new(), |attribute| format!(" {attribute}"));
@@ -448,8 +451,8 @@ fn reasons_in_words(reasons: &[Reason]) -> String {
     text
 }
 
-/// Runs the job, shows its progress, and stores how it ended. Ctrl-C cancels it.
-async fn follow(
+/// Runs the job, shows its progress, and stores its result. Ctrl-C cancels it.
+async fn run_job(
     store: &Store,
     id: &str,
     spec: &ImportSpec,
@@ -460,14 +463,14 @@ async fn follow(
     if !begun {
         return Err(Error::new(
             Code::JobState,
-            format!("Job {id} is over; only failed or canceled jobs can be resumed."),
+            format!("Job {id} has ended; only failed or canceled jobs can be resumed."),
         ));
     }
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
     let work = import::run(id, spec, files, client, store, Arc::clone(&progress));
-    let followed = follow::to_its_end(&progress, work, follow::Silence::None, || show(&bar, &progress));
-    let result = Box::pin(followed).await;
+    let running = run_with_progress(&progress, work, Verbosity::Details, || draw(&bar, &progress));
+    let result = Box::pin(running).await;
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {
@@ -483,8 +486,8 @@ async fn follow(
     result
 }
 
-/// A bar over the bytes of files; a spinner where standard input is among them. Hidden unless standard
-/// error is a terminal.
+/// Creates a progress bar over the bytes of files, or a spinner if one of them is standard input. Hidden unless
+/// standard error is a terminal.
 fn byte_bar(files: &[PathBuf]) -> ProgressBar {
     let sizes: Option<u64> = files
         .iter()
@@ -498,7 +501,7 @@ fn byte_bar(files: &[PathBuf]) -> ProgressBar {
     }
 }
 
-fn show(bar: &ProgressBar, progress: &Progress) {
+fn draw(bar: &ProgressBar, progress: &Progress) {
     if let Some(total) = progress.total()
         && bar.length() != Some(total)
     {
@@ -510,7 +513,7 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     bar.tick();
 }
 
-/// The templates are constants; a wrong one falls back to the usual bar and is found by the test.
+/// Parses a template. Templates are constants, which a test checks; an invalid one becomes the default bar.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -518,14 +521,14 @@ fn style(template: &str) -> ProgressStyle {
 /// Writes every fault to `--report`, and remembers the first ones to print them.
 struct Report {
     output: Option<(String, Box<dyn Write>)>,
-    /// The report goes to standard output, so nothing else may.
+    /// Whether the report goes to standard output, so that the summary must not.
     on_stdout: bool,
     first: Vec<String>,
     count: usize,
 }
 
 impl Report {
-    /// Created before anything is done, so that a path that cannot be written costs nothing.
+    /// Creates the report. Called before the import starts, so that a path that cannot be written fails early.
     fn create(path: Option<&Path>) -> Result<Self> {
         let on_stdout = path.is_some_and(is_stdin);
         let output = match path {
@@ -545,7 +548,7 @@ impl Report {
     fn push(&mut self, fault: &RowFault) -> Result<()> {
         self.count += 1;
         if self.first.len() < SHOWN_FAULTS {
-            self.first.push(in_words(fault));
+            self.first.push(format_error(fault));
         }
         if let Some((name, output)) = &mut self.output {
             let written = serde_json::to_writer(&mut *output, fault)
@@ -579,13 +582,13 @@ impl Report {
     }
 }
 
-/// `1 row`, `2 rows`.
-fn counted(count: u64, what: &str) -> String {
+/// Formats a count with a noun: `1 row`, `2 rows`.
+fn with_count(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A fault as a line of text, with its hint on a second one.
-fn in_words(fault: &RowFault) -> String {
+fn format_error(fault: &RowFault) -> String {
     let mut text = String::new();
     if let Some(file) = &fault.file {
         let _ = write!(text, "{file}: ");
@@ -597,7 +600,7 @@ fn in_words(fault: &RowFault) -> String {
         text.push_str("warning: ");
     }
     let _ = write!(text, "{} [{}]", fault.message, fault.code);
-    // An object is better read in the file.
+    // Objects and arrays are too long for the message.
     if let Some(value) = fault.value.as_ref().filter(|value| !value.is_object() && !value.is_array()) {
         let _ = write!(text, " {value}");
     }
@@ -633,16 +636,16 @@ mod tests {
     }
 
     #[test]
-    fn resuming_needs_nothing_else_and_takes_nothing_else() {
+    fn resume_needs_no_files_and_accepts_no_settings() {
         assert!(parse("--resume job_0123456789abcdef --report faults.ndjson").is_ok());
         assert!(parse("users.json --resume job_0123456789abcdef").is_err());
         assert!(parse("--resume job_0123456789abcdef --upsert").is_err());
     }
 
     #[test]
-    fn retrying_takes_the_settings_of_the_earlier_import_and_perhaps_a_mended_file() {
+    fn retry_accepts_files_but_no_settings() {
         assert!(parse("--retry job_0123456789abcdef").is_ok());
-        assert!(parse("mended.csv --retry job_0123456789abcdef --failed still-failed.csv").is_ok());
+        assert!(parse("corrected.csv --retry job_0123456789abcdef --failed still-failed.csv").is_ok());
         assert!(parse("--retry job_0123456789abcdef --upsert").is_err());
         assert!(parse("--retry job_0123456789abcdef --resume job_0123456789abcdef").is_err());
     }

@@ -1,4 +1,4 @@
-//! Log lines: where they go, and that an event is one line, whatever is in its values.
+//! Sets up logging to standard error. An event is one line, also if its values contain line breaks.
 
 use std::fmt::{self, Debug, Write};
 use std::io::IsTerminal;
@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::LogFormat;
 use crate::error::{Code, Error, Result};
 
-/// Sends log lines to standard error.
+/// Starts logging to standard error. Fails with [`Code::InvalidSettings`] if `filter` is invalid.
 pub(super) fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Error::new(Code::InvalidSettings, format!("LOG is {filter:?}: {error}")))?;
@@ -22,56 +22,56 @@ pub(super) fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
     let layer =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let started = match format {
-        LogFormat::Text => registry.with(layer.fmt_fields(OneLine)).try_init(),
+        LogFormat::Text => registry.with(layer.fmt_fields(SingleLineFields)).try_init(),
         LogFormat::Json => registry.with(layer.json()).try_init(),
     };
-    started.map_err(|error| Error::new(Code::Internal, error.to_string()))
+    started.map_err(Error::internal)
 }
 
-/// Writes fields as `name=value`, the message without a name, and control characters as escapes: what Auth0
-/// or a request said begins no line of its own and tells a terminal nothing.
-struct OneLine;
+/// Formats fields as `name=value`, the message without a name, and control characters as escapes, so that text from
+/// Auth0 or a request can neither forge a log line nor control a terminal.
+struct SingleLineFields;
 
-impl<'writer> FormatFields<'writer> for OneLine {
+impl<'writer> FormatFields<'writer> for SingleLineFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut line = Line { writer, begun: false, result: Ok(()) };
+        let mut line = FieldVisitor { writer, has_fields: false, result: Ok(()) };
         fields.record(&mut line);
         line.result
     }
 }
 
-struct Line<'writer> {
+struct FieldVisitor<'writer> {
     writer: Writer<'writer>,
-    begun: bool,
+    has_fields: bool,
     result: fmt::Result,
 }
 
-impl Visit for Line<'_> {
+impl Visit for FieldVisitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let name = field.name();
-        // Where a library's line comes from is written in front of it already.
+        // The source of a library's log line is already part of the prefix.
         if self.result.is_err() || name.starts_with("log.") {
             return;
         }
-        let gap = if self.begun { " " } else { "" };
-        self.begun = true;
+        let gap = if self.has_fields { " " } else { "" };
+        self.has_fields = true;
         let name = name.strip_prefix("r#").unwrap_or(name);
         let (name, equals) = if name == "message" { ("", "") } else { (name, "=") };
-        self.result =
-            write!(self.writer, "{gap}{name}{equals}").and_then(|()| write!(Escaped(&mut self.writer), "{value:?}"));
+        self.result = write!(self.writer, "{gap}{name}{equals}")
+            .and_then(|()| write!(EscapingWriter(&mut self.writer), "{value:?}"));
     }
 }
 
-/// Passes text on with control characters, and what else ends a line or turns it around, as escapes.
-struct Escaped<'a, 'writer>(&'a mut Writer<'writer>);
+/// Writes text with control characters, line separators and bidirectional controls as escapes.
+struct EscapingWriter<'a, 'writer>(&'a mut Writer<'writer>);
 
-impl Write for Escaped<'_, '_> {
+impl Write for EscapingWriter<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let harmful = |c: char| {
+        let needs_escape = |c: char| {
             c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         };
         let mut rest = text;
-        while let Some(at) = rest.find(harmful) {
+        while let Some(at) = rest.find(needs_escape) {
             let (before, from) = rest.split_at(at);
             self.0.write_str(before)?;
             let mut characters = from.chars();
@@ -105,12 +105,12 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_wherever_foreign_text_stands_in_it() {
+    fn an_event_with_untrusted_text_is_one_line() {
         const FOREIGN: &str = "said\r\n\u{1b}[2K2026 ERROR forged\u{2028}\u{85}\u{202e}end";
         let log = Log::default();
         let writer = log.clone();
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
-        let subscriber = tracing_subscriber::registry().with(layer.fmt_fields(OneLine));
+        let subscriber = tracing_subscriber::registry().with(layer.fmt_fields(SingleLineFields));
         tracing::subscriber::with_default(subscriber, || {
             let span = tracing::info_span!("request", shown = %FOREIGN, later = tracing::field::Empty);
             let _inside = span.enter();

@@ -2,10 +2,10 @@
 
 mod demo;
 mod export;
-mod follow;
 mod hardening;
 mod import;
 mod logging;
+mod run_with_progress;
 mod serve;
 mod transform;
 mod validate_config;
@@ -15,14 +15,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::sandbox::{self, Counting};
+use crate::sandbox::{self, FuelMetering};
 
-/// Exports and imports the users of an Auth0 tenant: a server with web pages, and the same engine on
-/// the command line.
+/// Exports and imports the users of an Auth0 tenant, as a server with web pages or on the command line.
 #[derive(Debug, Parser)]
 #[command(name = "user-import-export", version, max_term_width = 100, after_help = EXIT_STATUS)]
 struct Arguments {
-    /// TOML file with settings; the environment wins over it
+    /// TOML file with settings; environment variables override it
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -30,26 +29,26 @@ struct Arguments {
 }
 
 const EXIT_STATUS: &str = "Settings come from the environment or from the file named by --config; the README lists them.\n\n\
-                           Exit status: 0 done, 1 done with row faults, 2 wrong use or bad input, 3 failed.";
+                           Exit status: 0 success, 1 completed with row errors, 2 invalid arguments or input, 3 failure.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the web pages and the API for a tenant
+    /// Start the server with the web pages and the API for a tenant
     Serve,
-    /// Try everything: a simulated tenant with users, and a server for it
+    /// Start a simulated tenant with users, and a server for it
     Demo(demo::DemoArgs),
     /// Export users of a tenant, or convert a file of users
     Export(export::ExportArgs),
-    /// Import users from files, or only check them
+    /// Import users from files, or only check the files
     Import(import::ImportArgs),
-    /// Write, build, test and look at column transforms
+    /// Create, build, test, measure and inspect transforms
     Transform(transform::TransformArgs),
-    /// Check the settings without starting
+    /// Check the settings without starting the server
     ValidateConfig,
-    /// Compile a component from standard input: what the sandbox starts, with limits, for a foreign transform
+    /// Compile a component from standard input; the sandbox starts this command, with limits, for uploaded transforms
     #[command(hide = true, name = sandbox::SUBCOMMAND)]
     CompileTransform {
-        /// Time it may compute, seconds
+        /// CPU time limit in seconds
         seconds: u64,
         /// Count instructions
         #[arg(long)]
@@ -57,8 +56,8 @@ enum Command {
     },
 }
 
-/// This program, as it can be started again; on Linux even when its file was replaced meanwhile.
-fn this_program() -> Option<PathBuf> {
+/// Returns a path that starts this program again, on Linux even if its file was replaced meanwhile.
+fn program_path() -> Option<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Some(running.to_owned()) } else { std::env::current_exe().ok() }
 }
@@ -66,7 +65,7 @@ fn this_program() -> Option<PathBuf> {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
-    if let Some(program) = this_program() {
+    if let Some(program) = program_path() {
         sandbox::compile_with(program);
     }
     if matches!(command, Command::Serve | Command::Demo(_) | Command::Export(_) | Command::Import(_)) {
@@ -80,7 +79,7 @@ pub fn main() -> ExitCode {
         Command::Transform(arguments) => transform::run(&arguments, config.as_deref()),
         Command::ValidateConfig => validate_config::run(config.as_deref()),
         Command::CompileTransform { seconds, fuel } => {
-            let counting = if fuel { Counting::Fuel } else { Counting::Off };
+            let counting = if fuel { FuelMetering::On } else { FuelMetering::Off };
             Ok(ExitCode::from(sandbox::serve_compilation(seconds, counting)))
         }
     };

@@ -1,4 +1,4 @@
-//! `serve`: the server for a tenant.
+//! `serve`: runs the server for a tenant.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::jobs::Jobs;
 use crate::store::Store;
 use crate::web;
 
-/// Serves until the process is asked to stop.
+/// Serves until the process receives SIGINT or SIGTERM.
 pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
     let settings = Settings::load(Purpose::Serve, config)?;
     start_logging(&settings.log, settings.log_format)?;
@@ -28,51 +28,51 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
     actix_web::rt::System::new().block_on(async {
         let server = Server::start(settings).await?;
         tracing::info!("listening on {}; the pages are at {}", server.address, server.base_url);
-        server.run_to_end().await?;
+        server.run_until_stopped().await?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// How long a client may take to send the head of a request.
-const REQUEST_HEAD: Duration = Duration::from_secs(10);
+/// Time limit for a client to send the head of a request.
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may stay open without a request. Longer than the pages' own polling.
+/// How long a connection stays open without a request. Longer than the polling interval of the pages.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How long a client may take to close a connection.
-const DISCONNECT: Duration = Duration::from_secs(5);
+/// Time limit for a client to close a connection.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client may take nothing of an answer that waits for it.
-const STALLED_READER: Duration = Duration::from_mins(1);
+/// How long a client may receive nothing of a pending response.
+const STALLED_READER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Has the system end a connection whose client acknowledges nothing, or keeps its receive window closed, for
-/// [`STALLED_READER`] (RFC 5482). The server itself would notice only when there is room to write again.
+/// Lets the kernel close a connection whose client acknowledges nothing, or keeps its receive window closed, for
+/// [`STALLED_READER_TIMEOUT`] (RFC 5482). The server itself would notice only when it can write again.
 fn end_stalled_readers(connection: &dyn std::any::Any) {
     #[cfg(target_os = "linux")]
     if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
-        let milliseconds = u32::try_from(STALLED_READER.as_millis()).unwrap_or(u32::MAX);
+        let milliseconds = u32::try_from(STALLED_READER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
         if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
-            tracing::debug!("a connection has no time-out for writing: {error}");
+            tracing::debug!("a connection has no write timeout: {error}");
         }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = connection;
 }
 
-/// The most connections at once; further ones wait in the system's queue.
-const CONNECTIONS: u64 = 8192;
+/// Maximum number of concurrent connections; more wait in the kernel's queue.
+const MAX_CONNECTIONS: u64 = 8192;
 
-/// The most connections to the listener of `METRICS_ADDRESS`.
-const METRICS_CONNECTIONS: usize = 64;
+/// Maximum number of connections to the listener of `METRICS_ADDRESS`.
+const MAX_METRICS_CONNECTIONS: usize = 64;
 
-/// Open files that are not connections: jobs, sorts, the database, Auth0.
-const OTHER_FILES: u64 = 512;
+/// Number of open files reserved for jobs, sorts, the database and requests to Auth0.
+const RESERVED_FILES: u64 = 512;
 
-/// Lets this process open as many files as it may, and says how many: connections are files.
-fn raise_open_files() -> u64 {
+/// Raises the limit of open files, which include connections, as far as needed and permitted. Returns the limit.
+fn raise_open_file_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.unwrap_or(u64::MAX).min(CONNECTIONS + OTHER_FILES);
+    let wanted = limit.maximum.unwrap_or(u64::MAX).min(MAX_CONNECTIONS + RESERVED_FILES);
     if limit.current.is_none_or(|current| current >= wanted) {
         return limit.current.unwrap_or(u64::MAX);
     }
@@ -82,33 +82,34 @@ fn raise_open_files() -> u64 {
     }
 }
 
-/// How many connections leave enough open files for everything else.
-fn connections(open_files: u64) -> usize {
-    let connections = open_files.saturating_sub(OTHER_FILES).max(open_files / 2).clamp(16, CONNECTIONS);
+/// Returns how many connections leave enough open files for other purposes.
+fn max_connections(open_files: u64) -> usize {
+    let connections = open_files.saturating_sub(RESERVED_FILES).max(open_files / 2).clamp(16, MAX_CONNECTIONS);
     usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
-/// Ends when HTTP is to stop: after the process was asked to, readiness is gone, a load balancer has had
-/// time to notice, and jobs have stored where they stand. Whoever asks twice does not wait.
-fn stop(jobs: Jobs, delay: Duration) -> Result<impl Future<Output = ()> + Send + 'static> {
+/// Returns a future that ends when the HTTP server has to stop. At the first signal the server becomes not ready; the
+/// future ends after `delay`, so that a load balancer notices, and after jobs have stored their progress. A second
+/// signal ends it at once.
+fn shutdown_signal(jobs: Jobs, delay: Duration) -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {
-        either(&mut interrupt, &mut terminate).await;
+        wait_for_signal(&mut interrupt, &mut terminate).await;
         tracing::info!("stopping");
         jobs.drain();
-        let orderly = async {
+        let graceful = async {
             tokio::time::sleep(delay).await;
             jobs.stop().await;
         };
         tokio::select! {
-            () = orderly => {}
-            () = either(&mut interrupt, &mut terminate) => {}
+            () = graceful => {}
+            () = wait_for_signal(&mut interrupt, &mut terminate) => {}
         }
     })
 }
 
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+async fn wait_for_signal(interrupt: &mut Signal, terminate: &mut Signal) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -117,9 +118,9 @@ async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
 
 /// A server that accepts requests.
 pub(super) struct Server {
-    /// Where it can be reached.
+    /// The public URL.
     pub(super) base_url: Arc<str>,
-    /// What it listens on; a proxy may stand between the two.
+    /// The local address, which is not that of the URL if there is a proxy.
     address: std::net::SocketAddr,
     jobs: Jobs,
     http: actix_web::dev::Server,
@@ -128,7 +129,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Opens DATA_DIR, binds the address and takes up interrupted jobs.
+    /// Opens DATA_DIR, binds the address, and continues interrupted jobs.
     pub(super) async fn start(settings: Settings) -> Result<Self> {
         let settings = Arc::new(settings);
         let address = std::net::SocketAddr::new(settings.host, settings.port);
@@ -151,44 +152,44 @@ impl Server {
             metrics: web::Metrics::new()?,
             bodies: web::BodyBudget::default(),
         };
-        let stop = stop(jobs.clone(), app.settings.shutdown_delay)?;
+        let stop = shutdown_signal(jobs.clone(), app.settings.shutdown_delay)?;
         let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let connections = connections(raise_open_files());
+        let connections = max_connections(raise_open_file_limit());
         let metrics = metrics_listener.map(|listener| serve_metrics(&app, listener)).transpose()?;
         let http = HttpServer::new(move || web::application(&app, web::Routes::All))
             .on_connect(|connection, _| end_stalled_readers(connection))
             .workers(workers)
             .max_connections(connections.div_ceil(workers))
-            .client_request_timeout(REQUEST_HEAD)
-            .client_disconnect_timeout(DISCONNECT)
+            .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .keep_alive(KEEP_ALIVE)
-            // What is computed for a client ends when that client disconnects.
+            // A computation for a client is canceled when the client disconnects.
             .h1_allow_half_closed(false)
             .shutdown_signal(stop)
             .shutdown_timeout(10)
             .listen(listener)?
             .run();
-        no_signal_for_large_files()?;
+        ignore_file_size_signal()?;
         jobs.recover().await?;
         Ok(Self { base_url, address, jobs, http, metrics })
     }
 
-    /// Serves until the process is asked to stop (SIGINT, SIGTERM). Readiness goes first, then running jobs
-    /// are left for the next start, then requests are answered to their end.
-    pub(super) async fn run_to_end(self) -> Result<()> {
+    /// Serves until the process receives SIGINT or SIGTERM. Then the server becomes not ready, running jobs stop and
+    /// are continued at the next start, and open requests are completed.
+    pub(super) async fn run_until_stopped(self) -> Result<()> {
         let clean_up = self.jobs.clone();
         let clean_up = actix_web::rt::spawn(async move { clean_up.keep_clean().await });
-        let served = self.http.await;
+        let result = self.http.await;
         if let Some(metrics) = self.metrics {
             metrics.stop(false).await;
         }
         self.jobs.stop().await;
         clean_up.abort();
-        served.map_err(Error::from)
+        result.map_err(Error::from)
     }
 }
 
-/// Binds an address; `setting` and `name` say in an error which settings chose it.
+/// Binds an address. `setting` and `name` name its settings in the message and the hint of an error.
 fn listen(address: std::net::SocketAddr, setting: &str, name: &str) -> Result<std::net::TcpListener> {
     std::net::TcpListener::bind(address).map_err(|error| {
         Error::new(Code::InvalidSettings, format!("{setting} {address}: {error}"))
@@ -196,16 +197,16 @@ fn listen(address: std::net::SocketAddr, setting: &str, name: &str) -> Result<st
     })
 }
 
-/// Serves `/metrics` alone.
+/// Starts the listener of `METRICS_ADDRESS`.
 fn serve_metrics(app: &web::App, listener: std::net::TcpListener) -> Result<ServerHandle> {
     let address = listener.local_addr()?;
     let app = app.clone();
     let server = HttpServer::new(move || web::application(&app, web::Routes::Metrics))
         .on_connect(|connection, _| end_stalled_readers(connection))
         .workers(1)
-        .max_connections(METRICS_CONNECTIONS)
-        .client_request_timeout(REQUEST_HEAD)
-        .client_disconnect_timeout(DISCONNECT)
+        .max_connections(MAX_METRICS_CONNECTIONS)
+        .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .disable_signals()
         .listen(listener)?
@@ -216,13 +217,13 @@ fn serve_metrics(app: &web::App, listener: std::net::TcpListener) -> Result<Serv
     Ok(handle)
 }
 
-/// Where a limit on the size of files is set, a file that reaches it ends the job that writes it. Without
-/// a handler the signal that comes with it would end the whole process.
-fn no_signal_for_large_files() -> Result<()> {
+/// Installs a handler for SIGXFSZ: if a file exceeds the file size limit of the process, only the job that writes it
+/// fails. Without a handler, the signal would end the process.
+fn ignore_file_size_signal() -> Result<()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        // The handler stays when the stream of signals, which nobody reads, goes away.
+        // The handler stays installed after the stream of signals, which is not needed, was dropped.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     }
     Ok(())
@@ -233,11 +234,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_files_for_everything_else() {
-        assert_eq!(connections(u64::MAX), 8192);
-        assert_eq!(connections(8704), 8192);
-        assert_eq!(connections(2048), 1536);
-        assert_eq!(connections(256), 128);
-        assert_eq!(connections(0), 16);
+    fn connections_leave_open_files_for_other_purposes() {
+        assert_eq!(max_connections(u64::MAX), 8192);
+        assert_eq!(max_connections(8704), 8192);
+        assert_eq!(max_connections(2048), 1536);
+        assert_eq!(max_connections(256), 128);
+        assert_eq!(max_connections(0), 16);
     }
 }

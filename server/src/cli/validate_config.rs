@@ -1,4 +1,4 @@
-//! `validate-config`: checks the settings without starting.
+//! `validate-config`: checks the settings without starting the server.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use crate::config::{Login, Purpose, Settings};
 use crate::error::Result;
 
-/// Checks the settings `serve` would use and says what they come to, without secrets.
+/// Checks the settings of `serve` and prints a summary without secrets.
 pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
     let settings = Settings::load(Purpose::Serve, config)?;
-    println!("The settings are complete.");
+    println!("The settings are valid.");
     println!("  tenant      {}", settings.tenant()?.origin());
     println!("  base URL    {}", settings.base_url(settings.port));
     println!("  listens on  {}:{}", settings.host, settings.port);

@@ -1,11 +1,11 @@
 //! Exports: plan -> source -> filter -> columns -> sort -> encode -> artifact.
 
+pub mod attributes;
 mod encode;
 mod input;
 mod pipeline;
 mod plan;
 mod preview;
-pub mod sample;
 mod sort;
 mod source;
 mod spec;
@@ -20,9 +20,11 @@ use crate::error::Result;
 use crate::expression::Pins;
 use crate::progress::Progress;
 
-pub use plan::{Before, Decider, Expected, Filtering, Plan, PlanLine, PlanView, Source, SourceKind};
-pub use preview::{MOST_PREVIEWED, Matches, Preview, PreviewCell, PreviewColumn, count, preview, previewed};
-pub use source::Note;
+pub use plan::{EvaluatedBy, Filtering, Plan, PlanLine, PlanView, PreviousRun, Source, SourceKind, UserCount};
+pub use preview::{
+    MAX_PREVIEW_ROWS, Matches, Preview, PreviewCell, PreviewColumn, count_matches, preview, preview_limit,
+};
+pub use source::ExportCheckpoint;
 pub use spec::ExportSpec;
 
 /// Output format.
@@ -31,14 +33,14 @@ pub use spec::ExportSpec;
 pub enum Format {
     /// RFC 4180 with a header.
     Csv,
-    /// One valid JSON array, a user a line.
+    /// One JSON array, one user per line.
     Json,
-    /// One user a line.
+    /// One user per line.
     Ndjson,
 }
 
 impl Format {
-    /// Extension of the file's name.
+    /// Returns the extension of the file's name.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -47,7 +49,7 @@ impl Format {
         }
     }
 
-    /// Media type of the file.
+    /// Returns the media type of the file.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
@@ -57,39 +59,38 @@ impl Format {
     }
 }
 
-/// What becomes of a row whose cell cannot be computed.
+/// What to do with a row if one of its cells cannot be computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
-    /// The cell stays empty and is counted.
+    /// Leave the cell empty and count it.
     #[default]
     Empty,
-    /// The job stops.
+    /// Stop the job.
     Fail,
 }
 
-/// How lines are read. What comes out is the same.
+/// How lines are read. The result is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
-    /// By an index of all tokens of many lines, made in one pass; lines for which that cannot be done are
-    /// scanned.
+    /// By a structural index of many lines, which is built in one pass. Lines that cannot be indexed are scanned.
     #[default]
     Index,
-    /// From byte to byte, line by line.
+    /// Byte by byte, line by line.
     Scan,
 }
 
-/// A ready-made set of columns.
+/// A predefined set of columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// A JSON array that can be imported into another tenant as it is: only importable attributes under their own
-    /// names, `auth0|` removed from `user_id`, users without an e-mail address left out and counted. Given columns
-    /// replace attributes of the same name, or are added.
+    /// A JSON array that can be imported into another tenant without changes: only importable attributes under their
+    /// own names, without the prefix `auth0|` in `user_id`. Users without an e-mail address are omitted and counted.
+    /// Columns of the request replace attributes of the same name, or are added.
     Import,
 }
 
-/// A column as it was asked for; `name` is an expression.
+/// A column of a request; `name` is an expression.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldRequest {
@@ -106,12 +107,12 @@ pub struct FieldRequest {
 pub struct SortRequest {
     /// The expression to sort by.
     pub by: String,
-    /// Largest first; missing values stay last.
+    /// Largest first. Missing values are last in both orders.
     #[serde(default)]
     pub descending: bool,
 }
 
-/// The body of `POST /api/jobs/export`; also what the command line builds.
+/// The body of `POST /api/jobs/export`. The command line creates it too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
@@ -120,10 +121,10 @@ pub struct ExportRequest {
     /// Only users of this connection.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub connection_id: Option<String>,
-    /// Columns; none means whole users, or the default columns in CSV.
+    /// Columns; without them whole users are exported, or the default columns in CSV.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fields: Option<Vec<FieldRequest>>,
-    /// A ready-made set of columns; `fields` then change it.
+    /// A predefined set of columns; `fields` change or extend it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub preset: Option<Preset>,
     /// Only users that match this Lucene query.
@@ -132,7 +133,7 @@ pub struct ExportRequest {
     /// Order of rows.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sort: Option<SortRequest>,
-    /// At most this many users.
+    /// Maximum number of users.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit: Option<u64>,
     /// CSV: one ASCII character between cells.
@@ -141,36 +142,37 @@ pub struct ExportRequest {
     /// CSV: start with a byte-order mark.
     #[serde(default)]
     pub bom: bool,
-    /// CSV: do not guard cells that spreadsheets would take for formulas.
+    /// CSV: do not guard cells that spreadsheets would interpret as formulas.
     #[serde(default)]
     pub raw_cells: bool,
     /// Compress the file.
     #[serde(default)]
     pub gzip: bool,
-    /// What becomes of a row whose cell cannot be computed.
+    /// What to do with a row if one of its cells cannot be computed.
     #[serde(default)]
     pub on_error: OnError,
-    /// Versions of transforms: the SHA-256 of the file, by name. Others are used as they are now.
+    /// Versions of transforms: the SHA-256 of the file, by name. Transforms that are not listed use their active
+    /// version.
     #[serde(default, skip_serializing_if = "Pins::is_empty")]
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     pub transforms: Pins,
 }
 
-/// What an export came to.
+/// The result of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportSummary {
     /// Rows written.
     pub rows: u64,
     /// Cells or rows that could not be computed or read.
     pub faults: u64,
-    /// Those of the faults that are single cells: they are empty, and their rows were written.
+    /// The faults of single cells: they are empty, and their rows were written.
     #[serde(default)]
     pub cells: u64,
-    /// The first few faults in words.
+    /// Messages of the first faults.
     pub first_faults: Vec<String>,
 }
 
-/// Exports a file of users (JSON array, NDJSON, gzip of either; found by content). Blocking.
+/// Exports a file of users: a JSON array or NDJSON, optionally gzip; the format is detected. Blocking.
 pub fn run_file(
     spec: &ExportSpec,
     input: Box<dyn Read + Send>,
@@ -180,16 +182,16 @@ pub fn run_file(
     pipeline::run(&spec.for_file()?, input, pipeline::Origin::File, output, progress)
 }
 
-/// Exports a tenant's users. A job of the server has a `note`, with which it goes on where an earlier
-/// process stopped. When the job is canceled, threads that still compute are left to end by themselves.
+/// Exports a tenant's users. With a `checkpoint`, a job that was interrupted reuses its export job inside Auth0. If the
+/// job is canceled, this returns without waiting for threads that still compute.
 pub async fn run(
     spec: Arc<ExportSpec>,
     client: ManagementClient,
     output: Box<dyn Write + Send>,
     progress: Arc<Progress>,
-    note: Option<Note>,
+    checkpoint: Option<ExportCheckpoint>,
 ) -> Result<ExportSummary> {
-    source::run(spec, client, output, progress, note, source::Pace::default()).await
+    source::run(spec, client, output, progress, checkpoint, source::PollPolicy::default()).await
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The stages of an export on their threads: read -> columns -> sort -> encode -> write.
+//! The stages of an export on several threads: read -> columns -> sort -> encode -> write.
 //!
-//! Every thread does the same: it takes the next chunk of rows from the reader, computes and encodes it,
-//! waits for its turn and hands it to the collector. So rows keep their order, and no more is ever in
-//! memory than one chunk per thread and what the sort may keep.
+//! All threads run the same loop: take the next chunk of rows from the reader, compute and encode it, wait until all
+//! earlier chunks are written, and pass it to the collector. So rows keep their order, and memory is limited to one
+//! chunk per thread and the memory of the sort.
 
 use std::io::{BufWriter, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,35 +11,37 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::encode::{Computed, Given, NoEmail, Text, Tree, Values};
-use super::input::{Ahead, Chunk, Input, LONGEST_ROW, Rows};
+use super::encode::{CellSource, ComputedRow, MissingEmail, ProjectedCells, TreeCells, UserText};
+use super::input::{Chunk, Input, MAX_ROW_BYTES, Peeked, Rows};
 use super::sort::{Sorter, write_key};
 use super::{ExportSpec, ExportSummary, OnError, Reading};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Attributes, Cell, Evaluator, Index, Json, Layout, Path, Slots, Walker, read};
+use crate::expression::{
+    Cell, Cursor, Evaluator, Json, Path, Projection, RowBuffer, RowValues, StructuralIndex, parse_row,
+};
 use crate::progress::Progress;
 
-/// About so many users are in a chunk; room for more is made when there are more.
-const USUAL_ROWS: usize = 256;
+/// Typical number of users in a chunk, for initial capacities.
+const TYPICAL_CHUNK_ROWS: usize = 256;
 
-/// So many faults are kept in words; the others are only counted.
-const FAULTS_KEPT: usize = 20;
+/// Number of faults whose messages are kept; further faults are only counted.
+const MAX_FAULT_MESSAGES: usize = 20;
 
 /// Where the rows of an export come from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Origin {
-    /// A file of the user: a row that cannot be read is a fault of that row.
+    /// A file of the user: an unreadable row is a fault of that row.
     File,
-    /// A tenant: a row that cannot be read, or fewer rows than the search counted, mean that the tenant's answer is
+    /// A tenant: if a row is unreadable, or there are fewer rows than the search counted, the tenant's response is
     /// damaged.
     Tenant {
-        /// How many rows the search counted, at least.
+        /// Minimum number of rows that the search counted.
         counted: u64,
     },
 }
 
 impl Origin {
-    /// What the number of a row means to the reader of a fault.
+    /// Returns the unit of row numbers in messages.
     fn unit(self) -> &'static str {
         match self {
             Self::File => "line",
@@ -47,10 +49,10 @@ impl Origin {
         }
     }
 
-    /// Fails with [`Code::Auth0ExportLost`] when a tenant gave fewer rows than its search counted.
+    /// Fails with [`Code::Auth0ExportLost`] if a tenant returned fewer rows than its search counted.
     ///
-    /// The search lags behind the users (docs/query.md), and users may be deleted while an export runs: a tenth of
-    /// the users, or ten, may be missing. Nothing at all never counts as complete where the search found users.
+    /// The search index is updated with a delay (docs/query.md), and users may be deleted while an export runs: a tenth
+    /// of the users, or ten, may be missing. An export without users is never complete if the search found users.
     fn check_count(self, rows: u64) -> Result<()> {
         let Self::Tenant { counted } = self else { return Ok(()) };
         let missing = counted.saturating_sub(rows);
@@ -62,9 +64,9 @@ impl Origin {
     }
 }
 
-/// Runs an export from bytes to bytes.
+/// Runs an export: reads users from `input` and writes the file to `output`.
 ///
-/// Fails with [`Code::Auth0ExportLost`] when the rows of a tenant are damaged or incomplete.
+/// Fails with [`Code::Auth0ExportLost`] if the rows of a tenant are damaged or incomplete.
 pub(super) fn run(
     spec: &ExportSpec,
     input: Box<dyn Read + Send>,
@@ -72,49 +74,51 @@ pub(super) fn run(
     output: Box<dyn Write + Send>,
     progress: &Progress,
 ) -> Result<ExportSummary> {
-    let shared = Shared {
+    let pipeline = Pipeline {
         spec,
         origin,
         progress,
         reader: Mutex::new(Reader { input: Input::new(input)?, next: 0, ended: false }),
-        turn: Mutex::new(Turn { next: 0, collector: Collector::new(spec, output)?, failure: None }),
-        changed: Condvar::new(),
+        ordered_output: Mutex::new(OrderedOutput { next: 0, collector: Collector::new(spec, output)?, failure: None }),
+        advanced: Condvar::new(),
         stopped: AtomicBool::new(false),
         names: spec.computed_names(),
         user_id: Path::attribute("user_id"),
     };
     if spec.threads == 1 {
-        shared.work();
+        pipeline.run_worker();
     } else {
         std::thread::scope(|scope| {
             for _ in 1..spec.threads {
-                scope.spawn(|| shared.work());
+                scope.spawn(|| pipeline.run_worker());
             }
-            shared.work();
+            pipeline.run_worker();
         });
     }
-    let turn = shared.turn.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(error) = turn.failure {
+    let ordered_output = pipeline.ordered_output.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = ordered_output.failure {
         return Err(error);
     }
-    let reader = shared.reader.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // With enough rows the rest is not read, so nothing is known of it.
-    if reader.ended && !shared.stopped.into_inner() {
+    let reader = pipeline.reader.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // If the limit was reached, the rest of the input was not read and cannot be counted.
+    if reader.ended && !pipeline.stopped.into_inner() {
         origin.check_count(reader.input.rows())?;
     }
-    turn.collector.finish(progress)
+    ordered_output.collector.finish(progress)
 }
 
-struct Shared<'a> {
+/// The state that all threads of an export share.
+struct Pipeline<'a> {
     spec: &'a ExportSpec,
     origin: Origin,
     progress: &'a Progress,
     reader: Mutex<Reader>,
-    turn: Mutex<Turn<'a>>,
-    changed: Condvar,
-    /// No more chunks are wanted: enough rows, or a failure.
+    ordered_output: Mutex<OrderedOutput<'a>>,
+    /// Notified when `ordered_output.next` changes or the pipeline stops.
+    advanced: Condvar,
+    /// Set when no more chunks are needed: the limit is reached, or an error occurred.
     stopped: AtomicBool,
-    /// What the computed formulas are called in a fault.
+    /// Names of the computed formulas in messages.
     names: Vec<String>,
     user_id: Path,
 }
@@ -126,8 +130,9 @@ struct Reader {
     ended: bool,
 }
 
-struct Turn<'a> {
-    /// Number of the chunk whose turn it is.
+/// Accepts the chunks in the order of their numbers.
+struct OrderedOutput<'a> {
+    /// Number of the chunk that is written next.
     next: u64,
     collector: Collector<'a>,
     failure: Option<Error>,
@@ -135,30 +140,30 @@ struct Turn<'a> {
 
 /// The rows of a chunk, encoded.
 #[derive(Default)]
-struct Encoded {
+struct EncodedChunk {
     bytes: Vec<u8>,
-    /// Where each row ends in `bytes`.
+    /// The end of each row in `bytes`.
     ends: Vec<usize>,
-    /// Sort keys, and where each ends.
+    /// Sort keys, and the end of each.
     keys: Vec<u8>,
     key_ends: Vec<usize>,
     faults: Vec<Fault>,
-    /// The number of the first row that is not a user at all.
+    /// Number of the first row that is not a user.
     unreadable: Option<u64>,
 }
 
 /// A row that cannot be written, or a cell that cannot be computed.
 struct Fault {
-    /// How many good rows of the chunk stand before it.
+    /// Number of valid rows of the chunk before it.
     before: u64,
     /// The row's number.
     number: u64,
     message: String,
-    /// Whether the row is left out; otherwise one of its cells is empty.
+    /// Whether the row is omitted; otherwise one of its cells is empty.
     whole_row: bool,
 }
 
-impl Encoded {
+impl EncodedChunk {
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -168,45 +173,46 @@ impl Encoded {
         self.unreadable = None;
     }
 
-    /// A row that is not a user.
-    fn unreadable(&mut self, number: u64, message: String) {
+    /// Adds the fault of a row that is not a user.
+    fn add_unreadable(&mut self, number: u64, message: String) {
         self.unreadable.get_or_insert(number);
-        self.fault(number, message);
+        self.add_fault(number, message);
     }
 
-    fn fault(&mut self, number: u64, message: impl Into<String>) {
+    /// Adds the fault of a row that is omitted.
+    fn add_fault(&mut self, number: u64, message: impl Into<String>) {
         let before = self.ends.len() as u64;
         self.faults.push(Fault { before, number, message: message.into(), whole_row: true });
     }
 
-    /// A cell of the row that is about to be written.
-    fn cell_fault(&mut self, number: u64, message: String) {
+    /// Adds the fault of a cell of the next row.
+    fn add_cell_fault(&mut self, number: u64, message: String) {
         let before = self.ends.len() as u64;
         self.faults.push(Fault { before, number, message, whole_row: false });
     }
 }
 
-/// What became of a row on the quick way.
-enum Next<'r> {
-    /// The filter does not find the user.
-    Failed,
-    /// It was read into slots.
-    Slots(u64, Text<'r>),
-    /// It must go the other way.
-    Other(u64, Option<&'r [u8]>),
+/// The outcome of reading a row on the fast path.
+enum FastRow<'r> {
+    /// The user does not match the filter.
+    Filtered,
+    /// The row's line, and its text; the values are in the row buffer.
+    Projected(u64, UserText<'r>),
+    /// The row must be read on the slow path.
+    SlowPath(u64, Option<&'r [u8]>),
 }
 
-/// A row that was read, and waits for what is computed.
-enum Held<'r> {
-    /// Into slots: which of the kept ones.
-    Slots(Text<'r>, usize),
+/// A row that was read, until its cells are computed.
+enum BufferedRow<'r> {
+    /// The row's text, and its index in the row buffer.
+    Projected(UserText<'r>, usize),
     Tree(&'r str, Json<'r>),
-    /// It cannot be read: why.
-    Nothing(String),
+    /// Why the row cannot be read.
+    Unreadable(String),
 }
 
-/// Stops the others when a thread ends in a panic, so that none waits for it.
-struct StopOnPanic<'a, 'b>(&'a Shared<'b>);
+/// Stops the other threads if a thread panics, so that they do not wait for it.
+struct StopOnPanic<'a, 'b>(&'a Pipeline<'b>);
 
 impl Drop for StopOnPanic<'_, '_> {
     fn drop(&mut self) {
@@ -216,12 +222,13 @@ impl Drop for StopOnPanic<'_, '_> {
     }
 }
 
-impl<'a> Shared<'a> {
-    fn work(&self) {
+impl<'a> Pipeline<'a> {
+    /// Processes chunks until the input ends or the pipeline stops.
+    fn run_worker(&self) {
         let _guard = StopOnPanic(self);
         let mut chunk = Chunk::default();
-        let mut encoded = Encoded::default();
-        let mut index = Index::default();
+        let mut encoded = EncodedChunk::default();
+        let mut index = StructuralIndex::default();
         let mut evaluator = Evaluator::new(self.spec.formulas());
         loop {
             let Some((number, read)) = self.next_chunk(&mut chunk) else { return };
@@ -229,31 +236,31 @@ impl<'a> Shared<'a> {
             if read.is_ok() {
                 self.encode(&chunk, &mut index, &mut evaluator, &mut encoded);
             }
-            let Some(mut turn) = self.wait(number) else { return };
-            let taken = read
-                .map_err(|error| self.lost(error))
+            let Some(mut ordered_output) = self.wait_for_turn(number) else { return };
+            let written = read
+                .map_err(|error| self.read_error(error))
                 .and_then(|()| self.check_readable(&encoded))
-                .and_then(|()| turn.collector.take(&encoded, self.origin.unit()));
-            turn.next += 1;
-            match taken {
-                Ok(taken) => {
-                    self.progress.add_processed(taken.rows);
-                    if taken.enough {
+                .and_then(|()| ordered_output.collector.write_chunk(&encoded, self.origin.unit()));
+            ordered_output.next += 1;
+            match written {
+                Ok(chunk) => {
+                    self.progress.add_processed(chunk.rows);
+                    if chunk.limit_reached {
                         self.stop();
                     }
                 }
                 Err(error) => {
-                    turn.failure = Some(error);
+                    ordered_output.failure = Some(error);
                     self.stop();
                 }
             }
-            drop(turn);
-            self.changed.notify_all();
+            drop(ordered_output);
+            self.advanced.notify_all();
         }
     }
 
-    /// An error of reading. In what a tenant sent, damage means that its answer was lost.
-    fn lost(&self, error: Error) -> Error {
+    /// Converts an error of reading. A damaged file from a tenant becomes [`Code::Auth0ExportLost`].
+    fn read_error(&self, error: Error) -> Error {
         match self.origin {
             Origin::Tenant { .. } if error.code == Code::InvalidUsersFile => {
                 Error::new(Code::Auth0ExportLost, error.message)
@@ -262,7 +269,8 @@ impl<'a> Shared<'a> {
         }
     }
 
-    fn check_readable(&self, encoded: &Encoded) -> Result<()> {
+    /// Fails with [`Code::Auth0ExportLost`] if a tenant sent a row that is not a user.
+    fn check_readable(&self, encoded: &EncodedChunk) -> Result<()> {
         match (self.origin, encoded.unreadable) {
             (Origin::Tenant { .. }, Some(row)) => Err(Error::new(
                 Code::Auth0ExportLost,
@@ -272,8 +280,8 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Reads the next chunk and numbers it; nothing at the end. A failure has a number too: it counts
-    /// only once all rows before it are done, since they may be all that is wanted.
+    /// Reads the next chunk and returns its number. `None` at the end. An error has a number too: it is reported after
+    /// all earlier chunks, unless they reach the limit.
     fn next_chunk(&self, chunk: &mut Chunk) -> Option<(u64, Result<()>)> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         if reader.ended || self.stopped.load(Ordering::Acquire) {
@@ -290,11 +298,17 @@ impl<'a> Shared<'a> {
         }
     }
 
-    fn encode(&self, chunk: &Chunk, index: &mut Index, evaluator: &mut Evaluator, encoded: &mut Encoded) {
+    fn encode(
+        &self,
+        chunk: &Chunk,
+        index: &mut StructuralIndex,
+        evaluator: &mut Evaluator,
+        encoded: &mut EncodedChunk,
+    ) {
         if !evaluator.is_idle() {
             self.encode_computed(chunk, index, evaluator, encoded);
-        } else if let Some(layout) = &self.spec.layout {
-            self.encode_slots(chunk, layout, index, encoded);
+        } else if let Some(projection) = &self.spec.projection {
+            self.encode_projected(chunk, projection, index, encoded);
         } else {
             for (line, row) in chunk.rows() {
                 self.encode_row(line, row, encoded);
@@ -302,155 +316,170 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// The quick way: every row is read straight into slots; one for which that cannot be done goes the
-    /// way through a tree, which knows what to say about it.
-    fn encode_slots(&self, chunk: &Chunk, layout: &Layout, index: &mut Index, encoded: &mut Encoded) {
-        let mut slots = layout.room();
+    /// Encodes a chunk on the fast path: each row is read into a row buffer. Rows for which that is not possible take
+    /// the slow path through a tree, which also has the error messages.
+    fn encode_projected(
+        &self,
+        chunk: &Chunk,
+        projection: &Projection,
+        index: &mut StructuralIndex,
+        encoded: &mut EncodedChunk,
+    ) {
+        let mut buffer = projection.new_buffer();
         let mut rows = chunk.rows();
-        let mut walker = self.walker(&rows, index);
-        while let Some(next) = self.next_slots(&mut rows, layout, walker.as_mut(), &mut slots) {
+        let mut cursor = self.index_cursor(&rows, index);
+        while let Some(next) = self.next_row(&mut rows, projection, cursor.as_mut(), &mut buffer) {
             match next {
-                Next::Failed => {}
-                Next::Slots(line, text) => {
-                    let user = layout.last(&slots);
+                FastRow::Filtered => {}
+                FastRow::Projected(line, text) => {
+                    let user = projection.last_row(&buffer);
                     if self.write(line, text, &user, encoded) && self.spec.sort.is_some() {
-                        write_key(&user.cell(self.sort_place()), &mut encoded.keys);
+                        write_key(&user.cell(self.sort_index()), &mut encoded.keys);
                         encoded.key_ends.push(encoded.keys.len());
                     }
                 }
-                Next::Other(line, row) => self.encode_row(line, row, encoded),
+                FastRow::SlowPath(line, row) => self.encode_row(line, row, encoded),
             }
         }
     }
 
-    /// Which path of the layout the sort's is.
-    fn sort_place(&self) -> usize {
+    /// Returns the index of the sort key's path in the projection.
+    fn sort_index(&self) -> usize {
         self.spec.encoder.shape.columns().len()
     }
 
-    /// What goes from row to row by an index of the chunk, where that can be done.
-    fn walker<'r, 'i>(&self, rows: &Rows<'r>, index: &'i mut Index) -> Option<Walker<'r, 'i>> {
-        match rows.ahead()? {
-            Ahead::Line(text, _) if self.spec.reading == Reading::Index => Walker::new(text, index),
+    /// Returns a cursor over the structural index of the chunk. `None` if the chunk cannot be indexed or the index is
+    /// switched off.
+    fn index_cursor<'r, 'i>(&self, rows: &Rows<'r>, index: &'i mut StructuralIndex) -> Option<Cursor<'r, 'i>> {
+        match rows.peek()? {
+            Peeked::Line(text, _) if self.spec.reading == Reading::Index => Cursor::new(text, index),
             _ => None,
         }
     }
 
-    /// Takes the next row; one that the filter finds is read into slots where that can be done.
+    /// Takes the next row. If it matches the filter, it is read into the row buffer if possible. `None` at the end.
     #[inline]
-    fn next_slots<'r>(
+    fn next_row<'r>(
         &self,
         rows: &mut Rows<'r>,
-        layout: &Layout,
-        mut walker: Option<&mut Walker<'r, '_>>,
-        slots: &mut Slots<'r>,
-    ) -> Option<Next<'r>> {
+        projection: &Projection,
+        mut cursor: Option<&mut Cursor<'r, '_>>,
+        buffer: &mut RowBuffer<'r>,
+    ) -> Option<FastRow<'r>> {
         let spec = self.spec;
-        let Some(ahead) = rows.ahead() else { return rows.next().map(|(line, row)| Next::Other(line, row)) };
-        // Most users fail a filter, and it mostly looks at little: nothing else is read of those.
-        let found = match (&spec.filter, ahead) {
+        let Some(peeked) = rows.peek() else { return rows.next().map(|(line, row)| FastRow::SlowPath(line, row)) };
+        // Most users fail a filter, and most filters need few attributes: read only those first.
+        // `None`: slow path; `Some(None)`: the user matches; `Some(Some(end))`: the user does not match.
+        let filtered = match (&spec.filter, peeked) {
             (None, _) => Some(None),
-            (Some(filter), Ahead::Line(text, at)) => {
-                let (read, behind) = match &walker {
-                    // Another walker, since a user that is found is read once more.
-                    Some(walker) => {
-                        let mut other = walker.here();
-                        (spec.looked_at.walk_line(&mut other, at), Some(other))
+            (Some(filter), Peeked::Line(text, at)) => {
+                let (read, after) = match &cursor {
+                    // Use a copy of the cursor, because a user that matches is read again.
+                    Some(cursor) => {
+                        let mut fork = cursor.fork();
+                        (spec.filter_mask.parse_indexed_line(&mut fork, at), Some(fork))
                     }
-                    None => (spec.looked_at.read_line(text, at), None),
+                    None => (spec.filter_mask.parse_line(text, at), None),
                 };
                 read.map(|(user, end)| {
                     let failed = !filter.matches(&user);
-                    if let (true, Some(walker), Some(behind)) = (failed, &mut walker, behind) {
-                        **walker = behind;
+                    if let (true, Some(cursor), Some(after)) = (failed, &mut cursor, after) {
+                        **cursor = after;
                     }
                     failed.then_some(end)
                 })
             }
-            (Some(filter), Ahead::Whole(text)) => {
-                let read = read(text.as_bytes(), &spec.looked_at).ok();
+            (Some(filter), Peeked::Whole(text)) => {
+                let read = parse_row(text.as_bytes(), &spec.filter_mask).ok();
                 read.map(|user| (!filter.matches(&user)).then_some(text.len()))
             }
         };
-        if let Some(Some(failed)) = found {
-            rows.pass(failed);
-            return Some(Next::Failed);
+        if let Some(Some(end)) = filtered {
+            rows.advance(end);
+            return Some(FastRow::Filtered);
         }
-        let (text, scanned) = match ahead {
-            Ahead::Line(text, at) => match walker {
-                Some(walker) => (text, layout.walk_line(walker, at, slots)),
-                None => (text, layout.read_line(text, at, slots)),
+        let (text, scanned) = match peeked {
+            Peeked::Line(text, at) => match cursor {
+                Some(cursor) => (text, projection.parse_indexed_line(cursor, at, buffer)),
+                None => (text, projection.parse_line(text, at, buffer)),
             },
-            Ahead::Whole(text) => (text, layout.read_whole(text, slots)),
+            Peeked::Whole(text) => (text, projection.parse_whole(text, buffer)),
         };
-        let Some(scanned) = scanned.filter(|_| found.is_some()) else {
-            return rows.next().map(|(line, row)| Next::Other(line, row));
+        let Some(scanned) = scanned.filter(|_| filtered.is_some()) else {
+            return rows.next().map(|(line, row)| FastRow::SlowPath(line, row));
         };
-        let line = rows.pass(scanned.row_end);
+        let line = rows.advance(scanned.row_end);
         let text = text.get(scanned.start..scanned.end).unwrap_or_default();
-        Some(Next::Slots(line, Text { text, blanks: scanned.blanks }))
+        Some(FastRow::Projected(line, UserText { text, has_whitespace: scanned.has_whitespace }))
     }
 
-    /// Where some formulas are computed: all rows of a chunk are read first, since transforms take many rows
-    /// at once.
-    fn encode_computed(&self, chunk: &Chunk, index: &mut Index, evaluator: &mut Evaluator, encoded: &mut Encoded) {
-        let mut rows = Vec::with_capacity(USUAL_ROWS);
+    /// Encodes a chunk if some formulas are computed: reads all rows first, because transforms take many rows per call.
+    fn encode_computed(
+        &self,
+        chunk: &Chunk,
+        index: &mut StructuralIndex,
+        evaluator: &mut Evaluator,
+        encoded: &mut EncodedChunk,
+    ) {
+        let mut rows = Vec::with_capacity(TYPICAL_CHUNK_ROWS);
         let mut all = chunk.rows();
-        let mut slots = None;
-        if let Some(layout) = &self.spec.layout {
-            let slots = slots.insert(layout.room_for(USUAL_ROWS));
-            let mut walker = self.walker(&all, index);
-            while let Some(next) = self.next_slots(&mut all, layout, walker.as_mut(), slots) {
+        let mut buffer = None;
+        if let Some(projection) = &self.spec.projection {
+            let buffer = buffer.insert(projection.new_buffer_for(TYPICAL_CHUNK_ROWS));
+            let mut cursor = self.index_cursor(&all, index);
+            while let Some(next) = self.next_row(&mut all, projection, cursor.as_mut(), buffer) {
                 match next {
-                    Next::Failed => {}
-                    Next::Slots(line, text) => rows.push((line, Held::Slots(text, layout.keep(slots)))),
-                    Next::Other(line, row) => rows.extend(self.hold(line, row)),
+                    FastRow::Filtered => {}
+                    FastRow::Projected(line, text) => {
+                        rows.push((line, BufferedRow::Projected(text, projection.keep_row(buffer))));
+                    }
+                    FastRow::SlowPath(line, row) => rows.extend(self.buffer_row(line, row)),
                 }
             }
         } else {
-            rows.extend(all.filter_map(|(line, row)| self.hold(line, row)));
+            rows.extend(all.filter_map(|(line, row)| self.buffer_row(line, row)));
         }
-        let slotted = |number: usize| Some(self.spec.layout.as_ref()?.kept(number, slots.as_ref()?));
-        let users: Vec<Attributes<'_, '_>> = rows
+        let projected = |number: usize| Some(self.spec.projection.as_ref()?.kept_row(number, buffer.as_ref()?));
+        let users: Vec<RowValues<'_, '_>> = rows
             .iter()
-            .filter_map(|(_, held)| match held {
-                Held::Slots(_, number) => slotted(*number).map(Attributes::Slots),
-                Held::Tree(_, user) => Some(Attributes::Tree(user)),
-                Held::Nothing(_) => None,
+            .filter_map(|(_, buffered)| match buffered {
+                BufferedRow::Projected(_, number) => projected(*number).map(RowValues::View),
+                BufferedRow::Tree(_, user) => Some(RowValues::Tree(user)),
+                BufferedRow::Unreadable(_) => None,
             })
             .collect();
         let computed = evaluator.compute(&users);
         let faults = computed.iter().enumerate();
-        let faults = faults.flat_map(|(which, cells)| cells.faults().map(move |(row, why)| (row, which, why)));
+        let faults = faults.flat_map(|(formula, cells)| cells.faults().map(move |(row, fault)| (row, formula, fault)));
         let mut faults: Vec<_> = faults.collect();
         faults.sort_by_key(|(row, ..)| *row);
         let mut faults = faults.into_iter().peekable();
         let mut users = users.iter();
-        let mut place = 0;
-        for (line, held) in &rows {
-            let text = match held {
-                Held::Slots(text, _) => *text,
-                Held::Tree(text, _) => Text { text, blanks: true },
-                Held::Nothing(message) => {
-                    encoded.unreadable(*line, message.clone());
+        let mut row = 0;
+        for (line, buffered) in &rows {
+            let text = match buffered {
+                BufferedRow::Projected(text, _) => *text,
+                BufferedRow::Tree(text, _) => UserText { text, has_whitespace: true },
+                BufferedRow::Unreadable(message) => {
+                    encoded.add_unreadable(*line, message.clone());
                     continue;
                 }
             };
             let Some(user) = users.next() else { break };
-            let given = Given { computed: &computed, row: place };
-            place += 1;
-            while let Some((_, which, why)) = faults.next_if(|(row, ..)| *row == given.row) {
-                let name = self.names.get(which).map_or("", String::as_str);
-                encoded.cell_fault(*line, format!("{}{name}: {why}", self.who(*user)));
+            let computed = ComputedRow { cells: &computed, row };
+            row += 1;
+            while let Some((_, formula, fault)) = faults.next_if(|(row, ..)| *row == computed.row) {
+                let name = self.names.get(formula).map_or("", String::as_str);
+                encoded.add_cell_fault(*line, format!("{}{name}: {fault}", self.user_label(*user)));
             }
             match *user {
-                Attributes::Tree(user) => self.write_tree(*line, text, user, given, encoded),
-                Attributes::Slots(user) => {
-                    let written = self.write(*line, text, &Computed { user, given }, encoded);
+                RowValues::Tree(user) => self.write_tree(*line, text, user, computed, encoded),
+                RowValues::View(user) => {
+                    let written = self.write(*line, text, &ProjectedCells { user, computed }, encoded);
                     if let Some(sort) = self.spec.sort.as_ref().filter(|_| written) {
-                        let key = match sort.computed {
-                            Some(computed) => given.computed(computed),
-                            None => user.cell(self.sort_place()),
+                        let key = match sort.computed_index {
+                            Some(index) => computed.cell(index),
+                            None => user.cell(self.sort_index()),
                         };
                         write_key(&key, &mut encoded.keys);
                         encoded.key_ends.push(encoded.keys.len());
@@ -460,33 +489,32 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// A row by the way that can read all of them, to be written later; nothing where the search does not find
-    /// the user.
-    fn hold<'r>(&self, line: u64, row: Option<&'r [u8]>) -> Option<(u64, Held<'r>)> {
-        let held = match self.read(row) {
-            Ok(user) => user.map(|(text, user)| Held::Tree(text, user))?,
-            Err(message) => Held::Nothing(message),
+    /// Reads a row on the slow path, to be written later. `None` if the user does not match the filter.
+    fn buffer_row<'r>(&self, line: u64, row: Option<&'r [u8]>) -> Option<(u64, BufferedRow<'r>)> {
+        let buffered = match self.read(row) {
+            Ok(user) => user.map(|(text, user)| BufferedRow::Tree(text, user))?,
+            Err(message) => BufferedRow::Unreadable(message),
         };
-        Some((line, held))
+        Some((line, buffered))
     }
 
-    /// A row by the way that can read all of them, where nothing is to be computed.
-    fn encode_row(&self, line: u64, row: Option<&[u8]>, encoded: &mut Encoded) {
+    /// Reads and writes a row on the slow path, if no formulas are computed.
+    fn encode_row(&self, line: u64, row: Option<&[u8]>, encoded: &mut EncodedChunk) {
         match self.read(row) {
             Ok(Some((text, user))) => {
-                self.write_tree(line, Text { text, blanks: true }, &user, Given::NOTHING, encoded);
+                self.write_tree(line, UserText { text, has_whitespace: true }, &user, ComputedRow::NONE, encoded);
             }
             Ok(None) => {}
-            Err(message) => encoded.unreadable(line, message),
+            Err(message) => encoded.add_unreadable(line, message),
         }
     }
 
-    /// Who the user is, for a fault; nothing when that cannot be told.
-    fn who(&self, user: Attributes<'_, '_>) -> String {
+    /// Returns the user's id for a message, `user auth0|1, `. Empty if the user has no id.
+    fn user_label(&self, user: RowValues<'_, '_>) -> String {
         let id = match user {
-            Attributes::Tree(user) => self.user_id.evaluate(user),
-            // The last path of the layout.
-            Attributes::Slots(user) => user.last(),
+            RowValues::Tree(user) => self.user_id.evaluate(user),
+            // The user's id is the last path of the projection.
+            RowValues::View(user) => user.last_cell(),
         };
         match id {
             Cell::Text(id) => format!("user {id}, "),
@@ -494,60 +522,69 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Reads what is needed of a row, or says why that cannot be done; nothing where the search does not
-    /// find the user.
+    /// Reads the needed attributes of a row. `None` if the user does not match the filter. Fails with a message if the
+    /// row is not a user.
     fn read<'r>(&self, row: Option<&'r [u8]>) -> std::result::Result<Option<(&'r str, Json<'r>)>, String> {
         let spec = self.spec;
-        let Some(row) = row else { return Err(format!("longer than {} MiB", LONGEST_ROW >> 20)) };
+        let Some(row) = row else { return Err(format!("longer than {} MiB", MAX_ROW_BYTES >> 20)) };
         let (text, user) =
             spec.encoder.read(row, &spec.wanted, spec.needs_values()).map_err(|unreadable| unreadable.to_string())?;
-        let found = spec.filter.as_ref().is_none_or(|filter| filter.matches(&user));
-        Ok(found.then_some((text, user)))
+        let matches = spec.filter.as_ref().is_none_or(|filter| filter.matches(&user));
+        Ok(matches.then_some((text, user)))
     }
 
-    fn write_tree(&self, line: u64, text: Text<'_>, user: &Json<'_>, given: Given<'_>, encoded: &mut Encoded) {
-        let written = self.write(line, text, &Tree { user, given }, encoded);
+    fn write_tree(
+        &self,
+        line: u64,
+        text: UserText<'_>,
+        user: &Json<'_>,
+        computed: ComputedRow<'_>,
+        encoded: &mut EncodedChunk,
+    ) {
+        let written = self.write(line, text, &TreeCells { user, computed }, encoded);
         if let Some(sort) = self.spec.sort.as_ref().filter(|_| written) {
-            write_key(&given.cell(&sort.formula, sort.computed, user), &mut encoded.keys);
+            write_key(&computed.formula_cell(&sort.formula, sort.computed_index, user), &mut encoded.keys);
             encoded.key_ends.push(encoded.keys.len());
         }
     }
 
-    /// Writes a row, or counts why that cannot be done; whether it was written.
-    fn write(&self, line: u64, text: Text<'_>, values: &impl Values, encoded: &mut Encoded) -> bool {
+    /// Writes a row, or adds a fault if that is not possible. Returns whether it was written.
+    fn write(&self, line: u64, text: UserText<'_>, cells: &impl CellSource, encoded: &mut EncodedChunk) -> bool {
         let start = encoded.bytes.len();
-        if let Err(NoEmail) = self.spec.encoder.row(text, values, &mut encoded.bytes) {
+        if let Err(MissingEmail) = self.spec.encoder.write_row(text, cells, &mut encoded.bytes) {
             encoded.bytes.truncate(start);
-            encoded.fault(line, "the user has no e-mail address, which an import needs");
+            encoded.add_fault(line, "the user has no e-mail address, which an import needs");
             return false;
         }
         encoded.ends.push(encoded.bytes.len());
         true
     }
 
-    /// Waits for the turn of a chunk; nothing when there will be none.
-    fn wait(&self, number: u64) -> Option<MutexGuard<'_, Turn<'a>>> {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = |turn: &mut Turn<'_>| turn.next != number && !self.stopped.load(Ordering::Acquire);
-        let turn = self.changed.wait_while(turn, waiting).unwrap_or_else(PoisonError::into_inner);
-        (!self.stopped.load(Ordering::Acquire)).then_some(turn)
+    /// Waits until all chunks before this one are written. `None` if the pipeline stopped.
+    fn wait_for_turn(&self, number: u64) -> Option<MutexGuard<'_, OrderedOutput<'a>>> {
+        let ordered_output = self.ordered_output.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |ordered_output: &mut OrderedOutput<'_>| {
+            ordered_output.next != number && !self.stopped.load(Ordering::Acquire)
+        };
+        let ordered_output = self.advanced.wait_while(ordered_output, waiting).unwrap_or_else(PoisonError::into_inner);
+        (!self.stopped.load(Ordering::Acquire)).then_some(ordered_output)
     }
 
     fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        self.changed.notify_all();
+        self.advanced.notify_all();
     }
 }
 
-/// What became of a chunk.
-struct Taken {
-    /// Rows that are done, good and bad.
+/// The result of writing a chunk.
+struct ChunkResult {
+    /// Number of processed rows, written or omitted.
     rows: u64,
-    /// The limit is reached.
-    enough: bool,
+    /// Whether the limit is reached.
+    limit_reached: bool,
 }
 
-/// Where encoded rows go, in order: to the output, or through the sort.
+/// Receives encoded rows in order and passes them to the output, or to the sort.
 struct Collector<'a> {
     spec: &'a ExportSpec,
     sink: Sink,
@@ -562,17 +599,17 @@ impl<'a> Collector<'a> {
     fn new(spec: &'a ExportSpec, output: Box<dyn Write + Send>) -> Result<Self> {
         let mut sink = Sink::new(output, spec.gzip);
         let mut start = Vec::new();
-        spec.encoder.start(&mut start);
+        spec.encoder.write_start(&mut start);
         sink.write(&start)?;
         let sorter =
             spec.sort.as_ref().map(|sort| Sorter::new(sort.descending, spec.sort_memory, spec.spill_directory.clone()));
         Ok(Self { spec, sink, sorter, written: 0, faults: 0, cells: 0, first_faults: Vec::new() })
     }
 
-    /// Takes the rows of a chunk, as many as the limit allows.
-    fn take(&mut self, encoded: &Encoded, unit: &str) -> Result<Taken> {
+    /// Writes the rows of a chunk up to the limit. Fails at the first fault if the request says so.
+    fn write_chunk(&mut self, encoded: &EncodedChunk, unit: &str) -> Result<ChunkResult> {
         let rows = encoded.ends.len() as u64;
-        // A limit counts sorted rows, so that all must be read first.
+        // A limit counts sorted rows, so all rows must be read first.
         let limit = self.spec.limit.filter(|_| self.sorter.is_none());
         let left = limit.map(|limit| limit - self.written);
         let wanted = left.map_or(rows, |left| rows.min(left));
@@ -584,7 +621,7 @@ impl<'a> Collector<'a> {
             }
             faults += 1;
             lost_rows += u64::from(fault.whole_row);
-            if self.first_faults.len() < FAULTS_KEPT {
+            if self.first_faults.len() < MAX_FAULT_MESSAGES {
                 self.first_faults.push(text);
             }
         }
@@ -607,7 +644,7 @@ impl<'a> Collector<'a> {
             write_rows(&mut self.sink, self.spec, self.written, encoded.bytes.get(..end).unwrap_or_default())?;
             self.written += wanted;
         }
-        Ok(Taken { rows: wanted + lost_rows, enough: limit == Some(self.written) })
+        Ok(ChunkResult { rows: wanted + lost_rows, limit_reached: limit == Some(self.written) })
     }
 
     fn finish(mut self, progress: &Progress) -> Result<ExportSummary> {
@@ -624,7 +661,7 @@ impl<'a> Collector<'a> {
             })?;
         }
         let mut end = Vec::new();
-        self.spec.encoder.end(self.written, &mut end);
+        self.spec.encoder.write_end(self.written, &mut end);
         self.sink.write(&end)?;
         self.sink.finish()?;
         Ok(ExportSummary {
@@ -636,12 +673,13 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Writes encoded rows; `before` rows stand before them.
+/// Writes encoded rows; `before` is the number of rows already written.
 fn write_rows(sink: &mut Sink, spec: &ExportSpec, before: u64, rows: &[u8]) -> Result<()> {
-    let skip = if before == 0 { spec.encoder.first_row_skips() } else { 0 };
+    let skip = if before == 0 { spec.encoder.first_row_prefix() } else { 0 };
     sink.write(rows.get(skip..).unwrap_or_default())
 }
 
+/// The output file, optionally compressed.
 enum Sink {
     Plain(BufWriter<Box<dyn Write + Send>>),
     Gzip(Box<GzEncoder<BufWriter<Box<dyn Write + Send>>>>),
@@ -658,19 +696,19 @@ impl Sink {
             Self::Plain(output) => output.write_all(bytes),
             Self::Gzip(output) => output.write_all(bytes),
         }
-        .map_err(writing)
+        .map_err(write_error)
     }
 
     fn finish(self) -> Result<()> {
         let mut output = match self {
             Self::Plain(output) => output,
-            Self::Gzip(output) => output.finish().map_err(writing)?,
+            Self::Gzip(output) => output.finish().map_err(write_error)?,
         };
-        output.flush().map_err(writing)
+        output.flush().map_err(write_error)
     }
 }
 
-fn writing(error: std::io::Error) -> Error {
+fn write_error(error: std::io::Error) -> Error {
     let mut error = Error::from(error);
     error.message = format!("The export cannot be written: {}", error.message);
     error

@@ -1,5 +1,5 @@
-//! The plan of an export: decided, and shown in plain words, before anything is read
-//! (docs/decisions/0007-query-push-down.md).
+//! The plan of an export: how users are read, filtered and sorted. It is made before the export starts and can be shown
+//! as text (docs/decisions/0007-query-push-down.md).
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ use crate::error::{Code, Error, Result};
 use crate::expression::Kind;
 use crate::user::ATTRIBUTES;
 
-/// Auth0 stops counting, and answering, here (docs/auth0/management-api.md#users).
+/// Auth0's search neither counts nor returns more users (docs/auth0/management-api.md#users).
 pub(super) const SEARCH_CAP: u64 = 1000;
 
-/// Users a page; the most Auth0 gives.
+/// Users per page; Auth0's maximum.
 pub(super) const PAGE: u32 = 100;
 
 /// Where the users come from.
@@ -26,69 +26,68 @@ pub enum Source {
     File,
     /// Pages of one search that finds fewer than 1000 users.
     Search,
-    /// Many searches, each for the users created in one span of time, since a single one would stop at
-    /// 1000 users.
+    /// Many searches, each for the users created in one span of time, because a single search stops at 1000 users.
     SplitSearch,
     /// An export job inside Auth0.
     Job(ExportJobRequest),
 }
 
-/// How many users there will be.
+/// The number of users to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// Nobody knows before the end.
+pub enum UserCount {
+    /// Not known before the end.
     Unknown,
-    /// Auth0 counted them.
+    /// Auth0 counted exactly this many.
     Exactly(u64),
-    /// Auth0 stopped counting here.
+    /// Auth0 counted up to this number and stopped.
     AtLeast(u64),
 }
 
-/// Who decides which users match the query.
+/// What evaluates the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filtering {
     /// There is no query.
     None,
     /// Auth0's search.
     Auth0,
-    /// This program, which reads all users of the source.
+    /// This program; it reads all users of the source.
     Here {
-        /// The query as it was written; none when only the connection counts.
+        /// The query as it was written. `None` if only the connection is filtered.
         query: Option<String>,
-        /// Why Auth0 cannot; nothing when it could, but finds too many users.
+        /// Why Auth0 cannot evaluate it. `None` if Auth0 could, but finds too many users.
         because: Option<String>,
     },
 }
 
-/// What an export is going to do.
+/// How an export reads its users, decided before it starts.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Where the users come from.
     pub source: Source,
-    /// How many users are read, before `limit`.
-    pub expected: Expected,
+    /// Number of users that are read, before `limit`.
+    pub expected: UserCount,
     /// The Lucene query sent with every search; empty for all users.
     pub query: String,
-    /// Who decides which users match.
+    /// What evaluates the query.
     pub filtering: Filtering,
-    /// What the query's writer may not expect.
+    /// Remarks about the query and about versions of transforms.
     pub remarks: Vec<String>,
-    /// Root attributes asked for; none for whole users.
+    /// Requested root attributes. `None` for whole users.
     pub attributes: Option<Vec<String>>,
-    /// At least so many requests to the Management API, where that can be told.
+    /// Minimum number of requests to the Management API, if known.
     pub requests: Option<u64>,
-    /// At most so many users are written.
+    /// Maximum number of users that are written.
     pub limit: Option<u64>,
-    /// The columns: name, kind and expression, secrets hidden; none for whole users.
+    /// The columns: name, kind and expression with hidden secrets. Empty for whole users.
     pub columns: Vec<(String, Kind, String)>,
-    /// The expression that rows are sorted by, and whether descending.
+    /// The sort expression, and whether the order is descending.
     pub sort: Option<(String, bool)>,
-    /// Name of the only connection whose users are exported.
+    /// Name of the connection whose users are exported. `None` for all connections.
     pub connection: Option<String>,
 }
 
 impl ExportSpec {
-    /// The plan for a file. Fails when only Auth0's search can carry out the query.
+    /// Returns the plan for a file. Fails if only Auth0's search can evaluate the query.
     pub fn plan_file(&self) -> Result<Plan> {
         let filtered = self.for_file()?;
         let filtering = match (&self.query, &self.connection) {
@@ -97,46 +96,50 @@ impl ExportSpec {
                 Filtering::Here { query: query.as_ref().map(|query| query.source().to_owned()), because: None }
             }
         };
-        Ok(Plan { filtering, connection: self.connection.clone(), ..filtered.plan_of(Source::File, Expected::Unknown) })
+        Ok(Plan {
+            filtering,
+            connection: self.connection.clone(),
+            ..filtered.base_plan(Source::File, UserCount::Unknown)
+        })
     }
 
-    /// The plan for a tenant. Asks Auth0 how many users there are.
+    /// Returns the plan for a tenant. Sends one or two searches to count the users.
     pub async fn plan(&self, client: &ManagementClient) -> Result<Plan> {
-        Ok(self.plan_and_look(client, Sample::NONE).await?.0)
+        Ok(self.plan_with_probe(client, Probe::COUNT_ONLY).await?.0)
     }
 
-    /// The plan, and what Auth0 gave with the count it rests on: matching users, or where the plan says why
-    /// Auth0 cannot search, users among whom the matching ones are found here.
-    pub(super) async fn plan_and_look(&self, client: &ManagementClient, sample: Sample) -> Result<(Plan, UsersPage)> {
+    /// Returns the plan for a tenant and the page of users that came with the count: matching users, or, if Auth0
+    /// cannot evaluate the query, unfiltered users.
+    pub(super) async fn plan_with_probe(&self, client: &ManagementClient, probe: Probe) -> Result<(Plan, UsersPage)> {
         let connection = match &self.connection {
             Some(name_or_id) => Some(Box::pin(client.connection(name_or_id)).await?),
             None => None,
         };
-        let of_connection = combine(None, connection.as_ref().map(|connection| connection.name.as_str()));
+        let connection_search = combine(None, connection.as_ref().map(|connection| connection.name.as_str()));
         let name = connection.as_ref().map(|connection| connection.name.clone());
-        let asked = u64::from(connection.is_some());
+        let connection_requests = u64::from(connection.is_some());
         let Some(query) = &self.query else {
-            let (expected, page) = Box::pin(look(client, &of_connection, sample.matching, sample)).await?;
+            let (expected, page) = Box::pin(search_page(client, &connection_search, probe.matching, probe)).await?;
             let id = connection.map(|connection| connection.id);
-            let plan = self.plan_all(expected, id, of_connection);
-            return Ok((Plan { connection: name, ..plan.and_requests(1 + asked) }, page));
+            let plan = self.plan_full_read(expected, id, connection_search);
+            return Ok((Plan { connection: name, ..plan.add_requests(1 + connection_requests) }, page));
         };
         let sent = combine(Some(query.source()), name.as_deref());
-        let mut requests = 1 + asked;
-        let mut found = None;
-        let refused = match query.beyond_auth0() {
+        let mut requests = 1 + connection_requests;
+        let mut probed = None;
+        let refused = match query.unsupported_by_auth0() {
             Some(because) => Some((because, None)),
-            None => match Box::pin(look(client, &sent, sample.matching, sample)).await {
-                Ok((expected @ Expected::Exactly(_), page)) => {
+            None => match Box::pin(search_page(client, &sent, probe.matching, probe)).await {
+                Ok((expected @ UserCount::Exactly(_), page)) => {
                     let plan =
-                        Plan { query: sent, filtering: Filtering::Auth0, ..self.plan_of(Source::Search, expected) };
-                    return Ok((Plan { connection: name, ..plan.and_requests(requests) }, page));
+                        Plan { query: sent, filtering: Filtering::Auth0, ..self.base_plan(Source::Search, expected) };
+                    return Ok((Plan { connection: name, ..plan.add_requests(requests) }, page));
                 }
                 Ok((_, page)) => {
-                    found = Some(page);
+                    probed = Some(page);
                     None
                 }
-                Err(error) => match why_refused(&error) {
+                Err(error) => match refusal_reason(&error) {
                     Some(because) => {
                         requests += 1;
                         Some((because, Some(error)))
@@ -145,20 +148,21 @@ impl ExportSpec {
                 },
             },
         };
-        let plan = match (self.filtered(), refused) {
+        let plan = match (self.with_local_filter(), refused) {
             (Ok(filtered), refused) => {
                 let id = connection.map(|connection| connection.id);
                 let because = refused.map(|(because, _)| because);
                 let (expected, query_to_send) = match &because {
                     Some(_) => {
-                        let (expected, page) = Box::pin(look(client, &of_connection, sample.others, sample)).await?;
-                        found = Some(page);
-                        (expected, of_connection)
+                        let (expected, page) =
+                            Box::pin(search_page(client, &connection_search, probe.unfiltered, probe)).await?;
+                        probed = Some(page);
+                        (expected, connection_search)
                     }
-                    None => (Expected::AtLeast(SEARCH_CAP), sent),
+                    None => (UserCount::AtLeast(SEARCH_CAP), sent),
                 };
-                let mut plan = filtered.plan_all(expected, id, query_to_send);
-                // What Auth0 can search and no job can bring is better searched than filtered.
+                let mut plan = filtered.plan_full_read(expected, id, query_to_send);
+                // If Auth0 can evaluate the query and no job can be used, split searches need fewer requests.
                 plan.filtering = if because.is_none() && !matches!(plan.source, Source::Job(_)) {
                     Filtering::Auth0
                 } else {
@@ -167,23 +171,24 @@ impl ExportSpec {
                 plan
             }
             (Err(_), None) => {
-                let plan = self.plan_of(Source::SplitSearch, Expected::AtLeast(SEARCH_CAP));
+                let plan = self.base_plan(Source::SplitSearch, UserCount::AtLeast(SEARCH_CAP));
                 Plan { query: sent, filtering: Filtering::Auth0, ..plan }
             }
             (Err(error), Some((_, upstream))) => return Err(upstream.unwrap_or(error)),
         };
-        let page = found.ok_or_else(|| Error::new(Code::Internal, "A plan was made without a look at the users."))?;
-        Ok((Plan { connection: name, ..plan.and_requests(requests) }, page))
+        let page = probed.ok_or_else(|| Error::new(Code::Internal, "A plan was made without a search."))?;
+        Ok((Plan { connection: name, ..plan.add_requests(requests) }, page))
     }
 
-    /// A plan that reads all users, or what `query` finds of them if there can be no job.
-    fn plan_all(&self, expected: Expected, connection_id: Option<String>, query: String) -> Plan {
-        let names = self.job_names();
-        let few = matches!(expected, Expected::Exactly(_)) && self.filter.is_some();
+    /// Returns a plan that reads all users by a job, or the users found by `query` if a job cannot export the
+    /// attributes.
+    fn plan_full_read(&self, expected: UserCount, connection_id: Option<String>, query: String) -> Plan {
+        let names = self.job_field_names();
+        let few = matches!(expected, UserCount::Exactly(_)) && self.filter.is_some();
         let source = if few {
             Source::Search
-        } else if names.iter().all(|name| can_be_a_field(name)) {
-            // Rows that are dropped here must not count, so that only we can limit then.
+        } else if names.iter().all(|name| is_valid_field_name(name)) {
+            // A job may only have a limit if every user becomes a row, in the order of the job.
             let limit = self.limit.filter(|_| self.sort.is_none() && self.writes_every_user());
             let field = |name: String| ExportField { name, export_as: None };
             let fields = names.into_iter().map(field).collect();
@@ -191,13 +196,13 @@ impl ExportSpec {
         } else {
             Source::SplitSearch
         };
-        Plan { query, ..self.plan_of(source, expected) }
+        Plan { query, ..self.base_plan(source, expected) }
     }
 
-    fn plan_of(&self, source: Source, expected: Expected) -> Plan {
+    fn base_plan(&self, source: Source, expected: UserCount) -> Plan {
         let pages = match expected {
-            Expected::Exactly(total) | Expected::AtLeast(total) => total.div_ceil(u64::from(PAGE)),
-            Expected::Unknown => 0,
+            UserCount::Exactly(total) | UserCount::AtLeast(total) => total.div_ceil(u64::from(PAGE)),
+            UserCount::Unknown => 0,
         };
         let requests = match source {
             Source::File => None,
@@ -215,14 +220,16 @@ impl ExportSpec {
             requests,
             limit: self.limit,
             columns: self.columns(),
-            sort: self.sort.as_ref().map(|sort| (sort.formula.shown().to_owned(), sort.descending)),
+            sort: self.sort.as_ref().map(|sort| (sort.formula.masked_source().to_owned(), sort.descending)),
             connection: None,
         }
     }
 
     fn columns(&self) -> Vec<(String, Kind, String)> {
         let columns = self.encoder.shape.columns().iter();
-        columns.map(|column| (column.name.clone(), column.formula.kind(), column.formula.shown().to_owned())).collect()
+        columns
+            .map(|column| (column.name.clone(), column.formula.kind(), column.formula.masked_source().to_owned()))
+            .collect()
     }
 
     fn attributes(&self) -> Option<Vec<String>> {
@@ -232,9 +239,9 @@ impl ExportSpec {
         self.wanted.attributes().map(|names| names.into_iter().map(str::to_owned).collect())
     }
 
-    /// What a job exports; always sent, since Auth0's default is not published
-    /// (docs/auth0/open-questions.md#fields-of-an-export).
-    fn job_names(&self) -> Vec<String> {
+    /// Returns the names of the fields of an export job. They are always sent, because Auth0's default is not
+    /// documented (docs/auth0/open-questions.md#fields-of-an-export).
+    fn job_field_names(&self) -> Vec<String> {
         let wanted = self.wanted.attributes().unwrap_or_default().into_iter().map(str::to_owned);
         if let Some(names) = self.attributes() {
             return if names.is_empty() { vec!["user_id".to_owned()] } else { names };
@@ -253,55 +260,61 @@ impl ExportSpec {
     }
 }
 
-/// Which users to bring with a count.
+/// The users to request together with a count.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    /// So many where Auth0 searches.
+pub(super) struct Probe {
+    /// Number of users if Auth0 evaluates the query.
     pub matching: u32,
-    /// So many where Auth0 cannot, and the matching ones are found among them here.
-    pub others: u32,
-    /// With all their attributes.
+    /// Number of users if Auth0 cannot evaluate the query and this program filters them.
+    pub unfiltered: u32,
+    /// Whether to request all attributes.
     pub whole: bool,
 }
 
-impl Sample {
-    /// None that are looked at.
-    const NONE: Self = Self { matching: 1, others: 1, whole: false };
+impl Probe {
+    /// Only the count is used. Auth0 needs a page size of at least 1.
+    const COUNT_ONLY: Self = Self { matching: 1, unfiltered: 1, whole: false };
 }
 
-/// How many users a search finds, and a page of them.
-async fn look(client: &ManagementClient, query: &str, users: u32, sample: Sample) -> Result<(Expected, UsersPage)> {
-    let fields = if sample.whole { Vec::new() } else { vec!["user_id".to_owned()] };
+/// Returns the number of users that a search finds, and the first page of them.
+async fn search_page(
+    client: &ManagementClient,
+    query: &str,
+    users: u32,
+    probe: Probe,
+) -> Result<(UserCount, UsersPage)> {
+    let fields = if probe.whole { Vec::new() } else { vec!["user_id".to_owned()] };
     let search = UserSearch { q: query.to_owned(), sort: None, page: 0, per_page: users, fields };
     let page = Box::pin(client.users(&search)).await?;
-    let expected = if page.total < SEARCH_CAP { Expected::Exactly(page.total) } else { Expected::AtLeast(SEARCH_CAP) };
+    let expected =
+        if page.total < SEARCH_CAP { UserCount::Exactly(page.total) } else { UserCount::AtLeast(SEARCH_CAP) };
     Ok((expected, page))
 }
 
-/// Why Auth0 does not carry out a query, if that is what an error says: it is wrong to Auth0, too long for a URL, or
-/// takes longer than the two seconds a search may (docs/auth0/search-syntax.md#limits).
-pub(super) fn why_refused(error: &Error) -> Option<String> {
-    let said = error.upstream.as_ref().filter(|said| matches!(said.status_code, 400 | 414 | 503))?;
-    Some(format!("Auth0 refuses it: {}", said.message.trim_end_matches('.')))
+/// Returns the reason if an error means that Auth0 does not evaluate a query: it is invalid, too long for a URL, or
+/// takes longer than the limit of two seconds (docs/auth0/search-syntax.md#limits).
+pub(super) fn refusal_reason(error: &Error) -> Option<String> {
+    let upstream = error.upstream.as_ref().filter(|upstream| matches!(upstream.status_code, 400 | 414 | 503))?;
+    Some(format!("Auth0 refuses it: {}", upstream.message.trim_end_matches('.')))
 }
 
 impl Plan {
-    /// How many rows there will be, where that is known.
+    /// Returns the number of rows, if it is known.
     pub fn rows(&self) -> Option<u64> {
         match self.expected {
-            Expected::Exactly(users) if !self.filters_here() => {
+            UserCount::Exactly(users) if !self.filters_here() => {
                 Some(self.limit.map_or(users, |limit| users.min(limit)))
             }
-            Expected::Exactly(_) | Expected::Unknown | Expected::AtLeast(_) => None,
+            UserCount::Exactly(_) | UserCount::Unknown | UserCount::AtLeast(_) => None,
         }
     }
 
-    /// How many users Auth0 counted, at least, of those that the source gives; 0 where that is not known. A search for
-    /// a connection finds users by any of their identities, an export job of it by the first one.
+    /// Returns the minimum number of users that the source must have, as counted by Auth0; 0 if it is not known, as for
+    /// the job of one connection: a search finds its users by any of their identities, a job by the first one only.
     pub(super) fn counted(&self) -> u64 {
         let counted = match self.expected {
-            Expected::Exactly(users) | Expected::AtLeast(users) => users,
-            Expected::Unknown => 0,
+            UserCount::Exactly(users) | UserCount::AtLeast(users) => users,
+            UserCount::Unknown => 0,
         };
         match &self.source {
             Source::Job(request) if request.connection_id.is_some() => 0,
@@ -310,38 +323,38 @@ impl Plan {
         }
     }
 
-    /// Whether this program decides which users match.
+    /// Whether this program evaluates the query.
     pub fn filters_here(&self) -> bool {
         matches!(self.filtering, Filtering::Here { .. })
     }
 
-    fn and_requests(mut self, more: u64) -> Self {
+    fn add_requests(mut self, more: u64) -> Self {
         self.requests = self.requests.map(|requests| requests + more);
         self
     }
 
-    /// The same plan without an export job, for a tenant that refuses them or where they fail.
+    /// Returns the plan with a search instead of an export job, for tenants that refuse jobs or where jobs fail.
     pub(super) fn without_job(mut self) -> Self {
         self.source = match self.expected {
-            Expected::Exactly(_) => Source::Search,
-            Expected::Unknown | Expected::AtLeast(_) => Source::SplitSearch,
+            UserCount::Exactly(_) => Source::Search,
+            UserCount::Unknown | UserCount::AtLeast(_) => Source::SplitSearch,
         };
-        // The query was too broad for one search, but it is not for many.
+        // The query was too broad for one search, but split searches can use it.
         if matches!(self.filtering, Filtering::Here { because: None, .. }) {
             self.filtering = Filtering::Auth0;
         }
         self
     }
 
-    /// The `fields` of a search that needs some attributes for itself; empty for whole users.
-    pub(super) fn search_fields(&self, own: &[&str]) -> Vec<String> {
+    /// Returns the `fields` of a search: the attributes of the plan and `required`. Empty for whole users.
+    pub(super) fn search_fields(&self, required: &[&str]) -> Vec<String> {
         let Some(attributes) = &self.attributes else { return Vec::new() };
-        // A comma would separate two fields, and a dot leads into an object.
-        if !attributes.iter().all(|name| can_be_a_field(name)) {
+        // Names with commas or dots cannot be requested: commas separate fields, dots separate the steps of a path.
+        if !attributes.iter().all(|name| is_valid_field_name(name)) {
             return Vec::new();
         }
         let mut fields = attributes.clone();
-        for name in own {
+        for name in required {
             if !fields.iter().any(|field| field == name) {
                 fields.push((*name).to_owned());
             }
@@ -350,13 +363,14 @@ impl Plan {
     }
 }
 
-/// Whether a root attribute can be named where Auth0 expects dotted paths (docs/auth0/jobs.md#exports).
-fn can_be_a_field(name: &str) -> bool {
+/// Whether the name of a root attribute can be used as a field, where Auth0 expects dotted paths
+/// (docs/auth0/jobs.md#exports).
+fn is_valid_field_name(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-/// A query that also asks for a connection.
+/// Combines a query with a search for a connection. Empty if both are `None`.
 pub(super) fn combine(query: Option<&str>, connection: Option<&str>) -> String {
     let connection = connection.map(connection_query);
     match (query, connection) {
@@ -367,36 +381,37 @@ pub(super) fn combine(query: Option<&str>, connection: Option<&str>) -> String {
     }
 }
 
-/// A plan as the API shows it.
+/// A plan in the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct PlanView {
     /// Where the users come from.
     pub source: SourceKind,
-    /// How many users are read; null when nobody knows.
+    /// How many users are read; null if that is not known.
     pub users: Option<u64>,
-    /// There, and true, when Auth0 stopped counting at `users`.
+    /// True if Auth0 stopped counting at `users`; absent otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub capped: bool,
-    /// Who filters; null where all users are exported.
-    pub filtered: Option<Decider>,
-    /// Who sorts; null where users come as they are.
-    pub sorted: Option<Decider>,
-    /// At least so many requests to Auth0's Management API.
+    /// What evaluates the query; null if all users are exported.
+    pub filtered: Option<EvaluatedBy>,
+    /// What sorts the rows; null if they are not sorted.
+    pub sorted: Option<EvaluatedBy>,
+    /// Minimum number of requests to Auth0's Management API.
     pub requests: Option<u64>,
-    /// What the last export of all users came to, or of all of the connection: there only where all of them
-    /// will be read, and there was one.
+    /// The last export of all users, or of all users of the connection. Absent if there was none, or if not all users
+    /// are read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<Before>,
-    /// All of it in plain words.
+    pub before: Option<PreviousRun>,
+    /// The plan as text.
     pub lines: Vec<PlanLine>,
 }
 
-/// What an earlier export of all users came to.
+/// The size and duration of an earlier export of all users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Before {
-    /// Users in it.
+#[schema(as = Before)]
+pub struct PreviousRun {
+    /// Number of exported users.
     pub users: u64,
-    /// How long it took, from the click to the file.
+    /// Time from the request to the finished file, in seconds.
     pub seconds: u64,
 }
 
@@ -414,10 +429,11 @@ pub enum SourceKind {
     Job,
 }
 
-/// Who does a part of the work.
+/// What does a part of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Decider {
+#[schema(as = Decider)]
+pub enum EvaluatedBy {
     /// Auth0.
     Auth0,
     /// This program.
@@ -427,18 +443,18 @@ pub enum Decider {
 /// A line of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct PlanLine {
-    /// What it is about; empty where it goes on with the line before.
+    /// Its subject; empty if it continues the previous line.
     pub title: &'static str,
-    /// Plain words.
+    /// Its text.
     pub text: String,
 }
 
 impl From<&Plan> for PlanView {
     fn from(plan: &Plan) -> Self {
         let (users, capped) = match plan.expected {
-            Expected::Unknown => (None, false),
-            Expected::Exactly(users) => (Some(users), false),
-            Expected::AtLeast(users) => (Some(users), true),
+            UserCount::Unknown => (None, false),
+            UserCount::Exactly(users) => (Some(users), false),
+            UserCount::AtLeast(users) => (Some(users), true),
         };
         Self {
             source: match plan.source {
@@ -451,10 +467,10 @@ impl From<&Plan> for PlanView {
             capped,
             filtered: match plan.filtering {
                 Filtering::None if plan.query.is_empty() => None,
-                Filtering::None | Filtering::Auth0 => Some(Decider::Auth0),
-                Filtering::Here { .. } => Some(Decider::Here),
+                Filtering::None | Filtering::Auth0 => Some(EvaluatedBy::Auth0),
+                Filtering::Here { .. } => Some(EvaluatedBy::Here),
             },
-            sorted: plan.sort.as_ref().map(|_| Decider::Here),
+            sorted: plan.sort.as_ref().map(|_| EvaluatedBy::Here),
             requests: plan.requests,
             before: None,
             lines: plan.lines(),
@@ -463,7 +479,7 @@ impl From<&Plan> for PlanView {
 }
 
 impl Plan {
-    /// The plan in plain words, line by line.
+    /// Returns the plan as lines of text.
     pub fn lines(&self) -> Vec<PlanLine> {
         let mut lines = Vec::new();
         let mut add = |title: &'static str, text: String| lines.push(PlanLine { title, text });
@@ -478,8 +494,8 @@ impl Plan {
         add("Source", source.to_owned());
         if matches!(self.source, Source::Job(_)) {
             let instead = match self.expected {
-                Expected::Exactly(_) => "Auth0's search, 100 users a page",
-                Expected::Unknown | Expected::AtLeast(_) => {
+                UserCount::Exactly(_) => "Auth0's search, 100 users a page",
+                UserCount::Unknown | UserCount::AtLeast(_) => {
                     "Auth0's search, split by created_at into spans with fewer than 1000 users"
                 }
             };
@@ -489,9 +505,9 @@ impl Plan {
         add(
             "Users",
             match self.expected {
-                Expected::Unknown => "not known before the end".to_owned(),
-                Expected::Exactly(users) => format!("{users}{matching}"),
-                Expected::AtLeast(users) => format!("{users} or more (Auth0 stops counting there){matching}"),
+                UserCount::Unknown => "not known before the end".to_owned(),
+                UserCount::Exactly(users) => format!("{users}{matching}"),
+                UserCount::AtLeast(users) => format!("{users} or more (Auth0 stops counting there){matching}"),
             },
         );
         if let Some(connection) = &self.connection {
@@ -524,8 +540,8 @@ impl Plan {
                 Some(names) => names.join(", "),
             },
         );
-        for (at, (name, kind, expression)) in self.columns.iter().enumerate() {
-            let title = if at == 0 { "Columns" } else { "" };
+        for (index, (name, kind, expression)) in self.columns.iter().enumerate() {
+            let title = if index == 0 { "Columns" } else { "" };
             let kind = match kind {
                 Kind::Path => "path",
                 Kind::Transform => "transform",
@@ -580,7 +596,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_narrows_a_query() {
+    fn a_query_and_a_connection_are_combined() {
         assert_eq!(
             combine(Some("a:1 OR b:2"), Some("my \"db\"")),
             r#"(a:1 OR b:2) AND identities.connection:"my \"db\"""#
@@ -590,10 +606,10 @@ mod tests {
     }
 
     #[test]
-    fn attributes_that_look_like_paths_cannot_be_asked_for() {
-        assert!(can_be_a_field("user_metadata"));
+    fn attributes_that_look_like_paths_are_not_valid_fields() {
+        assert!(is_valid_field_name("user_metadata"));
         for name in ["https://claims/x", "a.b", "a[0]", "a,b", ""] {
-            assert!(!can_be_a_field(name), "{name}");
+            assert!(!is_valid_field_name(name), "{name}");
         }
     }
 }

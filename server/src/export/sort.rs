@@ -1,8 +1,8 @@
 //! Sorting of encoded rows: in memory up to a budget, then through files (docs/decisions/0019-sort-order.md).
 //!
-//! The order: numbers by value, then booleans (`false` before `true`), then strings by code point, then
-//! arrays and objects by their compact JSON. `descending` turns that round. Missing values, and numbers
-//! that are none, stand last in both directions. Rows with equal keys keep their order.
+//! The order: numbers by value, then booleans (`false` before `true`), then strings by code point, then arrays and
+//! objects by their compact JSON. `descending` reverses it. Missing values and NaN are last in both orders. Rows with
+//! equal keys keep their order.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -10,17 +10,17 @@ use std::fs::File;
 use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
+use crate::encryption::{ChunkSize, DecryptingReader};
 use crate::error::{Error, Result};
 use crate::expression::Cell;
-use crate::seal::{Chunk, SealedReader};
-use crate::store::Scratch;
+use crate::store::TempFile;
 
-/// Writes a key that compares as bytes the way its cell sorts.
+/// Writes a sort key: comparing keys as bytes gives the order of their cells.
 pub(super) fn write_key(cell: &Cell<'_>, key: &mut Vec<u8>) {
     match cell {
         Cell::Number(number) if !number.is_nan() => {
             key.push(NUMBER);
-            // -0 and 0 are equal; the sign bit is turned round, and for negative numbers all others.
+            // Adding 0 makes -0 equal to 0. Invert the sign bit, and all bits of negative numbers.
             let bits = (number + 0.0).to_bits();
             let ordered = if bits >> 63 == 1 { !bits } else { bits | (1 << 63) };
             key.extend_from_slice(&ordered.to_be_bytes());
@@ -54,30 +54,32 @@ fn compare(a: &[u8], b: &[u8], descending: bool) -> Ordering {
     }
 }
 
-/// Rows are kept in blocks of this size, so that growing never copies them.
-const BLOCK: usize = 256 * 1024;
+/// Rows are stored in blocks of this size, in bytes, so that they are never copied when memory grows.
+const BLOCK_BYTES: usize = 256 * 1024;
 
-/// So many files are merged at once; with more, the oldest are merged into one first.
+/// Number of files that are merged at once. When there are this many, they are merged into one.
 const FAN_IN: usize = 64;
 
-/// A row in memory: its key and, behind it, its bytes.
+/// A row in memory: its key, followed by its bytes.
 #[derive(Clone, Copy)]
 struct Entry {
     block: u32,
     start: u32,
+    /// Length of the key.
     key: u32,
+    /// Length of the row.
     row: u32,
-    /// What settles most comparisons without a look at the blocks.
+    /// The start of the key, which decides most comparisons without access to the blocks.
     prefix: u128,
 }
 
-/// Takes rows with their keys, and gives them back in order.
+/// Sorts rows by their keys.
 pub(super) struct Sorter {
     descending: bool,
     budget: usize,
     directory: PathBuf,
     blocks: Vec<Vec<u8>>,
-    /// Empty blocks, to be filled again. They were counted when they were full.
+    /// Empty blocks, for reuse. Their memory was counted in `used` when they were full.
     spare: Vec<Vec<u8>>,
     entries: Vec<Entry>,
     used: usize,
@@ -86,7 +88,7 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    /// A sorter that keeps at most `budget` bytes in memory and spills to files in `directory`.
+    /// Creates a sorter that uses at most `budget` bytes of memory and spills to files in `directory`.
     pub fn new(descending: bool, budget: usize, directory: PathBuf) -> Self {
         Self {
             descending,
@@ -100,25 +102,25 @@ impl Sorter {
         }
     }
 
-    /// Takes one row.
+    /// Adds a row. Spills to a file first if the memory is used up.
     pub fn push(&mut self, key: &[u8], row: &[u8]) -> Result<()> {
         let needed = key.len() + row.len();
         let entry = size_of::<Entry>();
-        // The list of entries doubles when it is full.
+        // The vector of entries doubles its capacity when it is full.
         let grown = if self.entries.len() == self.entries.capacity() { self.entries.capacity() * entry } else { 0 };
         let block_full = self.blocks.last().is_none_or(|block| block.capacity() - block.len() < needed);
-        let more = grown + if block_full { needed.max(BLOCK) } else { 0 };
+        let more = grown + if block_full { needed.max(BLOCK_BYTES) } else { 0 };
         if self.used + more > self.budget && !self.entries.is_empty() {
             self.spill()?;
             return self.push(key, row);
         }
         if block_full {
-            if needed <= BLOCK {
+            if needed <= BLOCK_BYTES {
                 let spare = self.spare.pop();
-                self.blocks.push(spare.unwrap_or_else(|| Vec::with_capacity(BLOCK)));
+                self.blocks.push(spare.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES)));
             } else {
-                // A long row has a block of its own, in place of as many spare ones.
-                self.spare.truncate(self.spare.len().saturating_sub(needed.div_ceil(BLOCK)));
+                // A long row gets a separate block, in exchange for as many spare ones.
+                self.spare.truncate(self.spare.len().saturating_sub(needed.div_ceil(BLOCK_BYTES)));
                 self.blocks.push(Vec::with_capacity(needed));
             }
         }
@@ -138,7 +140,7 @@ impl Sorter {
         Ok(())
     }
 
-    /// Calls `each` for every row, in order, until it says to stop.
+    /// Calls `each` for every row, in order, until it returns false.
     pub fn finish(mut self, mut each: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
         self.sort();
         if self.runs.is_empty() {
@@ -150,22 +152,22 @@ impl Sorter {
             return Ok(());
         }
         self.spare = Vec::new();
-        // The last rows need no file.
+        // The rows in memory need no file.
         let mut sources: Vec<_> = std::mem::take(&mut self.runs).into_iter().map(Source::File).collect();
-        sources.push(Source::Kept(&self, self.entries.iter()));
-        merge(sources, self.descending, |key, both| each(both.get(key as usize..).unwrap_or_default()))
+        sources.push(Source::Memory(&self, self.entries.iter()));
+        merge(sources, self.descending, |key, key_and_row| each(key_and_row.get(key as usize..).unwrap_or_default()))
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
-        self.both(entry).get(..entry.key as usize).unwrap_or_default()
+        self.key_and_row(entry).get(..entry.key as usize).unwrap_or_default()
     }
 
     fn row(&self, entry: &Entry) -> &[u8] {
-        self.both(entry).get(entry.key as usize..).unwrap_or_default()
+        self.key_and_row(entry).get(entry.key as usize..).unwrap_or_default()
     }
 
-    /// A key and the row behind it.
-    fn both(&self, entry: &Entry) -> &[u8] {
+    /// Returns a key, followed by its row.
+    fn key_and_row(&self, entry: &Entry) -> &[u8] {
         let start = entry.start as usize;
         let block = self.blocks.get(entry.block as usize);
         block.and_then(|block| block.get(start..start + entry.key as usize + entry.row as usize)).unwrap_or_default()
@@ -177,13 +179,13 @@ impl Sorter {
         entries.sort_unstable_by(|a, b| {
             (a.prefix.cmp(&b.prefix))
                 .then_with(|| compare(self.key(a), self.key(b), descending))
-                // Where a row lies says when it came: that makes the sort stable.
+                // The position in memory is the order of insertion, which makes the sort stable.
                 .then_with(|| (a.block, a.start).cmp(&(b.block, b.start)))
         });
         self.entries = entries;
     }
 
-    /// Writes what is in memory to a file of its own, sorted.
+    /// Writes the rows in memory to a new file, sorted.
     fn spill(&mut self) -> Result<()> {
         if self.entries.is_empty() {
             return Ok(());
@@ -191,11 +193,11 @@ impl Sorter {
         self.sort();
         let mut run = Run::create(&self.directory)?;
         for entry in &self.entries {
-            run.write(entry.key, self.both(entry))?;
+            run.write(entry.key, self.key_and_row(entry))?;
         }
         self.runs.push(run.finish()?);
         self.entries.clear();
-        for mut block in self.blocks.drain(..).filter(|block| block.capacity() == BLOCK) {
+        for mut block in self.blocks.drain(..).filter(|block| block.capacity() == BLOCK_BYTES) {
             block.clear();
             self.spare.push(block);
         }
@@ -203,15 +205,15 @@ impl Sorter {
         if self.runs.len() == FAN_IN {
             let mut merged = Run::create(&self.directory)?;
             let runs = std::mem::take(&mut self.runs).into_iter().map(Source::File);
-            merge(runs.collect(), self.descending, |key, both| merged.write(key, both).map(|()| true))?;
+            merge(runs.collect(), self.descending, |key, key_and_row| merged.write(key, key_and_row).map(|()| true))?;
             self.runs.push(merged.finish()?);
         }
         Ok(())
     }
 }
 
-/// The first bytes of a key, enough for a type and a date to the minute, as a number that is in order as
-/// [`compare`] says; equal ones settle nothing.
+/// Returns the first bytes of a key as a number with the order of [`compare`]: the type and, for example, a date to the
+/// minute. If two prefixes are equal, the keys must be compared.
 fn prefix(key: &[u8], descending: bool) -> u128 {
     let start = if let Some(start) = key.first_chunk() {
         *start
@@ -227,79 +229,81 @@ fn prefix(key: &[u8], descending: bool) -> u128 {
     }
 }
 
-/// A sorted file while it is written. It has no name, so that nothing is left behind.
-struct Run(Scratch);
+/// A sorted file that is being written. It has no name, so it disappears when the process ends.
+struct Run(TempFile);
 
-/// A sorted file that is read. [`FAN_IN`] of them are read at once, with a chunk of each in memory: 1 MiB.
-type SortedRun = SealedReader<File>;
+/// A sorted file that is being read. [`FAN_IN`] of them are read at once, with one chunk of each in memory: 1 MiB in
+/// total.
+type SortedRun = DecryptingReader<File>;
 
 impl Run {
     fn create(directory: &std::path::Path) -> Result<Self> {
-        let file = Scratch::create(directory, Chunk::Medium).map_err(|error| {
+        let file = TempFile::create(directory, ChunkSize::Medium).map_err(|error| {
             let mut error = Error::from(error);
-            error.message = format!("No file to sort with can be made in {}: {}", directory.display(), error.message);
+            error.message =
+                format!("The sort cannot create a temporary file in {}: {}", directory.display(), error.message);
             error
         })?;
         Ok(Self(file))
     }
 
-    /// Writes a key and the row behind it; `key` is the length of the former.
-    fn write(&mut self, key: u32, both: &[u8]) -> Result<()> {
-        let lengths = u64::from(key) << 32 | both.len() as u64;
-        self.0.write_all(&lengths.to_le_bytes()).map_err(spilling)?;
-        self.0.write_all(both).map_err(spilling)
+    /// Writes a key and its row; `key` is the length of the key.
+    fn write(&mut self, key: u32, key_and_row: &[u8]) -> Result<()> {
+        let lengths = u64::from(key) << 32 | key_and_row.len() as u64;
+        self.0.write_all(&lengths.to_le_bytes()).map_err(temp_file_error)?;
+        self.0.write_all(key_and_row).map_err(temp_file_error)
     }
 
     fn finish(self) -> Result<SortedRun> {
-        self.0.finish().map_err(spilling)
+        self.0.finish().map_err(temp_file_error)
     }
 }
 
-fn spilling(error: std::io::Error) -> Error {
+fn temp_file_error(error: std::io::Error) -> Error {
     let mut error = Error::from(error);
     error.message = format!("The sort's temporary file cannot be written or read: {}", error.message);
     error
 }
 
-/// Where sorted rows come from.
+/// A source of sorted rows.
 enum Source<'s> {
     File(SortedRun),
-    Kept(&'s Sorter, std::slice::Iter<'s, Entry>),
+    Memory(&'s Sorter, std::slice::Iter<'s, Entry>),
 }
 
-/// The next row of a source.
-struct Head<'s> {
+/// A source and its next row.
+struct MergeHead<'s> {
     source: Source<'s>,
-    /// Which of the sources it is.
-    place: usize,
+    /// Index of the source.
+    index: usize,
     prefix: u128,
-    /// The key and the row behind it.
-    both: Vec<u8>,
-    /// How long the key is.
+    /// The key, followed by the row.
+    key_and_row: Vec<u8>,
+    /// Length of the key.
     key: u32,
     descending: bool,
 }
 
-impl Head<'_> {
-    /// Reads the next row; false at the end.
+impl MergeHead<'_> {
+    /// Reads the next row. Returns false at the end.
     fn advance(&mut self) -> Result<bool> {
         match &mut self.source {
             Source::File(reader) => {
-                if reader.fill_buf().map_err(spilling)?.is_empty() {
+                if reader.fill_buf().map_err(temp_file_error)?.is_empty() {
                     return Ok(false);
                 }
                 let mut lengths = [0; 8];
-                reader.read_exact(&mut lengths).map_err(spilling)?;
+                reader.read_exact(&mut lengths).map_err(temp_file_error)?;
                 let lengths = u64::from_le_bytes(lengths);
                 self.key = (lengths >> 32) as u32;
-                self.both.resize(lengths as u32 as usize, 0);
-                reader.read_exact(&mut self.both).map_err(spilling)?;
+                self.key_and_row.resize(lengths as u32 as usize, 0);
+                reader.read_exact(&mut self.key_and_row).map_err(temp_file_error)?;
             }
-            Source::Kept(sorter, entries) => {
+            Source::Memory(sorter, entries) => {
                 let Some(entry) = entries.next() else { return Ok(false) };
                 self.key = entry.key;
-                self.both.clear();
-                self.both.extend_from_slice(sorter.both(entry));
+                self.key_and_row.clear();
+                self.key_and_row.extend_from_slice(sorter.key_and_row(entry));
             }
         }
         self.prefix = prefix(self.key(), self.descending);
@@ -307,45 +311,45 @@ impl Head<'_> {
     }
 
     fn key(&self) -> &[u8] {
-        self.both.get(..self.key as usize).unwrap_or_default()
+        self.key_and_row.get(..self.key as usize).unwrap_or_default()
     }
 }
 
-impl Ord for Head<'_> {
-    /// The heap gives the greatest: the order is turned round. Earlier sources first among equals.
+impl Ord for MergeHead<'_> {
+    /// Reversed, because the heap returns the greatest element. Of equal rows, that of the earlier source is first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.prefix.cmp(&self.prefix))
             .then_with(|| compare(other.key(), self.key(), self.descending))
-            .then_with(|| other.place.cmp(&self.place))
+            .then_with(|| other.index.cmp(&self.index))
     }
 }
 
-impl PartialOrd for Head<'_> {
+impl PartialOrd for MergeHead<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Head<'_> {
+impl PartialEq for MergeHead<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Head<'_> {}
+impl Eq for MergeHead<'_> {}
 
-/// Calls `each` for the rows of sorted sources, oldest first, in order until it says to stop: with the length of
-/// the key and the key with the row behind it.
+/// Merges sorted sources, of which the oldest is first. Calls `each` for every row, in order, until it returns false:
+/// with the length of the key, and the key followed by the row.
 fn merge(sources: Vec<Source<'_>>, descending: bool, mut each: impl FnMut(u32, &[u8]) -> Result<bool>) -> Result<()> {
     let mut heads = BinaryHeap::with_capacity(sources.len());
-    for (place, source) in sources.into_iter().enumerate() {
-        let mut head = Head { source, place, prefix: 0, both: Vec::new(), key: 0, descending };
+    for (index, source) in sources.into_iter().enumerate() {
+        let mut head = MergeHead { source, index, prefix: 0, key_and_row: Vec::new(), key: 0, descending };
         if head.advance()? {
             heads.push(head);
         }
     }
     while let Some(mut head) = heads.peek_mut() {
-        if !each(head.key, &head.both)? {
+        if !each(head.key, &head.key_and_row)? {
             break;
         }
         if !head.advance()? {

@@ -1,4 +1,4 @@
-//! The export of files, from bytes to bytes.
+//! Tests of exports of files.
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ use crate::error::Code;
 
 mod filter;
 mod hostile;
+mod recovery;
 mod tenant;
-mod trouble;
 
-/// An output that can be looked at afterwards.
+/// An output that can be read afterward.
 #[derive(Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Vec<u8>>>);
 
@@ -79,7 +79,7 @@ fn try_export(request: &ExportRequest, input: impl Into<Vec<u8>>) -> Result<(Str
         let summary = run_file(&spec, Box::new(input), Box::new(output.clone()), &Progress::default())?;
         Ok((output.text(), summary))
     };
-    // Whichever way lines are read, the same comes out.
+    // Both ways of reading lines must have the same result.
     let (indexed, scanned) = (read(Reading::Index), read(Reading::Scan));
     assert_eq!(format!("{indexed:?}"), format!("{scanned:?}"));
     indexed
@@ -116,7 +116,7 @@ fn csv_follows_rfc_4180_and_guards_formulas() {
 }
 
 #[test]
-fn csv_has_dialects() {
+fn csv_options_change_the_dialect() {
     let request = ExportRequest {
         delimiter: Some("\\t".into()),
         bom: true,
@@ -127,7 +127,7 @@ fn csv_has_dialects() {
 }
 
 #[test]
-fn every_kind_of_cell_is_quoted_where_it_holds_the_delimiter() {
+fn every_kind_of_cell_is_quoted_if_it_contains_the_delimiter() {
     let request = ExportRequest {
         delimiter: Some("e".into()),
         ..request(Format::Csv, &[("a", "a"), ("b", "b"), ("c", "c"), ("d", "d")])
@@ -137,7 +137,7 @@ fn every_kind_of_cell_is_quoted_where_it_holds_the_delimiter() {
 }
 
 #[test]
-fn json_is_one_array_with_a_user_a_line() {
+fn json_is_one_array_with_one_user_per_line() {
     let (text, _) = export(&request(Format::Json, COLUMNS), USERS);
     let parsed: Vec<JsonValue> = serde_json::from_str(&text).unwrap();
     assert_eq!(parsed.len(), 3);
@@ -145,12 +145,12 @@ fn json_is_one_array_with_a_user_a_line() {
 }
 
 #[test]
-fn ndjson_is_one_user_a_line() {
+fn ndjson_has_one_user_per_line() {
     insta::assert_snapshot!(export(&request(Format::Ndjson, COLUMNS), USERS).0);
 }
 
 #[test]
-fn without_columns_json_carries_whole_users_as_they_were_read() {
+fn without_columns_json_has_whole_users_unchanged() {
     let input = "[ { \"b\" : 1.50 , \"a b\" : \" x \\\" \\ud83d \" , \"c\":[ 1 , {} ] } ,\n\n{ } ]";
     let expected = "{\"b\":1.50,\"a b\":\" x \\\" \\ud83d \",\"c\":[1,{}]}";
     assert_eq!(export(&request(Format::Ndjson, &[]), input).0, format!("{expected}\n{{}}\n"));
@@ -158,7 +158,7 @@ fn without_columns_json_carries_whole_users_as_they_were_read() {
 }
 
 #[test]
-fn without_columns_csv_has_the_eleven_default_ones() {
+fn without_columns_csv_has_the_eleven_default_columns() {
     let (text, _) = export(&request(Format::Csv, &[]), USERS);
     let header =
         "Id,Given Name,Family Name,Nickname,Name,Email,Email Verified,Picture,Connection,Created At,Updated At";
@@ -167,7 +167,7 @@ fn without_columns_csv_has_the_eleven_default_ones() {
 }
 
 #[test]
-fn of_equal_names_json_keeps_the_last_column_and_csv_all() {
+fn json_keeps_the_last_column_of_a_name_and_csv_keeps_all() {
     let columns = [("a", "x"), ("b", "y"), ("c", "x")];
     let input = "{\"a\":1,\"b\":2,\"c\":3}";
     assert_eq!(export(&request(Format::Ndjson, &columns), input).0, "{\"x\":3,\"y\":2}\n");
@@ -175,7 +175,7 @@ fn of_equal_names_json_keeps_the_last_column_and_csv_all() {
 }
 
 #[test]
-fn an_empty_export_is_still_a_file() {
+fn an_export_without_users_is_a_valid_file() {
     for input in ["", " \n\r\n", "[]", "\u{feff}[ ]\n"] {
         assert_eq!(export(&request(Format::Csv, &COLUMNS[..2]), input).0, "Id,\"The \"\"Name\"\"\"\n");
         assert_eq!(export(&request(Format::Json, COLUMNS), input).0, "[]\n");
@@ -184,13 +184,13 @@ fn an_empty_export_is_still_a_file() {
 }
 
 #[test]
-fn a_row_with_nothing_in_it_is_still_a_row() {
+fn a_row_of_empty_cells_is_a_row() {
     assert_eq!(export(&request(Format::Csv, &[("a", "A")]), "{}\n{\"a\":1}").0, "A\n\"\"\n1\n");
     assert_eq!(export(&request(Format::Csv, &[("a", "A"), ("b", "B")]), "{}").0, "A,B\n,\n");
 }
 
 #[test]
-fn every_form_of_input_gives_the_same_rows() {
+fn every_input_format_has_the_same_rows() {
     let rows = USERS.lines().collect::<Vec<_>>();
     let (expected, _) = export(&request(Format::Csv, COLUMNS), USERS);
     let array = format!("[{}]", rows.join(","));
@@ -213,7 +213,7 @@ fn every_form_of_input_gives_the_same_rows() {
 }
 
 #[test]
-fn gzip_output_inflates_to_the_same_rows() {
+fn gzip_output_decompresses_to_the_same_rows() {
     let plain = export(&request(Format::Csv, COLUMNS), USERS).0;
     let spec = ExportSpec::new(&ExportRequest { gzip: true, ..request(Format::Csv, COLUMNS) }, MEMORY).unwrap();
     let output = Output::default();
@@ -224,7 +224,7 @@ fn gzip_output_inflates_to_the_same_rows() {
 }
 
 #[test]
-fn unreadable_rows_are_counted_with_their_line_and_the_rest_goes_on() {
+fn unreadable_rows_are_counted_with_their_line_and_other_rows_are_exported() {
     let lines = "{\"a\":1}\n\nnonsense\n{\"a\":2}\n[3]\n{\"a\":\n{\"a\":3}\n";
     let (text, summary) = export(&request(Format::Csv, &[("a", "A")]), lines);
     assert_eq!(text, "A\n1\n2\n3\n");
@@ -260,11 +260,11 @@ fn on_error_fail_stops_at_the_first_bad_row() {
     assert_eq!(error.code, Code::RowFault);
     assert!(error.message.contains("line 2"), "{}", error.message);
     let first = ExportRequest { limit: Some(1), ..request };
-    assert_eq!(export(&first, "{}\nx\n").1.rows, 1, "what lies beyond the limit is not read");
+    assert_eq!(export(&first, "{}\nx\n").1.rows, 1, "rows beyond the limit are not read");
 }
 
 #[test]
-fn input_that_cannot_be_read_on_is_a_clear_stop() {
+fn damaged_input_fails_the_export() {
     let whole = gzip(&USERS.repeat(100).into_bytes());
     let mut damaged = whole.clone();
     let last = damaged.len() - 6;
@@ -293,7 +293,7 @@ fn input_that_cannot_be_read_on_is_a_clear_stop() {
 
 #[test]
 fn a_limit_stops_reading() {
-    /// Fails once it is read too far.
+    /// Fails if it is read much further than the limit.
     struct Trap(usize);
     impl Read for Trap {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -339,8 +339,8 @@ fn an_output_that_fails_ends_the_export() {
 }
 
 #[test]
-fn a_row_that_is_too_long_is_a_fault_and_the_next_one_is_read() {
-    // `{"a":1}`, a line of 70 MiB, `{"a":2}`, without holding them.
+fn a_row_that_is_too_long_is_a_fault_and_the_next_row_is_read() {
+    // `{"a":1}`, a line of 70 MiB, `{"a":2}`, without storing them.
     let long = std::io::repeat(b'x').take(70 << 20);
     let input = (&b"{\"a\":1}\n"[..]).chain(long).chain(&b"\n{\"a\":2}\n"[..]);
     let spec = ExportSpec::new(&request(Format::Csv, &[("a", "A")]), MEMORY).unwrap();
@@ -392,7 +392,7 @@ fn equal_rows_keep_their_order_in_both_directions() {
 }
 
 #[test]
-fn a_sort_that_spills_gives_what_one_in_memory_gives() {
+fn a_sort_with_files_has_the_same_result_as_in_memory() {
     let rows: Vec<(u64, String)> = (0..60_000_u64)
         .map(|at| {
             let key = at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
@@ -416,7 +416,7 @@ fn a_sort_that_spills_gives_what_one_in_memory_gives() {
 }
 
 #[test]
-fn a_sort_through_more_files_than_are_merged_at_once_is_right() {
+fn a_sort_can_merge_its_files_several_times() {
     let directory = tempfile::tempdir().unwrap();
     let mut sorter = sort::Sorter::new(false, 300 * 1024, directory.path().to_owned());
     let row = "y".repeat(10_000);
@@ -435,11 +435,11 @@ fn a_sort_through_more_files_than_are_merged_at_once_is_right() {
     let mut expected: Vec<u32> = (0..count).collect();
     expected.sort_by_key(|at| at % 7);
     assert_eq!(numbers, expected);
-    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left behind");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "no files are left");
 }
 
 #[test]
-fn the_import_preset_writes_what_another_tenant_can_import() {
+fn the_import_preset_writes_importable_users() {
     let request = ExportRequest { preset: Some(Preset::Import), ..request(Format::Json, &[]) };
     let input = r#"{"user_id":"auth0|a1","email":"a@example.com","created_at":"2024-01-01T00:00:00.000Z","name":null,"nickname":"","app_metadata":{"x":1},"identities":[],"blocked":false}
 {"user_id":"sms|b2","phone_number":"+1555"}
@@ -458,7 +458,7 @@ fn the_import_preset_writes_what_another_tenant_can_import() {
 }
 
 #[test]
-fn the_import_preset_takes_columns_of_importable_names() {
+fn the_import_preset_accepts_columns_with_importable_names() {
     let shaped = ExportRequest {
         preset: Some(Preset::Import),
         ..request(Format::Json, &[("user_metadata.display || name", "name")])
@@ -474,7 +474,7 @@ fn the_import_preset_takes_columns_of_importable_names() {
 }
 
 #[test]
-fn wrong_requests_are_refused_with_the_column_and_the_place() {
+fn invalid_requests_are_refused_with_the_column_and_the_position() {
     let message = |request: ExportRequest| ExportSpec::new(&request, MEMORY).unwrap_err().to_string();
     let text = message(request(Format::Csv, &[("user_id", "Id"), ("user.name.trim()", "Name")]));
     assert!(text.contains("Column \"Name\"") && text.contains("\n                ^"), "{text}");
@@ -492,7 +492,7 @@ fn wrong_requests_are_refused_with_the_column_and_the_place() {
 }
 
 #[test]
-fn requests_keep_their_names() {
+fn request_members_keep_their_names() {
     let request: ExportRequest = serde_json::from_value(json!({
         "format": "csv", "connection_id": "con_0000000000000001", "fields": [{"name": "email", "export_as": "E"}],
         "query": "a:1", "sort": {"by": "email", "descending": true}, "limit": 5, "delimiter": ";", "bom": true,
@@ -503,7 +503,7 @@ fn requests_keep_their_names() {
     assert_eq!(request.on_error, OnError::Fail);
 }
 
-/// One row of CSV for given cells, written the obvious way.
+/// Returns one row of CSV, encoded by a simple reference implementation.
 fn naive_csv(cells: &[JsonValue]) -> String {
     let cells: Vec<String> = cells
         .iter()
@@ -534,7 +534,7 @@ fn any_cell() -> impl Strategy<Value = JsonValue> {
 
 proptest! {
     #[test]
-    fn every_cell_is_right(rows in prop::collection::vec((any_cell(), any_cell()), 0..20), array in any::<bool>()) {
+    fn every_cell_matches_the_reference_implementation(rows in prop::collection::vec((any_cell(), any_cell()), 0..20), array in any::<bool>()) {
         let users: Vec<String> = rows.iter().map(|(a, b)| json!({"a": a, "x": [b], "b": b}).to_string()).collect();
         let input = if array { format!("[{}]", users.join(", ")) } else { users.join("\n") };
         let columns = [("a", "a"), ("b", "b")];
@@ -549,18 +549,18 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_reader_panic(bytes in "[\\[\\]{},:\"\\\\a1 \n\u{feff}]{0,40}", compressed in any::<bool>()) {
+    fn the_reader_does_not_panic_on_any_input(bytes in "[\\[\\]{},:\"\\\\a1 \n\u{feff}]{0,40}", compressed in any::<bool>()) {
         let input = if compressed { gzip(bytes.as_bytes()) } else { bytes.into_bytes() };
         let _ = try_export(&request(Format::Csv, COLUMNS), input);
     }
 
     #[test]
-    fn chunks_never_cut_a_row(
+    fn chunks_contain_complete_rows(
         lengths in prop::collection::vec(0_usize..60_000, 1..30),
         array in any::<bool>(),
         reads in 1_usize..50_000,
     ) {
-        /// Gives a few bytes at a time.
+        /// Returns a few bytes per read.
         struct Slow(std::io::Cursor<Vec<u8>>, usize);
         impl Read for Slow {
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {

@@ -1,20 +1,20 @@
-//! A call of a transform, read but not yet checked against a catalog.
+//! A call of a transform, parsed but not yet checked against a catalog.
 
 use super::path::Path;
 
-/// How the value of a named secret is asked for: `secret("NAME")`. It runs nothing.
+/// The function that returns a named secret: `secret("NAME")`. It is not a transform and needs no sandbox.
 pub(super) const SECRET: &str = "secret";
 
 /// `name(argument, …)`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Call {
     pub name: String,
-    /// Where it stands, in bytes.
+    /// The offset of the name in the source, in bytes.
     pub at: usize,
     pub arguments: Vec<Argument>,
 }
 
-/// An argument, and where it stands.
+/// An argument and its byte range in the source.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Argument {
     pub at: usize,
@@ -22,17 +22,17 @@ pub(super) struct Argument {
     pub input: Input,
 }
 
-/// What an argument is.
+/// The content of an argument.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Input {
     /// A path or a literal.
     Path(Path),
-    /// A call; `secret("NAME")` is one too.
+    /// A call, also `secret("NAME")`.
     Call(Call),
 }
 
 impl Call {
-    /// The names of the transforms it calls, its own first.
+    /// Returns the names of the called transforms, its own first.
     pub(super) fn transforms(&self) -> Vec<&str> {
         let inner = self.arguments.iter().flat_map(|argument| match &argument.input {
             Input::Path(_) => Vec::new(),
@@ -41,11 +41,11 @@ impl Call {
         std::iter::once(self.name.as_str()).filter(|name| *name != SECRET).chain(inner).collect()
     }
 
-    /// How many sandboxes it takes: its own, and those of the calls among its arguments.
-    pub(super) fn sandboxes(&self) -> usize {
+    /// Returns the number of sandboxes: its own and those of the calls among its arguments.
+    pub(super) fn sandbox_count(&self) -> usize {
         let inner = self.arguments.iter().map(|argument| match &argument.input {
             Input::Path(_) => 0,
-            Input::Call(call) => call.sandboxes(),
+            Input::Call(call) => call.sandbox_count(),
         });
         usize::from(self.name != SECRET) + inner.sum::<usize>()
     }

@@ -1,17 +1,16 @@
-//! `EXPR=Name`, as the command line takes it.
+//! Splits columns of the command line: `EXPR=Name`.
 
 use super::lexer::{Lexer, Token};
 
-/// Splits `EXPR=Name` at the last `=` token that stands outside strings, regular expressions, templates
-/// and brackets; `==`, `=>`, `>=` and the like are other tokens. Without one the whole text is the
-/// expression. Blanks around both parts do not count.
+/// Splits `EXPR=Name` at the last `=` token outside strings, regular expressions, templates and brackets.
 ///
-/// What stands to the right of an `=` is free text and need not be made of tokens: `x=Owner's name`.
+/// `==`, `=>`, `>=` and the like are other tokens. Returns both parts trimmed. Without a `=` token the whole text is
+/// the expression, and there is no name. The name is free text and need not consist of tokens: `x=Owner's name`.
 pub fn split_column(text: &str) -> (&str, Option<&str>) {
     let mut lexer = Lexer::new(text);
     let mut depth = 0_u32;
     let mut split = None;
-    // An error ends the search: what cannot be read is part of a name, or the expression's own fault.
+    // An error ends the search: the invalid token is part of a name, or of an expression that the parser rejects.
     while let Ok(lexeme) = lexer.next() {
         match lexeme.token {
             Token::End => break,

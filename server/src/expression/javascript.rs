@@ -1,5 +1,5 @@
-//! What can be said of a JavaScript expression without running it: whether it is one, which names it
-//! uses, and which attributes of `user` it reads.
+//! Static analysis of JavaScript expressions: whether the syntax is valid, which names are undefined, and which
+//! attributes of `user` are read.
 
 use oxc_allocator::Allocator;
 use oxc_ast::AstKind;
@@ -8,92 +8,96 @@ use oxc_parser::Parser;
 use oxc_semantic::{AstNodes, NodeId, SemanticBuilder};
 use oxc_span::{GetSpan, SourceType, Span};
 
-use super::Stop;
+use super::ParseError;
 use super::parser::GLOBALS;
 use super::path::Key;
-use super::read::DEEPEST;
+use super::row_parser::MAX_DEPTH;
 
-/// The parser recurses; this is enough for the longest expression, nested as deeply as its length allows.
-/// Only what is touched of it is ever taken.
-const STACK: usize = 512 << 20;
+/// The stack size for parsing, in bytes. The parser recurses; this suffices for an expression of maximum length and
+/// nesting. The system only allocates the pages that are used.
+const STACK_SIZE: usize = 512 << 20;
 
-/// Up to so many bytes the stack every thread has is enough.
-const SHORT: usize = 1024;
+/// The longest expression that is parsed on the stack of the caller, in bytes.
+const MAX_LEN_ON_THIS_STACK: usize = 1024;
 
-/// What an expression uses.
+/// What a JavaScript expression uses.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Script {
-    /// Where it stops being a path, in bytes.
-    pub beyond: usize,
-    /// The attributes of `user` it reads, as steps from the user; no steps mean the whole user.
+    /// The offset where it stops being a path, in bytes.
+    pub path_end: usize,
+    /// The attributes of `user` that it reads, as steps from the user; an empty list of steps is the whole user.
     pub needs: Vec<Vec<Key>>,
-    /// The first name that is neither `user` nor ECMAScript's nor the expression's own.
-    pub unknown: Option<Unknown>,
+    /// The first name that is not `user`, not a global of ECMAScript and not defined in the expression.
+    pub unknown: Option<UnknownName>,
 }
 
-/// A name nobody has defined.
+/// An undefined name.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Unknown {
+pub(super) struct UnknownName {
     pub at: usize,
     pub name: String,
-    /// Whether it is called.
+    /// Whether it is called as a function.
     pub called: bool,
 }
 
-/// Reads an expression as JavaScript.
-pub(super) fn analyse(source: &str) -> Result<Script, Stop> {
-    if source.len() <= SHORT {
-        return analyse_here(source);
+/// Analyzes `source` as a JavaScript expression. Fails if the syntax is invalid or not allowed in a column.
+pub(super) fn analyze(source: &str) -> Result<Script, ParseError> {
+    if source.len() <= MAX_LEN_ON_THIS_STACK {
+        return analyze_on_this_stack(source);
     }
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || analyse_here(source));
+        let thread =
+            std::thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, || analyze_on_this_stack(source));
         match thread.map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(script)) => script,
-            Ok(Err(_)) | Err(_) => Err(Stop::invalid(0, "it is too large to be read", "make it shorter")),
+            Ok(Err(_)) | Err(_) => Err(ParseError::invalid(0, "it is too large to be read", "make it shorter")),
         }
     })
 }
 
-fn analyse_here(source: &str) -> Result<Script, Stop> {
+fn analyze_on_this_stack(source: &str) -> Result<Script, ParseError> {
     let allocator = Allocator::default();
-    // As it stands, so that errors mean what was written.
+    // First without parentheses around it, so that errors refer to the text as it was written.
     if let Err(errors) = Parser::new(&allocator, source, SourceType::script()).parse_expression() {
-        return Err(errors.iter().next().map_or_else(|| unreadable(source, 0), |error| stop(error, source, 0)));
+        return Err(errors
+            .iter()
+            .next()
+            .map_or_else(|| not_one_expression(source, 0), |error| to_parse_error(error, source, 0)));
     }
-    // In parentheses it is a program, which names can be resolved in. The line end is for a comment at its end.
+    // Names can only be resolved in a program: the expression in parentheses. The line feed ends a trailing comment.
     let wrapped = format!("({source}\n)");
-    let read = Parser::new(&allocator, &wrapped, SourceType::script()).parse();
-    if let Some(error) = read.diagnostics.iter().next() {
-        return Err(stop(error, source, 1));
+    let parsed = Parser::new(&allocator, &wrapped, SourceType::script()).parse();
+    if let Some(error) = parsed.diagnostics.iter().next() {
+        return Err(to_parse_error(error, source, 1));
     }
-    let one = match read.program.body.as_slice() {
-        [Statement::ExpressionStatement(statement)] if read.program.directives.is_empty() => {
+    let is_one_expression = match parsed.program.body.as_slice() {
+        [Statement::ExpressionStatement(statement)] if parsed.program.directives.is_empty() => {
             matches!(&statement.expression, Node::ParenthesizedExpression(_))
         }
         _ => false,
     };
-    if !one {
-        return Err(unreadable(source, 0));
+    if !is_one_expression {
+        return Err(not_one_expression(source, 0));
     }
-    let built = SemanticBuilder::new().with_check_syntax_error(true).with_build_nodes(true).build(&read.program);
+    let built = SemanticBuilder::new().with_check_syntax_error(true).with_build_nodes(true).build(&parsed.program);
     if let Some(error) = built.diagnostics.iter().next() {
-        return Err(stop(error, source, 1));
+        return Err(to_parse_error(error, source, 1));
     }
     let semantic = built.semantic;
     let nodes = semantic.nodes();
     for node in nodes.iter() {
-        forbidden(node.kind(), node.id(), nodes)?;
+        check_allowed(node.kind(), node.id(), nodes)?;
     }
     let scoping = semantic.scoping();
     let mut needs = Vec::new();
-    let mut unknown: Option<Unknown> = None;
+    let mut unknown: Option<UnknownName> = None;
     for (name, references) in scoping.root_unresolved_references() {
         let name = name.as_str();
         for reference in references {
             let id = scoping.get_reference(*reference).node_id();
             let known = match name {
                 "user" => {
-                    let need = steps(id, nodes);
+                    let need = accessed_keys(id, nodes);
                     if !needs.contains(&need) {
                         needs.push(need);
                     }
@@ -103,29 +107,31 @@ fn analyse_here(source: &str) -> Result<Script, Stop> {
                 "arguments" => nodes.ancestor_kinds(id).any(|kind| matches!(kind, AstKind::Function(_))),
                 name => GLOBALS.contains(&name),
             };
-            let at = place(nodes.kind(id).span(), source, 1);
+            let at = offset_in_source(nodes.kind(id).span(), source, 1);
             if !known && unknown.as_ref().is_none_or(|earlier| at < earlier.at) {
                 let called = matches!(nodes.parent_kind(id), AstKind::CallExpression(call) if call.callee.span() == nodes.kind(id).span());
-                unknown = Some(Unknown { at, name: name.to_owned(), called });
+                unknown = Some(UnknownName { at, name: name.to_owned(), called });
             }
         }
     }
     if needs.iter().any(Vec::is_empty) {
         needs = vec![Vec::new()];
     } else if !needs.is_empty() && source.contains("random") {
-        // Random numbers start from what a row holds; so every user has others.
+        // Random numbers are seeded with the row's values; `user_id` makes them differ between users.
         needs.push(vec![Key::new("user_id")]);
     }
-    Ok(Script { beyond: 0, needs, unknown })
+    Ok(Script { path_end: 0, needs, unknown })
 }
 
-/// What is JavaScript, but has no place in a column.
-fn forbidden(kind: AstKind<'_>, id: NodeId, nodes: &AstNodes<'_>) -> Result<(), Stop> {
+/// Refuses valid JavaScript that is not allowed in a column: imports, and assignments outside functions.
+fn check_allowed(kind: AstKind<'_>, id: NodeId, nodes: &AstNodes<'_>) -> Result<(), ParseError> {
     let at = || (kind.span().start as usize).saturating_sub(1);
     match kind {
-        AstKind::ImportExpression(_) | AstKind::ImportMeta(_) => {
-            Err(Stop::invalid(at(), "nothing can be imported here", "an expression has `user` and the language itself"))
-        }
+        AstKind::ImportExpression(_) | AstKind::ImportMeta(_) => Err(ParseError::invalid(
+            at(),
+            "nothing can be imported here",
+            "an expression has `user` and the language itself",
+        )),
         AstKind::AssignmentExpression(_) | AstKind::UpdateExpression(_) => {
             let inside = nodes.ancestor_kinds(id).any(|kind| {
                 matches!(kind, AstKind::Function(_) | AstKind::ArrowFunctionExpression(_) | AstKind::Class(_))
@@ -133,7 +139,7 @@ fn forbidden(kind: AstKind<'_>, id: NodeId, nodes: &AstNodes<'_>) -> Result<(), 
             if inside {
                 return Ok(());
             }
-            Err(Stop::invalid(
+            Err(ParseError::invalid(
                 at(),
                 "an expression may not assign",
                 "compare with `===`; a column's name follows the last `=`",
@@ -143,12 +149,12 @@ fn forbidden(kind: AstKind<'_>, id: NodeId, nodes: &AstNodes<'_>) -> Result<(), 
     }
 }
 
-/// The steps that are read from a reference to `user` on.
-fn steps(reference: NodeId, nodes: &AstNodes<'_>) -> Vec<Key> {
+/// Returns the steps that are read from a reference to `user`.
+fn accessed_keys(reference: NodeId, nodes: &AstNodes<'_>) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut id = reference;
-    // What lies deeper is handed over whole; trees of wanted paths are walked by recursion.
-    while keys.len() < DEEPEST {
+    // Deeper values are passed whole: masks are traversed by recursion.
+    while keys.len() < MAX_DEPTH {
         let span = nodes.kind(id).span();
         let parent = nodes.parent_id(id);
         match nodes.kind(parent) {
@@ -161,7 +167,7 @@ fn steps(reference: NodeId, nodes: &AstNodes<'_>) -> Vec<Key> {
                 Node::NumericLiteral(number) => keys.push(Key::new(ryu_js::Buffer::new().format(number.value))),
                 _ => return keys,
             },
-            // A method gets the object it is called on, and an assignment changes it.
+            // A method reads the object it is called on, and an assignment changes the object.
             AstKind::CallExpression(call) if call.callee.span() == span => {
                 keys.pop();
                 return keys;
@@ -197,24 +203,32 @@ fn steps(reference: NodeId, nodes: &AstNodes<'_>) -> Vec<Key> {
     keys
 }
 
-/// The place of a span in what was written; `before` bytes stand before it.
-fn place(span: Span, source: &str, before: usize) -> usize {
+/// Returns the offset of a span in `source`; the parsed text had `before` extra bytes in front.
+fn offset_in_source(span: Span, source: &str, before: usize) -> usize {
     let at = (span.start as usize).saturating_sub(before).min(source.len());
     (0..=at).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0)
 }
 
-fn stop(error: &oxc_diagnostics::OxcDiagnostic, source: &str, before: usize) -> Stop {
+fn to_parse_error(error: &oxc_diagnostics::OxcDiagnostic, source: &str, before: usize) -> ParseError {
     let at = error.labels.iter().next().map_or(0, oxc_span::LabeledSpan::offset);
-    let at = place(Span::new(at, at), source, before);
+    let at = offset_in_source(Span::new(at, at), source, before);
     let mut message = error.message.trim_end_matches('.').to_owned();
-    // In a sentence that has begun.
+    // The message continues a sentence.
     if let Some(first) = message.get_mut(..1) {
         first.make_ascii_lowercase();
     }
     let help = error.help.as_deref().map(|help| help.trim().trim_end_matches('.').to_owned());
-    Stop::invalid(at, message, help.unwrap_or_else(|| "expected one JavaScript expression over `user`".to_owned()))
+    ParseError::invalid(
+        at,
+        message,
+        help.unwrap_or_else(|| "expected one JavaScript expression over `user`".to_owned()),
+    )
 }
 
-fn unreadable(source: &str, at: usize) -> Stop {
-    Stop::invalid(at.min(source.len()), "this is not one expression", "expected one JavaScript expression over `user`")
+fn not_one_expression(source: &str, at: usize) -> ParseError {
+    ParseError::invalid(
+        at.min(source.len()),
+        "this is not one expression",
+        "expected one JavaScript expression over `user`",
+    )
 }

@@ -1,26 +1,26 @@
-//! JSON as JavaScript sees it: numbers are 64-bit floating point, only own properties count, text is
-//! indexed by UTF-16 unit. Also how such values are written.
+//! JSON values with the semantics of JavaScript, and how they are written: numbers are 64-bit floating point, only own
+//! properties count, strings are indexed by UTF-16 code unit.
 
 use std::borrow::Cow;
 
 use serde_json::Value as JsonValue;
 use transforms_sdk::Value;
 
-use crate::lanes::end_of_plain;
+use crate::simd::find_escape;
 
-/// A piece of a user, borrowed from the text it was read from where that is possible.
+/// A JSON value of a user; strings without escapes borrow from the text.
 ///
-/// Objects keep the order JavaScript would give them: keys that are array indices first, in numeric
-/// order, then the others as they came; of a key that stands twice the last value, at its first place.
+/// Members have the order of JavaScript: keys that are array indices first, in numeric order, then the others in the
+/// order of the text. Of a key that occurs twice, the last value is at the position of the first.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json<'a> {
-    /// `null`; also what was not wanted inside an array.
+    /// `null`; also an item of an array that was not selected.
     Null,
     /// `true` or `false`.
     Boolean(bool),
     /// A number.
     Number(f64),
-    /// A string; half a surrogate pair is U+FFFD.
+    /// A string; an unpaired surrogate is U+FFFD.
     Text(Cow<'a, str>),
     /// An array.
     Array(Vec<Json<'a>>),
@@ -29,7 +29,7 @@ pub enum Json<'a> {
 }
 
 impl Json<'_> {
-    /// Writes compact JSON, as `JSON.stringify` has it.
+    /// Writes compact JSON, like `JSON.stringify`.
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.extend_from_slice(b"null"),
@@ -63,7 +63,7 @@ impl Json<'_> {
 }
 
 impl From<Value> for Json<'static> {
-    /// The value as a piece of a user; a number JSON cannot hold stays one.
+    /// Converts the value. A number that JSON cannot represent is kept.
     fn from(value: Value) -> Self {
         match value {
             Value::Nothing => Self::Null,
@@ -105,10 +105,10 @@ impl From<&Json<'_>> for JsonValue {
     }
 }
 
-/// What an expression gives for a row: a [`Value`] that borrows from the row.
+/// The value of an expression for a row: a [`Value`] that borrows from the row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell<'a> {
-    /// Absent, `null`, `undefined`, or a function, which no cell can hold.
+    /// Absent, `null`, `undefined`, or a function (which a cell cannot hold).
     Nothing,
     /// `true` or `false`.
     Boolean(bool),
@@ -145,7 +145,7 @@ impl<'a> From<&'a Json<'a>> for Cell<'a> {
 }
 
 impl Cell<'_> {
-    /// Writes the cell as JSON; nothing is `null`.
+    /// Writes the cell as JSON; [`Cell::Nothing`] is `null`.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self {
             Self::Nothing => out.extend_from_slice(b"null"),
@@ -157,9 +157,9 @@ impl Cell<'_> {
     }
 }
 
-/// Writes a number the way JavaScript's `String(number)` does.
+/// Writes a number like `String(number)` in JavaScript.
 pub fn write_number(number: f64, out: &mut Vec<u8>) {
-    // Counters and the like, whose digits are the shortest anyway.
+    // Fast path for integers up to 2^53, whose digits are already the shortest form.
     let whole = number as i64;
     if whole.unsigned_abs() < 1 << 53 && (whole as f64).to_bits() == number.to_bits() {
         out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
@@ -168,7 +168,7 @@ pub fn write_number(number: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(ryu_js::Buffer::new().format(number).as_bytes());
 }
 
-/// As [`write_number`], but `null` for what JSON cannot hold.
+/// Like [`write_number`], but `null` for numbers that JSON cannot represent.
 fn write_json_number(number: f64, out: &mut Vec<u8>) {
     if number.is_finite() {
         write_number(number, out);
@@ -177,14 +177,14 @@ fn write_json_number(number: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a string with its quotes, escaping what `JSON.stringify` escapes.
+/// Writes a string in quotes, with the escapes of `JSON.stringify`.
 pub fn write_json_text(text: &str, out: &mut Vec<u8>) {
     const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
     out.push(b'"');
     let mut written = 0;
     loop {
-        let at = end_of_plain(bytes, written);
+        let at = find_escape(bytes, written);
         out.extend_from_slice(bytes.get(written..at).unwrap_or_default());
         let Some(byte) = bytes.get(at).copied() else { break };
         written = at + 1;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_javascript_writes_them() {
+    fn numbers_are_written_like_in_javascript() {
         for (value, expected) in [
             (0.0, "0"),
             (-0.0, "0"),

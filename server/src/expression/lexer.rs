@@ -1,20 +1,20 @@
-//! The tokens of ECMAScript, as far as an expression on one side of an `=` needs them: strings, regular
-//! expressions, templates and comments are told apart, so that nothing inside them counts.
+//! A lexer for ECMAScript expressions. It recognizes strings, regular expressions, templates and comments, so that
+//! their content is not taken for operators.
 
-use super::Stop;
+use super::ParseError;
 
-/// What a token is.
+/// The kind and value of a token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token<'a> {
     /// A name or a keyword, as written.
     Name(&'a str),
     /// A name with a `\u` escape in it.
     EscapedName,
-    /// A number; none for a `BigInt` or one too large to be read exactly here.
+    /// A number; `None` for a `BigInt` or a number that cannot be read exactly here.
     Number(Option<f64>),
-    /// A string's value; none when it holds half a surrogate pair.
+    /// The value of a string; `None` if it contains an unpaired surrogate.
     Text(Option<String>),
-    /// A template literal with everything in it.
+    /// A template literal, with its substitutions.
     Template,
     /// A regular expression with its flags.
     Regex,
@@ -22,11 +22,11 @@ pub(super) enum Token<'a> {
     PrivateName,
     /// Any other token.
     Punctuator(&'static str),
-    /// There is no more.
+    /// The end of the text.
     End,
 }
 
-/// A token and where it stands, in bytes.
+/// A token and its byte range in the text.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Lexeme<'a> {
     pub token: Token<'a>,
@@ -34,15 +34,15 @@ pub(super) struct Lexeme<'a> {
     pub end: usize,
 }
 
-/// Longest first, so that `===` is never read as `==` and `=`.
+/// All punctuators, longest first, so that `===` is never read as `==` and `=`.
 const PUNCTUATORS: &[&str] = &[
     ">>>=", "...", "===", "!==", "**=", "<<=", ">>=", ">>>", "&&=", "||=", "??=", "=>", "==", "!=", "<=", ">=", "&&",
     "||", "??", "?.", "++", "--", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<", ">>", "**", "{", "}", "(", ")",
     "[", "]", ";", ",", "<", ">", "+", "-", "*", "/", "%", "&", "|", "^", "!", "~", "?", ":", "=", ".", "@",
 ];
 
-/// Words after which an expression starts, so that `/` begins a regular expression.
-const BEFORE_AN_OPERAND: &[&str] = &[
+/// Keywords before an operand: a `/` after them starts a regular expression.
+const KEYWORDS_BEFORE_OPERAND: &[&str] = &[
     "await",
     "case",
     "delete",
@@ -60,31 +60,32 @@ const BEFORE_AN_OPERAND: &[&str] = &[
     "yield",
 ];
 
-/// Templates in templates are read by recursion; nobody writes more of them than this.
-const DEEPEST_TEMPLATE: u32 = 32;
+/// The maximum nesting of templates. They are read by recursion, so this bounds the stack.
+const MAX_TEMPLATE_DEPTH: u32 = 32;
 
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
-    /// The token before ends an operand: a `/` now divides.
+    /// Whether the previous token ended an operand: a `/` is then a division.
     after_operand: bool,
-    /// The token before is `.` or `?.`: a keyword now is a property's name.
+    /// Whether the previous token was `.` or `?.`: a keyword is then a property name.
     after_dot: bool,
-    templates: u32,
+    /// How many templates enclose the current offset.
+    template_depth: u32,
 }
 
 impl<'a> Lexer<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0, after_operand: false, after_dot: false, templates: 0 }
+        Self { text, at: 0, after_operand: false, after_dot: false, template_depth: 0 }
     }
 
-    /// The next token. After an error there is nothing more to be had.
-    pub fn next(&mut self) -> Result<Lexeme<'a>, Stop> {
-        self.skip_blanks()?;
+    /// Returns the next token; [`Token::End`] at the end. Must not be called again after an error.
+    pub fn next(&mut self) -> Result<Lexeme<'a>, ParseError> {
+        self.skip_whitespace()?;
         let start = self.at;
-        let token = self.token()?;
+        let token = self.lex_token()?;
         self.after_operand = match &token {
-            Token::Name(name) => self.after_dot || !BEFORE_AN_OPERAND.contains(name),
+            Token::Name(name) => self.after_dot || !KEYWORDS_BEFORE_OPERAND.contains(name),
             Token::Punctuator(punctuator) => matches!(*punctuator, ")" | "]" | "}" | "++" | "--"),
             Token::End => false,
             _ => true,
@@ -107,14 +108,14 @@ impl<'a> Lexer<'a> {
         Some(next)
     }
 
-    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+    fn take_while(&mut self, matches: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
-        let length = rest.find(|c| !wanted(c)).unwrap_or(rest.len());
+        let length = rest.find(|c| !matches(c)).unwrap_or(rest.len());
         self.at += length;
         rest.get(..length).unwrap_or_default()
     }
 
-    fn skip_blanks(&mut self) -> Result<(), Stop> {
+    fn skip_whitespace(&mut self) -> Result<(), ParseError> {
         loop {
             self.take_while(|c| c.is_whitespace() || c == '\u{feff}');
             if self.rest().starts_with("//") {
@@ -123,7 +124,7 @@ impl<'a> Lexer<'a> {
                 let start = self.at;
                 match self.rest().find("*/") {
                     Some(end) => self.at += end + 2,
-                    None => return Err(Stop::invalid(start, "this comment has no end", "close it with `*/`")),
+                    None => return Err(ParseError::invalid(start, "this comment has no end", "close it with `*/`")),
                 }
             } else {
                 return Ok(());
@@ -131,25 +132,25 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn token(&mut self) -> Result<Token<'a>, Stop> {
+    fn lex_token(&mut self) -> Result<Token<'a>, ParseError> {
         let Some(first) = self.peek() else { return Ok(Token::End) };
         match first {
-            '\'' | '"' => self.text(first),
-            '`' => self.template(),
-            '/' if !self.after_operand => self.regex(),
-            '0'..='9' => self.number(),
-            '.' if self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit) => self.number(),
+            '\'' | '"' => self.lex_text(first),
+            '`' => self.lex_template(),
+            '/' if !self.after_operand => self.lex_regex(),
+            '0'..='9' => self.lex_number(),
+            '.' if self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit) => self.lex_number(),
             '#' => {
                 self.bump();
-                self.name();
+                self.lex_name();
                 Ok(Token::PrivateName)
             }
-            c if is_name_start(c) || c == '\\' => Ok(self.name()),
-            _ => self.punctuator(),
+            c if is_name_start(c) || c == '\\' => Ok(self.lex_name()),
+            _ => self.lex_punctuator(),
         }
     }
 
-    fn punctuator(&mut self) -> Result<Token<'a>, Stop> {
+    fn lex_punctuator(&mut self) -> Result<Token<'a>, ParseError> {
         let rest = self.rest();
         let found = PUNCTUATORS.iter().find(|punctuator| rest.starts_with(**punctuator));
         match found {
@@ -162,7 +163,7 @@ impl<'a> Lexer<'a> {
                 self.at += punctuator.len();
                 Ok(Token::Punctuator(punctuator))
             }
-            None => Err(Stop::invalid(
+            None => Err(ParseError::invalid(
                 self.at,
                 "this character means nothing in an expression",
                 "put it in quotes if it is part of a name: user[\"…\"]",
@@ -170,7 +171,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn name(&mut self) -> Token<'a> {
+    fn lex_name(&mut self) -> Token<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
@@ -190,7 +191,7 @@ impl<'a> Lexer<'a> {
         if escaped { Token::EscapedName } else { Token::Name(self.text.get(start..self.at).unwrap_or_default()) }
     }
 
-    fn number(&mut self) -> Result<Token<'a>, Stop> {
+    fn lex_number(&mut self) -> Result<Token<'a>, ParseError> {
         let start = self.at;
         let digits = |radix: u32| move |c: char| c.is_digit(radix) || c == '_';
         let radix = match self.rest().as_bytes() {
@@ -211,33 +212,37 @@ impl<'a> Lexer<'a> {
                     self.bump();
                 }
                 if self.take_while(digits(10)).is_empty() {
-                    return Err(Stop::invalid(self.at, "this number has no exponent", "write it as in 1e3"));
+                    return Err(ParseError::invalid(self.at, "this number has no exponent", "write it as in 1e3"));
                 }
             }
             let written = self.text.get(start..self.at).unwrap_or_default();
             let octal = written.len() > 1 && written.starts_with('0') && !written.contains(['.', 'e', 'E']);
             if octal {
-                return Err(Stop::invalid(start, "a number cannot start with 0", "write octal numbers as 0o17"));
+                return Err(ParseError::invalid(start, "a number cannot start with 0", "write octal numbers as 0o17"));
             }
             written.replace('_', "").parse::<f64>().ok()
         } else {
             self.at += 2;
             let digits = self.take_while(digits(radix)).replace('_', "");
             if digits.is_empty() {
-                return Err(Stop::invalid(self.at, "this number has no digits", "write it as in 0xff"));
+                return Err(ParseError::invalid(self.at, "this number has no digits", "write it as in 0xff"));
             }
             // Up to 128 bits are rounded to the nearest number as JavaScript does.
             u128::from_str_radix(&digits, radix).ok().map(|exact| exact as f64)
         };
         if misplaced_separator(self.text.get(start..self.at).unwrap_or_default()) {
-            return Err(Stop::invalid(start, "`_` must stand between two digits of a number", "write it as in 1_000"));
+            return Err(ParseError::invalid(
+                start,
+                "`_` must be between two digits of a number",
+                "write it as in 1_000",
+            ));
         }
         if self.peek() == Some('n') {
             self.bump();
             value = None;
         }
         if self.peek().is_some_and(is_name_part) {
-            return Err(Stop::invalid(
+            return Err(ParseError::invalid(
                 self.at,
                 "a name cannot follow a number directly",
                 "put names that start with a digit in brackets and quotes: user[\"2fa\"]",
@@ -246,7 +251,7 @@ impl<'a> Lexer<'a> {
         Ok(Token::Number(value))
     }
 
-    fn text(&mut self, quote: char) -> Result<Token<'a>, Stop> {
+    fn lex_text(&mut self, quote: char) -> Result<Token<'a>, ParseError> {
         let start = self.at;
         self.bump();
         let mut units: Vec<u16> = Vec::new();
@@ -254,9 +259,9 @@ impl<'a> Lexer<'a> {
         loop {
             match self.bump() {
                 Some(c) if c == quote => break,
-                Some('\\') => self.escape(&mut units)?,
+                Some('\\') => self.lex_escape(&mut units)?,
                 None | Some('\n' | '\r') => {
-                    return Err(Stop::invalid(start, "this string has no end", "close it with the same quote"));
+                    return Err(ParseError::invalid(start, "this string has no end", "close it with the same quote"));
                 }
                 Some(c) => units.extend_from_slice(c.encode_utf16(&mut buffer)),
             }
@@ -264,10 +269,10 @@ impl<'a> Lexer<'a> {
         Ok(Token::Text(String::from_utf16(&units).ok()))
     }
 
-    /// The escapes of a string, after the backslash.
-    fn escape(&mut self, units: &mut Vec<u16>) -> Result<(), Stop> {
+    /// Appends the UTF-16 code units of an escape sequence, starting after the backslash.
+    fn lex_escape(&mut self, units: &mut Vec<u16>) -> Result<(), ParseError> {
         let at = self.at;
-        let bad = |message| Err(Stop::invalid(at.saturating_sub(1), message, "write a backslash itself as \\\\"));
+        let bad = |message| Err(ParseError::invalid(at.saturating_sub(1), message, "write a backslash itself as \\\\"));
         let Some(c) = self.bump() else { return Ok(()) };
         let unit = match c {
             'n' => 0x0a,
@@ -291,7 +296,7 @@ impl<'a> Lexer<'a> {
                 };
                 match char::from_u32(code) {
                     Some(character) => units.extend_from_slice(character.encode_utf16(&mut [0; 2])),
-                    None => units.push(code as u16), // a surrogate: below 0x10000
+                    None => units.push(code as u16), // a surrogate, below 0x10000
                 }
                 return Ok(());
             }
@@ -321,9 +326,9 @@ impl<'a> Lexer<'a> {
         u16::from_str_radix(digits, 16).ok()
     }
 
-    fn regex(&mut self) -> Result<Token<'a>, Stop> {
+    fn lex_regex(&mut self) -> Result<Token<'a>, ParseError> {
         let start = self.at;
-        let unfinished = Stop::invalid(start, "this regular expression has no end", "close it with `/`");
+        let unfinished = ParseError::invalid(start, "this regular expression has no end", "close it with `/`");
         self.bump();
         let mut in_class = false;
         loop {
@@ -343,36 +348,36 @@ impl<'a> Lexer<'a> {
         Ok(Token::Regex)
     }
 
-    fn template(&mut self) -> Result<Token<'a>, Stop> {
+    fn lex_template(&mut self) -> Result<Token<'a>, ParseError> {
         let start = self.at;
-        if self.templates == DEEPEST_TEMPLATE {
-            return Err(Stop::invalid(start, "templates are nested too deeply here", "use fewer of them"));
+        if self.template_depth == MAX_TEMPLATE_DEPTH {
+            return Err(ParseError::invalid(start, "templates are nested too deeply here", "use fewer of them"));
         }
         self.bump();
         loop {
             match self.bump() {
-                None => return Err(Stop::invalid(start, "this template has no end", "close it with a backtick")),
+                None => return Err(ParseError::invalid(start, "this template has no end", "close it with a backtick")),
                 Some('`') => return Ok(Token::Template),
                 Some('\\') => {
                     self.bump();
                 }
                 Some('$') if self.peek() == Some('{') => {
                     self.bump();
-                    self.substitution(start)?;
+                    self.lex_substitution(start)?;
                 }
                 Some(_) => {}
             }
         }
     }
 
-    /// What stands between `${` and its `}`.
-    fn substitution(&mut self, template: usize) -> Result<(), Stop> {
+    /// Consumes a substitution of a template, from after `${` up to its `}`. `template` is the offset of the template.
+    fn lex_substitution(&mut self, template: usize) -> Result<(), ParseError> {
         let mut inner = Lexer {
             text: self.text,
             at: self.at,
             after_operand: false,
             after_dot: false,
-            templates: self.templates + 1,
+            template_depth: self.template_depth + 1,
         };
         let mut open = 0_u32;
         loop {
@@ -381,7 +386,7 @@ impl<'a> Lexer<'a> {
                 Token::Punctuator("}") if open == 0 => break,
                 Token::Punctuator("}") => open -= 1,
                 Token::End => {
-                    return Err(Stop::invalid(template, "this template has no end", "close `${` with `}`"));
+                    return Err(ParseError::invalid(template, "this template has no end", "close `${` with `}`"));
                 }
                 _ => {}
             }
@@ -399,17 +404,17 @@ fn misplaced_separator(number: &str) -> bool {
     })
 }
 
-/// A line terminator of ECMAScript.
+/// Returns whether `c` is a line terminator of ECMAScript.
 pub(super) fn is_line_end(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{2028}' | '\u{2029}')
 }
 
-/// A character a name can start with.
+/// Returns whether a name can start with `c`.
 pub(super) fn is_name_start(c: char) -> bool {
     c == '$' || c == '_' || unicode_id_start::is_id_start(c)
 }
 
-/// A character a name can go on with.
+/// Returns whether a name can continue with `c`.
 pub(super) fn is_name_part(c: char) -> bool {
     is_name_start(c) || matches!(c, '\u{200c}' | '\u{200d}') || unicode_id_start::is_id_continue(c)
 }

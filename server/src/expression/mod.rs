@@ -1,37 +1,43 @@
-//! What a column says: parse -> path | transform call | JavaScript (docs/decisions/0003-kinds-of-expressions.md).
+//! Expressions of columns (docs/decisions/0003-kinds-of-expressions.md) and the JSON readers for their values.
+//!
+//! - Language: `lexer`, `parser`, `path`, `call`, `javascript`, `column`; `evaluate` checks and computes it.
+//! - JSON readers: `row_parser`, `projection`, `structural_index`, `cursor`, `tokenizer`, `token_source`, `json`.
 
 mod call;
 mod column;
-mod compute;
-mod index;
+mod cursor;
+mod evaluate;
 mod javascript;
 mod json;
 mod lexer;
 mod parser;
 mod path;
-mod read;
-mod scan;
-mod slots;
-mod tokens;
-mod walk;
+mod projection;
+mod row_parser;
+mod structural_index;
+mod token_source;
+mod tokenizer;
 
 use std::fmt;
 
-use crate::caret::Caret;
 use crate::error::{Code, Error, Result};
+use crate::source_snippet::SourceSnippet;
 use call::Call;
 use javascript::Script;
 
 pub use column::split_column;
-pub use compute::{Attributes, Cells, Evaluator, Formula, Pins, Tools, layout};
-pub use index::Index;
+pub use cursor::Cursor;
+pub use evaluate::{Cells, Evaluator, Formula, Pins, RowValues, TransformContext, formula_projection};
 pub use json::{Cell, Json, write_json_text, write_number};
 pub use path::{Key, Path};
-pub use read::{BothWays, DEEPEST, Unreadable, Wanted, check_whole, read, read_both_ways, read_with_text};
-pub use slots::{Layout, Scanned, Slots, Slotted};
-pub use walk::Walker;
+pub use projection::{Projection, RowBuffer, RowSpan, RowView};
+pub use row_parser::{
+    FastAndSlow, MAX_DEPTH, ProjectionMask, RowParseError, check_row, parse_row, parse_row_both_ways,
+    parse_row_with_text,
+};
+pub use structural_index::StructuralIndex;
 
-/// What an expression is, as the UI and `/api/preview` name it.
+/// The kind of an expression, as the UI and `/api/preview` name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -39,30 +45,30 @@ pub enum Kind {
     Path,
     /// A call of a compiled transform.
     Transform,
-    /// Everything else that parses as one expression.
+    /// Any other text that parses as one JavaScript expression.
     JavaScript,
 }
 
-/// The longest expression accepted, in bytes.
-const LONGEST: usize = 64 * 1024;
+/// The maximum length of an expression, in bytes.
+const MAX_LEN: usize = 64 * 1024;
 
-/// So many sandboxes the expressions of one request may take together, nested calls included: each has memory
-/// of its own, on each thread.
-pub const MOST_SANDBOXES: usize = 100;
+/// The maximum number of sandboxes for all expressions of one request, nested calls included. Each sandbox has its own
+/// memory on each thread.
+pub const MAX_SANDBOXES: usize = 100;
 
-/// Counts the sandboxes that the expressions of one request take, before any of them is started.
+/// Counts the sandboxes that the expressions of one request need, before any of them is started.
 #[derive(Debug, Default)]
 pub struct SandboxCount(usize);
 
 impl SandboxCount {
-    /// Adds those of one more expression; fails with this code where they are too many.
+    /// Adds the sandboxes of one more expression. Fails with `code` above [`MAX_SANDBOXES`].
     pub fn add(&mut self, expression: &Expression, code: Code) -> Result<()> {
-        self.0 = self.0.saturating_add(expression.sandboxes());
-        if self.0 > MOST_SANDBOXES {
+        self.0 = self.0.saturating_add(expression.sandbox_count());
+        if self.0 > MAX_SANDBOXES {
             return Err(Error::new(
                 code,
                 format!(
-                    "More than {MOST_SANDBOXES} values are computed by transforms or JavaScript, nested calls included."
+                    "More than {MAX_SANDBOXES} values are computed by transforms or JavaScript, nested calls included."
                 ),
             ));
         }
@@ -70,7 +76,7 @@ impl SandboxCount {
     }
 }
 
-/// An expression, read and classified.
+/// A parsed and classified expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expression {
     source: String,
@@ -84,54 +90,55 @@ enum Form {
     JavaScript(Script),
 }
 
-/// Where and why reading an expression stopped.
+/// Where and why an expression cannot be parsed, or not as a path. Offsets are in bytes.
 #[derive(Clone, Debug, PartialEq)]
-enum Stop {
-    /// It is no expression at all.
+enum ParseError {
+    /// The text is not a valid expression.
     Invalid { at: usize, message: String, hint: String },
-    /// It is more than a path.
-    Beyond { at: usize },
-    /// It is a path of more steps than a user is deep.
+    /// The text is not a path, but may be a call or JavaScript.
+    NotAPath { at: usize },
+    /// The path has more steps than a user has levels.
     TooLong { at: usize },
 }
 
-impl Stop {
+impl ParseError {
     fn invalid(at: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Invalid { at, message: message.into(), hint: hint.into() }
     }
 
-    /// The error, with a `^` under the place.
-    fn explain(self, source: &str) -> Error {
+    /// Returns the error for the user, with a `^` under the offset in `source`.
+    fn into_error(self, source: &str) -> Error {
         let (at, message, hint) = match self {
             Self::Invalid { at, message, hint } => (at, message, hint),
-            Self::Beyond { at } => (at, "this does not fit here".to_owned(), "expected one expression".to_owned()),
+            Self::NotAPath { at } => (at, "this does not fit here".to_owned(), "expected one expression".to_owned()),
             Self::TooLong { at } => (
                 at,
-                format!("this path has more than {DEEPEST} steps"),
-                format!("a user is nested at most {DEEPEST} levels deep"),
+                format!("this path has more than {MAX_DEPTH} steps"),
+                format!("a user is nested at most {MAX_DEPTH} levels deep"),
             ),
         };
-        let message = format!("The expression cannot be read: {message}.\n{}", Caret { source, at });
+        let message = format!("The expression cannot be read: {message}.\n{}", SourceSnippet { source, offset: at });
         Error::new(Code::InvalidExpression, message).with_hint(hint)
     }
 }
 
 impl Expression {
-    /// Reads an expression and says what it is. An error shows the expression with a `^` under the
-    /// place, and what was expected there.
+    /// Parses and classifies an expression.
+    ///
+    /// Errors show the expression with a `^` under the offset, and what was expected there.
     pub fn parse(source: &str) -> Result<Self> {
         let source = source.trim();
-        if source.len() > LONGEST {
+        if source.len() > MAX_LEN {
             return Err(Error::new(
                 Code::InvalidExpression,
-                format!("An expression of {} bytes is too long; {LONGEST} are allowed.", source.len()),
+                format!("An expression of {} bytes is too long; {MAX_LEN} are allowed.", source.len()),
             ));
         }
-        let form = parser::parse(source).map_err(|stop| stop.explain(source))?;
+        let form = parser::parse(source).map_err(|error| error.into_error(source))?;
         Ok(Self { source: source.to_owned(), form })
     }
 
-    /// What the expression is.
+    /// Returns the kind of the expression.
     pub fn kind(&self) -> Kind {
         match self.form {
             Form::Path(_) => Kind::Path,
@@ -140,16 +147,16 @@ impl Expression {
         }
     }
 
-    /// How many sandboxes computing it takes: one for each call of a transform, one for JavaScript.
-    fn sandboxes(&self) -> usize {
+    /// Returns the number of sandboxes for computing it: one per call of a transform, one for JavaScript.
+    fn sandbox_count(&self) -> usize {
         match &self.form {
             Form::Path(_) => 0,
-            Form::Transform(call) => call.sandboxes(),
+            Form::Transform(call) => call.sandbox_count(),
             Form::JavaScript(_) => 1,
         }
     }
 
-    /// The names of the transforms that it calls.
+    /// Returns the names of the transforms that it calls.
     pub fn transforms(&self) -> Vec<&str> {
         match &self.form {
             Form::Path(_) | Form::JavaScript(_) => Vec::new(),
@@ -157,21 +164,22 @@ impl Expression {
         }
     }
 
-    /// The expression as it was written, without blanks around it.
+    /// Returns the expression as it was written, trimmed.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The path, where it is one. Calls of transforms and JavaScript fail with
-    /// [`Code::UnsupportedExpression`] and a `^` under the place where the expression stops being a path;
-    /// [`Formula::new`] takes them too.
+    /// Returns the path.
+    ///
+    /// Calls of transforms and JavaScript fail with [`Code::UnsupportedExpression`] and a `^` under the offset where
+    /// the expression stops being a path; [`Formula::new`] accepts them too.
     pub fn path(&self) -> Result<&Path> {
         let (at, what) = match &self.form {
             Form::Path(path) => return Ok(path),
             Form::Transform(call) => (call.at, "calls a transform"),
-            Form::JavaScript(script) => (script.beyond, "is JavaScript"),
+            Form::JavaScript(script) => (script.path_end, "is JavaScript"),
         };
-        let place = Caret { source: &self.source, at };
+        let place = SourceSnippet { source: &self.source, offset: at };
         Err(Error::new(
             Code::UnsupportedExpression,
             format!("The expression {what}, which cannot be used here; it stops being a path at this place:\n{place}"),

@@ -1,21 +1,22 @@
-//! Tells paths from transform calls and from JavaScript, and reads paths.
+//! Classifies expressions as paths, transform calls or JavaScript, and parses paths and calls.
 
 use super::call::{Argument, Call, Input};
 use super::javascript::Script;
 use super::lexer::{Lexeme, Lexer, Token};
 use super::path::{INHERITED_BY_ALL, Key, Literal, Node, Path, array_index};
-use super::{Form, Stop};
+use super::{Form, ParseError};
 
-/// Parentheses and calls are read by recursion; nobody writes more of them than this.
-const DEEPEST: u32 = 64;
+/// The maximum nesting of parentheses and calls in a path or call. They are parsed by recursion, so this bounds the
+/// stack.
+const MAX_DEPTH: u32 = 64;
 
-/// A path of more steps leads nowhere: no user is nested that deeply.
-const MOST_STEPS: usize = super::read::DEEPEST;
+/// The maximum number of steps of a path: no user is nested more deeply.
+const MAX_STEPS: usize = super::row_parser::MAX_DEPTH;
 
-/// As [`DEEPEST`], for everything that is not a path.
-const DEEPEST_BRACKETS: usize = 200;
+/// The maximum nesting of brackets in any expression.
+const MAX_BRACKET_DEPTH: usize = 200;
 
-/// Words that can never name an attribute by themselves.
+/// Keywords, which cannot start a path as the name of an attribute.
 const RESERVED: &[&str] = &[
     "arguments",
     "async",
@@ -123,8 +124,8 @@ pub(super) const GLOBALS: &[&str] = &[
     "unescape",
 ];
 
-/// What people of other languages write, and what it is here.
-const MEANT: &[(&str, &str)] = &[
+/// Operators and literals of other languages, and what was probably meant.
+const LIKELY_MISTAKES: &[(&str, &str)] = &[
     ("OR", "||"),
     ("or", "||"),
     ("|", "||"),
@@ -139,35 +140,35 @@ const MEANT: &[(&str, &str)] = &[
     ("NULL", "null"),
 ];
 
-/// Reads JavaScript; `at` is where it stops being a path.
-fn analyse(source: &str, at: usize) -> Result<Script, Stop> {
-    super::javascript::analyse(source).map(|script| Script { beyond: at, ..script })
+/// Analyzes `source` as JavaScript; `at` is the offset where it stops being a path.
+fn analyze_from(source: &str, at: usize) -> Result<Script, ParseError> {
+    super::javascript::analyze(source).map(|script| Script { path_end: at, ..script })
 }
 
-pub(super) fn parse(source: &str) -> Result<Form, Stop> {
-    let lexemes = lexemes(source)?;
+pub(super) fn parse(source: &str) -> Result<Form, ParseError> {
+    let lexemes = tokenize(source)?;
     let mut parser = Parser { lexemes: &lexemes, at: 0, depth: 0 };
-    match parser.whole() {
+    match parser.parse_path() {
         Ok(node) => Ok(Form::Path(Path(node))),
-        Err(Stop::Beyond { at }) => {
+        Err(ParseError::NotAPath { at }) => {
             let mut parser = Parser { lexemes: &lexemes, at: 0, depth: 0 };
-            let call = parser.call().and_then(|call| parser.end().map(|()| call));
+            let call = parser.parse_call().and_then(|call| parser.expect_end().map(|()| call));
             match call {
                 Ok(call) => Ok(Form::Transform(call)),
-                Err(stop @ Stop::TooLong { .. }) => Err(stop),
-                Err(_) => Ok(Form::JavaScript(analyse(source, at)?)),
+                Err(error @ ParseError::TooLong { .. }) => Err(error),
+                Err(_) => Ok(Form::JavaScript(analyze_from(source, at)?)),
             }
         }
-        Err(stop @ Stop::TooLong { .. }) => Err(stop),
-        // It may be JavaScript all the same, as `(() => 1)()` is; if not, what was said of the path says more.
-        Err(Stop::Invalid { at, message, hint }) => {
-            analyse(source, at).map(Form::JavaScript).map_err(|_| Stop::Invalid { at, message, hint })
+        Err(error @ ParseError::TooLong { .. }) => Err(error),
+        // It may still be JavaScript, such as `(() => 1)()`. If not, the error of the path is more helpful.
+        Err(ParseError::Invalid { at, message, hint }) => {
+            analyze_from(source, at).map(Form::JavaScript).map_err(|_| ParseError::Invalid { at, message, hint })
         }
     }
 }
 
-/// All tokens, the end included, with brackets that fit.
-fn lexemes(source: &str) -> Result<Vec<Lexeme<'_>>, Stop> {
+/// Returns all tokens, including the end. Fails if brackets do not match.
+fn tokenize(source: &str) -> Result<Vec<Lexeme<'_>>, ParseError> {
     let mut lexer = Lexer::new(source);
     let mut lexemes: Vec<Lexeme<'_>> = Vec::new();
     let mut open: Vec<(&'static str, usize)> = Vec::new();
@@ -175,8 +176,8 @@ fn lexemes(source: &str) -> Result<Vec<Lexeme<'_>>, Stop> {
         let lexeme = lexer.next()?;
         match lexeme.token {
             Token::Punctuator(bracket @ ("(" | "[" | "{")) => {
-                if open.len() == DEEPEST_BRACKETS {
-                    return Err(Stop::invalid(lexeme.start, "this is nested too deeply", "use fewer brackets"));
+                if open.len() == MAX_BRACKET_DEPTH {
+                    return Err(ParseError::invalid(lexeme.start, "this is nested too deeply", "use fewer brackets"));
                 }
                 open.push((bracket, lexeme.start));
             }
@@ -189,14 +190,14 @@ fn lexemes(source: &str) -> Result<Vec<Lexeme<'_>>, Stop> {
                 match open.pop() {
                     Some((found, _)) if found == opening => {}
                     Some((found, at)) => {
-                        return Err(Stop::invalid(
+                        return Err(ParseError::invalid(
                             lexeme.start,
                             format!("`{bracket}` does not close the `{found}` at character {}", at + 1),
                             format!("expected {}", closing(found)),
                         ));
                     }
                     None => {
-                        return Err(Stop::invalid(
+                        return Err(ParseError::invalid(
                             lexeme.start,
                             format!("there is no `{opening}` for this `{bracket}`"),
                             "remove it, or open it before",
@@ -213,9 +214,9 @@ fn lexemes(source: &str) -> Result<Vec<Lexeme<'_>>, Stop> {
         }
     }
     if let Some((bracket, at)) = open.pop() {
-        // A bracket right at the end is better explained by what is missing after it.
+        // For a bracket at the very end, the error about the missing operand after it is more helpful.
         if lexemes.len() < 2 || lexemes.iter().rev().nth(1).is_none_or(|last| last.start != at) {
-            return Err(Stop::invalid(
+            return Err(ParseError::invalid(
                 at,
                 format!("this `{bracket}` is never closed"),
                 format!("expected {}", closing(bracket)),
@@ -244,11 +245,11 @@ impl<'a> Parser<'a> {
         self.lexemes.get(self.at).map_or(&Token::End, |lexeme| &lexeme.token)
     }
 
-    fn ahead(&self) -> &'a Token<'a> {
+    fn peek_second(&self) -> &'a Token<'a> {
         self.lexemes.get(self.at + 1).map_or(&Token::End, |lexeme| &lexeme.token)
     }
 
-    fn place(&self) -> usize {
+    fn offset(&self) -> usize {
         self.lexemes.get(self.at).or(self.lexemes.last()).map_or(0, |lexeme| lexeme.start)
     }
 
@@ -264,13 +265,13 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn beyond<T>(&self) -> Result<T, Stop> {
-        Err(Stop::Beyond { at: self.place() })
+    fn not_a_path<T>(&self) -> Result<T, ParseError> {
+        Err(ParseError::NotAPath { at: self.offset() })
     }
 
-    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Stop>) -> Result<T, Stop> {
-        if self.depth == DEEPEST {
-            return Err(Stop::invalid(self.place(), "this is nested too deeply", "use fewer parentheses"));
+    fn with_depth<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, ParseError>) -> Result<T, ParseError> {
+        if self.depth == MAX_DEPTH {
+            return Err(ParseError::invalid(self.offset(), "this is nested too deeply", "use fewer parentheses"));
         }
         self.depth += 1;
         let result = read(self);
@@ -278,64 +279,66 @@ impl<'a> Parser<'a> {
         result
     }
 
-    fn whole(&mut self) -> Result<Node, Stop> {
-        let node = self.alternatives()?;
-        self.end()?;
+    fn parse_path(&mut self) -> Result<Node, ParseError> {
+        let node = self.parse_alternatives()?;
+        self.expect_end()?;
         Ok(node)
     }
 
-    /// Nothing may follow; says why what follows does not fit.
-    fn end(&self) -> Result<(), Stop> {
+    /// Fails unless the expression ends here; the error explains the unexpected token.
+    fn expect_end(&self) -> Result<(), ParseError> {
         const EXPECTED: &str = "expected `.`, `[`, `||`, `??` or the end";
         match self.peek() {
             Token::End => Ok(()),
             Token::Name("in" | "instanceof") | Token::Template | Token::PrivateName | Token::EscapedName => {
-                self.beyond()
+                self.not_a_path()
             }
-            Token::Name(name) => Err(Stop::invalid(
-                self.place(),
-                format!("`{name}` does not follow from what stands before it"),
+            Token::Name(name) => Err(ParseError::invalid(
+                self.offset(),
+                format!("`{name}` does not fit after the text before it"),
                 suggest(name, EXPECTED),
             )),
             Token::Number(_) | Token::Text(_) | Token::Regex => {
-                Err(Stop::invalid(self.place(), "two values stand side by side", EXPECTED))
+                Err(ParseError::invalid(self.offset(), "there is no operator between two values", EXPECTED))
             }
             Token::Punctuator(
                 "=" | "+=" | "-=" | "*=" | "/=" | "%=" | "**=" | "<<=" | ">>=" | ">>>=" | "&=" | "|=" | "^=" | "&&="
                 | "||=" | "??=",
-            ) => Err(Stop::invalid(
-                self.place(),
+            ) => Err(ParseError::invalid(
+                self.offset(),
                 "an expression may not assign",
                 "compare with `===`; a column's name follows the last `=`",
             )),
             Token::Punctuator("++" | "--") => {
-                Err(Stop::invalid(self.place(), "an expression may not assign", EXPECTED))
+                Err(ParseError::invalid(self.offset(), "an expression may not assign", EXPECTED))
             }
             Token::Punctuator(found @ (";" | ":" | "@" | "..." | "!" | "~" | ")" | "]" | "}" | "{")) => {
-                Err(Stop::invalid(self.place(), format!("`{found}` does not fit here"), EXPECTED))
+                Err(ParseError::invalid(self.offset(), format!("`{found}` does not fit here"), EXPECTED))
             }
-            Token::Punctuator(found @ ("|" | "?")) if *self.ahead() == Token::End => {
-                Err(Stop::invalid(self.place(), format!("`{found}` does not fit here"), suggest(found, EXPECTED)))
-            }
-            Token::Punctuator(_) => self.beyond(),
+            Token::Punctuator(found @ ("|" | "?")) if *self.peek_second() == Token::End => Err(ParseError::invalid(
+                self.offset(),
+                format!("`{found}` does not fit here"),
+                suggest(found, EXPECTED),
+            )),
+            Token::Punctuator(_) => self.not_a_path(),
         }
     }
 
-    fn alternatives(&mut self) -> Result<Node, Stop> {
-        let first = self.operand()?;
+    fn parse_alternatives(&mut self) -> Result<Node, ParseError> {
+        let first = self.parse_operand()?;
         let operator = match self.peek() {
             Token::Punctuator(operator @ ("||" | "??")) => *operator,
             _ => return Ok(first),
         };
         let mut nodes = vec![first];
         while self.eat(operator) {
-            nodes.push(self.operand()?);
+            nodes.push(self.parse_operand()?);
         }
         if let Token::Punctuator(other @ ("||" | "??" | "&&")) = self.peek()
             && (*other == "??" || operator == "??")
         {
-            return Err(Stop::invalid(
-                self.place(),
+            return Err(ParseError::invalid(
+                self.offset(),
                 format!("JavaScript does not allow `{operator}` and `{other}` side by side"),
                 "put one of them in parentheses: (a ?? b) || c",
             ));
@@ -343,52 +346,52 @@ impl<'a> Parser<'a> {
         Ok(if operator == "||" { Node::Or(nodes) } else { Node::Nullish(nodes) })
     }
 
-    fn operand(&mut self) -> Result<Node, Stop> {
+    fn parse_operand(&mut self) -> Result<Node, ParseError> {
         const EXPECTED: &str = "expected a path such as user.email, a string or a number";
-        let place = self.place();
+        let offset = self.offset();
         let node = match self.peek() {
-            Token::End if self.at == 0 => return Err(Stop::invalid(place, "it is empty", EXPECTED)),
-            Token::End => return Err(Stop::invalid(place, "something is missing at its end", EXPECTED)),
+            Token::End if self.at == 0 => return Err(ParseError::invalid(offset, "it is empty", EXPECTED)),
+            Token::End => return Err(ParseError::invalid(offset, "something is missing at its end", EXPECTED)),
             Token::Name("true") => self.literal(Literal::Boolean(true)),
             Token::Name("false") => self.literal(Literal::Boolean(false)),
             Token::Name("null" | "undefined") => self.literal(Literal::Nothing),
-            Token::Name(name) if RESERVED.contains(name) || GLOBALS.contains(name) => return self.beyond(),
+            Token::Name(name) if RESERVED.contains(name) || GLOBALS.contains(name) => return self.not_a_path(),
             Token::Name("user") => {
                 self.advance();
-                self.accesses(Vec::new())?
+                self.parse_accesses(Vec::new())?
             }
             Token::Name(name) => {
                 let key = self.key(name)?;
                 self.advance();
-                self.accesses(vec![key])?
+                self.parse_accesses(vec![key])?
             }
             Token::Text(Some(text)) => self.literal(Literal::Text(text.clone())),
             Token::Number(Some(number)) => self.literal(Literal::Number(*number)),
             Token::Punctuator(sign @ ("-" | "+")) => {
-                let Token::Number(Some(number)) = self.ahead() else { return self.beyond() };
+                let Token::Number(Some(number)) = self.peek_second() else { return self.not_a_path() };
                 self.advance();
                 self.literal(Literal::Number(if *sign == "-" { -number } else { *number }))
             }
             Token::Punctuator("(") => {
                 self.advance();
-                let inner = self.deeper(Self::alternatives)?;
+                let inner = self.with_depth(Self::parse_alternatives)?;
                 if !self.eat(")") {
-                    self.end()?;
-                    return self.beyond();
+                    self.expect_end()?;
+                    return self.not_a_path();
                 }
                 match inner {
-                    Node::Access(keys) => self.accesses(keys)?,
+                    Node::Access(keys) => self.parse_accesses(keys)?,
                     inner => inner,
                 }
             }
             Token::Punctuator(found @ ("||" | "??" | "&&" | "." | "?." | ")" | "]" | "}" | "=" | "," | ";" | ":")) => {
-                return Err(Stop::invalid(place, format!("`{found}` has nothing before it"), EXPECTED));
+                return Err(ParseError::invalid(offset, format!("`{found}` has nothing before it"), EXPECTED));
             }
-            _ => return self.beyond(),
+            _ => return self.not_a_path(),
         };
         // Properties and calls of anything but a path are JavaScript.
         match self.peek() {
-            Token::Punctuator("." | "?." | "[" | "(") | Token::Template => self.beyond(),
+            Token::Punctuator("." | "?." | "[" | "(") | Token::Template => self.not_a_path(),
             _ => Ok(node),
         }
     }
@@ -398,105 +401,108 @@ impl<'a> Parser<'a> {
         Node::Literal(literal)
     }
 
-    /// The key of the name at hand, unless every value inherits it.
-    fn key(&self, name: &str) -> Result<Key, Stop> {
-        if INHERITED_BY_ALL.contains(&name) { self.beyond() } else { Ok(Key::new(name)) }
+    /// Returns the key of `name`; not a path if every value inherits a property of this name.
+    fn key(&self, name: &str) -> Result<Key, ParseError> {
+        if INHERITED_BY_ALL.contains(&name) { self.not_a_path() } else { Ok(Key::new(name)) }
     }
 
-    fn accesses(&mut self, mut keys: Vec<Key>) -> Result<Node, Stop> {
+    fn parse_accesses(&mut self, mut keys: Vec<Key>) -> Result<Node, ParseError> {
         loop {
             if self.eat(".") {
-                keys.push(self.property(".")?);
+                keys.push(self.parse_property(".")?);
             } else if self.eat("?.") {
                 match self.peek() {
                     Token::Punctuator("[") => {}
-                    Token::Punctuator("(") | Token::Template => return self.beyond(),
-                    _ => keys.push(self.property("?.")?),
+                    Token::Punctuator("(") | Token::Template => return self.not_a_path(),
+                    _ => keys.push(self.parse_property("?.")?),
                 }
             } else if self.eat("[") {
                 let key = match self.peek() {
                     Token::Text(Some(text)) => self.key(text)?,
                     Token::Number(Some(number)) => Key::new(ryu_js::Buffer::new().format(*number)),
                     Token::End | Token::Punctuator("]") => {
-                        return Err(Stop::invalid(
-                            self.place(),
+                        return Err(ParseError::invalid(
+                            self.offset(),
                             "the brackets are empty",
                             "expected a number such as [0] or a name in quotes such as [\"a b\"]",
                         ));
                     }
-                    _ => return self.beyond(),
+                    _ => return self.not_a_path(),
                 };
                 self.advance();
                 if !self.eat("]") {
-                    return self.beyond();
+                    return self.not_a_path();
                 }
                 keys.push(key);
             } else {
                 return Ok(Node::Access(keys));
             }
-            if keys.len() > MOST_STEPS {
-                return Err(Stop::TooLong { at: self.place() });
+            if keys.len() > MAX_STEPS {
+                return Err(ParseError::TooLong { at: self.offset() });
             }
         }
     }
 
-    /// The name after a dot.
-    fn property(&mut self, dot: &str) -> Result<Key, Stop> {
+    /// Parses the property name after `dot`.
+    fn parse_property(&mut self, dot: &str) -> Result<Key, ParseError> {
         match self.peek() {
             Token::Name(name) => {
                 let key = self.key(name)?;
                 self.advance();
                 Ok(key)
             }
-            Token::EscapedName => self.beyond(),
-            _ => Err(Stop::invalid(
-                self.place(),
+            Token::EscapedName => self.not_a_path(),
+            _ => Err(ParseError::invalid(
+                self.offset(),
                 format!("a name is missing after `{dot}`"),
                 "put names with other characters in brackets and quotes: user.user_metadata[\"favourite colour\"]",
             )),
         }
     }
 
-    /// A call of a transform: a name, and arguments that are paths, literals or calls.
-    fn call(&mut self) -> Result<Call, Stop> {
-        let at = self.place();
+    /// Parses a call of a transform: a name, and arguments that are paths, literals or calls.
+    fn parse_call(&mut self) -> Result<Call, ParseError> {
+        let at = self.offset();
         let name = match self.peek() {
             Token::Name(name) if !RESERVED.contains(name) && !GLOBALS.contains(name) && *name != "user" => {
                 self.advance();
                 (*name).to_owned()
             }
-            _ => return self.beyond(),
+            _ => return self.not_a_path(),
         };
         if !self.eat("(") {
-            return self.beyond();
+            return self.not_a_path();
         }
         let mut arguments = Vec::new();
         loop {
             if self.eat(")") {
                 return Ok(Call { name, at, arguments });
             }
-            let start = self.place();
-            let is_call = matches!(self.peek(), Token::Name(_)) && *self.ahead() == Token::Punctuator("(");
-            let input =
-                if is_call { Input::Call(self.deeper(Self::call)?) } else { Input::Path(Path(self.alternatives()?)) };
+            let start = self.offset();
+            let is_call = matches!(self.peek(), Token::Name(_)) && *self.peek_second() == Token::Punctuator("(");
+            let input = if is_call {
+                Input::Call(self.with_depth(Self::parse_call)?)
+            } else {
+                Input::Path(Path(self.parse_alternatives()?))
+            };
             let end = self.at.checked_sub(1).and_then(|last| self.lexemes.get(last)).map_or(start, |last| last.end);
             arguments.push(Argument { at: start, end, input });
             if !self.eat(",") && *self.peek() != Token::Punctuator(")") {
-                return self.beyond();
+                return self.not_a_path();
             }
         }
     }
 }
 
-/// What was expected, with what was probably meant.
+/// Returns the hint `expected`, with a correction if `found` is a known mistake.
 fn suggest(found: &str, expected: &str) -> String {
-    match MEANT.iter().find(|(written, _)| *written == found) {
-        Some((_, meant)) => format!("{expected}; did you mean `{meant}`?"),
+    match LIKELY_MISTAKES.iter().find(|(written, _)| *written == found) {
+        Some((_, correction)) => format!("{expected}; did you mean `{correction}`?"),
         None => expected.to_owned(),
     }
 }
 
-/// Writes a path so that reading it gives the same path again.
+/// Writes a path so that parsing it returns the same path.
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write_node(&self.0, f)
@@ -517,7 +523,7 @@ fn write_node(node: &Node, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result 
                 f.write_str("-")?;
             }
             let number = number.abs();
-            // 1e999 is how JavaScript's Infinity can be written as a number.
+            // JavaScript reads the literal 1e999 as Infinity.
             f.write_str(if number.is_infinite() { "1e999" } else { buffer.format(number) })
         }
         Node::Literal(Literal::Text(text)) => write_quoted(text, f),

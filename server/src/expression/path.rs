@@ -1,12 +1,12 @@
 //! Paths: alternatives of attribute paths and literals, computed natively (docs/decisions/0004-native-paths.md).
 //!
-//! A path means JavaScript with every access read as `?.`: what meets nothing gives nothing.
+//! A path has the meaning of JavaScript with `?.` for every access: accessing a nullish value returns `undefined`.
 
 use std::borrow::Cow;
 
 use super::json::{Cell, Json};
 
-/// One step of a path: the property's name, and its number when it is an array index.
+/// One step of a path: the property name, and its number if it is an array index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     pub(super) name: String,
@@ -14,7 +14,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a property's name.
+    /// Returns the key of a property name.
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         let index = array_index(&name);
@@ -22,7 +22,7 @@ impl Key {
     }
 }
 
-/// The number of an array index as ECMAScript defines it: a canonical integer from 0 to 2^32 - 2.
+/// Returns the number of an array index as ECMAScript defines it: a canonical integer from 0 to 2^32 - 2.
 pub(super) fn array_index(name: &str) -> Option<u32> {
     let canonical = name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
     if canonical { name.parse().ok().filter(|index| *index != u32::MAX) } else { None }
@@ -31,51 +31,51 @@ pub(super) fn array_index(name: &str) -> Option<u32> {
 /// A literal value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Literal {
-    /// `null` and `undefined`: as a cell they are the same.
+    /// `null` or `undefined`, which are the same in a cell.
     Nothing,
     Boolean(bool),
     Number(f64),
     Text(String),
 }
 
-/// A computable expression.
+/// Alternatives of attribute paths and literals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path(pub(super) Node);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
-    /// Steps from the user; none is the user itself.
+    /// Steps from the user; an empty list is the user itself.
     Access(Vec<Key>),
     Literal(Literal),
-    /// `||`: the first that is truthy, or the last.
+    /// `||`: the first truthy alternative, or the last.
     Or(Vec<Node>),
-    /// `??`: the first that is something, or the last.
+    /// `??`: the first alternative that is not nullish, or the last.
     Nullish(Vec<Node>),
 }
 
 impl Path {
-    /// The path of one root attribute.
+    /// Returns the path of one root attribute.
     pub fn attribute(name: &str) -> Self {
         Self(Node::Access(vec![Key::new(name)]))
     }
 
-    /// Computes the expression for a user.
+    /// Computes the path for a user.
     pub fn evaluate<'a>(&'a self, user: &'a Json<'a>) -> Cell<'a> {
         self.0.evaluate(user).cell()
     }
 
-    /// Every chain of accesses in the expression, from the user on.
+    /// Returns every access in the path, as steps from the user.
     pub(super) fn accesses(&self) -> Vec<&[Key]> {
         let mut found = Vec::new();
-        self.0.collect(&mut found);
+        self.0.collect_accesses(&mut found);
         found
     }
 }
 
-/// A value on the way, where a function still counts as something.
-pub(super) enum Seen<'a> {
+/// An intermediate value of a path. Unlike a cell it can be a function, which is truthy.
+pub(super) enum PathValue<'a> {
     Cell(Cell<'a>),
-    /// A method all values of its type inherit: truthy, and gone when it ends up in a cell.
+    /// A method that all values of a type inherit: truthy, but empty as a cell.
     Method(&'static Method),
 }
 
@@ -85,25 +85,25 @@ pub(super) struct Method {
     length: u32,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> PathValue<'a> {
     const NOTHING: Self = Self::Cell(Cell::Nothing);
 
-    /// What ends up in a cell.
+    /// Converts the value to a cell.
     pub(super) fn cell(self) -> Cell<'a> {
         match self {
-            // JSON has no such numbers, and no tier may give what another does not.
+            // JSON cannot represent these numbers, and all kinds of expressions must give the same cells.
             Self::Cell(Cell::Number(number)) if !number.is_finite() => Cell::Nothing,
             Self::Cell(cell) => cell,
             Self::Method(_) => Cell::Nothing,
         }
     }
 
-    fn is_nothing(&self) -> bool {
+    fn is_nullish(&self) -> bool {
         matches!(self, Self::Cell(Cell::Nothing))
     }
 
-    pub(super) fn is_something(&self) -> bool {
-        !self.is_nothing()
+    pub(super) fn is_non_nullish(&self) -> bool {
+        !self.is_nullish()
     }
 
     pub(super) fn is_truthy(&self) -> bool {
@@ -129,27 +129,27 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// The first alternative that is good, or the last.
-    pub(super) fn first<T>(
+    /// Returns the first alternative that `accept` accepts, or the last.
+    pub(super) fn first_accepted<T>(
         alternatives: &'a [T],
         evaluate: impl Fn(&'a T) -> Self,
-        good: impl Fn(&Self) -> bool,
+        accept: impl Fn(&Self) -> bool,
     ) -> Self {
         let mut last = Self::NOTHING;
         for alternative in alternatives {
             last = evaluate(alternative);
-            if good(&last) {
+            if accept(&last) {
                 break;
             }
         }
         last
     }
 
-    /// What these steps lead to from this value.
+    /// Follows `keys` from this value.
     pub(super) fn follow(self, keys: &[Key]) -> Self {
         let mut value = self;
         for key in keys {
-            if value.is_nothing() {
+            if value.is_nullish() {
                 break;
             }
             value = value.get(key);
@@ -161,10 +161,10 @@ impl<'a> Seen<'a> {
         methods.iter().find(|method| method.name == key.name).map_or(Self::NOTHING, Self::Method)
     }
 
-    /// The property `key` of this value.
+    /// Returns the property `key` of this value.
     fn get(self, key: &Key) -> Self {
         match self {
-            // A cell's JSON is an array or an object; everything else has a cell of its own.
+            // `Cell::Json` only holds arrays and objects; all other values have their own variants.
             Self::Cell(
                 Cell::Nothing
                 | Cell::Boolean(_)
@@ -180,15 +180,14 @@ impl<'a> Seen<'a> {
                 None => Self::method(ARRAY_METHODS, key),
             },
             Self::Cell(Cell::Text(text)) => match key.index {
-                Some(index) => {
-                    unit(&text, index as usize).map_or(Self::NOTHING, |unit| Self::Cell(Cell::Text(Cow::Owned(unit))))
-                }
-                None if key.name == "length" => Self::Cell(Cell::Number(length(&text) as f64)),
+                Some(index) => utf16_unit(&text, index as usize)
+                    .map_or(Self::NOTHING, |unit| Self::Cell(Cell::Text(Cow::Owned(unit)))),
+                None if key.name == "length" => Self::Cell(Cell::Number(utf16_length(&text) as f64)),
                 None => Self::method(STRING_METHODS, key),
             },
             Self::Cell(Cell::Number(_)) => Self::method(NUMBER_METHODS, key),
             Self::Method(method) => match key.name.as_str() {
-                // The two old names are the same functions as the new ones.
+                // The two legacy names are aliases, so their `name` is that of the current function.
                 "name" => Self::Cell(Cell::Text(Cow::Borrowed(match method.name {
                     "trimLeft" => "trimStart",
                     "trimRight" => "trimEnd",
@@ -202,46 +201,50 @@ impl<'a> Seen<'a> {
 }
 
 impl Node {
-    fn evaluate<'a>(&'a self, user: &'a Json<'a>) -> Seen<'a> {
+    fn evaluate<'a>(&'a self, user: &'a Json<'a>) -> PathValue<'a> {
         match self {
-            Self::Access(keys) => Seen::from_json(user).follow(keys),
-            Self::Literal(literal) => Seen::literal(literal),
-            Self::Or(alternatives) => Seen::first(alternatives, |one| one.evaluate(user), Seen::is_truthy),
-            Self::Nullish(alternatives) => Seen::first(alternatives, |one| one.evaluate(user), Seen::is_something),
+            Self::Access(keys) => PathValue::from_json(user).follow(keys),
+            Self::Literal(literal) => PathValue::literal(literal),
+            Self::Or(alternatives) => {
+                PathValue::first_accepted(alternatives, |one| one.evaluate(user), PathValue::is_truthy)
+            }
+            Self::Nullish(alternatives) => {
+                PathValue::first_accepted(alternatives, |one| one.evaluate(user), PathValue::is_non_nullish)
+            }
         }
     }
 
-    fn collect<'a>(&'a self, found: &mut Vec<&'a [Key]>) {
+    fn collect_accesses<'a>(&'a self, found: &mut Vec<&'a [Key]>) {
         match self {
             Self::Access(keys) => found.push(keys),
             Self::Literal(_) => {}
             Self::Or(alternatives) | Self::Nullish(alternatives) => {
                 for alternative in alternatives {
-                    alternative.collect(found);
+                    alternative.collect_accesses(found);
                 }
             }
         }
     }
 }
 
-/// Whether strings, arrays and numbers inherit a method of this name.
-pub(super) fn inherits(name: &str) -> [bool; 3] {
+/// Returns whether strings, arrays and numbers, in this order, inherit a method of this name.
+pub(super) fn types_with_method(name: &str) -> [bool; 3] {
     [STRING_METHODS, ARRAY_METHODS, NUMBER_METHODS].map(|methods| methods.iter().any(|method| method.name == name))
 }
 
-/// The length of a string in UTF-16 units.
-fn length(text: &str) -> usize {
+/// Returns the length of a string in UTF-16 code units.
+fn utf16_length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
-/// One UTF-16 unit of a string; half a surrogate pair is U+FFFD.
-fn unit(text: &str, index: usize) -> Option<String> {
+/// Returns one UTF-16 code unit of a string; a surrogate becomes U+FFFD. `None` beyond the end.
+fn utf16_unit(text: &str, index: usize) -> Option<String> {
     let unit = text.encode_utf16().nth(index)?;
     Some(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER).into())
 }
 
-/// Names every value inherits from `Object.prototype`. Nobody means them as an attribute, and what they
-/// give depends on more than the user, so that a path with one of them is JavaScript.
+/// Names that every value inherits from `Object.prototype`. They are not names of attributes, and their values depend
+/// on more than the user. A path with one of them is therefore JavaScript.
 pub(super) const INHERITED_BY_ALL: &[&str] = &[
     "__defineGetter__",
     "__defineSetter__",

@@ -5,7 +5,7 @@ use serde_json::{Value as JsonValue, json};
 
 use super::*;
 
-/// Computes an expression for a user given as JSON, reading only what it wants.
+/// Computes a path for a user, who is read with the mask of that path only.
 fn compute(expression: &str, user: &JsonValue) -> JsonValue {
     compute_text(expression, &user.to_string())
 }
@@ -13,7 +13,7 @@ fn compute(expression: &str, user: &JsonValue) -> JsonValue {
 fn compute_text(expression: &str, user: &str) -> JsonValue {
     let expression = Expression::parse(expression).unwrap();
     let path = expression.path().unwrap();
-    let user = read(user.as_bytes(), &Wanted::new([path])).unwrap();
+    let user = parse_row(user.as_bytes(), &ProjectionMask::new([path])).unwrap();
     let value: transforms_sdk::Value = path.evaluate(&user).into();
     value.into()
 }
@@ -23,7 +23,7 @@ fn kind(expression: &str) -> Kind {
 }
 
 #[test]
-fn paths_lead_to_attributes() {
+fn paths_return_attributes() {
     let user = json!({
         "name": "Ada",
         "app_metadata": {"name": "Countess", "a b": {"c": [1, 2, {"d": false}]}, "2fa": 7, "größe": "m", "class": "x"},
@@ -62,7 +62,7 @@ fn paths_lead_to_attributes() {
 }
 
 #[test]
-fn alternatives_follow_javascript() {
+fn alternatives_have_the_meaning_of_javascript() {
     let user = json!({
         "empty": "", "zero": 0, "minus": -0.0, "no": false, "nil": null, "list": [], "object": {}, "text": "0", "n": 0.5,
     });
@@ -104,7 +104,7 @@ fn strings_are_indexed_by_utf_16_unit() {
 }
 
 #[test]
-fn inherited_methods_count_as_something_and_leave_the_cell_empty() {
+fn inherited_methods_are_truthy_and_empty_as_cells() {
     let user = json!({"name": "Ada", "list": [], "n": 5, "meta": {"link": "here", "map": {"x": 1}}});
     assert_eq!(compute("meta.link", &user), json!("here"));
     assert_eq!(compute("meta.map.x", &user), json!(1));
@@ -118,18 +118,18 @@ fn inherited_methods_count_as_something_and_leave_the_cell_empty() {
 }
 
 #[test]
-fn what_every_value_inherits_is_javascript() {
+fn paths_with_names_that_every_value_inherits_are_javascript() {
     for expression in ["user.constructor", "name.toString", "user.a.__proto__", "user['valueOf']", "hasOwnProperty"] {
         assert_eq!(kind(expression), Kind::JavaScript, "{expression}");
     }
 }
 
 #[test]
-fn json_is_read_as_javascript_reads_it() {
+fn json_is_read_like_in_javascript() {
     let text = r#"{"m":{"b":1,"10":"ten","a":2,"2":"two","b":3,"01":0,"n":698e-3,"big":12345678901234567890,"i":1e2}}"#;
     let expression = Expression::parse("m").unwrap();
     let path = expression.path().unwrap();
-    let user = read(text.as_bytes(), &Wanted::new([path])).unwrap();
+    let user = parse_row(text.as_bytes(), &ProjectionMask::new([path])).unwrap();
     let mut out = Vec::new();
     path.evaluate(&user).write_json(&mut out);
     assert_eq!(
@@ -137,17 +137,17 @@ fn json_is_read_as_javascript_reads_it() {
         r#"{"2":"two","10":"ten","b":3,"a":2,"01":0,"n":0.698,"big":12345678901234567000,"i":100}"#
     );
     assert_eq!(compute_text("a", r#"{"a":1,"\u0061":2}"#), json!(2), "the last of two equal names wins");
-    assert_eq!(compute_text("a.length", r#"{"a":"\ud83d"}"#), json!(1), "half a surrogate pair is one unit");
+    assert_eq!(compute_text("a.length", r#"{"a":"\ud83d"}"#), json!(1), "an unpaired surrogate is one unit");
 }
 
 #[test]
-fn unreadable_rows_say_why() {
-    let wanted = Wanted::new([&Path::attribute("a")]);
-    let reason = |row: &[u8]| read(row, &wanted).unwrap_err();
-    assert_eq!(reason(b"[1]"), Unreadable::NotAnObject);
-    assert_eq!(reason(b"null"), Unreadable::NotAnObject);
-    assert_eq!(reason(b"\"{}\""), Unreadable::NotAnObject);
-    assert_eq!(reason(b"{\"a\":\"\xff\"}"), Unreadable::NotUtf8(7));
+fn unreadable_rows_report_the_reason() {
+    let mask = ProjectionMask::new([&Path::attribute("a")]);
+    let reason = |row: &[u8]| parse_row(row, &mask).unwrap_err();
+    assert_eq!(reason(b"[1]"), RowParseError::NotAnObject);
+    assert_eq!(reason(b"null"), RowParseError::NotAnObject);
+    assert_eq!(reason(b"\"{}\""), RowParseError::NotAnObject);
+    assert_eq!(reason(b"{\"a\":\"\xff\"}"), RowParseError::NotUtf8(7));
     for broken in [
         &b"{"[..],
         b"{}}",
@@ -164,17 +164,17 @@ fn unreadable_rows_say_why() {
         b"{\"a\":\"\0\"}",
         b"{\"b\":NaN}",
     ] {
-        assert!(matches!(reason(broken), Unreadable::NotJson(_)), "{}", String::from_utf8_lossy(broken));
+        assert!(matches!(reason(broken), RowParseError::NotJson(_)), "{}", String::from_utf8_lossy(broken));
     }
     let deep = |levels: usize| format!("{{\"b\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-    assert_eq!(reason(deep(10_000_000).as_bytes()), Unreadable::TooDeep(200));
-    assert!(read(deep(199).as_bytes(), &wanted).is_ok());
+    assert_eq!(reason(deep(10_000_000).as_bytes()), RowParseError::TooDeep(200));
+    assert!(parse_row(deep(199).as_bytes(), &mask).is_ok());
     let brackets = format!("{{\"b\":\"{}\"}}", "[".repeat(10_000));
-    assert!(read(brackets.as_bytes(), &wanted).is_ok(), "brackets in strings do not nest");
+    assert!(parse_row(brackets.as_bytes(), &mask).is_ok(), "brackets in strings do not nest");
 }
 
 #[test]
-fn objects_of_many_members_are_read_right() {
+fn objects_with_many_members_keep_the_last_value_of_a_name() {
     let members: Vec<String> = (0..100).chain(0..50).map(|n| format!("\"k{}\":{}", n, n * 2)).collect();
     let text = format!("{{\"m\":{{{},\"k7\":\"last\"}}}}", members.join(","));
     let read = compute_text("m", &text);
@@ -184,13 +184,13 @@ fn objects_of_many_members_are_read_right() {
 }
 
 #[test]
-fn only_wanted_root_attributes_are_named() {
+fn a_mask_lists_the_root_attributes_of_its_paths() {
     let parsed: Vec<Expression> =
         ["user.a.b || c[0]", "a.d ?? 'x'", "name.length"].iter().map(|e| Expression::parse(e).unwrap()).collect();
-    let wanted = Wanted::new(parsed.iter().map(|expression| expression.path().unwrap()));
-    assert_eq!(wanted.attributes(), Some(vec!["a", "c", "name"]));
+    let mask = ProjectionMask::new(parsed.iter().map(|expression| expression.path().unwrap()));
+    assert_eq!(mask.attributes(), Some(vec!["a", "c", "name"]));
     let whole = Expression::parse("user").unwrap();
-    assert_eq!(Wanted::new([whole.path().unwrap()]).attributes(), None);
+    assert_eq!(ProjectionMask::new([whole.path().unwrap()]).attributes(), None);
 }
 
 #[test]
@@ -269,8 +269,9 @@ fn errors_show_the_place() {
     insta::assert_snapshot!(all.join("\n\n"));
 }
 
-/// Evaluates a path by the rules of JavaScript, slowly and obviously, on `serde_json` values. Returns `None` for
-/// undefined and null. The result is not JSON, which has no infinity, while a literal may be one.
+/// The reference implementation: evaluates a path by the rules of JavaScript on `serde_json` values.
+///
+/// Returns `None` for `undefined` and `null`. The result is not JSON, since a literal may be infinite.
 fn reference(node: &path::Node, user: &JsonValue) -> Option<transforms_sdk::Value> {
     use path::{Literal, Node};
     use transforms_sdk::Value;
@@ -311,7 +312,7 @@ fn reference(node: &path::Node, user: &JsonValue) -> Option<transforms_sdk::Valu
     }
 }
 
-/// What a cell holds of a result: JSON has no infinity, so such a cell is empty.
+/// Converts a result to the value of a cell. JSON has no infinity, so such a cell is empty.
 fn cell(value: Option<transforms_sdk::Value>) -> transforms_sdk::Value {
     match value {
         Some(transforms_sdk::Value::Number(number)) if number.is_infinite() => transforms_sdk::Value::Nothing,
@@ -320,14 +321,14 @@ fn cell(value: Option<transforms_sdk::Value>) -> transforms_sdk::Value {
 }
 
 #[test]
-fn an_infinite_literal_counts_as_true_and_leaves_the_cell_empty() {
+fn an_infinite_literal_is_truthy_and_empty_as_a_cell() {
     use path::{Literal, Node};
     let user = json!({"a": 1});
     for number in [f64::INFINITY, f64::NEG_INFINITY] {
         let alternatives = vec![Node::Literal(Literal::Number(number)), Node::Access(vec![Key::new("a")])];
         for node in [Node::Or(alternatives.clone()), Node::Nullish(alternatives)] {
             assert_eq!(reference(&node, &user), Some(transforms_sdk::Value::Number(number)));
-            let row = read(b"{\"a\":1}", &Wanted::new([&Path(node.clone())])).unwrap();
+            let row = parse_row(b"{\"a\":1}", &ProjectionMask::new([&Path(node.clone())])).unwrap();
             let value: transforms_sdk::Value = Path(node).evaluate(&row).into();
             assert_eq!(value, transforms_sdk::Value::Nothing);
         }
@@ -379,12 +380,12 @@ fn any_node() -> impl Strategy<Value = path::Node> {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_parser_panic(text in "\\PC*") {
+    fn parsing_any_text_does_not_panic(text in "\\PC*") {
         let _ = Expression::parse(&text);
     }
 
     #[test]
-    fn no_tokens_make_the_parser_panic(
+    fn parsing_any_tokens_does_not_panic(
         tokens in prop::collection::vec(prop::sample::select(vec![
             "user", "a", ".", "?.", "[", "]", "(", ")", "||", "??", "'x'", "0", "-", "/", "`", "${", "}", "{", "=", "\\", "\"",
             "//", "/*", "*/", "\n", "é", "😀", ",", "=>", "?", ":", "u{", "1e", "0x", "_",
@@ -399,37 +400,37 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(node in any_node()) {
+    fn a_displayed_path_parses_to_the_same_path(node in any_node()) {
         let path = Path(node);
         let read = Expression::parse(&path.to_string()).unwrap();
         prop_assert_eq!(read.path().unwrap(), &path);
     }
 
     #[test]
-    fn computing_means_what_the_reference_means(node in any_node(), user in any_user()) {
+    fn paths_evaluate_like_the_reference_implementation(node in any_node(), user in any_user()) {
         let path = Path(node);
         let text = user.to_string();
-        let row = read(text.as_bytes(), &Wanted::new([&path])).unwrap();
+        let row = parse_row(text.as_bytes(), &ProjectionMask::new([&path])).unwrap();
         let value: transforms_sdk::Value = path.evaluate(&row).into();
         let expected = cell(reference(&path.0, &user));
         prop_assert_eq!(value, expected);
     }
 
     #[test]
-    fn rows_are_accepted_exactly_when_they_are_json_objects(text in "[{}\\[\\]\":,a0-9e.\\\\ utrnlf-]{0,24}") {
+    fn rows_are_accepted_if_and_only_if_they_are_json_objects(text in "[{}\\[\\]\":,a0-9e.\\\\ utrnlf-]{0,24}") {
         let expected = serde_json::from_str::<serde_json::Map<String, JsonValue>>(&text).is_ok();
-        let wanted = Wanted::new([&Path::attribute("a")]);
-        prop_assert_eq!(read(text.as_bytes(), &wanted).is_ok(), expected, "{}", text);
-        prop_assert_eq!(check_whole(text.as_bytes()).is_ok(), expected, "{}", text);
+        let mask = ProjectionMask::new([&Path::attribute("a")]);
+        prop_assert_eq!(parse_row(text.as_bytes(), &mask).is_ok(), expected, "{}", text);
+        prop_assert_eq!(check_row(text.as_bytes()).is_ok(), expected, "{}", text);
     }
 
     #[test]
-    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let wanted = Wanted::new([&Path::attribute("a"), &Path(path::Node::Access(Vec::new()))]);
-        let _ = read(&bytes, &wanted);
+    fn reading_any_bytes_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let mask = ProjectionMask::new([&Path::attribute("a"), &Path(path::Node::Access(Vec::new()))]);
+        let _ = parse_row(&bytes, &mask);
         let mut object = b"{\"a\":".to_vec();
         object.extend_from_slice(&bytes);
         object.push(b'}');
-        let _ = read(&object, &wanted);
+        let _ = parse_row(&object, &mask);
     }
 }

@@ -1,5 +1,5 @@
-//! Checks rows before anything is sent: the import schema, the rules a schema cannot say, and duplicates inside the
-//! import (docs/auth0/import-schema.md).
+//! Checks rows before anything is sent: the import schema, rules that a schema cannot express, and duplicates within
+//! the import (docs/auth0/import-schema.md).
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
@@ -9,14 +9,14 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::chunks::{MAX_ROW_IN_CHUNK, RowIdentity};
-use super::glance::{Clean, Doubtful, Glance, glance};
-use super::index::DiskIndex;
+use super::dedup_index::SpillingHashIndex;
+use super::fast_check::{FastCheck, UncheckedRow, ValidRowText, fast_check};
 use super::redact;
 use super::schema::{self, Finding, is_bcrypt_body, member};
 use super::{RowFault, Severity};
 use crate::error::Result;
 
-/// The prefix Auth0 puts before the id of every imported user (docs/auth0/import-schema.md#attributes).
+/// The prefix that Auth0 adds to the id of every imported user (docs/auth0/import-schema.md#attributes).
 pub(super) const ID_PREFIX: &str = "auth0|";
 
 /// Keys that `app_metadata` must not contain (docs/auth0/import-schema.md#metadata-keys).
@@ -41,12 +41,12 @@ pub(super) const FORBIDDEN_APP_METADATA: [&str; 18] = [
     "user_id",
 ];
 
-/// Where a row stands.
+/// Location of a row in the import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct RowPlace {
+pub(super) struct RowLocation {
     pub(super) row: u64,
     pub(super) line: u64,
-    /// Name of the file, when the import has several.
+    /// Name of the file; `None` if the import has one file.
     pub(super) file: Option<String>,
 }
 
@@ -54,73 +54,78 @@ pub(super) struct RowPlace {
 #[derive(Debug)]
 pub(super) struct Checker {
     keep_id_prefix: bool,
-    seen: Identities,
-    warned_of_phone: bool,
+    seen: SeenIdentifiers,
+    phone_warning_emitted: bool,
 }
 
 impl Checker {
-    /// `scratch` is a directory for what does not fit into memory.
+    /// `scratch` is a directory for data that does not fit into memory.
     pub(super) fn new(keep_id_prefix: bool, scratch: &Path) -> Self {
-        let seen = Identities { hasher: RandomState::new(), rows: DiskIndex::new(scratch) };
-        Self { keep_id_prefix, seen, warned_of_phone: false }
+        let seen = SeenIdentifiers { hasher: RandomState::new(), rows: SpillingHashIndex::new(scratch) };
+        Self { keep_id_prefix, seen, phone_warning_emitted: false }
     }
 
-    /// A row that is without errors, as its text alone shows, and perhaps a warning; or that has to be built to
-    /// tell. Nothing when it has to be parsed first. The row stands at the beginning of `text`, which is all of
-    /// it when it is `whole`.
-    pub(super) fn glance<'r>(&mut self, place: &RowPlace, text: &'r [u8], whole: bool) -> Result<Option<Glanced<'r>>> {
-        let clean = match glance(text, whole, self.warned_of_phone) {
+    /// Checks a row by its text alone. Returns the valid row, perhaps with a warning, or a row that needs the full
+    /// check; `None` if the row must be parsed first. The row is at the start of `text`; with `is_whole` the text
+    /// contains nothing else.
+    pub(super) fn check_text<'r>(
+        &mut self,
+        location: &RowLocation,
+        text: &'r [u8],
+        is_whole: bool,
+    ) -> Result<Option<FastChecked<'r>>> {
+        let row = match fast_check(text, is_whole, self.phone_warning_emitted) {
             None => return Ok(None),
-            Some(Glance::Doubtful(row)) => return Ok(Some(Glanced::Doubtful(row))),
-            Some(Glance::Clean(clean)) => clean,
+            Some(FastCheck::NeedsFullCheck(row)) => return Ok(Some(FastChecked::NeedsFullCheck(row))),
+            Some(FastCheck::Valid(row)) => row,
         };
-        let sent_id = clean.user_id.map(|id| self.sent_id(id));
+        let sent_id = row.user_id.map(|id| self.sent_id(id));
         let identity = Identity {
-            email: Some(&clean.email),
+            email: Some(&row.email),
             user_id: sent_id,
-            username: clean.username.as_deref(),
-            phone_number: clean.phone_number,
+            username: row.username.as_deref(),
+            phone_number: row.phone_number,
         };
-        if !self.is_new(place, &identity)? {
-            return Ok(Some(Glanced::Doubtful(clean.doubted())));
+        if !self.is_new(location, &identity)? {
+            return Ok(Some(FastChecked::NeedsFullCheck(row.into_unchecked())));
         }
-        let warning = clean.user_id.filter(|id| id.contains('|')).and_then(|id| {
+        let warning = row.user_id.filter(|id| id.contains('|')).and_then(|id| {
             let mut warnings = Vec::new();
             self.check_id(id, &mut Vec::new(), &mut warnings);
-            let row = serde_json::json!({ "user_id": id });
-            warnings.pop().map(|finding| Box::new(fault(place, &row, finding, Severity::Warning)))
+            let value = serde_json::json!({ "user_id": id });
+            warnings.pop().map(|finding| Box::new(fault(location, &value, finding, Severity::Warning)))
         });
-        Ok(Some(Glanced::Good(Good { clean, sent_id, keep_id_prefix: self.keep_id_prefix, warning })))
+        Ok(Some(FastChecked::Valid(ValidRow { row, sent_id, keep_id_prefix: self.keep_id_prefix, warning })))
     }
 
-    /// Everything that is wrong with a row. `size` is what it takes in a chunk, in bytes.
-    pub(super) fn check(&mut self, place: &RowPlace, row: &Value, size: usize) -> Result<Vec<RowFault>> {
+    /// Runs the full check and returns all errors and warnings of a row. `size` is its size in a chunk, in bytes.
+    pub(super) fn check(&mut self, location: &RowLocation, row: &Value, size: usize) -> Result<Vec<RowFault>> {
         let mut findings = Vec::new();
         schema::validate(row, &mut findings);
         let mut warnings = Vec::new();
         if let Value::Object(members) = row {
-            let sound = findings.is_empty();
-            self.check_meaning(members, size, &mut findings, &mut warnings);
-            if sound && findings.is_empty() {
-                self.check_duplicates(place, members, &mut findings)?;
+            let fits_schema = findings.is_empty();
+            self.check_semantics(members, size, &mut findings, &mut warnings);
+            if fits_schema && findings.is_empty() {
+                self.check_duplicates(location, members, &mut findings)?;
             }
         }
-        let errors = findings.into_iter().map(|finding| fault(place, row, finding, Severity::Error));
-        Ok(errors.chain(warnings.into_iter().map(|finding| fault(place, row, finding, Severity::Warning))).collect())
+        let errors = findings.into_iter().map(|finding| fault(location, row, finding, Severity::Error));
+        Ok(errors.chain(warnings.into_iter().map(|finding| fault(location, row, finding, Severity::Warning))).collect())
     }
 
-    /// The user's id as it is sent: without the prefix, which Auth0 would add a second time.
+    /// Returns the id to send: without the prefix, which Auth0 would add a second time, unless it is to be kept.
     pub(super) fn sent_id<'a>(&self, id: &'a str) -> &'a str {
         if self.keep_id_prefix { id } else { id.strip_prefix(ID_PREFIX).unwrap_or(id) }
     }
 
-    /// As after the first phone number.
+    /// Sets the state after the first phone number, whose warning is emitted once per import.
     #[cfg(test)]
-    pub(super) fn phone_is_told(&mut self) {
-        self.warned_of_phone = true;
+    pub(super) fn suppress_phone_warning(&mut self) {
+        self.phone_warning_emitted = true;
     }
 
-    fn check_meaning(
+    fn check_semantics(
         &mut self,
         user: &Map<String, Value>,
         size: usize,
@@ -185,13 +190,12 @@ impl Checker {
         {
             warnings.push(Finding::new("picture", "FORMAT", "picture is not a URL."));
         }
-        if user.contains_key("phone_number") && !self.warned_of_phone {
-            self.warned_of_phone = true;
-            let message = "Auth0's documentation is at odds with itself on whether phone_number can be imported.";
-            warnings.push(
-                Finding::new("phone_number", "UNCERTAIN", message)
-                    .with_hint("Import a few users first and look at them; this is said once per import."),
-            );
+        if user.contains_key("phone_number") && !self.phone_warning_emitted {
+            self.phone_warning_emitted = true;
+            let message = "Auth0's documentation contradicts itself on whether phone_number can be imported.";
+            warnings.push(Finding::new("phone_number", "UNCERTAIN", message).with_hint(
+                "Import a few users first and check them in the tenant; this warning is shown once per import.",
+            ));
         }
     }
 
@@ -199,15 +203,15 @@ impl Checker {
         let sent = self.sent_id(id);
         if sent.is_empty() && !id.is_empty() {
             findings.push(
-                Finding::new("user_id", "MIN_LENGTH", "user_id is nothing but the prefix auth0|.")
-                    .with_hint("Leave user_id out: Auth0 then makes one."),
+                Finding::new("user_id", "MIN_LENGTH", "user_id consists of the prefix auth0| only.")
+                    .with_hint("Leave user_id out: Auth0 then generates one."),
             );
         } else if sent.contains('|') {
             warnings.push(
                 Finding::new(
                     "user_id",
                     "ID_PREFIX",
-                    "user_id begins with a prefix of its own; the user will be known as auth0| followed by all of it.",
+                    "user_id starts with the prefix of another connection; the id in the tenant will be auth0| followed by all of it.",
                 )
                 .with_hint(
                     "Give only the part after the last | if the user's id should not hold the prefix of another \
@@ -217,11 +221,11 @@ impl Checker {
         }
     }
 
-    /// Twice in one import is an error of the second (docs/auth0/jobs.md#what-an-import-changes). Only rows that are
-    /// sent count.
+    /// Reports a user whose identity was in an earlier row that will be sent
+    /// (docs/auth0/jobs.md#what-an-import-changes).
     fn check_duplicates(
         &mut self,
-        place: &RowPlace,
+        location: &RowLocation,
         user: &Map<String, Value>,
         findings: &mut Vec<Finding>,
     ) -> Result<()> {
@@ -235,7 +239,7 @@ impl Checker {
             username: username.as_deref(),
             phone_number: text("phone_number"),
         };
-        if self.is_new(place, &identity)? {
+        if self.is_new(location, &identity)? {
             return Ok(());
         }
         for (kind, name, value) in identity.values() {
@@ -253,11 +257,11 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether no row before has any of these, which are then remembered.
-    fn is_new(&mut self, place: &RowPlace, identity: &Identity<'_>) -> Result<bool> {
+    /// Returns whether no earlier row has any of these values, and then records all of them.
+    fn is_new(&mut self, location: &RowLocation, identity: &Identity<'_>) -> Result<bool> {
         let mut new = [0; 4];
         let mut count = 0;
-        // All hashes first: then the memory is asked for all of them at a time.
+        // Compute all hashes first, so that the memory accesses of the lookups overlap.
         for ((kind, _, value), slot) in identity.values().zip(&mut new) {
             *slot = self.seen.key(kind, value);
             count += 1;
@@ -268,13 +272,13 @@ impl Checker {
             }
         }
         for key in new.iter().take(count) {
-            self.seen.rows.insert(*key, place.row)?;
+            self.seen.rows.insert(*key, location.row)?;
         }
         Ok(true)
     }
 }
 
-/// What tells a user apart, as Auth0 compares it.
+/// The values by which Auth0 identifies a user, normalized as Auth0 compares them.
 struct Identity<'a> {
     email: Option<&'a str>,
     user_id: Option<&'a str>,
@@ -283,7 +287,7 @@ struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// A number and a name for the kind of each, and the value.
+    /// Returns number, name and value of each identifier that is present.
     fn values(&self) -> impl Iterator<Item = (u8, &'static str, &'a str)> + use<'a> {
         let values = [
             (0, "email", self.email),
@@ -297,47 +301,47 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// What was found out about a row without building it.
-pub(super) enum Glanced<'a> {
-    Good(Good<'a>),
-    Doubtful(Doubtful<'a>),
+/// Result of the fast check, including duplicates.
+pub(super) enum FastChecked<'a> {
+    Valid(ValidRow<'a>),
+    NeedsFullCheck(UncheckedRow<'a>),
 }
 
-/// A row that was found good without building it.
-pub(super) struct Good<'a> {
-    clean: Clean<'a>,
+/// A row without errors, known from its text alone.
+pub(super) struct ValidRow<'a> {
+    row: ValidRowText<'a>,
     sent_id: Option<&'a str>,
     keep_id_prefix: bool,
     pub(super) warning: Option<Box<RowFault>>,
 }
 
-impl<'a> Good<'a> {
-    /// The row as it stands in the file.
+impl<'a> ValidRow<'a> {
+    /// The row's text in the file.
     pub(super) fn text(&self) -> &'a str {
-        self.clean.text
+        self.row.text
     }
 
-    /// Appends the row as it is sent.
-    pub(super) fn compact(&self, output: &mut Vec<u8>) {
-        self.clean.compact(self.keep_id_prefix, output);
+    /// Appends the row as compact JSON, as it is sent.
+    pub(super) fn write_compact(&self, output: &mut Vec<u8>) {
+        self.row.write_compact(self.keep_id_prefix, output);
     }
 
-    /// What Auth0's reports may know the row by.
-    pub(super) fn identity(&self, place: &RowPlace) -> RowIdentity {
+    /// Returns location and identifiers of the row, to match it with Auth0's reports.
+    pub(super) fn identity(&self, location: &RowLocation) -> RowIdentity {
         RowIdentity {
-            row: place.row,
-            line: place.line,
-            file: place.file.clone(),
-            email: Some(self.clean.email.clone().into_owned()),
+            row: location.row,
+            line: location.line,
+            file: location.file.clone(),
+            email: Some(self.row.email.clone().into_owned()),
             user_id: self.sent_id.map(str::to_owned),
-            username: self.clean.username.as_deref().map(str::to_owned),
-            phone_number: self.clean.phone_number.map(str::to_owned),
+            username: self.row.username.as_deref().map(str::to_owned),
+            phone_number: self.row.phone_number.map(str::to_owned),
         }
     }
 }
 
-/// Whether `custom_password_hash` or `mfa_factors` by itself has neither errors nor warnings.
-pub(super) fn is_sound_member(name: &str, value: &Value) -> bool {
+/// Returns whether the value of `custom_password_hash` or `mfa_factors` has neither errors nor warnings.
+pub(super) fn has_no_findings(name: &str, value: &Value) -> bool {
     let (mut findings, mut warnings) = (Vec::new(), Vec::new());
     match value {
         Value::Object(hash) => {
@@ -350,27 +354,27 @@ pub(super) fn is_sound_member(name: &str, value: &Value) -> bool {
     findings.is_empty() && warnings.is_empty() && schema::is_valid_member(name, value)
 }
 
-/// The schema allows a factor that holds nothing.
+/// Reports empty factors, which the schema allows.
 fn check_factors(factors: &[Value], findings: &mut Vec<Finding>) {
     for (index, _) in factors.iter().enumerate().filter(|(_, factor)| *factor == &Value::Object(Map::new())) {
         let path = format!("mfa_factors[{index}]");
         findings.push(
-            Finding::new(&path, "NOT_PASSED", format!("{path} holds no factor."))
+            Finding::new(&path, "NOT_PASSED", format!("{path} contains no factor."))
                 .with_hint("Write totp, phone or email into it, or leave it out."),
         );
     }
 }
 
-/// What was provided so far, as keyed 64-bit hashes: nobody can make values collide on purpose, and two
-/// of ten million different values do with a probability of 3 in a million. What memory and disk they
-/// take says [`DiskIndex`].
+/// Identifiers of all earlier rows, as 64-bit hashes with a random key: collisions cannot be provoked, and among ten
+/// million different values the probability of a collision is 3 in a million. See [`SpillingHashIndex`] for the use
+/// of memory and disk.
 #[derive(Debug)]
-struct Identities {
+struct SeenIdentifiers {
     hasher: RandomState,
-    rows: DiskIndex,
+    rows: SpillingHashIndex,
 }
 
-impl Identities {
+impl SeenIdentifiers {
     fn key(&self, kind: u8, value: &str) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(value.as_bytes());
@@ -379,22 +383,22 @@ impl Identities {
     }
 }
 
-fn fault(place: &RowPlace, row: &Value, finding: Finding, severity: Severity) -> RowFault {
-    let value = finding.path.as_deref().and_then(|path| redact::shown(row, path));
+fn fault(location: &RowLocation, row: &Value, finding: Finding, severity: Severity) -> RowFault {
+    let value = finding.path.as_deref().and_then(|path| redact::redacted_value(row, path));
     RowFault {
-        line: place.line,
-        row: place.row,
+        line: location.line,
+        row: location.row,
         attribute: finding.path,
         code: finding.code.to_owned(),
         message: finding.message,
         hint: finding.hint,
         value,
         severity,
-        file: place.file.clone(),
+        file: location.file.clone(),
     }
 }
 
-/// Key names of metadata, at any depth, must not contain `.` or `$` (docs/auth0/import-schema.md#metadata-keys).
+/// Reports metadata keys, at any depth, that contain `.` or `$` (docs/auth0/import-schema.md#metadata-keys).
 fn check_key_names(value: &Value, path: &str, findings: &mut Vec<Finding>) {
     match value {
         Value::Object(members) => {
@@ -422,38 +426,39 @@ fn check_key_names(value: &Value, path: &str, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether Auth0 takes a username in most connections: 1 to 128 characters, and no e-mail address.
+/// Returns whether most connections accept this username: 1 to 128 characters, not an e-mail address.
 pub(super) fn is_plain_username(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@`^$!-#.+'~_".contains(&byte))
         && !(name.contains('@') && schema::is_email(name))
 }
 
-/// What a username may hold depends on the connection, so this is only a warning
+/// Warns about usernames that most connections reject. Only a warning, because the rules depend on the connection
 /// (docs/auth0/user-profile.md#attributes).
 fn check_username(name: &str, warnings: &mut Vec<Finding>) {
     if !(1..=128).contains(&name.chars().count()) {
         warnings.push(Finding::new("username", "MAX_LENGTH", "username must have 1 to 128 characters."));
     } else if !is_plain_username(name) {
         warnings.push(
-            Finding::new("username", "PATTERN", "username holds characters that Auth0 does not allow.")
+            Finding::new("username", "PATTERN", "username contains characters that Auth0 does not allow.")
                 .with_hint("Use letters and digits without accents and @ ` ^ $ ! - # . + ' ~ _; no e-mail address."),
         );
     }
 }
 
-/// What each algorithm wants (docs/auth0/import-schema.md#custom-password-hashes). Members of a wrong type are the
-/// schema's matter.
+/// Requirements of a hash algorithm (docs/auth0/import-schema.md#custom-password-hashes). The schema checks the types
+/// of members.
 struct Algorithm {
     name: &'static str,
-    /// Encodings of the hash; the first is taken when there is none and the only one is `utf8`.
+    /// Allowed encodings of the hash. If `utf8` is the only one, the encoding may be omitted.
     encodings: &'static [&'static str],
+    /// Whether a separate salt is allowed.
     salt: bool,
-    /// Whether a hash in `utf8` has the right form, and what that is.
+    /// The required form of a hash in `utf8`; `None` if any is allowed.
     form: Option<HashForm>,
 }
 
-/// A test, and in words what passes it.
+/// A predicate, and a description of the values that satisfy it.
 type HashForm = (fn(&str) -> bool, &'static str);
 
 const BINARY: &[&str] = &["hex", "base64"];
@@ -591,7 +596,7 @@ fn check_hash(algorithm: &Algorithm, hash: &Map<String, Value>, findings: &mut V
     }
 }
 
-/// Whether `value` is written in the `encoding` that stands beside it.
+/// Reports a member `value` that does not match its sibling `encoding`.
 fn check_encoded(holder: &Map<String, Value>, path: &str, findings: &mut Vec<Finding>) {
     let Some(value) = holder.get("value").and_then(Value::as_str) else { return };
     let encoding = holder.get("encoding").and_then(Value::as_str).unwrap_or("utf8");
@@ -611,8 +616,8 @@ fn check_encoded(holder: &Map<String, Value>, path: &str, findings: &mut Vec<Fin
     }
 }
 
-/// A hash of another length than its algorithm makes can never match a password. Auth0 takes it all the
-/// same, so this is only a warning.
+/// Warns if the length of a hash differs from the output length of its algorithm: it can never match a password. Only
+/// a warning, because Auth0 accepts such a hash.
 fn check_hash_length(custom: &Map<String, Value>, warnings: &mut Vec<Finding>) {
     let Some(Value::Object(hash)) = custom.get("hash") else { return };
     let text = |name: &str| hash.get(name).and_then(Value::as_str);
@@ -639,8 +644,10 @@ fn check_hash_length(custom: &Map<String, Value>, warnings: &mut Vec<Finding>) {
     {
         let path = "custom_password_hash.hash.value";
         warnings.push(
-            Finding::new(path, "HASH_LENGTH", format!("{path} has {length} bytes; its algorithm makes {expected}."))
-                .with_hint("With such a hash nobody can sign in. Check the algorithm, the encoding, and the value."),
+            Finding::new(path, "HASH_LENGTH", format!("{path} has {length} bytes; its algorithm produces {expected}."))
+                .with_hint(
+                    "The user cannot sign in with such a hash. Check the algorithm, the encoding, and the value.",
+                ),
         );
     }
 }
@@ -671,17 +678,17 @@ fn is_bcrypt(text: &str) -> bool {
 /// `$argon2{i,d,id}$[v=…$]m=…,t=…,p=…$salt$hash` (the PHC string format).
 fn is_argon2(text: &str) -> bool {
     let mut parts = text.split('$');
-    let named = parts.next() == Some("") && matches!(parts.next(), Some("argon2i" | "argon2d" | "argon2id"));
+    let is_variant = parts.next() == Some("") && matches!(parts.next(), Some("argon2i" | "argon2d" | "argon2id"));
     let parts: Vec<&str> = parts.collect();
     let rest = match parts.as_slice() {
         [version, rest @ ..] if version.strip_prefix("v=").is_some_and(is_number) => rest,
         rest => rest,
     };
-    named
+    is_variant
         && matches!(rest, [settings, salt, hash] if has_settings(settings, &["m", "t", "p"], true) && is_phc_base64(salt) && is_phc_base64(hash))
 }
 
-/// `$pbkdf2-<digest>$i=…,l=…$salt$hash`; iterations and length may be left out.
+/// `$pbkdf2-<digest>$i=…,l=…$salt$hash`; iterations and length may be omitted.
 fn is_pbkdf2(text: &str) -> bool {
     let parts: Vec<&str> = text.split('$').collect();
     match parts.as_slice() {
@@ -702,7 +709,8 @@ fn is_pbkdf2_name(name: &str) -> bool {
     })
 }
 
-/// `name=number` separated by commas, each name once and known.
+/// Returns whether `text` is a comma-separated list of `name=number`, each name from `names` and at most once; with
+/// `all` every name must be present.
 fn has_settings(text: &str, names: &[&str], all: bool) -> bool {
     let mut seen = Vec::new();
     for setting in text.split(',') {

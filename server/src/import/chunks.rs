@@ -1,4 +1,4 @@
-//! Writes good rows into JSON arrays as full as Auth0's limit allows, and remembers which row went where
+//! Writes valid rows to chunk files, JSON arrays of up to Auth0's size limit, and records which rows are in each chunk
 //! (docs/auth0/jobs.md#imports).
 
 use std::collections::HashMap;
@@ -12,18 +12,18 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::check::{ID_PREFIX, RowPlace};
+use super::check::{ID_PREFIX, RowLocation};
 use crate::error::{Code, Error, Result};
 use crate::store::{FileWriter, Files};
 
-/// The largest chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the rest is for the other parts of the
-/// request (docs/auth0/open-questions.md#upload-limit).
+/// Maximum size of a chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the difference is for the other
+/// parts of the request (docs/auth0/open-questions.md#upload-limit).
 pub const MAX_CHUNK_BYTES: usize = 500_000;
 
-/// The largest row that fits into a chunk of its own, between the brackets of the array.
+/// Maximum size of a row: a chunk with one row, minus the brackets of the array.
 pub(super) const MAX_ROW_IN_CHUNK: usize = MAX_CHUNK_BYTES - 2;
 
-/// A row in a chunk: where it came from, and what Auth0's reports may know it by.
+/// Origin and identifiers of a row, to match it with users in Auth0's reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RowIdentity {
     pub(super) row: u64,
@@ -44,12 +44,12 @@ pub(super) struct RowIdentity {
 }
 
 impl RowIdentity {
-    pub(super) fn new(place: &RowPlace, user: &Value, sent_id: impl Fn(&str) -> String) -> Self {
+    pub(super) fn new(location: &RowLocation, user: &Value, sent_id: impl Fn(&str) -> String) -> Self {
         let text = |name: &str| user.get(name).and_then(Value::as_str);
         Self {
-            row: place.row,
-            line: place.line,
-            file: place.file.clone(),
+            row: location.row,
+            line: location.line,
+            file: location.file.clone(),
             email: text("email").map(str::to_lowercase),
             user_id: text("user_id").map(sent_id),
             username: text("username").map(str::to_lowercase),
@@ -58,10 +58,10 @@ impl RowIdentity {
     }
 }
 
-/// A chunk that was written.
+/// A chunk file on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WrittenChunk {
-    /// From 1; the file's name.
+    /// From 1; determines the file name.
     pub(super) number: u32,
     pub(super) rows: u64,
 }
@@ -69,7 +69,7 @@ pub(super) struct WrittenChunk {
 /// Writes chunks into a directory, in order.
 pub(super) struct ChunkWriter {
     files: Files,
-    /// Where to keep which rows each chunk holds; not needed when chunks are only handed out.
+    /// Directory for the identities of each chunk's rows; `None` if the chunks are not going to be sent.
     rows_files: Option<Files>,
     chunk: Vec<u8>,
     identities: Vec<u8>,
@@ -78,16 +78,15 @@ pub(super) struct ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// Creates the directory if absent. With `rows_files` the files are also made to survive a power cut
-    /// before they are counted as written.
+    /// Creates the directories if absent. With `rows_files`, every file is synced to disk before it counts as written.
     pub(super) fn new(files: Files, rows_files: Option<Files>) -> Result<Self> {
         for files in [Some(&files), rows_files.as_ref()].into_iter().flatten() {
-            files.create_directory().map_err(|error| named(error, files.directory()))?;
+            files.create_directory().map_err(|error| with_path(error, files.directory()))?;
         }
         Ok(Self { files, rows_files, chunk: Vec::new(), identities: Vec::new(), rows: 0, written: Vec::new() })
     }
 
-    /// Adds a row, which `write` appends: at most [`MAX_ROW_IN_CHUNK`] bytes of compact JSON.
+    /// Adds a row. `write` appends its compact JSON, at most [`MAX_ROW_IN_CHUNK`] bytes.
     pub(super) fn push(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>),
@@ -111,8 +110,7 @@ impl ChunkWriter {
         Ok(())
     }
 
-    /// Writes the last chunk, and removes chunks that an earlier import with more of them left in the
-    /// directory.
+    /// Writes the last chunk and removes chunks with higher numbers that an earlier import left in the directory.
     pub(super) fn finish(mut self) -> Result<Vec<WrittenChunk>> {
         if self.rows > 0 {
             self.flush()?;
@@ -139,7 +137,7 @@ impl ChunkWriter {
     }
 }
 
-/// The file of a chunk; zero-padded, so that names sort in the order of rows.
+/// Returns the file name of a chunk; zero-padded, so that names sort in the order of rows.
 pub(super) fn chunk_name(number: u32) -> String {
     format!("{number:06}.json")
 }
@@ -148,20 +146,20 @@ fn rows_name(number: u32) -> String {
     format!("{number:06}.ndjson")
 }
 
-/// Where the identities of good rows are kept when no chunks are written.
+/// File with the identities of valid rows if no chunks are written.
 pub(super) const IDENTITIES: &str = "identities.ndjson";
 
-/// Writes the identities of good rows, in order.
+/// Writes the identities of valid rows, in order.
 pub(super) struct IdentityFile {
     path: PathBuf,
     output: FileWriter,
 }
 
 impl IdentityFile {
-    /// Among the files of a job, or of a check.
+    /// Creates the file in the directory of a job or of a check.
     pub(super) fn create(files: &Files) -> Result<Self> {
         let path = files.path(IDENTITIES);
-        let output = files.create(IDENTITIES).map_err(|error| named(error, &path))?;
+        let output = files.create(IDENTITIES).map_err(|error| with_path(error, &path))?;
         Ok(Self { path, output })
     }
 
@@ -169,26 +167,26 @@ impl IdentityFile {
         serde_json::to_writer(&mut self.output, identity)
             .map_err(std::io::Error::from)
             .and_then(|()| self.output.write_all(b"\n"))
-            .map_err(|error| named(error, &self.path))
+            .map_err(|error| with_path(error, &self.path))
     }
 
     pub(super) fn finish(self) -> Result<()> {
         let Self { path, output } = self;
-        output.finish(true).map_err(|error| named(error, &path))
+        output.finish(true).map_err(|error| with_path(error, &path))
     }
 }
 
-/// The identities of all good rows of an import: those of its chunks in their order, or those of a check
-/// without chunks. Streams.
+/// Iterates over the identities of all valid rows of an import: those of its chunks, in order, or those of a check
+/// without chunks. Reads lazily.
 pub(super) fn identities(files: &Files) -> Result<impl Iterator<Item = Result<RowIdentity>> + use<>> {
     let (files, names) = if files.path(IDENTITIES).exists() {
         (files.clone(), vec![IDENTITIES.to_owned()])
     } else {
-        let rows = files.below("rows");
-        let entries = fs::read_dir(rows.directory()).map_err(|error| named(error, rows.directory()))?;
+        let rows = files.subdirectory("rows");
+        let entries = fs::read_dir(rows.directory()).map_err(|error| with_path(error, rows.directory()))?;
         let names: std::io::Result<Vec<String>> =
             entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect();
-        let mut names = names.map_err(|error| named(error, rows.directory()))?;
+        let mut names = names.map_err(|error| with_path(error, rows.directory()))?;
         names.sort();
         (rows, names)
     };
@@ -198,29 +196,29 @@ pub(super) fn identities(files: &Files) -> Result<impl Iterator<Item = Result<Ro
             Ok(file) => {
                 Box::new(file.lines().map(move |line| parse_identity(line, &path))) as Box<dyn Iterator<Item = _>>
             }
-            Err(error) => Box::new(std::iter::once(Err(named(error, &path)))),
+            Err(error) => Box::new(std::iter::once(Err(with_path(error, &path)))),
         }
     }))
 }
 
 fn parse_identity(line: std::io::Result<String>, path: &Path) -> Result<RowIdentity> {
-    let line = line.map_err(|error| named(error, path))?;
+    let line = line.map_err(|error| with_path(error, path))?;
     serde_json::from_str(&line).map_err(|error| Error::new(Code::Storage, format!("{}: {error}", path.display())))
 }
 
-/// Which rows a chunk holds, in order.
+/// Reads the identities of the rows of a chunk, in order.
 pub(super) fn read_identities(files: &Files, number: u32) -> Result<Vec<RowIdentity>> {
     let path = files.path(&rows_name(number));
-    let file = files.open(&rows_name(number)).map_err(|error| named(error, &path))?;
+    let file = files.open(&rows_name(number)).map_err(|error| with_path(error, &path))?;
     file.lines().map(|line| parse_identity(line, &path)).collect()
 }
 
-/// Cuts a chunk and its list of rows into two, kept under new numbers; how many rows each has. None when
-/// it has no two rows.
+/// Splits a chunk and its list of rows into two halves, written under the numbers `parts`. Returns the number of rows
+/// in each half; `None` if the chunk has fewer than two rows.
 pub(super) fn split(files: &Files, number: u32, parts: [u32; 2]) -> Result<Option<[u64; 2]>> {
-    let (chunks, rows) = (files.below("chunks"), files.below("rows"));
+    let (chunks, rows) = (files.subdirectory("chunks"), files.subdirectory("rows"));
     let path = chunks.path(&chunk_name(number));
-    let bytes = chunks.read(&chunk_name(number)).map_err(|error| named(error, &path))?;
+    let bytes = chunks.read(&chunk_name(number)).map_err(|error| with_path(error, &path))?;
     let broken = |error: serde_json::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
     let users: Vec<&RawValue> = serde_json::from_slice(&bytes).map_err(broken)?;
     let identities = read_identities(&rows, number)?;
@@ -244,25 +242,24 @@ pub(super) fn split(files: &Files, number: u32, parts: [u32; 2]) -> Result<Optio
 }
 
 fn write_file(files: &Files, name: &str, bytes: &[u8], sync: bool) -> Result<()> {
-    files.write(name, bytes, sync).map_err(|error| named(error, &files.path(name)))
+    files.write(name, bytes, sync).map_err(|error| with_path(error, &files.path(name)))
 }
 
-/// The error with the file it concerns.
-pub(super) fn named(error: std::io::Error, path: &Path) -> Error {
-    let error = Error::from(error);
-    Error { message: format!("{}: {}", path.display(), error.message), ..error }
+/// Prefixes the message of an I/O error with the path.
+pub(super) fn with_path(error: std::io::Error, path: &Path) -> Error {
+    Error::from(error).with_context(path.display())
 }
 
-/// The rows of one chunk by what Auth0's report may show of them. Reports hide secrets and may show
-/// other letter case, so rows are found by identity and not by comparing users.
+/// Finds rows of a chunk by the identifiers in Auth0's report. Reports hide secrets and may differ in letter case, so
+/// complete users cannot be compared.
 pub(super) struct RowIndex<'a> {
     rows: &'a [RowIdentity],
-    by: HashMap<(&'static str, &'a str), usize>,
+    by_identifier: HashMap<(&'static str, &'a str), usize>,
 }
 
 impl<'a> RowIndex<'a> {
     pub(super) fn new(rows: &'a [RowIdentity]) -> Self {
-        let mut by = HashMap::new();
+        let mut by_identifier = HashMap::new();
         for (index, row) in rows.iter().enumerate() {
             let identities = [
                 ("email", &row.email),
@@ -271,35 +268,35 @@ impl<'a> RowIndex<'a> {
                 ("phone_number", &row.phone_number),
             ];
             for (name, value) in identities.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
-                by.entry((name, value)).or_insert(index);
+                by_identifier.entry((name, value)).or_insert(index);
             }
         }
-        Self { rows, by }
+        Self { rows, by_identifier }
     }
 
-    /// The row of a reported user.
+    /// Returns the row of a reported user; `None` if no identifier matches.
     pub(super) fn find(&self, user: &Value) -> Option<&'a RowIdentity> {
         let text = |name: &str| user.get(name).and_then(Value::as_str);
-        let look = |name: &'static str, value: &str| self.rows.get(*self.by.get(&(name, value))?);
-        let id = |id: &str| look("user_id", id).or_else(|| look("user_id", id.strip_prefix(ID_PREFIX)?));
+        let find_row = |name: &'static str, value: &str| self.rows.get(*self.by_identifier.get(&(name, value))?);
+        let find_id = |id: &str| find_row("user_id", id).or_else(|| find_row("user_id", id.strip_prefix(ID_PREFIX)?));
         text("email")
-            .and_then(|email| look("email", &email.to_lowercase()))
-            .or_else(|| id(text("user_id")?))
-            .or_else(|| look("username", &text("username")?.to_lowercase()))
-            .or_else(|| look("phone_number", text("phone_number")?))
+            .and_then(|email| find_row("email", &email.to_lowercase()))
+            .or_else(|| find_id(text("user_id")?))
+            .or_else(|| find_row("username", &text("username")?.to_lowercase()))
+            .or_else(|| find_row("phone_number", text("phone_number")?))
     }
 }
 
-/// Writes a row as compact JSON into `output`: exactly its text, without white space between tokens.
-/// Numbers keep every digit. With `user_id` the id is replaced.
+/// Replaces `output` by the row as compact JSON: its exact text without white space between tokens, so numbers keep
+/// every digit. With `user_id`, replaces the id.
 pub(super) fn compact(row: &[u8], user_id: Option<&str>, output: &mut Vec<u8>) -> Result<()> {
     output.clear();
     let Some(user_id) = user_id else {
-        squeeze(row, output);
+        minify(row, output);
         return Ok(());
     };
-    let members: Members<'_> =
-        serde_json::from_slice(row).map_err(|error| Error::new(Code::Internal, format!("A checked row: {error}")))?;
+    let members: Members<'_> = serde_json::from_slice(row)
+        .map_err(|error| Error::new(Code::Internal, format!("A checked row is not valid JSON: {error}")))?;
     for (index, (name, value)) in members.0.iter().enumerate() {
         output.push(if index == 0 { b'{' } else { b',' });
         output.extend_from_slice(Value::from(name.as_str()).to_string().as_bytes());
@@ -307,15 +304,15 @@ pub(super) fn compact(row: &[u8], user_id: Option<&str>, output: &mut Vec<u8>) -
         if name == "user_id" {
             output.extend_from_slice(Value::from(user_id).to_string().as_bytes());
         } else {
-            squeeze(value.get().as_bytes(), output);
+            minify(value.get().as_bytes(), output);
         }
     }
     output.push(b'}');
     Ok(())
 }
 
-/// Copies valid JSON without the white space between tokens.
-pub(super) fn squeeze(json: &[u8], output: &mut Vec<u8>) {
+/// Appends valid JSON to `output` without the white space between tokens.
+pub(super) fn minify(json: &[u8], output: &mut Vec<u8>) {
     let mut rest = json;
     while let Some((first, after)) = rest.split_first() {
         match first {
@@ -334,7 +331,7 @@ pub(super) fn squeeze(json: &[u8], output: &mut Vec<u8>) {
     }
 }
 
-/// The index behind the closing quote of a string whose opening quote was taken.
+/// Returns the offset after the closing quote of a string; `text` starts after its opening quote.
 fn string_end(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -347,13 +344,13 @@ fn string_end(text: &[u8]) -> usize {
     text.len()
 }
 
-/// The members of an object in order, values as they are written.
+/// The members of an object in order, with the unparsed text of their values.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
             type Value = Members<'de>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -368,6 +365,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 Ok(Members(members))
             }
         }
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }

@@ -1,5 +1,5 @@
-//! Looks into the beginning of a file before there is an import: what it is, what its columns hold, where
-//! each probably belongs, and what the check would say with a given mapping.
+//! Inspects the beginning of a file before an import: its format, its columns with examples, a suggested attribute for
+//! each column, and the result of the check with a given mapping.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -9,115 +9,117 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::check::{Checker, RowPlace};
-use super::read::{Headers, RawRow, RowReader, damaged_gzip};
+use super::check::{Checker, RowLocation};
+use super::read::{HeaderPolicy, RawRow, RowReader, damaged_gzip};
 use super::rows::{Content, Rows};
 use super::schema::member;
-use super::{ImportSpec, InputFormat, Reason, Reasons, RowFault, Severity, chunks, hashes, left_out, propose, redact};
+use super::{
+    ImportSpec, InputFormat, Reason, ReasonCounter, RowFault, Severity, chunks, hashes, ignored_columns, redact,
+    suggest,
+};
 use crate::error::{ErrorBody, Result};
 use crate::user;
 
-/// How much of a file is looked at, in bytes, compressed or not.
+/// Number of bytes of a file that are inspected, compressed or not.
 pub const INSPECTED_BYTES: usize = 4 << 20;
 
-/// Rows that are looked at.
+/// Maximum number of rows that are inspected.
 const INSPECTED_ROWS: u64 = 1000;
 
-/// Rows and users that are shown.
+/// Maximum number of rows and users that are shown.
 const SHOWN_ROWS: usize = 10;
 
-/// Values that are shown of a column.
-const EXAMPLES: usize = 3;
+/// Maximum number of example values of a column.
+const MAX_EXAMPLES: usize = 3;
 
-/// Faults that are shown.
+/// Maximum number of row errors that are shown.
 const SHOWN_FAULTS: usize = 20;
 
-/// The most attributes of JSON that are told apart.
-const MOST_COLUMNS: usize = 500;
+/// Maximum number of root attributes of JSON that are listed as columns.
+const MAX_COLUMNS: usize = 500;
 
 /// A column of CSV, or a root attribute of JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct InspectedColumn {
     /// Its name in the file; empty for a column without one.
     pub name: String,
-    /// How the expression of a mapping reads it.
+    /// The expression that reads it in a mapping.
     pub expression: String,
-    /// The attribute it becomes without a mapping: a path such as `app_metadata.plan`.
+    /// The attribute that it becomes without a mapping: a path such as `app_metadata.plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
-    /// Where it probably belongs, when it is no attribute: the nearest one, or else a key of its own in
-    /// `user_metadata`.
+    /// The suggested attribute if the name is not one: the most similar attribute, or else a key in `user_metadata`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposal: Option<String>,
-    /// The attribute it is, when Auth0 sets that itself. Columns of CSV are left out then; those of JSON have
-    /// to be (`drop_read_only`).
+    /// Its attribute, if it is one that Auth0 sets itself. Such columns of CSV are skipped; those of JSON must be
+    /// dropped with `drop_read_only`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_only: Option<String>,
-    /// Rows that have a value.
+    /// Number of rows with a value.
     pub filled: u64,
-    /// The first different values, long ones cut, secrets hidden.
+    /// The first distinct values, shortened, with secrets hidden.
     pub examples: Vec<String>,
 }
 
-/// A row as it stands in the file.
+/// A row of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct InspectedRow {
     /// Physical line where it starts, from 1.
     pub line: u64,
-    /// A value for each column, null where there is none; secrets hidden.
+    /// A value for each column, null if absent; secrets are hidden.
     #[schema(value_type = Vec<Value>)]
     pub values: Vec<Value>,
 }
 
-/// What the check says of the rows that were looked at, with the given mapping.
+/// Result of the check of the inspected rows with the given mapping.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Checked {
     /// Rows without errors.
     pub good: u64,
     /// Rows with errors.
     pub failed: u64,
-    /// Warnings.
+    /// Number of warnings.
     pub warnings: u64,
     /// Errors and warnings by reason, errors and frequent ones first.
     pub reasons: Vec<Reason>,
-    /// The first faults.
+    /// The first row errors and warnings.
     pub faults: Vec<RowFault>,
-    /// The first users as they would be sent, secrets hidden.
+    /// The first users as they would be sent, with secrets hidden.
     #[schema(value_type = Vec<Object>)]
     pub users: Vec<Value>,
 }
 
-/// What was found out about the beginning of a file.
+/// Result of inspecting the beginning of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Inspection {
     /// Format, encoding, delimiter, compression.
     pub input: InputFormat,
-    /// Rows that were looked at.
+    /// Number of inspected rows.
     pub rows: u64,
-    /// Whether these are all rows of the file.
+    /// Whether the file has no further rows.
     pub complete: bool,
     /// The columns, in the order of the file.
     pub columns: Vec<InspectedColumn>,
     /// The first rows.
     pub sample: Vec<InspectedRow>,
-    /// The mapping that the proposals add up to, in the form that `map` has: `{"email": "user.Mail"}`. Of
-    /// several columns that probably mean the same attribute the first has it.
+    /// The suggested mapping in the form of `map`: `{"email": "user.Mail"}`. If several columns suggest the same
+    /// attribute, the first one gets it.
     #[schema(value_type = Object)]
     pub proposed_map: Map<String, Value>,
-    /// Why the file cannot be imported with the given mapping; absent when it can.
+    /// Why the file cannot be imported with the given mapping; absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<ErrorBody>,
-    /// What the check says of these rows; absent when there is a problem before it.
+    /// Result of the check of these rows; absent if `problem` prevents the check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<Checked>,
 }
 
-/// Looks into a file of which `sample` is the beginning; `partial` says that there is more. Blocking.
+/// Inspects a file that starts with `sample`; `partial` means that the file is longer. Blocking.
 ///
-/// Fails when the file is empty, or is in no format that can be read.
+/// Fails if the file is empty or has an unknown format.
 pub fn inspect(spec: &ImportSpec, sample: Vec<u8>, partial: bool) -> Result<Inspection> {
     let sample = Sample::new(sample, partial)?;
-    let mut inspection = look(&sample)?;
+    let mut inspection = inspect_rows(&sample)?;
     if inspection.problem.is_none() {
         match sample.check(spec) {
             Ok(checked) => inspection.checked = Some(checked),
@@ -127,7 +129,7 @@ pub fn inspect(spec: &ImportSpec, sample: Vec<u8>, partial: bool) -> Result<Insp
     Ok(inspection)
 }
 
-/// The beginning of a file, without compression.
+/// The decompressed beginning of a file.
 struct Sample {
     bytes: Vec<u8>,
     gzip: bool,
@@ -150,7 +152,7 @@ impl Sample {
             partial = true;
         }
         if partial {
-            // Half a character at the cut would make the rest look like text of another encoding.
+            // A partial character at the end would make the text look like another encoding.
             for _ in 0..4 {
                 if bytes.last().is_some_and(|byte| !byte.is_ascii()) {
                     bytes.pop();
@@ -160,25 +162,25 @@ impl Sample {
         Ok(Self { bytes, gzip, partial })
     }
 
-    fn open(&self, headers: &Headers) -> Result<RowReader> {
+    fn open(&self, headers: &HeaderPolicy) -> Result<RowReader> {
         RowReader::open(Box::new(Cursor::new(self.bytes.clone())), headers)
     }
 
-    /// Checks the rows, but for the last one where it may be cut.
+    /// Checks the rows, except the last one if it may be truncated.
     fn check(&self, spec: &ImportSpec) -> Result<Checked> {
         let reader = self.open(&spec.mapping.headers())?;
         let mut checker = Checker::new(spec.request.keep_id_prefix, &std::env::temp_dir());
         let mut checked = Checked::default();
-        let mut reasons = Reasons::default();
-        let mut keep = |found: RowFault, checked: &mut Checked| {
-            checked.warnings += u64::from(found.severity == Severity::Warning);
-            reasons.push(&found);
+        let mut reasons = ReasonCounter::default();
+        let mut record = |fault: RowFault, checked: &mut Checked| {
+            checked.warnings += u64::from(fault.severity == Severity::Warning);
+            reasons.push(&fault);
             if checked.faults.len() < SHOWN_FAULTS {
-                checked.faults.push(found);
+                checked.faults.push(fault);
             }
         };
-        for warning in left_out(&reader, None) {
-            keep(warning, &mut checked);
+        for warning in ignored_columns(&reader, None) {
+            record(warning, &mut checked);
         }
         let mut rows = Rows::new(reader, &spec.mapping, true);
         let mut compact = Vec::new();
@@ -193,32 +195,34 @@ impl Sample {
                 break;
             }
             let row = std::mem::take(rows.row());
-            let place = RowPlace { row: number, line: row.raw.line, file: None };
-            let found = match row.content {
+            let location = RowLocation { row: number, line: row.raw.line, file: None };
+            let faults = match row.content {
                 Content::User(user) => {
                     let id = user.get("user_id").and_then(Value::as_str);
                     let sent = id.map(|id| checker.sent_id(id)).filter(|sent| Some(*sent) != id).map(str::to_owned);
                     chunks::compact(&row.raw.bytes, sent.as_deref(), &mut compact)?;
-                    let found = checker.check(&place, &user, compact.len())?;
+                    let faults = checker.check(&location, &user, compact.len())?;
                     if checked.users.len() < SHOWN_ROWS {
                         let mut user = user;
                         if let (Some(sent), Value::Object(members)) = (sent, &mut user) {
                             members.insert("user_id".to_owned(), sent.into());
                         }
-                        checked.users.push(redact::user(user));
+                        checked.users.push(redact::redact_user(user));
                     }
-                    found
+                    faults
                 }
-                Content::Flawed(flaws) => flaws.into_iter().map(|flaw| flaw.fault(&place)).collect(),
+                Content::Invalid(row_errors) => {
+                    row_errors.into_iter().map(|row_error| row_error.into_fault(&location)).collect()
+                }
                 Content::Text => Vec::new(),
             };
-            if found.iter().any(|found| found.severity == Severity::Error) {
+            if faults.iter().any(|fault| fault.severity == Severity::Error) {
                 checked.failed += 1;
             } else {
                 checked.good += 1;
             }
-            for found in found {
-                keep(found, &mut checked);
+            for fault in faults {
+                record(fault, &mut checked);
             }
         }
         checked.reasons = reasons.finish();
@@ -226,9 +230,9 @@ impl Sample {
     }
 }
 
-/// The columns and rows as they stand in the file.
-fn look(sample: &Sample) -> Result<Inspection> {
-    let mut reader = sample.open(&Headers { lenient: true, ..Headers::default() })?;
+/// Returns columns and first rows of the file, without a check.
+fn inspect_rows(sample: &Sample) -> Result<Inspection> {
+    let mut reader = sample.open(&HeaderPolicy { lenient: true, ..HeaderPolicy::default() })?;
     let mut columns = Columns::default();
     if let Some(names) = reader.columns() {
         for column in names {
@@ -237,14 +241,14 @@ fn look(sample: &Sample) -> Result<Inspection> {
     }
     let csv = reader.columns().is_some();
     let mut rows = 0;
-    let mut shown: Vec<(u64, Vec<(usize, Value)>)> = Vec::new();
+    let mut shown_rows: Vec<(u64, Vec<(usize, Value)>)> = Vec::new();
     let mut problem = None;
     let mut complete = false;
     let mut raw = RawRow::default();
     while rows < INSPECTED_ROWS {
         let more = match reader.next(&mut raw) {
             Ok(more) => more,
-            // An empty file has no columns to be shown.
+            // An empty file has no columns to show.
             Err(error) if rows == 0 && columns.all.is_empty() => return Err(error),
             Err(_) if sample.partial && reader.is_exhausted() => break,
             Err(error) => {
@@ -264,18 +268,18 @@ fn look(sample: &Sample) -> Result<Inspection> {
         if csv {
             for (at, text) in reader.cells(&raw).into_iter().enumerate() {
                 if !text.trim().is_empty() {
-                    values.extend(columns.see(at, Value::from(text)));
+                    values.extend(columns.record_value(at, Value::from(text)));
                 }
             }
         } else {
             match reader.parse(&raw) {
                 Ok(Ok(Value::Object(members))) => {
-                    if rows == 1 && hashes::entry(&Value::Object(members.clone())).is_some() {
-                        return Err(super::lonely_hashes());
+                    if rows == 1 && hashes::parse_entry(&Value::Object(members.clone())).is_some() {
+                        return Err(super::hashes_without_users());
                     }
                     for (name, value) in members {
-                        let at = columns.named(&name);
-                        values.extend(at.and_then(|at| columns.see(at, value)));
+                        let at = columns.index_of(&name);
+                        values.extend(at.and_then(|at| columns.record_value(at, value)));
                     }
                 }
                 Ok(_) => {}
@@ -285,16 +289,16 @@ fn look(sample: &Sample) -> Result<Inspection> {
                 }
             }
         }
-        if shown.len() < SHOWN_ROWS {
-            shown.push((raw.line, values));
+        if shown_rows.len() < SHOWN_ROWS {
+            shown_rows.push((raw.line, values));
         }
     }
     let count = columns.all.len();
-    let sample_rows = shown.into_iter().map(|(line, values)| {
+    let sample_rows = shown_rows.into_iter().map(|(line, values)| {
         let mut row = vec![Value::Null; count];
         for (at, value) in values {
-            if let Some(place) = row.get_mut(at) {
-                *place = value;
+            if let Some(cell) = row.get_mut(at) {
+                *cell = value;
             }
         }
         InspectedRow { line, values: row }
@@ -305,7 +309,7 @@ fn look(sample: &Sample) -> Result<Inspection> {
         rows,
         complete,
         sample: sample_rows.collect(),
-        proposed_map: columns.proposed(),
+        proposed_map: columns.proposed_map(),
         columns: columns.all,
         problem,
         checked: None,
@@ -314,7 +318,8 @@ fn look(sample: &Sample) -> Result<Inspection> {
 
 fn csv_column(name: &str, attribute: Option<&str>, read_only: Option<&str>) -> InspectedColumn {
     let name = name.strip_prefix('\'').unwrap_or(name);
-    let proposal = (attribute.is_none() && read_only.is_none() && !name.is_empty()).then(|| propose::attribute(name));
+    let proposal =
+        (attribute.is_none() && read_only.is_none() && !name.is_empty()).then(|| suggest::suggest_attribute(name));
     InspectedColumn {
         name: name.to_owned(),
         expression: match attribute {
@@ -329,7 +334,7 @@ fn csv_column(name: &str, attribute: Option<&str>, read_only: Option<&str>) -> I
     }
 }
 
-/// The columns seen so far.
+/// The columns found so far.
 #[derive(Default)]
 struct Columns {
     all: Vec<InspectedColumn>,
@@ -342,12 +347,12 @@ impl Columns {
         self.all.push(column);
     }
 
-    /// The root attribute of JSON with this name.
-    fn named(&mut self, name: &str) -> Option<usize> {
+    /// Returns the index of a root attribute of JSON, adding it if absent; `None` if there are too many.
+    fn index_of(&mut self, name: &str) -> Option<usize> {
         if let Some(at) = self.by_name.get(name) {
             return Some(*at);
         }
-        if self.all.len() >= MOST_COLUMNS {
+        if self.all.len() >= MAX_COLUMNS {
             return None;
         }
         let known = user::find(name);
@@ -357,8 +362,8 @@ impl Columns {
         Some(self.all.len() - 1)
     }
 
-    /// Counts a value; what may be shown of it.
-    fn see(&mut self, at: usize, value: Value) -> Option<(usize, Value)> {
+    /// Counts a value and returns it in the form that may be shown; `None` for null.
+    fn record_value(&mut self, at: usize, value: Value) -> Option<(usize, Value)> {
         let column = self.all.get_mut(at)?;
         if value.is_null() {
             return None;
@@ -368,20 +373,20 @@ impl Columns {
         let path = member("", &name);
         let mut holder = Map::new();
         holder.insert(name, value);
-        let value = redact::shown(&Value::Object(holder), &path)?;
+        let value = redact::redacted_value(&Value::Object(holder), &path)?;
         let text = match &value {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
         let text: String =
             if text.chars().count() > 80 { text.chars().take(79).chain(['…']).collect() } else { text };
-        if column.examples.len() < EXAMPLES && !column.examples.contains(&text) {
+        if column.examples.len() < MAX_EXAMPLES && !column.examples.contains(&text) {
             column.examples.push(text);
         }
         Some((at, value))
     }
 
-    fn proposed(&self) -> Map<String, Value> {
+    fn proposed_map(&self) -> Map<String, Value> {
         let taken: Vec<&str> = self.all.iter().filter_map(|column| column.attribute.as_deref()).collect();
         let mut map = Map::new();
         for column in &self.all {
@@ -416,7 +421,7 @@ mod tests {
         "Mail;Given Name;Shoe size;Created At;Passwort hash\nada@example.com;Ada;38;2024;x\nbob@example.com;;;;\n";
 
     #[test]
-    fn foreign_columns_are_told_with_what_they_probably_mean_and_what_they_hold() {
+    fn unknown_columns_have_suggestions_and_examples() {
         let found = inspected(STAFF.as_bytes(), false, &[]);
         assert_eq!(
             (found.input.format.as_str(), found.input.delimiter.as_deref(), found.rows, found.complete),
@@ -436,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn with_the_proposed_mapping_the_rows_are_checked_and_shown_as_users() {
+    fn rows_are_checked_and_shown_with_the_proposed_mapping() {
         let first = inspected(STAFF.as_bytes(), false, &[]);
         let map: Vec<String> = first
             .proposed_map
@@ -457,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_of_json_are_columns_too() {
+    fn root_attributes_of_json_are_columns() {
         let found = inspected(
             br#"[{"email":"a@b.c","identities":[1]},{"E-mail":"x","email":"b@b.c","app_metadata":{"a":1}}]"#,
             false,
@@ -467,14 +472,14 @@ mod tests {
         assert_eq!(names, ["email", "identities", "E-mail", "app_metadata"]);
         assert_eq!(found.columns[1].read_only.as_deref(), Some("identities"));
         assert_eq!(found.columns[2].proposal.as_deref(), Some("email"));
-        assert!(found.proposed_map.is_empty(), "the attribute has a column of its own");
+        assert!(found.proposed_map.is_empty(), "another column is the attribute");
         assert_eq!(found.columns[3].examples, ["{\"a\":1}"]);
         let checked = found.checked.unwrap();
         assert_eq!((checked.good, checked.failed), (0, 2));
     }
 
     #[test]
-    fn the_cut_of_a_beginning_is_no_fault() {
+    fn a_truncated_last_row_is_not_reported() {
         let rows: String = (0..100).fold(String::new(), |text, row| format!("{text}{{\"email\":\"é{row}@b.c\"}},\n"));
         let array = format!("[{rows}");
         let lines = rows.replace("},", "}");
@@ -496,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_array_is_a_problem_and_a_file_that_is_none_an_error() {
+    fn a_malformed_array_is_a_problem_and_an_unknown_format_an_error() {
         let found = inspected(b"[{\"email\":\"a@b.c\"},{\"email\" 1},{\"email\":\"b@b.c\"}]", true, &[]);
         assert_eq!(found.problem.map(|problem| problem.error_code), Some("users_file_format".into()));
         let spec = ImportSpec::new(&ImportRequest::default()).unwrap();

@@ -1,30 +1,31 @@
-//! Shapes foreign rows: attributes computed from what a row holds.
+//! The mapping of an import: computes attributes from the contents of a row.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::cells::fitted;
-use super::path::{self, Step, steps};
-use super::read::{Flaw, Headers};
+use super::path::{self, Step, parse_path};
+use super::read::{HeaderPolicy, RowError};
 use super::rows::{Content, Row};
 use super::schema::{self, Target};
-use super::{ImportRequest, propose};
+use super::type_inference::coerce;
+use super::{ImportRequest, suggest};
 use crate::error::{Code, Error, Result};
-use crate::expression::{Attributes, Evaluator, Expression, Formula, SandboxCount, Tools, Wanted, read, split_column};
+use crate::expression::{
+    Evaluator, Expression, Formula, ProjectionMask, RowValues, SandboxCount, TransformContext, parse_row, split_column,
+};
 use crate::user;
 
-/// One attribute of an import and the expression that gives it.
+/// An attribute of an import and the expression that computes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MapRule {
-    /// An expression over the row as `user`; columns of a CSV file are its attributes.
+    /// An expression; `user` is the row, and columns of a CSV file are its attributes.
     pub expression: String,
-    /// Path of the attribute; with the expression `null` the name of a column or attribute that is left
-    /// out.
+    /// Path of the attribute; with the expression `null`, the name of a column or attribute that is not imported.
     pub attribute: String,
 }
 
 impl MapRule {
-    /// Reads `EXPR=attribute`.
+    /// Parses `EXPR=attribute`. Fails if either part is missing.
     pub fn parse(text: &str) -> Result<Self> {
         match split_column(text) {
             (expression, Some(attribute)) if !expression.is_empty() && !attribute.is_empty() => {
@@ -34,12 +35,13 @@ impl MapRule {
         }
     }
 
-    /// Reads mappings as JSON: `{"attribute": "EXPR"}`, or an array of `"EXPR=attribute"` or of
+    /// Parses mappings in JSON: `{"attribute": "EXPR"}`, or an array of `"EXPR=attribute"` or of
     /// `{"expression", "attribute"}`.
     pub fn parse_json(json: &str) -> Result<Vec<Self>> {
         let wrong = |what: &str| {
             Error::new(Code::InvalidMapping, format!("The mapping {what}."))
                 .with_hint("Send a JSON object such as {\"name\": \"user[\\\"Full name\\\"]\"}.")
+                .with_field("map")
         };
         match serde_json::from_str(json).map_err(|error| wrong(&format!("is not valid JSON: {error}")))? {
             Value::Object(members) => members
@@ -61,31 +63,31 @@ impl MapRule {
     }
 }
 
-/// The mapping of an import, checked whole.
+/// The validated, compiled mapping of an import.
 #[derive(Debug)]
 pub(super) struct Mapping {
     rules: Vec<Rule>,
-    wanted: Wanted,
-    /// Root attributes that only the mapping reads: they are no part of the user that comes out.
-    moved: Vec<String>,
+    projection: ProjectionMask,
+    /// Root attributes that are only read by the mapping: they are removed from the user.
+    source_only: Vec<String>,
     dropped: Vec<String>,
-    /// An expression reads the row as a whole.
-    whole: bool,
+    /// Whether an expression reads the whole row.
+    reads_whole_row: bool,
 }
 
 #[derive(Debug)]
 struct Rule {
     formula: Formula,
-    /// It only takes something away.
-    nothing: bool,
+    /// Whether it only removes its attribute.
+    is_removal: bool,
     attribute: String,
     steps: Vec<Step>,
     target: Target,
 }
 
 impl Mapping {
-    /// The mapping that a request asks for. Expressions that are no paths need `tools`.
-    pub(super) fn of(request: &ImportRequest, tools: Option<&Tools>) -> Result<Self> {
+    /// Compiles the mapping of a request. Expressions other than paths need `tools`.
+    pub(super) fn from_request(request: &ImportRequest, tools: Option<&TransformContext>) -> Result<Self> {
         let mut mapping = Self::new(&request.map, tools)?;
         if request.drop_read_only {
             let read_only = user::ATTRIBUTES.iter().filter(|attribute| !attribute.importable);
@@ -94,77 +96,85 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Checks every rule before anything is read.
-    fn new(rules: &[MapRule], tools: Option<&Tools>) -> Result<Self> {
-        let mut ready: Vec<Rule> = Vec::new();
+    /// Validates and compiles every rule.
+    fn new(rules: &[MapRule], tools: Option<&TransformContext>) -> Result<Self> {
+        let mut compiled: Vec<Rule> = Vec::new();
         let mut dropped = Vec::new();
         let mut sandboxes = SandboxCount::default();
         for rule in rules {
-            let expression = Expression::parse(&rule.expression)?;
-            let nothing = is_nothing(&expression);
+            let in_rule = |error: Error| error.with_field(format!("map.{}", rule.attribute.trim()));
+            let expression = Expression::parse(&rule.expression).map_err(in_rule)?;
+            let is_removal = is_removal(&expression);
             let attribute = rule.attribute.trim();
-            let place = steps(attribute).and_then(|steps| schema::target(&steps).map(|target| (steps, target)));
-            let Some((steps, target)) = place else {
-                if nothing {
+            let destination =
+                parse_path(attribute).and_then(|steps| schema::target(&steps).map(|target| (steps, target)));
+            let Some((steps, target)) = destination else {
+                if is_removal {
                     dropped.push(attribute.to_owned());
                     continue;
                 }
                 let error = Error::new(
                     Code::InvalidMapping,
-                    format!("The mapping leads to {attribute:?}, which is no attribute of an import."),
+                    format!("The target of the mapping {attribute:?} is not an attribute of an import."),
                 );
-                return Err(match propose::nearest(attribute) {
+                return Err(in_rule(match suggest::nearest_attribute(attribute) {
                     Some(nearest) => error.with_hint(format!("Did you mean {nearest}?")),
-                    None => error.with_hint("Data of your own goes into user_metadata or app_metadata."),
-                });
+                    None => error.with_hint("Put custom data into user_metadata or app_metadata."),
+                }));
             };
             if let Some(other) =
-                ready.iter().find(|other| other.steps.starts_with(&steps) || steps.starts_with(&other.steps))
+                compiled.iter().find(|other| other.steps.starts_with(&steps) || steps.starts_with(&other.steps))
             {
-                return Err(Error::new(
+                return Err(in_rule(Error::new(
                     Code::InvalidMapping,
-                    format!("The mappings of {} and {attribute} are about the same attribute.", other.attribute),
-                ));
+                    format!(
+                        "The mappings of {} and {attribute} have the same or overlapping targets.",
+                        other.attribute
+                    ),
+                )));
             }
             sandboxes.add(&expression, Code::InvalidMapping).map_err(|error| {
-                error.with_hint("Use paths where a rule only picks an attribute, or shape the file before the import.")
+                let hint = "Use paths in rules that only copy an attribute, or transform the file before the import.";
+                in_rule(error.with_hint(hint))
             })?;
-            let formula = Formula::new(&expression, tools)?;
-            ready.push(Rule { formula, nothing, attribute: attribute.to_owned(), steps, target });
+            let formula = Formula::new(&expression, tools).map_err(in_rule)?;
+            compiled.push(Rule { formula, is_removal, attribute: attribute.to_owned(), steps, target });
         }
-        let wanted = Wanted::new(ready.iter().flat_map(|rule| rule.formula.paths()));
-        let read: Option<Vec<String>> = wanted.attributes().map(|names| names.into_iter().map(str::to_owned).collect());
-        let whole = read.is_none();
-        let mut moved = read.unwrap_or_default();
-        moved.retain(|name| !is_importable(name));
-        Ok(Self { rules: ready, wanted, moved, dropped, whole })
+        let projection = ProjectionMask::new(compiled.iter().flat_map(|rule| rule.formula.paths()));
+        let read: Option<Vec<String>> =
+            projection.attributes().map(|names| names.into_iter().map(str::to_owned).collect());
+        let reads_whole_row = read.is_none();
+        let mut source_only = read.unwrap_or_default();
+        source_only.retain(|name| !is_importable(name));
+        Ok(Self { rules: compiled, projection, source_only, dropped, reads_whole_row })
     }
 
-    /// What the mapping means for the columns of a CSV file.
-    pub(super) fn headers(&self) -> Headers {
-        Headers {
-            read: self.moved.clone(),
+    /// Returns which columns of a CSV file the mapping allows.
+    pub(super) fn headers(&self) -> HeaderPolicy {
+        HeaderPolicy {
+            mapped: self.source_only.clone(),
             dropped: self.dropped.clone(),
             email_is_mapped: self.rules.iter().any(|rule| rule.attribute == "email"),
-            any: self.whole,
+            accept_any: self.reads_whole_row,
             lenient: false,
         }
     }
 
-    /// Whether rows stay as they are.
+    /// Returns whether the mapping changes no row.
     pub(super) fn is_idle(&self) -> bool {
         self.rules.is_empty() && self.dropped.is_empty()
     }
 
-    /// Applies the mapping, on one thread.
+    /// Returns a mapper for one thread.
     pub(super) fn mapper(&self) -> Mapper<'_> {
         let evaluator = Evaluator::new(self.rules.iter().map(|rule| &rule.formula));
         Mapper { mapping: self, evaluator }
     }
 
-    /// Whether an attribute of a row is only read, or left out.
-    fn takes_away(&self, name: &str) -> bool {
-        self.moved.iter().chain(&self.dropped).any(|taken| taken == name) || (self.whole && !is_importable(name))
+    /// Returns whether a root attribute is removed from the user.
+    fn removes(&self, name: &str) -> bool {
+        self.source_only.iter().chain(&self.dropped).any(|removed| removed == name)
+            || (self.reads_whole_row && !is_importable(name))
     }
 }
 
@@ -172,76 +182,79 @@ fn is_importable(name: &str) -> bool {
     user::find(name).is_some_and(|attribute| attribute.importable)
 }
 
-/// What the rules give for a row: the value of each that has one, or is to be taken away.
-type Given<'m> = Vec<(&'m Rule, Option<Value>)>;
+/// The results of the rules for a row: the new value, or `None` to remove the attribute. Rules without a result are
+/// absent.
+type RuleResults<'m> = Vec<(&'m Rule, Option<Value>)>;
 
-/// Applies a mapping to rows. Belongs to one thread.
+/// Applies a mapping to rows on one thread.
 pub(super) struct Mapper<'m> {
     mapping: &'m Mapping,
     evaluator: Evaluator,
 }
 
 impl<'m> Mapper<'m> {
-    /// Whether it is worth while to hand over many rows at once.
+    /// Returns whether the mapping is faster with many rows per call.
     pub(super) fn wants_batches(&self) -> bool {
         !self.evaluator.is_idle()
     }
 
-    /// Makes of every row the user that is imported; those that are flawed already stay so.
+    /// Replaces the contents of every row by the mapped user, or by its errors. Rows that are already invalid stay
+    /// unchanged.
     pub(super) fn apply(&mut self, rows: &mut [Row]) {
         if self.mapping.is_idle() {
             return;
         }
-        let given = self.compute(rows);
-        for (row, given) in rows.iter_mut().zip(given) {
-            match given {
+        let results = self.compute(rows);
+        for (row, result) in rows.iter_mut().zip(results) {
+            match result {
                 None => {}
-                Some(Err(flaws)) => row.content = Content::Flawed(flaws),
-                Some(Ok(given)) => {
-                    if let Err(flaw) = self.shape(row, given) {
-                        row.content = Content::Flawed(vec![flaw]);
+                Some(Err(row_errors)) => row.content = Content::Invalid(row_errors),
+                Some(Ok(values)) => {
+                    if let Err(row_error) = self.update_row(row, values) {
+                        row.content = Content::Invalid(vec![row_error]);
                     }
                 }
             }
         }
     }
 
-    /// What the rules give for each row; nothing for rows that are no objects.
-    fn compute(&mut self, rows: &[Row]) -> Vec<Option<std::result::Result<Given<'m>, Vec<Flaw>>>> {
+    /// Evaluates the rules for each row; `None` for rows that are not objects.
+    fn compute(&mut self, rows: &[Row]) -> Vec<Option<std::result::Result<RuleResults<'m>, Vec<RowError>>>> {
         let mapping = self.mapping;
-        let mut given: Vec<Option<std::result::Result<Given<'m>, Vec<Flaw>>>> = Vec::with_capacity(rows.len());
+        let mut results: Vec<Option<std::result::Result<RuleResults<'m>, Vec<RowError>>>> =
+            Vec::with_capacity(rows.len());
         let mut users = Vec::with_capacity(rows.len());
         for row in rows {
-            given.push(match &row.content {
-                Content::User(Value::Object(_)) => match read(&row.raw.bytes, &mapping.wanted) {
+            results.push(match &row.content {
+                Content::User(Value::Object(_)) => match parse_row(&row.raw.bytes, &mapping.projection) {
                     Ok(user) => {
                         users.push(user);
                         Some(Ok(Vec::with_capacity(mapping.rules.len())))
                     }
-                    // What the parser of rows took, this one takes too, but for deeper nesting.
-                    Err(error) => Some(Err(vec![flaw(None, format!("The row is {error}."))])),
+                    // Fails only for rows that are nested more deeply than this parser allows.
+                    Err(error) => Some(Err(vec![mapping_error(None, format!("The row is {error}."))])),
                 },
                 _ => None,
             });
         }
-        let borrowed: Vec<Attributes<'_, '_>> = users.iter().map(Attributes::Tree).collect();
+        let borrowed: Vec<RowValues<'_, '_>> = users.iter().map(RowValues::Tree).collect();
         let computed = if self.evaluator.is_idle() { Vec::new() } else { self.evaluator.compute(&borrowed) };
         let mut text = Vec::new();
-        let mapped = given.iter_mut().flatten().filter(|given| given.is_ok());
-        for (place, (user, outcome)) in users.iter().zip(mapped).enumerate() {
+        let mapped = results.iter_mut().flatten().filter(|result| result.is_ok());
+        for (index, (user, outcome)) in users.iter().zip(mapped).enumerate() {
             let mut values = Vec::with_capacity(mapping.rules.len());
-            let mut flaws = Vec::new();
+            let mut row_errors = Vec::new();
             let mut columns = computed.iter();
             for rule in &mapping.rules {
                 text.clear();
                 if let Some(path) = rule.formula.as_path() {
                     path.evaluate(user).write_json(&mut text);
                 } else {
-                    match columns.next().and_then(|cells| cells.get(place)) {
+                    match columns.next().and_then(|cells| cells.get(index)) {
                         Some(Ok(cell)) => cell.write_json(&mut text),
-                        Some(Err(why)) => {
-                            let message = format!("The mapping of {} gives no value: {why}", rule.attribute);
-                            flaws.push(flaw(Some(&rule.attribute), message));
+                        Some(Err(reason)) => {
+                            let message = format!("The mapping of {} failed: {reason}", rule.attribute);
+                            row_errors.push(mapping_error(Some(&rule.attribute), message));
                             continue;
                         }
                         None => text.extend_from_slice(b"null"),
@@ -250,52 +263,52 @@ impl<'m> Mapper<'m> {
                 let value: Value = match serde_json::from_slice(&text) {
                     Ok(value) => value,
                     Err(error) => {
-                        let message = format!("What {} is mapped from cannot be kept: {error}.", rule.attribute);
-                        flaws.push(flaw(Some(&rule.attribute), message));
+                        let message = format!("The mapped value of {} is not valid JSON: {error}.", rule.attribute);
+                        row_errors.push(mapping_error(Some(&rule.attribute), message));
                         continue;
                     }
                 };
-                let value = (!value.is_null() && value != "").then(|| fitted(value, rule.target));
-                // What gives nothing leaves the row's own attribute, unless it is meant to go.
-                if value.is_some() || rule.nothing {
+                let value = (!value.is_null() && value != "").then(|| coerce(value, rule.target));
+                // A rule without a value keeps the row's attribute, unless it removes the attribute.
+                if value.is_some() || rule.is_removal {
                     values.push((rule, value));
                 }
             }
-            *outcome = if flaws.is_empty() { Ok(values) } else { Err(flaws) };
+            *outcome = if row_errors.is_empty() { Ok(values) } else { Err(row_errors) };
         }
-        given
+        results
     }
 
-    fn shape(&self, row: &mut Row, given: Given<'_>) -> std::result::Result<(), Flaw> {
+    fn update_row(&self, row: &mut Row, values: RuleResults<'_>) -> std::result::Result<(), RowError> {
         let Content::User(user) = &mut row.content else { return Ok(()) };
-        let mut changed = !given.is_empty();
+        let mut changed = !values.is_empty();
         if let Value::Object(members) = user {
             let before = members.len();
-            members.retain(|name, _| !self.mapping.takes_away(name));
+            members.retain(|name, _| !self.mapping.removes(name));
             changed |= members.len() != before;
         }
-        for (rule, value) in given {
-            if !path::put(user, &rule.steps, value) {
-                let message = format!("There is no room for {} in this row.", rule.attribute);
-                return Err(flaw(Some(&rule.attribute), message));
+        for (rule, value) in values {
+            if !path::set(user, &rule.steps, value) {
+                let message = format!("Cannot set {} in this row: another value is in its path.", rule.attribute);
+                return Err(mapping_error(Some(&rule.attribute), message));
             }
         }
         if changed {
             row.raw.bytes.clear();
-            serde_json::to_writer(&mut row.raw.bytes, user).map_err(|error| flaw(None, error.to_string()))?;
+            serde_json::to_writer(&mut row.raw.bytes, user).map_err(|error| mapping_error(None, error.to_string()))?;
         }
         Ok(())
     }
 }
 
-/// Whether the rule only takes something away.
-fn is_nothing(expression: &Expression) -> bool {
+/// Returns whether the expression removes its attribute.
+fn is_removal(expression: &Expression) -> bool {
     matches!(expression.source(), "null" | "undefined")
 }
 
-fn flaw(attribute: Option<&str>, message: String) -> Flaw {
-    Flaw {
+fn mapping_error(attribute: Option<&str>, message: String) -> RowError {
+    RowError {
         attribute: attribute.map(str::to_owned),
-        ..Flaw::new("MAPPING", message, "Correct the row, or the mapping.")
+        ..RowError::new("MAPPING", message, "Correct the row, or the mapping.")
     }
 }

@@ -1,42 +1,42 @@
 //! Imports: detect -> parse -> map -> check -> chunk -> submit -> report (docs/decisions/0008-import-validation.md).
 //!
-//! The whole file is checked before anything is sent. What a job keeps lies in its directory:
+//! The whole file is checked before anything is sent. The directory of a job holds:
 //!
 //! ```text
-//! upload              the file as it was sent; a directory of files when there were several
-//! chunks/000001.json  good rows, as they go to Auth0
-//! rows/000001.ndjson  where each row of the chunk came from
-//! identities.ndjson   the same of all good rows, where users are looked up and nothing is sent
-//! survey.json         what the tenant was asked before anything was sent
-//! backup.json         the users that an upsert changes, as they were
-//! inputs.json         what was found out about the files
-//! faults/             what is wrong: check.ndjson from the check, 000001.ndjson from Auth0 for that chunk
+//! upload              the uploaded file; a directory if several files were uploaded
+//! chunks/000001.json  valid rows, as they are sent to Auth0
+//! rows/000001.ndjson  identity and origin (file, line) of each row of that chunk
+//! identities.ndjson   the same for all valid rows of a dry run that looks users up
+//! survey.json         result of looking up existing users
+//! backup.json         the users that an upsert changes, before the change
+//! inputs.json         detected formats of the uploaded files
+//! faults/             row errors: check.ndjson from the check, 000001.ndjson from Auth0 for that chunk
 //! ```
 //!
-//! A file below `faults` is written as a whole and replaces its predecessor, so that a step that runs
-//! again after a restart reports nothing twice. Where each chunk stands is in the store.
+//! A file in `faults` is written completely and then replaces the previous one, so a step that runs again after a
+//! restart reports no error twice. The store holds the state of each chunk.
 
-mod cells;
 mod check;
 mod chunks;
+mod dedup_index;
+mod fast_check;
 mod faults;
-mod glance;
 mod hashes;
-mod index;
 mod inspect;
+mod lookup;
 mod mapping;
 mod path;
-mod propose;
 mod read;
-mod reasons;
 mod redact;
 mod report;
 mod rows;
 mod schema;
 mod send;
-mod survey;
+mod suggest;
+mod summary;
 #[cfg(test)]
 mod tests;
+mod type_inference;
 
 use std::io::Read;
 use std::path::Path;
@@ -44,65 +44,66 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blocking::run_blocking;
 use crate::error::{Code, Error, Result};
-use crate::expression::{Pins, Tools};
+use crate::expression::{Pins, TransformContext};
 use crate::progress::Progress;
 use crate::store::Files;
-use check::{Checker, Glanced, RowPlace};
+use check::{Checker, FastChecked, RowLocation};
 pub use chunks::MAX_CHUNK_BYTES;
 use chunks::{ChunkWriter, IdentityFile, RowIdentity, WrittenChunk};
+use fast_check::{FastCheck, fast_check};
 pub use faults::faults;
-use glance::{Glance, glance};
 use hashes::PasswordHashes;
 pub use inspect::{Checked, INSPECTED_BYTES, InspectedColumn, InspectedRow, Inspection, inspect};
+pub use lookup::{Backup, ExistingUsers, LookUpBy, LookedUp, backup_file, find_existing_users};
 pub use mapping::MapRule;
 use mapping::Mapping;
 use read::{RawRow, RowReader};
-pub use reasons::{Details, Reason, Reasons, details, summary};
 pub use report::{Report, ReportFormat, keep_failed_rows, original_format, write_report};
 use rows::{Content, Rows};
-pub use send::{Pace, outcome, run, run_at};
-pub use survey::{Backup, LookUpBy, LookedUp, Survey, backup_file, survey};
+pub use send::{PollPolicy, outcome, run, run_with_policy};
+pub use summary::{Details, Reason, ReasonCounter, details, summary};
 
-/// Settings of one import, kept with its job.
+/// Settings of one import, stored with its job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportRequest {
     /// The connection's id; empty for a dry run without a tenant.
     pub connection_id: String,
-    /// Update users that exist, matched by e-mail; metadata is replaced.
+    /// Update existing users, matched by e-mail; their metadata is replaced.
     #[serde(default)]
     pub upsert: bool,
     /// E-mail the tenant's owners after every chunk.
     #[serde(default)]
     pub send_completion_email: bool,
-    /// Text echoed in Auth0's jobs.
+    /// Text that Auth0 stores with its jobs and returns.
     #[serde(default)]
     pub external_id: Option<String>,
-    /// Keep `auth0|` at the start of a user_id.
+    /// Keep the prefix `auth0|` of a `user_id`.
     #[serde(default)]
     pub keep_id_prefix: bool,
-    /// Check only, send nothing.
+    /// Only check the file; send nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// Attributes computed from what a row holds.
+    /// Attributes computed from the contents of a row.
     #[serde(default)]
     pub map: Vec<MapRule>,
-    /// Leave out what Auth0 sets itself (`created_at`, `identities`, `last_login`, …), so that an export of
-    /// whole users comes back in.
+    /// Drop attributes that Auth0 sets itself (`created_at`, `identities`, `last_login`, …), so that an export of
+    /// complete users can be imported.
     #[serde(default)]
     pub drop_read_only: bool,
-    /// With `dry_run`: ask the tenant which users exist, and say what would become of the rows.
+    /// With `dry_run`: look up which users exist and count the rows that would be inserted, updated or refused.
     #[serde(default)]
     pub look_up: bool,
-    /// With `upsert`: before anything is sent keep a back-up of the users that exist.
+    /// With `upsert`: back up the existing users before anything is sent.
     #[serde(default)]
     pub backup: bool,
-    /// Versions of transforms: the SHA-256 of the file, by name. Others are used as they are now.
+    /// Pinned versions of transforms: name to SHA-256 of the file. Transforms that are not listed use the current file.
     #[serde(default, skip_serializing_if = "Pins::is_empty")]
     pub transforms: Pins,
 }
 
-/// Settings of an import whose mapping was checked whole: every name, every argument. Cheap to clone.
+/// Validated settings of an import, with the compiled mapping. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ImportSpec {
     request: Arc<ImportRequest>,
@@ -110,18 +111,18 @@ pub struct ImportSpec {
 }
 
 impl ImportSpec {
-    /// Takes mappings that are paths only.
+    /// Validates settings whose mapping uses paths only; fails for transform calls and JavaScript.
     pub fn new(request: &ImportRequest) -> Result<Self> {
-        Self::made(request, None)
+        Self::build(request, None)
     }
 
-    /// Takes calls of transforms and JavaScript too. Blocking: compiling an engine that was never used takes
-    /// a second or two.
-    pub fn with_tools(request: &ImportRequest, tools: &Tools) -> Result<Self> {
-        Self::made(request, Some(tools))
+    /// Validates settings whose mapping may also call transforms and use JavaScript. Blocking: compiling an engine
+    /// for the first time takes one or two seconds.
+    pub fn with_tools(request: &ImportRequest, tools: &TransformContext) -> Result<Self> {
+        Self::build(request, Some(tools))
     }
 
-    fn made(request: &ImportRequest, tools: Option<&Tools>) -> Result<Self> {
+    fn build(request: &ImportRequest, tools: Option<&TransformContext>) -> Result<Self> {
         let wrong = |message: &str| Error::new(Code::InvalidBody, message);
         if request.look_up && !request.dry_run {
             return Err(wrong("Users are looked up in a dry run only.")
@@ -135,8 +136,8 @@ impl ImportSpec {
             return Err(wrong("There is something to back up only in an import with upsert.")
                 .with_hint("Leave backup out; only an upsert that is no dry run changes users."));
         }
-        let tools = tools.map(|tools| tools.pinned(&request.transforms));
-        let mapping = Mapping::of(request, tools.as_ref())?;
+        let tools = tools.map(|tools| tools.with_pins(&request.transforms));
+        let mapping = Mapping::from_request(request, tools.as_ref())?;
         Ok(Self { request: Arc::new(request.clone()), mapping: Arc::new(mapping) })
     }
 
@@ -146,68 +147,68 @@ impl ImportSpec {
     }
 }
 
-/// Weight of a fault.
+/// Severity of a row error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The row is not imported.
     Error,
-    /// The row is imported, perhaps not as meant.
+    /// The row is imported, but the result may not be what the user intended.
     Warning,
 }
 
 /// What is wrong with a row: a line of `--report`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RowFault {
-    /// Physical line where the row starts, from 1; 0 when Auth0 reported a user that is in no row.
+    /// Physical line where the row starts, from 1; 0 if Auth0 reported a user that matches no row.
     pub line: u64,
-    /// Number of the row, from 1, counted through all files of the import; 0 as above, and for what
-    /// concerns a file as a whole.
+    /// Number of the row, from 1, counted through all files of the import; 0 as above, and for problems of a whole
+    /// file.
     pub row: u64,
-    /// The attribute's path; none for the row as a whole.
+    /// The attribute's path; `None` if the whole row is affected.
     pub attribute: Option<String>,
     /// Stable code: Auth0's own where one fits (docs/auth0/import-schema.md#error-codes), or what Auth0 reported.
     pub code: String,
     /// What is wrong.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: Option<String>,
-    /// The value, secrets hidden.
+    /// The value; secrets are replaced by asterisks.
     pub value: Option<serde_json::Value>,
     /// Error or warning.
     pub severity: Severity,
-    /// Name of the file, only when the import has several.
+    /// Name of the file; present only if the import has several files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }
 
-/// What was found out about a file by its content.
+/// Format of a file, detected from its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct InputFormat {
-    /// Name of the file, only when the import has several.
+    /// Name of the file; present only if the import has several files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// `json`, `ndjson` or `csv`; `password-hashes` for Auth0's export of them.
     pub format: String,
     /// `UTF-8`, `UTF-16LE`, `UTF-16BE` or `windows-1252`.
     pub encoding: String,
-    /// What stands between the cells of CSV.
+    /// The delimiter of a CSV file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
     /// The file is compressed.
     pub gzip: bool,
 }
 
-/// What came of an export of password hashes.
+/// Result of joining an export of password hashes to the users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JoinedHashes {
     /// Hashes in the export.
     pub read: u64,
-    /// Hashes that found their user.
+    /// Hashes whose user is in the import.
     pub joined: u64,
 }
 
-/// What a check came to.
+/// Result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckSummary {
     /// Rows read.
@@ -216,11 +217,11 @@ pub struct CheckSummary {
     pub good: u64,
     /// Rows with errors.
     pub failed: u64,
-    /// Warnings, about good and bad rows, and about files.
+    /// Warnings about rows (valid or not) and files.
     pub warnings: u64,
-    /// Chunks the good rows fill; 0 when none were asked for.
+    /// Chunks written; 0 if the caller requested none.
     pub chunks: u64,
-    /// What the files are.
+    /// Formats of the files.
     pub inputs: Vec<InputFormat>,
     /// Set when an export of password hashes was among the files.
     pub hashes: Option<JoinedHashes>,
@@ -231,21 +232,20 @@ pub type Opener<'a> = Box<dyn FnMut() -> Result<Box<dyn Read + Send>> + Send + '
 
 /// A file of an import.
 pub struct InputFile<'a> {
-    /// Its name, told in faults; only when the import has several files.
+    /// Its name, shown in row errors; `None` if the import has one file.
     pub name: Option<String>,
-    /// Its bytes.
+    /// Opens it.
     pub open: Opener<'a>,
-    /// It can be opened twice, as standard input cannot. Only then it may be an export of password
-    /// hashes.
-    pub again: bool,
+    /// Whether it can be opened twice (standard input cannot). Only such a file may be an export of password hashes.
+    pub reopenable: bool,
 }
 
-/// Checks the rows of `input`, without sending: the dry run, and the first half of [`run`]. Good rows
-/// become chunk files (JSON arrays of at most [`MAX_CHUNK_BYTES`]) in `chunks` if given; every fault
-/// goes to `fault`. Blocking.
+/// Checks the rows of `input` without sending them: the dry run, and the first half of [`run`]. Writes valid rows
+/// as chunk files (JSON arrays of at most [`MAX_CHUNK_BYTES`]) to the directory `chunks` if given, and calls `fault`
+/// for every row error and warning. Blocking.
 ///
-/// Fails when the file is empty or is no list of users, when a JSON array is broken, and when the header
-/// of a CSV file cannot be understood.
+/// Fails if the file is empty, is not a list of users, contains a malformed JSON array, or has a CSV header that
+/// cannot be mapped to attributes.
 pub fn check(
     spec: &ImportSpec,
     input: Box<dyn Read + Send>,
@@ -254,13 +254,16 @@ pub fn check(
     progress: &Progress,
 ) -> Result<CheckSummary> {
     let mut input = Some(input);
-    let open = Box::new(move || input.take().ok_or_else(|| Error::new(Code::Internal, "An input was opened twice.")));
-    check_files(spec, vec![InputFile { name: None, open, again: false }], chunks, None, fault, progress)
+    let open = Box::new(move || {
+        input.take().ok_or_else(|| Error::new(Code::Internal, "An input that can be opened once was opened twice."))
+    });
+    check_files(spec, vec![InputFile { name: None, open, reopenable: false }], chunks, None, fault, progress)
 }
 
-/// [`check()`] over several files that are one import, in their order. A file is opened when its turn comes. Auth0's
-/// export of password hashes may be among them, wherever it stands: its hashes are joined to the users by their ids
-/// (docs/auth0/jobs.md#password-hash-files). With `identities` what a [`survey()`] asks for is kept there.
+/// Like [`check()`], for several files that form one import, in order. Each file is opened when the previous one is
+/// finished. One of them, at any position, may be Auth0's export of password hashes: its hashes are joined to the
+/// users by id (docs/auth0/jobs.md#password-hash-files). With `identities`, writes the identities of valid rows there
+/// for [`find_existing_users`].
 pub fn check_files(
     spec: &ImportSpec,
     inputs: Vec<InputFile<'_>>,
@@ -270,19 +273,19 @@ pub fn check_files(
     progress: &Progress,
 ) -> Result<CheckSummary> {
     let outputs = Outputs {
-        chunks: chunks.map(|directory| ChunkWriter::new(Files::plain(directory), None)).transpose()?,
+        chunks: chunks.map(|directory| ChunkWriter::new(Files::plaintext(directory), None)).transpose()?,
         identities: identities.map(IdentityFile::create).transpose()?,
     };
     let (summary, _) = check_rows(spec, inputs, outputs, &std::env::temp_dir(), fault, &mut |summary| {
         progress.add_processed(1);
-        // Asking costs more than the check of a row.
+        // Checking for cancelation costs more than checking a row.
         if summary.total % 64 == 1 { progress.check() } else { Ok(()) }
     })?;
     progress.set_total(summary.total);
     Ok(summary)
 }
 
-/// What is written of good rows.
+/// Outputs for valid rows.
 #[derive(Default)]
 struct Outputs {
     chunks: Option<ChunkWriter>,
@@ -290,7 +293,7 @@ struct Outputs {
 }
 
 impl Outputs {
-    /// Keeps a row, which `write` appends as it is sent.
+    /// Writes a valid row; `write` appends the row as compact JSON to the buffer that it is given.
     fn push(&mut self, write: impl FnOnce(&mut Vec<u8>), identity: impl Fn() -> RowIdentity) -> Result<()> {
         if let Some(identities) = &mut self.identities {
             identities.push(&identity())?;
@@ -307,28 +310,28 @@ impl Outputs {
     }
 }
 
-/// Holds the rows of a file against the import schema alone: without what a schema cannot say, and without
-/// looking for duplicates. `verdict` is told the number of each row, from 1, and whether it is accepted, which
-/// it is exactly when a general validator accepts it by the documented schema. Rows that are no JSON are not.
+/// Validates the rows of a file against the import schema only: no semantic rules, no search for duplicates. Calls
+/// `verdict` with the number of each row, from 1, and whether it is accepted. A row is accepted exactly if a general
+/// JSON Schema validator accepts it by the documented schema; rows that are not valid JSON are rejected.
 pub fn schema_verdicts(input: Box<dyn Read + Send>, verdict: &mut dyn FnMut(u64, bool)) -> Result<()> {
-    let mut reader = RowReader::open(input, &read::Headers::default())?;
+    let mut reader = RowReader::open(input, &read::HeaderPolicy::default())?;
     let mut row = RawRow::default();
     let mut number = 0;
     loop {
-        if let Some(ahead) = reader.ahead()?
-            && let Some((length, accepted)) = schema_verdict(ahead.text, ahead.whole)
+        if let Some(peeked) = reader.peek()?
+            && let Some((length, accepted)) = schema_verdict(peeked.text, peeked.is_whole)
         {
             number += 1;
             verdict(number, accepted);
-            reader.pass(length)?;
+            reader.advance(length)?;
             continue;
         }
         if !reader.next(&mut row)? {
             return Ok(());
         }
         number += 1;
-        let glanced = if row.truncated { None } else { schema_verdict(&row.bytes, true) };
-        let accepted = match glanced {
+        let checked = if row.truncated { None } else { schema_verdict(&row.bytes, true) };
+        let accepted = match checked {
             Some((_, accepted)) => accepted,
             None => reader.parse(&row)?.is_ok_and(|value| fits_schema(&value)),
         };
@@ -336,25 +339,25 @@ pub fn schema_verdicts(input: Box<dyn Read + Send>, verdict: &mut dyn FnMut(u64,
     }
 }
 
-/// Whether the schema takes the row at the beginning of a text, and how long the row is; nothing where that has
-/// to be parsed first.
-fn schema_verdict(text: &[u8], whole: bool) -> Option<(usize, bool)> {
-    match glance(text, whole, true)? {
-        Glance::Clean(clean) => Some((clean.text.len(), true)),
-        Glance::Doubtful(row) => Some((row.text.len(), fits_schema(&row.build()?))),
+/// Returns the length of the row at the start of `text` and whether the schema accepts it; `None` if the row must be
+/// parsed first.
+fn schema_verdict(text: &[u8], is_whole: bool) -> Option<(usize, bool)> {
+    match fast_check(text, is_whole, true)? {
+        FastCheck::Valid(row) => Some((row.text.len(), true)),
+        FastCheck::NeedsFullCheck(row) => Some((row.text.len(), fits_schema(&row.build()?))),
     }
 }
 
-/// An error with the name of the file it is about.
+/// Returns a function that prefixes an error's message with the name of the file, if there is one.
 fn in_file(name: Option<&str>) -> impl Fn(Error) -> Error {
     move |error| match name {
-        Some(name) => Error { message: format!("{name}: {}", error.message), ..error },
+        Some(name) => error.with_context(name),
         None => error,
     }
 }
 
-/// The check itself; `after_row` is called after every row and may stop it. `scratch` takes what does
-/// not fit into memory.
+/// Checks all rows; calls `after_row` after every row, which may stop the check by an error. `scratch` is the
+/// directory for data that does not fit into memory.
 fn check_rows(
     spec: &ImportSpec,
     mut inputs: Vec<InputFile<'_>>,
@@ -367,20 +370,20 @@ fn check_rows(
     let mut summary = CheckSummary::default();
     let mut hashes = join_hashes(&mut inputs, scratch, &mut summary)?;
     let checker = Checker::new(spec.request.keep_id_prefix, scratch);
-    let mut run = Run { checker, outputs, summary, fault, compact: Vec::new() };
+    let mut run = CheckRun { checker, outputs, summary, fault, compact: Vec::new() };
     for InputFile { name, mut open, .. } in inputs {
         let in_file = in_file(name.as_deref());
         let reader = RowReader::open(open()?, &headers).map_err(&in_file)?;
-        for warning in left_out(&reader, name.as_deref()) {
+        for warning in ignored_columns(&reader, name.as_deref()) {
             run.report(&warning)?;
         }
         let mut rows = Rows::new(reader, &spec.mapping, hashes.is_some());
         loop {
             let row = run.summary.total + 1;
-            if let Some(ahead) = rows.ahead().map_err(&in_file)? {
-                let place = RowPlace { row, line: ahead.line, file: name.clone() };
-                if let Some(length) = run.glance(&place, ahead.text, ahead.whole)? {
-                    rows.pass(length).map_err(&in_file)?;
+            if let Some(peeked) = rows.peek().map_err(&in_file)? {
+                let location = RowLocation { row, line: peeked.line, file: name.clone() };
+                if let Some(length) = run.check_text(&location, peeked.text, peeked.is_whole)? {
+                    rows.advance(length).map_err(&in_file)?;
                     after_row(&run.summary)?;
                     continue;
                 }
@@ -388,17 +391,17 @@ fn check_rows(
             if !rows.next().map_err(&in_file)? {
                 break;
             }
-            let taken = rows.row();
-            let place = RowPlace { row, line: taken.raw.line, file: name.clone() };
-            let unparsed = matches!(taken.content, Content::Text) && !taken.raw.truncated;
-            if unparsed && run.glance(&place, &taken.raw.bytes, true)?.is_some() {
+            let current = rows.row();
+            let location = RowLocation { row, line: current.raw.line, file: name.clone() };
+            let unparsed = matches!(current.content, Content::Text) && !current.raw.truncated;
+            if unparsed && run.check_text(&location, &current.raw.bytes, true)?.is_some() {
                 after_row(&run.summary)?;
                 continue;
             }
             let row = rows.build().map_err(&in_file)?;
             match std::mem::take(&mut row.content) {
-                Content::User(value) if row.raw.number == 1 && hashes::entry(&value).is_some() => {
-                    return Err(in_file(lonely_hashes()));
+                Content::User(value) if row.raw.number == 1 && hashes::parse_entry(&value).is_some() => {
+                    return Err(in_file(hashes_without_users()));
                 }
                 Content::User(mut value) => {
                     if let Some(hashes) = &mut hashes
@@ -407,11 +410,11 @@ fn check_rows(
                         let id = id.strip_prefix(check::ID_PREFIX).unwrap_or(&id);
                         hashes.join(id, &mut value, &mut row.raw.bytes)?;
                     }
-                    run.judge(&place, &value, &row.raw.bytes)?;
+                    run.check_value(&location, &value, &row.raw.bytes)?;
                 }
-                Content::Flawed(flaws) => {
-                    for flaw in flaws {
-                        run.report(&flaw.fault(&place))?;
+                Content::Invalid(row_errors) => {
+                    for row_error in row_errors {
+                        run.report(&row_error.into_fault(&location))?;
                     }
                     run.count(false);
                 }
@@ -421,7 +424,7 @@ fn check_rows(
         }
         run.summary.inputs.push(InputFormat { file: name.clone(), ..rows.reader().format() });
     }
-    let Run { outputs, mut summary, .. } = run;
+    let CheckRun { outputs, mut summary, .. } = run;
     if let Some(hashes) = hashes {
         summary.hashes = Some(JoinedHashes { read: hashes.count, joined: hashes.joined });
     }
@@ -430,8 +433,8 @@ fn check_rows(
     Ok((summary, written))
 }
 
-/// A check that is under way.
-struct Run<'f> {
+/// State of a running check.
+struct CheckRun<'f> {
     checker: Checker,
     outputs: Outputs,
     summary: CheckSummary,
@@ -439,7 +442,7 @@ struct Run<'f> {
     compact: Vec<u8>,
 }
 
-impl Run<'_> {
+impl CheckRun<'_> {
     fn report(&mut self, fault: &RowFault) -> Result<()> {
         self.summary.warnings += u64::from(fault.severity == Severity::Warning);
         (self.fault)(fault)
@@ -454,21 +457,21 @@ impl Run<'_> {
         }
     }
 
-    /// Checks the row at the beginning of a text by a glance, and where that leaves a doubt as a value; how
-    /// long the row is. Nothing when it is not known whether there is a row.
-    fn glance(&mut self, place: &RowPlace, text: &[u8], whole: bool) -> Result<Option<usize>> {
-        match self.checker.glance(place, text, whole)? {
-            Some(Glanced::Good(good)) => {
-                if let Some(warning) = &good.warning {
+    /// Checks the row at the start of `text` with the fast check, and as a parsed value if that is not sufficient.
+    /// Returns the length of the row; `None` if the text must go through the reader's parser first.
+    fn check_text(&mut self, location: &RowLocation, text: &[u8], is_whole: bool) -> Result<Option<usize>> {
+        match self.checker.check_text(location, text, is_whole)? {
+            Some(FastChecked::Valid(row)) => {
+                if let Some(warning) = &row.warning {
                     self.report(warning)?;
                 }
-                self.outputs.push(|output| good.compact(output), || good.identity(place))?;
+                self.outputs.push(|output| row.write_compact(output), || row.identity(location))?;
                 self.count(true);
-                Ok(Some(good.text().len()))
+                Ok(Some(row.text().len()))
             }
-            Some(Glanced::Doubtful(row)) => match row.build() {
+            Some(FastChecked::NeedsFullCheck(row)) => match row.build() {
                 Some(value) => {
-                    self.judge(place, &value, row.text.as_bytes())?;
+                    self.check_value(location, &value, row.text.as_bytes())?;
                     Ok(Some(row.text.len()))
                 }
                 None => Ok(None),
@@ -477,27 +480,28 @@ impl Run<'_> {
         }
     }
 
-    /// Checks a row as a value, whose text may hold more in metadata without fault.
-    fn judge(&mut self, place: &RowPlace, value: &serde_json::Value, text: &[u8]) -> Result<()> {
+    /// Runs the full check on a parsed row. `text` is the complete row; `value` may lack metadata that is known to be
+    /// valid.
+    fn check_value(&mut self, location: &RowLocation, value: &serde_json::Value, text: &[u8]) -> Result<()> {
         let id = value.get("user_id").and_then(serde_json::Value::as_str);
         let replaced = id.map(|id| self.checker.sent_id(id)).filter(|sent| Some(*sent) != id);
-        // Compact it is no larger.
+        // The compact form is never larger than the text.
         let mut size = text.len();
         if size > chunks::MAX_ROW_IN_CHUNK {
             chunks::compact(text, replaced, &mut self.compact)?;
             size = self.compact.len();
         }
-        let found = self.checker.check(place, value, size)?;
-        for found in &found {
-            self.report(found)?;
+        let faults = self.checker.check(location, value, size)?;
+        for fault in &faults {
+            self.report(fault)?;
         }
-        let good = found.iter().all(|found| found.severity == Severity::Warning);
+        let good = faults.iter().all(|fault| fault.severity == Severity::Warning);
         if good {
             if self.outputs.chunks.is_some() {
                 chunks::compact(text, replaced, &mut self.compact)?;
             }
             let checker = &self.checker;
-            let identity = || RowIdentity::new(place, value, |id| checker.sent_id(id).to_owned());
+            let identity = || RowIdentity::new(location, value, |id| checker.sent_id(id).to_owned());
             self.outputs.push(|output| output.extend_from_slice(&self.compact), identity)?;
         }
         self.count(good);
@@ -505,7 +509,8 @@ impl Run<'_> {
     }
 }
 
-/// Reads the exports of password hashes among several files, and takes them out of the list.
+/// Reads the exports of password hashes among several files and removes them from `inputs`. `None` if no file is
+/// such an export.
 fn join_hashes(
     inputs: &mut Vec<InputFile<'_>>,
     scratch: &Path,
@@ -517,7 +522,7 @@ fn join_hashes(
     }
     let mut users = Vec::with_capacity(inputs.len());
     for mut input in inputs.drain(..) {
-        if input.again && hashes::is_export((input.open)()?) {
+        if input.reopenable && hashes::is_export((input.open)()?) {
             let hashes = match &mut hashes {
                 Some(hashes) => hashes,
                 None => hashes.insert(PasswordHashes::new(scratch)?),
@@ -529,18 +534,18 @@ fn join_hashes(
         }
     }
     *inputs = users;
-    if inputs.is_empty() { Err(lonely_hashes()) } else { Ok(hashes) }
+    if inputs.is_empty() { Err(hashes_without_users()) } else { Ok(hashes) }
 }
 
-fn lonely_hashes() -> Error {
-    Error::new(Code::UsersFileFormat, "The file is Auth0's export of password hashes, which holds no users.")
-        .with_hint("Give it together with an export of the users: the hashes are joined to them by user_id.")
+fn hashes_without_users() -> Error {
+    Error::new(Code::UsersFileFormat, "The file is Auth0's export of password hashes, which contains no users.")
+        .with_hint("Upload it together with an export of the users: the hashes are joined to them by user_id.")
 }
 
-/// Warnings about columns that are not imported.
-fn left_out(reader: &RowReader, file: Option<&str>) -> Vec<RowFault> {
-    let (columns, line) = reader.left_out();
-    let warning = |column: &read::LeftOutColumn| RowFault {
+/// Returns a warning for each column that is not imported.
+fn ignored_columns(reader: &RowReader, file: Option<&str>) -> Vec<RowFault> {
+    let (columns, line) = reader.ignored_columns();
+    let warning = |column: &read::IgnoredColumn| RowFault {
         line,
         row: 0,
         attribute: Some(column.attribute.to_owned()),
@@ -554,42 +559,42 @@ fn left_out(reader: &RowReader, file: Option<&str>) -> Vec<RowFault> {
     columns.iter().map(warning).collect()
 }
 
-/// Whether the import schema that Auth0 documents takes a row (docs/auth0/import-schema.md), for whoever compares it
-/// with a general validator. [`check()`] asks more: what a schema cannot say.
+/// Returns whether a row is valid by the import schema that Auth0 documents (docs/auth0/import-schema.md). Used to
+/// compare with a general JSON Schema validator; [`check()`] also applies rules that a schema cannot express.
 pub fn fits_schema(row: &serde_json::Value) -> bool {
     let mut findings = Vec::new();
     schema::validate(row, &mut findings);
     findings.is_empty()
 }
 
-/// How much of an upload [`probe`] reads, in bytes.
-const PROBED_BYTES: usize = 8 << 20;
+/// Bytes of each uploaded file that [`validate_upload`] reads.
+const VALIDATED_BYTES: usize = 8 << 20;
 
-/// Looks into what was uploaded for a job before it starts: a mapping that cannot be, a file that is
-/// empty or in no format that can be read? Small files are read whole, so that a broken JSON array is
-/// refused at once; of large ones only the beginning is.
-pub async fn probe(files: &Files, spec: &ImportSpec) -> Result<()> {
+/// Checks the uploaded files of a job before it starts. Fails if a file is empty, has an unknown format, or has a
+/// header that does not fit the mapping. Reads small files completely, so that a malformed JSON array is refused at
+/// once, and only the beginning of large ones.
+pub async fn validate_upload(files: &Files, spec: &ImportSpec) -> Result<()> {
     let (files, spec) = (files.clone(), spec.clone());
-    send::blocking(move || {
+    run_blocking(move || {
         let mut inputs = send::uploads(&files)?;
         if inputs.len() > 1 {
             inputs.retain_mut(|input| !(input.open)().is_ok_and(hashes::is_export));
         }
         for InputFile { name, mut open, .. } in inputs {
-            let look = |content| {
+            let validate = |content| {
                 let mut reader = RowReader::open(content, &spec.mapping.headers())?;
                 let mut row = RawRow::default();
                 let mut read = 0;
-                while read < PROBED_BYTES && reader.next(&mut row)? {
+                while read < VALIDATED_BYTES && reader.next(&mut row)? {
                     read += row.bytes.len();
-                    // What is wrong with single rows is the check's matter.
-                    if reader.parse(&row)?.is_ok_and(|value| row.number == 1 && hashes::entry(&value).is_some()) {
-                        return Err(lonely_hashes());
+                    // The check reports errors of single rows later.
+                    if reader.parse(&row)?.is_ok_and(|value| row.number == 1 && hashes::parse_entry(&value).is_some()) {
+                        return Err(hashes_without_users());
                     }
                 }
                 Ok(())
             };
-            look(open()?).map_err(in_file(name.as_deref()))?;
+            validate(open()?).map_err(in_file(name.as_deref()))?;
         }
         Ok(())
     })

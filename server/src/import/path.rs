@@ -1,12 +1,12 @@
-//! Paths of attributes as headers, mappings and faults write them: `app_metadata.plan`, `identities[0].connection`,
+//! Paths of attributes in headers, mappings and row errors: `app_metadata.plan`, `identities[0].connection`,
 //! `user_metadata["favourite colour"]` (docs/expressions.md#paths).
 
 use serde_json::{Map, Value};
 
 use super::schema::member;
 
-/// The most elements of an array that a path can lead to.
-pub(super) const MOST_ELEMENTS: usize = 100;
+/// Maximum number of elements of an array that a path can create.
+pub(super) const MAX_ELEMENTS: usize = 100;
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub(super) enum Step {
     Index(usize),
 }
 
-/// Takes a path apart; none when it is not one.
-pub(super) fn steps(path: &str) -> Option<Vec<Step>> {
+/// Parses a path; `None` if the syntax is invalid.
+pub(super) fn parse_path(path: &str) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {
@@ -53,18 +53,18 @@ pub(super) fn steps(path: &str) -> Option<Vec<Step>> {
     (!steps.is_empty()).then_some(steps)
 }
 
-/// The path as a text that [`steps`] takes apart again.
-pub(super) fn text(steps: &[Step]) -> String {
+/// Formats a path so that [`parse_path`] returns the same steps.
+pub(super) fn format_path(steps: &[Step]) -> String {
     steps.iter().fold(String::new(), |text, step| match step {
         Step::Member(name) => member(&text, name),
         Step::Index(index) => format!("{text}[{index}]"),
     })
 }
 
-/// Puts a value at a path, or takes away what stands there. Objects and arrays on the way are made; an
-/// object whose last member is taken goes too, since an upsert would replace metadata by an empty one.
-/// `false` when something else is in the way, or an element would leave a gap in its array.
-pub(super) fn put(holder: &mut Value, steps: &[Step], value: Option<Value>) -> bool {
+/// Sets the value at a path, or removes it if `value` is `None`. Creates missing objects and arrays. Also removes an
+/// object that becomes empty, since an upsert would replace metadata by an empty object. Returns `false` if another
+/// type of value is in the path, or if an element would leave a gap in its array.
+pub(super) fn set(holder: &mut Value, steps: &[Step], value: Option<Value>) -> bool {
     let Some((first, rest)) = steps.split_first() else {
         *holder = value.unwrap_or(Value::Null);
         return true;
@@ -85,13 +85,13 @@ pub(super) fn put(holder: &mut Value, steps: &[Step], value: Option<Value>) -> b
                 let Some(member) = members.get_mut(name) else { return true };
                 let empty = |member: &Value| member.as_object().is_some_and(Map::is_empty);
                 let was_empty = empty(member);
-                let done = put(member, rest, None);
+                let is_set = set(member, rest, None);
                 if !was_empty && empty(member) {
                     members.shift_remove(name);
                 }
-                done
+                is_set
             }
-            value => put(members.entry(name.clone()).or_insert(Value::Null), rest, value),
+            value => set(members.entry(name.clone()).or_insert(Value::Null), rest, value),
         },
         (Value::Array(items), Step::Index(index)) => {
             let length = items.len();
@@ -100,13 +100,13 @@ pub(super) fn put(holder: &mut Value, steps: &[Step], value: Option<Value>) -> b
                     items.remove(*index);
                     true
                 }
-                (Some(item), value) => put(item, rest, value),
+                (Some(item), value) => set(item, rest, value),
                 (None, None) => true,
-                (None, value) if *index == length && length < MOST_ELEMENTS => {
+                (None, value) if *index == length && length < MAX_ELEMENTS => {
                     let mut item = Value::Null;
-                    let done = put(&mut item, rest, value);
+                    let is_set = set(&mut item, rest, value);
                     items.push(item);
-                    done
+                    is_set
                 }
                 (None, Some(_)) => false,
             }
@@ -123,22 +123,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dots_and_brackets_are_steps_and_what_is_no_path_is_not_taken_for_one() {
+    fn paths_with_dots_and_brackets_are_parsed_and_invalid_ones_refused() {
         let member = |name: &str| Step::Member(name.to_owned());
-        assert_eq!(steps("email"), Some(vec![member("email")]));
+        assert_eq!(parse_path("email"), Some(vec![member("email")]));
         assert_eq!(
-            steps("user_metadata[\"a.b\"].c[2]['d e']"),
+            parse_path("user_metadata[\"a.b\"].c[2]['d e']"),
             Some(vec![member("user_metadata"), member("a.b"), member("c"), Step::Index(2), member("d e")])
         );
         for text in ["", ".a", "a.", "a..b", "a[", "a[\"b]", "a[b]", "a[0]b", "a['b"] {
-            assert_eq!(steps(text), None, "{text}");
+            assert_eq!(parse_path(text), None, "{text}");
         }
     }
 
     #[test]
-    fn values_are_put_where_a_path_leads_unless_something_is_in_the_way() {
+    fn values_are_set_unless_another_type_is_in_the_path() {
         let mut user = json!({ "email": "a@b.c" });
-        for (path, value, done) in [
+        for (path, value, is_set) in [
             ("app_metadata.plan", Some(json!("pro")), true),
             ("mfa_factors[0].phone.value", Some(json!("+1")), true),
             ("mfa_factors[2]", Some(json!({})), false),
@@ -146,27 +146,27 @@ mod tests {
             ("email", None, true),
             ("nothing.here", None, true),
         ] {
-            assert_eq!(put(&mut user, &steps(path).unwrap(), value), done, "{path}");
+            assert_eq!(set(&mut user, &parse_path(path).unwrap(), value), is_set, "{path}");
         }
         assert_eq!(user, json!({ "app_metadata": { "plan": "pro" }, "mfa_factors": [{ "phone": { "value": "+1" } }] }));
     }
 
     #[test]
-    fn an_object_goes_with_its_last_member_and_one_that_was_empty_stays() {
+    fn objects_that_become_empty_are_removed_and_empty_ones_stay() {
         let mut user = json!({ "email": "a@b.c", "app_metadata": { "plan": "pro" }, "user_metadata": {} });
         for path in ["app_metadata.plan", "user_metadata.plan"] {
-            assert!(put(&mut user, &steps(path).unwrap(), None), "{path}");
+            assert!(set(&mut user, &parse_path(path).unwrap(), None), "{path}");
         }
         assert_eq!(user, json!({ "email": "a@b.c", "user_metadata": {} }));
         let mut user = json!({ "app_metadata": { "plan": "pro", "seats": 3 } });
-        assert!(put(&mut user, &steps("app_metadata.plan").unwrap(), None));
+        assert!(set(&mut user, &parse_path("app_metadata.plan").unwrap(), None));
         assert_eq!(user, json!({ "app_metadata": { "seats": 3 } }));
     }
 
     proptest! {
         #[test]
-        fn any_text_can_be_asked_for_its_steps(text in "[a\\[\\]\"'.0 é]{0,16}") {
-            let _ = steps(&text);
+        fn parsing_arbitrary_text_does_not_panic(text in "[a\\[\\]\"'.0 é]{0,16}") {
+            let _ = parse_path(&text);
         }
     }
 }

@@ -1,25 +1,24 @@
-//! Hides secrets of a user wherever a person or a log could see them, the way Auth0 does in its job reports
-//! (docs/auth0/jobs.md#job-errors).
+//! Hides secrets of users in reports and logs, as Auth0 does in its job reports (docs/auth0/jobs.md#job-errors).
 
 use serde_json::Value;
 
-use super::path::{Step, steps};
+use super::path::{Step, parse_path};
 
-/// What stands in the place of a secret.
-pub(super) const HIDDEN: &str = "*****";
+/// The replacement of a secret.
+pub(super) const REPLACEMENT: &str = "*****";
 
-/// Longest string that is shown in a fault, in characters.
-const MOST_SHOWN: usize = 200;
+/// Maximum length of a string in a row error, in characters.
+const MAX_SHOWN_CHARS: usize = 200;
 
-/// The user with every secret hidden.
-pub(super) fn user(mut user: Value) -> Value {
+/// Returns the user with all secrets hidden.
+pub(super) fn redact_user(mut user: Value) -> Value {
     hide(&mut user, "");
     user
 }
 
 fn hide(value: &mut Value, path: &str) {
     match value {
-        _ if is_secret(path) => *value = Value::from(HIDDEN),
+        _ if is_secret(path) => *value = Value::from(REPLACEMENT),
         Value::Object(members) => {
             for (name, value) in members {
                 hide(value, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") });
@@ -34,9 +33,9 @@ fn hide(value: &mut Value, path: &str) {
     }
 }
 
-/// Whether what stands at a path (without indexes) is a secret: hashes, salts and keys, secrets of
-/// second factors; and whatever an attribute is called that Auth0 does not know, but a person may have
-/// left in. Metadata is the tenant's own and stays visible, as it is in Auth0's reports.
+/// Returns whether the value at a path (without indexes) is a secret: hashes, salts, keys, and secrets of second
+/// factors. Also matches attributes that Auth0 does not know by their name, since files of other systems may contain
+/// them. Metadata stays visible, as in Auth0's reports.
 fn is_secret(path: &str) -> bool {
     let (root, rest) = path.split_once('.').unwrap_or((path, ""));
     match root {
@@ -50,12 +49,11 @@ fn is_secret(path: &str) -> bool {
     }
 }
 
-/// The value at a finding's path, fit to be shown: secrets hidden, long texts cut. Nothing when the path
-/// leads nowhere, as it does for what is missing.
-pub(super) fn shown(row: &Value, path: &str) -> Option<Value> {
+/// Returns the value at a path with secrets hidden and long texts shortened; `None` if the row has no such value.
+pub(super) fn redacted_value(row: &Value, path: &str) -> Option<Value> {
     let mut value = row;
     let mut plain = String::new();
-    for step in steps(path)? {
+    for step in parse_path(path)? {
         value = match &step {
             Step::Member(name) => {
                 if !plain.is_empty() {
@@ -67,20 +65,20 @@ pub(super) fn shown(row: &Value, path: &str) -> Option<Value> {
             Step::Index(index) => value.get(index)?,
         };
         if is_secret(&plain) {
-            return Some(Value::from(HIDDEN));
+            return Some(Value::from(REPLACEMENT));
         }
     }
-    // A secret's holder of the wrong type may be the secret itself.
-    if matches!(value, Value::String(_) | Value::Number(_)) && is_holder(&plain) {
-        return Some(Value::from(HIDDEN));
+    // A string in place of an object with secrets may be the secret itself.
+    if matches!(value, Value::String(_) | Value::Number(_)) && contains_secrets(&plain) {
+        return Some(Value::from(REPLACEMENT));
     }
     let mut value = value.clone();
     hide(&mut value, &plain);
-    cut(&mut value);
+    shorten_strings(&mut value);
     Some(value)
 }
 
-fn is_holder(path: &str) -> bool {
+fn contains_secrets(path: &str) -> bool {
     matches!(
         path,
         "custom_password_hash"
@@ -92,20 +90,20 @@ fn is_holder(path: &str) -> bool {
     )
 }
 
-fn cut(value: &mut Value) {
+fn shorten_strings(value: &mut Value) {
     match value {
         Value::String(text) => {
-            if let Some((end, _)) = text.char_indices().nth(MOST_SHOWN) {
+            if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN_CHARS) {
                 text.truncate(end);
                 text.push('…');
             }
         }
         Value::Object(members) => {
             for value in members.values_mut() {
-                cut(value);
+                shorten_strings(value);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(cut),
+        Value::Array(items) => items.iter_mut().for_each(shorten_strings),
         _ => {}
     }
 }

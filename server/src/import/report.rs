@@ -1,4 +1,4 @@
-//! Gives failed rows back: with their reasons, or as a file that can be imported again.
+//! The report of failed rows: with their errors, or as a file that can be imported again.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Seek, SeekFrom, Write};
@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::chunks::{compact, named};
+use super::chunks::{compact, with_path};
 use super::faults;
-use super::path::{Step, steps};
-use super::read::{Headers, RawRow, RowReader};
+use super::path::{Step, parse_path};
+use super::read::{HeaderPolicy, RawRow, RowReader};
 use super::schema::{self, member};
 use super::send::{UPLOAD, uploads};
-use super::{InputFile, RowFault, Severity, cells, hashes, redact};
+use super::{InputFile, RowFault, Severity, hashes, redact, type_inference};
 use crate::error::{Code, Error, Result};
 use crate::store::{FileReader, Files};
 
@@ -23,14 +23,14 @@ use crate::store::{FileReader, Files};
 pub enum ReportFormat {
     /// One JSON array.
     Json,
-    /// One row a line.
+    /// One row per line.
     Ndjson,
-    /// With the header the rows came under, or else dotted ones, `app_metadata.plan`.
+    /// With the header of the uploaded file; for rows of JSON with paths such as `app_metadata.plan`.
     Csv,
 }
 
 impl ReportFormat {
-    /// Extension of the file's name.
+    /// Returns the file name extension.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -39,7 +39,7 @@ impl ReportFormat {
         }
     }
 
-    /// Media type of the file.
+    /// Returns the media type.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -49,8 +49,7 @@ impl ReportFormat {
     }
 }
 
-/// The form in which the rows of a job came: that of its file. Several files that differ are best put
-/// together as NDJSON.
+/// Returns the format of the uploaded file of a job; NDJSON for several files of different formats.
 pub fn original_format(files: &Files) -> Result<ReportFormat> {
     if common_header(files)?.is_some() {
         return Ok(ReportFormat::Csv);
@@ -62,7 +61,7 @@ pub fn original_format(files: &Files) -> Result<ReportFormat> {
     Ok(if formats == ["json"] { ReportFormat::Json } else { ReportFormat::Ndjson })
 }
 
-/// Writes the failed rows of the job with these files, as [`Report`] gives them. Blocking.
+/// Writes the [`Report`] of the job in this directory. Blocking.
 pub fn write_report(files: &Files, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
     let mut report = Report::open(files, format)?;
     let mut row = Vec::new();
@@ -73,62 +72,62 @@ pub fn write_report(files: &Files, format: Option<ReportFormat>, output: &mut dy
     Ok(())
 }
 
-/// Gives the failed rows of a job one by one, in the order of rows.
+/// Writes the failed rows of a job one by one, in the order of rows.
 ///
-/// Without a format they are `[{user, errors: [{code, message}], line}]` with secrets hidden; with one they are a
-/// file of rows that can be imported again. That file holds secrets as they came, since it goes back to whoever sent
-/// it. Rows that are no users can stand only in the form they came in, and rows too large to be held in none. Rows of
-/// CSV go back into CSV as they were; a mapping is not applied.
+/// Without a format the report is `[{user, errors: [{code, message}], line}]` with secrets hidden. With a format it is
+/// a file of rows that can be imported again; it contains secrets unchanged, since it returns to the user who uploaded
+/// them. Rows that are not valid users are written in their original format only, rows that are too large never. CSV
+/// rows are written to CSV unchanged; a mapping is not applied.
 pub struct Report {
-    form: Form,
+    layout: ReportLayout,
     rows: FailedRows,
-    /// Something was written.
+    /// Whether a row was written.
     started: bool,
     ended: bool,
-    /// Scratch space.
+    /// A reusable buffer.
     buffer: Vec<u8>,
 }
 
-/// How a report is written.
-enum Form {
+/// The layout of a report.
+enum ReportLayout {
     /// A JSON array of rows with their errors.
     Errors,
     /// A JSON array of rows.
     Json,
-    /// One row a line.
+    /// One row per line.
     Lines,
-    /// Records of CSV under the header they came with.
+    /// CSV records under their original header.
     Records(Vec<u8>),
-    /// Rows of JSON under these columns.
+    /// Rows of JSON as CSV with these columns.
     Columns(Vec<String>),
 }
 
 impl Report {
-    /// Opens the files of a job. For rows of JSON as CSV, all failed rows are read once to find the columns. Blocking.
+    /// Opens the files of a job. For rows of JSON as CSV, reads all failed rows once to find the columns. Blocking.
     pub fn open(files: &Files, format: Option<ReportFormat>) -> Result<Self> {
-        let form = match format {
-            None => Form::Errors,
-            Some(ReportFormat::Json) => Form::Json,
-            Some(ReportFormat::Ndjson) => Form::Lines,
-            Some(ReportFormat::Csv) if faults::names(files)?.is_empty() => Form::Columns(Vec::new()),
+        let layout = match format {
+            None => ReportLayout::Errors,
+            Some(ReportFormat::Json) => ReportLayout::Json,
+            Some(ReportFormat::Ndjson) => ReportLayout::Lines,
+            Some(ReportFormat::Csv) if faults::file_names(files)?.is_empty() => ReportLayout::Columns(Vec::new()),
             Some(ReportFormat::Csv) => match common_header(files)? {
-                Some(header) => Form::Records(header),
-                None => Form::Columns(columns(files)?),
+                Some(header) => ReportLayout::Records(header),
+                None => ReportLayout::Columns(columns(files)?),
             },
         };
-        let ended = matches!(&form, Form::Columns(columns) if columns.is_empty());
-        Ok(Self { form, rows: FailedRows::open(files)?, started: false, ended, buffer: Vec::new() })
+        let ended = matches!(&layout, ReportLayout::Columns(columns) if columns.is_empty());
+        Ok(Self { layout, rows: FailedRows::open(files)?, started: false, ended, buffer: Vec::new() })
     }
 
-    /// Adds the next row to `output`; `false` when there was none and nothing was added. Blocking.
+    /// Appends the next row to `output`; `false` if no row is left and nothing was appended. Blocking.
     pub fn write_next(&mut self, output: &mut Vec<u8>) -> Result<bool> {
         let length = output.len();
         while !self.ended && output.len() == length {
             if let Some(row) = self.rows.next()? {
-                self.started |= write_row(&self.form, row, self.started, &mut self.buffer, output)?;
+                self.started |= write_row(&self.layout, row, self.started, &mut self.buffer, output)?;
             } else {
                 self.ended = true;
-                if matches!(self.form, Form::Errors | Form::Json) {
+                if matches!(self.layout, ReportLayout::Errors | ReportLayout::Json) {
                     output.extend_from_slice(if self.started { b"\n]\n" } else { b"[]\n" });
                 }
             }
@@ -137,37 +136,37 @@ impl Report {
     }
 }
 
-/// Adds a row to `output` where it can stand in this form; `false` where it cannot.
+/// Appends a row to `output`; `false` if the row cannot be written in this form.
 fn write_row(
-    form: &Form,
+    layout: &ReportLayout,
     row: FailedRow<'_>,
     started: bool,
     buffer: &mut Vec<u8>,
     output: &mut Vec<u8>,
 ) -> Result<bool> {
     let separator: &[u8] = if started { b",\n" } else { b"[\n" };
-    match (form, row.row) {
-        (Form::Errors, found) => {
+    match (layout, row.row) {
+        (ReportLayout::Errors, found) => {
             output.extend_from_slice(separator);
             let row = FailedRow { row: found, errors: row.errors };
             serde_json::to_writer(output, &row.report()).map_err(io::Error::from)?;
         }
-        (Form::Json, Some(Row { bytes, value: Some(_), .. })) => {
+        (ReportLayout::Json, Some(Row { bytes, value: Some(_), .. })) => {
             compact(bytes, None, buffer)?;
             output.extend_from_slice(separator);
             output.extend_from_slice(buffer);
         }
-        (Form::Lines, Some(Row { bytes, value: Some(_), .. })) => {
-            // An element of an array may stand on several lines.
+        (ReportLayout::Lines, Some(Row { bytes, value: Some(_), .. })) => {
+            // An element of a JSON array may span several lines.
             compact(bytes, None, buffer)?;
             output.extend_from_slice(buffer);
             output.push(b'\n');
         }
-        (Form::Lines, Some(Row { bytes, value: None, .. })) if !bytes.is_empty() => {
+        (ReportLayout::Lines, Some(Row { bytes, value: None, .. })) if !bytes.is_empty() => {
             output.extend(bytes.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
             output.push(b'\n');
         }
-        (Form::Records(header), Some(Row { source, .. })) => {
+        (ReportLayout::Records(header), Some(Row { source, .. })) => {
             if !started && !header.is_empty() {
                 output.extend_from_slice(header);
                 output.push(b'\n');
@@ -175,7 +174,7 @@ fn write_row(
             output.extend_from_slice(source);
             output.push(b'\n');
         }
-        (Form::Columns(columns), Some(Row { value: Some(value @ Value::Object(_)), .. })) => {
+        (ReportLayout::Columns(columns), Some(Row { value: Some(value @ Value::Object(_)), .. })) => {
             let mut cells = std::collections::HashMap::new();
             flatten(&value, "", &mut |path, value| {
                 cells.insert(path.to_owned(), cell(path, value));
@@ -193,44 +192,47 @@ fn write_row(
     Ok(true)
 }
 
-/// Makes the failed rows of one job, in the form they came in, the upload of another. Blocking.
+/// Writes the failed rows of the job `failed`, in their original format, as the upload of the job `files`. Fails if no
+/// row failed. Blocking.
 pub fn keep_failed_rows(failed: &Files, files: &Files) -> Result<()> {
     let format = original_format(failed)?;
     let path = files.path(UPLOAD);
-    let mut output = files.create(UPLOAD).map_err(|error| named(error, &path))?;
+    let mut output = files.create(UPLOAD).map_err(|error| with_path(error, &path))?;
     write_report(failed, Some(format), &mut output)?;
-    output.finish(true).map_err(|error| named(error, &path))?;
-    if files.open(UPLOAD).and_then(|file| file.length()).map_err(|error| named(error, &path))? <= "[]\n".len() as u64 {
-        return Err(Error::new(Code::JobState, "No row of this import failed that could be imported again."));
+    output.finish(true).map_err(|error| with_path(error, &path))?;
+    if files.open(UPLOAD).and_then(|file| file.length()).map_err(|error| with_path(error, &path))?
+        <= "[]\n".len() as u64
+    {
+        return Err(Error::new(Code::JobState, "The import has no failed rows that can be imported again."));
     }
     Ok(())
 }
 
-/// A row as it stands in the file.
+/// A row of the uploaded file.
 struct Row<'a> {
     bytes: &'a [u8],
-    /// None when the row is no valid JSON, or no record of CSV.
+    /// `None` if the row is not valid JSON or not a valid CSV record.
     value: Option<Value>,
-    /// The record of CSV.
+    /// The text of the CSV record.
     source: &'a [u8],
 }
 
 /// A row that was not imported.
 struct FailedRow<'a> {
-    /// None when Auth0 reported a user that is in no row, or the row was too large to be held.
+    /// `None` if Auth0 reported a user that matches no row, or if the row is too large.
     row: Option<Row<'a>>,
     errors: Vec<RowFault>,
 }
 
 impl FailedRow<'_> {
-    /// The element of the original's report, with line and row added.
+    /// Returns the element of the report, in the format of the original extension with line and row added.
     fn report(self) -> Value {
         let first = self.errors.first();
         let (line, row) = first.map_or((0, 0), |fault| (fault.line, fault.row));
         let file = first.and_then(|fault| fault.file.clone());
-        // The original's client reads members of `user`, so it must be an object.
+        // Clients of the original extension read members of `user`, so it must be an object.
         let user = match self.row {
-            Some(Row { value: Some(value @ Value::Object(_)), .. }) => redact::user(value),
+            Some(Row { value: Some(value @ Value::Object(_)), .. }) => redact::redact_user(value),
             None if row == 0 => first.and_then(|fault| fault.value.clone()).unwrap_or_else(|| json!({})),
             _ => json!({}),
         };
@@ -256,8 +258,8 @@ impl FailedRow<'_> {
     }
 }
 
-/// Where a fault lies on disk. A million of them take 24 MB; the faults themselves are not held.
-struct FaultPlace {
+/// Location of a row error on disk. Only locations are in memory: 24 MB for a million.
+struct FaultLocation {
     row: u64,
     file: u32,
     offset: u64,
@@ -265,57 +267,57 @@ struct FaultPlace {
 
 /// Errors of a job by row.
 struct FaultIndex {
-    places: Vec<FaultPlace>,
+    locations: Vec<FaultLocation>,
     files: Vec<(PathBuf, FileReader)>,
 }
 
 impl FaultIndex {
-    fn read(files: &Files) -> Result<Self> {
+    fn build(files: &Files) -> Result<Self> {
         #[derive(Deserialize)]
         struct Head {
             row: u64,
             severity: Severity,
         }
-        let mut index = Self { places: Vec::new(), files: Vec::new() };
-        let names = faults::names(files)?;
-        let files = files.below(faults::DIRECTORY);
+        let mut index = Self { locations: Vec::new(), files: Vec::new() };
+        let names = faults::file_names(files)?;
+        let files = files.subdirectory(faults::DIRECTORY);
         for name in names {
             let path = files.path(&name);
-            let mut reader = files.open(&name).map_err(|error| named(error, &path))?;
+            let mut reader = files.open(&name).map_err(|error| with_path(error, &path))?;
             let mut offset = 0;
             let mut line = String::new();
             loop {
                 line.clear();
-                let length = reader.read_line(&mut line).map_err(|error| named(error, &path))?;
+                let length = reader.read_line(&mut line).map_err(|error| with_path(error, &path))?;
                 if length == 0 {
                     break;
                 }
-                let head: Head = serde_json::from_str(&line).map_err(|error| named(error.into(), &path))?;
+                let head: Head = serde_json::from_str(&line).map_err(|error| with_path(error.into(), &path))?;
                 if head.severity == Severity::Error {
-                    index.places.push(FaultPlace { row: head.row, file: index.files.len() as u32, offset });
+                    index.locations.push(FaultLocation { row: head.row, file: index.files.len() as u32, offset });
                 }
                 offset += length as u64;
             }
             index.files.push((path, reader));
         }
-        // Faults of no row come last; within a row the order stays as found.
-        index.places.sort_by_key(|place| if place.row == 0 { u64::MAX } else { place.row });
+        // Errors without a row come last; the sort is stable, so errors of one row keep their order.
+        index.locations.sort_by_key(|location| if location.row == 0 { u64::MAX } else { location.row });
         Ok(index)
     }
 
     fn load(&mut self, at: usize) -> Result<Option<RowFault>> {
-        let Some(place) = self.places.get(at) else { return Ok(None) };
-        let Some((path, reader)) = self.files.get_mut(place.file as usize) else { return Ok(None) };
+        let Some(location) = self.locations.get(at) else { return Ok(None) };
+        let Some((path, reader)) = self.files.get_mut(location.file as usize) else { return Ok(None) };
         let mut line = String::new();
         reader
-            .seek(SeekFrom::Start(place.offset))
+            .seek(SeekFrom::Start(location.offset))
             .and_then(|_| reader.read_line(&mut line))
-            .map_err(|error| named(error, path))?;
+            .map_err(|error| with_path(error, path))?;
         faults::parse(&line, path).map(Some)
     }
 }
 
-/// The uploaded files that hold users.
+/// Returns the uploaded files except exports of password hashes.
 fn user_files(files: &Files) -> Result<Vec<InputFile<'static>>> {
     let mut uploads = uploads(files)?;
     if uploads.len() > 1 {
@@ -325,10 +327,11 @@ fn user_files(files: &Files) -> Result<Vec<InputFile<'static>>> {
 }
 
 fn open(mut file: InputFile<'_>) -> Result<RowReader> {
-    RowReader::open((file.open)()?, &Headers { any: true, ..Headers::default() })
+    RowReader::open((file.open)()?, &HeaderPolicy { accept_any: true, ..HeaderPolicy::default() })
 }
 
-/// The header that all files share, if all are CSV; empty for lists of addresses without one.
+/// Returns the common header of all files; empty for lists of addresses without a header. `None` if a file is not CSV
+/// or has another header or delimiter.
 fn common_header(files: &Files) -> Result<Option<Vec<u8>>> {
     let mut common: Option<(Vec<u8>, Option<String>)> = None;
     for file in user_files(files)? {
@@ -343,14 +346,14 @@ fn common_header(files: &Files) -> Result<Option<Vec<u8>>> {
     Ok(common.map(|(header, _)| header))
 }
 
-/// Reads the uploaded files once more and gives the rows that have an error.
+/// Reads the uploaded files again and returns the rows with errors.
 struct FailedRows {
     index: FaultIndex,
-    /// The next entry of the index.
+    /// Position in the index.
     at: usize,
-    /// The number of the row that was read last.
+    /// Number of the row that was read last.
     number: u64,
-    /// Files that were not opened yet.
+    /// Files that are not yet open.
     uploads: std::vec::IntoIter<InputFile<'static>>,
     reader: Option<RowReader>,
     raw: RawRow,
@@ -358,15 +361,15 @@ struct FailedRows {
 
 impl FailedRows {
     fn open(files: &Files) -> Result<Self> {
-        let index = FaultIndex::read(files)?;
-        // Without faults no file has to be there.
-        let uploads = if index.places.is_empty() { Vec::new() } else { user_files(files)? };
+        let index = FaultIndex::build(files)?;
+        // Without errors the uploaded files are not needed; they may have been deleted.
+        let uploads = if index.locations.is_empty() { Vec::new() } else { user_files(files)? };
         Ok(Self { index, at: 0, number: 0, uploads: uploads.into_iter(), reader: None, raw: RawRow::default() })
     }
 
-    /// The next row with its errors. Errors of no row come last, each for itself.
+    /// Returns the next row with its errors; after all rows, each error without a row.
     fn next(&mut self) -> Result<Option<FailedRow<'_>>> {
-        while self.index.places.get(self.at).is_some_and(|place| place.row != 0) {
+        while self.index.locations.get(self.at).is_some_and(|location| location.row != 0) {
             let reader = match &mut self.reader {
                 Some(reader) => reader,
                 None => match self.uploads.next() {
@@ -380,7 +383,7 @@ impl FailedRows {
             }
             self.number += 1;
             let mut errors = Vec::new();
-            while self.index.places.get(self.at).is_some_and(|place| place.row == self.number) {
+            while self.index.locations.get(self.at).is_some_and(|location| location.row == self.number) {
                 errors.extend(self.index.load(self.at)?);
                 self.at += 1;
             }
@@ -397,7 +400,7 @@ impl FailedRows {
     }
 }
 
-/// The columns of all failed rows of JSON, in the order in which they appear.
+/// Returns the columns of all failed rows of JSON, in the order of their first occurrence.
 fn columns(files: &Files) -> Result<Vec<String>> {
     let mut columns = Vec::new();
     let mut known = HashSet::new();
@@ -415,7 +418,7 @@ fn columns(files: &Files) -> Result<Vec<String>> {
     Ok(columns)
 }
 
-/// Hands over every value that is no object, with its dotted path; empty objects count as values.
+/// Calls `action` with path and value of every value that is not an object, and of empty objects.
 fn flatten(value: &Value, path: &str, action: &mut dyn FnMut(&str, &Value)) {
     match value {
         Value::Object(members) if path.is_empty() || !members.is_empty() => {
@@ -427,14 +430,14 @@ fn flatten(value: &Value, path: &str, action: &mut dyn FnMut(&str, &Value)) {
     }
 }
 
-/// A cell as the import reads it: nothing for null, strings guarded where they would come back as
-/// something else, arrays and objects as compact JSON.
+/// Returns a value as a CSV cell that an import reads as the same value: null is empty, strings have an apostrophe
+/// guard if necessary, arrays and objects are compact JSON.
 fn cell(path: &str, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => {
-            let steps: Option<Vec<Step>> = steps(path);
-            cells::guarded(text, steps.and_then(|steps| schema::target(&steps)))
+            let steps: Option<Vec<Step>> = parse_path(path);
+            type_inference::guard(text, steps.and_then(|steps| schema::target(&steps)))
         }
         other => other.to_string(),
     }

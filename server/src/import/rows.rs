@@ -1,70 +1,70 @@
-//! Rows of one file on their way from reading to the check: parsed and shaped by the mapping, many at
-//! once where transforms or JavaScript take part.
+//! Reads the rows of one file, parses them and applies the mapping, in batches if the mapping uses transforms or
+//! JavaScript.
 
 use serde_json::Value;
 
 use super::mapping::{Mapper, Mapping};
-use super::read::{Ahead, Flaw, RawRow, RowReader};
+use super::read::{PeekedRow, RawRow, RowError, RowReader};
 use crate::error::{Error, Result};
 
-/// Rows that are computed at once; what transforms are handed over at a time.
-const ROWS_AT_ONCE: usize = 256;
+/// Maximum number of rows per batch, which is one call of a transform.
+const ROWS_PER_BATCH: usize = 256;
 
-/// No further row joins a batch of so many bytes.
-const BATCH_BYTES: usize = 1 << 20;
+/// A batch of this size takes no further row.
+const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// What became of a row so far.
+/// The processed contents of a row.
 #[derive(Debug, Default)]
 pub(super) enum Content {
-    /// Not parsed: nothing needed it so far.
+    /// Not parsed yet.
     #[default]
     Text,
-    /// Parsed, and shaped by the mapping.
+    /// Parsed, with the mapping applied.
     User(Value),
-    /// Nothing can be made of it.
-    Flawed(Vec<Flaw>),
+    /// Cannot be parsed or mapped.
+    Invalid(Vec<RowError>),
 }
 
 impl Content {
-    fn of(parsed: std::result::Result<Value, Flaw>) -> Self {
+    fn from_parsed(parsed: std::result::Result<Value, RowError>) -> Self {
         match parsed {
             Ok(user) => Self::User(user),
-            Err(flaw) => Self::Flawed(vec![flaw]),
+            Err(row_error) => Self::Invalid(vec![row_error]),
         }
     }
 }
 
-/// A row.
+/// A row with its text and contents.
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    /// Its text, which the mapping changes with its content.
+    /// Its text; the mapping updates it together with `content`.
     pub(super) raw: RawRow,
     pub(super) content: Content,
 }
 
-/// Hands over the rows of a file in order.
+/// The rows of a file, in order.
 pub(super) struct Rows<'m> {
     reader: RowReader,
     mapper: Mapper<'m>,
-    /// Whether every row is parsed at once.
-    parsed: bool,
+    /// Whether every row is parsed immediately.
+    parse_all: bool,
     current: Row,
     batch: Vec<Row>,
-    /// How many of the batch are filled.
+    /// Number of rows in `batch`; further elements are unused buffers.
     filled: usize,
-    /// The next one to hand over.
+    /// Index of the next row in `batch`.
     next: usize,
-    /// What ends the file behind the batch.
+    /// The error that ends the file after the rows of the batch.
     failure: Option<Error>,
 }
 
 impl<'m> Rows<'m> {
-    /// With `parsed` every row is, also where no mapping needs it.
-    pub(super) fn new(reader: RowReader, mapping: &'m Mapping, parsed: bool) -> Self {
+    /// With `parse_all`, parses every row even if the mapping does not need it.
+    pub(super) fn new(reader: RowReader, mapping: &'m Mapping, parse_all: bool) -> Self {
         Self {
             reader,
             mapper: mapping.mapper(),
-            parsed: parsed || !mapping.is_idle(),
+            parse_all: parse_all || !mapping.is_idle(),
             current: Row::default(),
             batch: Vec::new(),
             filled: 0,
@@ -78,7 +78,7 @@ impl<'m> Rows<'m> {
         &self.reader
     }
 
-    /// Goes to the next row; `false` at the end.
+    /// Advances to the next row; `false` at the end of the file.
     pub(super) fn next(&mut self) -> Result<bool> {
         if self.next >= self.filled && !self.fill()? {
             return Ok(false);
@@ -90,55 +90,54 @@ impl<'m> Rows<'m> {
         Ok(true)
     }
 
-    /// The next row as it stands in what was read ahead, where nothing has to be done with it before it is
-    /// checked and it need not be copied; to be taken with [`pass`](Self::pass) or else with
-    /// [`next`](Self::next).
-    pub(super) fn ahead(&mut self) -> Result<Option<Ahead<'_>>> {
-        if self.parsed || self.next < self.filled || self.failure.is_some() {
+    /// Returns the next row in the read buffer, without copying it. `None` if the row must be parsed or is not
+    /// completely in the buffer: then use [`next`](Self::next). Consume the row with [`advance`](Self::advance).
+    pub(super) fn peek(&mut self) -> Result<Option<PeekedRow<'_>>> {
+        if self.parse_all || self.next < self.filled || self.failure.is_some() {
             return Ok(None);
         }
-        self.reader.ahead()
+        self.reader.peek()
     }
 
-    /// Goes behind the row ahead, which takes so many bytes.
-    pub(super) fn pass(&mut self, length: usize) -> Result<()> {
-        self.reader.pass(length)
+    /// Consumes the peeked row, whose JSON is `length` bytes long.
+    pub(super) fn advance(&mut self, length: usize) -> Result<()> {
+        self.reader.advance(length)
     }
 
-    /// The row.
+    /// Returns the current row.
     pub(super) fn row(&mut self) -> &mut Row {
         &mut self.current
     }
 
-    /// Parses the row where that was not done. An error ends the file.
+    /// Parses the current row if necessary. Fails if the file cannot be read beyond it.
     pub(super) fn build(&mut self) -> Result<&mut Row> {
         if matches!(self.current.content, Content::Text) {
-            self.current.content = Content::of(self.reader.parse(&self.current.raw)?);
+            self.current.content = Content::from_parsed(self.reader.parse(&self.current.raw)?);
         }
         Ok(&mut self.current)
     }
 
-    /// Whether all rows that were read are handed over, and the file has no more.
+    /// Returns whether the current row is the last one.
     pub(super) fn is_exhausted(&mut self) -> bool {
         self.next >= self.filled && self.failure.is_none() && self.reader.is_exhausted()
     }
 
-    /// Reads the next batch. A failure counts only once all rows before it are handed over.
+    /// Reads the next batch; `false` at the end of the file. An error is returned after all rows before it.
     fn fill(&mut self) -> Result<bool> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let most = if self.mapper.wants_batches() { ROWS_AT_ONCE } else { 1 };
+        let max_rows = if self.mapper.wants_batches() { ROWS_PER_BATCH } else { 1 };
         let mut bytes = 0;
         (self.filled, self.next) = (0, 0);
-        while self.filled < most && bytes < BATCH_BYTES {
+        while self.filled < max_rows && bytes < MAX_BATCH_BYTES {
             if self.batch.len() == self.filled {
                 self.batch.push(Row::default());
             }
             let Some(row) = self.batch.get_mut(self.filled) else { break };
             let read = self.reader.next(&mut row.raw).and_then(|found| {
-                row.content = if found && (self.parsed || row.raw.number == 1) {
-                    Content::of(self.reader.parse(&row.raw)?)
+                row.content = if found && (self.parse_all || row.raw.number == 1) {
+                    Content::from_parsed(self.reader.parse(&row.raw)?)
                 } else {
                     Content::Text
                 };

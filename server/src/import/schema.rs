@@ -1,7 +1,7 @@
-//! The import schema as a table, and the walk that holds a row against it (docs/auth0/import-schema.md).
+//! The import schema as a table, and the validation of rows against it (docs/auth0/import-schema.md).
 //!
-//! Only what Auth0's JSON Schema says stands here, so that a test can hold the verdict against a
-//! general validator with the documented schema. What a schema cannot say is in [`mod@super::check`].
+//! Implements Auth0's JSON Schema only, so that tests can compare the results with a general validator. Rules that a
+//! schema cannot express are in [`mod@super::check`].
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::path::Step;
 use crate::user;
 
-/// What a value must be.
+/// The required type of a value.
 #[derive(Debug)]
 enum Rule {
     Boolean,
@@ -26,7 +26,7 @@ enum Rule {
 /// A string.
 #[derive(Debug)]
 struct Text {
-    /// Fewest and most characters.
+    /// Minimum and maximum number of characters.
     length: (usize, usize),
     form: Form,
 }
@@ -45,12 +45,12 @@ enum Form {
     OneOf(&'static [&'static str]),
 }
 
-/// An object that takes no other members.
+/// An object with these members and no others.
 #[derive(Debug)]
 struct Object {
     members: &'static [(&'static str, Rule)],
     required: &'static [&'static str],
-    most: usize,
+    max_members: usize,
 }
 
 #[derive(Debug)]
@@ -59,8 +59,8 @@ struct Array {
     item: &'static Object,
 }
 
-const fn text(fewest: usize, most: usize) -> Rule {
-    Rule::Text(Text { length: (fewest, most), form: Form::Any })
+const fn text(min: usize, max: usize) -> Rule {
+    Rule::Text(Text { length: (min, max), form: Form::Any })
 }
 
 const fn form(form: Form) -> Rule {
@@ -68,17 +68,17 @@ const fn form(form: Form) -> Rule {
 }
 
 const fn object(members: &'static [(&'static str, Rule)], required: &'static [&'static str]) -> Object {
-    Object { members, required, most: usize::MAX }
+    Object { members, required, max_members: usize::MAX }
 }
 
 const ANY_TEXT: Rule = text(0, usize::MAX);
 
 /// Longest e-mail address (docs/auth0/import-schema.md#attributes; RFC 5321, section 4.5.3.1).
-pub(super) const MOST_EMAIL: usize = 254;
+pub(super) const MAX_EMAIL_LENGTH: usize = 254;
 
 const USER: Object = object(
     &[
-        ("email", Rule::Text(Text { length: (0, MOST_EMAIL), form: Form::Email })),
+        ("email", Rule::Text(Text { length: (0, MAX_EMAIL_LENGTH), form: Form::Email })),
         ("email_verified", Rule::Boolean),
         ("phone_number", form(Form::Phone)),
         ("phone_verified", Rule::Boolean),
@@ -161,26 +161,26 @@ const MFA_FACTORS: Array = Array { length: (1, 10), item: &MFA_FACTOR };
 const MFA_FACTOR: Object = Object {
     members: &[("totp", Rule::Object(&TOTP)), ("phone", Rule::Object(&MFA_PHONE)), ("email", Rule::Object(&MFA_EMAIL))],
     required: &[],
-    most: 1,
+    max_members: 1,
 };
 
 const TOTP: Object = object(&[("secret", form(Form::Base32))], &["secret"]);
 const MFA_PHONE: Object = object(&[("value", form(Form::Phone))], &["value"]);
 const MFA_EMAIL: Object = object(&[("value", form(Form::Email))], &["value"]);
 
-/// What may stand at a path of an import.
+/// The kind of value that an import accepts at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Boolean,
     Integer,
     Text,
-    /// An object or an array that the schema describes, or metadata as a whole.
+    /// An object or an array of the schema, or all of the metadata.
     Json,
-    /// Inside metadata, where anything may stand.
+    /// Any value, inside metadata.
     Free,
 }
 
-/// What may stand at a path; none when the schema knows no such place.
+/// Returns the kind of value at a path; `None` if the schema has no such path.
 pub(super) fn target(path: &[Step]) -> Option<Target> {
     fn in_object(object: &Object, path: &[Step]) -> Option<Target> {
         let Some((first, rest)) = path.split_first() else { return Some(Target::Json) };
@@ -202,13 +202,12 @@ pub(super) fn target(path: &[Step]) -> Option<Target> {
     if path.is_empty() { None } else { in_object(&USER, path) }
 }
 
-/// A rule that a row breaks. The texts never quote a value; whoever reports it shows the value with
-/// secrets hidden.
+/// A violated rule, or a warning. The texts never contain the value; the report shows it with secrets hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// Path of the value; none for the row as a whole.
+    /// Path of the value; `None` for the whole row.
     pub(super) path: Option<String>,
-    /// Auth0's own code where one fits (docs/auth0/import-schema.md#error-codes).
+    /// Auth0's code if there is a suitable one (docs/auth0/import-schema.md#error-codes).
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) hint: Option<String>,
@@ -226,18 +225,18 @@ impl Finding {
     }
 }
 
-/// Holds a row against the schema; every broken rule is added to `findings`.
+/// Validates a row against the schema; adds every violation to `findings`.
 pub(super) fn validate(row: &Value, findings: &mut Vec<Finding>) {
     match row {
         Value::Object(members) => USER.validate(members, "", findings),
         other => findings.push(
-            Finding::new("", "INVALID_TYPE", format!("A user must be an object, not {}.", kind(other)))
+            Finding::new("", "INVALID_TYPE", format!("A user must be an object, not {}.", type_name(other)))
                 .with_hint("Each user is written as {\"email\": …}."),
         ),
     }
 }
 
-/// Whether a root member by itself breaks no rule of the schema.
+/// Returns whether the value of a root member satisfies the schema.
 pub(super) fn is_valid_member(name: &str, value: &Value) -> bool {
     let mut findings = Vec::new();
     let rule = USER.members.iter().find(|(known, _)| *known == name);
@@ -255,7 +254,7 @@ impl Object {
                 findings.push(Finding::new(&path, "OBJECT_REQUIRED", format!("{path} is missing.")));
             }
         }
-        if members.len() > self.most {
+        if members.len() > self.max_members {
             findings.push(
                 Finding::new(path, "NOT_PASSED", format!("{path} holds more than one factor."))
                     .with_hint("Write each factor as an element of its own."),
@@ -264,16 +263,16 @@ impl Object {
         for (name, value) in members {
             match self.members.iter().find(|(known, _)| known == name) {
                 Some((_, rule)) => rule.validate(value, &|| member(path, name), findings),
-                None => findings.push(unknown(path, name)),
+                None => findings.push(unknown_member(path, name)),
             }
         }
     }
 }
 
 impl Rule {
-    /// The path is only put together for a finding.
+    /// `path` is only called for a violation.
     fn validate(&self, value: &Value, path: &dyn Fn() -> String, findings: &mut Vec<Finding>) {
-        let wanted = match (self, value) {
+        let expected = match (self, value) {
             (Self::Boolean, Value::Bool(_)) | (Self::AnyObject, Value::Object(_)) => return,
             (Self::Integer, Value::Number(number)) if is_integer(number) => return,
             (Self::Text(rule), Value::String(text)) => return rule.validate(text, path, findings),
@@ -286,7 +285,8 @@ impl Rule {
             (Self::Array(_), _) => "an array",
         };
         let path = path();
-        let mut finding = Finding::new(&path, "INVALID_TYPE", format!("{path} must be {wanted}, not {}.", kind(value)));
+        let mut finding =
+            Finding::new(&path, "INVALID_TYPE", format!("{path} must be {expected}, not {}.", type_name(value)));
         finding.hint = match (self, value) {
             (_, Value::Null) => Some("Leave the attribute out when it has no value.".to_owned()),
             (Self::Boolean, Value::String(text)) if matches!(text.as_str(), "true" | "false") => {
@@ -301,15 +301,15 @@ impl Rule {
 
 impl Text {
     fn validate(&self, text: &str, path: &dyn Fn() -> String, findings: &mut Vec<Finding>) {
-        let (fewest, most) = self.length;
+        let (min, max) = self.length;
         // Bytes are never fewer than characters, so most strings need not be counted.
-        if text.len() > most && text.chars().count() > most {
+        if text.len() > max && text.chars().count() > max {
             let path = path();
-            let message = format!("{path} has {} characters; at most {most} are allowed.", text.chars().count());
+            let message = format!("{path} has {} characters; at most {max} are allowed.", text.chars().count());
             findings.push(Finding::new(&path, "MAX_LENGTH", message));
         }
-        // An empty string is the only one shorter than one character, which is the most any rule asks.
-        if text.is_empty() && fewest > 0 {
+        // No rule requires more than one character.
+        if text.is_empty() && min > 0 {
             let path = path();
             findings.push(
                 Finding::new(&path, "MIN_LENGTH", format!("{path} is empty."))
@@ -355,15 +355,15 @@ impl Text {
 
 impl Array {
     fn validate(&self, items: &[Value], path: &str, findings: &mut Vec<Finding>) {
-        let (fewest, most) = self.length;
-        if items.len() < fewest {
+        let (min, max) = self.length;
+        if items.len() < min {
             findings.push(
                 Finding::new(path, "ARRAY_LENGTH_SHORT", format!("{path} has no elements."))
                     .with_hint("Leave the attribute out when it has no value."),
             );
         }
-        if items.len() > most {
-            let message = format!("{path} has {} elements; at most {most} are allowed.", items.len());
+        if items.len() > max {
+            let message = format!("{path} has {} elements; at most {max} are allowed.", items.len());
             findings.push(Finding::new(path, "ARRAY_LENGTH_LONG", message));
         }
         for (index, item) in items.iter().enumerate() {
@@ -371,7 +371,7 @@ impl Array {
             match item {
                 Value::Object(members) => self.item.validate(members, &path, findings),
                 other => {
-                    let message = format!("{path} must be an object, not {}.", kind(other));
+                    let message = format!("{path} must be an object, not {}.", type_name(other));
                     findings.push(Finding::new(&path, "INVALID_TYPE", message));
                 }
             }
@@ -379,9 +379,9 @@ impl Array {
     }
 }
 
-/// A member the schema does not know. Auth0 reports it as `Forbidden attribute in appUser: …`
-/// (docs/auth0/import-schema.md).
-fn unknown(path: &str, name: &str) -> Finding {
+/// Returns the finding for a member that the schema does not know. Auth0 reports it as
+/// `Forbidden attribute in appUser: …` (docs/auth0/import-schema.md).
+fn unknown_member(path: &str, name: &str) -> Finding {
     let full = member(path, name);
     let finding = Finding::new(&full, "FORBIDDEN_ATTRIBUTE", format!("{full} is not an attribute of an import."));
     if !path.is_empty() {
@@ -390,11 +390,11 @@ fn unknown(path: &str, name: &str) -> Finding {
     match (user::find(name), user::nearest_importable(name)) {
         (Some(_), _) => finding.with_hint("Auth0 sets this attribute itself; leave it out."),
         (None, Some(nearest)) => finding.with_hint(format!("Did you mean {nearest}?")),
-        (None, None) => finding.with_hint("Put data of your own into user_metadata or app_metadata."),
+        (None, None) => finding.with_hint("Put custom data into user_metadata or app_metadata."),
     }
 }
 
-/// The path of a member, in the form of the column expressions (docs/expressions.md#paths).
+/// Returns the path of a member, in the syntax of column expressions (docs/expressions.md#paths).
 pub(super) fn member(path: &str, name: &str) -> String {
     let mut letters = name.chars();
     let plain = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, '_' | '$'))
@@ -406,8 +406,8 @@ pub(super) fn member(path: &str, name: &str) -> String {
     }
 }
 
-/// The JSON type of a value in words.
-pub(super) fn kind(value: &Value) -> &'static str {
+/// Returns the JSON type of a value with its article.
+pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -418,7 +418,7 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// JSON Schema's `integer`: a number without fraction, however it is written.
+/// JSON Schema's `integer`: a number without a fraction, in any notation.
 fn is_integer(number: &serde_json::Number) -> bool {
     number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|value| value.fract() == 0.0)
 }
@@ -444,7 +444,7 @@ fn is_mail_domain(domain: &str) -> bool {
     }
 }
 
-/// A host name of RFC 1123; labels with hyphens in third and fourth place are A-labels (RFC 5891).
+/// A host name of RFC 1123; labels with hyphens in third and fourth position are A-labels (RFC 5891).
 fn is_host_name(name: &str) -> bool {
     name.len() <= 253
         && name.split('.').all(|label| {
@@ -462,7 +462,7 @@ pub(super) fn is_phone(text: &str) -> bool {
         .is_some_and(|digits| (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// bcrypt as `password_hash` takes it.
+/// bcrypt as `password_hash` accepts it.
 pub(super) fn is_import_bcrypt(text: &str) -> bool {
     ["$2a$10$", "$2b$10$"].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(is_bcrypt_body))
 }
@@ -470,7 +470,7 @@ pub(super) fn is_import_bcrypt(text: &str) -> bool {
 /// Salt and hash of bcrypt: 53 characters of its own Base64 alphabet.
 pub(super) fn is_bcrypt_body(text: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'/');
-    // Without leaving early, so that many bytes are looked at at a time.
+    // No early return, so that the compiler vectorizes the loop.
     text.len() == 53 && text.bytes().fold(true, |all, byte| all & is_letter(byte))
 }
 
@@ -485,7 +485,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A general validator with the documented JSON Schema and the constraints of its property list.
+    /// A general JSON Schema validator with the documented schema and the constraints of its property list.
     pub(in crate::import) fn documented() -> jsonschema::Validator {
         let schema = serde_json::from_str(include_str!("documented-schema.json")).expect("the schema is JSON");
         jsonschema::options()
@@ -501,7 +501,7 @@ pub(super) mod tests {
         findings
     }
 
-    /// A user with everything an import may hold.
+    /// A user with every importable attribute.
     pub(in crate::import) fn full() -> Value {
         json!({
             "email": "ada@example.com", "email_verified": true, "phone_number": "+12125550001", "phone_verified": false,
@@ -519,15 +519,18 @@ pub(super) mod tests {
         })
     }
 
-    /// Every place in a value, as JSON pointers.
-    fn places(value: &Value, path: &str, all: &mut Vec<String>) {
+    /// Collects the JSON pointers of all values inside a value.
+    fn collect_pointers(value: &Value, path: &str, all: &mut Vec<String>) {
         all.push(path.to_owned());
         match value {
             Value::Object(members) => {
-                members.iter().for_each(|(name, value)| places(value, &format!("{path}/{name}"), all));
+                members.iter().for_each(|(name, value)| collect_pointers(value, &format!("{path}/{name}"), all));
             }
             Value::Array(items) => {
-                items.iter().enumerate().for_each(|(index, value)| places(value, &format!("{path}/{index}"), all));
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, value)| collect_pointers(value, &format!("{path}/{index}"), all));
             }
             _ => {}
         }
@@ -569,18 +572,18 @@ pub(super) mod tests {
 
     pub(in crate::import) fn mutated() -> impl Strategy<Value = Value> {
         let mut all = Vec::new();
-        places(&full(), "", &mut all);
+        collect_pointers(&full(), "", &mut all);
         let change = (prop::sample::select(all), prop::option::of(any_value()), "[a-z_.]{1,14}");
         prop::collection::vec(change, 0..4).prop_map(|changes| {
             let mut row = full();
-            for (place, value, name) in changes {
-                // Without a value: takes the member away, or adds an unknown one.
+            for (pointer, value, name) in changes {
+                // Without a value: remove the member, or add an unknown one.
                 if let Some(value) = value {
-                    if let Some(target) = row.pointer_mut(&place) {
+                    if let Some(target) = row.pointer_mut(&pointer) {
                         *target = value;
                     }
                 } else {
-                    let (parent, member) = place.rsplit_once('/').unwrap_or_default();
+                    let (parent, member) = pointer.rsplit_once('/').unwrap_or_default();
                     if let Some(Value::Object(members)) = row.pointer_mut(parent)
                         && members.shift_remove(member).is_none()
                     {
@@ -592,7 +595,7 @@ pub(super) mod tests {
         })
     }
 
-    /// Labels that claim to be A-labels are not decoded here: DNS knows none that are broken.
+    /// Our validator does not decode A-labels (`xn--`), the general one does.
     fn has_a_label(row: &Value) -> bool {
         row.to_string().to_lowercase().contains("xn--")
     }
@@ -601,7 +604,7 @@ pub(super) mod tests {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
         #[test]
-        fn verdicts_are_those_of_a_general_validator(row in mutated()) {
+        fn results_equal_those_of_a_general_validator(row in mutated()) {
             thread_local!(static ORACLE: jsonschema::Validator = documented());
             prop_assume!(!has_a_label(&row));
             let (ours, theirs) = (findings(&row).is_empty(), ORACLE.with(|oracle| oracle.is_valid(&row)));
@@ -609,7 +612,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn addresses_are_judged_as_by_a_general_validator(address in email()) {
+        fn emails_are_accepted_as_by_a_general_validator(address in email()) {
             thread_local!(static ORACLE: jsonschema::Validator = documented());
             let row = json!({ "email": address });
             prop_assume!(!has_a_label(&row));
@@ -618,7 +621,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn verdicts_on_realistic_users_are_those_of_a_general_validator() {
+    fn results_for_realistic_users_equal_those_of_a_general_validator() {
         let oracle = documented();
         let mut refused = 0;
         for index in 0..5000 {
@@ -627,7 +630,7 @@ pub(super) mod tests {
             assert_eq!(findings.is_empty(), oracle.is_valid(&row), "{row}: {findings:?}");
             refused += usize::from(!findings.is_empty());
         }
-        assert!((250..450).contains(&refused), "about 6.5 % are bad on purpose: {refused}");
+        assert!((250..450).contains(&refused), "about 6.5 % are invalid on purpose: {refused}");
     }
 
     fn codes(row: &Value) -> Vec<(Option<String>, &'static str)> {
@@ -635,15 +638,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_complete_user_breaks_no_rule() {
+    fn a_complete_user_is_valid() {
         assert_eq!(findings(&full()), []);
         assert!(documented().is_valid(&full()));
     }
 
     #[test]
-    fn every_broken_rule_is_found_at_its_path() {
+    fn every_violation_is_reported_with_its_path() {
         let row = json!({
-            "email": "nobody", "email_verified": "true", "name": "", "nickname": "x".repeat(351), "phone_number": "0123",
+            "email": "invalid", "email_verified": "true", "name": "", "nickname": "x".repeat(351), "phone_number": "0123",
             "given_name": null, "password_hash": "plain", "identities": [], "shoe size": 42,
             "custom_password_hash": { "algorithm": "rot13", "hash": {}, "salt": 1 },
             "mfa_factors": [{ "totp": { "secret": "abc" } }, 7, { "phone": { "value": "+1" }, "email": { "value": "a@b.c" } }],
@@ -674,7 +677,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_row_that_is_no_user_and_a_missing_address_are_named() {
+    fn a_row_that_is_not_an_object_and_a_missing_email_are_reported() {
         assert_eq!(codes(&json!([1])), [(None, "INVALID_TYPE")]);
         assert_eq!(codes(&json!({})), [(Some("email".to_owned()), "OBJECT_REQUIRED")]);
     }
@@ -708,7 +711,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn hints_say_what_was_probably_meant() {
+    fn hints_suggest_the_intended_attribute() {
         let hint = |row: Value| findings(&row).into_iter().find_map(|finding| finding.hint).unwrap_or_default();
         assert_eq!(hint(json!({ "email": "a@b.c", "Given Name": "Ada" })), "Did you mean given_name?");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The pipeline without a tenant: check, chunks, report.
+//! Tests of the import without a tenant: check, chunks, report.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -37,7 +37,7 @@ fn checked_from(
     (summary, faults)
 }
 
-/// Settings whose mappings are paths.
+/// Settings whose mapping uses paths only.
 fn paths(request: &ImportRequest) -> ImportSpec {
     ImportSpec::new(request).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -46,8 +46,8 @@ fn faults_of(row: &Value) -> Vec<RowFault> {
     checked(&ImportRequest::default(), &row.to_string(), None).1
 }
 
-/// Code and path of every fault of a row.
-fn found(row: &Value) -> Vec<(String, String)> {
+/// Code and path of every error and warning of a row.
+fn codes_and_paths(row: &Value) -> Vec<(String, String)> {
     faults_of(row).into_iter().map(|fault| (fault.code, fault.attribute.unwrap_or_default())).collect()
 }
 
@@ -70,18 +70,18 @@ fn custom(hash: &Value) -> Value {
 }
 
 #[test]
-fn good_and_bad_rows_are_counted_and_the_bad_ones_named_with_their_lines() {
+fn rows_are_counted_and_errors_reported_with_their_lines() {
     let content = "{\"email\":\"ada@example.com\"}\n\n{\"email\":42}\nnonsense\n{\"email\":\"bob@example.com\",\"user_id\":\"sms|1\"}\n";
     let (summary, faults) = checked(&ImportRequest::default(), content, None);
     assert_eq!((summary.total, summary.good, summary.failed, summary.warnings, summary.chunks), (4, 2, 2, 1, 0));
-    let places: Vec<_> = faults.iter().map(|fault| (fault.line, fault.row, fault.code.as_str())).collect();
-    assert_eq!(places, [(3, 2, "INVALID_TYPE"), (4, 3, "INVALID_JSON"), (5, 4, "ID_PREFIX")]);
+    let locations: Vec<_> = faults.iter().map(|fault| (fault.line, fault.row, fault.code.as_str())).collect();
+    assert_eq!(locations, [(3, 2, "INVALID_TYPE"), (4, 3, "INVALID_JSON"), (5, 4, "ID_PREFIX")]);
     assert_eq!(faults[0].value, Some(json!(42)));
     assert_eq!(faults[2].severity, Severity::Warning);
 }
 
 #[test]
-fn a_broken_array_stops_the_check() {
+fn a_malformed_array_stops_the_check() {
     let mut ignore = |_: &RowFault| Ok(());
     let input = Box::new(Cursor::new(b"[{\"email\":\"ada@example.com\"}, oops]".to_vec()));
     let error = check(&paths(&ImportRequest::default()), input, None, &mut ignore, &Progress::default()).unwrap_err();
@@ -103,11 +103,11 @@ fn two_kinds_of_password_hash_exclude_each_other() {
         "password_hash": "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K",
         "custom_password_hash": { "algorithm": "md5", "hash": { "value": "67A1E09BB1F83F5007DC119C14D663AA", "encoding": "hex" } },
     }));
-    assert_eq!(found(&row), [("NOT_PASSED".into(), "custom_password_hash".into())]);
+    assert_eq!(codes_and_paths(&row), [("NOT_PASSED".into(), "custom_password_hash".into())]);
 }
 
 #[test]
-fn hashes_that_each_algorithm_accepts() {
+fn valid_custom_hashes_are_accepted() {
     for hash in [
         json!({ "algorithm": "argon2", "hash": { "value": "$argon2id$v=19$m=65536,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g" } }),
         json!({ "algorithm": "argon2", "hash": { "value": "$argon2i$m=4096,t=3,p=1$c2FsdA$aGFzaA", "encoding": "utf8" } }),
@@ -120,12 +120,12 @@ fn hashes_that_each_algorithm_accepts() {
         json!({ "algorithm": "pbkdf2", "hash": { "value": "$pbkdf2-RSA-SHA1-2$c2FsdA$aGFzaA", "encoding": "utf8" } }),
         json!({ "algorithm": "scrypt", "keylen": 2, "cost": 1024, "hash": { "value": "ab12", "encoding": "hex" }, "salt": { "value": "s" } }),
     ] {
-        assert_eq!(found(&custom(&hash)), [], "{hash}");
+        assert_eq!(codes_and_paths(&custom(&hash)), [], "{hash}");
     }
 }
 
 #[test]
-fn hashes_that_an_algorithm_refuses() {
+fn invalid_custom_hashes_are_refused() {
     let at = |path: &str| format!("custom_password_hash.{path}");
     for (hash, code, path) in [
         (
@@ -203,12 +203,12 @@ fn hashes_that_an_algorithm_refuses() {
             at("cost"),
         ),
     ] {
-        assert_eq!(found(&custom(&hash)), [(code.to_owned(), path)], "{hash}");
+        assert_eq!(codes_and_paths(&custom(&hash)), [(code.to_owned(), path)], "{hash}");
     }
 }
 
 #[test]
-fn a_hash_of_another_length_than_its_algorithm_makes_is_a_warning() {
+fn a_hash_with_an_impossible_length_causes_a_warning() {
     for hash in [
         json!({ "algorithm": "sha256", "hash": { "value": "67A1E09BB1F83F5007DC119C14D663AA", "encoding": "hex" } }),
         json!({ "algorithm": "scrypt", "keylen": 64, "hash": { "value": "ab12", "encoding": "hex" } }),
@@ -221,7 +221,7 @@ fn a_hash_of_another_length_than_its_algorithm_makes_is_a_warning() {
 }
 
 #[test]
-fn every_key_that_app_metadata_must_not_have_is_refused_and_free_in_user_metadata() {
+fn forbidden_keys_are_refused_in_app_metadata_and_allowed_in_user_metadata() {
     for key in [
         "__tenant",
         "_id",
@@ -243,12 +243,12 @@ fn every_key_that_app_metadata_must_not_have_is_refused_and_free_in_user_metadat
         "user_id",
     ] {
         let row = with(&json!({ "app_metadata": { key: 1 }, "user_metadata": { key: 1 } }));
-        assert_eq!(found(&row), [("NOT_PASSED".to_owned(), format!("app_metadata.{key}"))]);
+        assert_eq!(codes_and_paths(&row), [("NOT_PASSED".to_owned(), format!("app_metadata.{key}"))]);
     }
 }
 
 #[test]
-fn second_factors_are_one_to_ten_with_one_kind_each() {
+fn mfa_factors_are_limited_to_ten_with_one_kind_each() {
     let phone = json!({ "phone": { "value": "+12125550001" } });
     for (factors, expected) in [
         (json!([phone, { "totp": { "secret": "ABC234" } }, { "email": { "value": "a@b.c" } }]), None),
@@ -257,21 +257,21 @@ fn second_factors_are_one_to_ten_with_one_kind_each() {
         (json!([{}]), Some(("NOT_PASSED", "mfa_factors[0]"))),
         (json!([{ "totp": { "secret": "ABC2=" } }]), Some(("PATTERN", "mfa_factors[0].totp.secret"))),
         (json!([{ "phone": { "value": "2125550001" } }]), Some(("PATTERN", "mfa_factors[0].phone.value"))),
-        (json!([{ "email": { "value": "nobody" } }]), Some(("FORMAT", "mfa_factors[0].email.value"))),
+        (json!([{ "email": { "value": "invalid" } }]), Some(("FORMAT", "mfa_factors[0].email.value"))),
         (json!([{ "push": {} }]), Some(("FORBIDDEN_ATTRIBUTE", "mfa_factors[0].push"))),
     ] {
         let expected: Vec<_> = expected.into_iter().map(|(code, path)| (code.to_owned(), path.to_owned())).collect();
-        assert_eq!(found(&with(&json!({ "mfa_factors": factors }))), expected);
+        assert_eq!(codes_and_paths(&with(&json!({ "mfa_factors": factors }))), expected);
     }
 }
 
 #[test]
-fn metadata_keys_that_auth0_refuses_are_named() {
+fn forbidden_metadata_keys_are_reported() {
     let row = with(
         &json!({ "app_metadata": { "email": 1, "ok": [{ "a.b": 1 }] }, "user_metadata": { "$x": 1, "email": 2 } }),
     );
     assert_eq!(
-        found(&row),
+        codes_and_paths(&row),
         [
             ("NOT_PASSED".into(), "app_metadata.email".into()),
             ("METADATA_KEY".into(), "app_metadata.ok[0][\"a.b\"]".to_owned()),
@@ -281,26 +281,26 @@ fn metadata_keys_that_auth0_refuses_are_named() {
 }
 
 #[test]
-fn a_user_larger_than_a_chunk_is_refused_and_one_that_just_fits_is_not() {
+fn users_are_refused_exactly_if_larger_than_a_chunk() {
     let sized = |bytes: usize| {
         let empty = with(&json!({ "user_metadata": { "a": "" } })).to_string().len();
         with(&json!({ "user_metadata": { "a": "x".repeat(bytes - empty) } }))
     };
-    assert_eq!(found(&sized(499_998)), []);
-    assert_eq!(found(&sized(499_999)), [("ROW_TOO_LARGE".into(), String::new())]);
+    assert_eq!(codes_and_paths(&sized(499_998)), []);
+    assert_eq!(codes_and_paths(&sized(499_999)), [("ROW_TOO_LARGE".into(), String::new())]);
 }
 
 #[test]
-fn the_same_identity_twice_in_one_import_is_refused() {
+fn duplicate_identifiers_in_one_import_are_refused() {
     let content = [
         json!({ "email": "ada@example.com", "user_id": "auth0|1", "username": "Ada", "phone_number": "+1" }),
         json!({ "email": "ADA@example.com" }),
         json!({ "email": "b@example.com", "user_id": "1" }),
         json!({ "email": "c@example.com", "username": "ada" }),
         json!({ "email": "d@example.com", "phone_number": "+1" }),
-        json!({ "email": "nobody" }),
+        json!({ "email": "invalid" }),
         json!({ "email": "e@example.com", "name": "" }),
-        // The row before it is not sent, so that this one may be.
+        // The previous row is invalid and not sent, so this one is no duplicate.
         json!({ "email": "e@example.com" }),
     ]
     .map(|row| row.to_string())
@@ -317,7 +317,7 @@ fn the_same_identity_twice_in_one_import_is_refused() {
 }
 
 #[test]
-fn with_the_prefix_kept_ids_differ_that_are_the_same_without_it() {
+fn ids_with_and_without_prefix_are_duplicates_unless_the_prefix_is_kept() {
     let content =
         "{\"email\":\"a@example.com\",\"user_id\":\"auth0|1\"}\n{\"email\":\"b@example.com\",\"user_id\":\"1\"}";
     let keep = ImportRequest { keep_id_prefix: true, ..ImportRequest::default() };
@@ -346,7 +346,7 @@ fn secrets_are_hidden_in_faults() {
 }
 
 #[test]
-fn rows_reach_their_chunk_as_they_were_written() {
+fn rows_are_written_to_chunks_with_their_original_text() {
     let directory = tempfile::tempdir().unwrap();
     let row = r#"{ "email" : "ada@example.com",  "user_id": "auth0|1|2" , "app_metadata": {"n": [12345678901234567890123, 698e-3, 1.0 ], "s": " \" \u00e9 \\"} }"#;
     checked(&ImportRequest::default(), &format!("[{row}]"), Some(directory.path()));
@@ -358,7 +358,7 @@ fn rows_reach_their_chunk_as_they_were_written() {
 }
 
 #[test]
-fn chunks_of_an_earlier_run_do_not_mix_with_those_of_the_next() {
+fn chunks_of_an_earlier_run_are_removed() {
     let directory = tempfile::tempdir().unwrap();
     let metadata = json!({ "a": "x".repeat(200_000) });
     let row = |index| json!({ "email": format!("u{index}@example.com"), "user_metadata": metadata }).to_string();
@@ -379,13 +379,13 @@ proptest! {
             .iter()
             .enumerate()
             .map(|(index, (size, good))| {
-                let email = if *good { format!("u{index}@example.com") } else { "nobody".into() };
+                let email = if *good { format!("u{index}@example.com") } else { "invalid".into() };
                 json!({ "email": email, "user_metadata": { "a": "é".repeat(size / 2) } })
             })
             .collect();
         let directory = tempfile::tempdir().unwrap();
         let (summary, _) = checked(&ImportRequest::default(), &serde_json::to_string_pretty(&rows).unwrap(), Some(directory.path()));
-        let good: Vec<Value> = rows.into_iter().filter(|row| row["email"] != "nobody").collect();
+        let good: Vec<Value> = rows.into_iter().filter(|row| row["email"] != "invalid").collect();
         let chunks = chunks_in(directory.path());
         let sent: Vec<Vec<Value>> = chunks.iter().map(|chunk| serde_json::from_slice(chunk).unwrap()).collect();
         prop_assert!(chunks.iter().all(|chunk| chunk.len() <= MAX_CHUNK_BYTES));
@@ -398,16 +398,16 @@ proptest! {
     }
 }
 
-/// A job's directory as a check and Auth0's answers leave it.
+/// Creates a job's directory with the errors of the check and those that Auth0 reported for chunk 1.
 fn job_directory(content: &str, reported: &[RowFault]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("upload"), content).unwrap();
-    let mut file = super::faults::FaultFile::of_check(&Files::plain(directory.path())).unwrap();
+    let mut file = super::faults::FaultFile::for_check(&Files::plaintext(directory.path())).unwrap();
     for fault in checked(&ImportRequest::default(), content, None).1 {
         file.push(&fault).unwrap();
     }
     file.finish().unwrap();
-    let mut file = super::faults::FaultFile::of_chunk(&Files::plain(directory.path()), 1).unwrap();
+    let mut file = super::faults::FaultFile::for_chunk(&Files::plaintext(directory.path()), 1).unwrap();
     for fault in reported {
         file.push(fault).unwrap();
     }
@@ -417,7 +417,7 @@ fn job_directory(content: &str, reported: &[RowFault]) -> tempfile::TempDir {
 
 fn report(directory: &Path, format: Option<ReportFormat>) -> String {
     let mut output = Vec::new();
-    write_report(&Files::plain(directory), format, &mut output).unwrap();
+    write_report(&Files::plaintext(directory), format, &mut output).unwrap();
     String::from_utf8(output).unwrap()
 }
 
@@ -451,7 +451,7 @@ fn the_report_has_the_shape_of_the_original_and_hides_secrets() {
 }
 
 #[test]
-fn failed_rows_come_back_as_they_were_in_every_format() {
+fn failed_rows_are_written_in_every_format() {
     let directory = job_directory(MIXED, &[reported(1, 1)]);
     let ndjson = report(directory.path(), Some(ReportFormat::Ndjson));
     let lines: Vec<&str> = ndjson.lines().collect();
@@ -469,7 +469,7 @@ fn failed_rows_come_back_as_they_were_in_every_format() {
 }
 
 #[test]
-fn users_that_are_in_no_row_stand_at_the_end_of_the_report() {
+fn reported_users_that_match_no_row_are_last_in_the_report() {
     let stray = RowFault { value: Some(json!({ "email": "zoe@example.com" })), ..reported(0, 0) };
     let directory = job_directory(MIXED, &[stray]);
     let report: Vec<Value> = serde_json::from_str(&report(directory.path(), None)).unwrap();
@@ -487,15 +487,15 @@ fn a_job_without_faults_has_an_empty_report() {
 }
 
 #[test]
-fn faults_are_read_back_with_the_checks_first() {
+fn faults_of_the_check_are_read_before_those_of_auth0() {
     let directory = job_directory(MIXED, &[reported(1, 1)]);
     let codes: Vec<String> =
-        faults(&Files::plain(directory.path())).unwrap().map(|fault| fault.unwrap().code).collect();
+        faults(&Files::plaintext(directory.path())).unwrap().map(|fault| fault.unwrap().code).collect();
     assert_eq!(codes, ["INVALID_JSON", "MIN_LENGTH", "METADATA_KEY", "ID_PREFIX", "DUPLICATED_USER"]);
 }
 
 #[tokio::test]
-async fn a_probe_refuses_what_the_check_would_stop_at() {
+async fn an_upload_that_the_check_cannot_read_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("upload");
     for (content, code) in [
@@ -508,7 +508,7 @@ async fn a_probe_refuses_what_the_check_would_stop_at() {
     ] {
         fs::write(&path, content).unwrap();
         assert_eq!(
-            probe(&Files::plain(directory.path()), &paths(&ImportRequest::default()))
+            validate_upload(&Files::plaintext(directory.path()), &paths(&ImportRequest::default()))
                 .await
                 .err()
                 .map(|error| error.code),
@@ -522,7 +522,7 @@ fn users_of(chunks: &Path) -> Vec<Value> {
     chunks_in(chunks).iter().flat_map(|chunk| serde_json::from_slice::<Vec<Value>>(chunk).unwrap()).collect()
 }
 
-/// What an import of this content would send, and its faults.
+/// Returns the users that an import of this content would send, and its errors and warnings.
 fn sent(request: &ImportRequest, content: &str) -> (Vec<Value>, Vec<RowFault>) {
     let directory = tempfile::tempdir().unwrap();
     let (_, faults) = checked(request, content, Some(directory.path()));
@@ -541,14 +541,14 @@ fn issue_12_csv_with_dotted_headers_is_imported() {
     assert_eq!(users, [json!({ "email": "ada@example.com", "username": "ada", "app_metadata": { "age": 36 } })]);
 }
 
-/// Issue 45: exports are one JSON value a line and still named `.json`.
+/// Issue 45: exports have one JSON value per line but the file name extension `.json`.
 #[test]
-fn issue_45_exports_of_one_user_a_line_are_imported_as_they_are() {
+fn issue_45_exports_with_one_user_per_line_are_imported() {
     let content = "{\"email\":\"ada@example.com\"}\n{\"email\":\"bob@example.com\"}\n";
     assert_eq!(sent(&ImportRequest::default(), content).0.len(), 2);
 }
 
-/// Issue 62: `Forbidden attribute in appUser:` without a name, since both kinds of hash were there.
+/// Issue 62: Auth0 reported `Forbidden attribute in appUser:` without a name if both kinds of hash were present.
 #[test]
 fn issue_62_forbidden_attributes_are_named_before_anything_is_sent() {
     let row = with(&json!({
@@ -564,7 +564,7 @@ fn issue_62_forbidden_attributes_are_named_before_anything_is_sent() {
 
 /// Issue 79: an export with the default titles could not be imported.
 #[test]
-fn issue_79_exports_with_default_titles_come_back_in() {
+fn issue_79_exports_with_default_titles_are_imported() {
     let header: Vec<&str> = crate::user::DEFAULT_COLUMNS.iter().map(|(_, title)| *title).collect();
     let content = format!(
         "{}\nauth0|1,Ada,Lovelace,ada,Ada Lovelace,ada@example.com,true,https://example.com/a.png,Users,2024-01-01T00:00:00.000Z,2024-01-01T00:00:00.000Z\n",
@@ -578,14 +578,14 @@ fn issue_79_exports_with_default_titles_come_back_in() {
             "email": "ada@example.com", "email_verified": true, "picture": "https://example.com/a.png",
         })]
     );
-    let left_out: Vec<_> =
+    let ignored: Vec<_> =
         faults.iter().map(|fault| (fault.code.as_str(), fault.severity, fault.attribute.as_deref())).collect();
     let warning = |attribute| ("COLUMN_LEFT_OUT", Severity::Warning, Some(attribute));
-    assert_eq!(left_out, [warning("identities"), warning("created_at"), warning("updated_at")]);
+    assert_eq!(ignored, [warning("identities"), warning("created_at"), warning("updated_at")]);
 }
 
 #[test]
-fn a_mapping_shapes_foreign_csv() {
+fn a_mapping_converts_csv_of_another_system() {
     let content = "Mail,Full name,Active,Age,Notes\nada@example.com,Ada Lovelace,no,36,\"a, b\"\nbob@example.com,,,,\n";
     let request = mapped(&[
         "Mail=email",
@@ -606,8 +606,8 @@ fn a_mapping_shapes_foreign_csv() {
 }
 
 #[test]
-fn a_mapping_shapes_foreign_json_and_the_result_is_checked() {
-    let content = "{\"mail\":\"ada@example.com\",\"id\":7,\"profile\":{\"first\":\"Ada\"},\"app_metadata\":{\"a\":1},\"extra\":true}\n{\"mail\":\"nobody\",\"id\":8}\n";
+fn a_mapping_converts_json_of_another_system_and_the_result_is_checked() {
+    let content = "{\"mail\":\"ada@example.com\",\"id\":7,\"profile\":{\"first\":\"Ada\"},\"app_metadata\":{\"a\":1},\"extra\":true}\n{\"mail\":\"invalid\",\"id\":8}\n";
     let request = mapped(&[
         "user.mail=email",
         "id=user_id",
@@ -625,16 +625,16 @@ fn a_mapping_shapes_foreign_json_and_the_result_is_checked() {
     assert_eq!(faults.iter().map(|fault| (fault.line, fault.code.as_str())).collect::<Vec<_>>(), [(2, "FORMAT")]);
 }
 
-fn tools() -> crate::expression::Tools {
+fn tools() -> crate::expression::TransformContext {
     let data_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp");
     fs::create_dir_all(&data_dir).unwrap();
     let variables = [("DATA_DIR".to_owned(), data_dir.display().to_string())];
     let settings = crate::config::Settings::parse(crate::config::Purpose::Local, variables, None).unwrap();
-    crate::expression::Tools::new(&crate::sandbox::Sandbox::open(&settings).unwrap(), &settings.secrets)
+    crate::expression::TransformContext::new(&crate::sandbox::Sandbox::open(&settings).unwrap(), &settings.secrets)
 }
 
 #[test]
-fn transforms_and_javascript_shape_rows_in_batches_and_their_faults_name_row_and_attribute() {
+fn transforms_and_javascript_run_in_batches_and_their_errors_name_row_and_attribute() {
     let rules = [
         "user.Mail.trim().toLowerCase()=email",
         "title_case(user.Who)=name",
@@ -645,7 +645,7 @@ fn transforms_and_javascript_shape_rows_in_batches_and_their_faults_name_row_and
     let spec = ImportSpec::with_tools(&mapped(&rules), &tools()).unwrap();
     let mut content = String::from("Mail,Who,First,Last,Plan,Since\n");
     for row in 0..600 {
-        // A transform's argument may be missing, but there is nothing to trim in a mail that is not there.
+        // A missing value is allowed as argument of a transform, but has no method `trim`.
         let mail = if row == 300 { String::new() } else { format!(" ADA{row}@Example.com ") };
         let _ = writeln!(content, "{mail},ada LOVELACE {row},Ada,,pro,2024");
     }
@@ -678,7 +678,7 @@ fn transforms_and_javascript_shape_rows_in_batches_and_their_faults_name_row_and
 }
 
 #[test]
-fn an_expression_over_the_whole_row_takes_every_foreign_attribute() {
+fn an_expression_over_the_whole_row_consumes_all_other_attributes() {
     let spec = ImportSpec::with_tools(
         &mapped(&["Object.keys(user).length=app_metadata.members", "user.mail=email"]),
         &tools(),
@@ -696,7 +696,7 @@ fn an_expression_over_the_whole_row_takes_every_foreign_attribute() {
 }
 
 #[test]
-fn a_mapping_that_cannot_be_compiled_or_names_no_transform_is_refused_before_anything_is_read() {
+fn a_mapping_that_does_not_compile_is_refused_before_the_file_is_read() {
     for (rule, part) in
         [("mask_emial(user.mail)=email", "mask_email"), ("user.mail.=email", "^"), ("nope + 1=name", "nope")]
     {
@@ -707,7 +707,7 @@ fn a_mapping_that_cannot_be_compiled_or_names_no_transform_is_refused_before_any
 }
 
 #[test]
-fn a_broken_array_is_told_once_the_rows_before_it_are_checked() {
+fn a_malformed_array_is_reported_after_the_rows_before_it() {
     let spec = ImportSpec::with_tools(&mapped(&["user.mail.trim()=email"]), &tools()).unwrap();
     let mut faults = 0;
     let input = Box::new(Cursor::new(b"[{\"mail\":1},{\"mail\":\"a@b.c\"},{\"mail\" 2}]".to_vec()));
@@ -720,7 +720,7 @@ fn a_broken_array_is_told_once_the_rows_before_it_are_checked() {
 }
 
 #[test]
-fn settings_that_do_not_go_together_are_refused() {
+fn contradictory_settings_are_refused() {
     let dry = ImportRequest { dry_run: true, connection_id: "con_0".into(), ..ImportRequest::default() };
     for request in [
         ImportRequest { look_up: true, dry_run: false, ..dry.clone() },
@@ -733,17 +733,17 @@ fn settings_that_do_not_go_together_are_refused() {
     assert!(ImportSpec::new(&ImportRequest { look_up: true, ..dry }).is_ok());
 }
 
-/// NDJSON of rows, each with or without its line end.
+/// Returns NDJSON of rows, which may already have a line end.
 fn lines(rows: &[String]) -> String {
     let mut text = rows.iter().map(|row| row.trim_end()).collect::<Vec<_>>().join("\n");
     text.push('\n');
     text
 }
 
-/// Hands out as many bytes at a time as a pipe happens to hold.
-struct Drip(Cursor<Vec<u8>>, usize);
+/// Returns at most `.1` bytes per read, like a pipe.
+struct ShortReader(Cursor<Vec<u8>>, usize);
 
-impl Read for Drip {
+impl Read for ShortReader {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let most = self.1.min(buffer.len());
         self.0.read(buffer.get_mut(..most).unwrap_or_default())
@@ -751,38 +751,39 @@ impl Read for Drip {
 }
 
 #[test]
-fn what_passes_at_a_glance_and_what_is_built_end_the_same() {
+fn the_fast_check_and_the_full_check_have_the_same_result() {
     let rows: Vec<String> = (0..2000).map(|index| simulated_tenant::generate::import_user(index, 3)).collect();
     let pretty = |row: &String| serde_json::to_string_pretty(&serde_json::from_str::<Value>(row).unwrap()).unwrap();
     let array = format!("[{}]", rows.join(","));
     let spread = format!("[\n  {}\n]\n", rows.iter().map(pretty).collect::<Vec<_>>().join("\n  ,\n"));
-    // A mapping that changes nothing has every row built.
+    // With a mapping, even one without effect, every row is parsed.
     let built_by = mapped(&["null=no such attribute"]);
     for content in [lines(&rows), lines(&rows).replace('\n', " \r\n\n"), array, spread] {
         let (one, other, third) =
             (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let built = checked(&built_by, &content, Some(other.path()));
         assert!(built.0.failed > 100 && built.0.warnings > 50, "{:?}", built.0);
-        let glanced = checked(&ImportRequest::default(), &content, Some(one.path()));
-        assert!(glanced == built, "{:?} {:?}", glanced.0, built.0);
+        let fast_checked = checked(&ImportRequest::default(), &content, Some(one.path()));
+        assert!(fast_checked == built, "{:?} {:?}", fast_checked.0, built.0);
         assert!(chunks_in(one.path()) == chunks_in(other.path()));
-        let dripped = Box::new(Drip(Cursor::new(content.into_bytes()), 4099));
-        assert!(checked_from(&ImportRequest::default(), dripped, Some(third.path())) == built);
+        let short_reads = Box::new(ShortReader(Cursor::new(content.into_bytes()), 4099));
+        assert!(checked_from(&ImportRequest::default(), short_reads, Some(third.path())) == built);
         assert!(chunks_in(third.path()) == chunks_in(other.path()));
     }
 }
 
-/// Two good rows around one that holds something hostile, as lines; what is wrong with the one between them.
-fn between_good_rows(row: &[u8]) -> Vec<(u64, String)> {
-    let good = |name: &str| format!("{{\"email\":\"{name}@example.com\"}}\n").into_bytes();
-    let content = [good("a"), row.to_vec(), b"\n".to_vec(), good("b"), good("c")].concat();
+/// Checks `row` as a line between valid rows; returns line and code of each error. Asserts that the other rows are
+/// valid.
+fn between_valid_rows(row: &[u8]) -> Vec<(u64, String)> {
+    let valid = |name: &str| format!("{{\"email\":\"{name}@example.com\"}}\n").into_bytes();
+    let content = [valid("a"), row.to_vec(), b"\n".to_vec(), valid("b"), valid("c")].concat();
     let (summary, faults) = checked_from(&ImportRequest::default(), Box::new(Cursor::new(content)), None);
     assert_eq!((summary.total, summary.good), (4, 4 - u64::from(!faults.is_empty())), "{faults:?}");
     faults.into_iter().map(|fault| (fault.line, fault.code)).collect()
 }
 
 #[test]
-fn a_hostile_row_is_a_fault_of_its_own_and_its_neighbours_are_good() {
+fn malformed_rows_do_not_affect_the_rows_around_them() {
     let deep = |levels: usize| {
         format!("{{\"email\":\"x@b.c\",\"user_metadata\":{{\"a\":{}{}}}}}", "[".repeat(levels), "]".repeat(levels))
     };
@@ -800,7 +801,7 @@ fn a_hostile_row_is_a_fault_of_its_own_and_its_neighbours_are_good() {
         ("a number that is no JSON", in_metadata(b"01")),
         ("not a number", in_metadata(b"NaN")),
         ("a number beyond all bounds", in_metadata(b"1e999")),
-        ("an escape that there is not", in_metadata(b"\"\\x41\"")),
+        ("an unknown escape", in_metadata(b"\"\\x41\"")),
         ("a comma too many", in_metadata(b"[1,]")),
         ("a string that does not end", in_metadata(b"\"")),
         ("an object that does not end", in_metadata(b"{")),
@@ -809,8 +810,8 @@ fn a_hostile_row_is_a_fault_of_its_own_and_its_neighbours_are_good() {
         ("very deep nesting", deep(1_000_000).into_bytes()),
         ("brackets without an end", "[".repeat(3_000_000).into_bytes()),
     ] {
-        let found = between_good_rows(&row);
-        let [(2, code)] = found.as_slice() else { panic!("{what}: {found:?}") };
+        let errors = between_valid_rows(&row);
+        let [(2, code)] = errors.as_slice() else { panic!("{what}: {errors:?}") };
         assert!(matches!(code.as_str(), "INVALID_JSON" | "NESTING"), "{what}: {code}");
     }
     for row in [
@@ -819,12 +820,12 @@ fn a_hostile_row_is_a_fault_of_its_own_and_its_neighbours_are_good() {
         deep(90).into_bytes(),
         in_metadata(b"1").iter().chain(b" \t\r").copied().collect(),
     ] {
-        assert_eq!(between_good_rows(&row), [], "{}", String::from_utf8_lossy(&row));
+        assert_eq!(between_valid_rows(&row), [], "{}", String::from_utf8_lossy(&row));
     }
 }
 
 #[test]
-fn a_compressed_file_that_breaks_off_or_is_damaged_ends_the_check_wherever_it_does() {
+fn a_truncated_or_damaged_gzip_file_ends_the_check() {
     let rows: Vec<String> = (0..400).map(|index| simulated_tenant::generate::import_user(index, 9)).collect();
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut encoder, lines(&rows).as_bytes()).unwrap();
@@ -838,14 +839,14 @@ fn a_compressed_file_that_breaks_off_or_is_damaged_ends_the_check_wherever_it_do
         assert_eq!((error.code, error.message.contains("gzip")), (Code::UsersFileFormat, true), "{cut}: {error}");
     }
     let mut changed = whole.clone();
-    // The checksum at the end is of other rows.
+    // Change the checksum at the end.
     let at = changed.len() - 6;
     changed[at] ^= 1;
     assert_eq!(failure(changed).code, Code::UsersFileFormat);
 }
 
 #[test]
-fn verdicts_of_the_schema_are_those_of_a_general_validator_for_every_row() {
+fn schema_verdicts_equal_those_of_a_general_validator() {
     let oracle = super::schema::tests::documented();
     let rows: Vec<String> = (0..3000).map(|index| simulated_tenant::generate::import_user(index, 5)).collect();
     let text = lines(&rows);
@@ -856,14 +857,14 @@ fn verdicts_of_the_schema_are_those_of_a_general_validator_for_every_row() {
 }
 
 #[test]
-fn a_mapping_that_gives_nothing_leaves_the_rows_own_attribute_and_null_takes_it_away() {
+fn a_mapping_without_a_value_keeps_the_attribute_and_null_removes_it() {
     let content = "{\"email\":\"ada@example.com\",\"name\":\"Ada\",\"nickname\":\"a\"}\n";
     let (users, _) = sent(&mapped(&["user.mail=email", "user.full=name", "null=nickname"]), content);
     assert_eq!(users, [json!({ "email": "ada@example.com", "name": "Ada" })]);
 }
 
 #[test]
-fn an_export_of_whole_users_comes_back_in_without_what_auth0_sets_itself() {
+fn an_export_of_complete_users_is_imported_without_read_only_attributes() {
     let exported: Vec<Value> = (0..200)
         .map(|index| serde_json::from_str(&simulated_tenant::generate::export_user(index, 7)).unwrap())
         .collect();
@@ -877,7 +878,7 @@ fn an_export_of_whole_users_comes_back_in_without_what_auth0_sets_itself() {
 }
 
 #[test]
-fn a_mapping_that_cannot_be_is_refused_before_anything_is_read() {
+fn an_invalid_mapping_is_refused_before_the_file_is_read() {
     for (rules, code, part) in [
         (&["user.mail=emial"][..], Code::InvalidMapping, "emial"),
         (&["a=name", "b=name"][..], Code::InvalidMapping, "name"),
@@ -894,7 +895,7 @@ fn a_mapping_that_cannot_be_is_refused_before_anything_is_read() {
 }
 
 #[test]
-fn a_mapping_is_read_from_json_in_three_forms() {
+fn a_mapping_is_parsed_from_three_forms_of_json() {
     let rule = MapRule { expression: "user[\"a=b\"]".into(), attribute: "name".into() };
     for json in [
         r#"{"name": "user[\"a=b\"]"}"#,
@@ -919,7 +920,7 @@ fn several(contents: &[&str], chunks: Option<&Path>) -> Result<(CheckSummary, Ve
         .map(|(index, content)| {
             let content = content.as_bytes().to_vec();
             let open = move || Ok(Box::new(Cursor::new(content.clone())) as Box<dyn Read + Send>);
-            InputFile { name: Some(format!("file{index}")), open: Box::new(open), again: true }
+            InputFile { name: Some(format!("file{index}")), open: Box::new(open), reopenable: true }
         })
         .collect();
     let mut keep = |fault: &RowFault| {
@@ -959,31 +960,31 @@ fn an_export_of_password_hashes_is_joined_to_the_users_by_id() {
 }
 
 #[test]
-fn failed_rows_of_csv_come_back_under_their_header_as_they_were() {
-    let content = "email;Full name;app_metadata.plan\n\"ada@example.com\";x;\"pro;\nplus\"\nnobody;y;z\nshort\nbob@example.com;;\n";
+fn failed_csv_rows_are_written_unchanged_under_their_header() {
+    let content = "email;Full name;app_metadata.plan\n\"ada@example.com\";x;\"pro;\nplus\"\ninvalid;y;z\nshort\nbob@example.com;;\n";
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("upload"), content).unwrap();
-    let mut file = super::faults::FaultFile::of_check(&Files::plain(directory.path())).unwrap();
+    let mut file = super::faults::FaultFile::for_check(&Files::plaintext(directory.path())).unwrap();
     for fault in checked(&mapped(&["user[\"Full name\"]=name"]), content, None).1 {
         file.push(&fault).unwrap();
     }
     file.push(&reported(1, 2)).unwrap();
     file.finish().unwrap();
-    assert_eq!(original_format(&Files::plain(directory.path())).unwrap(), ReportFormat::Csv);
+    assert_eq!(original_format(&Files::plaintext(directory.path())).unwrap(), ReportFormat::Csv);
     assert_eq!(
         report(directory.path(), Some(ReportFormat::Csv)),
-        "email;Full name;app_metadata.plan\n\"ada@example.com\";x;\"pro;\nplus\"\nnobody;y;z\nshort\n"
+        "email;Full name;app_metadata.plan\n\"ada@example.com\";x;\"pro;\nplus\"\ninvalid;y;z\nshort\n"
     );
     let again = tempfile::tempdir().unwrap();
-    keep_failed_rows(&Files::plain(directory.path()), &Files::plain(again.path())).unwrap();
-    let mended = fs::read_to_string(again.path().join("upload")).unwrap();
-    let (summary, faults) = checked(&mapped(&["user[\"Full name\"]=name"]), &mended, None);
+    keep_failed_rows(&Files::plaintext(directory.path()), &Files::plaintext(again.path())).unwrap();
+    let retried = fs::read_to_string(again.path().join("upload")).unwrap();
+    let (summary, faults) = checked(&mapped(&["user[\"Full name\"]=name"]), &retried, None);
     assert_eq!((summary.total, summary.good), (3, 1));
     assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [4, 5]);
 }
 
 #[test]
-fn failed_rows_of_json_written_as_csv_are_the_same_users_when_they_come_back() {
+fn json_rows_written_as_csv_are_imported_as_the_same_users() {
     let user = with(&json!({
         "name": "=1+1", "phone_number": "+12125550001", "email_verified": false,
         "user_metadata": { "zip": "10115", "n": 10115, "yes": "true", "list": [1, "a"], "deep": { "a b": "'5" }, "quote": "'=x" },
@@ -994,7 +995,7 @@ fn failed_rows_of_json_written_as_csv_are_the_same_users_when_they_come_back() {
 }
 
 #[test]
-fn a_check_says_what_the_file_is() {
+fn a_check_reports_the_format_of_the_file() {
     let (summary, _) = checked(&ImportRequest::default(), "email;name\na@b.c;x\n", None);
     let format = &summary.inputs[0];
     assert_eq!((format.format.as_str(), format.encoding.as_str()), ("csv", "UTF-8"));

@@ -1,5 +1,5 @@
-//! Secrets that stand as literals in the expressions of a job: encrypted at rest, masked wherever the settings of a job
-//! are shown.
+//! Secret literals in the expressions of a job: encrypted in the database, and masked where the settings of a job are
+//! returned.
 
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -8,22 +8,22 @@ use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
 use crate::export::ExportRequest;
-use crate::expression::{Expression, Formula, Pins, Tools};
+use crate::expression::{Expression, Formula, Pins, TransformContext};
 use crate::import::ImportRequest;
 use crate::store::Store;
 
-/// The member of a stored request that holds the request with its secrets, sealed; the rest is masked.
-const SEALED: &str = "sealed";
+/// Member of a stored request that holds the encrypted request with its secrets. The other members are masked.
+const ENCRYPTED_MEMBER: &str = "sealed";
 
-/// What such requests are sealed for.
+/// Encryption purpose of these requests.
 const PURPOSE: &str = "request of a job";
 
-/// What a job was asked for.
+/// The request of a job.
 pub trait Request: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static {
-    /// Every expression in it.
+    /// Returns every expression in the request.
     fn expressions(&mut self) -> Vec<&mut String>;
 
-    /// Which versions of transforms it uses.
+    /// Returns the versions of transforms that the request uses.
     fn pins(&mut self) -> &mut Pins;
 }
 
@@ -48,65 +48,65 @@ impl Request for ImportRequest {
     }
 }
 
-/// The request with every secret literal as `***`; none where it holds no secrets. Fails where an expression
-/// cannot be read.
-pub(crate) fn masked<R: Request>(request: &R, tools: &Tools) -> Result<Option<R>> {
+/// Returns the request with every secret literal replaced by `***`; `None` if it holds no secrets. Fails if an
+/// expression is not valid.
+pub(crate) fn masked<R: Request>(request: &R, context: &TransformContext) -> Result<Option<R>> {
     let mut masked = request.clone();
-    let tools = &tools.pinned(masked.pins());
+    let context = &context.with_pins(masked.pins());
     for source in masked.expressions() {
         let expression = Expression::parse(source)?;
-        let formula = Formula::new(&expression, Some(tools))?;
-        if formula.shown() != expression.source() {
-            formula.shown().clone_into(source);
+        let formula = Formula::new(&expression, Some(context))?;
+        if formula.masked_source() != expression.source() {
+            formula.masked_source().clone_into(source);
         }
     }
     Ok((masked != *request).then_some(masked))
 }
 
-/// The request with the versions of all transforms that it uses, so that a later upload changes nothing for it.
-/// Versions that it names already stay. Fails where an expression cannot be read.
-pub(crate) fn pinned<R: Request>(request: &R, tools: &Tools) -> Result<R> {
+/// Returns the request with the versions of all transforms that it uses, so that later uploads do not change its
+/// result. Keeps versions that it already names. Fails if an expression is not valid.
+pub(crate) fn pinned<R: Request>(request: &R, context: &TransformContext) -> Result<R> {
     let mut pinned = request.clone();
     let sources: Vec<String> = pinned.expressions().into_iter().map(|source| source.clone()).collect();
-    let pins = tools.pinned(pinned.pins()).pins(sources.iter().map(String::as_str))?;
+    let pins = context.with_pins(pinned.pins()).resolve_pins(sources.iter().map(String::as_str))?;
     *pinned.pins() = pins;
     Ok(pinned)
 }
 
-/// What is stored of a request with this masked form.
+/// Returns the form of a request in the database: unchanged without secrets (no `masked`), else the masked request
+/// with the encrypted one in an additional member.
 pub(crate) fn seal<R: Request>(store: &Store, id: &str, request: &R, masked: Option<&R>) -> Result<Value> {
-    let json =
-        |request: &R| serde_json::to_value(request).map_err(|error| Error::new(Code::Internal, error.to_string()));
+    let json = |request: &R| serde_json::to_value(request).map_err(Error::internal);
     let Some(masked) = masked else { return json(request) };
     let mut stored = json(masked)?;
     if let Value::Object(members) = &mut stored {
-        let sealed = store.sealer(PURPOSE)?.seal(id, &json(request)?.to_string())?;
-        members.insert(SEALED.to_owned(), sealed.into());
+        let sealed = store.encryptor(PURPOSE)?.seal(id, &json(request)?.to_string())?;
+        members.insert(ENCRYPTED_MEMBER.to_owned(), sealed.into());
     }
     Ok(stored)
 }
 
-/// The request to run: with its secrets.
+/// Returns a stored request with its secrets. Fails if they cannot be decrypted.
 pub(crate) fn open<R: Request>(store: &Store, id: &str, stored: &Value) -> Result<R> {
-    let Some(sealed) = stored.get(SEALED).and_then(Value::as_str) else { return parse(id, stored.clone()) };
-    let opened = store.sealer(PURPOSE)?.open(id, sealed).ok_or_else(|| {
+    let Some(sealed) = stored.get(ENCRYPTED_MEMBER).and_then(Value::as_str) else { return parse(id, stored.clone()) };
+    let opened = store.encryptor(PURPOSE)?.open(id, sealed).ok_or_else(|| {
         Error::new(Code::Storage, format!("The secrets of job {id} cannot be read."))
-            .with_hint("They were encrypted with another key; start the job again and enter them anew.")
+            .with_hint("They were encrypted with another key. Enter them again and start a new job.")
     })?;
     let request = serde_json::from_str(opened.expose_secret()).unwrap_or_default();
     parse(id, request)
 }
 
-/// What may be shown of a stored request.
+/// Returns a stored request without its secrets.
 pub(super) fn shown(stored: &Value) -> Value {
     let mut shown = stored.clone();
     if let Value::Object(members) = &mut shown {
-        members.shift_remove(SEALED);
+        members.shift_remove(ENCRYPTED_MEMBER);
     }
     shown
 }
 
-/// The request of an export without its secrets, for what does not depend on them.
+/// Returns the request of an export with secrets masked, for uses that do not need them.
 pub(super) fn without_secrets(id: &str, stored: &Value) -> Result<ExportRequest> {
     parse(id, shown(stored))
 }

@@ -1,5 +1,5 @@
-//! Jobs as the API shows them, in the shapes the original's client reads (docs/auth0/original-extension.md#routes,
-//! docs/auth0/jobs.md#exports).
+//! Jobs as the API returns them, compatible with the client of the original extension
+//! (docs/auth0/original-extension.md#routes, docs/auth0/jobs.md#exports).
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -11,7 +11,7 @@ use crate::error::ErrorBody;
 use crate::progress::Progress;
 use crate::store::{ChunkState, ImportChunk, JobKind, JobRecord, JobState};
 
-/// The type of a job in Auth0's words.
+/// The type of a job, named as in Auth0's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobType {
@@ -30,22 +30,22 @@ impl From<JobKind> for JobType {
     }
 }
 
-/// How many parts of an import there are, and where they stand. A part is a job of its own at Auth0.
+/// The parts of an import by state. Each part is sent as one Auth0 job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Parts {
-    /// All of them.
+    /// All parts.
     pub total: u64,
-    /// Auth0 is done with them.
+    /// Parts that Auth0 has finished.
     pub done: u64,
-    /// They were refused, or failed as a whole.
+    /// Parts that were rejected or failed as a whole.
     pub failed: u64,
-    /// Auth0 works on them.
+    /// Parts that Auth0 is processing.
     pub sent: u64,
 }
 
 impl Parts {
-    /// The parts of an import; none before its rows were checked, or when no row was good.
-    pub(super) fn of(chunks: &[ImportChunk]) -> Option<Self> {
+    /// Counts the chunks of an import by state. `None` before its rows are checked, and if no row is valid.
+    pub(super) fn from_chunks(chunks: &[ImportChunk]) -> Option<Self> {
         let mut parts = Self::default();
         for chunk in chunks {
             parts.total += 1;
@@ -65,66 +65,66 @@ impl Parts {
 pub struct JobView {
     /// `job_` and 16 letters or digits.
     pub id: String,
-    /// What it does.
+    /// Import or export.
     #[serde(rename = "type")]
     pub kind: JobType,
-    /// Where it stands.
+    /// Its state.
     pub status: JobState,
-    /// When it was asked for.
+    /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "milliseconds")]
     pub created_at: Timestamp,
-    /// Id of the connection, where one was chosen.
+    /// Id of the connection; absent if none was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<String>,
-    /// Who asked: an e-mail address, or where that is not known the `sub` of a token.
+    /// E-mail address of the user who started the job, or their `sub` if the address is not known.
     pub by: String,
-    /// Name of the connection, where one was chosen.
+    /// Name of the connection; absent if none was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
-    /// Text an import was given to be recognised by.
+    /// The external id of an import, chosen by its creator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// Output format of an export.
+    /// Output format of an export; absent for an import.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Whether an import only checks its rows.
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
-    /// Share that is done, 0 to 100: of the rows, or while nobody has counted those, of the file that is
-    /// read; null while neither is known.
+    /// Percentage that is done, 0 to 100: of the rows or, if their number is not known, of the bytes of the file;
+    /// null while neither is known.
     pub percentage_done: Option<u64>,
-    /// Honest guess from the rate of the last two minutes; null while there is nothing to guess from.
+    /// Estimated from the rate of the last two minutes; null without a rate.
     pub time_left_seconds: Option<u64>,
-    /// Rows a second, over the last two minutes; null while nothing advances.
+    /// Rows per second over the last two minutes; null if there was no progress.
     pub rate: Option<f64>,
     /// Rows done.
     pub processed: u64,
-    /// Rows there are; null while that is not known.
+    /// Number of rows; null while it is not known.
     pub total: Option<u64>,
-    /// What the job is doing or waiting for, in plain words.
+    /// What the job is doing or waiting for, as text for users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<String>,
-    /// Where a finished export can be downloaded for 60 seconds, without a header.
+    /// URL of the file of a finished export. It is valid for 60 seconds and needs no Authorization header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// Of an import whose rows were checked: the parts it is sent in.
+    /// The parts in which an import is sent; absent until its rows are checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
-    /// What it came to: counts.
+    /// The counts of the result; absent while the job runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub summary: Option<Value>,
-    /// Why it failed.
+    /// Why it failed; absent if it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
-    /// What was asked for, so that it can be asked for again.
+    /// The request with secrets masked, to start the same job again.
     #[schema(value_type = Object)]
     pub settings: Value,
 }
 
 impl JobView {
-    /// A record, with the counters of the running job where there is one.
+    /// Combines a record with the counters of the running job, if it runs in this process.
     pub(super) fn new(record: &JobRecord, running: Option<&Progress>, location: Option<String>) -> Self {
         let running = running.filter(|_| !record.state.is_final());
         let (processed, total, details) = match running {
@@ -166,22 +166,22 @@ impl JobView {
     }
 }
 
-/// A member of what was asked for, if it says something.
+/// Returns a text member of the request; `None` if it is absent or empty.
 fn text(record: &JobRecord, name: &str) -> Option<String> {
     record.request.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// A point in time as Auth0 writes it: always with three decimals.
+/// Serializes a point in time as Auth0 does: with exactly three decimals.
 fn milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.3}"))
 }
 
-/// Whether a job is an import that only checks its file.
+/// Returns whether a job is an import that only checks its file.
 pub(super) fn dry_run(record: &JobRecord) -> bool {
     record.request.get("dry_run").and_then(Value::as_bool).unwrap_or_default()
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -194,27 +194,27 @@ pub struct HistoryEntry {
     /// `import` or `export`.
     #[serde(rename = "type")]
     pub kind: JobKind,
-    /// When it was asked for.
+    /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "milliseconds")]
     pub date: Timestamp,
-    /// Where it stands.
+    /// Its state.
     pub status: JobState,
-    /// What it came to; empty while it runs.
+    /// The counts of the result; empty while it runs.
     #[schema(value_type = Object)]
     pub summary: Value,
-    /// Who asked: an e-mail address, or where that is not known the `sub` of a token.
+    /// E-mail address of the user who started the job, or their `sub` if the address is not known.
     pub by: String,
-    /// Name of the connection, where one was chosen.
+    /// Name of the connection; absent if none was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
-    /// Output format of an export.
+    /// Output format of an export; absent for an import.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Whether an import only checks its rows.
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
-    /// Why it failed.
+    /// Why it failed; absent if it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
 }
@@ -239,6 +239,6 @@ impl From<&JobRecord> for HistoryEntry {
 /// The history.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct HistoryView {
-    /// The newest 200 jobs, oldest of them first.
+    /// The latest 200 jobs, oldest first.
     pub jobs: Vec<HistoryEntry>,
 }

@@ -1,10 +1,10 @@
-//! Partial dates: `2017-12` is the whole month.
+//! Partial dates as periods: `2017-12` is the whole month.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-/// A half-open span of time in milliseconds since 1970, UTC.
+/// A half-open time range, in milliseconds since 1970 (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Period {
     pub start: i64,
@@ -12,28 +12,28 @@ pub(super) struct Period {
 }
 
 impl Period {
-    /// Reads `2017`, `2017-12`, `2017-12-31`, `2017-12-31T23`, … down to milliseconds, with or without `Z`;
-    /// also a complete time with an offset from UTC.
+    /// Parses `2017`, `2017-12`, `2017-12-31`, `2017-12-31T23`, … down to milliseconds, with or without `Z`, or a
+    /// complete time with an offset from UTC. `None` for other text.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::partial(text).or_else(|| {
-            let start = instant(text)?;
+        Self::parse_partial(text).or_else(|| {
+            let start = parse_instant(text)?;
             Some(Self { start, end: start + 1 })
         })
     }
 
-    fn partial(text: &str) -> Option<Self> {
+    fn parse_partial(text: &str) -> Option<Self> {
         let (date, time) = match text.split_once('T') {
             Some((date, time)) => (date, Some(time.strip_suffix('Z').unwrap_or(time))),
             None => (text, None),
         };
         let mut numbers = date.split('-');
         let year = digits(numbers.next()?, 4)?;
-        let month = optional(numbers.next(), 2).ok()?;
-        let day = optional(numbers.next(), 2).ok()?;
+        let month = optional_digits(numbers.next(), 2).ok()?;
+        let day = optional_digits(numbers.next(), 2).ok()?;
         if numbers.next().is_some() || (time.is_some() && day.is_none()) {
             return None;
         }
-        let first = Date::new(year, small(month.unwrap_or(1))?, small(day.unwrap_or(1))?).ok()?;
+        let first = Date::new(year, to_i8(month.unwrap_or(1))?, to_i8(day.unwrap_or(1))?).ok()?;
         let Some(time) = time else {
             let length = match (month, day) {
                 (None, _) => Span::new().years(1),
@@ -42,8 +42,8 @@ impl Period {
             };
             let next = first.checked_add(length).ok()?;
             return Some(Self {
-                start: millisecond(first, Time::midnight())?,
-                end: millisecond(next, Time::midnight())?,
+                start: to_milliseconds(first, Time::midnight())?,
+                end: to_milliseconds(next, Time::midnight())?,
             });
         };
         let (time, fraction) = match time.split_once('.') {
@@ -52,13 +52,13 @@ impl Period {
         };
         let mut numbers = time.split(':');
         let hour = digits(numbers.next()?, 2)?;
-        let minute = optional(numbers.next(), 2).ok()?;
-        let second = optional(numbers.next(), 2).ok()?;
+        let minute = optional_digits(numbers.next(), 2).ok()?;
+        let second = optional_digits(numbers.next(), 2).ok()?;
         if numbers.next().is_some() || (fraction.is_some() && second.is_none()) {
             return None;
         }
-        let clock = Time::new(small(hour)?, small(minute.unwrap_or(0))?, small(second.unwrap_or(0))?, 0).ok()?;
-        let start = millisecond(first, clock)?;
+        let clock = Time::new(to_i8(hour)?, to_i8(minute.unwrap_or(0))?, to_i8(second.unwrap_or(0))?, 0).ok()?;
+        let start = to_milliseconds(first, clock)?;
         let (start, length) = match (minute, second, fraction) {
             (None, _, _) => (start, 3_600_000),
             (Some(_), None, _) => (start, 60_000),
@@ -76,13 +76,13 @@ impl Period {
     }
 }
 
-/// A complete time, as users carry it, in milliseconds since 1970.
-pub(super) fn instant(text: &str) -> Option<i64> {
+/// Parses a complete time, as in attributes of users, to milliseconds since 1970.
+pub(super) fn parse_instant(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
 }
 
-/// `digits` of what need not be there; `Err` when it is there and something else.
-fn optional(text: Option<&str>, length: usize) -> Result<Option<i16>, NotANumber> {
+/// Parses digits that may be absent: `Ok(None)` if absent, `Err` if present but not `length` digits.
+fn optional_digits(text: Option<&str>, length: usize) -> Result<Option<i16>, NotANumber> {
     text.map(|text| digits(text, length).ok_or(NotANumber)).transpose()
 }
 
@@ -92,10 +92,10 @@ fn digits(text: &str, length: usize) -> Option<i16> {
     (text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-fn small(number: i16) -> Option<i8> {
+fn to_i8(number: i16) -> Option<i8> {
     i8::try_from(number).ok()
 }
 
-fn millisecond(date: Date, time: Time) -> Option<i64> {
+fn to_milliseconds(date: Date, time: Time) -> Option<i64> {
     date.to_datetime(time).to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp().as_millisecond())
 }

@@ -1,132 +1,134 @@
-//! A query, made ready to be evaluated for many users.
+//! Compiles a query into a filter that is evaluated for many users.
 
-use super::Fault;
+use super::QueryError;
 use super::dates::Period;
 use super::evaluate::{self, fold};
-use super::node::{Bound, Field, Node, Test, Token};
-use crate::expression::{Json, Wanted};
+use super::node::{Bound, Field, Node, PatternToken, Test};
+use crate::expression::{Json, ProjectionMask};
 use crate::user::{self, Kind};
 
-/// Attributes whose values are compared without regard to case (docs/auth0/search-syntax.md#values).
-const CASELESS: &[&str] = &["email", "name", "given_name", "family_name", "nickname"];
+/// Attributes whose values are compared case-insensitively (docs/auth0/search-syntax.md#values).
+const CASE_INSENSITIVE: &[&str] = &["email", "name", "given_name", "family_name", "nickname"];
 
 /// Boolean members of an identity and of its profile.
 const BOOLEANS: &[&str] = &["isSocial", "email_verified", "phone_verified"];
 
-/// Decides which users a query finds.
+/// Decides which users match a query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter(Condition);
 
+/// A compiled node of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Condition {
     Any(Vec<Condition>),
     All(Vec<Condition>),
     Not(Box<Condition>),
-    Field(Place, Wish),
+    Field(FieldPath, Predicate),
 }
 
-/// Where values stand.
+/// The location of values in a user.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Place {
-    /// The names that lead there from the user on.
+pub(super) struct FieldPath {
+    /// The member names from the user to the values.
     pub path: Vec<String>,
-    /// Only what stands behind the last `@`.
+    /// Whether only the part after the last `@` counts.
     pub domain: bool,
 }
 
-/// What at least one of the values must be.
+/// The predicate that at least one of the values must fulfill.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Wish {
+pub(super) enum Predicate {
     Exists,
     Is(Value),
-    Like { tokens: Vec<Token>, caseless: bool },
-    Range { low: End, high: End, caseless: bool, dates: Dates },
+    Like { tokens: Vec<PatternToken>, ignore_case: bool },
+    Range { low: RangeEnd, high: RangeEnd, ignore_case: bool, dates: DateComparison },
 }
 
-/// A value that is looked for, in every type it may have.
+/// A value of a query, converted to every type that it may have.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Value {
-    /// In small letters where case does not count.
+    /// In lower case if `ignore_case`.
     pub text: String,
-    pub caseless: bool,
+    pub ignore_case: bool,
     pub number: Option<f64>,
-    /// Of an attribute that holds dates: the time that a possibly partial date covers.
+    /// The period of a possibly partial date, for attributes that hold dates.
     pub period: Option<Period>,
 }
 
-/// How dates in text are compared in a range.
+/// How strings that may be dates are compared with a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dates {
-    /// As text.
+pub(super) enum DateComparison {
+    /// As strings.
     Never,
-    /// As dates if the value is one, else as text.
+    /// As a date if the value is a date, else as a string.
     Maybe,
-    /// As dates; other text is in no range.
+    /// As dates; other strings are not in the range.
     Always,
 }
 
+/// An end of a range.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum End {
+pub(super) enum RangeEnd {
     Open,
     Inclusive(Value),
     Exclusive(Value),
 }
 
 impl Filter {
-    pub(super) fn new(root: &Node) -> Result<Self, Fault> {
-        condition(root).map(Self)
+    pub(super) fn new(root: &Node) -> Result<Self, QueryError> {
+        compile(root).map(Self)
     }
 
-    /// Only users of the connection with this name.
+    /// Returns the filter for users of the connection `name`.
     pub fn connection(name: &str) -> Self {
-        let value = Value { text: name.to_owned(), caseless: false, number: None, period: None };
+        let value = Value { text: name.to_owned(), ignore_case: false, number: None, period: None };
         let path = vec!["identities".to_owned(), "connection".to_owned()];
-        Self(Condition::Field(Place { path, domain: false }, Wish::Is(value)))
+        Self(Condition::Field(FieldPath { path, domain: false }, Predicate::Is(value)))
     }
 
-    /// Only users whom both filters find.
+    /// Returns the filter for users that match both filters.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(Condition::All(vec![self.0, other.0]))
     }
 
-    /// Whether the query finds a user, of whom at least [`Filter::wanted`] was read.
+    /// Returns whether a user matches. The user must have been read with a mask from [`Filter::extend_mask`].
     pub fn matches(&self, user: &Json<'_>) -> bool {
         evaluate::matches(&self.0, user)
     }
 
-    /// What is read for other reasons, and what this filter looks at.
+    /// Returns `mask` extended by the fields that this filter compares.
     #[must_use]
-    pub fn wanted(&self, other: Wanted) -> Wanted {
+    pub fn extend_mask(&self, mask: ProjectionMask) -> ProjectionMask {
         let mut fields = Vec::new();
-        collect(&self.0, &mut fields);
-        other.and_fields(fields)
+        collect_fields(&self.0, &mut fields);
+        mask.with_fields(fields)
     }
 }
 
-fn collect<'a>(condition: &'a Condition, fields: &mut Vec<&'a [String]>) {
+fn collect_fields<'a>(condition: &'a Condition, fields: &mut Vec<&'a [String]>) {
     match condition {
         Condition::Any(conditions) | Condition::All(conditions) => {
             for condition in conditions {
-                collect(condition, fields);
+                collect_fields(condition, fields);
             }
         }
-        Condition::Not(condition) => collect(condition, fields),
-        Condition::Field(place, _) => fields.push(&place.path),
+        Condition::Not(condition) => collect_fields(condition, fields),
+        Condition::Field(field, _) => fields.push(&field.path),
     }
 }
 
-fn condition(node: &Node) -> Result<Condition, Fault> {
+fn compile(node: &Node) -> Result<Condition, QueryError> {
     Ok(match node {
-        Node::Any(nodes) => Condition::Any(nodes.iter().map(condition).collect::<Result<_, _>>()?),
-        Node::All(nodes) => Condition::All(nodes.iter().map(condition).collect::<Result<_, _>>()?),
-        Node::Not(node) => Condition::Not(Box::new(condition(node)?)),
+        Node::Any(nodes) => Condition::Any(nodes.iter().map(compile).collect::<Result<_, _>>()?),
+        Node::All(nodes) => Condition::All(nodes.iter().map(compile).collect::<Result<_, _>>()?),
+        Node::Not(node) => Condition::Not(Box::new(compile(node)?)),
         Node::Exists(field) => {
-            known(field)?;
-            Condition::Field(place(field), Wish::Exists)
+            check_known(field)?;
+            Condition::Field(field_path(field), Predicate::Exists)
         }
         Node::Match { field: None, at, .. } => {
-            return Err(Fault::new(
+            return Err(QueryError::new(
                 at.0,
                 "this term names no field, and Auth0 does not say which ones it looks at then",
                 "Put a field in front, as in name:ada, and quotes around values with blanks, as in name:\"ada \
@@ -134,18 +136,18 @@ fn condition(node: &Node) -> Result<Condition, Fault> {
             ));
         }
         Node::Match { field: Some(field), test, at } => {
-            known(field)?;
-            Condition::Field(place(field), wish(field, test, at.0)?)
+            check_known(field)?;
+            Condition::Field(field_path(field), compile_predicate(field, test, at.0)?)
         }
     })
 }
 
-/// Refuses what no export holds.
-fn known(field: &Field) -> Result<(), Fault> {
+/// Refuses fields that are not in a user profile.
+fn check_known(field: &Field) -> Result<(), QueryError> {
     if field.root() == "organization_id" {
-        return Err(Fault::new(
+        return Err(QueryError::new(
             field.at.0,
-            "organization_id is no part of a user's profile; only Auth0's own search knows it",
+            "organization_id is not part of a user's profile; only Auth0's own search knows it",
             "Export from the tenant, with a query that Auth0 can carry out as a whole.",
         ));
     }
@@ -156,15 +158,15 @@ fn is_domain(field: &Field) -> bool {
     matches!(field.parts.as_slice(), [email, domain] if email == "email" && domain == "domain")
 }
 
-fn place(field: &Field) -> Place {
+fn field_path(field: &Field) -> FieldPath {
     if is_domain(field) {
-        return Place { path: vec!["email".to_owned()], domain: true };
+        return FieldPath { path: vec!["email".to_owned()], domain: true };
     }
-    Place { path: field.parts.clone(), domain: false }
+    FieldPath { path: field.parts.clone(), domain: false }
 }
 
-/// The type of a field's values, where Auth0 fixes it.
-fn kind(field: &Field) -> Option<Kind> {
+/// Returns the type of the values of a field; `None` if Auth0 does not define it.
+fn value_kind(field: &Field) -> Option<Kind> {
     match field.parts.as_slice() {
         _ if is_domain(field) => Some(Kind::Text),
         [root] => user::find(root).map(|attribute| attribute.kind),
@@ -173,110 +175,115 @@ fn kind(field: &Field) -> Option<Kind> {
     }
 }
 
-/// What a test means for the values of a field; refuses what they can never be.
-fn wish(field: &Field, test: &Test, at: usize) -> Result<Wish, Fault> {
-    if matches!(test, Test::Like(tokens) if tokens.iter().all(|token| *token == Token::Any))
+/// Compiles a test of a field. Fails if the values of the field cannot be of the type of the test.
+fn compile_predicate(field: &Field, test: &Test, at: usize) -> Result<Predicate, QueryError> {
+    if matches!(test, Test::Like(tokens) if tokens.iter().all(|token| *token == PatternToken::AnyText))
         || matches!(test, Test::Range { low: Bound::Open, high: Bound::Open })
     {
-        return Ok(Wish::Exists);
+        return Ok(Predicate::Exists);
     }
-    let kind = kind(field);
+    let kind = value_kind(field);
     let name = field.to_string();
-    let expected = |what: &str, hint: String| Err(Fault::new(at, format!("{name} holds {what}"), hint));
+    let holds = |what: &str, hint: String| Err(QueryError::new(at, format!("{name} holds {what}"), hint));
     match (kind, test) {
         (Some(Kind::Object | Kind::Array), _) if field.root() != "multifactor" => {
             let part = if field.root() == "identities" { "connection" } else { "plan" };
-            return expected(
+            return holds(
                 "an object, which has no value of its own",
                 format!("Name one of its parts, as in {name}.{part}, or ask whether there is one: _exists_:{name}."),
             );
         }
         (Some(Kind::Boolean), Test::Is(text)) if text != "true" && text != "false" => {
-            return expected("true or false", format!("Write {name}:true or {name}:false."));
+            return holds("true or false", format!("Write {name}:true or {name}:false."));
         }
         (Some(Kind::Boolean), Test::Like(_) | Test::Range { .. }) => {
-            return expected("true or false, not text or numbers", format!("Write {name}:true or {name}:false."));
+            return holds("true or false, not text or numbers", format!("Write {name}:true or {name}:false."));
         }
-        (Some(Kind::Integer), Test::Is(text)) if number(text).is_none() => {
-            return expected("a number", format!("Write {name}:10, or a range such as {name}:[10 TO *]."));
+        (Some(Kind::Integer), Test::Is(text)) if parse_number(text).is_none() => {
+            return holds("a number", format!("Write {name}:10, or a range such as {name}:[10 TO *]."));
         }
         (Some(Kind::Integer), Test::Like(_)) => {
-            return expected("a number, which has no wildcards", format!("Write a range such as {name}:[10 TO 19]."));
+            return holds("a number, which has no wildcards", format!("Write a range such as {name}:[10 TO 19]."));
         }
         (Some(Kind::Date), Test::Is(text)) if Period::parse(text).is_none() => {
-            return expected("a date", format!("Write {name}:2024-12 or {name}:\"2024-12-31T10:00\"."));
+            return holds("a date", format!("Write {name}:2024-12 or {name}:\"2024-12-31T10:00\"."));
         }
         (Some(Kind::Date), Test::Like(_)) => {
-            return expected(
+            return holds(
                 "a date, which has no wildcards",
                 format!("Write a partial date, which covers its whole period: {name}:2024-12."),
             );
         }
         (_, Test::Range { .. }) if name == "last_ip" => {
-            return expected(
+            return holds(
                 "an address, and Auth0 does not say whether ranges compare it as number or as text",
                 "Write a wildcard such as last_ip:10.20.*.".to_owned(),
             );
         }
         _ => {}
     }
-    let caseless = is_domain(field) || (field.parts.len() == 1 && CASELESS.contains(&field.root()));
+    let ignore_case = is_domain(field) || (field.parts.len() == 1 && CASE_INSENSITIVE.contains(&field.root()));
     let date = kind == Some(Kind::Date);
     let value = |text: &str, date: bool| Value {
-        text: if caseless { fold(text) } else { text.to_owned() },
-        caseless,
-        number: number(text),
+        text: if ignore_case { fold(text) } else { text.to_owned() },
+        ignore_case,
+        number: parse_number(text),
         period: date.then(|| Period::parse(text)).flatten(),
     };
     Ok(match test {
-        Test::Is(text) => Wish::Is(value(text, date)),
-        Test::Like(tokens) => {
-            Wish::Like { tokens: tokens.iter().map(|token| folded(*token, caseless)).collect(), caseless }
-        }
+        Test::Is(text) => Predicate::Is(value(text, date)),
+        Test::Like(tokens) => Predicate::Like {
+            tokens: tokens.iter().map(|token| fold_token(*token, ignore_case)).collect(),
+            ignore_case,
+        },
         Test::Range { low, high } => {
             let end = |bound: &Bound| {
                 let (text, at) = match bound {
-                    Bound::Open => return Ok(End::Open),
+                    Bound::Open => return Ok(RangeEnd::Open),
                     Bound::Inclusive { text, at } | Bound::Exclusive { text, at } => (text, at.0),
                 };
                 let value = value(text, kind.is_none_or(|kind| kind == Kind::Date));
-                let wrong = match kind {
+                let expected_type = match kind {
                     Some(Kind::Integer) if value.number.is_none() => Some("number"),
                     Some(Kind::Date) if value.period.is_none() => Some("date such as 2024, 2024-12 or 2024-12-31"),
                     _ => None,
                 };
-                if let Some(wanted) = wrong {
-                    return Err(Fault::new(at, format!("expected a {wanted}, since that is what {name} holds"), ""));
+                if let Some(expected) = expected_type {
+                    return Err(QueryError::new(
+                        at,
+                        format!("expected a {expected}, since that is what {name} holds"),
+                        "",
+                    ));
                 }
                 Ok(match bound {
-                    Bound::Exclusive { .. } => End::Exclusive(value),
-                    _ => End::Inclusive(value),
+                    Bound::Exclusive { .. } => RangeEnd::Exclusive(value),
+                    _ => RangeEnd::Inclusive(value),
                 })
             };
             let (low, high) = (end(low)?, end(high)?);
-            let period = |end: &End| match end {
-                End::Open => true,
-                End::Inclusive(value) | End::Exclusive(value) => value.period.is_some(),
+            let period = |end: &RangeEnd| match end {
+                RangeEnd::Open => true,
+                RangeEnd::Inclusive(value) | RangeEnd::Exclusive(value) => value.period.is_some(),
             };
             let dates = match kind {
-                Some(Kind::Date) => Dates::Always,
-                None if period(&low) && period(&high) => Dates::Maybe,
-                _ => Dates::Never,
+                Some(Kind::Date) => DateComparison::Always,
+                None if period(&low) && period(&high) => DateComparison::Maybe,
+                _ => DateComparison::Never,
             };
-            Wish::Range { low, high, caseless, dates }
+            Predicate::Range { low, high, ignore_case, dates }
         }
     })
 }
 
-fn folded(token: Token, caseless: bool) -> Token {
+fn fold_token(token: PatternToken, ignore_case: bool) -> PatternToken {
     match token {
-        Token::Char(c) if caseless => Token::Char(evaluate::lower(c)),
+        PatternToken::Char(c) if ignore_case => PatternToken::Char(evaluate::to_lower(c)),
         token => token,
     }
 }
 
-/// A number as JSON writes it.
-fn number(text: &str) -> Option<f64> {
+/// Parses a number in the syntax of JSON; `None` for other text.
+fn parse_number(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = digits.starts_with(|c: char| c.is_ascii_digit())
         && digits.ends_with(|c: char| c.is_ascii_digit())

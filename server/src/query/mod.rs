@@ -1,8 +1,8 @@
-//! Auth0's user search syntax v3 (docs/auth0/search-syntax.md): read, shown, and evaluated here with the same meaning
-//! (docs/decisions/0007-query-push-down.md).
+//! Auth0's user search syntax v3 (docs/auth0/search-syntax.md): parsed, displayed, and evaluated locally with the same
+//! meaning (docs/decisions/0007-query-push-down.md).
 //!
-//! [`Query`] is what was written, and may be sent to Auth0. [`Filter`] is what of it can be meant
-//! exactly here: a few things only Auth0's search knows, and a few are possible only here.
+//! [`Query`] is a parsed query, which may be sent to Auth0. [`Filter`] evaluates a query for a user. Some queries can
+//! only be carried out by Auth0, and some only here.
 
 mod dates;
 mod evaluate;
@@ -12,58 +12,60 @@ mod parse;
 
 use std::fmt;
 
-use crate::caret::Caret;
 use crate::error::{Code, Error, Result};
+use crate::source_snippet::SourceSnippet;
 use crate::user;
 
 pub use filter::Filter;
 
-use node::{Field, Node, Test, Token};
+use node::{Field, Node, PatternToken, Test};
 
-/// The longest query that is read, in bytes.
-const LONGEST: usize = 64 * 1024;
+/// The maximum length of a query, in bytes.
+const MAX_LEN: usize = 64 * 1024;
 
-/// A query goes to Auth0 in a URL. Auth0 does not publish how long that may be; 8 KB is a safe ceiling
-/// (docs/auth0/search-syntax.md), and sort, fields and a span of time need some of it.
-const LONGEST_IN_A_URL: usize = 6 * 1024;
+/// The maximum length of a query in a URL to Auth0, percent-encoded, in bytes.
+///
+/// Auth0 does not publish its limit for URLs; 8 KB is safe (docs/auth0/search-syntax.md), and sort, fields and a time
+/// range need some of that.
+const MAX_URL_LEN: usize = 6 * 1024;
 
-/// A query that was read.
+/// A parsed query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     source: String,
     root: Node,
     remarks: Vec<String>,
-    /// Why it can be read in more than one way, if so.
-    unclear: Option<Fault>,
+    /// Why the query has more than one possible meaning; `None` if it has one.
+    ambiguity: Option<QueryError>,
 }
 
-/// What is wrong, and where.
+/// An error of a query and its offset.
 #[derive(Clone, Debug, PartialEq)]
-struct Fault {
+struct QueryError {
     /// In bytes from the start of the query.
     at: usize,
     message: String,
     hint: String,
 }
 
-impl Fault {
+impl QueryError {
     fn new(at: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { at, message: message.into(), hint: hint.into() }
     }
 
     fn into_error(self, what: &str, source: &str) -> Error {
-        let place = Caret { source, at: self.at };
+        let place = SourceSnippet { source, offset: self.at };
         let error = Error::new(Code::InvalidSearch, format!("{what}: {}.\n{place}", self.message));
         if self.hint.is_empty() { error } else { error.with_hint(self.hint) }
     }
 }
 
-/// What [`check`] has to say about a query that can be read.
+/// The result of [`check`] for a valid query.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Checked {
-    /// What the writer may not expect, such as how AND and OR without parentheses were read.
+    /// Remarks on what the user may not expect, such as how AND and OR without parentheses were read.
     pub remarks: Vec<String>,
-    /// Why Auth0's search does not take the query, so that every user is read and filtered here.
+    /// Why Auth0's search does not accept the query, so that all users are read and filtered here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only_here: Option<String>,
     /// Why only Auth0's search can carry out the query, so that it cannot be used for a file.
@@ -71,30 +73,31 @@ pub struct Checked {
     pub only_auth0: Option<String>,
 }
 
-/// Checks a query while it is being typed; quick, and nothing is asked of anybody. The error shows the
-/// place, what was expected there and what to do.
+/// Checks a query while it is being typed. It is fast and needs no request to Auth0.
+///
+/// Errors show the query with a `^` under the offset, what was expected there and a hint.
 pub fn check(query: &str) -> Result<Checked> {
     let query = Query::parse(query)?;
     Ok(Checked {
         remarks: query.remarks().to_vec(),
-        only_here: query.beyond_auth0(),
+        only_here: query.unsupported_by_auth0(),
         only_auth0: query.filter().err().map(|error| error.message),
     })
 }
 
 impl Query {
-    /// Reads a query. An error shows it with a `^` under the place, and what was expected there.
+    /// Parses a query. Errors show it with a `^` under the offset, and what was expected there.
     pub fn parse(source: &str) -> Result<Self> {
         let source = source.trim();
-        if source.len() > LONGEST {
-            let message = format!("A query of {} bytes is too long; {LONGEST} are allowed.", source.len());
+        if source.len() > MAX_LEN {
+            let message = format!("A query of {} bytes is too long; {MAX_LEN} are allowed.", source.len());
             return Err(Error::new(Code::InvalidSearch, message));
         }
-        let read = parse::parse(source).map_err(|fault| fault.into_error("The query cannot be read", source))?;
+        let parsed = parse::parse(source).map_err(|error| error.into_error("The query cannot be read", source))?;
         let mut query =
-            Self { source: source.to_owned(), root: read.root, remarks: read.remarks, unclear: read.unclear };
+            Self { source: source.to_owned(), root: parsed.root, remarks: parsed.remarks, ambiguity: parsed.ambiguity };
         let mut unknown = Vec::new();
-        query.root.each_field(&mut |field| {
+        query.root.visit_fields(&mut |field| {
             if let Some(remark) = unknown_attribute(field)
                 && !unknown.contains(&remark)
             {
@@ -105,43 +108,42 @@ impl Query {
         Ok(query)
     }
 
-    /// The query as it was written.
+    /// Returns the query as it was written, trimmed.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// What the writer may not expect: how it was read where that is not obvious, and likely slips.
+    /// Returns remarks for the user: how ambiguous parts were read, and likely typing errors.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    /// Why Auth0's search does not take this query, or takes it for something else, if so.
-    pub fn beyond_auth0(&self) -> Option<String> {
-        if self.source.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>()
-            > LONGEST_IN_A_URL
+    /// Returns why Auth0's search refuses or misinterprets this query; `None` if it accepts it.
+    pub fn unsupported_by_auth0(&self) -> Option<String> {
+        if self.source.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>() > MAX_URL_LEN
         {
             return Some("the query is too long for a URL".to_owned());
         }
-        let mut why = None;
-        self.root.each(&mut |node| {
-            if why.is_none() {
-                why = beyond_auth0(node);
+        let mut reason = None;
+        self.root.visit(&mut |node| {
+            if reason.is_none() {
+                reason = unsupported_by_auth0(node);
             }
         });
-        why
+        reason
     }
 
-    /// The same for evaluation here. The error says what cannot be meant exactly as Auth0 means it.
+    /// Returns the filter for local evaluation. Fails if a part cannot be evaluated exactly like in Auth0.
     pub fn filter(&self) -> Result<Filter> {
-        let refused = |fault: Fault| fault.into_error("The query cannot be evaluated here", &self.source);
-        match &self.unclear {
-            Some(fault) => Err(refused(fault.clone())),
-            None => Filter::new(&self.root).map_err(refused),
+        let to_error = |error: QueryError| error.into_error("The query cannot be evaluated here", &self.source);
+        match &self.ambiguity {
+            Some(error) => Err(to_error(error.clone())),
+            None => Filter::new(&self.root).map_err(to_error),
         }
     }
 }
 
-/// Shows how the query was read: the same meaning, with every parenthesis that matters.
+/// Displays how the query was parsed: the same meaning, with all significant parentheses.
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.root.fmt(f)
@@ -152,12 +154,12 @@ fn is_metadata(field: &Field) -> bool {
     matches!(field.root(), "app_metadata" | "user_metadata")
 }
 
-fn beyond_auth0(node: &Node) -> Option<String> {
+fn unsupported_by_auth0(node: &Node) -> Option<String> {
     let field = match node {
         Node::Exists(field) => Some(field),
         Node::Match { field, test, .. } => {
-            if let Some(why) = beyond_auth0_in(field.as_ref(), test) {
-                return Some(why.to_owned());
+            if let Some(reason) = test_unsupported_by_auth0(field.as_ref(), test) {
+                return Some(reason.to_owned());
             }
             field.as_ref()
         }
@@ -174,21 +176,21 @@ fn beyond_auth0(node: &Node) -> Option<String> {
         .map(|attribute| format!("Auth0 cannot search `{}`", attribute.name))
 }
 
-fn beyond_auth0_in(field: Option<&Field>, test: &Test) -> Option<&'static str> {
+fn test_unsupported_by_auth0(field: Option<&Field>, test: &Test) -> Option<&'static str> {
     match test {
         Test::Is(_) => None,
         Test::Range { .. } => field.is_some_and(is_metadata).then_some("Auth0 has no ranges on metadata"),
         Test::Like(_) if field.is_some_and(is_metadata) => Some("Auth0 has no wildcards on metadata"),
-        Test::Like(tokens) if tokens.contains(&Token::One) => Some("Auth0 does not know the wildcard ?"),
+        Test::Like(tokens) if tokens.contains(&PatternToken::AnyChar) => Some("Auth0 does not know the wildcard ?"),
         Test::Like(tokens) => {
-            let literal = tokens.iter().filter(|token| matches!(token, Token::Char(_))).count();
-            (tokens.first() == Some(&Token::Any) && literal < 3)
+            let literal = tokens.iter().filter(|token| matches!(token, PatternToken::Char(_))).count();
+            (tokens.first() == Some(&PatternToken::AnyText) && literal < 3)
                 .then_some("Auth0 wants at least three characters with a wildcard in front")
         }
     }
 }
 
-/// A likely slip in the name of a field.
+/// Returns a remark if the name of a field is probably misspelled.
 fn unknown_attribute(field: &Field) -> Option<String> {
     let root = field.root();
     if user::find(root).is_some() || root == "organization_id" {

@@ -1,41 +1,41 @@
-//! What a query says, and how it is written.
+//! The syntax tree of a query, and how it is displayed.
 
 use std::fmt::{self, Write};
 
-/// What a query says.
+/// A node of the syntax tree.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
-    /// At least one of them; two or more.
+    /// Matches if at least one of the nodes does. Has at least two nodes.
     Any(Vec<Node>),
-    /// All of them; two or more.
+    /// Matches if all nodes do. Has at least two nodes.
     All(Vec<Node>),
     Not(Box<Node>),
     Exists(Field),
-    /// A value; of any field Auth0 may mean when none is named.
+    /// A test of the values of a field; without a field, Auth0 decides which fields it searches.
     Match {
         field: Option<Field>,
         test: Test,
-        at: Aside<usize>,
+        at: IgnoredByEq<usize>,
     },
 }
 
-/// Goes with a node, but is no part of its meaning.
+/// Data of a node that is ignored when nodes are compared, such as its offset in the query.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Aside<T>(pub T);
+pub(super) struct IgnoredByEq<T>(pub T);
 
-impl<T> PartialEq for Aside<T> {
+impl<T> PartialEq for IgnoredByEq<T> {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-/// A field: the names that lead to it from the user on; at least one.
+/// A field: the member names from the user to the values; at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Field {
     pub parts: Vec<String>,
-    pub at: Aside<usize>,
-    /// Written with quotes, which Auth0 does not know.
-    pub quoted: Aside<bool>,
+    pub at: IgnoredByEq<usize>,
+    /// Whether the name was quoted, which Auth0 does not support.
+    pub quoted: IgnoredByEq<bool>,
 }
 
 impl Field {
@@ -44,35 +44,35 @@ impl Field {
     }
 }
 
-/// What a value must be.
+/// A test of a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Test {
-    /// The whole value.
+    /// Equal to the whole text.
     Is(String),
-    /// A pattern with at least one wildcard.
-    Like(Vec<Token>),
+    /// Matches a pattern with at least one wildcard.
+    Like(Vec<PatternToken>),
     Range {
         low: Bound,
         high: Bound,
     },
 }
 
-/// A piece of a pattern.
+/// A token of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum PatternToken {
     Char(char),
-    /// `?`: any one character.
-    One,
-    /// `*`: any characters, also none.
-    Any,
+    /// `?`: exactly one character.
+    AnyChar,
+    /// `*`: zero or more characters.
+    AnyText,
 }
 
 /// An end of a range.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Bound {
     Open,
-    Inclusive { text: String, at: Aside<usize> },
-    Exclusive { text: String, at: Aside<usize> },
+    Inclusive { text: String, at: IgnoredByEq<usize> },
+    Exclusive { text: String, at: IgnoredByEq<usize> },
 }
 
 impl Node {
@@ -84,19 +84,19 @@ impl Node {
         if nodes.len() == 1 { nodes.remove(0) } else { Self::All(nodes) }
     }
 
-    /// Calls `with` for this node and every node in it.
-    pub fn each(&self, with: &mut dyn FnMut(&Self)) {
-        with(self);
+    /// Calls `visitor` for this node and all its descendants.
+    pub fn visit(&self, visitor: &mut dyn FnMut(&Self)) {
+        visitor(self);
         match self {
-            Self::Any(nodes) | Self::All(nodes) => nodes.iter().for_each(|node| node.each(with)),
-            Self::Not(node) => node.each(with),
+            Self::Any(nodes) | Self::All(nodes) => nodes.iter().for_each(|node| node.visit(visitor)),
+            Self::Not(node) => node.visit(visitor),
             Self::Exists(_) | Self::Match { .. } => {}
         }
     }
 
-    pub fn each_field(&self, with: &mut dyn FnMut(&Field)) {
-        self.each(&mut |node| match node {
-            Self::Exists(field) | Self::Match { field: Some(field), .. } => with(field),
+    pub fn visit_fields(&self, visitor: &mut dyn FnMut(&Field)) {
+        self.visit(&mut |node| match node {
+            Self::Exists(field) | Self::Match { field: Some(field), .. } => visitor(field),
             _ => {}
         });
     }
@@ -109,7 +109,7 @@ impl fmt::Display for Node {
                 if at > 0 {
                     f.write_str(operator)?;
                 }
-                write!(f, "{}", Inner(node))?;
+                write!(f, "{}", Parenthesized(node))?;
             }
             Ok(())
         };
@@ -118,7 +118,7 @@ impl fmt::Display for Node {
             Self::All(nodes) => list(nodes, " AND ", f),
             Self::Not(node) => match **node {
                 Self::Not(_) => write!(f, "NOT ({node})"),
-                _ => write!(f, "NOT {}", Inner(node)),
+                _ => write!(f, "NOT {}", Parenthesized(node)),
             },
             Self::Exists(field) => write!(f, "_exists_:{field}"),
             Self::Match { field: Some(field), test, .. } => write!(f, "{field}:{test}"),
@@ -127,10 +127,10 @@ impl fmt::Display for Node {
     }
 }
 
-/// A node inside another one.
-struct Inner<'a>(&'a Node);
+/// Displays a node inside another one, in parentheses if they are necessary.
+struct Parenthesized<'a>(&'a Node);
 
-impl fmt::Display for Inner<'_> {
+impl fmt::Display for Parenthesized<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Node::Any(_) | Node::All(_) => write!(f, "({})", self.0),
@@ -161,10 +161,10 @@ impl fmt::Display for Test {
         match self {
             Self::Is(text) => write_value(text, f),
             Self::Like(tokens) => tokens.iter().enumerate().try_for_each(|(at, token)| match token {
-                Token::Char('.') => f.write_char('.'),
-                Token::Char(c) => write_escaped(*c, at == 0, f),
-                Token::One => f.write_char('?'),
-                Token::Any => f.write_char('*'),
+                PatternToken::Char('.') => f.write_char('.'),
+                PatternToken::Char(c) => write_escaped(*c, at == 0, f),
+                PatternToken::AnyChar => f.write_char('?'),
+                PatternToken::AnyText => f.write_char('*'),
             }),
             Self::Range { low, high } => {
                 f.write_char(if matches!(low, Bound::Exclusive { .. }) { '{' } else { '[' })?;

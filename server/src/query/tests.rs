@@ -2,24 +2,28 @@ use proptest::prelude::*;
 use serde_json::{Value as JsonValue, json};
 
 use super::*;
-use crate::expression::{Json, Wanted, read};
+use crate::expression::{Json, ProjectionMask, parse_row};
 
-/// Evaluates a query for a user of whom only what it looks at was read.
-fn found(query: &str, user: &JsonValue) -> bool {
+/// Returns whether a user matches a query, and asserts that it does not matter what else is read of the user.
+fn matches(query: &str, user: &JsonValue) -> bool {
     let query = Query::parse(query).unwrap_or_else(|error| panic!("{error}"));
     let filter = query.filter().unwrap_or_else(|error| panic!("{error}"));
     let text = user.to_string();
-    let read_user = |wanted: &Wanted| -> bool {
-        let user: Json<'_> = read(text.as_bytes(), wanted).unwrap();
+    let read_user = |mask: &ProjectionMask| -> bool {
+        let user: Json<'_> = parse_row(text.as_bytes(), mask).unwrap();
         filter.matches(&user)
     };
-    let found = read_user(&filter.wanted(Wanted::default()));
-    // What else is read of the user makes no difference.
+    let matched = read_user(&filter.extend_mask(ProjectionMask::default()));
+    // Reading more of the user must not change the result.
     let path = |text: &str| crate::expression::Expression::parse(text).unwrap().path().unwrap().clone();
     for other in ["identities[0].connection", "identities[1].provider", "user", "app_metadata"] {
-        assert_eq!(read_user(&filter.wanted(Wanted::new([&path(other)]))), found, "{query} with {other}");
+        assert_eq!(
+            read_user(&filter.extend_mask(ProjectionMask::new([&path(other)]))),
+            matched,
+            "{query} with {other}"
+        );
     }
-    found
+    matched
 }
 
 fn users() -> Vec<JsonValue> {
@@ -49,15 +53,15 @@ fn users() -> Vec<JsonValue> {
     ]
 }
 
-/// The places of the users a query finds.
-fn finds(query: &str) -> Vec<usize> {
-    users().iter().enumerate().filter(|(_, user)| found(query, user)).map(|(at, _)| at).collect()
+/// Returns the indexes of the users that match a query.
+fn matching_users(query: &str) -> Vec<usize> {
+    users().iter().enumerate().filter(|(_, user)| matches(query, user)).map(|(at, _)| at).collect()
 }
 
 #[test]
-fn documented_examples_find_what_the_manual_says() {
+fn documented_examples_match_the_documented_users() {
     for (query, expected) in [
-        // Values are not tokenised.
+        // Values are not tokenized.
         ("name:richard", &[][..]),
         (r#"name:"john richard""#, &[1]),
         (r"name:John\ Richard", &[1]),
@@ -135,11 +139,11 @@ fn documented_examples_find_what_the_manual_says() {
         ("!_exists_:email", &[2]),
         ("+_exists_:email +logins_count:0", &[1]),
         ("+_exists_:email username:Ada", &[0, 1]),
-        ("user_id:nobody OR username:Ada AND nickname:ada", &[0]),
+        ("user_id:absent OR username:Ada AND nickname:ada", &[0]),
         ("(username:Ada OR user_id:*2) AND logins_count:0", &[1]),
         ("NOT username:Ada AND _exists_:email", &[1]),
-        ("nickname:(ada (bob nobody))", &[0, 1]),
-        ("nickname:(nobody username:Ada)", &[0]),
+        ("nickname:(ada (bob absent))", &[0, 1]),
+        ("nickname:(absent username:Ada)", &[0]),
         // Escapes.
         (r#"name:"back\\slash \"quoted\" *star* (x) a/b?""#, &[2]),
         (r"name:back\\slash\ \u0022quoted\u0022\ \*star\*\ \(x\)\ a\/b\?", &[2]),
@@ -148,12 +152,12 @@ fn documented_examples_find_what_the_manual_says() {
         ("app_metadata.plan:\"\"", &[1]),
         ("email:ada@example.com\u{3000}", &[0]),
     ] {
-        assert_eq!(finds(query), expected, "{query}");
+        assert_eq!(matching_users(query), expected, "{query}");
     }
 }
 
 #[test]
-fn more_is_possible_here_than_auth0_allows() {
+fn some_queries_that_auth0_refuses_are_evaluated_here() {
     for (query, expected, why) in [
         ("app_metadata.score:[1 TO 2]", &[0][..], "ranges on metadata"),
         ("app_metadata.score:[-5 TO *]", &[0, 1], "ranges on metadata"),
@@ -170,19 +174,19 @@ fn more_is_possible_here_than_auth0_allows() {
         (r#"app_metadata."a b"."c:d":x"#, &[0], "quoted field names"),
         (r"app_metadata.dotted\.name:y", &[0], "a dot"),
     ] {
-        let why_not = Query::parse(query).unwrap().beyond_auth0().unwrap_or_default();
+        let why_not = Query::parse(query).unwrap().unsupported_by_auth0().unwrap_or_default();
         assert!(why_not.contains(why), "{query}: {why_not}");
-        assert_eq!(finds(query), expected, "{query}");
+        assert_eq!(matching_users(query), expected, "{query}");
     }
     let long = format!("name:{}", "a".repeat(7000));
-    assert!(Query::parse(&long).unwrap().beyond_auth0().unwrap().contains("too long"));
+    assert!(Query::parse(&long).unwrap().unsupported_by_auth0().unwrap().contains("too long"));
     for query in ["email:t*", "name:*usa", "logins_count:[1 TO 2]", "_exists_:app_metadata.x", "name:a*b", "ada"] {
-        assert_eq!(Query::parse(query).unwrap().beyond_auth0(), None, "{query}");
+        assert_eq!(Query::parse(query).unwrap().unsupported_by_auth0(), None, "{query}");
     }
 }
 
 #[test]
-fn errors_show_the_place_and_what_was_expected() {
+fn errors_show_the_offset_and_what_was_expected() {
     let shown: Vec<String> = [
         "",
         "name:",
@@ -229,7 +233,7 @@ fn errors_show_the_place_and_what_was_expected() {
 }
 
 #[test]
-fn what_cannot_be_meant_exactly_is_refused_with_the_reason() {
+fn queries_without_an_exact_local_meaning_are_refused() {
     let shown: Vec<String> = [
         "ada",
         "name:Ada Lovelace",
@@ -259,7 +263,7 @@ fn what_cannot_be_meant_exactly_is_refused_with_the_reason() {
 }
 
 #[test]
-fn remarks_say_how_a_query_was_read() {
+fn remarks_explain_how_a_query_was_read() {
     let shown: Vec<String> = [
         "name:a AND name:b OR name:c",
         "name:a name:b AND name:c",
@@ -279,7 +283,7 @@ fn remarks_say_how_a_query_was_read() {
 }
 
 #[test]
-fn a_check_says_who_can_carry_a_query_out() {
+fn a_check_reports_where_a_query_can_be_evaluated() {
     assert_eq!(check("email:a*").unwrap(), Checked { remarks: Vec::new(), only_here: None, only_auth0: None });
     assert!(check("user_metadata.x:a*").unwrap().only_here.is_some());
     assert!(check("ada").unwrap().only_auth0.unwrap().contains("names no field"));
@@ -287,18 +291,18 @@ fn a_check_says_who_can_carry_a_query_out() {
 }
 
 #[test]
-fn nesting_ends_where_it_could_harm() {
+fn deep_nesting_is_refused() {
     for text in ["(", "-(", "name:(", "NOT "] {
         assert!(Query::parse(&text.repeat(30_000)).is_err());
     }
     let error = Query::parse(&format!("{}a:1", "a.".repeat(30_000))).unwrap_err();
     assert!(error.message.contains("30001 parts"), "{}", error.message);
     let deep = format!("{}name:a{}", "(".repeat(100), ")".repeat(100));
-    assert!(found(&deep, &json!({"name": "a"})));
+    assert!(matches(&deep, &json!({"name": "a"})));
 }
 
 #[test]
-fn every_example_of_the_manual_can_be_carried_out() {
+fn every_example_of_the_manual_can_be_evaluated() {
     let manual = include_str!("../../../docs/query.md");
     let table = manual.lines().skip_while(|line| *line != "| query | finds |").skip(2);
     let examples: Vec<&str> =
@@ -308,7 +312,7 @@ fn every_example_of_the_manual_can_be_carried_out() {
         let query = Query::parse(example).unwrap_or_else(|error| panic!("{error}"));
         query.filter().unwrap_or_else(|error| panic!("{error}"));
         assert!(query.remarks().is_empty(), "{:?}", query.remarks());
-        assert_eq!(query.beyond_auth0().is_some(), example.starts_with("app_metadata.seats"), "{example}");
+        assert_eq!(query.unsupported_by_auth0().is_some(), example.starts_with("app_metadata.seats"), "{example}");
     }
 }
 
@@ -367,30 +371,30 @@ fn query() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_text_does_more_than_be_refused(text in r#"[ a-z:()\[\]{}*?~^"\\+\-!&|ORANDTO0-9._é\u{a0}]{0,40}|\PC{0,40}"#) {
+    fn parsing_and_evaluating_any_text_does_not_panic(text in r#"[ a-z:()\[\]{}*?~^"\\+\-!&|ORANDTO0-9._é\u{a0}]{0,40}|\PC{0,40}"#) {
         if let Ok(query) = Query::parse(&text) {
-            query.beyond_auth0();
+            query.unsupported_by_auth0();
             if let Ok(filter) = query.filter() {
                 for user in users() {
-                    filter.matches(&read(user.to_string().as_bytes(), &filter.wanted(Wanted::default())).unwrap());
+                    filter.matches(&parse_row(user.to_string().as_bytes(), &filter.extend_mask(ProjectionMask::default())).unwrap());
                 }
             }
         }
     }
 
     #[test]
-    fn a_query_that_is_printed_and_read_again_means_the_same(text in query()) {
+    fn a_displayed_query_parses_to_the_same_query(text in query()) {
         let Ok(query) = Query::parse(&text) else { return Ok(()) };
         let printed = query.to_string();
         let again = Query::parse(&printed);
         prop_assert!(again.is_ok(), "{} as {}: {}", text, printed, again.unwrap_err());
         let again = again.unwrap();
         prop_assert_eq!(&again.root, &query.root, "{} as {}", text, printed);
-        prop_assert_eq!(&again.unclear, &None, "{}", printed);
+        prop_assert_eq!(&again.ambiguity, &None, "{}", printed);
     }
 
     #[test]
-    fn any_value_is_found_when_quoted_or_escaped(value in "\\PC{1,30}") {
+    fn any_quoted_or_escaped_value_matches(value in "\\PC{1,30}") {
         let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
         let user = json!({"username": value, "app_metadata": {"x": value}, "name": value});
         let escaped: String = value.chars().flat_map(|c| if c == 'u' { vec![c] } else { vec!['\\', c] }).collect();
@@ -399,27 +403,27 @@ proptest! {
             format!("name:\"{}\"", quoted.to_ascii_uppercase()),
             format!("username:{escaped} AND name:{escaped} AND name:{escaped}*"),
         ] {
-            prop_assert!(found(&query, &user), "{}", query);
+            prop_assert!(matches(&query, &user), "{}", query);
         }
     }
 
     #[test]
-    fn wildcards_mean_what_a_regular_expression_means(pattern in "[ab?*]{0,7}", text in "[ab]{0,9}") {
+    fn wildcards_match_like_the_regular_expression(pattern in "[ab?*]{0,7}", text in "[ab]{0,9}") {
         prop_assume!(!pattern.is_empty());
         let expression: String = pattern.chars().map(|c| match c { '?' => ".".to_owned(), '*' => ".*".to_owned(), c => c.to_string() }).collect();
-        let expected = regular(&expression, &text);
-        prop_assert_eq!(found(&format!("username:{pattern}"), &json!({"username": text})), expected, "{} {}", pattern, text);
+        let expected = matches_regex(&expression, &text);
+        prop_assert_eq!(matches(&format!("username:{pattern}"), &json!({"username": text})), expected, "{} {}", pattern, text);
     }
 }
 
-/// A pattern of `.`, `.*` and letters, matched the slow and obvious way.
-fn regular(pattern: &str, text: &str) -> bool {
+/// Matches a pattern of `.`, `.*` and letters: the reference implementation.
+fn matches_regex(pattern: &str, text: &str) -> bool {
     match (pattern.strip_prefix(".*"), pattern.chars().next()) {
-        (Some(rest), _) => (0..=text.len()).any(|at| regular(rest, &text[at..])),
+        (Some(rest), _) => (0..=text.len()).any(|at| matches_regex(rest, &text[at..])),
         (None, None) => text.is_empty(),
-        (None, Some(wanted)) => {
-            text.chars().next().is_some_and(|found| wanted == '.' || wanted == found)
-                && regular(&pattern[1..], &text[1..])
+        (None, Some(expected)) => {
+            text.chars().next().is_some_and(|found| expected == '.' || expected == found)
+                && matches_regex(&pattern[1..], &text[1..])
         }
     }
 }

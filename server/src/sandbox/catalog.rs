@@ -1,4 +1,4 @@
-//! Which transforms there are: those shipped inside the program, and files.
+//! The catalog of transforms: those shipped inside the program, and files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,24 +14,25 @@ use serde::{Deserialize, Serialize};
 use transforms_sdk::manifest::Manifest;
 
 use super::cache::Cache;
-use super::intake::{self, Refusal};
+use super::validate::{self, Refusal};
 use crate::error::{Code, Error, Result};
 use crate::printable;
 
-/// Largest file that is taken in, bytes. A transform written in Python is 18 MB, one in Rust 0.1.
+/// Maximum size of a transform's file, in bytes. A transform written in Python has 18 MB, one in Rust 0.1 MB.
 pub const LARGEST_FILE: u64 = 32 << 20;
 
-/// Directory below `DATA_DIR` where uploaded transforms are kept.
+/// Directory of uploaded transforms, below `DATA_DIR`.
 pub const UPLOADS: &str = "transforms";
 
-/// Directory below [`UPLOADS`] with every version that was uploaded, by the SHA-256 of its file.
+/// Directory of all uploaded versions, below [`UPLOADS`]. Files are named by their SHA-256.
 pub(super) const VERSIONS: &str = "versions";
 
-/// What is known of files that were looked at before, checked by the present rules for manifests, in the directory of compiled code.
+/// File with the manifests of known files, in the directory of compiled code. The number changes with the rules for
+/// manifests.
 const INDEX: &str = "catalog-2.json";
 
-/// Files in other directories than the present ones that are remembered.
-const MOST_KNOWN: usize = 1000;
+/// Maximum number of files of other directories in the index.
+const MAX_FOREIGN_ENTRIES: usize = 1000;
 
 #[derive(Embed)]
 #[folder = "../transforms/prebuilt"]
@@ -44,7 +45,7 @@ struct Shipped;
 pub enum Origin {
     /// It is part of this program.
     Shipped,
-    /// A file in `TRANSFORMS_DIR`, or one that was named on the command line.
+    /// A file in `TRANSFORMS_DIR`, or a file named on the command line.
     File,
     /// An admin uploaded it.
     Upload,
@@ -84,37 +85,37 @@ impl fmt::Debug for Transform {
 }
 
 impl Transform {
-    /// Takes in the bytes of a WASM file. `name` is what messages call it; nothing is compiled or run. An upload
-    /// must have no hidden characters in its manifest.
+    /// Creates a transform from the bytes of a WASM file, without compiling or running it. `name` is its name in
+    /// messages. The manifest of an upload must not have hidden characters.
     ///
-    /// Fails with [`Code::InvalidTransform`] and says what is wrong and how to mend it.
+    /// Fails with [`Code::InvalidTransform`] if the file is not a valid transform.
     pub fn from_bytes(name: &str, bytes: Vec<u8>, origin: Origin) -> Result<Self> {
         if bytes.len() as u64 > LARGEST_FILE {
             return Err(too_large(name, bytes.len() as u64));
         }
-        let manifest = intake::look(&bytes).map_err(|refusal| error(name, &refusal))?.manifest;
+        let manifest = validate::inspect(&bytes).map_err(|refusal| error(name, &refusal))?.manifest;
         if origin == Origin::Upload {
-            intake::check_characters(&manifest).map_err(|refusal| error(name, &refusal))?;
+            validate::check_characters(&manifest).map_err(|refusal| error(name, &refusal))?;
         }
         let (sha256, size) = (sha256(&bytes), bytes.len() as u64);
         Ok(Self { manifest, sha256, size, origin, source: Source::Bytes(bytes.into()) })
     }
 
-    /// Takes in a WASM file; a file that is too large is not read.
+    /// Like [`Transform::from_bytes`], for a file. A file that is too large is not read.
     pub fn from_file(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let bytes = read(path).map_err(|refusal| error(&name, &refusal))?;
         Self::from_bytes(&name, bytes, Origin::File)
     }
 
-    /// What it says about itself.
+    /// Its manifest, as it is in the file.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The manifest as terminals and pages may show it: hidden characters are escaped.
+    /// Its manifest with hidden characters escaped, for terminals and pages.
     pub fn shown_manifest(&self) -> Manifest {
-        intake::shown_manifest(&self.manifest)
+        validate::shown_manifest(&self.manifest)
     }
 
     /// SHA-256 of its file, in hexadecimal.
@@ -122,7 +123,7 @@ impl Transform {
         &self.sha256
     }
 
-    /// Size of its file, bytes.
+    /// Size of its file, in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -132,12 +133,12 @@ impl Transform {
         self.origin
     }
 
-    /// Name and version, `mask_email@1.0.0`: what faults and logs call it.
+    /// Name and version, such as `mask_email@1.0.0`, for messages and logs.
     pub fn label(&self) -> String {
         format!("{}@{}", self.manifest.name, self.manifest.version)
     }
 
-    /// Its file.
+    /// Path of its file. `None` if it is shipped or was created from bytes.
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
             Source::File(path) => Some(path),
@@ -145,7 +146,7 @@ impl Transform {
         }
     }
 
-    /// The bytes of its file, which must be those the catalog saw.
+    /// Returns the bytes of its file. Fails if the file has changed since the catalog read it.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         match &self.source {
             Source::Bytes(bytes) => Ok(bytes.to_vec()),
@@ -161,71 +162,70 @@ impl Transform {
                     Code::InvalidTransform,
                     format!("{}: The file changed since the job began.", path.display()),
                 )
-                .with_hint("Start the job again; it takes up the file as it is then."))
+                .with_hint("Start the job again to use the new file."))
             }
         }
     }
 }
 
-/// A file that was left out of the catalog, and why.
+/// A file that is not in the catalog, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     /// The file's name.
     pub file: String,
-    /// What is wrong with it.
+    /// Why it is not in the catalog.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: String,
 }
 
-/// The transforms there are.
+/// All available transforms.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     transforms: BTreeMap<String, Arc<Transform>>,
-    /// Everything that was uploaded, the active versions included.
+    /// All uploaded versions, including the active ones, in the order of their digests.
     versions: Vec<Arc<Transform>>,
     problems: Vec<Problem>,
 }
 
 impl Catalog {
-    /// The transform of a name.
+    /// Returns the transform of a name.
     pub fn get(&self, name: &str) -> Option<&Arc<Transform>> {
         self.transforms.get(name)
     }
 
-    /// All versions of an upload, in the order of their digests.
+    /// Returns all versions of an upload, in the order of their digests.
     pub fn versions<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Transform>> {
         self.versions.iter().filter(move |version| version.manifest.name == name)
     }
 
-    /// All uploaded files.
+    /// Returns all uploaded files.
     pub(super) fn uploads(&self) -> &[Arc<Transform>] {
         &self.versions
     }
 
-    /// The transform of a name whose file has this digest: the active version, or another version of
-    /// an upload.
+    /// Returns the transform with this name and digest: the active version, or another version of an upload.
     pub fn version(&self, name: &str, sha256: &str) -> Option<&Arc<Transform>> {
         let all = self.get(name).into_iter().chain(&self.versions);
         all.into_iter().find(|transform| transform.manifest.name == name && transform.sha256 == sha256)
     }
 
-    /// All names, in order.
+    /// Returns all names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.transforms.keys().map(String::as_str)
     }
 
-    /// All transforms, in the order of their names.
+    /// Returns all transforms, in the order of their names.
     pub fn transforms(&self) -> impl Iterator<Item = &Arc<Transform>> {
         self.transforms.values()
     }
 
-    /// Files that are no transforms, or whose name another has already.
+    /// Returns the files that are not valid transforms, or whose name is already used.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// The transform of a name, or an error that names the nearest ones.
+    /// Like [`Catalog::get`], but fails with [`Code::TransformNotFound`] and similar names if the name is unknown.
     pub fn require(&self, name: &str) -> Result<&Arc<Transform>> {
         self.get(name).ok_or_else(|| {
             let near = nearest(name, self.names());
@@ -236,20 +236,20 @@ impl Catalog {
 
     fn add_version(&mut self, transform: Arc<Transform>) {
         match self.versions.binary_search_by(|known| known.sha256.cmp(&transform.sha256)) {
-            // The active version is there twice: under its name and under its digest.
+            // The active version has two files: one named after the transform and one named by its digest.
             Ok(_) => {}
-            Err(place) => self.versions.insert(place, transform),
+            Err(index) => self.versions.insert(index, transform),
         }
     }
 
     fn add(&mut self, transform: Arc<Transform>, file: &str) {
         match self.transforms.get(&transform.manifest.name) {
-            Some(there) => self.problems.push(Problem {
+            Some(existing) => self.problems.push(Problem {
                 file: printable::line(file).into_owned(),
                 message: format!(
-                    "Its name is {}, as that of {}",
-                    there.manifest.name,
-                    match there.path() {
+                    "The name `{}` is already used by {}",
+                    existing.manifest.name,
+                    match existing.path() {
                         Some(path) => shown_path(path),
                         None => "a transform that is part of this program".to_owned(),
                     }
@@ -263,7 +263,7 @@ impl Catalog {
     }
 }
 
-/// The names that somebody who wrote `name` may have meant, nearest first.
+/// Returns the names that `name` may be a misspelling of, at most two, nearest first.
 fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut near: Vec<_> = names
         .map(|known| (strsim::damerau_levenshtein(known, name), known))
@@ -273,9 +273,9 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str>
     near.into_iter().take(2).map(|(_, known)| known).collect()
 }
 
-/// What a file looked like from outside; it is read again when any of it changed.
+/// Metadata of a file, to detect changes: a file is read again if any of it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Look {
+struct FileStamp {
     path: PathBuf,
     size: u64,
     /// Nanoseconds since 1970.
@@ -283,111 +283,112 @@ struct Look {
     inode: u64,
 }
 
-/// What came out of reading a file.
+/// The cached result of reading a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Found {
+enum CachedEntry {
     Transform { manifest: Manifest, sha256: String },
     Refused { message: String, hint: String },
 }
 
-/// Reads directories of transforms, each file once as long as it does not change.
+/// Builds the catalog from the shipped transforms and from directories. A file is read once, until it changes.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct Registry {
     directories: Vec<(PathBuf, Origin)>,
-    /// The one of them that has versions of uploads.
+    /// The directory with the versions of uploads, one of `directories`.
     versions: PathBuf,
     shipped: Vec<(String, Arc<Transform>)>,
-    known: HashMap<Look, Found>,
+    entries: HashMap<FileStamp, CachedEntry>,
     catalog: Arc<Catalog>,
-    looks: Option<Vec<(Look, Origin)>>,
+    /// The files from which `catalog` was built.
+    stamps: Option<Vec<(FileStamp, Origin)>>,
 }
 
-impl Shelf {
-    /// A shelf of what is shipped and what is in `directories`; earlier ones win where names clash.
-    /// What is in `versions` can be found by its digest only.
+impl Registry {
+    /// Creates a registry of the shipped transforms and the files in `directories`. If two have the same name, the
+    /// first one is used. Files in `versions` can be found by their digest only.
     pub(super) fn open(directories: Vec<(PathBuf, Origin)>, versions: PathBuf, cache: &Cache) -> Result<Self> {
-        let known: Vec<(Look, Found)> =
-            cache.read_note(INDEX).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let mut shelf = Self {
+        let entries: Vec<(FileStamp, CachedEntry)> =
+            cache.read_aux_file(INDEX).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let mut registry = Self {
             directories,
             versions,
             shipped: shipped()?,
-            known: known.into_iter().collect(),
+            entries: entries.into_iter().collect(),
             catalog: Arc::default(),
-            looks: None,
+            stamps: None,
         };
-        shelf.catalog(cache);
-        Ok(shelf)
+        registry.catalog(cache);
+        Ok(registry)
     }
 
-    /// The catalog as the files are now.
+    /// Returns the current catalog. Reads the files that changed since the last call.
     pub(super) fn catalog(&mut self, cache: &Cache) -> Arc<Catalog> {
-        let (looks, mut problems) = self.look();
-        if self.looks.as_ref() == Some(&looks) && problems == unreadable(&self.catalog) {
+        let (stamps, mut problems) = self.stat_files();
+        if self.stamps.as_ref() == Some(&stamps) && problems == unreadable(&self.catalog) {
             return Arc::clone(&self.catalog);
         }
-        let mut known = HashMap::new();
-        let mut anew = false;
+        let mut entries = HashMap::new();
+        let mut dirty = false;
         let mut catalog = Catalog::default();
         for (file, transform) in &self.shipped {
             catalog.add(Arc::clone(transform), file);
         }
-        for (look, origin) in &looks {
-            let found = self.known.remove(look).unwrap_or_else(|| {
-                anew = true;
-                find(&look.path)
+        for (stamp, origin) in &stamps {
+            let entry = self.entries.remove(stamp).unwrap_or_else(|| {
+                dirty = true;
+                read_entry(&stamp.path)
             });
-            let file = shown_path(&look.path);
-            match &found {
-                Found::Transform { manifest, sha256 } => {
+            let file = shown_path(&stamp.path);
+            match &entry {
+                CachedEntry::Transform { manifest, sha256 } => {
                     let transform = Arc::new(Transform {
                         manifest: manifest.clone(),
                         sha256: sha256.clone(),
-                        size: look.size,
+                        size: stamp.size,
                         origin: *origin,
-                        source: Source::File(look.path.clone()),
+                        source: Source::File(stamp.path.clone()),
                     });
                     if *origin == Origin::Upload {
                         catalog.add_version(Arc::clone(&transform));
                     }
-                    if look.path.parent() != Some(&self.versions) {
+                    if stamp.path.parent() != Some(&self.versions) {
                         catalog.add(transform, &file);
                     }
                 }
-                Found::Refused { message, hint } => {
+                CachedEntry::Refused { message, hint } => {
                     problems.push(Problem { file, message: message.clone(), hint: hint.clone() });
                 }
             }
-            known.insert(look.clone(), found);
+            entries.insert(stamp.clone(), entry);
         }
         catalog.problems.append(&mut problems);
         for problem in &catalog.problems {
-            tracing::warn!(file = problem.file, "a transform is left out: {}", problem.message);
+            tracing::warn!(file = problem.file, "a transform is not in the catalog: {}", problem.message);
         }
-        // Commands with other directories share the index: what it knows of those stays, within reason.
-        let elsewhere = std::mem::take(&mut self.known)
+        // Commands with other directories share the index: keep a limited number of their entries.
+        let foreign = std::mem::take(&mut self.entries)
             .into_iter()
-            .filter(|(look, _)| !self.directories.iter().any(|(directory, _)| look.path.parent() == Some(directory)));
-        known.extend(elsewhere.take(MOST_KNOWN));
-        if anew {
-            let index: Vec<_> = known.iter().collect();
+            .filter(|(stamp, _)| !self.directories.iter().any(|(directory, _)| stamp.path.parent() == Some(directory)));
+        entries.extend(foreign.take(MAX_FOREIGN_ENTRIES));
+        if dirty {
+            let index: Vec<_> = entries.iter().collect();
             if let Ok(index) = serde_json::to_vec(&index) {
-                cache.write_note(INDEX, &index);
+                cache.write_aux_file(INDEX, &index);
             }
         }
-        self.known = known;
-        self.looks = Some(looks);
+        self.entries = entries;
+        self.stamps = Some(stamps);
         self.catalog = Arc::new(catalog);
         Arc::clone(&self.catalog)
     }
 
-    /// All `.wasm` files of the directories, in order; and what cannot be looked at.
-    fn look(&self) -> (Vec<(Look, Origin)>, Vec<Problem>) {
-        let (mut looks, mut problems) = (Vec::new(), Vec::new());
+    /// Returns all `.wasm` files of the directories, in order, and the files whose metadata cannot be read.
+    fn stat_files(&self) -> (Vec<(FileStamp, Origin)>, Vec<Problem>) {
+        let (mut stamps, mut problems) = (Vec::new(), Vec::new());
         for (directory, origin) in &self.directories {
             let files = match fs::read_dir(directory) {
                 Ok(files) => files,
-                // Uploads have no directory before the first; TRANSFORMS_DIR may come back.
+                // The directory of uploads is created by the first upload. TRANSFORMS_DIR may be mounted again later.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && *origin == Origin::Upload => continue,
                 Err(error) => {
                     problems.push(cannot_read(directory, &error));
@@ -399,23 +400,23 @@ impl Shelf {
                 if path.extension().is_none_or(|extension| extension != "wasm") {
                     continue;
                 }
-                // Follows links: an operator may link to where builds leave their file.
+                // Follows symbolic links: an operator may link to the output of a build.
                 match fs::metadata(&path) {
-                    Ok(about) if about.is_file() => found.push((look(path, &about), *origin)),
+                    Ok(about) if about.is_file() => found.push((file_stamp(path, &about), *origin)),
                     Ok(_) => {}
                     Err(error) => problems.push(cannot_read(&path, &error)),
                 }
             }
             found.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
-            looks.append(&mut found);
+            stamps.append(&mut found);
         }
-        (looks, problems)
+        (stamps, problems)
     }
 }
 
 const CANNOT_READ: &str = "It cannot be read: ";
 
-/// A path for a message: names of files may have any character.
+/// Returns a path as it may be shown: file names may have any character.
 fn shown_path(path: &Path) -> String {
     printable::line(&path.display().to_string()).into_owned()
 }
@@ -428,29 +429,29 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> Problem {
     }
 }
 
-/// The problems of a catalog that do not come from what a file holds.
+/// Returns the problems of files that cannot be read, as opposed to files with invalid content.
 fn unreadable(catalog: &Catalog) -> Vec<Problem> {
     catalog.problems.iter().filter(|problem| problem.message.starts_with(CANNOT_READ)).cloned().collect()
 }
 
-fn look(path: PathBuf, about: &fs::Metadata) -> Look {
+fn file_stamp(path: PathBuf, about: &fs::Metadata) -> FileStamp {
     let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     #[cfg(unix)]
     let inode = std::os::unix::fs::MetadataExt::ino(about);
     #[cfg(not(unix))]
     let inode = 0;
-    Look { path, size: about.len(), modified: modified.map_or(0, |time| time.as_nanos()), inode }
+    FileStamp { path, size: about.len(), modified: modified.map_or(0, |time| time.as_nanos()), inode }
 }
 
-fn find(path: &Path) -> Found {
-    let found = read(path).and_then(|bytes| Ok((intake::look(&bytes)?, sha256(&bytes))));
-    match found {
-        Ok((intake, sha256)) => Found::Transform { manifest: intake.manifest, sha256 },
-        Err(refusal) => Found::Refused { message: refusal.message, hint: refusal.hint },
+fn read_entry(path: &Path) -> CachedEntry {
+    let result = read(path).and_then(|bytes| Ok((validate::inspect(&bytes)?, sha256(&bytes))));
+    match result {
+        Ok((module, sha256)) => CachedEntry::Transform { manifest: module.manifest, sha256 },
+        Err(refusal) => CachedEntry::Refused { message: refusal.message, hint: refusal.hint },
     }
 }
 
-/// A file that is not too large; more is never read.
+/// Reads a file. Fails if it is larger than [`LARGEST_FILE`]; it is not read then.
 fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
     let cannot = |error: std::io::Error| {
         let problem = cannot_read(path, &error);
@@ -460,7 +461,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
     let size = file.metadata().map_err(cannot)?.len();
     let mut bytes = Vec::new();
     if size <= LARGEST_FILE {
-        // One more byte than allowed, should it have grown meanwhile.
+        // One more byte than allowed, to notice a file that grows while it is read.
         file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
     }
     let size = size.max(bytes.len() as u64);
@@ -473,7 +474,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
 fn oversize(size: u64) -> Refusal {
     Refusal {
         message: format!(
-            "It is too large: {}, and at most {} are taken in",
+            "It is too large: {}; at most {} are allowed",
             bytesize::ByteSize(size),
             bytesize::ByteSize(LARGEST_FILE)
         ),
@@ -490,7 +491,7 @@ pub(super) fn error(name: &str, refusal: &Refusal) -> Error {
     Error::new(Code::InvalidTransform, format!("{name}: {}.", refusal.message)).with_hint(refusal.hint.clone())
 }
 
-/// SHA-256 in hexadecimal.
+/// Returns the SHA-256 in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
@@ -503,7 +504,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The transforms inside this program.
+/// Returns the transforms inside this program, with their file names.
 fn shipped() -> Result<Vec<(String, Arc<Transform>)>> {
     let mut shipped = Vec::new();
     for file in Shipped::iter() {
@@ -511,12 +512,10 @@ fn shipped() -> Result<Vec<(String, Arc<Transform>)>> {
             continue;
         }
         let Some(embedded) = Shipped::get(&file) else { continue };
-        let intake = intake::look(&embedded.data).map_err(|refusal| Error {
-            code: Code::Internal,
-            ..error(&format!("The shipped transform {file}"), &refusal)
-        })?;
+        let module = validate::inspect(&embedded.data)
+            .map_err(|refusal| error(&format!("The shipped transform {file}"), &refusal).with_code(Code::Internal))?;
         let transform = Transform {
-            manifest: intake.manifest,
+            manifest: module.manifest,
             sha256: hex(&embedded.metadata.sha256_hash()),
             size: embedded.data.len() as u64,
             origin: Origin::Shipped,

@@ -1,5 +1,4 @@
-//! Runs a transform's examples and cases in the sandbox, and finds transforms whose results are not always
-//! the same.
+//! Runs a transform's examples and cases in the sandbox, and detects transforms that are not deterministic.
 
 use std::time::Duration;
 
@@ -8,49 +7,49 @@ use transforms_sdk::Value;
 use transforms_sdk::manifest::{Manifest, Type};
 use transforms_sdk::testing::{Case, Expected};
 
-use super::engine::{self, Stop};
+use super::engine::{self, StopSignal};
 use super::{FaultKind, Runner, Sandbox, Transform};
 use crate::error::{Code, Error, Result};
 use crate::printable;
 
-/// Time all examples of a transform may compute together, repetitions included.
+/// CPU time of all examples of a transform together, including repetitions.
 pub const EXAMPLES_TIME: Duration = Duration::from_secs(10);
 
-/// Time the made-up rows may compute; beyond it they are left out.
-const MADE_UP_TIME: Duration = Duration::from_secs(2);
+/// CPU time of the synthetic rows. If they take longer, they are not compared.
+const SYNTHETIC_ROWS_TIME: Duration = Duration::from_secs(2);
 
-/// How often rows are computed again in an instance that has computed others, backwards and forwards in turn. A
-/// hash map of two entries is iterated in the same order every second time.
-const REPEATED: usize = 6;
+/// How often rows are computed again in an instance that has computed other rows, backward and forward alternately.
+/// Several rounds are needed: a hash map with two entries has the same order in half of the rounds.
+const ROUNDS: usize = 6;
 
-/// Characters of a result in a message.
-const LONGEST_SHOWN: usize = 400;
+/// Maximum length of a result in a message, in characters.
+const MAX_SHOWN_CHARS: usize = 400;
 
-/// What came of an example or a case.
+/// The result of checking an example or a case.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Checked {
+pub struct CheckResult {
     /// The call, as it is written.
     pub call: String,
-    /// What is wrong; none if it gave what was expected, each time.
-    pub wrong: Option<String>,
+    /// Why the check failed. `None` if every run had the expected result.
+    pub failure: Option<String>,
 }
 
-/// A result of a row, or its fault.
+/// The result of a row, or its fault.
 type Outcome = std::result::Result<Value, (FaultKind, String)>;
 
-/// How long rows may still compute on this thread.
+/// Limits the CPU time that rows may use on this thread.
 struct Budget<'a> {
     end: Option<Duration>,
-    stop: &'a Stop,
+    stop: &'a StopSignal,
 }
 
 impl Budget<'_> {
-    /// Fails when the time is over or the check was stopped.
+    /// Fails if the time is used up or the check was stopped.
     fn check(&self, label: &str) -> Result<()> {
         if self.stop.is_stopped() {
             return Err(Error::new(Code::Canceled, format!("The check of {label} was stopped.")));
         }
-        if self.end.is_some_and(|end| engine::computed() >= end) {
+        if self.end.is_some_and(|end| engine::thread_cpu_time() >= end) {
             let time = humantime::format_duration(EXAMPLES_TIME);
             return Err(Error::new(
                 Code::InvalidTransform,
@@ -63,17 +62,16 @@ impl Budget<'_> {
 }
 
 impl Sandbox {
-    /// Runs the examples of a transform's manifest as a column would, each in an instance of its own, and all
-    /// of them again in an instance that has computed others. Rows made up for its parameters are run so too,
-    /// to compare their results.
+    /// Runs the examples of a transform's manifest, each in a separate instance, and all of them again in an instance
+    /// that has computed other rows. Also runs synthetic rows, to compare their results.
     ///
-    /// Fails where the transform cannot be started at all, when the examples compute for longer than
-    /// [`EXAMPLES_TIME`], and when `stop` stops them.
-    pub fn check_examples(&self, transform: &Transform, stop: &Stop) -> Result<Vec<Checked>> {
-        // Compiling does not count.
+    /// Fails if the transform cannot be started, if the examples use more than [`EXAMPLES_TIME`], or if `stop` stops
+    /// them.
+    pub fn check_examples(&self, transform: &Transform, stop: &StopSignal) -> Result<Vec<CheckResult>> {
+        // Compile first: compilation does not count as time of the examples.
         self.start_until(transform, &vec![None; transform.manifest().parameters.len()], stop)?;
-        let budget = Budget { end: Some(engine::computed() + EXAMPLES_TIME), stop };
-        let mut checked = Vec::new();
+        let budget = Budget { end: Some(engine::thread_cpu_time() + EXAMPLES_TIME), stop };
+        let mut results = Vec::new();
         let mut cases = Vec::new();
         for example in &transform.manifest().examples {
             let call = printable::line(&example.call).into_owned();
@@ -82,95 +80,94 @@ impl Sandbox {
                     let expected = Expected::Gives(example.gives.clone());
                     cases.push((call, Case { name: None, arguments, expected }));
                 }
-                None => checked.push(Checked { call, wrong: Some("is no call whose arguments are literals".into()) }),
+                None => results
+                    .push(CheckResult { call, failure: Some("is not a call whose arguments are literals".into()) }),
             }
         }
-        checked.extend(self.check(transform, &cases, true, &budget)?);
-        checked.extend(self.check_made_up(transform, &budget)?);
-        Ok(checked)
+        results.extend(self.check(transform, &cases, true, &budget)?);
+        results.extend(self.check_synthetic_rows(transform, &budget)?);
+        Ok(results)
     }
 
-    /// Runs cases of a transform, each in an instance of its own, and all of them again in an instance that has
-    /// computed others.
-    pub fn check_cases(&self, transform: &Transform, cases: &[Case]) -> Result<Vec<Checked>> {
+    /// Runs cases of a transform, each in a separate instance, and all of them again in an instance that has computed
+    /// other rows.
+    pub fn check_cases(&self, transform: &Transform, cases: &[Case]) -> Result<Vec<CheckResult>> {
         let cases: Vec<_> =
             cases.iter().map(|case| (printable::line(&case.to_string()).into_owned(), case.clone())).collect();
-        self.check(transform, &cases, false, &Budget { end: None, stop: &Stop::default() })
+        self.check(transform, &cases, false, &Budget { end: None, stop: &StopSignal::default() })
     }
 
-    /// Arguments are passed as literals of a column (`literal`), which a transform may require, or as values that differ
-    /// from row to row. Results are compared in both ways of passing them.
+    /// Checks cases. With `literal`, arguments are passed as literals, which a transform may require, and also as
+    /// values of rows to compare the results; otherwise as values of rows only.
     fn check(
         &self,
         transform: &Transform,
         cases: &[(String, Case)],
         literal: bool,
         budget: &Budget<'_>,
-    ) -> Result<Vec<Checked>> {
-        let mut checked = Vec::new();
-        // Which case, its row, and what came of it.
+    ) -> Result<Vec<CheckResult>> {
+        let mut results = Vec::new();
+        // Index of the case, its row and its outcome.
         let mut computed: Vec<(usize, Vec<Value>, Outcome)> = Vec::new();
-        for (number, (call, case)) in cases.iter().enumerate() {
-            let wrong = match row(transform.manifest(), case) {
+        for (index, (call, case)) in cases.iter().enumerate() {
+            let failure = match row(transform.manifest(), case) {
                 Ok(arguments) => {
                     let (mut outcome, repeated) = self.compute_alone(transform, &arguments, literal, budget)?;
-                    let verdict = case.judge(outcome.as_ref().map_err(|(_, message)| message.as_str()));
-                    let wrong = verdict.err().map(|wrong| shown(&wrong));
-                    let mut wrong =
-                        wrong.or_else(|| difference(&outcome, &repeated, "when the same instance computes it again"));
+                    let verdict = case.check(outcome.as_ref().map_err(|(_, message)| message.as_str()));
+                    let failure = verdict.err().map(|message| for_display(&message));
+                    let mut failure =
+                        failure.or_else(|| difference(&outcome, &repeated, "when the same instance computes it again"));
                     if literal {
                         let (again, _) = self.compute_alone(transform, &arguments, literal, budget)?;
-                        wrong = wrong.or_else(|| difference(&outcome, &again, "in another fresh one"));
+                        failure = failure.or_else(|| difference(&outcome, &again, "in another fresh one"));
                         (outcome, _) = self.compute_alone(transform, &arguments, false, budget)?;
                     }
-                    computed.push((number, arguments, outcome));
-                    wrong
+                    computed.push((index, arguments, outcome));
+                    failure
                 }
-                Err(wrong) => Some(wrong),
+                Err(message) => Some(message),
             };
-            checked.push(Checked { call: call.clone(), wrong });
+            results.push(CheckResult { call: call.clone(), failure });
         }
         let rows: Vec<_> = computed.iter().map(|(_, row, outcome)| (row.as_slice(), outcome)).collect();
-        for (place, difference) in self.differences(transform, &rows, budget)? {
-            let number = computed.get(place).map(|(number, ..)| *number);
-            if let Some(checked) = number.and_then(|number| checked.get_mut(number)) {
-                checked.wrong.get_or_insert(difference);
+        for (row, difference) in self.find_differences(transform, &rows, budget)? {
+            let index = computed.get(row).map(|(index, ..)| *index);
+            if let Some(result) = index.and_then(|index| results.get_mut(index)) {
+                result.failure.get_or_insert(difference);
             }
         }
-        Ok(checked)
+        Ok(results)
     }
 
-    /// Rows made up for the parameters: those whose results are not always the same.
-    fn check_made_up(&self, transform: &Transform, budget: &Budget<'_>) -> Result<Vec<Checked>> {
-        let end = engine::computed() + MADE_UP_TIME;
+    /// Computes synthetic rows several times and returns those whose results differ.
+    fn check_synthetic_rows(&self, transform: &Transform, budget: &Budget<'_>) -> Result<Vec<CheckResult>> {
+        let end = engine::thread_cpu_time() + SYNTHETIC_ROWS_TIME;
         let own = Budget { end: Some(budget.end.map_or(end, |all| all.min(end))), stop: budget.stop };
-        let made_up = made_up(transform.manifest());
-        let differences = || -> Result<Vec<(usize, String)>> {
-            let outcomes: Vec<Outcome> = made_up
-                .iter()
-                .map(|row| Ok(self.compute_alone(transform, row, false, &own)?.0))
-                .collect::<Result<_>>()?;
-            let rows: Vec<_> = made_up.iter().map(Vec::as_slice).zip(&outcomes).collect();
-            self.differences(transform, &rows, &own)
+        let rows = synthetic_rows(transform.manifest());
+        let find_differences = || -> Result<Vec<(usize, String)>> {
+            let outcomes: Vec<Outcome> =
+                rows.iter().map(|row| Ok(self.compute_alone(transform, row, false, &own)?.0)).collect::<Result<_>>()?;
+            let outcomes: Vec<_> = rows.iter().map(Vec::as_slice).zip(&outcomes).collect();
+            self.find_differences(transform, &outcomes, &own)
         };
-        let differences = match differences() {
+        let differences = match find_differences() {
             Ok(differences) => differences,
-            // These rows are not the author's: a slow transform may have slow ones.
+            // The author did not choose these rows: a slow transform is not refused because of them.
             Err(error) if error.code == Code::InvalidTransform && !budget.stop.is_stopped() => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let name = &transform.manifest().name;
         Ok(differences
             .into_iter()
-            .filter_map(|(place, wrong)| {
+            .filter_map(|(row, difference)| {
                 let arguments: Vec<_> =
-                    made_up.get(place)?.iter().map(|value| Json::from(value.clone()).to_string()).collect();
-                Some(Checked { call: format!("{name}({})", arguments.join(", ")), wrong: Some(wrong) })
+                    rows.get(row)?.iter().map(|value| Json::from(value.clone()).to_string()).collect();
+                Some(CheckResult { call: format!("{name}({})", arguments.join(", ")), failure: Some(difference) })
             })
             .collect())
     }
 
-    /// Computes one row in an instance of its own, twice.
+    /// Computes one row in a separate instance, twice.
     fn compute_alone(
         &self,
         transform: &Transform,
@@ -190,9 +187,9 @@ impl Sandbox {
         Ok(outcomes)
     }
 
-    /// Computes rows in one instance, backwards and forwards in turn. Gives the places of those whose result is
-    /// another than the one given with them, and the difference in words.
-    fn differences(
+    /// Computes rows in one instance, backward and forward alternately. Returns the indexes of rows whose outcome is
+    /// not the given one, and a description of the difference.
+    fn find_differences(
         &self,
         transform: &Transform,
         rows: &[(&[Value], &Outcome)],
@@ -201,18 +198,18 @@ impl Sandbox {
         let mut found: Vec<(usize, String)> = Vec::new();
         let arguments = transform.manifest().parameters.len();
         let mut runner = self.start_until(transform, &vec![None; arguments], budget.stop)?;
-        for round in 0..REPEATED {
-            let places: Vec<usize> =
+        for round in 0..ROUNDS {
+            let order: Vec<usize> =
                 if round % 2 == 0 { (0..rows.len()).rev().collect() } else { (0..rows.len()).collect() };
-            for place in places {
-                let Some((row, before)) = rows.get(place) else { continue };
-                if found.iter().any(|(known, _)| *known == place) {
+            for index in order {
+                let Some((row, before)) = rows.get(index) else { continue };
+                if found.iter().any(|(known, _)| *known == index) {
                     continue;
                 }
                 budget.check(&transform.label())?;
                 let outcome = compute(&mut runner, row.to_vec());
                 if let Some(difference) = difference(before, &outcome, "in one that has computed other rows") {
-                    found.push((place, difference));
+                    found.push((index, difference));
                 }
             }
         }
@@ -229,8 +226,8 @@ fn compute(runner: &mut Runner, row: Vec<Value>) -> Outcome {
     }
 }
 
-/// Whether two results of one row differ. Limits of time and memory say nothing: a row that is close to one
-/// may exceed it once and not again.
+/// Whether two outcomes of one row differ. Outcomes that exceed a limit are not compared: a row that is close to a
+/// limit may exceed it in one run only.
 fn differ(left: &Outcome, right: &Outcome) -> bool {
     let limited = |outcome: &Outcome| {
         matches!(outcome, Err((FaultKind::Time | FaultKind::Memory | FaultKind::Stack | FaultKind::GivenUp, _)))
@@ -242,7 +239,7 @@ fn differ(left: &Outcome, right: &Outcome) -> bool {
         (Ok(Value::Number(left)), Ok(Value::Number(right))) => {
             left.total_cmp(right).is_ne() && !(left.is_nan() && right.is_nan())
         }
-        // As bytes of the file: members in another order are another result.
+        // Compare the text, as it is in the file: members in another order are another result.
         (Ok(Value::Json(left)), Ok(Value::Json(right))) => text_of(left) != text_of(right),
         (Ok(left), Ok(right)) => left != right,
         (Err(left), Err(right)) => left != right,
@@ -254,43 +251,43 @@ fn text_of(value: &Json) -> String {
     value.to_string()
 }
 
-/// How the second result of a row differs from that in a fresh instance; none where it does not.
+/// Describes how the second outcome of a row differs from the outcome in a fresh instance. `None` if they are equal.
 fn difference(fresh: &Outcome, second: &Outcome, circumstance: &str) -> Option<String> {
     differ(fresh, second).then(|| {
-        let (fresh, second) = (words(fresh), words(second));
+        let (fresh, second) = (describe(fresh), describe(second));
         format!("is not deterministic: it gives {fresh} in a fresh instance, and {second} {circumstance}")
     })
 }
 
-fn words(outcome: &Outcome) -> String {
+fn describe(outcome: &Outcome) -> String {
     match outcome {
-        Ok(value) => shown(&Json::from(value.clone()).to_string()),
-        Err((_, message)) => shown(&format!("the fault {message:?}")),
+        Ok(value) => for_display(&Json::from(value.clone()).to_string()),
+        Err((_, message)) => for_display(&format!("the fault {message:?}")),
     }
 }
 
-/// A text with what a guest gave, for a message.
-fn shown(text: &str) -> String {
-    let mut cut: String = text.chars().take(LONGEST_SHOWN).collect();
+/// Makes text with a guest's result safe to display: one line of limited length.
+fn for_display(text: &str) -> String {
+    let mut cut: String = text.chars().take(MAX_SHOWN_CHARS).collect();
     if cut.len() < text.len() {
         cut.push('…');
     }
     printable::line(&cut).into_owned()
 }
 
-/// The arguments of a case as a row; those left out at the end are nothing.
+/// Returns the arguments of a case as a row, padded with `Nothing`. Fails if there are too many.
 fn row(manifest: &Manifest, case: &Case) -> std::result::Result<Vec<Value>, String> {
-    let (given, taken) = (case.arguments.len(), manifest.parameters.len());
-    if given > taken {
-        return Err(format!("has {given} arguments, but {} takes {taken}", manifest.name));
+    let (arguments, parameters) = (case.arguments.len(), manifest.parameters.len());
+    if arguments > parameters {
+        return Err(format!("has {arguments} arguments, but {} takes {parameters}", manifest.name));
     }
     let mut row: Vec<Value> = case.arguments.iter().cloned().map(Value::from).collect();
-    row.resize(taken, Value::Nothing);
+    row.resize(parameters, Value::Nothing);
     Ok(row)
 }
 
-/// Rows that fit the parameters.
-fn made_up(manifest: &Manifest) -> Vec<Vec<Value>> {
+/// Returns rows that fit the types of the parameters.
+fn synthetic_rows(manifest: &Manifest) -> Vec<Vec<Value>> {
     let user = json!({
         "user_id": "auth0|5f7c8ec7c33c6c004bbafe82",
         "email": "ada.lovelace@example.com",

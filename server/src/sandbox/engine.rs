@@ -1,4 +1,4 @@
-//! The engine and what holds a guest in check: time, memory, stack.
+//! The WASM engine and the limits of guests: time, memory, stack.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,91 +9,91 @@ use wasmtime::{Config, Engine, ResourceLimiter, Store, UpdateDeadline};
 
 use crate::error::{Code, Error, Result};
 
-/// Stack of a guest, bytes. A JavaScript stack of 256 KiB inside the guest needs a megabyte; threads that
-/// run guests have Rust's usual two.
+/// Stack of a guest, in bytes. A JavaScript stack of 256 KiB inside the guest needs one megabyte. Threads that run
+/// guests have the default stack of Rust's threads, two megabytes.
 pub(super) const STACK: usize = 1 << 20;
 
-/// How often a running guest is looked at.
+/// How often the deadline of a running guest is checked.
 const TICK: Duration = Duration::from_millis(10);
 
-/// After so many ticks without a guest the ticker's thread ends.
+/// The ticker's thread ends after this many ticks without a running guest.
 const IDLE_TICKS: u32 = 50;
 
-/// Tables, memories and instances of one component: programs that were linked from many modules, as those
-/// of other languages are, have dozens.
-const PARTS: usize = 256;
+/// Maximum number each of tables, memories and instances of one component. Components of other languages are linked
+/// from many modules and have dozens.
+const MAX_COMPONENT_PARTS: usize = 256;
 
-/// Entries of all tables of one component; eight bytes each.
-const TABLE_ENTRIES: usize = 1 << 20;
+/// Maximum number of entries of all tables of one component; each has eight bytes.
+const MAX_TABLE_ENTRIES: usize = 1 << 20;
 
 /// Whether guest instructions are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counting {
-    /// No: what jobs use.
+pub enum FuelMetering {
+    /// Not counted. Used by jobs.
     Off,
-    /// Yes: slower, for `transform bench`.
-    Fuel,
+    /// Counted as fuel, which is slower. Used by `transform bench`.
+    On,
 }
 
-/// An engine for guests without imports.
-pub(super) fn engine(counting: Counting) -> Result<Engine> {
+/// Creates the engine for guests without imports.
+pub(super) fn engine(metering: FuelMetering) -> Result<Engine> {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         .epoch_interruption(true)
-        .consume_fuel(counting == Counting::Fuel)
+        .consume_fuel(metering == FuelMetering::On)
         .max_wasm_stack(STACK)
-        // Whether a relaxed instruction rounds one way or the other must not depend on the machine.
+        // Relaxed SIMD instructions must round the same way on every machine.
         .relaxed_simd_deterministic(true)
-        // After a trap the guest's memory is read for the text of a panic.
+        // The text of a panic is read from the guest's memory after a trap.
         .coredump_on_trap(true);
     Engine::new(&config).map_err(|error| Error::new(Code::Internal, format!("The sandbox cannot start: {error:#}")))
 }
 
-/// Time this thread has computed. Time limits count it, and not the time of the clock on the wall: a busy
-/// machine gives no false alarm.
-pub(super) fn computed() -> Duration {
+/// Returns the CPU time of this thread. Time limits use it instead of wall-clock time, so that a busy machine does not
+/// exceed them.
+pub(super) fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Ends guests, and the compilation of a transform, from outside. Clones stop together.
+/// Stops guests and the compilation of a transform from another thread. All clones share one state.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct StopSignal(Arc<AtomicBool>);
 
-impl Stop {
-    /// Stops everything that was given this, within some milliseconds.
+impl StopSignal {
+    /// Stops everything that uses this value or a clone of it, within a few milliseconds.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was stopped.
+    /// Whether [`StopSignal::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What the host knows of one guest.
+/// The host's state of one guest: its limits and what it has used.
 #[derive(Debug)]
 pub(super) struct Guest {
-    /// Memory allowed, bytes.
+    /// Maximum memory, in bytes.
     allowed: usize,
-    /// Memory it has, bytes.
+    /// Current memory, in bytes.
     used: usize,
     table_entries: usize,
-    /// More was asked for since the last call began, and refused.
+    /// Whether a growth of memory or tables was refused since the last call began.
     pub(super) refused: bool,
-    /// When the thread has computed so long, the guest is stopped.
+    /// The guest is stopped when the thread's CPU time reaches this.
     deadline: Duration,
-    /// It was stopped at the deadline.
+    /// Whether it was stopped at the deadline.
     pub(super) timed_out: bool,
-    /// It was stopped from outside.
+    /// Whether it was stopped by [`StopSignal`].
     pub(super) stopped: bool,
-    stop: Stop,
+    stop: StopSignal,
 }
 
 impl Guest {
-    fn new(allowed: u64, stop: Stop) -> Self {
+    fn new(allowed: u64, stop: StopSignal) -> Self {
         Self {
             allowed: usize::try_from(allowed).unwrap_or(usize::MAX),
             used: 0,
@@ -106,7 +106,7 @@ impl Guest {
         }
     }
 
-    /// Memory it has, bytes.
+    /// Returns the current memory, in bytes.
     pub(super) fn memory(&self) -> u64 {
         self.used as u64
     }
@@ -125,7 +125,7 @@ impl ResourceLimiter for Guest {
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let after = self.table_entries.saturating_sub(current).saturating_add(desired);
-        if after > TABLE_ENTRIES {
+        if after > MAX_TABLE_ENTRIES {
             self.refused = true;
             return Ok(false);
         }
@@ -134,20 +134,20 @@ impl ResourceLimiter for Guest {
     }
 
     fn instances(&self) -> usize {
-        PARTS
+        MAX_COMPONENT_PARTS
     }
 
     fn tables(&self) -> usize {
-        PARTS
+        MAX_COMPONENT_PARTS
     }
 
     fn memories(&self) -> usize {
-        PARTS
+        MAX_COMPONENT_PARTS
     }
 }
 
-/// A store whose guest obeys its limits.
-pub(super) fn store(engine: &Engine, allowed: u64, stop: &Stop) -> Store<Guest> {
+/// Creates a store that enforces the limits of a guest.
+pub(super) fn store(engine: &Engine, allowed: u64, stop: &StopSignal) -> Store<Guest> {
     let mut store = Store::new(engine, Guest::new(allowed, stop.clone()));
     store.limiter(|guest| guest);
     store.epoch_deadline_callback(|mut context| {
@@ -156,7 +156,7 @@ pub(super) fn store(engine: &Engine, allowed: u64, stop: &Stop) -> Store<Guest> 
             guest.stopped = true;
             return Ok(UpdateDeadline::Interrupt);
         }
-        if computed() < guest.deadline {
+        if thread_cpu_time() < guest.deadline {
             return Ok(UpdateDeadline::Continue(1));
         }
         guest.timed_out = true;
@@ -165,8 +165,8 @@ pub(super) fn store(engine: &Engine, allowed: u64, stop: &Stop) -> Store<Guest> 
     store
 }
 
-/// Lets the guest compute for `time` from now on, on this thread.
-pub(super) fn allow(store: &mut Store<Guest>, now: Duration, time: Duration) {
+/// Starts a call: the guest is stopped when this thread has used `time` more than `now`.
+pub(super) fn set_deadline(store: &mut Store<Guest>, now: Duration, time: Duration) {
     let guest = store.data_mut();
     guest.deadline = now.saturating_add(time);
     guest.timed_out = false;
@@ -174,7 +174,7 @@ pub(super) fn allow(store: &mut Store<Guest>, now: Duration, time: Duration) {
     store.set_epoch_deadline(1);
 }
 
-/// Advances the engine's clock while guests run.
+/// Advances the engine's epoch while guests run.
 #[derive(Clone, Debug)]
 pub(super) struct Ticker(Arc<Ticks>);
 
@@ -184,11 +184,11 @@ struct Ticks {
     alive: Mutex<bool>,
 }
 
-/// A guest runs as long as this lives.
+/// The ticker runs as long as this guard exists.
 #[derive(Debug)]
-pub(super) struct Ticking<'a>(&'a Ticks);
+pub(super) struct TickerGuard<'a>(&'a Ticks);
 
-impl Drop for Ticking<'_> {
+impl Drop for TickerGuard<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::AcqRel);
     }
@@ -199,18 +199,18 @@ impl Ticker {
         Self(Arc::default())
     }
 
-    /// Says that a guest is about to run. Fails only where no thread can be started: then nothing would
-    /// stop the guest, so it must not run.
-    pub(super) fn start(&self, engine: &Engine) -> std::io::Result<Ticking<'_>> {
+    /// Starts the ticker before a guest runs. Fails if no thread can be started: the guest must not run then, because
+    /// its deadline would not be checked.
+    pub(super) fn start(&self, engine: &Engine) -> std::io::Result<TickerGuard<'_>> {
         self.0.running.fetch_add(1, Ordering::AcqRel);
-        let ticking = Ticking(&self.0);
+        let guard = TickerGuard(&self.0);
         let mut alive = self.0.alive.lock().unwrap_or_else(PoisonError::into_inner);
         if !*alive {
             let (ticks, engine) = (Arc::clone(&self.0), engine.clone());
             std::thread::Builder::new().name("sandbox-ticker".into()).spawn(move || ticks.tick(&engine))?;
             *alive = true;
         }
-        Ok(ticking)
+        Ok(guard)
     }
 }
 
@@ -223,7 +223,7 @@ impl Ticks {
             idle = if self.running.load(Ordering::Acquire) == 0 { idle + 1 } else { 0 };
             if idle > IDLE_TICKS {
                 let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-                // Whoever starts a guest counts it before it looks whether this thread lives.
+                // `Ticker::start` increments `running` before it locks `alive`, so no new guest is missed here.
                 if self.running.load(Ordering::Acquire) == 0 {
                     *alive = false;
                     return;

@@ -1,47 +1,47 @@
-//! Why a row has no result: one message for each cause, so that an author knows what to mend.
+//! The faults of rows: one kind and message per cause, so that an author knows what to fix.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::printable;
 
-/// Longest text of a guest's own that is passed on, characters.
-const LONGEST_TEXT: usize = 1000;
+/// Maximum length of a guest's text in a message, in characters.
+const MAX_TEXT_CHARS: usize = 1000;
 
-/// What kind of fault it is.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// The transform itself refused the row, in its own words.
+    /// The transform refused the row with a message.
     Refused,
-    /// An argument cannot be handed over.
+    /// An argument cannot be passed to the transform.
     Argument,
     /// The row took longer than allowed.
     Time,
     /// The row took more memory than allowed.
     Memory,
-    /// The transform called itself too deeply.
+    /// The transform's call stack is full.
     Stack,
     /// The transform panicked.
     Panic,
-    /// The transform broke off by another trap.
+    /// The transform stopped with another trap.
     Trap,
-    /// What came back is not a result: invalid UTF-8 or JSON, or a wrong number of results.
+    /// The transform returned invalid UTF-8 or JSON, or a wrong number of results.
     BadResult,
     /// The result is larger than allowed.
     TooLarge,
-    /// The transform was given up for the rest of the job: its faults had cost too much time.
+    /// The transform was disabled for the rest of the job, because its failing rows used too much time, or was stopped.
     GivenUp,
 }
 
 /// Why one row has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFault {
-    /// What kind of fault it is.
+    /// The kind of the fault.
     pub kind: FaultKind,
     /// Name and version of the transform, `mask_email@1.0.0`.
     pub transform: Arc<str>,
-    /// What is wrong. May hold data of the row: for the report, never for the log.
+    /// Why the row has no result. May contain data of the row: for the report, never for the log.
     pub message: String,
 }
 
@@ -53,11 +53,11 @@ impl fmt::Display for RowFault {
 
 impl std::error::Error for RowFault {}
 
-/// A guest's own text as it may be shown: one line without hidden characters, and not endless.
+/// Makes a guest's text safe to display: one line of limited length, without hidden characters.
 pub(super) fn shown(text: &str) -> String {
-    // Cut first: what is escaped grows.
+    // Cut first: escaping makes text longer.
     let text = text.trim();
-    let cut: String = text.chars().take(LONGEST_TEXT).collect();
+    let cut: String = text.chars().take(MAX_TEXT_CHARS).collect();
     let mut shown = printable::line(&cut).into_owned();
     if cut.len() < text.len() {
         shown.push('…');

@@ -1,23 +1,23 @@
-//! Runs foreign code: transforms, compiled to WASM, with limits they cannot leave (docs/decisions/0005-sandbox.md).
+//! Runs untrusted code: transforms, compiled to WASM, with enforced limits (docs/decisions/0005-sandbox.md).
 //!
-//! A transform is a component without imports: it computes, and reaches nothing else. [`Sandbox`] knows
-//! which transforms there are ([`Catalog`]) and compiles them, once (`cache.rs`); a [`Runner`] hands rows
-//! to one of them in batches and always has one result per row, whatever the transform does.
+//! A transform is a component without imports: it can compute, but has no access to the host. [`Sandbox`] holds the
+//! [`Catalog`] of transforms and compiles each of them once (`cache.rs`). A [`Runner`] passes rows to one transform in
+//! batches and returns one result per row, whatever the transform does.
 
-mod answers;
 mod cache;
 mod catalog;
 mod check;
 mod compile;
-mod confine;
-mod convert;
+mod compiled_transform;
 mod engine;
 mod fault;
-mod intake;
-mod program;
-mod run;
+mod process_sandbox;
+mod result_batch;
+mod runner;
 #[cfg(test)]
 mod tests;
+mod validate;
+mod wit_values;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -29,58 +29,58 @@ use transforms_sdk::Value;
 use transforms_sdk::manifest::Manifest;
 use wasmtime::Engine;
 
-pub use answers::{Answer, Answers};
 pub use catalog::{Catalog, LARGEST_FILE, Origin, Problem, Transform, UPLOADS};
-pub use check::{Checked, EXAMPLES_TIME};
+pub use check::{CheckResult, EXAMPLES_TIME};
 pub use compile::{SUBCOMMAND, compile_with, serve as serve_compilation};
-pub use convert::{DEEPEST, Rows};
-pub use engine::{Counting, Stop};
+pub use engine::{FuelMetering, StopSignal};
 pub use fault::{FaultKind, RowFault};
-pub use intake::{TARGET, is_name};
-pub use run::{Runner, Usage};
+pub use result_batch::{ResultBatch, ValueRef};
+pub use runner::{Runner, Usage};
+pub use validate::{TARGET, is_name};
+pub use wit_values::{MAX_JSON_DEPTH, Rows};
 
 use crate::config::{SecretUser, Settings};
 use crate::error::{Code, Error, Result};
 use cache::Cache;
-use catalog::{Shelf, VERSIONS};
+use catalog::{Registry, VERSIONS};
+use compiled_transform::PreparedTransform;
 use engine::Ticker;
-use program::Ready;
 
 /// Directory of compiled code below `DATA_DIR`.
 const COMPILED: &str = "compiled";
 
-/// Largest result of a row, bytes.
-const LARGEST_RESULT: u64 = 1 << 20;
+/// Maximum size of the result of a row, in bytes.
+const MAX_RESULT_BYTES: u64 = 1 << 20;
 
-/// What a transform may take.
+/// The limits of a transform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Memory of one instance, bytes (`SANDBOX_MEMORY`).
+    /// Memory of one instance, in bytes (`SANDBOX_MEMORY`).
     pub memory: u64,
-    /// Time one row may compute, alone (`SANDBOX_TIMEOUT`): time of the processor, not of the clock.
+    /// CPU time of one row (`SANDBOX_TIMEOUT`).
     pub time: Duration,
-    /// Size of one result, bytes; of JSON each element counts 64 bytes at least.
+    /// Size of one result, in bytes. Each element of JSON counts 64 bytes in addition to its text.
     pub result: u64,
-    /// Stack, bytes.
+    /// Stack, in bytes.
     pub stack: u64,
-    /// Rows handed over at once, at most.
+    /// Maximum number of rows per call.
     pub batch: usize,
 }
 
 impl Limits {
-    /// The limits of the settings.
+    /// Returns the limits of the settings.
     pub fn of(settings: &Settings) -> Self {
         Self {
             memory: settings.sandbox_memory,
             time: settings.sandbox_timeout,
-            result: LARGEST_RESULT,
+            result: MAX_RESULT_BYTES,
             stack: engine::STACK as u64,
-            batch: run::BATCH,
+            batch: runner::MAX_BATCH_ROWS,
         }
     }
 }
 
-/// Transforms and what runs them. Cheap to clone.
+/// The available transforms, and the engine that runs them. Cheap to clone.
 #[derive(Clone)]
 pub struct Sandbox(Arc<Inner>);
 
@@ -89,23 +89,22 @@ struct Inner {
     ticker: Ticker,
     limits: Limits,
     cache: Cache,
-    shelf: Mutex<Shelf>,
-    /// Compiled transforms by the hash of their file.
-    compiled: Mutex<HashMap<String, Ready>>,
+    registry: Mutex<Registry>,
+    /// Compiled transforms by the SHA-256 of their file.
+    compiled: Mutex<HashMap<String, PreparedTransform>>,
     /// Whether code for this engine counts instructions.
-    counting: Counting,
-    /// Held while something that is shipped is compiled: whoever wants the same waits instead of doing it
-    /// again.
-    compiling: Mutex<()>,
-    /// The same for what is not: nothing foreign keeps what is shipped waiting.
-    compiling_foreign: Mutex<()>,
+    metering: FuelMetering,
+    /// Locked while a shipped transform is compiled, so that concurrent callers do not compile it twice.
+    compile_lock: Mutex<()>,
+    /// The same for other transforms: they do not delay the compilation of shipped ones.
+    foreign_compile_lock: Mutex<()>,
     uploads: PathBuf,
-    /// Whether uploads are taken in and used.
+    /// Whether transforms can be uploaded and uploaded ones are used.
     takes_uploads: bool,
-    /// Held while uploaded files change.
-    changing_uploads: Mutex<()>,
+    /// Locked while uploaded files change.
+    uploads_lock: Mutex<()>,
     secret_users: BTreeMap<String, Vec<SecretUser>>,
-    /// `TRANSFORMS_DIR` is the directory of uploads.
+    /// Whether `TRANSFORMS_DIR` is the directory of uploads.
     uploads_are_the_operators: bool,
 }
 
@@ -116,14 +115,17 @@ impl fmt::Debug for Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox with what is shipped, what is in `TRANSFORMS_DIR` and what was uploaded. Compiles nothing.
+    /// Creates a sandbox with the shipped transforms, those in `TRANSFORMS_DIR` and the uploaded ones. Does not compile
+    /// them.
+    ///
+    /// Fails with [`Code::InvalidSettings`] if `TRANSFORMS_DIR` is not a directory.
     pub fn open(settings: &Settings) -> Result<Self> {
-        Self::open_counting(settings, Counting::Off)
+        Self::open_with_metering(settings, FuelMetering::Off)
     }
 
-    /// A sandbox that counts guest instructions, or not.
-    pub fn open_counting(settings: &Settings, counting: Counting) -> Result<Self> {
-        let engine = engine::engine(counting)?;
+    /// Like [`Sandbox::open`], optionally counting guest instructions.
+    pub fn open_with_metering(settings: &Settings, metering: FuelMetering) -> Result<Self> {
+        let engine = engine::engine(metering)?;
         let cache = Cache::new(cache_directory(&settings.data_dir), &engine);
         let uploads = settings.data_dir.join(UPLOADS);
         let mut directories = Vec::new();
@@ -136,57 +138,58 @@ impl Sandbox {
             }
             directories.push((directory.clone(), Origin::File));
         }
-        let uploads_are_the_operators = directories.iter().any(|(directory, _)| same_place(directory, &uploads));
+        let uploads_are_the_operators = directories.iter().any(|(directory, _)| is_same_directory(directory, &uploads));
         let versions = uploads.join(VERSIONS);
         if settings.transform_uploads {
             directories.push((uploads.clone(), Origin::Upload));
             directories.push((versions.clone(), Origin::Upload));
         }
-        let shelf = Shelf::open(directories, versions, &cache)?;
+        let registry = Registry::open(directories, versions, &cache)?;
         Ok(Self(Arc::new(Inner {
             engine,
             ticker: Ticker::new(),
             limits: Limits::of(settings),
             cache,
-            shelf: Mutex::new(shelf),
+            registry: Mutex::new(registry),
             compiled: Mutex::default(),
-            counting,
-            compiling: Mutex::default(),
-            compiling_foreign: Mutex::default(),
+            metering,
+            compile_lock: Mutex::default(),
+            foreign_compile_lock: Mutex::default(),
             uploads,
             takes_uploads: settings.transform_uploads,
-            changing_uploads: Mutex::default(),
+            uploads_lock: Mutex::default(),
             secret_users: settings.secret_users.clone(),
             uploads_are_the_operators,
         })))
     }
 
-    /// What a transform may take here.
+    /// Returns the limits of transforms.
     pub fn limits(&self) -> Limits {
         self.0.limits
     }
 
-    /// The transforms there are now: files that changed are read again, and what is left out is warned
-    /// about in the log.
+    /// Returns the current catalog. Files that changed are read again; files that are not valid transforms are logged
+    /// as warnings.
     pub fn catalog(&self) -> Arc<Catalog> {
-        self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner).catalog(&self.0.cache)
+        self.0.registry.lock().unwrap_or_else(PoisonError::into_inner).catalog(&self.0.cache)
     }
 
-    /// Starts a transform. `literals` has one entry per argument of the call: the value where it is the
-    /// same for every row, none where rows bring it.
+    /// Creates a runner of a transform. `literals` has one entry per argument of the call: the value if it is a
+    /// literal, `None` if each row has its own value.
     ///
-    /// Compiles it unless that was done before. The runner keeps what it started with, should the file
-    /// change. Fails with [`Code::InvalidTransform`] where the transform is broken.
+    /// Compiles the transform unless that was done before. The runner does not change if the file changes. Fails with
+    /// [`Code::InvalidTransform`] if the transform cannot be compiled or instantiated.
     pub fn start(&self, transform: &Transform, literals: &[Option<Value>]) -> Result<Runner> {
-        self.start_until(transform, literals, &Stop::default())
+        self.start_until(transform, literals, &StopSignal::default())
     }
 
-    /// As [`Sandbox::start`]; `stop` ends the compilation and whatever the runner computes.
-    pub fn start_until(&self, transform: &Transform, literals: &[Option<Value>], stop: &Stop) -> Result<Runner> {
+    /// Like [`Sandbox::start`]; `stop` stops the compilation and the runner.
+    pub fn start_until(&self, transform: &Transform, literals: &[Option<Value>], stop: &StopSignal) -> Result<Runner> {
         let inner = &self.0;
-        let program = self.compiled(transform, stop)?;
-        let about = (transform.label(), transform.manifest().output);
-        Runner::start(&inner.engine, &inner.ticker, program, literals, inner.limits, (&about.0, about.1), stop)
+        let prepared = self.prepare(transform, stop)?;
+        let label = transform.label();
+        let about = (label.as_str(), transform.manifest().output);
+        Runner::start(&inner.engine, &inner.ticker, prepared, literals, inner.limits, about, stop)
     }
 
     /// Whether transforms can be uploaded, and uploaded ones are used (`TRANSFORM_UPLOADS`).
@@ -194,7 +197,7 @@ impl Sandbox {
         self.0.takes_uploads
     }
 
-    /// Fails with [`Code::UploadsOff`] where uploads are switched off.
+    /// Fails with [`Code::UploadsOff`] if uploads are switched off.
     pub fn require_uploads(&self) -> Result<()> {
         if self.takes_uploads() {
             return Ok(());
@@ -202,8 +205,8 @@ impl Sandbox {
         Err(Error::new(Code::UploadsOff, "Uploads of transforms are switched off on this server (TRANSFORM_UPLOADS)."))
     }
 
-    /// Whether the settings let this transform have the secret of this name. The digest of its file decides, which
-    /// is the digest of the code that [`Sandbox::start`] runs.
+    /// Whether the settings allow this transform to use the secret of this name. Settings name transforms by the digest
+    /// of the file that [`Sandbox::start`] runs, or shipped ones by name.
     pub fn may_have_secret(&self, transform: &Transform, secret: &str) -> bool {
         match self.0.secret_users.get(secret) {
             Some(users) => users.iter().any(|user| match user {
@@ -216,37 +219,37 @@ impl Sandbox {
         }
     }
 
-    /// Keeps an uploaded transform as the active version of its name; earlier versions stay. Nothing of it is run:
-    /// see [`Sandbox::start`].
+    /// Stores an uploaded transform as the active version of its name and keeps earlier versions. Does not run it.
     ///
-    /// Fails with [`Code::TransformExists`] where the name is taken, unless by an earlier upload, with
-    /// [`Code::TooManyTransforms`] where no more can be kept, and where uploads are switched off.
+    /// Fails with [`Code::TransformExists`] if the name is used by a transform that was not uploaded, with
+    /// [`Code::TooManyTransforms`] if the limits of uploads are reached, and with [`Code::UploadsOff`] if uploads are
+    /// switched off.
     pub fn keep(&self, transform: &Transform) -> Result<()> {
         self.require_uploads()?;
-        let _changing = self.lock_uploads();
+        let _lock = self.lock_uploads();
         let catalog = self.catalog();
         let name = &transform.manifest().name;
         let active = catalog.get(name);
-        if let Some(there) = active.filter(|there| there.origin() != Origin::Upload) {
+        if let Some(existing) = active.filter(|active| active.origin() != Origin::Upload) {
             return Err(Error::new(
                 Code::TransformExists,
-                format!("A transform called {name} is there already, and was not uploaded ({}).", there.origin()),
+                format!("A transform called {name} already exists and was not uploaded ({}).", existing.origin()),
             )
             .with_hint("Rename the function and build it again."));
         }
         if catalog.version(name, transform.sha256()).is_none() {
             let size = catalog.uploads().iter().map(|upload| upload.size()).sum::<u64>() + transform.size();
-            if catalog.uploads().len() >= MOST_UPLOADS || size > UPLOADS_SIZE {
+            if catalog.uploads().len() >= MAX_UPLOADS || size > MAX_UPLOAD_BYTES {
                 return Err(Error::new(
                     Code::TooManyTransforms,
                     format!(
-                        "At most {MOST_UPLOADS} uploaded versions of transforms, with {} together, are kept.",
-                        bytesize::ByteSize(UPLOADS_SIZE)
+                        "At most {MAX_UPLOADS} uploaded versions of transforms, with {} together, are kept.",
+                        bytesize::ByteSize(MAX_UPLOAD_BYTES)
                     ),
                 ));
             }
         }
-        // Uploads of release 3.0 have no copy among the versions yet.
+        // Release 3.0 did not store a copy among the versions.
         if let Some(active) = active {
             self.keep_version(active)?;
         }
@@ -254,10 +257,11 @@ impl Sandbox {
         self.make_active(name, &transform.bytes()?)
     }
 
-    /// Makes another uploaded version the one that new expressions call.
+    /// Makes an uploaded version the active one, which new expressions call. Fails with [`Code::TransformNotFound`] if
+    /// there is no such version.
     pub fn activate(&self, name: &str, sha256: &str) -> Result<Arc<Transform>> {
         self.require_uploads()?;
-        let _changing = self.lock_uploads();
+        let _lock = self.lock_uploads();
         let catalog = self.catalog();
         let version = uploaded_version(&catalog, name, sha256)?;
         if let Some(active) = catalog.get(name).filter(|active| active.origin() == Origin::Upload) {
@@ -267,13 +271,14 @@ impl Sandbox {
         Ok(Arc::clone(self.catalog().require(name)?))
     }
 
-    /// Removes an uploaded transform with all its versions, or one version of it. Jobs that run it go on.
+    /// Removes an uploaded transform with all its versions, or one version of it, and returns the digests of the
+    /// removed versions. Jobs that run it are not affected.
     ///
-    /// Fails with [`Code::TransformActive`] for the active version while there are others: another one would take
-    /// its place unasked. Gives the digests of what was removed.
+    /// Fails with [`Code::TransformActive`] for the active version while there are others: the caller must activate one
+    /// of them first.
     pub fn remove(&self, name: &str, sha256: Option<&str>) -> Result<Vec<String>> {
         self.require_uploads()?;
-        let _changing = self.lock_uploads();
+        let _lock = self.lock_uploads();
         let catalog = self.catalog();
         let transform = catalog.require(name)?;
         if transform.origin() != Origin::Upload {
@@ -298,42 +303,42 @@ impl Sandbox {
             removed.retain(|removed| removed == version.sha256());
         }
         for sha256 in &removed {
-            remove_if_there(&self.version_path(sha256))?;
+            remove_if_exists(&self.version_path(sha256))?;
             if sha256 == transform.sha256()
                 && let Some(path) = transform.path()
             {
-                remove_if_there(path)?;
+                remove_if_exists(path)?;
             }
         }
         Ok(removed)
     }
 
     fn lock_uploads(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.0.changing_uploads.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.uploads_lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn version_path(&self, sha256: &str) -> PathBuf {
         self.0.uploads.join(VERSIONS).join(format!("{sha256}.wasm"))
     }
 
-    /// Puts a file among the versions unless it is there.
+    /// Stores a file among the versions unless it already exists.
     fn keep_version(&self, transform: &Transform) -> Result<()> {
         let path = self.version_path(transform.sha256());
         if path.is_file() {
             return Ok(());
         }
         std::fs::create_dir_all(self.0.uploads.join(VERSIONS))?;
-        write_whole(&path, &transform.bytes()?)
+        write_atomically(&path, &transform.bytes()?)
     }
 
-    /// Puts a file under the name of its transform.
+    /// Stores a file under the name of its transform.
     fn make_active(&self, name: &str, bytes: &[u8]) -> Result<()> {
         std::fs::create_dir_all(&self.0.uploads)?;
-        write_whole(&self.0.uploads.join(format!("{name}.wasm")), bytes)
+        write_atomically(&self.0.uploads.join(format!("{name}.wasm")), bytes)
     }
 
-    /// Removes everything that admins uploaded, and what was compiled or noted of anything that is not part of
-    /// this program. Files of `TRANSFORMS_DIR` are the operator's and stay.
+    /// Removes all uploaded files, and the cached code and metadata of all transforms that are not part of this
+    /// program. Files in `TRANSFORMS_DIR` belong to the operator and are kept.
     pub fn forget_uploads(&self) -> Result<()> {
         let inner = &self.0;
         if !inner.uploads_are_the_operators {
@@ -346,53 +351,55 @@ impl Sandbox {
         let shipped = catalog.transforms().filter(|transform| transform.origin() == Origin::Shipped);
         let shipped: Vec<&str> = shipped.map(|transform| transform.sha256()).collect();
         self.lock_compiled().retain(|sha256, _| shipped.contains(&sha256.as_str()));
-        // Of DATA_DIR alone: elsewhere commands keep what they compile.
-        Ok(cache::keep_only(&inner.uploads.with_file_name(COMPILED), &shipped)?)
+        // Only in DATA_DIR: the cache directory of commands is not touched.
+        Ok(cache::retain(&inner.uploads.with_file_name(COMPILED), &shipped)?)
     }
 
-    fn compiled(&self, transform: &Transform, stop: &Stop) -> Result<Ready> {
+    /// Returns a transform ready to be instantiated: from memory, from the cache, or compiled now.
+    fn prepare(&self, transform: &Transform, stop: &StopSignal) -> Result<PreparedTransform> {
         let inner = &self.0;
         let sha256 = transform.sha256();
-        if let Some(ready) = self.lock_compiled().get(sha256) {
-            return Ok(ready.clone());
+        if let Some(prepared) = self.lock_compiled().get(sha256) {
+            return Ok(prepared.clone());
         }
-        let compiling = if transform.origin() == Origin::Shipped { &inner.compiling } else { &inner.compiling_foreign };
-        let _compiling = compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ready) = self.lock_compiled().get(sha256) {
-            return Ok(ready.clone());
+        let lock =
+            if transform.origin() == Origin::Shipped { &inner.compile_lock } else { &inner.foreign_compile_lock };
+        let _lock = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prepared) = self.lock_compiled().get(sha256) {
+            return Ok(prepared.clone());
         }
-        let program = if let Some(program) = inner.cache.load(&inner.engine, sha256) {
-            program
+        let compiled = if let Some(cached) = inner.cache.load(&inner.engine, sha256) {
+            cached
         } else {
-            let program = compile::compile(&inner.engine, inner.counting, transform, stop)?;
-            inner.cache.keep(sha256, &program);
-            program
+            let compiled = compile::compile(&inner.engine, inner.metering, transform, stop)?;
+            inner.cache.store(sha256, &compiled);
+            compiled
         };
-        let ready = program
+        let prepared = compiled
             .link(&inner.engine)
-            .map_err(|error| breach(&transform.label(), &intake::one_line(&format!("{error:#}"))))?;
-        let mut compiled = self.lock_compiled();
-        if !compiled.contains_key(sha256) && compiled.len() >= KEPT_READY {
-            compiled.clear();
+            .map_err(|error| contract_violation(&transform.label(), &validate::one_line(&format!("{error:#}"))))?;
+        let mut all = self.lock_compiled();
+        if !all.contains_key(sha256) && all.len() >= MAX_PREPARED {
+            all.clear();
         }
-        compiled.insert(sha256.to_owned(), ready.clone());
-        Ok(ready)
+        all.insert(sha256.to_owned(), prepared.clone());
+        Ok(prepared)
     }
 
-    fn lock_compiled(&self) -> std::sync::MutexGuard<'_, HashMap<String, Ready>> {
+    fn lock_compiled(&self) -> std::sync::MutexGuard<'_, HashMap<String, PreparedTransform>> {
         self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A version of an uploaded transform.
+/// Returns a version of an uploaded transform.
 fn uploaded_version<'a>(catalog: &'a Catalog, name: &str, sha256: &str) -> Result<&'a Arc<Transform>> {
     catalog.uploads().iter().find(|version| version.manifest().name == name && version.sha256() == sha256).ok_or_else(
         || Error::new(Code::TransformNotFound, format!("There is no uploaded version of {name:?} with this SHA-256.")),
     )
 }
 
-/// Writes a file so that no reader sees a part of it.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file atomically: no reader sees a part of it.
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     std::io::Write::write_all(&mut file, bytes)?;
@@ -401,38 +408,38 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn remove_if_there(path: &Path) -> Result<()> {
+fn remove_if_exists(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-/// Uploaded files that are kept, versions included.
-const MOST_UPLOADS: usize = 200;
+/// Maximum number of uploaded files, including versions.
+const MAX_UPLOADS: usize = 200;
 
-/// Size of all of them together, bytes.
-const UPLOADS_SIZE: u64 = 1 << 30;
+/// Maximum size of all uploaded files together, in bytes.
+const MAX_UPLOAD_BYTES: u64 = 1 << 30;
 
-/// Compiled transforms kept in memory; each is some hundred kilobytes, and loading one again is quick.
-const KEPT_READY: usize = 64;
+/// Maximum number of compiled transforms in memory. Each has a few hundred kilobytes, and loading one again is fast.
+const MAX_PREPARED: usize = 64;
 
-/// The bytes with a manifest at their end: for components that tools for other languages made. Fails where
-/// either is not what it should be.
+/// Appends a manifest to a component, for components made by the tools of other languages. Fails if the component or
+/// the manifest is invalid.
 pub fn with_manifest(name: &str, bytes: &[u8], manifest: &Manifest) -> Result<Vec<u8>> {
-    intake::check_manifest(manifest).map_err(|refusal| catalog::error("The manifest", &refusal))?;
-    let all = intake::with_manifest(bytes, manifest);
-    intake::look(&all).map_err(|refusal| catalog::error(name, &refusal))?;
+    validate::check_manifest(manifest).map_err(|refusal| catalog::error("The manifest", &refusal))?;
+    let all = validate::with_manifest(bytes, manifest);
+    validate::inspect(&all).map_err(|refusal| catalog::error(name, &refusal))?;
     Ok(all)
 }
 
-/// Whether two paths lead to one directory that exists.
-fn same_place(left: &Path, right: &Path) -> bool {
+/// Whether two paths lead to the same existing directory.
+fn is_same_directory(left: &Path, right: &Path) -> bool {
     left.canonicalize().ok().zip(right.canonicalize().ok()).is_some_and(|(left, right)| left == right)
 }
 
-/// Where compiled code is kept: below DATA_DIR, or, for commands that have none, where this person's caches
-/// are.
+/// Returns the directory of compiled code: below DATA_DIR, or, for commands without DATA_DIR, in the user's cache
+/// directory. `None` if there is neither.
 fn cache_directory(data_dir: &Path) -> Option<PathBuf> {
     if data_dir.is_dir() {
         return Some(data_dir.join(COMPILED));
@@ -445,9 +452,9 @@ fn cache_directory(data_dir: &Path) -> Option<PathBuf> {
     Some(caches.join("user-import-export").join(COMPILED))
 }
 
-/// A transform that is not of the contract.
-fn breach(label: &str, what: &str) -> Error {
-    Error::new(Code::InvalidTransform, format!("{label} does not keep to the contract: {what}.")).with_hint(
+/// Returns the error of a transform that does not implement the contract.
+fn contract_violation(label: &str, what: &str) -> Error {
+    Error::new(Code::InvalidTransform, format!("{label} does not implement the contract: {what}.")).with_hint(
         "Build it against the WIT package user-import-export:transform@1.0.0, which `transform new` sets up.",
     )
 }

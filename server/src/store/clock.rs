@@ -1,43 +1,43 @@
-//! The clock as it was seen last, which outlives a restart.
+//! The table of the clock: its value at the last clean-up.
 
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::{Store, storage};
+use super::{Store, db_error};
 use crate::error::{Code, Error, Result};
 
-/// The clock at the last clean-up of this or an earlier process.
+/// The system clock at the last clean-up of this or an earlier process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeenClock {
-    /// What it said.
+pub struct StoredClock {
+    /// Its value.
     pub at: Timestamp,
-    /// Whether it was trusted then.
+    /// Whether it was trusted.
     pub is_trusted: bool,
 }
 
 impl Store {
-    /// Returns the clock that was seen last; none before the first clean-up.
-    pub async fn seen_clock(&self) -> Result<Option<SeenClock>> {
+    /// Returns the stored clock; `None` before the first clean-up.
+    pub async fn stored_clock(&self) -> Result<Option<StoredClock>> {
         let row =
-            sqlx::query("SELECT seen_at, is_trusted FROM clock").fetch_optional(self.pool()).await.map_err(storage)?;
+            sqlx::query("SELECT seen_at, is_trusted FROM clock").fetch_optional(self.pool()).await.map_err(db_error)?;
         let Some(row) = row else { return Ok(None) };
-        let at: i64 = row.try_get("seen_at").map_err(storage)?;
+        let at: i64 = row.try_get("seen_at").map_err(db_error)?;
         let at = Timestamp::from_millisecond(at)
             .map_err(|_| Error::new(Code::Storage, "The database holds a time of the clock that cannot be read."))?;
-        Ok(Some(SeenClock { at, is_trusted: row.try_get("is_trusted").map_err(storage)? }))
+        Ok(Some(StoredClock { at, is_trusted: row.try_get("is_trusted").map_err(db_error)? }))
     }
 
-    /// Stores the clock in place of the one that was seen before.
-    pub async fn set_seen_clock(&self, seen: SeenClock) -> Result<()> {
+    /// Replaces the stored clock.
+    pub async fn store_clock(&self, clock: StoredClock) -> Result<()> {
         sqlx::query(
             "INSERT INTO clock (id, seen_at, is_trusted) VALUES (1, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, is_trusted = excluded.is_trusted",
         )
-        .bind(seen.at.as_millisecond())
-        .bind(seen.is_trusted)
+        .bind(clock.at.as_millisecond())
+        .bind(clock.is_trusted)
         .execute(self.pool())
         .await
-        .map_err(storage)?;
+        .map_err(db_error)?;
         Ok(())
     }
 }
@@ -47,18 +47,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_clock_that_was_seen_last_outlives_a_restart() {
+    async fn the_stored_clock_survives_a_restart() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
-        assert_eq!(store.seen_clock().await.unwrap(), None);
+        assert_eq!(store.stored_clock().await.unwrap(), None);
         for (millisecond, is_trusted) in [(1_700_000_000_123, true), (1_600_000_000_000, false)] {
-            let seen = SeenClock { at: Timestamp::from_millisecond(millisecond).unwrap(), is_trusted };
-            store.set_seen_clock(seen).await.unwrap();
-            assert_eq!(store.seen_clock().await.unwrap(), Some(seen));
+            let clock = StoredClock { at: Timestamp::from_millisecond(millisecond).unwrap(), is_trusted };
+            store.store_clock(clock).await.unwrap();
+            assert_eq!(store.stored_clock().await.unwrap(), Some(clock));
         }
         store.pool().close().await;
         drop(store);
         let store = Store::open(directory.path()).await.unwrap();
-        assert!(store.seen_clock().await.unwrap().is_some_and(|seen| !seen.is_trusted));
+        assert!(store.stored_clock().await.unwrap().is_some_and(|clock| !clock.is_trusted));
     }
 }

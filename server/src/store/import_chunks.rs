@@ -1,13 +1,13 @@
-//! State of the chunks of imports.
+//! The tables of checked imports and their chunks.
 
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Store, storage};
+use super::{Store, db_error};
 use crate::error::{Code, Error, Result};
 
-/// What checking the file of an import came to.
+/// The result of checking the file of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckedImport {
     /// Rows in the file.
@@ -18,18 +18,18 @@ pub struct CheckedImport {
     pub warnings: u64,
 }
 
-/// Where a chunk stands.
+/// The state of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChunkState {
-    /// Not sent, or surely without effect.
+    /// Not sent, or the request certainly had no effect.
     Pending,
-    /// Sent or about to be; no answer yet. Found after a restart it means that the answer was lost.
+    /// The request is about to be sent or was sent, without a response yet. After a restart: the response was lost.
     Sending,
-    /// Auth0 works on it under this job id.
+    /// Auth0 is processing it as the job with this id.
     Sent(String),
-    /// Auth0 is done with it.
+    /// Auth0 has finished it.
     Done,
-    /// Refused or failed as a whole; its rows are faults.
+    /// Rejected or failed as a whole; all its rows are failed.
     Failed,
 }
 
@@ -40,17 +40,17 @@ pub struct ImportChunk {
     pub number: u32,
     /// Rows in it.
     pub rows: u64,
-    /// Where it stands.
+    /// Its state.
     pub state: ChunkState,
-    /// Requests that may have had an effect; more than one means that an answer was lost.
+    /// Requests that may have had an effect. More than one: a response was lost.
     pub attempts: u32,
-    /// Just before the first of them.
+    /// When the first of them was sent.
     pub first_sent_at: Option<Timestamp>,
-    /// What became of its rows, once it is done or failed.
+    /// The result of its rows; zero before it is done or failed.
     pub outcome: ChunkOutcome,
 }
 
-/// What became of the rows of a chunk.
+/// The result of the rows of a chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChunkOutcome {
     /// Users created.
@@ -62,37 +62,37 @@ pub struct ChunkOutcome {
 }
 
 impl Store {
-    /// Keeps what the check of an import came to, together with its chunks, given as the number of rows
-    /// of each: all or nothing.
+    /// Stores, in one transaction, the result of checking an import and its chunks. `chunks` is the number of rows of
+    /// each chunk.
     pub async fn register_import(&self, job: &str, checked: CheckedImport, chunks: &[u64]) -> Result<()> {
-        let mut transaction = self.pool().begin().await.map_err(storage)?;
+        let mut transaction = self.pool().begin().await.map_err(db_error)?;
         sqlx::query("INSERT INTO imports (job_id, total, refused, warnings) VALUES (?, ?, ?, ?)")
             .bind(job)
-            .bind(stored(checked.total))
-            .bind(stored(checked.refused))
-            .bind(stored(checked.warnings))
+            .bind(to_integer(checked.total))
+            .bind(to_integer(checked.refused))
+            .bind(to_integer(checked.warnings))
             .execute(&mut *transaction)
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         for (number, rows) in (1_u32..).zip(chunks) {
             sqlx::query("INSERT INTO import_chunks (job_id, number, rows, state) VALUES (?, ?, ?, 'pending')")
                 .bind(job)
                 .bind(number)
-                .bind(stored(*rows))
+                .bind(to_integer(*rows))
                 .execute(&mut *transaction)
                 .await
-                .map_err(storage)?;
+                .map_err(db_error)?;
         }
-        transaction.commit().await.map_err(storage)
+        transaction.commit().await.map_err(db_error)
     }
 
-    /// What the check of an import came to; none while it is not checked to the end.
+    /// Returns the result of checking an import; `None` until the check is complete.
     pub async fn checked_import(&self, job: &str) -> Result<Option<CheckedImport>> {
         let row = sqlx::query("SELECT total, refused, warnings FROM imports WHERE job_id = ?")
             .bind(job)
             .fetch_optional(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         row.map(|row| {
             Ok(CheckedImport {
                 total: count(&row, "total")?,
@@ -103,7 +103,7 @@ impl Store {
         .transpose()
     }
 
-    /// All chunks of an import, in the order of rows.
+    /// Returns all chunks of an import, in the order of rows.
     pub async fn import_chunks(&self, job: &str) -> Result<Vec<ImportChunk>> {
         let rows = sqlx::query(
             "SELECT number, rows, state, attempts, first_sent_at, auth0_job_id, inserted, updated, failed
@@ -112,12 +112,12 @@ impl Store {
         .bind(job)
         .fetch_all(self.pool())
         .await
-        .map_err(storage)?;
-        rows.iter().map(chunk).collect()
+        .map_err(db_error)?;
+        rows.iter().map(read_chunk).collect()
     }
 
-    /// Before a chunk is sent.
-    pub async fn chunk_sending(&self, job: &str, number: u32, now: Timestamp) -> Result<()> {
+    /// Records that a chunk is about to be sent.
+    pub async fn mark_chunk_sending(&self, job: &str, number: u32, now: Timestamp) -> Result<()> {
         let query = sqlx::query(
             "UPDATE import_chunks SET state = 'sending', auth0_job_id = NULL, attempts = attempts + 1,
              first_sent_at = coalesce(first_sent_at, ?) WHERE job_id = ? AND number = ?",
@@ -125,8 +125,8 @@ impl Store {
         self.change_chunk(query.bind(now.as_millisecond()).bind(job).bind(number)).await
     }
 
-    /// The last request was refused before it had any effect.
-    pub async fn chunk_not_sent(&self, job: &str, number: u32) -> Result<()> {
+    /// Records that the last request had no effect.
+    pub async fn mark_chunk_unsent(&self, job: &str, number: u32) -> Result<()> {
         let query = sqlx::query(
             "UPDATE import_chunks SET state = 'pending', attempts = attempts - 1,
              first_sent_at = CASE WHEN attempts > 1 THEN first_sent_at END WHERE job_id = ? AND number = ?",
@@ -134,39 +134,45 @@ impl Store {
         self.change_chunk(query.bind(job).bind(number)).await
     }
 
-    /// Auth0 took the chunk.
-    pub async fn chunk_sent(&self, job: &str, number: u32, auth0_job: &str) -> Result<()> {
+    /// Records that Auth0 accepted the chunk.
+    pub async fn mark_chunk_sent(&self, job: &str, number: u32, auth0_job: &str) -> Result<()> {
         let query =
             sqlx::query("UPDATE import_chunks SET state = 'sent', auth0_job_id = ? WHERE job_id = ? AND number = ?");
         self.change_chunk(query.bind(auth0_job).bind(job).bind(number)).await
     }
 
-    /// Auth0 no longer knows the job of the chunk, so that it has to be sent again.
-    pub async fn chunk_gone(&self, job: &str, number: u32) -> Result<()> {
+    /// Records that the Auth0 job of the chunk does not exist any more, so that the chunk has to be sent again.
+    pub async fn mark_chunk_lost(&self, job: &str, number: u32) -> Result<()> {
         let query = sqlx::query(
             "UPDATE import_chunks SET state = 'pending', auth0_job_id = NULL WHERE job_id = ? AND number = ?",
         );
         self.change_chunk(query.bind(job).bind(number)).await
     }
 
-    /// The outcome of a chunk; with a reason it failed as a whole.
-    pub async fn chunk_ended(&self, job: &str, number: u32, outcome: ChunkOutcome, reason: Option<&str>) -> Result<()> {
+    /// Stores the result of a chunk. With a reason, the chunk failed as a whole.
+    pub async fn finish_chunk(
+        &self,
+        job: &str,
+        number: u32,
+        outcome: ChunkOutcome,
+        reason: Option<&str>,
+    ) -> Result<()> {
         let query = sqlx::query(
             "UPDATE import_chunks SET state = ?, inserted = ?, updated = ?, failed = ?, reason = ?
              WHERE job_id = ? AND number = ?",
         )
         .bind(if reason.is_some() { "failed" } else { "done" })
-        .bind(stored(outcome.inserted))
-        .bind(stored(outcome.updated))
-        .bind(stored(outcome.failed))
+        .bind(to_integer(outcome.inserted))
+        .bind(to_integer(outcome.updated))
+        .bind(to_integer(outcome.failed))
         .bind(reason);
         self.change_chunk(query.bind(job).bind(number)).await
     }
 
-    /// Puts two new chunks, given as their number and rows, into the place of one that was refused as a
-    /// whole: all or nothing. What an earlier attempt of it may have done is remembered for both.
+    /// Replaces, in one transaction, a chunk that was rejected as a whole by two new ones, given as number and rows.
+    /// Both inherit whether an earlier request may have had an effect.
     pub async fn split_chunk(&self, job: &str, number: u32, parts: [(u32, u64); 2], reason: &str) -> Result<()> {
-        let mut transaction = self.pool().begin().await.map_err(storage)?;
+        let mut transaction = self.pool().begin().await.map_err(db_error)?;
         for (part, rows) in parts {
             sqlx::query(
                 "INSERT INTO import_chunks (job_id, number, rows, state, attempts, first_sent_at)
@@ -174,12 +180,12 @@ impl Store {
                  WHERE job_id = ? AND number = ?",
             )
             .bind(part)
-            .bind(stored(rows))
+            .bind(to_integer(rows))
             .bind(job)
             .bind(number)
             .execute(&mut *transaction)
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         }
         sqlx::query(
             "UPDATE import_chunks SET state = 'done', rows = 0, auth0_job_id = NULL, reason = ?
@@ -190,23 +196,23 @@ impl Store {
         .bind(number)
         .execute(&mut *transaction)
         .await
-        .map_err(storage)?;
-        transaction.commit().await.map_err(storage)
+        .map_err(db_error)?;
+        transaction.commit().await.map_err(db_error)
     }
 
     async fn change_chunk(
         &self,
         query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<()> {
-        let changed = query.execute(self.pool()).await.map_err(storage)?.rows_affected();
-        if changed == 1 { Ok(()) } else { Err(Error::new(Code::Storage, "A chunk of the import is not in the store.")) }
+        let changed = query.execute(self.pool()).await.map_err(db_error)?.rows_affected();
+        if changed == 1 { Ok(()) } else { Err(Error::new(Code::Storage, "The chunk is not in the database.")) }
     }
 }
 
-fn chunk(row: &SqliteRow) -> Result<ImportChunk> {
-    let state: String = row.try_get("state").map_err(storage)?;
-    let auth0_job: Option<String> = row.try_get("auth0_job_id").map_err(storage)?;
-    let first_sent_at: Option<i64> = row.try_get("first_sent_at").map_err(storage)?;
+fn read_chunk(row: &SqliteRow) -> Result<ImportChunk> {
+    let state: String = row.try_get("state").map_err(db_error)?;
+    let auth0_job: Option<String> = row.try_get("auth0_job_id").map_err(db_error)?;
+    let first_sent_at: Option<i64> = row.try_get("first_sent_at").map_err(db_error)?;
     let state = match (state.as_str(), auth0_job) {
         ("pending", _) => ChunkState::Pending,
         ("sent", Some(id)) => ChunkState::Sent(id),
@@ -215,10 +221,10 @@ fn chunk(row: &SqliteRow) -> Result<ImportChunk> {
         _ => ChunkState::Sending,
     };
     Ok(ImportChunk {
-        number: row.try_get("number").map_err(storage)?,
+        number: row.try_get("number").map_err(db_error)?,
         rows: count(row, "rows")?,
         state,
-        attempts: row.try_get("attempts").map_err(storage)?,
+        attempts: row.try_get("attempts").map_err(db_error)?,
         first_sent_at: first_sent_at.and_then(|time| Timestamp::from_millisecond(time).ok()),
         outcome: ChunkOutcome {
             inserted: count(row, "inserted")?,
@@ -228,13 +234,13 @@ fn chunk(row: &SqliteRow) -> Result<ImportChunk> {
     })
 }
 
-/// SQLite's integers are signed; no count comes near the limit.
-fn stored(count: u64) -> i64 {
+/// Converts a count to SQLite's signed integer.
+fn to_integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn count(row: &SqliteRow, column: &str) -> Result<u64> {
-    let count: i64 = row.try_get(column).map_err(storage)?;
+    let count: i64 = row.try_get(column).map_err(db_error)?;
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
@@ -269,43 +275,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn attempts_count_only_while_they_may_have_had_an_effect() {
+    async fn only_requests_that_may_have_had_an_effect_are_counted() {
         let (store, _directory) = store().await;
         let times = [1000, 2000, 3000].map(|time| Timestamp::from_millisecond(time).unwrap());
-        store.chunk_sending("job", 1, times[0]).await.unwrap();
-        store.chunk_not_sent("job", 1).await.unwrap();
+        store.mark_chunk_sending("job", 1, times[0]).await.unwrap();
+        store.mark_chunk_unsent("job", 1).await.unwrap();
         let chunk = first(&store).await;
         assert_eq!((chunk.state, chunk.attempts, chunk.first_sent_at), (ChunkState::Pending, 0, None));
-        store.chunk_sending("job", 1, times[1]).await.unwrap();
-        store.chunk_sending("job", 1, times[2]).await.unwrap();
+        store.mark_chunk_sending("job", 1, times[1]).await.unwrap();
+        store.mark_chunk_sending("job", 1, times[2]).await.unwrap();
         let chunk = first(&store).await;
         assert_eq!((chunk.state, chunk.attempts, chunk.first_sent_at), (ChunkState::Sending, 2, Some(times[1])));
-        store.chunk_not_sent("job", 1).await.unwrap();
+        store.mark_chunk_unsent("job", 1).await.unwrap();
         assert_eq!(first(&store).await.first_sent_at, Some(times[1]));
     }
 
     #[tokio::test]
-    async fn a_chunk_keeps_its_job_and_its_outcome() {
+    async fn the_auth0_job_and_the_outcome_of_a_chunk_are_stored() {
         let (store, _directory) = store().await;
-        store.chunk_sending("job", 1, Timestamp::UNIX_EPOCH).await.unwrap();
-        store.chunk_sent("job", 1, "job_0123456789abcdef").await.unwrap();
+        store.mark_chunk_sending("job", 1, Timestamp::UNIX_EPOCH).await.unwrap();
+        store.mark_chunk_sent("job", 1, "job_0123456789abcdef").await.unwrap();
         assert_eq!(first(&store).await.state, ChunkState::Sent("job_0123456789abcdef".into()));
-        store.chunk_gone("job", 1).await.unwrap();
+        store.mark_chunk_lost("job", 1).await.unwrap();
         assert_eq!((first(&store).await.state, first(&store).await.attempts), (ChunkState::Pending, 1));
         let outcome = ChunkOutcome { inserted: 1, updated: 1, failed: 1 };
-        store.chunk_ended("job", 1, outcome, None).await.unwrap();
-        store.chunk_ended("job", 2, outcome, Some("reason")).await.unwrap();
+        store.finish_chunk("job", 1, outcome, None).await.unwrap();
+        store.finish_chunk("job", 2, outcome, Some("reason")).await.unwrap();
         let chunks = store.import_chunks("job").await.unwrap();
         let ends: Vec<_> = chunks.iter().map(|chunk| (chunk.rows, &chunk.state, chunk.outcome)).collect();
         assert_eq!(ends, [(3, &ChunkState::Done, outcome), (2, &ChunkState::Failed, outcome)]);
     }
 
     #[tokio::test]
-    async fn a_chunk_that_is_split_leaves_its_rows_and_what_may_have_happened_to_its_parts() {
+    async fn the_parts_of_a_split_chunk_inherit_its_rows_and_attempts() {
         let (store, _directory) = store().await;
         let time = Timestamp::from_millisecond(1000).unwrap();
         for _ in 0..3 {
-            store.chunk_sending("job", 1, time).await.unwrap();
+            store.mark_chunk_sending("job", 1, time).await.unwrap();
         }
         store.split_chunk("job", 1, [(3, 1), (4, 2)], "refused").await.unwrap();
         let chunks = store.import_chunks("job").await.unwrap();
@@ -327,9 +333,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_chunk_is_an_error_and_a_deleted_job_takes_its_chunks_along() {
+    async fn an_unknown_chunk_is_an_error_and_deleting_a_job_deletes_its_chunks() {
         let (store, _directory) = store().await;
-        assert_eq!(store.chunk_gone("job", 3).await.unwrap_err().code, Code::Storage);
+        assert_eq!(store.mark_chunk_lost("job", 3).await.unwrap_err().code, Code::Storage);
         store.delete_job("job").await.unwrap();
         assert_eq!(store.checked_import("job").await.unwrap(), None);
         assert_eq!(store.import_chunks("job").await.unwrap(), []);

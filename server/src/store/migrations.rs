@@ -1,4 +1,4 @@
-//! The migrations of the database's schema, built into the binary from `server/migrations`.
+//! The migrations of the database schema, compiled into the binary from `server/migrations`.
 //!
 //! `sqlx::migrate!` does the same, but its macro compiles SQLite and `sqlx` a second time, for the compiler.
 
@@ -22,7 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "transform uploads", include_str!("../../migrations/0012_transform_uploads.sql")),
 ];
 
-/// What brings a database of any earlier version up to date.
+/// Returns the migrator that updates a database of any earlier version to the current schema.
 pub(super) fn migrator() -> Migrator {
     let migration = |&(version, description, sql): &(i64, &'static str, &'static str)| {
         let description = Cow::Borrowed(description);

@@ -1,13 +1,13 @@
-//! State: SQLite (write-ahead log) for jobs and history, plain files for uploads and artifacts, all
-//! below DATA_DIR. The files, and what in the database is secret, are encrypted under a key that is kept
-//! wrapped by `EXTENSION_SECRET`.
+//! State below DATA_DIR: SQLite (write-ahead log) for jobs and history, files for uploads and artifacts. The files,
+//! and secret values in the database, are encrypted under a data key, which `EXTENSION_SECRET` wraps.
 //!
-//! An exclusive lock on DATA_DIR makes sure that one process at a time uses it: a restarted server may
-//! take every unfinished job it finds for its own.
+//! An exclusive lock on DATA_DIR ensures that one process at a time uses it. Therefore no other process runs the
+//! unfinished jobs that a restarted server finds.
 
 mod clock;
+mod data_dir_identity;
+mod data_key;
 mod files;
-mod identity;
 mod import_chunks;
 mod job_rights;
 mod jobs;
@@ -16,7 +16,6 @@ mod ownership;
 mod presets;
 mod sessions;
 mod transform_uploads;
-mod vault;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
@@ -27,8 +26,8 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 
-pub use clock::SeenClock;
-pub use files::{FileReader, FileWriter, Files, Scratch};
+pub use clock::StoredClock;
+pub use files::{FileReader, FileWriter, Files, TempFile};
 pub use import_chunks::{CheckedImport, ChunkOutcome, ChunkState, ImportChunk};
 pub use job_rights::JobRights;
 pub use jobs::{JobKind, JobRecord, JobState, NewJob};
@@ -36,41 +35,41 @@ pub use presets::{PRESET_LIMIT, PRESET_QUOTA, Preset, PresetEntry};
 pub use sessions::{SessionRecord, SessionSelection};
 pub use transform_uploads::TransformUpload;
 
+use crate::blocking::run_blocking;
 use crate::config::Settings;
+use crate::encryption::Encryptor;
 use crate::error::{Code, Error, Result};
-use crate::seal::Sealer;
+use data_dir_identity::DataDirIdentity;
+use data_key::{KeyOrigin, KeyStore, WrappingSecrets, private};
 use files::create_private_directory;
-use identity::Identity;
-use vault::{Origin, Secrets, Vault, private};
 
-/// Name of the database's file.
+/// Name of the database file.
 const DATABASE: &str = "state.sqlite";
 
-/// Name of the file whose lock keeps other processes out.
+/// Name of the file that the process locks.
 const LOCK: &str = "lock";
 
-/// What is written to see whether there is room, in bytes.
-const CHECKED_BYTES: usize = 8 << 10;
+/// Bytes that [`Store::check`] writes to verify that the disk is not full.
+const TEST_FILE_BYTES: usize = 8 << 10;
 
-/// The database and the directory it lies in. Cheap to clone; the lock ends with the last clone.
+/// The database and its directory. Cheap to clone; dropping the last clone releases the lock.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: SqlitePool,
     directory: Arc<Path>,
-    vault: Arc<Vault>,
-    identity: Arc<Identity>,
+    keys: Arc<KeyStore>,
+    identity: Arc<DataDirIdentity>,
 }
 
 impl Store {
-    /// Opens DATA_DIR, creating it if absent, locks it and brings the database up to date. What it holds is
-    /// encrypted with `EXTENSION_SECRET` where that is set, else with a key in a file that only this user
-    /// can read.
+    /// Opens DATA_DIR, creates it if absent, locks it and migrates the database. The data key is wrapped by
+    /// `EXTENSION_SECRET`; without that secret it is in a file that only this user can read.
     ///
-    /// Fails with [`Code::DataDirLocked`] when another process uses it, with [`Code::UnsafeDataDir`] when
-    /// others can change what lies there, and with [`Code::InvalidSettings`] when it is encrypted with another
-    /// secret, or its key is not encrypted although there is a secret.
+    /// Fails with [`Code::DataDirLocked`] if another process uses it, with [`Code::UnsafeDataDir`] if other users can
+    /// change its content, and with [`Code::InvalidSettings`] if the data key is wrapped by another secret, or is not
+    /// wrapped although a secret is set.
     pub async fn open_with(settings: &Settings) -> Result<Self> {
-        let secrets = Secrets {
+        let secrets = WrappingSecrets {
             current: settings.extension_secret.as_ref(),
             previous: settings.data_key_secret_previous.as_ref(),
             accept_plain: settings.accept_plain_data_key,
@@ -80,84 +79,78 @@ impl Store {
 
     /// [`Store::open_with`] without a secret.
     pub async fn open(directory: &Path) -> Result<Self> {
-        Self::open_at(directory, Secrets::default()).await
+        Self::open_at(directory, WrappingSecrets::default()).await
     }
 
-    async fn open_at(directory: &Path, secrets: Secrets<'_>) -> Result<Self> {
-        let named = |error| {
-            let error = named(directory, error);
-            Error { message: format!("DATA_DIR {}", error.message), ..error }
-        };
-        create_private_directory(directory).map_err(named)?;
+    async fn open_at(directory: &Path, secrets: WrappingSecrets<'_>) -> Result<Self> {
+        let data_dir_error = |error| Error::from(error).with_context(format_args!("DATA_DIR {}", directory.display()));
+        create_private_directory(directory).map_err(data_dir_error)?;
         ownership::check(directory)?;
         let lock = lock(directory).map_err(|error| match error {
             TryLockError::WouldBlock => Error::new(
                 Code::DataDirLocked,
                 format!("DATA_DIR {} is in use by another process.", directory.display()),
             ),
-            TryLockError::Error(error) => named(error),
+            TryLockError::Error(error) => data_dir_error(error),
         })?;
-        create_private_directory(&directory.join("jobs")).map_err(named)?;
-        let (vault, origin) = Vault::open(directory, secrets)?;
-        // SQLite gives the files beside the database the database's own mode.
+        create_private_directory(&directory.join("jobs")).map_err(data_dir_error)?;
+        let (keys, origin) = KeyStore::open(directory, secrets)?;
+        // SQLite creates its -wal and -shm files with the mode of the database file.
         let database = directory.join(DATABASE);
-        private(OpenOptions::new().append(true).create(true)).open(&database).map_err(named)?;
-        let identity = Identity::new(directory, lock)?;
+        private(OpenOptions::new().append(true).create(true)).open(&database).map_err(data_dir_error)?;
+        let identity = DataDirIdentity::new(directory, lock)?;
         let options = SqliteConnectOptions::new()
             .filename(database)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
-            // What is removed is overwritten, and does not linger in free pages.
+            // Overwrites deleted rows, which would otherwise remain in free pages.
             .pragma("secure_delete", "ON")
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(storage)?;
-        let store = Self { pool, directory: directory.into(), vault: Arc::new(vault), identity: Arc::new(identity) };
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(db_error)?;
+        let store = Self { pool, directory: directory.into(), keys: Arc::new(keys), identity: Arc::new(identity) };
         store.migrate().await?;
-        if origin == Origin::Made {
-            store.forget_what_is_unreadable().await?;
+        if origin == KeyOrigin::Created {
+            store.expire_unreadable_data().await?;
         }
-        store.seal_authors().await?;
+        store.encrypt_authors().await?;
         Ok(store)
     }
 
-    /// Brings the database up to date; does nothing when it is (the update hook).
+    /// Migrates the database to the current schema (the update hook).
     pub async fn migrate(&self) -> Result<()> {
         let run = migrations::migrator().run(&self.pool).await;
         run.map_err(|error| Error::new(Code::Storage, format!("Migrating the database: {error}")))
     }
 
-    /// Makes sure that everything the server needs is there (the install hook).
+    /// Creates missing directories and migrates the database (the install hook).
     pub async fn prepare(&self) -> Result<()> {
         create_private_directory(&self.directory.join("jobs"))?;
         self.migrate().await
     }
 
-    /// Whether work can be done: the database answers, and a file can be written.
+    /// Fails unless the database can be read and a file can be written.
     pub async fn check(&self) -> Result<()> {
         self.check_identity()?;
-        self.read_database_anew().await.map_err(storage)?;
+        self.read_database_over_new_connection().await.map_err(db_error)?;
         let directory = Arc::clone(&self.directory);
-        let written = tokio::task::spawn_blocking(move || {
+        let written = run_blocking(move || {
             let mut file = tempfile::tempfile_in(&directory)?;
-            file.write_all(&[0; CHECKED_BYTES])
+            Ok(file.write_all(&[0; TEST_FILE_BYTES])?)
         });
-        written.await.map_err(|error| Error::new(Code::Internal, error.to_string()))?.map_err(|error| {
-            let error = Error::from(error);
-            Error { message: format!("DATA_DIR cannot be written to: {}", error.message), ..error }
-        })
+        written.await.map_err(|error| error.with_context("DATA_DIR cannot be written to"))
     }
 
-    /// Fails when DATA_DIR or the database was moved, removed or replaced since it was opened: what is written
-    /// from then on would be lost.
+    /// Fails if DATA_DIR or the database was moved, removed or replaced since it was opened: data that is written now
+    /// would be lost.
     pub(crate) fn check_identity(&self) -> Result<()> {
         self.identity.check(&self.directory)
     }
 
-    /// Reads the database over a connection of its own: those of the pool go on with the pages that they
-    /// know, and with a file that is gone, and would not notice for long.
-    async fn read_database_anew(&self) -> sqlx::Result<()> {
+    /// Reads the database over a new connection. The connections of the pool have cached pages and an open file, so
+    /// they would not notice for a long time that the file was removed.
+    async fn read_database_over_new_connection(&self) -> sqlx::Result<()> {
         let options = SqliteConnectOptions::new()
             .filename(self.directory.join(DATABASE))
             .create_if_missing(false)
@@ -167,44 +160,44 @@ impl Store {
         connection.close().await
     }
 
-    /// Where files of a job are kept: `DATA_DIR/jobs/<id>`.
+    /// Returns the directory of a job: `DATA_DIR/jobs/<id>`.
     pub fn job_directory(&self, id: &str) -> PathBuf {
         self.directory.join("jobs").join(id)
     }
 
-    /// The files of a job: encrypted, and in the directory of this job only.
+    /// Returns the encrypted files of a job.
     pub fn job_files(&self, id: &str) -> Files {
-        Files::sealed(self.job_directory(id), self.vault.key(), id)
+        Files::encrypted(self.job_directory(id), self.keys.key(), id)
     }
 
-    /// [`Store::job_files`] with their directory created.
+    /// As [`Store::job_files`], and creates the directory.
     pub fn create_job_files(&self, id: &str) -> Result<Files> {
-        // Otherwise a new directory would appear in the place of one that was moved away.
+        // Otherwise it would create a new DATA_DIR at the path of one that was moved.
         self.check_identity()?;
         let files = self.job_files(id);
-        files.create_directory().map_err(|error| named(files.directory(), error))?;
+        files.create_directory().map_err(|error| with_path(files.directory(), error))?;
         Ok(files)
     }
 
-    /// A sealer for secrets in the database, for one purpose. Not to be kept: uninstalling makes a new key.
-    pub fn sealer(&self, purpose: &'static str) -> Result<Sealer> {
-        self.vault.key().sealer(purpose)
+    /// Returns an encryptor for secrets in the database. Do not keep it: uninstalling replaces the key.
+    pub fn encryptor(&self, purpose: &'static str) -> Result<Encryptor> {
+        self.keys.key().encryptor(purpose)
     }
 
-    /// Makes everything that was encrypted until now unreadable for ever.
-    fn renew_key(&self) -> Result<()> {
-        self.vault.renew()
+    /// Replaces the data key. Existing encrypted data can never be decrypted again.
+    fn replace_key(&self) -> Result<()> {
+        self.keys.replace()
     }
 
-    /// Ids of all jobs that have a directory.
+    /// Returns the ids of all jobs that have a directory.
     pub fn job_directories(&self) -> Result<Vec<String>> {
         let path = self.directory.join("jobs");
-        let entries = std::fs::read_dir(&path).map_err(|error| named(&path, error))?;
+        let entries = std::fs::read_dir(&path).map_err(|error| with_path(&path, error))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         Ok(names.filter(|name| name.starts_with("job_")).collect())
     }
 
-    /// DATA_DIR.
+    /// Returns the path of DATA_DIR.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -222,20 +215,19 @@ fn lock(directory: &Path) -> std::result::Result<File, TryLockError> {
     Ok(file)
 }
 
-/// Says which path an error is about.
-fn named(path: &Path, error: std::io::Error) -> Error {
-    let error = Error::from(error);
-    Error { message: format!("{}: {}", path.display(), error.message), ..error }
+/// Prefixes the message of an I/O error with its path.
+fn with_path(path: &Path, error: std::io::Error) -> Error {
+    Error::from(error).with_context(path.display())
 }
 
-/// A failure of the database, as a row of the error table.
+/// Converts an error of the database: [`Code::DiskFull`] or [`Code::Storage`].
 // Called as a function by `map_err`.
 #[allow(clippy::needless_pass_by_value)]
-pub(crate) fn storage(error: sqlx::Error) -> Error {
+pub(crate) fn db_error(error: sqlx::Error) -> Error {
     // SQLITE_FULL: https://www.sqlite.org/rescode.html#full
     let full = error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "13");
     let code = if full { Code::DiskFull } else { Code::Storage };
-    Error::new(code, format!("The database: {error}"))
+    Error::caused_by(code, error).with_context("The database")
 }
 
 #[cfg(test)]
@@ -243,7 +235,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_second_process_is_kept_out_and_the_lock_ends_with_the_store() {
+    async fn a_second_process_cannot_open_the_directory_until_the_store_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
         assert_eq!(Store::open(directory.path()).await.unwrap_err().code, Code::DataDirLocked);
@@ -253,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unusable_directory_is_named() {
+    async fn an_error_about_an_unusable_directory_names_it() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Store::open(&file.path().join("data")).await.unwrap_err();
         assert_eq!(error.code, Code::Storage);
@@ -262,9 +254,9 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn nothing_is_completed_in_a_directory_that_was_moved_or_replaced() {
+    async fn no_job_completes_in_a_directory_that_was_moved_or_replaced() {
         let parent = tempfile::tempdir().unwrap();
-        let (directory, elsewhere) = (parent.path().join("data"), parent.path().join("elsewhere"));
+        let (directory, moved) = (parent.path().join("data"), parent.path().join("moved"));
         let store = Store::open(&directory).await.unwrap();
         let new = NewJob {
             id: "job_1".into(),
@@ -276,7 +268,7 @@ mod tests {
             request: serde_json::json!({"format": "csv"}),
         };
         store.insert_job(&new).await.unwrap();
-        let refused = async |why: &str| {
+        let assert_refused = async |subject: &str| {
             for result in [
                 store.check().await,
                 store.create_job_files("job_1").map(drop),
@@ -284,24 +276,24 @@ mod tests {
             ] {
                 let error = result.unwrap_err();
                 assert_eq!(error.code, Code::Storage);
-                assert!(error.message.contains(why) && error.message.contains("was moved"), "{}", error.message);
+                assert!(error.message.contains(subject) && error.message.contains("was moved"), "{}", error.message);
             }
             assert!(!store.job("acme", "job_1").await.unwrap().state.is_final());
         };
-        std::fs::rename(&directory, &elsewhere).unwrap();
-        refused("DATA_DIR").await;
+        std::fs::rename(&directory, &moved).unwrap();
+        assert_refused("DATA_DIR").await;
         assert!(!directory.exists(), "no new directory took its place");
-        // Another server's directory, or an empty one.
+        // The directory of another server at this path.
         let other = Store::open(&directory).await.unwrap();
-        refused("DATA_DIR").await;
+        assert_refused("DATA_DIR").await;
         other.pool().close().await;
         std::fs::remove_dir_all(&directory).unwrap();
-        std::fs::rename(&elsewhere, &directory).unwrap();
+        std::fs::rename(&moved, &directory).unwrap();
         store.check().await.unwrap();
-        // A copy of the database in the place of the one that is open.
+        // A copy of the database at the path of the open one.
         std::fs::rename(directory.join(DATABASE), parent.path().join("kept")).unwrap();
         std::fs::copy(parent.path().join("kept"), directory.join(DATABASE)).unwrap();
-        refused("The database").await;
+        assert_refused("The database").await;
         std::fs::rename(parent.path().join("kept"), directory.join(DATABASE)).unwrap();
         store.finish_job("job_1", JobState::Completed, None, None, None).await.unwrap();
     }

@@ -1,14 +1,14 @@
-//! Checks who owns DATA_DIR and what lies in it, before anything there is trusted or written.
+//! Checks owners and permissions of DATA_DIR and its content before anything is read or written.
 //!
-//! Who may write to the directory can put a file of their own, or a symbolic link, in the place of the
-//! database or the data key. The start is refused then, with the path; what only others could read is
-//! closed to them.
+//! A user with write access to the directory could replace the database or the data key by a file of their own or a
+//! symbolic link. In this case the start is refused, with the path. Entries that other users can only read are made
+//! private.
 
 use std::path::Path;
 
 use crate::error::Result;
 
-/// What the process creates in DATA_DIR. Everything else there is left alone.
+/// The entries that the process creates in DATA_DIR. Other entries are ignored.
 #[cfg(unix)]
 const ENTRIES: &[&str] = &[
     "jobs",
@@ -23,11 +23,11 @@ const ENTRIES: &[&str] = &[
     "lock",
 ];
 
-/// Checks DATA_DIR itself, what the process creates in it, and the directories of jobs.
+/// Checks DATA_DIR, the entries that the process creates in it, and the directories of jobs.
 ///
-/// DATA_DIR may be a symbolic link, which the operator made; nothing in it may. Owners are this user, and for
-/// DATA_DIR also root, as on volumes of container platforms. A group of this process may write to
-/// DATA_DIR, which is warned about; no other user may.
+/// DATA_DIR may be a symbolic link of the operator; its entries may not. The owner must be this user, or root for
+/// DATA_DIR, as on volumes of container platforms. If a group of this process can write to DATA_DIR, a warning is
+/// logged; no other user may write to it.
 ///
 /// Fails with [`Code::UnsafeDataDir`](crate::error::Code::UnsafeDataDir).
 #[cfg(unix)]
@@ -39,13 +39,13 @@ pub(super) fn check(directory: &Path) -> Result<()> {
     let jobs = directory.join("jobs");
     if let Ok(entries) = std::fs::read_dir(&jobs) {
         for entry in entries {
-            check_entry(&entry.map_err(|error| super::named(&jobs, error))?.path())?;
+            check_entry(&entry.map_err(|error| super::with_path(&jobs, error))?.path())?;
         }
     }
     Ok(())
 }
 
-/// Elsewhere neither modes nor owners are what protects files.
+/// Other systems do not protect files by owner and mode.
 #[cfg(not(unix))]
 pub(super) fn check(_: &Path) -> Result<()> {
     Ok(())
@@ -54,7 +54,7 @@ pub(super) fn check(_: &Path) -> Result<()> {
 #[cfg(unix)]
 fn check_root(directory: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let about = std::fs::metadata(directory).map_err(|error| super::named(directory, error))?;
+    let about = std::fs::metadata(directory).map_err(|error| super::with_path(directory, error))?;
     let shown = format!("DATA_DIR {}", directory.display());
     if !about.is_dir() {
         return Err(unsafe_path(format!("{shown} is not a directory."), "Name a directory."));
@@ -78,9 +78,9 @@ fn check_root(directory: &Path) -> Result<()> {
                 format!("{shown} can be written to by group {}, which is no group of this process.", about.gid());
             return Err(unsafe_path(message, hint));
         }
-        tracing::warn!("{shown} can be written to by group {}: its members can exchange what lies there", about.gid());
+        tracing::warn!("{shown} can be written to by group {}: its members can replace its content", about.gid());
     } else if mode & 0o055 != 0 && about.uid() == user {
-        tracing::warn!("{shown} can be listed by other users (mode {:04o}): better `chmod 700`", mode & 0o7777);
+        tracing::warn!("{shown} can be listed by other users (mode {:04o}); recommended: `chmod 700`", mode & 0o7777);
     }
     Ok(())
 }
@@ -91,18 +91,18 @@ fn has_group(group: u32) -> bool {
     own || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|other| other.as_raw() == group))
 }
 
-/// Checks one entry, and closes it to others where they could only read it.
+/// Checks one entry. Removes the permissions of other users if they could only read it.
 #[cfg(unix)]
 fn check_entry(path: &Path) -> Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let about = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        about => about.map_err(|error| super::named(path, error))?,
+        about => about.map_err(|error| super::with_path(path, error))?,
     };
     let shown = path.display();
     if about.is_symlink() {
-        let message = format!("{shown} is a symbolic link; DATA_DIR itself may be one, but nothing in it.");
-        return Err(unsafe_path(message, "Move what it leads to here, or set DATA_DIR to that place."));
+        let message = format!("{shown} is a symbolic link; DATA_DIR itself may be one, but not its entries.");
+        return Err(unsafe_path(message, "Move its target here, or set DATA_DIR to the target directory."));
     }
     let user = rustix::process::geteuid().as_raw();
     if about.uid() != user {
@@ -117,8 +117,8 @@ fn check_entry(path: &Path) -> Result<()> {
     }
     if mode & 0o075 != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o7700))
-            .map_err(|error| super::named(path, error))?;
-        tracing::warn!("{shown} was open to other users (mode {mode:04o}); it is closed to them now");
+            .map_err(|error| super::with_path(path, error))?;
+        tracing::warn!("{shown} was accessible to other users (mode {mode:04o}); it is now private");
     }
     Ok(())
 }
@@ -145,15 +145,16 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
     }
 
-    async fn refused(directory: &Path) -> String {
+    /// Returns the message of the refusal.
+    async fn refusal(directory: &Path) -> String {
         let error = Store::open(directory).await.expect_err("a refusal");
         assert_eq!(error.code, Code::UnsafeDataDir, "{}", error.message);
         assert!(error.hint.is_some());
         error.message
     }
 
-    /// A DATA_DIR that was used before.
-    async fn used() -> tempfile::TempDir {
+    /// Returns a DATA_DIR that was used before.
+    async fn used_data_dir() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
         store.create_job_files("job_1").unwrap();
@@ -162,11 +163,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_everybody_can_write_to_is_refused() {
+    async fn a_world_writable_directory_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         for open in [0o777, 0o1777, 0o702] {
             set_mode(directory.path(), open);
-            let message = refused(directory.path()).await;
+            let message = refusal(directory.path()).await;
             assert!(message.contains(&directory.path().display().to_string()), "{message}");
             assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was written");
         }
@@ -179,26 +180,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn symbolic_links_in_the_directory_are_refused_and_named() {
+    async fn symbolic_links_in_the_directory_are_refused_with_their_path() {
         for name in
             ["jobs", "transforms", "compiled", "data.key", "lock", "state.sqlite", "state.sqlite-wal", "jobs/job_1"]
         {
-            let directory = used().await;
-            let elsewhere = tempfile::tempdir().unwrap();
+            let directory = used_data_dir().await;
+            let outside = tempfile::tempdir().unwrap();
             let path = directory.path().join(name);
-            let target = elsewhere.path().join("target");
+            let target = outside.path().join("target");
             if path.exists() {
                 fs::rename(&path, &target).unwrap();
             }
             symlink(&target, &path).unwrap();
-            let message = refused(directory.path()).await;
+            let message = refusal(directory.path()).await;
             assert!(message.contains(&path.display().to_string()) && message.contains("symbolic link"), "{message}");
         }
     }
 
     #[tokio::test]
     async fn the_directory_itself_may_be_a_symbolic_link() {
-        let directory = used().await;
+        let directory = used_data_dir().await;
         let link = tempfile::tempdir().unwrap();
         let link = link.path().join("data");
         symlink(directory.path(), &link).unwrap();
@@ -209,8 +210,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_others_could_read_is_closed_and_what_they_could_write_is_refused() {
-        let directory = used().await;
+    async fn readable_entries_are_made_private_and_writable_ones_are_refused() {
+        let directory = used_data_dir().await;
         let (key, jobs) = (directory.path().join("data.key"), directory.path().join("jobs"));
         set_mode(&key, 0o644);
         set_mode(&jobs, 0o775);
@@ -218,24 +219,24 @@ mod tests {
         Store::open(directory.path()).await.unwrap().pool().close().await;
         assert_eq!((mode(&key), mode(&jobs), mode(&jobs.join("job_1"))), (0o600, 0o700, 0o700));
         set_mode(&key, 0o666);
-        assert!(refused(directory.path()).await.contains("data.key"));
-        assert_eq!(mode(&key), 0o666, "it is left as it was found");
+        assert!(refusal(directory.path()).await.contains("data.key"));
+        assert_eq!(mode(&key), 0o666, "its mode is unchanged");
     }
 
     #[tokio::test]
-    async fn what_belongs_to_somebody_else_is_refused() {
+    async fn entries_of_another_owner_are_refused() {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: only root can give files away");
+            eprintln!("skipped: only root can change the owner of files");
             return;
         }
-        let directory = used().await;
+        let directory = used_data_dir().await;
         chown(directory.path().join("data.key"), Some(12345), None).unwrap();
-        assert!(refused(directory.path()).await.contains("belongs to user 12345"));
+        assert!(refusal(directory.path()).await.contains("belongs to user 12345"));
         chown(directory.path().join("data.key"), Some(0), None).unwrap();
         chown(directory.path(), Some(12345), None).unwrap();
-        assert!(refused(directory.path()).await.contains("belongs to user 12345"));
+        assert!(refusal(directory.path()).await.contains("belongs to user 12345"));
         chown(directory.path(), Some(0), Some(12345)).unwrap();
         set_mode(directory.path(), 0o770);
-        assert!(refused(directory.path()).await.contains("group 12345"));
+        assert!(refusal(directory.path()).await.contains("group 12345"));
     }
 }

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::Row;
 
-use super::{JobKind, Store, storage};
+use super::{JobKind, Store, db_error};
 use crate::error::{Code, Error, Result};
 
-/// Largest preset as it is stored, bytes of JSON.
+/// Maximum size of the settings of a preset, in bytes of JSON.
 pub const PRESET_LIMIT: usize = 64 << 10;
 
-/// Most presets of one tenant.
+/// Maximum number of presets of one tenant.
 pub const PRESET_QUOTA: u32 = 500;
 
 /// Saved settings of an export or an import.
@@ -18,11 +18,11 @@ pub const PRESET_QUOTA: u32 = 500;
 pub struct Preset {
     /// Its name, unique within the tenant.
     pub name: String,
-    /// What it is for.
+    /// Whether it is for exports or imports.
     pub kind: JobKind,
-    /// The settings as they were saved.
+    /// The saved settings.
     pub settings: Value,
-    /// When it was saved last.
+    /// When it was last saved.
     pub updated_at: Timestamp,
 }
 
@@ -31,9 +31,9 @@ pub struct Preset {
 pub struct PresetEntry {
     /// Its name, unique within the tenant.
     pub name: String,
-    /// What it is for.
+    /// Whether it is for exports or imports.
     pub kind: JobKind,
-    /// When it was saved last.
+    /// When it was last saved.
     pub updated_at: Timestamp,
 }
 
@@ -52,9 +52,9 @@ fn unreadable(name: &str) -> Error {
 }
 
 impl Store {
-    /// Saves a preset, in place of an older one of the same name.
+    /// Saves a preset. Replaces an existing one of the same name.
     ///
-    /// Fails with [`Code::PresetTooLarge`] above [`PRESET_LIMIT`], and with [`Code::PresetQuota`] when the tenant
+    /// Fails with [`Code::PresetTooLarge`] above [`PRESET_LIMIT`], and with [`Code::PresetQuota`] if the tenant
     /// has [`PRESET_QUOTA`] other presets.
     pub async fn put_preset(&self, tenant: &str, preset: &Preset) -> Result<()> {
         let settings = preset.settings.to_string();
@@ -77,26 +77,26 @@ impl Store {
         .bind(PRESET_QUOTA)
         .execute(self.pool())
         .await
-        .map_err(storage)?;
+        .map_err(db_error)?;
         if saved.rows_affected() == 0 {
             return Err(Error::new(Code::PresetQuota, format!("This tenant already has {PRESET_QUOTA} presets.")));
         }
         Ok(())
     }
 
-    /// The presets of a tenant, by name, without their settings.
+    /// Returns the presets of a tenant, sorted by name, without their settings.
     pub async fn preset_entries(&self, tenant: &str) -> Result<Vec<PresetEntry>> {
         let rows = sqlx::query("SELECT name, type, updated_at FROM presets WHERE tenant = ? ORDER BY name")
             .bind(tenant)
             .fetch_all(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         rows.iter()
             .map(|row| {
-                let name: String = row.try_get("name").map_err(storage)?;
-                let updated_at = row.try_get("updated_at").map_err(storage)?;
+                let name: String = row.try_get("name").map_err(db_error)?;
+                let updated_at = row.try_get("updated_at").map_err(db_error)?;
                 Ok(PresetEntry {
-                    kind: row.try_get::<&str, _>("type").map_err(storage)?.parse()?,
+                    kind: row.try_get::<&str, _>("type").map_err(db_error)?.parse()?,
                     updated_at: Timestamp::from_millisecond(updated_at).map_err(|_| unreadable(&name))?,
                     name,
                 })
@@ -104,10 +104,10 @@ impl Store {
             .collect()
     }
 
-    /// One preset of a tenant.
+    /// Returns one preset of a tenant.
     ///
-    /// Fails with [`Code::PresetNotFound`], and with [`Code::PresetTooLarge`] for one that a version without the
-    /// limit saved: its settings are not read into memory.
+    /// Fails with [`Code::PresetNotFound`], and with [`Code::PresetTooLarge`] if a version without the limit saved a
+    /// larger one; its settings are not read into memory.
     pub async fn preset(&self, tenant: &str, name: &str) -> Result<Preset> {
         let row = sqlx::query(
             "SELECT type, updated_at, length(CAST(settings AS BLOB)) AS bytes, \
@@ -119,18 +119,18 @@ impl Store {
         .bind(name)
         .fetch_optional(self.pool())
         .await
-        .map_err(storage)?
+        .map_err(db_error)?
         .ok_or_else(|| not_found(name))?;
-        let bytes: i64 = row.try_get("bytes").map_err(storage)?;
-        let settings: Option<&str> = row.try_get("settings").map_err(storage)?;
+        let bytes: i64 = row.try_get("bytes").map_err(db_error)?;
+        let settings: Option<&str> = row.try_get("settings").map_err(db_error)?;
         let settings = settings.ok_or_else(|| {
             too_large(name, usize::try_from(bytes).unwrap_or_default())
                 .with_hint("Delete this preset; then save the settings again with fewer or shorter columns.")
         })?;
-        let updated_at = row.try_get("updated_at").map_err(storage)?;
+        let updated_at = row.try_get("updated_at").map_err(db_error)?;
         Ok(Preset {
             name: name.to_owned(),
-            kind: row.try_get::<&str, _>("type").map_err(storage)?.parse()?,
+            kind: row.try_get::<&str, _>("type").map_err(db_error)?.parse()?,
             settings: serde_json::from_str(settings).map_err(|_| unreadable(name))?,
             updated_at: Timestamp::from_millisecond(updated_at).map_err(|_| unreadable(name))?,
         })
@@ -143,7 +143,7 @@ impl Store {
             .bind(name)
             .execute(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         if deleted.rows_affected() == 0 { Err(not_found(name)) } else { Ok(()) }
     }
 }
@@ -193,7 +193,7 @@ mod tests {
         let large = preset("large", json!("x".repeat(PRESET_LIMIT - 1)));
         assert_eq!(store.put_preset("acme", &large).await.unwrap_err().code, Code::PresetTooLarge);
 
-        // As a version without the limit stored it.
+        // A preset of a version without the limit.
         sqlx::query("INSERT INTO presets VALUES ('acme', 'large', 'import', ?, 0)")
             .bind(large.settings.to_string())
             .execute(store.pool())

@@ -1,49 +1,49 @@
-//! The table of sessions, and the table of used tokens.
+//! The tables of sessions and of used tokens.
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Store, storage};
+use super::{Store, db_error};
+use crate::encryption::Encryptor;
 use crate::error::{Code, Error, Result};
-use crate::seal::Sealer;
 
-/// The purpose for which e-mail addresses of sessions are sealed; the context is the session.
-const EMAIL: &str = "email of a session";
+/// Encryption purpose of the e-mail addresses of sessions. The context is the id of the session.
+const EMAIL_PURPOSE: &str = "email of a session";
 
-/// The purpose for which admissions are sealed; the context is the session.
-const ADMISSION: &str = "admission of a session";
+/// Encryption purpose of admissions. The context is the id of the session.
+const ADMISSION_PURPOSE: &str = "admission of a session";
 
-/// Most used tokens without an expiry that are remembered.
-const ENDLESS_TOKENS: u32 = 1024;
+/// Maximum number of used tokens without an expiry that are stored.
+const MAX_TOKENS_WITHOUT_EXPIRY: u32 = 1024;
 
-/// A session as the database knows it.
+/// A row of the table of sessions.
 #[derive(Clone, Debug)]
 pub struct SessionRecord {
-    /// `jti` of its token.
+    /// `jti` of the session token.
     pub id: String,
     /// The tenant (`AUTH0_DOMAIN`) at the sign-in.
     pub tenant: String,
     /// `extension` or `tenant`.
     pub login: String,
-    /// `sub` of the person.
+    /// `sub` of the user.
     pub subject: String,
-    /// Their e-mail address, where it is known.
+    /// E-mail address of the user; `None` if it is not known.
     pub email: Option<String>,
-    /// What admitted the person, as JSON.
+    /// Why the user was admitted, as JSON.
     pub admission: String,
     /// Permissions, separated by spaces.
     pub permissions: String,
-    /// The session at the login tenant, where the id_token names one.
+    /// The session at the login tenant; `None` if the id_token has no `sid`.
     pub sid: Option<String>,
-    /// When the person signed in.
+    /// When the user signed in.
     pub created_at: Timestamp,
-    /// When the session was used last, to the minute.
+    /// When the session was last used, with a precision of one minute.
     pub last_seen_at: Timestamp,
-    /// When it ends at the latest.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// When it was revoked.
+    /// When it was revoked; `None` if it was not.
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -55,18 +55,18 @@ const COLUMNS: &str = "id, tenant, login, subject, sealed_email, sealed_admissio
 pub enum SessionSelection<'a> {
     /// The session with this id.
     Id(&'a str),
-    /// All sessions of the person with this `sub`.
+    /// All sessions of the user with this `sub`.
     Subject(&'a str),
-    /// The sessions that belong to this session at the login tenant. With a `sub`, also those of that person for
-    /// which no such session is known, and no others' sessions.
+    /// The sessions that belong to this session at the login tenant. With a `sub`: only sessions of that user, and also
+    /// those without a known session at the login tenant.
     Sid(&'a str, Option<&'a str>),
 }
 
 impl Store {
-    /// Adds a session.
+    /// Inserts a session.
     pub async fn insert_session(&self, session: &SessionRecord) -> Result<()> {
         let email = match &session.email {
-            Some(email) => Some(self.sealer(EMAIL)?.seal(&session.id, email)?),
+            Some(email) => Some(self.encryptor(EMAIL_PURPOSE)?.seal(&session.id, email)?),
             None => None,
         };
         let statement = sqlx::AssertSqlSafe(format!(
@@ -78,7 +78,7 @@ impl Store {
             .bind(&session.login)
             .bind(&session.subject)
             .bind(email)
-            .bind(self.sealer(ADMISSION)?.seal(&session.id, &session.admission)?)
+            .bind(self.encryptor(ADMISSION_PURPOSE)?.seal(&session.id, &session.admission)?)
             .bind(&session.permissions)
             .bind(&session.sid)
             .bind(session.created_at.as_millisecond())
@@ -87,19 +87,19 @@ impl Store {
             .bind(session.revoked_at.map(Timestamp::as_millisecond))
             .execute(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         Ok(())
     }
 
-    /// The session with this id; none where it is unknown, or where its row cannot be opened with the data key.
+    /// Returns the session with this id; `None` if it is unknown or cannot be decrypted with the data key.
     pub async fn session(&self, id: &str) -> Result<Option<SessionRecord>> {
         let statement = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM sessions WHERE id = ?"));
-        let row = sqlx::query(statement).bind(id).fetch_optional(self.pool()).await.map_err(storage)?;
-        let sealers = (self.sealer(EMAIL)?, self.sealer(ADMISSION)?);
-        row.map_or(Ok(None), |row| session(&row, &sealers))
+        let row = sqlx::query(statement).bind(id).fetch_optional(self.pool()).await.map_err(db_error)?;
+        let encryptors = (self.encryptor(EMAIL_PURPOSE)?, self.encryptor(ADMISSION_PURPOSE)?);
+        row.map_or(Ok(None), |row| read_session(&row, &encryptors))
     }
 
-    /// The sessions of a tenant and a way of signing in that are neither revoked nor expired, newest first.
+    /// Returns the sessions of a tenant and a login method that are neither revoked nor expired, newest first.
     pub async fn sessions(&self, tenant: &str, login: &str, now: Timestamp) -> Result<Vec<SessionRecord>> {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM sessions WHERE tenant = ? AND login = ? AND revoked_at IS NULL AND expires_at > ? \
@@ -111,24 +111,24 @@ impl Store {
             .bind(now.as_millisecond())
             .fetch_all(self.pool())
             .await
-            .map_err(storage)?;
-        let sealers = (self.sealer(EMAIL)?, self.sealer(ADMISSION)?);
-        let sessions: Result<Vec<_>> = rows.iter().map(|row| session(row, &sealers)).collect();
+            .map_err(db_error)?;
+        let encryptors = (self.encryptor(EMAIL_PURPOSE)?, self.encryptor(ADMISSION_PURPOSE)?);
+        let sessions: Result<Vec<_>> = rows.iter().map(|row| read_session(row, &encryptors)).collect();
         Ok(sessions?.into_iter().flatten().collect())
     }
 
-    /// Notes that a session was used.
+    /// Stores when a session was last used.
     pub async fn set_session_seen(&self, id: &str, now: Timestamp) -> Result<()> {
         sqlx::query("UPDATE sessions SET last_seen_at = ? WHERE id = ?")
             .bind(now.as_millisecond())
             .bind(id)
             .execute(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         Ok(())
     }
 
-    /// Revokes sessions of a tenant and a way of signing in; returns the ids of those that were not revoked before.
+    /// Revokes sessions of a tenant and a login method. Returns the ids of those that were not revoked before.
     pub async fn revoke_sessions(
         &self,
         (tenant, login): (&str, &str),
@@ -153,10 +153,10 @@ impl Store {
             .bind(login)
             .fetch_all(self.pool())
             .await
-            .map_err(storage)
+            .map_err(db_error)
     }
 
-    /// Revokes the sessions of a person beyond the `keep` that were used last; returns their ids.
+    /// Revokes the sessions of a user except the `keep` most recently used. Returns their ids.
     pub async fn revoke_excess_sessions(
         &self,
         (tenant, login): (&str, &str),
@@ -176,36 +176,36 @@ impl Store {
         .bind(now.as_millisecond())
         .fetch_all(self.pool())
         .await
-        .map_err(storage)
+        .map_err(db_error)
     }
 
-    /// Whether a token was used, by its digest.
+    /// Returns whether the token with this digest was used.
     pub async fn is_token_used(&self, digest: &str) -> Result<bool> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM used_tokens WHERE digest = ?)")
             .bind(digest)
             .fetch_one(self.pool())
             .await
-            .map_err(storage)
+            .map_err(db_error)
     }
 
-    /// Removes sessions that are revoked, expired, or were not used since `unused_since`.
+    /// Removes sessions that are revoked, expired, or were not used since `unused_since`; and expired used tokens.
     pub async fn delete_ended_sessions(&self, now: Timestamp, unused_since: Timestamp) -> Result<()> {
         sqlx::query("DELETE FROM sessions WHERE revoked_at IS NOT NULL OR expires_at <= ? OR last_seen_at < ?")
             .bind(now.as_millisecond())
             .bind(unused_since.as_millisecond())
             .execute(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         sqlx::query("DELETE FROM used_tokens WHERE expires_at <= ?")
             .bind(now.as_millisecond())
             .execute(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         Ok(())
     }
 
-    /// Records that a token was used, by its digest. Returns whether this was the first time. Tokens with an expiry
-    /// are remembered until then, of those without one the newest 1024.
+    /// Records that the token with this digest was used. Returns whether this was the first time. Tokens with an expiry
+    /// are stored until then; of the tokens without one, the latest 1024 are stored.
     pub async fn use_token(&self, digest: &str, expires_at: Option<Timestamp>, now: Timestamp) -> Result<bool> {
         let done = sqlx::query(
             "INSERT INTO used_tokens (digest, used_at, expires_at) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
@@ -215,32 +215,32 @@ impl Store {
         .bind(expires_at.map(Timestamp::as_millisecond))
         .execute(self.pool())
         .await
-        .map_err(storage)?;
+        .map_err(db_error)?;
         if expires_at.is_none() {
             sqlx::query(
                 "DELETE FROM used_tokens WHERE expires_at IS NULL AND rowid NOT IN \
                  (SELECT rowid FROM used_tokens WHERE expires_at IS NULL ORDER BY rowid DESC LIMIT ?)",
             )
-            .bind(ENDLESS_TOKENS)
+            .bind(MAX_TOKENS_WITHOUT_EXPIRY)
             .execute(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         }
         Ok(done.rows_affected() == 1)
     }
 }
 
-/// A session with what is sealed in it opened; none where it was sealed under a key that is lost.
-fn session(row: &SqliteRow, (emails, admissions): &(Sealer, Sealer)) -> Result<Option<SessionRecord>> {
-    let text = |name: &str| row.try_get::<String, _>(name).map_err(storage);
+/// Reads a session from a row. `None` if it cannot be decrypted.
+fn read_session(row: &SqliteRow, (emails, admissions): &(Encryptor, Encryptor)) -> Result<Option<SessionRecord>> {
+    let text = |name: &str| row.try_get::<String, _>(name).map_err(db_error);
     let time = |millisecond: i64| {
         Timestamp::from_millisecond(millisecond)
             .map_err(|_| Error::new(Code::Storage, "The database holds a session whose date cannot be read."))
     };
-    let date = |name: &str| time(row.try_get(name).map_err(storage)?);
+    let date = |name: &str| time(row.try_get(name).map_err(db_error)?);
     let id = text("id")?;
     let Some(admission) = admissions.open(&id, &text("sealed_admission")?) else { return Ok(None) };
-    let email: Option<String> = row.try_get("sealed_email").map_err(storage)?;
+    let email: Option<String> = row.try_get("sealed_email").map_err(db_error)?;
     let email = email.and_then(|sealed| Some(emails.open(&id, &sealed)?.expose_secret().to_owned()));
     Ok(Some(SessionRecord {
         tenant: text("tenant")?,
@@ -249,11 +249,11 @@ fn session(row: &SqliteRow, (emails, admissions): &(Sealer, Sealer)) -> Result<O
         email,
         admission: admission.expose_secret().to_owned(),
         permissions: text("permissions")?,
-        sid: row.try_get("sid").map_err(storage)?,
+        sid: row.try_get("sid").map_err(db_error)?,
         created_at: date("created_at")?,
         last_seen_at: date("last_seen_at")?,
         expires_at: date("expires_at")?,
-        revoked_at: row.try_get::<Option<i64>, _>("revoked_at").map_err(storage)?.map(time).transpose()?,
+        revoked_at: row.try_get::<Option<i64>, _>("revoked_at").map_err(db_error)?.map(time).transpose()?,
         id,
     }))
 }
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn addresses_of_sessions_are_sealed() {
+    async fn addresses_of_sessions_are_encrypted() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
         store.insert_session(&record("1", "ada", None)).await.unwrap();
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hook_token_is_used_once_and_uninstalling_does_not_forget_it() {
+    async fn a_hook_token_can_be_used_once_also_after_uninstalling() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
@@ -336,14 +336,14 @@ mod tests {
         assert!(!store.use_token("a", None, now).await.unwrap());
         assert!(!store.use_token("b", Some(end), now).await.unwrap());
         store.delete_ended_sessions(end, Timestamp::UNIX_EPOCH).await.unwrap();
-        assert!(store.use_token("b", Some(end), now).await.unwrap(), "expired, so it is refused elsewhere");
-        for number in 0..ENDLESS_TOKENS {
+        assert!(store.use_token("b", Some(end), now).await.unwrap(), "expired, so the token check refuses it");
+        for number in 0..MAX_TOKENS_WITHOUT_EXPIRY {
             assert!(store.use_token(&number.to_string(), None, now).await.unwrap());
         }
         let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM used_tokens WHERE expires_at IS NULL")
             .fetch_one(store.pool())
             .await
             .unwrap();
-        assert_eq!(kept, i64::from(ENDLESS_TOKENS));
+        assert_eq!(kept, i64::from(MAX_TOKENS_WITHOUT_EXPIRY));
     }
 }

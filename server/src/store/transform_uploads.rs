@@ -1,14 +1,14 @@
-//! The table of uploads of transforms: who uploaded which version, and when.
+//! The table of uploaded transforms: user and date of each version.
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use sqlx::Row;
 
-use super::{Store, storage};
+use super::{Store, db_error};
 use crate::error::{Code, Error, Result};
 
-/// What addresses in this table are sealed for.
-const AUTHOR: &str = "author of a transform";
+/// Encryption purpose of the addresses in this table. The context is the SHA-256 of the file.
+const AUTHOR_PURPOSE: &str = "author of a transform";
 
 /// An upload of a transform.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,17 +17,17 @@ pub struct TransformUpload {
     pub sha256: String,
     /// Name of the transform.
     pub name: String,
-    /// E-mail address of the admin who uploaded it, where the session had one.
+    /// E-mail address of the admin who uploaded it; `None` if the session had none.
     pub author: Option<String>,
-    /// When the file was uploaded for the first time.
+    /// When the file was first uploaded.
     pub uploaded_at: Timestamp,
 }
 
 impl Store {
-    /// Records an upload. A file that was uploaded before keeps its record.
+    /// Records an upload. Does not change the record of a file that was uploaded before.
     pub async fn put_transform_upload(&self, upload: &TransformUpload) -> Result<()> {
         let author = match &upload.author {
-            Some(author) => Some(self.sealer(AUTHOR)?.seal(&upload.sha256, author)?),
+            Some(author) => Some(self.encryptor(AUTHOR_PURPOSE)?.seal(&upload.sha256, author)?),
             None => None,
         };
         sqlx::query(
@@ -40,29 +40,29 @@ impl Store {
         .bind(upload.uploaded_at.as_millisecond())
         .execute(self.pool())
         .await
-        .map_err(storage)?;
+        .map_err(db_error)?;
         Ok(())
     }
 
-    /// All uploads, oldest first.
+    /// Returns all uploads, oldest first.
     pub async fn transform_uploads(&self) -> Result<Vec<TransformUpload>> {
-        let authors = self.sealer(AUTHOR)?;
+        let authors = self.encryptor(AUTHOR_PURPOSE)?;
         let rows = sqlx::query(
             "SELECT sha256, name, sealed_author, uploaded_at FROM transform_uploads ORDER BY uploaded_at, sha256",
         )
         .fetch_all(self.pool())
         .await
-        .map_err(storage)?;
+        .map_err(db_error)?;
         rows.iter()
             .map(|row| {
-                let sha256: String = row.try_get("sha256").map_err(storage)?;
-                let author: Option<&str> = row.try_get("sealed_author").map_err(storage)?;
+                let sha256: String = row.try_get("sha256").map_err(db_error)?;
+                let author: Option<&str> = row.try_get("sealed_author").map_err(db_error)?;
                 let author = author.and_then(|sealed| Some(authors.open(&sha256, sealed)?.expose_secret().to_owned()));
-                let uploaded_at = row.try_get("uploaded_at").map_err(storage)?;
+                let uploaded_at = row.try_get("uploaded_at").map_err(db_error)?;
                 let uploaded_at = Timestamp::from_millisecond(uploaded_at).map_err(|_| {
-                    Error::new(Code::Storage, "The database holds an upload of a transform that is broken.")
+                    Error::new(Code::Storage, "The database holds an upload of a transform whose date cannot be read.")
                 })?;
-                Ok(TransformUpload { name: row.try_get("name").map_err(storage)?, sha256, author, uploaded_at })
+                Ok(TransformUpload { name: row.try_get("name").map_err(db_error)?, sha256, author, uploaded_at })
             })
             .collect()
     }
@@ -73,7 +73,7 @@ impl Store {
             .bind(sha256)
             .execute(self.pool())
             .await
-            .map_err(storage)?;
+            .map_err(db_error)?;
         Ok(())
     }
 }

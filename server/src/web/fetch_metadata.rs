@@ -1,6 +1,6 @@
-//! Requests that change something are taken from our own pages and from programs, not from pages of
-//! other sites (Fetch Metadata Request Headers, W3C). A second wall: the first is that a session
-//! travels in a header, which no other site can make a browser send.
+//! Refuses state-changing requests from pages of other sites (Fetch Metadata Request Headers, W3C). This is a second
+//! defense against cross-site request forgery: a session is sent in a header, which another site cannot make a browser
+//! send.
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
@@ -8,9 +8,9 @@ use actix_web::http::header::HeaderValue;
 
 use crate::error::{Code, Error, Result};
 
-/// Refuses a request that changes something and that, as the browser says, another site's page made.
-/// Programs, and browsers that don't say, send no such header and pass. The form that ends a login is
-/// not checked here: it comes from another site by design.
+/// Fails with [`Code::CrossSite`] for a state-changing request that a page of another site made according to the
+/// browser. Requests without the header, from programs and old browsers, are accepted. The form of the login callback
+/// is not checked here, because it is cross-site by design.
 pub(super) fn check(request: &HttpRequest) -> Result<()> {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
@@ -29,7 +29,7 @@ mod tests {
 
     use super::*;
 
-    fn passes(method: Method, site: Option<&str>) -> bool {
+    fn is_accepted(method: Method, site: Option<&str>) -> bool {
         let mut request = TestRequest::default().method(method);
         if let Some(site) = site {
             request = request.insert_header(("sec-fetch-site", site));
@@ -38,19 +38,19 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_pages_and_programs_change_something() {
+    fn state_changing_requests_of_other_sites_are_refused() {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
             for site in [None, Some("same-origin"), Some("none")] {
-                assert!(passes(method.clone(), site), "{method} {site:?}");
+                assert!(is_accepted(method.clone(), site), "{method} {site:?}");
             }
             for site in [Some("cross-site"), Some("same-site"), Some("else")] {
-                assert!(!passes(method.clone(), site), "{method} {site:?}");
+                assert!(!is_accepted(method.clone(), site), "{method} {site:?}");
             }
         }
     }
 
     #[test]
-    fn reading_is_free() {
-        assert!(passes(Method::GET, Some("cross-site")) && passes(Method::HEAD, Some("cross-site")));
+    fn read_requests_of_other_sites_are_accepted() {
+        assert!(is_accepted(Method::GET, Some("cross-site")) && is_accepted(Method::HEAD, Some("cross-site")));
     }
 }

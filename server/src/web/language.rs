@@ -1,8 +1,8 @@
-//! The languages of the pages, and which one a reader wants.
+//! The languages of the pages, and the choice of the language for a request.
 //!
-//! Templates hold English texts between double brackets, `[[Log out]]`; `templates/de.json` says each in
-//! German. What the scripts say stands in `assets/js/texts.en.js` and `texts.de.js`. What the server says of
-//! errors is English.
+//! Templates contain English texts between double brackets, `[[Log out]]`; `templates/de.json` has their German
+//! translations. The texts of the scripts are in `assets/js/texts.en.js` and `texts.de.js`. Error messages of the
+//! server are English.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -13,25 +13,25 @@ use actix_web::http::header::{AcceptLanguage, Header, Preference};
 /// A language of the pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Language {
-    /// What everything is written in first.
+    /// English, the language of the templates.
     #[default]
     English,
     /// German.
     German,
 }
 
-/// Where the choice of a reader is kept; the pages' scripts write it.
+/// Cookie with the user's choice, which the pages' scripts write.
 const COOKIE: &str = "user-import-export-language";
 
-/// German texts by the English ones.
+/// German translations by English text.
 static GERMAN: LazyLock<BTreeMap<String, String>> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../templates/de.json")).unwrap_or_default());
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub(super) const ALL: [Self; 2] = [Self::English, Self::German];
 
-    /// Its tag, as in `<html lang>`.
+    /// Returns its tag, as in `<html lang>`.
     pub(super) fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -39,7 +39,7 @@ impl Language {
         }
     }
 
-    /// What it calls itself.
+    /// Returns its name in the language itself.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::English => "English",
@@ -47,13 +47,13 @@ impl Language {
         }
     }
 
-    /// The language of a tag such as `de-AT`.
+    /// Returns the language of a tag such as `de-AT`; `None` if it is not supported.
     pub(super) fn of_tag(tag: &str) -> Option<Self> {
         let primary = tag.split('-').next().unwrap_or_default();
         Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
     }
 
-    /// What a reader has chosen, or else what their browser prefers.
+    /// Returns the user's choice, or else the browser's preference, or else English.
     pub(super) fn of_request(request: &HttpRequest) -> Self {
         let chosen = request.cookie(COOKIE).and_then(|cookie| Self::of_tag(cookie.value()));
         chosen.or_else(|| Self::preferred(request)).unwrap_or_default()
@@ -67,7 +67,7 @@ impl Language {
         })
     }
 
-    /// A text of the templates in this language; the English one where nobody has translated it.
+    /// Returns the translation of a text of the templates, or the English text if it is not translated.
     pub(super) fn text(self, english: &str) -> &str {
         match self {
             Self::English => english,
@@ -75,7 +75,7 @@ impl Language {
         }
     }
 
-    /// A template with its texts in this language.
+    /// Returns a template with its texts in this language.
     pub(super) fn translate(self, template: &str) -> String {
         let mut out = String::with_capacity(template.len());
         let mut rest = template;
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    fn wanted(cookie: Option<&str>, accepted: Option<&str>) -> Language {
+    fn language_of(cookie: Option<&str>, accepted: Option<&str>) -> Language {
         let mut request = TestRequest::get();
         if let Some(value) = cookie {
             request = request.cookie(Cookie::new(COOKIE, value.to_owned()));
@@ -110,19 +110,19 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_wins_over_what_the_browser_prefers_and_english_is_for_everybody_else() {
-        assert_eq!(wanted(None, None), Language::English);
-        assert_eq!(wanted(None, Some("de-AT,en;q=0.5")), Language::German);
-        assert_eq!(wanted(None, Some("fr, de;q=0.4, en;q=0.7")), Language::English);
-        assert_eq!(wanted(None, Some("fr, de;q=0.4, *;q=0.1")), Language::German);
-        assert_eq!(wanted(None, Some("fr")), Language::English);
-        assert_eq!(wanted(Some("en"), Some("de")), Language::English);
-        assert_eq!(wanted(Some("de"), Some("en")), Language::German);
-        assert_eq!(wanted(Some("<b>"), Some("de")), Language::German);
+    fn the_users_choice_precedes_the_browsers_preference_and_english_is_the_default() {
+        assert_eq!(language_of(None, None), Language::English);
+        assert_eq!(language_of(None, Some("de-AT,en;q=0.5")), Language::German);
+        assert_eq!(language_of(None, Some("fr, de;q=0.4, en;q=0.7")), Language::English);
+        assert_eq!(language_of(None, Some("fr, de;q=0.4, *;q=0.1")), Language::German);
+        assert_eq!(language_of(None, Some("fr")), Language::English);
+        assert_eq!(language_of(Some("en"), Some("de")), Language::English);
+        assert_eq!(language_of(Some("de"), Some("en")), Language::German);
+        assert_eq!(language_of(Some("<b>"), Some("de")), Language::German);
     }
 
-    /// The texts between brackets of every template.
-    fn marked() -> Vec<String> {
+    /// Returns the texts between double brackets of all templates.
+    fn template_texts() -> Vec<String> {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
         let mut texts = Vec::new();
         for entry in std::fs::read_dir(directory).unwrap() {
@@ -137,16 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn every_text_of_the_templates_is_translated_and_no_translation_is_left_over() {
-        let marked = marked();
-        assert!(marked.len() > 100);
-        // The menu's, which stand in the code.
+    fn every_template_text_is_translated_and_no_translation_is_unused() {
+        let in_templates = template_texts();
+        assert!(in_templates.len() > 100);
+        // The labels of the menu are in the code.
         let menu = ["Import", "Export", "History", "Transforms"];
-        for text in marked.iter().map(String::as_str).chain(menu) {
+        for text in in_templates.iter().map(String::as_str).chain(menu) {
             assert!(GERMAN.contains_key(text), "{text:?} is not translated");
         }
         for text in GERMAN.keys() {
-            assert!(marked.contains(text) || menu.contains(&text.as_str()), "{text:?} is in no template");
+            assert!(in_templates.contains(text) || menu.contains(&text.as_str()), "{text:?} is not in a template");
         }
     }
 

@@ -1,5 +1,4 @@
-//! `GET /metrics`: what a Prometheus server may know. No personal data: routes instead of paths, counts
-//! instead of names.
+//! `GET /metrics`: metrics for Prometheus, without personal data: labels are routes, not paths.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,30 +15,33 @@ use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
 use secrecy::ExposeSecret;
 use tracing_actix_web::RequestId;
 
-use super::reply::{not_found, read_only};
-use super::{ApiError, App, trace};
+use super::reply::{get_resource, not_found};
+use super::{ApiError, App, request_log};
+use crate::encryption::constant_time_eq;
 use crate::error::{Code, Error, Result};
-use crate::measure::{self, Counter};
-use crate::seal::equal;
+use crate::telemetry::{self, Counter};
 
-/// `/metrics` beside all other routes.
+/// Adds `/metrics` to all other routes.
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/metrics", read));
+    config.service(get_resource("/metrics", read));
 }
 
-/// `/metrics` on a listener of its own, which answers 404 to everything else.
-pub(super) fn configure_alone(config: &mut ServiceConfig) {
-    config.app_data(Data::new(Alone)).service(read_only("/metrics", read)).default_service(web::to(nowhere));
+/// Adds `/metrics` to a dedicated listener, which answers 404 to all other paths.
+pub(super) fn configure_dedicated(config: &mut ServiceConfig) {
+    config
+        .app_data(Data::new(DedicatedListener))
+        .service(get_resource("/metrics", read))
+        .default_service(web::to(not_found_response));
 }
 
 /// Marks the listener of `METRICS_ADDRESS`.
-struct Alone;
+struct DedicatedListener;
 
-async fn nowhere(request: HttpRequest) -> HttpResponse {
+async fn not_found_response(request: HttpRequest) -> HttpResponse {
     ApiError(not_found(&request)).error_response()
 }
 
-/// The counters of this process. Cheap to clone.
+/// The metrics of this process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
@@ -62,9 +64,10 @@ struct Inner {
 }
 
 impl Metrics {
-    /// Counters that stand at zero.
+    /// Creates and registers all metrics with the value 0.
     pub fn new() -> Result<Self> {
-        let failed = |error: prometheus::Error| Error::new(Code::Internal, format!("A metric: {error}"));
+        let failed =
+            |error: prometheus::Error| Error::new(Code::Internal, format!("The metrics cannot be registered: {error}"));
         let registry = Registry::new_custom(Some("user_import_export".to_owned()), None).map_err(failed)?;
         let labels = ["method", "route", "status"];
         let requests = prometheus::Opts::new("http_requests_total", "Requests that were answered.");
@@ -84,17 +87,17 @@ impl Metrics {
             seconds: HistogramVec::new(seconds, &["method", "route"]).map_err(failed)?,
             jobs: IntGaugeVec::new(jobs, &["type", "status"]).map_err(failed)?,
             running: gauge("running_jobs", "Jobs that run, wait or are queued now.")?,
-            queued: gauge("queued_jobs", "Jobs that wait for their turn now.")?,
-            rows: by("type", "rows_total", "Users that exports wrote, and rows that imports dealt with.")?,
+            queued: gauge("queued_jobs", "Jobs that are queued now.")?,
+            rows: by("type", "rows_total", "Users written by exports, and rows processed by imports.")?,
             faults: by("type", "faults_total", "Users, cells and rows that jobs could not read, compute or import.")?,
             auth0: by("status", "auth0_requests_total", "Requests to Auth0 by status; none: no answer.")?,
-            waits: counter("auth0_rate_limit_waits_total", "Times that Auth0 asked to wait: too many requests.")?,
-            waited: counter("auth0_rate_limit_wait_seconds_total", "How long was waited because Auth0 asked to.")?,
-            sandbox: counter("sandbox_seconds_total", "Time that transforms and JavaScript have computed.")?,
-            traps: counter("sandbox_traps_total", "Calls of transforms and JavaScript that broke down.")?,
+            waits: counter("auth0_rate_limit_waits_total", "Waits that Auth0 asked for because of a rate limit.")?,
+            waited: counter("auth0_rate_limit_wait_seconds_total", "Time waited because of rate limits, in seconds.")?,
+            sandbox: counter("sandbox_seconds_total", "Execution time of transforms and JavaScript, in seconds.")?,
+            traps: counter("sandbox_traps_total", "Calls of transforms and JavaScript that trapped.")?,
             cleanup_suspended: gauge(
                 "cleanup_suspended",
-                "1 while nothing expired is deleted because the clock is not trusted.",
+                "1 while expired data is not deleted because the clock is not trusted.",
             )?,
             registry,
         };
@@ -118,54 +121,54 @@ impl Metrics {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Takes over what the other rooms have counted since the last time.
-    fn take_over(&self) {
+    /// Updates the metrics from the counters in `telemetry`.
+    fn update(&self) {
         let inner = &*self.0;
         let microseconds = 1e-6;
         for (metric, count, unit) in [
-            (&inner.rows.with_label_values(&["export"]), &measure::EXPORTED_ROWS, 1.0),
-            (&inner.rows.with_label_values(&["import"]), &measure::IMPORTED_ROWS, 1.0),
-            (&inner.faults.with_label_values(&["export"]), &measure::EXPORT_FAULTS, 1.0),
-            (&inner.faults.with_label_values(&["import"]), &measure::IMPORT_FAULTS, 1.0),
-            (&inner.auth0.with_label_values(&["none"]), &measure::AUTH0_SILENCE, 1.0),
-            (&inner.waits, &measure::RATE_LIMIT_WAITS, 1.0),
-            (&inner.waited, &measure::RATE_LIMIT_WAITED, microseconds),
-            (&inner.sandbox, &measure::SANDBOX_TIME, microseconds),
-            (&inner.traps, &measure::SANDBOX_TRAPS, 1.0),
+            (&inner.rows.with_label_values(&["export"]), &telemetry::EXPORTED_ROWS, 1.0),
+            (&inner.rows.with_label_values(&["import"]), &telemetry::IMPORTED_ROWS, 1.0),
+            (&inner.faults.with_label_values(&["export"]), &telemetry::EXPORT_ERRORS, 1.0),
+            (&inner.faults.with_label_values(&["import"]), &telemetry::IMPORT_ERRORS, 1.0),
+            (&inner.auth0.with_label_values(&["none"]), &telemetry::AUTH0_NO_RESPONSE, 1.0),
+            (&inner.waits, &telemetry::RATE_LIMIT_WAITS, 1.0),
+            (&inner.waited, &telemetry::RATE_LIMIT_WAIT_MICROS, microseconds),
+            (&inner.sandbox, &telemetry::SANDBOX_MICROS, microseconds),
+            (&inner.traps, &telemetry::SANDBOX_TRAPS, 1.0),
         ] {
-            set(metric, Counter::get(count) as f64 * unit);
+            raise_to(metric, Counter::get(count) as f64 * unit);
         }
-        for (status, count) in measure::AUTH0_ANSWERS.counts() {
-            set(&inner.auth0.with_label_values(&[&status.to_string()]), count as f64);
+        for (status, count) in telemetry::AUTH0_RESPONSES.counts() {
+            raise_to(&inner.auth0.with_label_values(&[&status.to_string()]), count as f64);
         }
-        inner.queued.set(measure::QUEUED_JOBS.get());
-        inner.cleanup_suspended.set(measure::CLEANUP_SUSPENDED.get().into());
+        inner.queued.set(telemetry::QUEUED_JOBS.get());
+        inner.cleanup_suspended.set(telemetry::CLEANUP_SUSPENDED.get().into());
     }
 
     fn text(&self) -> Result<String> {
         TextEncoder::new()
             .encode_to_string(&self.0.registry.gather())
-            .map_err(|error| Error::new(Code::Internal, format!("The metrics: {error}")))
+            .map_err(|error| Error::new(Code::Internal, format!("The metrics cannot be encoded: {error}")))
     }
 }
 
-/// Moves a counter to where a count of our own stands, which only grows.
-fn set(metric: &prometheus::Counter, count: f64) {
+/// Increases a counter to a count, which never decreases.
+fn raise_to(metric: &prometheus::Counter, count: f64) {
     metric.inc_by((count - metric.get()).max(0.0));
 }
 
-/// The name of a request in the log, sent along so that people can report it.
+/// Response header with the request's id in the log, so that users can report it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Counts a request under the pattern of its route, so that nobody's ids become labels; sends its id along,
-/// and notes in the log what was refused and what failed.
-pub(super) async fn count(
+/// Middleware that counts a request by the pattern of its route, because paths contain ids, adds its id to the
+/// response, and logs a failed or refused request.
+pub(super) async fn observe_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> std::result::Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let metrics = request.app_data::<Data<App>>().map(|app| app.metrics.clone());
-    let method = trace::method(&request);
+    let method = request_log::method_label(&request);
     let id = request.extensions().get::<RequestId>().and_then(|id| HeaderValue::try_from(id.to_string()).ok());
     let mut outcome = next.call(request).await;
     if let (Ok(response), Some(id)) = (&mut outcome, id) {
@@ -180,9 +183,9 @@ pub(super) async fn count(
             (error.as_response_error().status_code(), error.as_error::<ApiError>().map(|error| error.0.code), None)
         }
     };
-    trace::note(status, code);
+    request_log::log_failure(status, code);
     if let Some(metrics) = metrics {
-        let route = trace::route(pattern);
+        let route = request_log::route_label(pattern);
         let labels = [method, route.as_str(), status.as_str()];
         metrics.0.requests.with_label_values(&labels).inc();
         metrics.0.seconds.with_label_values(&[method, &route]).observe(started.elapsed().as_secs_f64());
@@ -190,19 +193,19 @@ pub(super) async fn count(
     outcome
 }
 
-/// The metrics in Prometheus' text format. With a public URL they need `METRICS_TOKEN`; otherwise programs on this
-/// machine can read them without it.
+/// Returns the metrics in the text format of Prometheus. With a public URL they need `METRICS_TOKEN`; otherwise
+/// programs on the server's machine can read them without it.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, content_type = "text/plain"), (status = 401, body = crate::error::ErrorBody),
               (status = 404, body = crate::error::ErrorBody)))]
 pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::Result<HttpResponse, ApiError> {
-    check(&request, &app)?;
+    authorize(&request, &app)?;
     let metrics = &app.metrics.0;
     metrics.jobs.reset();
     for (kind, state, count) in app.jobs.counts().await? {
         metrics.jobs.with_label_values(&[kind.as_str(), state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
-    app.metrics.take_over();
+    app.metrics.update();
     metrics.running.set(i64::try_from(app.jobs.running()).unwrap_or(i64::MAX));
     Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(app.metrics.text()?))
 }
@@ -210,45 +213,45 @@ pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::R
 /// Headers that a proxy adds to a request, beside `X-Forwarded-*`.
 const PROXIED: [HeaderName; 3] = [FORWARDED, VIA, HeaderName::from_static("x-real-ip")];
 
-/// Lets in a request with the token, or one of a program on this machine where no token is needed.
+/// Accepts a request with the token or, if no token is needed, a request of a program on this machine.
 ///
-/// With a public URL a proxy stands in front, and to this process all its requests come from this machine. So the
-/// token is needed there, and without one in the settings there are no metrics: 404. The listener of
-/// `METRICS_ADDRESS` is not meant for the proxy; on a loopback address it needs no token unless one is set.
-fn check(request: &HttpRequest, app: &App) -> Result<()> {
+/// With a public URL requests come through a proxy, which may be on this machine. So the token is needed, and without
+/// one in the settings the response is 404. The listener of `METRICS_ADDRESS` is not behind the proxy; it needs no
+/// token unless one is set.
+fn authorize(request: &HttpRequest, app: &App) -> Result<()> {
     let settings = &app.settings;
-    let given = request
+    let bearer_token = request
         .headers()
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "));
-    if let (Some(given), Some(token)) = (given, &settings.metrics_token)
-        && equal(given, token.expose_secret())
+    if let (Some(bearer_token), Some(token)) = (bearer_token, &settings.metrics_token)
+        && constant_time_eq(bearer_token, token.expose_secret())
     {
         return Ok(());
     }
-    let alone = request.app_data::<Data<Alone>>().is_some();
+    let is_dedicated = request.app_data::<Data<DedicatedListener>>().is_some();
     let (needs_token, listener) = match settings.metrics_address {
-        Some(address) if alone => (settings.metrics_token.is_some(), address.ip()),
+        Some(address) if is_dedicated => (settings.metrics_token.is_some(), address.ip()),
         _ => (settings.base_url.is_some(), settings.host),
     };
     if needs_token && settings.metrics_token.is_none() {
-        return Err(not_found(request).with_hint("Set METRICS_TOKEN, or METRICS_ADDRESS for a listener of their own."));
+        return Err(not_found(request).with_hint("Set METRICS_TOKEN, or METRICS_ADDRESS for a dedicated listener."));
     }
-    if !needs_token && given.is_none() && is_local(request, listener) {
+    if !needs_token && bearer_token.is_none() && is_local(request, listener) {
         return Ok(());
     }
     Err(Error::new(Code::CredentialsRequired, "The metrics need METRICS_TOKEN, or a direct request from this machine.")
         .with_hint("Send the header `Authorization: Bearer <METRICS_TOKEN>`."))
 }
 
-/// Whether a program on this machine sent the request itself: without a proxy, and to a name of this machine. A
-/// browser that was led here by another site's name (DNS rebinding) names that site as the host.
+/// Returns whether a program on this machine sent the request directly: without a proxy, and with a host name of this
+/// machine. After DNS rebinding, a browser sends the name of the other site as host.
 fn is_local(request: &HttpRequest, listener: IpAddr) -> bool {
     let headers = request.headers();
     let proxied = headers.keys().any(|name| PROXIED.contains(name) || name.as_str().starts_with("x-forwarded-"));
     let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
-    let named = |authority: &str| {
+    let names_this_machine = |authority: &str| {
         let host = authority.parse::<Authority>().ok();
         let host = host.as_ref().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case("localhost")
@@ -256,5 +259,7 @@ fn is_local(request: &HttpRequest, listener: IpAddr) -> bool {
     };
     let hosts = headers.get_all(HOST).map(|host| host.to_str().unwrap_or_default());
     let hosts = hosts.chain(request.uri().authority().map(Authority::as_str));
-    request.peer_addr().is_some_and(|peer| is_loopback(peer.ip())) && !proxied && hosts.into_iter().all(named)
+    request.peer_addr().is_some_and(|peer| is_loopback(peer.ip()))
+        && !proxied
+        && hosts.into_iter().all(names_this_machine)
 }

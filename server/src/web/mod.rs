@@ -1,19 +1,19 @@
-//! The only room that knows actix and Tera: routes, pages, error replies.
+//! The HTTP server: routes, middleware, pages and error responses. No other module uses actix-web and Tera.
 
 pub mod api;
-mod body;
-mod contract;
+mod auth0_extension;
+mod base_path;
+mod body_limits;
+mod docs_pages;
 mod fetch_metadata;
-mod guide;
-mod headers;
 mod language;
 mod metrics;
-mod pace;
 mod pages;
-mod prefix;
 mod reply;
+mod request_log;
+mod security_headers;
+mod slow_requests;
 mod templates;
-mod trace;
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::Data;
 use tracing_actix_web::TracingLogger;
 
-pub use body::BodyBudget;
+pub use body_limits::BodyBudget;
 pub use metrics::Metrics;
 pub use reply::{AnySession, ApiError, Authorized, ReadConnections, ReadUsers, ReadUsersAndConnections, Requirement};
 
@@ -33,27 +33,27 @@ use crate::config::Settings;
 use crate::jobs::Jobs;
 use crate::store::Store;
 
-/// Everything a request handler may need.
+/// The shared state of the request handlers.
 #[derive(Clone)]
 pub struct App {
     /// The settings.
     pub settings: Arc<Settings>,
-    /// Public base URL without a trailing slash; its path is the prefix under which a proxy serves us.
+    /// Public base URL without a trailing slash. Its path is the prefix under which a proxy serves the application.
     pub base_url: Arc<str>,
-    /// Who may come in.
+    /// Access control.
     pub access: Arc<Access>,
-    /// State.
+    /// The database and files.
     pub store: Store,
-    /// Running jobs.
+    /// Exports and imports.
     pub jobs: Jobs,
-    /// What is counted.
+    /// Metrics.
     pub metrics: Metrics,
-    /// Memory for the bodies of requests without a session.
+    /// Memory budget for the bodies of requests without a session.
     pub bodies: BodyBudget,
 }
 
 impl App {
-    /// Path of the base URL, with a slash at both ends (docs/auth0/login.md#base-url-and-base-path).
+    /// Returns the path of the base URL, with a slash at both ends (docs/auth0/login.md#base-url-and-base-path).
     pub fn base_path(&self) -> String {
         let path = url::Url::parse(&self.base_url).map(|url| url.path().to_owned()).unwrap_or_default();
         let path = path.trim_matches('/');
@@ -64,14 +64,14 @@ impl App {
 /// Which routes an application has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routes {
-    /// All of them.
+    /// All routes.
     All,
     /// Only `/metrics`, for the listener of `METRICS_ADDRESS`.
     Metrics,
 }
 
-/// An application: its routes behind every middleware. The server and all tests use this function, so that none of
-/// them can leave out a limit.
+/// Creates the actix-web application: the routes behind all middleware. The server and all tests use this function, so
+/// that the same limits apply in all of them.
 pub fn application(
     app: &App,
     routes: Routes,
@@ -84,22 +84,22 @@ pub fn application(
         InitError = (),
     > + use<>,
 > {
-    // The last one is the outermost.
+    // The last middleware is the outermost.
     actix_web::App::new()
         .app_data(Data::new(app.clone()))
-        .wrap(from_fn(body::limit_body))
-        .wrap(from_fn(metrics::count))
+        .wrap(from_fn(body_limits::limit_body))
+        .wrap(from_fn(metrics::observe_request))
         .wrap(Compress::default())
-        .wrap(from_fn(headers::add_headers))
-        .wrap(TracingLogger::<trace::RequestSpan>::new())
-        .wrap(prefix::StripPrefix::new(&app.base_path()))
+        .wrap(from_fn(security_headers::add_headers))
+        .wrap(TracingLogger::<request_log::RequestSpan>::new())
+        .wrap(base_path::StripPrefix::new(&app.base_path()))
         .configure(|config| match routes {
             Routes::All => {
-                contract::configure(config);
+                auth0_extension::configure(config);
                 metrics::configure(config);
                 api::configure(config);
                 pages::configure(config);
             }
-            Routes::Metrics => metrics::configure_alone(config),
+            Routes::Metrics => metrics::configure_dedicated(config),
         })
 }

@@ -1,9 +1,9 @@
-//! The pages and their assets: shells without data, filled through the API (docs/decisions/0016-no-bundler.md).
+//! The HTML pages and their assets (docs/decisions/0016-no-bundler.md).
 //!
-//! A page carries no user's data and needs no session; its scripts read the session from the
-//! browser's storage. Assets are served below `assets/<version>/`, where the version is a digest of all
-//! of them, so that they can be cached for ever and a new release is picked up at once. They are
-//! compressed once, when the first of them is asked for.
+//! A page contains no user data and needs no session: its scripts read the session from the browser's storage and fill
+//! the page through the API. Assets are served below `assets/<version>/`, where the version is a digest of all assets,
+//! so that they can be cached without limit and a new release is used at once. They are compressed once, at the first
+//! request for an asset.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -21,9 +21,9 @@ use serde::Serialize;
 use tera::Context;
 
 use super::language::Language;
-use super::reply::{not_found, read_only};
+use super::reply::{get_resource, not_found};
 use super::templates::render_in;
-use super::{ApiError, App, guide};
+use super::{ApiError, App, docs_pages};
 use crate::error::{Code, Error};
 use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
@@ -31,12 +31,12 @@ use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 #[folder = "assets/"]
 struct Assets;
 
-/// An asset as it is sent.
+/// An asset, prepared for responses.
 struct Asset {
     media_type: String,
     tag: String,
     plain: web::Bytes,
-    /// Compressed, where that makes it smaller.
+    /// The compressed content; `None` if it is not smaller.
     gzip: Option<web::Bytes>,
 }
 
@@ -55,7 +55,7 @@ impl Asset {
     }
 }
 
-/// Every asset by its name.
+/// All assets by name.
 static ASSETS: LazyLock<BTreeMap<String, Asset>> = LazyLock::new(|| {
     let asset = |name: std::borrow::Cow<'static, str>| Some((name.to_string(), Asset::new(&name, Assets::get(&name)?)));
     Assets::iter().filter_map(asset).collect()
@@ -83,11 +83,11 @@ enum Page {
 }
 
 impl Page {
-    /// The menu, from top to bottom.
+    /// The pages of the menu, from top to bottom.
     const MENU: [Self; 5] = [Self::Import, Self::Export, Self::History, Self::Transforms, Self::Settings];
 
-    /// Its path below the base path, its template (`<name>.html`), its script (`js/<name>.js`) and its
-    /// icon.
+    /// Returns the name of its path below the base path, of its template (`<name>.html`), its script (`js/<name>.js`)
+    /// and its icon.
     fn name(self) -> &'static str {
         match self {
             Self::Import => "import",
@@ -98,7 +98,7 @@ impl Page {
         }
     }
 
-    /// What the menu calls it.
+    /// Returns its English label in the menu.
     fn label(self) -> &'static str {
         match self {
             Self::Import => "Import",
@@ -110,9 +110,8 @@ impl Page {
     }
 }
 
-/// The modules that a script imports, directly or through others: what the browser may load while it
-/// still reads the page.
-fn modules(script: &str) -> Vec<String> {
+/// Returns the modules that a script imports, directly or indirectly, so that the browser can preload them.
+fn imported_modules(script: &str) -> Vec<String> {
     fn collect(script: &str, found: &mut BTreeSet<String>) {
         let Some(asset) = ASSETS.get(script) else { return };
         let text = String::from_utf8_lossy(&asset.plain);
@@ -130,28 +129,28 @@ fn modules(script: &str) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// The modules of every script that a page starts with, found once.
+/// The imported modules of each page's script.
 static MODULES: LazyLock<BTreeMap<&'static str, Vec<String>>> = LazyLock::new(|| {
     let names = Page::MENU.map(Page::name).into_iter().chain(["guide"]);
-    names.map(|name| (name, modules(&format!("js/{name}.js")))).collect()
+    names.map(|name| (name, imported_modules(&format!("js/{name}.js")))).collect()
 });
 
 /// Adds the pages and their assets.
 pub fn configure(config: &mut ServiceConfig) {
     config
-        .service(read_only("/", import))
-        .service(read_only("/import", import))
-        .service(read_only("/export", export))
-        .service(read_only("/history", history))
-        .service(read_only("/transforms", transforms))
-        .service(read_only("/settings", settings))
-        .service(read_only("/guide/{name}", guide))
-        .service(read_only("/assets/{version}/{path:.*}", asset))
-        .default_service(web::to(nowhere));
+        .service(get_resource("/", import))
+        .service(get_resource("/import", import))
+        .service(get_resource("/export", export))
+        .service(get_resource("/history", history))
+        .service(get_resource("/transforms", transforms))
+        .service(get_resource("/settings", settings))
+        .service(get_resource("/guide/{name}", guide))
+        .service(get_resource("/assets/{version}/{path:.*}", asset))
+        .default_service(web::to(not_found_page));
 }
 
-/// 404: a page for who followed a link or mistyped an address, JSON for programs.
-async fn nowhere(request: HttpRequest, app: Data<App>) -> HttpResponse {
+/// Answers 404: with a page for browsers, with JSON for other clients.
+async fn not_found_page(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let error = not_found(&request);
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") {
@@ -195,33 +194,33 @@ async fn settings(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, 
     page(Page::Settings, &request, &app)
 }
 
-/// How the address asks for the page to look.
+/// The display options in the query of a page.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Look {
-    /// Without header and footer, to stand inside the dashboard.
+struct DisplayOptions {
+    /// Whether to omit header and footer, for embedding in the Auth0 dashboard.
     embed: bool,
-    /// `light` or `dark`; otherwise as the system says.
+    /// `light` or `dark`; `None` for the system's setting.
     theme: Option<&'static str>,
-    /// The language; otherwise as the reader or the browser says.
+    /// The language; `None` for the user's choice or the browser's setting.
     language: Option<Language>,
 }
 
-impl Look {
-    fn read(query: &str) -> Self {
-        let mut look = Self::default();
+impl DisplayOptions {
+    fn parse(query: &str) -> Self {
+        let mut options = Self::default();
         for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match (key.as_ref(), value.as_ref()) {
-                ("embed", "1" | "true") => look.embed = true,
-                ("theme", "light") => look.theme = Some("light"),
-                ("theme", "dark") => look.theme = Some("dark"),
-                ("lang", tag) => look.language = Language::of_tag(tag),
+                ("embed", "1" | "true") => options.embed = true,
+                ("theme", "light") => options.theme = Some("light"),
+                ("theme", "dark") => options.theme = Some("dark"),
+                ("lang", tag) => options.language = Language::of_tag(tag),
                 _ => {}
             }
         }
-        look
+        options
     }
 
-    /// The query that keeps the look when a link of the menu is followed.
+    /// Returns the query that preserves the options in links of the menu; empty without options.
     fn query(&self) -> String {
         let embed = self.embed.then(|| "embed=1".to_owned());
         let theme = self.theme.map(|theme| format!("theme={theme}"));
@@ -231,7 +230,7 @@ impl Look {
     }
 }
 
-/// What the scripts need to know.
+/// The configuration for the scripts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Config<'a> {
@@ -245,7 +244,7 @@ struct Config<'a> {
     default_columns: &'a [(&'a str, &'a str)],
     /// Expressions of the documented attributes.
     attributes: &'a [String],
-    /// Names of the attributes that an import takes.
+    /// Names of the attributes that an import accepts.
     import_attributes: &'a [&'a str],
 }
 
@@ -258,27 +257,27 @@ struct MenuItem {
 }
 
 fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, ApiError> {
-    reply(request, app, |shell| shell.html(page))
+    html_response(request, app, |template| template.html(page))
 }
 
 async fn guide(request: HttpRequest, app: Data<App>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    match guide::named(&name) {
-        Some(guide) => reply(&request, &app, |shell| shell.guide(guide)),
+    match docs_pages::find(&name) {
+        Some(guide) => html_response(&request, &app, |template| template.guide(guide)),
         None => Err(Error::new(Code::NotFound, format!("There is no guide {name:?}.")).into()),
     }
 }
 
-fn reply(
+fn html_response(
     request: &HttpRequest,
     app: &App,
-    html: impl FnOnce(&Shell<'_>) -> Result<String, Error>,
+    html: impl FnOnce(&PageTemplate<'_>) -> Result<String, Error>,
 ) -> Result<HttpResponse, ApiError> {
     let base_path = app.base_path();
     let nonce = nonce();
-    let look = Look::read(request.query_string());
-    let shell = Shell {
-        language: look.language.unwrap_or_else(|| Language::of_request(request)),
-        look,
+    let options = DisplayOptions::parse(request.query_string());
+    let template = PageTemplate {
+        language: options.language.unwrap_or_else(|| Language::of_request(request)),
+        options,
         base_path: &base_path,
         tenant: app.settings.domain.as_ref().map_or("", |domain| domain.host()),
         manage_url: app.settings.manage_url.as_str(),
@@ -289,21 +288,24 @@ fn reply(
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::VARY, "accept-language, cookie"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy(&nonce, &app.settings.frame_ancestors)))
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            content_security_policy(&nonce, &app.settings.frame_ancestors),
+        ))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "same-origin"))
-        // The sign-in window hands its session to the page that opened it.
+        // The login window sends its session to the page that opened it.
         .insert_header((header::CROSS_ORIGIN_OPENER_POLICY, "same-origin-allow-popups"))
         .insert_header((
             header::PERMISSIONS_POLICY,
             "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
         ))
-        .body(html(&shell)?))
+        .body(html(&template)?))
 }
 
-/// A page without data.
-struct Shell<'a> {
-    look: Look,
+/// The values for the template of a page.
+struct PageTemplate<'a> {
+    options: DisplayOptions,
     language: Language,
     base_path: &'a str,
     tenant: &'a str,
@@ -312,17 +314,17 @@ struct Shell<'a> {
     nonce: &'a str,
 }
 
-impl Shell<'_> {
+impl PageTemplate<'_> {
     fn html(&self, page: Page) -> Result<String, Error> {
         let context = self.context(page.name(), Some(page), self.language.text(page.label()))?;
         render_in(self.language, &format!("{}.html", page.name()), &context)
     }
 
-    fn guide(&self, guide: &guide::Guide) -> Result<String, Error> {
+    fn guide(&self, guide: &docs_pages::Guide) -> Result<String, Error> {
         let mut context = self.context("guide", None, &guide.title)?;
-        let query = self.look.query();
-        let href = |guide: &guide::Guide| format!("{}guide/{}{query}", self.base_path, guide.name);
-        let guides = guide::all().iter().map(|other| GuideItem {
+        let query = self.options.query();
+        let href = |guide: &docs_pages::Guide| format!("{}guide/{}{query}", self.base_path, guide.name);
+        let guides = docs_pages::all().iter().map(|other| GuideItem {
             title: &other.title,
             href: href(other),
             current: std::ptr::eq(other, guide),
@@ -332,7 +334,7 @@ impl Shell<'_> {
         render_in(self.language, "guide.html", &context)
     }
 
-    /// What every page needs; `script` is the name of its script.
+    /// Returns the template context of every page. `script` is the name of the page's script.
     fn context(&self, script: &'static str, current: Option<Page>, label: &str) -> Result<Context, Error> {
         let Self { base_path, .. } = *self;
         let exportable = ATTRIBUTES.iter().filter(|attribute| attribute.exportable);
@@ -346,13 +348,13 @@ impl Shell<'_> {
             tenant: self.tenant,
             manage_url: self.manage_url,
             version: env!("CARGO_PKG_VERSION"),
-            embed: self.look.embed,
+            embed: self.options.embed,
             upload_limit: self.upload_limit,
             default_columns: &DEFAULT_COLUMNS,
             attributes: &attributes,
             import_attributes: &importable,
         };
-        let query = self.look.query();
+        let query = self.options.query();
         let menu = Page::MENU.map(|item| MenuItem {
             name: item.name(),
             label: self.language.text(item.label()),
@@ -376,14 +378,14 @@ impl Shell<'_> {
         let languages = Language::ALL.map(|language| LanguageItem { tag: language.tag(), name: language.name() });
         context.insert("languages", &languages);
         context.insert("menu", &menu);
-        context.insert("embed", &self.look.embed);
-        context.insert("theme", self.look.theme.unwrap_or_default());
+        context.insert("embed", &self.options.embed);
+        context.insert("theme", self.options.theme.unwrap_or_default());
         context.insert("config", &script_json(&config)?);
         Ok(context)
     }
 }
 
-/// An entry of the choice of languages.
+/// An entry of the language menu.
 #[derive(Serialize)]
 struct LanguageItem {
     tag: &'static str,
@@ -402,7 +404,7 @@ fn nonce() -> String {
     STANDARD.encode(rand::random::<[u8; 16]>())
 }
 
-fn policy(nonce: &str, frame_ancestors: &str) -> String {
+fn content_security_policy(nonce: &str, frame_ancestors: &str) -> String {
     format!(
         "default-src 'none'; script-src 'nonce-{nonce}' 'self'; style-src 'self'; img-src 'self'; \
          connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frame_ancestors}; \
@@ -410,9 +412,9 @@ fn policy(nonce: &str, frame_ancestors: &str) -> String {
     )
 }
 
-/// JSON that can stand inside a `<script>` element: nothing in it can end the element or open a comment.
+/// Returns JSON that is safe inside a `<script>` element: it can neither end the element nor open a comment.
 fn script_json(value: &impl Serialize) -> Result<String, Error> {
-    let json = serde_json::to_string(value).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+    let json = serde_json::to_string(value).map_err(Error::internal)?;
     Ok(json
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")
@@ -427,9 +429,9 @@ async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Resul
         return Err(Error::new(Code::NotFound, format!("There is no asset {name:?}.")).into());
     };
     let gzip = asset.gzip.as_ref().filter(|_| accepts_gzip(&request));
-    // Two forms of a file are two things to a cache.
+    // Caches must distinguish the compressed and the plain content.
     let tag = EntityTag::new_strong(if gzip.is_some() { format!("{}-gzip", asset.tag) } else { asset.tag.clone() });
-    // A page of an earlier release may still ask for its assets; it gets today's, uncached.
+    // An open page of an earlier release may still request its assets. It gets the current ones, uncached.
     let caching = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-cache" };
     let unchanged = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,
@@ -469,20 +471,20 @@ mod tests {
     use super::*;
 
     fn html(page: Page, query: &str) -> String {
-        let shell = Shell {
-            look: Look::read(query),
-            language: Look::read(query).language.unwrap_or_default(),
+        let template = PageTemplate {
+            options: DisplayOptions::parse(query),
+            language: DisplayOptions::parse(query).language.unwrap_or_default(),
             base_path: "/ext/",
             tenant: "acme.eu.auth0.com",
             manage_url: "https://manage.auth0.com/",
             upload_limit: 1000,
             nonce: "bm9uY2U=",
         };
-        shell.html(page).unwrap()
+        template.html(page).unwrap()
     }
 
     #[test]
-    fn every_page_has_one_heading_and_marks_its_place_in_the_menu() {
+    fn every_page_has_one_heading_and_marks_its_menu_item() {
         for page in Page::MENU {
             let html = html(page, "");
             assert_eq!(html.matches("<h1").count(), 1, "{page:?}");
@@ -493,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_carry_the_nonce_and_nothing_is_styled_or_run_inline() {
+    fn scripts_have_the_nonce_and_pages_have_no_inline_code() {
         for page in Page::MENU {
             let html = html(page, "embed=1&theme=dark");
             for tag in html.split('<').filter(|tag| tag.starts_with("script")) {
@@ -508,21 +510,21 @@ mod tests {
     }
 
     #[test]
-    fn a_page_asks_for_everything_it_imports_at_once() {
+    fn a_page_preloads_all_imported_modules() {
         for page in Page::MENU {
             let html = html(page, "");
-            let asked = html.matches("rel=\"modulepreload\"").count();
+            let preloads = html.matches("rel=\"modulepreload\"").count();
             let modules = &MODULES[page.name()];
             assert!(modules.iter().any(|name| name == "js/dom.js"), "{page:?}: {modules:?}");
-            // The texts are chosen by the language.
-            assert_eq!(asked, modules.len() + 1, "{page:?}");
+            // The module with the texts depends on the language.
+            assert_eq!(preloads, modules.len() + 1, "{page:?}");
             assert!(html.contains("js/texts.en.js"));
             assert!(modules.iter().all(|name| ASSETS.contains_key(name) && html.contains(name.as_str())), "{page:?}");
         }
     }
 
     #[test]
-    fn every_import_of_a_script_is_found_by_its_line() {
+    fn every_import_statement_of_a_script_is_found() {
         for (name, asset) in ASSETS.iter().filter(|(name, _)| name.starts_with("js/")) {
             let text = String::from_utf8_lossy(&asset.plain);
             let named = text.matches(" from './").count();
@@ -534,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn the_look_of_the_address_is_kept_and_nothing_else_of_it() {
+    fn links_preserve_the_display_options_and_nothing_else_of_the_query() {
         let embedded = html(Page::Import, "theme=dark&embed=1&x=%22%3E%3Cscript%3E");
         assert!(embedded.contains("data-theme=\"dark\""));
         assert!(!embedded.contains("Log out"));
@@ -551,11 +553,11 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_whole_in_every_language() {
+    fn every_page_is_translated_completely() {
         for page in Page::MENU {
             for language in Language::ALL {
                 let html = html(page, &format!("lang={}", language.tag()));
-                // The settings are JSON, which has lists in lists.
+                // The line of the configuration is JSON, which may contain nested arrays.
                 let mut texts = html.lines().filter(|line| !line.contains("id=\"config\""));
                 assert!(texts.all(|line| !line.contains("[[") && !line.contains("]]")), "{page:?} {language:?}");
                 assert!(html.contains(&format!("js/texts.{}.js", language.tag())));
@@ -565,8 +567,8 @@ mod tests {
     }
 
     #[test]
-    fn what_scripts_say_they_say_in_every_language() {
-        /// The keys of a file of texts: what stands before a colon at the start of a line.
+    fn scripts_have_the_same_texts_in_every_language() {
+        /// Returns the keys of a file of texts: the name before a colon at the start of a line.
         fn keys(name: &str) -> BTreeSet<String> {
             let mut path = Vec::new();
             let mut keys = BTreeSet::new();
@@ -592,14 +594,14 @@ mod tests {
     }
 
     #[test]
-    fn what_scripts_are_told_cannot_end_their_element() {
+    fn the_configuration_cannot_end_its_script_element() {
         let json = script_json(&"</script><!-- \u{2028} &amp;").unwrap();
         assert!(!json.contains(['<', '>', '&', '\u{2028}']), "{json}");
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "</script><!-- \u{2028} &amp;");
     }
 
     #[test]
-    fn every_script_builds_the_page_without_markup_from_data() {
+    fn no_script_creates_markup_from_data() {
         for name in Assets::iter().filter(|name| name.ends_with(".js")) {
             let text = String::from_utf8(Assets::get(&name).unwrap().data.into_owned()).unwrap();
             for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
@@ -610,7 +612,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn assets_are_compressed_ahead_for_those_who_take_it() {
+    async fn assets_are_served_compressed_to_clients_that_accept_gzip() {
         let app = init_service(actix_web::App::new().configure(configure)).await;
         let uri = format!("/assets/{}/app.css", *VERSION);
         let plain = call_service(&app, TestRequest::get().uri(&uri).to_request()).await;
@@ -633,7 +635,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn assets_are_cached_for_ever_under_their_version_only() {
+    async fn assets_are_immutable_only_under_the_current_version() {
         let app = init_service(actix_web::App::new().configure(configure)).await;
         let current = TestRequest::get().uri(&format!("/assets/{}/app.css", *VERSION)).to_request();
         let reply = call_service(&app, current).await;
@@ -649,7 +651,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn files_beside_the_assets_are_not_served() {
+    async fn files_outside_the_assets_are_not_served() {
         let app = init_service(actix_web::App::new().configure(configure)).await;
         for path in ["../Cargo.toml", "..%2FCargo.toml", "js/../../Cargo.toml", "js", "", "/etc/passwd"] {
             let request = TestRequest::get().uri(&format!("/assets/v/{path}")).to_request();

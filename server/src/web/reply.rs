@@ -1,4 +1,4 @@
-//! How errors leave, and how a handler states the session and the permissions that it needs.
+//! Error responses, resources with a method guard, and the extractor for a session with the required permissions.
 
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -10,12 +10,12 @@ use actix_web::web::{self, Data};
 use actix_web::{FromRequest, Handler, HttpMessage, HttpRequest, HttpResponse, Resource, Responder, ResponseError};
 use futures_util::future::LocalBoxFuture;
 
-use super::body::BodyGate;
+use super::body_limits::BodyGate;
 use super::{App, fetch_metadata};
 use crate::access::{Permission, Session};
 use crate::error::{Code, Error};
 
-/// An error on its way out, in the shape of docs/decisions/0013-http-errors.md.
+/// An error as an HTTP response (docs/decisions/0013-http-errors.md).
 #[derive(Debug)]
 pub struct ApiError(pub Error);
 
@@ -45,13 +45,13 @@ impl ResponseError for ApiError {
             reply.insert_header((RETRY_AFTER, seconds));
         }
         let mut reply = reply.json(self.0.body());
-        // For the log, which says which row of the table it was and not the text.
+        // The log has the code and not the message.
         reply.extensions_mut().insert(self.0.code);
         reply
     }
 }
 
-/// When it is worth trying again, in seconds, where that is ours to say.
+/// Returns the value of `Retry-After` in seconds; `None` if the client should not retry.
 fn retry_after(code: Code) -> Option<u32> {
     match code {
         Code::TooManyRequests | Code::Busy => Some(5),
@@ -60,40 +60,40 @@ fn retry_after(code: Code) -> Option<u32> {
     }
 }
 
-/// A resource that answers 405 to every method its routes don't take (RFC 9110, 15.5.6).
-pub(super) fn only(path: &str, allowed: &'static str) -> Resource {
+/// Creates a resource that answers 405 to every method without a route (RFC 9110, 15.5.6).
+pub(super) fn resource(path: &str, allowed: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move { method_not_allowed(allowed) }))
 }
 
-/// A resource that can be read and nothing else.
-pub(super) fn read_only<F, Args>(path: &str, handler: F) -> Resource
+/// Creates a resource with a handler for GET and HEAD.
+pub(super) fn get_resource<F, Args>(path: &str, handler: F) -> Resource
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    only(path, "GET, HEAD").get(handler.clone()).head(handler)
+    resource(path, "GET, HEAD").get(handler.clone()).head(handler)
 }
 
-/// 405, with what the address takes.
+/// Returns the response 405 with the allowed methods.
 pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
-    let error = Error::new(Code::MethodNotAllowed, format!("This address takes {allowed} only."));
+    let error = Error::new(Code::MethodNotAllowed, format!("This path accepts only {allowed}."));
     let mut reply = ApiError(error).error_response();
     reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     reply
 }
 
-/// 404 for an address that leads nowhere.
+/// Returns the error 404 for a request without a route.
 pub(super) fn not_found(request: &HttpRequest) -> Error {
-    Error::new(Code::NotFound, format!("There is nothing at {} {}.", request.method(), request.path()))
+    Error::new(Code::NotFound, format!("Not found: {} {}.", request.method(), request.path()))
 }
 
-/// Requests with this header do not count as use of a session: pages send it when they poll.
+/// Requests with this header do not count as use of a session. Pages send it when they poll.
 pub(super) const BACKGROUND: HeaderName = HeaderName::from_static("x-background");
 
-/// The permissions that an operation needs, as a type.
+/// The permissions required by an operation, as a type.
 pub trait Requirement {
-    /// All of them.
+    /// The required permissions.
     const PERMISSIONS: &'static [Permission];
 }
 
@@ -129,8 +129,8 @@ impl Requirement for ReadUsersAndConnections {
     const PERMISSIONS: &'static [Permission] = &[Permission::ReadUsers, Permission::ReadConnections];
 }
 
-/// A session with the permissions that `R` names. A handler that takes this answers 401 without a usable session,
-/// and 403 without the permissions.
+/// Extracts a session with the permissions of `R`. Answers 401 without a usable session, and 403 without the
+/// permissions.
 #[derive(Debug)]
 pub struct Authorized<R> {
     /// The session.
@@ -146,9 +146,9 @@ impl<R: Requirement> FromRequest for Authorized<R> {
         let request = request.clone();
         Box::pin(async move {
             fetch_metadata::check(&request)?;
-            let app = request
-                .app_data::<Data<App>>()
-                .ok_or_else(|| Error::new(Code::Internal, "The application is not assembled."))?;
+            let app = request.app_data::<Data<App>>().ok_or_else(|| {
+                Error::new(Code::Internal, "Internal error: `App` is missing in the application data.")
+            })?;
             let header = request.headers().get(AUTHORIZATION).map(HeaderValue::to_str).transpose();
             let header = header
                 .map_err(|_| Error::new(Code::CredentialsBadFormat, "Format is Authorization: Bearer [token]"))?;

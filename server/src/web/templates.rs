@@ -24,12 +24,12 @@ fn load(language: Language) -> tera::TeraResult<Tera> {
     Ok(tera)
 }
 
-/// Renders the template of this name in English; values are escaped for HTML.
+/// Renders a template in English. Values are escaped for HTML.
 pub fn render(name: &str, context: &Context) -> Result<String> {
     render_in(Language::English, name, context)
 }
 
-/// Renders the template of this name; values are escaped for HTML.
+/// Renders a template in a language. Values are escaped for HTML.
 pub(super) fn render_in(language: Language, name: &str, context: &Context) -> Result<String> {
     let [english, german] = &*TERA;
     let tera = match language {

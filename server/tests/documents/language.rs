@@ -54,7 +54,7 @@ fn parse_banned(text: &str) -> Vec<Banned> {
         .filter(|line| !line.starts_with('#') && !line.is_empty())
         .map(|line| {
             let (phrase, reason) = line.split_once(" | ").unwrap_or_else(|| panic!("{BANNED}: no reason: {line}"));
-            Banned { words: words(phrase).map(str::to_lowercase).collect(), reason: reason.to_owned() }
+            Banned { words: words(phrase).map(|word| word.to_lowercase()).collect(), reason: reason.to_owned() }
         })
         .collect()
 }
@@ -84,10 +84,12 @@ fn format_allowed(allowed: &Allowed) -> String {
     text
 }
 
-/// Splits a line at everything that is not part of a word. A name of code, such as `is_none`, is one word.
-fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|character: char| !(character.is_alphanumeric() || "'_".contains(character)))
-        .filter(|word| !word.is_empty())
+/// Splits a line at everything that is not part of a word. A name of code, such as `is_none`, is one word, and so is
+/// the value `None` in backticks.
+fn words(line: &str) -> impl Iterator<Item = String> {
+    let line = line.replace("`None`", "`Option_None`");
+    let words = line.split(|character: char| !(character.is_alphanumeric() || "'_".contains(character)));
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 /// Counts how often a line has the words of `entry` beside each other. A single word also counts within a name of code.
@@ -105,7 +107,7 @@ fn occurrences(files: &[TextFile], banned: &[Banned]) -> Occurrences {
             continue;
         }
         for (number, line) in file.text.lines().enumerate() {
-            let line: Vec<String> = words(line).map(str::to_lowercase).collect();
+            let line: Vec<String> = words(line).map(|word| word.to_lowercase()).collect();
             for entry in banned {
                 let count = count(&line, entry);
                 if count > 0 {

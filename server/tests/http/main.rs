@@ -1,11 +1,11 @@
-//! The HTTP interface, in process: every route through the application as `serve` assembles it, with a
-//! tenant on loopback that says exactly what a test wants it to say.
+//! Tests of the HTTP interface, in process: every route of the application that `serve` starts, with a scripted login
+//! tenant on loopback.
 
 mod access;
-mod hostile;
+mod hostile_transforms;
 mod jobs;
+mod login_tenant;
 mod metrics;
-mod process;
-mod server;
-mod tenant;
+mod server_process;
+mod test_server;
 mod transforms;

@@ -1,8 +1,8 @@
-//! `/metrics`.
+//! Tests of `/metrics`.
 
 use actix_web::test::TestRequest;
 
-use crate::server::Server;
+use crate::test_server::Server;
 
 const BASE: &str = "https://tools.example/ext";
 
@@ -40,7 +40,7 @@ fn with_token(request: TestRequest, token: &str) -> TestRequest {
 }
 
 #[actix_web::test]
-async fn without_a_public_url_metrics_are_for_this_machine_or_with_the_token() {
+async fn without_a_public_url_metrics_need_a_local_request_or_the_token() {
     let server = server().await;
     let local = || from("127.0.0.1:5000");
     for (number, (request, status)) in vec![
@@ -59,7 +59,7 @@ async fn without_a_public_url_metrics_are_for_this_machine_or_with_the_token() {
         (local().insert_header(("forwarded", "for=127.0.0.1")), 401),
         (local().insert_header(("via", "1.1 proxy")), 401),
         (with_token(local().insert_header(("x-forwarded-for", "192.0.2.1")), TOKEN), 200),
-        // By a name: a browser can be led to this machine by any name that its owner points here.
+        // With a foreign host name, as in DNS rebinding.
         (local().insert_header(("host", "127.0.0.1:3000")), 200),
         (local().insert_header(("host", "[::1]:3000")), 200),
         (local().insert_header(("host", "localhost:3000")), 200),
@@ -76,7 +76,7 @@ async fn without_a_public_url_metrics_are_for_this_machine_or_with_the_token() {
 }
 
 #[actix_web::test]
-async fn with_a_public_url_metrics_need_the_token_wherever_a_request_comes_from() {
+async fn with_a_public_url_metrics_always_need_the_token() {
     for variable in ["PUBLIC_WT_URL", "WT_URL"] {
         let common = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), (variable, BASE)];
         let closed = Server::new(BASE, &common).await;

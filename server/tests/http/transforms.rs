@@ -1,21 +1,21 @@
-//! `/api/transforms`: list, upload, removal.
+//! Tests of `/api/transforms`: list, upload, activation, removal.
 
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{Reply, Server};
+use crate::test_server::{Reply, Server};
 
 const BASE: &str = "https://tools.example/ext";
 const SHIPPED: &[u8] = include_bytes!("../../../transforms/prebuilt/mask_email.wasm");
 
-/// A server whose uploads go to a directory of their own.
+/// Starts a server with a separate directory for uploads.
 async fn server() -> (Server, TempDir) {
     let data = tempfile::tempdir().expect("a directory");
     (server_with(&data, &[]).await, data)
 }
 
-/// A server with these settings, whose uploads go to this directory.
+/// Starts a server with these settings and this directory for uploads.
 async fn server_with(data: &TempDir, more: &[(&str, &str)]) -> Server {
     let data_dir = data.path().display().to_string();
     let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("DATA_DIR", data_dir.as_str())];
@@ -23,14 +23,14 @@ async fn server_with(data: &TempDir, more: &[(&str, &str)]) -> Server {
     Server::new(BASE, &settings).await
 }
 
-/// A transform and the digest of its file, after it was uploaded.
+/// Uploads a transform and returns the digest of its file.
 async fn uploaded(server: &Server, bytes: Vec<u8>) -> String {
     let reply = upload(server, bytes).await;
     assert_eq!(reply.status, 201, "{}", reply.body);
     reply.json()["sha256"].as_str().expect("a digest").to_owned()
 }
 
-/// `mask_other`, and another version of it: the same with one more, empty, section of code that nothing reads.
+/// Returns `mask_other` in two versions; the second one has an additional empty custom section.
 fn versions() -> [Vec<u8>; 2] {
     let first = renamed("mask_email", "mask_other");
     let mut second = first.clone();
@@ -38,7 +38,7 @@ fn versions() -> [Vec<u8>; 2] {
     [first, second]
 }
 
-/// `pseudonymize`, whose parameter `key` is a secret, under another name of the same length.
+/// Returns `pseudonymize`, whose parameter `key` is a secret, under another name of the same length.
 fn with_a_secret() -> Vec<u8> {
     let mut bytes = include_bytes!("../../../transforms/prebuilt/pseudonymize.wasm").to_vec();
     let places: Vec<_> = memchr::memmem::find_iter(&bytes, "pseudonymize").collect();
@@ -77,7 +77,7 @@ fn names(list: &Value) -> Vec<&str> {
     transforms.iter().filter_map(|transform| transform["name"].as_str()).collect()
 }
 
-/// A shipped transform under another name of the same length.
+/// Returns a shipped transform under another name of the same length.
 fn renamed(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = SHIPPED.to_vec();
@@ -90,7 +90,7 @@ fn renamed(from: &str, to: &str) -> Vec<u8> {
 }
 
 #[actix_web::test]
-async fn the_list_says_all_that_a_caller_needs() {
+async fn the_list_describes_each_transform() {
     let (server, _data) = server().await;
     let list = list(&server).await;
     assert!(names(&list).contains(&"mask_email"), "{list}");
@@ -107,7 +107,7 @@ async fn the_list_says_all_that_a_caller_needs() {
 }
 
 #[actix_web::test]
-async fn nobody_comes_in_without_a_session() {
+async fn every_operation_needs_a_session() {
     let (server, _data) = server().await;
     for request in [
         TestRequest::get().uri("/api/transforms"),
@@ -119,7 +119,7 @@ async fn nobody_comes_in_without_a_session() {
 }
 
 #[actix_web::test]
-async fn an_upload_is_kept_replaced_and_removed() {
+async fn an_upload_is_stored_replaced_and_removed() {
     let (server, data) = server().await;
     let reply = upload(&server, renamed("mask_email", "mask_other")).await;
     assert_eq!((reply.status, reply.json()["origin"].as_str()), (201, Some("upload")), "{}", reply.body);
@@ -138,7 +138,7 @@ async fn an_upload_is_kept_replaced_and_removed() {
 }
 
 #[actix_web::test]
-async fn what_is_shipped_can_be_neither_replaced_nor_removed() {
+async fn shipped_transforms_can_be_neither_replaced_nor_removed() {
     let (server, _data) = server().await;
     for reply in [upload(&server, SHIPPED.to_vec()).await, remove(&server, "mask_email").await] {
         assert_eq!(
@@ -151,22 +151,22 @@ async fn what_is_shipped_can_be_neither_replaced_nor_removed() {
 }
 
 #[actix_web::test]
-async fn what_does_not_hold_its_own_examples_is_not_kept() {
+async fn a_transform_whose_examples_fail_is_not_stored() {
     let (server, data) = server().await;
     let mut bytes = renamed("mask_email", "mask_other");
-    // In the manifest: the same text stands among the transform's data too.
+    // In the manifest: the transform's data contains the same text.
     let section = memchr::memmem::find(&bytes, b"user-import-export:manifest").expect("a manifest");
     let expected = memchr::memmem::find(&bytes[section..], b"\"gives\":\"").expect("an example") + 9;
     bytes[section + expected] = b'?';
     let reply = upload(&server, bytes).await;
     assert_eq!((reply.status, reply.json()["errorCode"].as_str()), (400, Some("invalid_transform")));
     let message = reply.json()["message"].as_str().unwrap_or_default().to_owned();
-    assert!(message.starts_with("The examples of mask_other@1.0.0 do not hold here: mask_other("), "{message}");
+    assert!(message.starts_with("The examples of mask_other@1.0.0 fail on this server: mask_other("), "{message}");
     assert!(!data.path().join("transforms").exists());
 }
 
 #[actix_web::test]
-async fn what_is_no_transform_or_too_large_is_refused() {
+async fn an_invalid_or_too_large_file_is_refused() {
     let (server, data) = server().await;
     let reply = upload(&server, b"not wasm".to_vec()).await;
     assert_eq!(reply.status, 400);
@@ -178,7 +178,7 @@ async fn what_is_no_transform_or_too_large_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_broken_file_is_named_without_its_place() {
+async fn a_broken_file_is_reported_without_its_path() {
     let (server, data) = server().await;
     std::fs::create_dir(data.path().join("transforms")).expect("a directory");
     std::fs::write(data.path().join("transforms/broken.wasm"), "nothing").expect("a file");
@@ -187,7 +187,7 @@ async fn a_broken_file_is_named_without_its_place() {
 }
 
 #[actix_web::test]
-async fn an_upload_of_a_name_is_a_new_version_and_earlier_ones_stay() {
+async fn an_upload_with_a_used_name_is_a_new_version_and_earlier_ones_stay() {
     let (server, _data) = server().await;
     let [first, second] = versions();
     let (first, second) = (uploaded(&server, first).await, uploaded(&server, second).await);
@@ -235,9 +235,9 @@ async fn presets_keep_the_versions_they_were_saved_with() {
     assert_eq!(save_preset(&server, &import).await.json()["transforms"], json!({"mask_other": first}));
 
     let second = uploaded(&server, second).await;
-    // Saved again as it was: still the version of then.
+    // Saving the returned settings keeps the pinned version.
     assert_eq!(save_preset(&server, &saved.json()).await.json()["transforms"], json!({"mask_other": first}));
-    // Asked for anew: the version of now.
+    // Saving settings without a version pins the active version.
     assert_eq!(save_preset(&server, &settings).await.json()["transforms"], json!({"mask_other": second}));
     // Neither shipped transforms nor paths are pinned.
     let plain = json!({"format": "csv", "fields": [{"name": "mask_email(user.email)", "export_as": "M"}]});
@@ -247,11 +247,11 @@ async fn presets_keep_the_versions_they_were_saved_with() {
     assert_eq!(remove(&server, &format!("mask_other?sha256={first}")).await.status, 204);
     let reply = call(&server, TestRequest::post().uri("/api/preview").set_json(saved.json())).await;
     let message = reply.json()["message"].as_str().unwrap_or_default().to_owned();
-    assert!(message.contains("the version of `mask_other` that was saved is not there any more"), "{message}");
+    assert!(message.contains("the saved version of `mask_other` was deleted"), "{message}");
 }
 
 #[actix_web::test]
-async fn a_named_secret_is_not_for_uploads_unless_they_are_bound_to_it() {
+async fn an_upload_can_use_a_secret_only_if_it_is_bound_to_it() {
     let data = tempfile::tempdir().expect("a directory");
     let use_it = async |server: &Server, expression: &str| {
         let settings = json!({"format": "csv", "fields": [{"name": expression, "export_as": "P"}]});
@@ -273,9 +273,9 @@ async fn a_named_secret_is_not_for_uploads_unless_they_are_bound_to_it() {
     let bound = format!("SALT=sha256:{sha256}");
     let server = server_with(&data, &[("SECRET_SALT", "the salt of salts"), ("TRANSFORM_SECRETS", &bound)]).await;
     assert!(!use_it(&server, by_name).await.contains("may not have"));
-    // Bound to one, it is for no other.
+    // A secret bound to one transform is not available to another.
     assert!(use_it(&server, r#"pseudonymize(user.email, secret("SALT"))"#).await.contains("may not have the secret"));
-    // Other bytes under the name that was bound.
+    // Another file with the bound name.
     let mut other = with_a_secret();
     other.extend_from_slice(&[0, 2, 1, b'x']);
     uploaded(&server, other).await;

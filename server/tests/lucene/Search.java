@@ -1,12 +1,12 @@
-// Indexes users and answers queries with Lucene's own query parsers, for the comparison in
-// tests/query/lucene.rs. Reads lines from standard input; texts are base64.
+// Indexes users and evaluates queries with Lucene's query parsers, for the comparison in tests/query/lucene.rs.
+// Reads lines from standard input; texts are base64.
 //
-//   caseless FIELD            letters of this field are compared without regard to case
-//   date FIELD                this field holds times
-//   user                      the next user begins
+//   caseless FIELD            this field is compared case-insensitively
+//   date FIELD                this field contains times
+//   user                      starts the next user
 //   text|boolean|number|time FIELD VALUE
 //   exists FIELD
-//   classic|precedence QUERY  answered by a line: the numbers of the users found, or "error MESSAGE"
+//   classic|precedence QUERY  prints a line: the indexes of the matching users, or "error MESSAGE"
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -60,7 +60,7 @@ import org.apache.lucene.util.BytesRef;
 public class Search {
   static final Set<String> DATES = new HashSet<>();
   static final Map<String, Analyzer> CASELESS = new HashMap<>();
-  // Values are not tokenised.
+  // Values are not tokenized.
   static final Analyzer ANALYZER = new PerFieldAnalyzerWrapper(new KeywordAnalyzer(), CASELESS);
 
   static final Analyzer LOWER = new Analyzer() {
@@ -138,7 +138,7 @@ public class Search {
     return text.matches("-?[0-9]+(\\.[0-9]+)?([eE][+-]?[0-9]+)?") ? Double.valueOf(text) : null;
   }
 
-  /** First millisecond of a partial date and the first one after it. */
+  /** Returns the first millisecond of a partial date and the first one after it. */
   static long[] period(String text) {
     String t = text.endsWith("Z") ? text.substring(0, text.length() - 1) : text;
     LocalDateTime start;
@@ -155,7 +155,7 @@ public class Search {
     return new long[] {start.toInstant(ZoneOffset.UTC).toEpochMilli(), end.toInstant(ZoneOffset.UTC).toEpochMilli()};
   }
 
-  /** Lucene's grammar, over fields of more than one type. */
+  /** Lucene's classic parser, over fields of more than one type. */
   static class Parser extends QueryParser {
     Parser() {
       super("", ANALYZER);
@@ -206,12 +206,12 @@ public class Search {
 
     @Override
     protected Query getWildcardQuery(String field, String text) throws ParseException {
-      // As Elasticsearch has it: any value, of whatever type.
+      // Like Elasticsearch: matches any value of any type.
       if (text.equals("*") && !field.equals("*")) return new TermQuery(new Term("_exists_", field));
       return super.getWildcardQuery(field, text);
     }
 
-    // As Elasticsearch has it: clauses that only prohibit leave out of all users.
+    // Like Elasticsearch: clauses that only prohibit are subtracted from all users.
     @Override
     protected Query getBooleanQuery(List<BooleanClause> clauses) throws ParseException {
       if (!clauses.isEmpty() && clauses.stream().allMatch(BooleanClause::isProhibited)) {

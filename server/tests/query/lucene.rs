@@ -1,5 +1,5 @@
-//! Against Lucene: `tests/lucene/Search.java` indexes the same users and answers the same queries. What
-//! may differ, and why, stands in `tests/lucene/README.md`.
+//! Compares our filters with Lucene: `tests/lucene/Search.java` indexes the same users and answers the same queries.
+//! `tests/lucene/README.md` lists the accepted differences and their reasons.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,11 +14,12 @@ use serde_json::Value;
 use crate::queries::{Pool, Random};
 use crate::{Rows, filter, users};
 
-const CASELESS: [&str; 6] = ["email", "name", "given_name", "family_name", "nickname", "email.domain"];
+const CASE_INSENSITIVE: [&str; 6] = ["email", "name", "given_name", "family_name", "nickname", "email.domain"];
 const DATES: [&str; 3] = ["created_at", "updated_at", "last_login"];
 
-/// The class path with Lucene's libraries, and nothing where they or Java are missing, which is said
-/// aloud. With `LUCENE=required` that fails instead.
+/// Returns the class path of Lucene's libraries.
+///
+/// `None`, with a message, if they or Java are missing; panics instead if `LUCENE=required`.
 fn class_path() -> Option<String> {
     let directory = PathBuf::from("/usr/share/java");
     let jar = |name: &str| {
@@ -44,14 +45,14 @@ fn class_path() -> Option<String> {
     }
     let required = std::env::var("LUCENE").is_ok_and(|value| value == "required");
     assert!(!required, "LUCENE=required, but java (11 or later) or Lucene's libraries are not installed");
-    // Written directly: the test runner swallows what a passing test prints.
+    // Written directly to standard error: the test runner hides the output of passing tests.
     let message = "\n*** SKIPPED: the comparison with Lucene needs Java and Lucene 8 (Debian: apt install default-jdk-headless liblucene8-java).\n";
     let _ = std::io::stderr().write_all(message.as_bytes());
     None
 }
 
-/// The values of a user as an index has them, a line each.
-fn fields(value: &Value, path: &str, input: &mut String, exists: &mut BTreeSet<String>) {
+/// Writes the values of a user as index fields, one per line.
+fn write_fields(value: &Value, path: &str, input: &mut String, exists: &mut BTreeSet<String>) {
     let mut line = |kind: &str, text: &str| {
         writeln!(input, "{kind}\t{}\t{}", STANDARD.encode(path), STANDARD.encode(text)).expect("text can be written");
     };
@@ -66,19 +67,19 @@ fn fields(value: &Value, path: &str, input: &mut String, exists: &mut BTreeSet<S
                 line("time", &at.as_millisecond().to_string());
             }
             if let ("email", Some((_, domain))) = (path, text.rsplit_once('@')) {
-                fields(&Value::from(domain), "email.domain", input, exists);
+                write_fields(&Value::from(domain), "email.domain", input, exists);
             }
         }
         Value::Array(items) => {
             for item in items {
-                fields(item, path, input, exists);
+                write_fields(item, path, input, exists);
             }
             return;
         }
         Value::Object(members) => {
             for (name, value) in members {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                fields(value, &path, input, exists);
+                write_fields(value, &path, input, exists);
             }
             return;
         }
@@ -89,10 +90,14 @@ fn fields(value: &Value, path: &str, input: &mut String, exists: &mut BTreeSet<S
     exists.insert(path.to_owned());
 }
 
-/// What Lucene finds for each of the queries, of which the first word names the parser.
-fn ask(class_path: &str, users: &[Value], queries: &[(&str, String)]) -> Vec<Result<Vec<usize>, String>> {
+/// Returns Lucene's matches for each of the queries, given as parser name and query.
+fn search_with_lucene(
+    class_path: &str,
+    users: &[Value],
+    queries: &[(&str, String)],
+) -> Vec<Result<Vec<usize>, String>> {
     let mut input = String::new();
-    for field in CASELESS {
+    for field in CASE_INSENSITIVE {
         writeln!(input, "caseless\t{}", STANDARD.encode(field)).expect("text can be written");
     }
     for field in DATES {
@@ -101,7 +106,7 @@ fn ask(class_path: &str, users: &[Value], queries: &[(&str, String)]) -> Vec<Res
     for user in users {
         let mut exists = BTreeSet::new();
         input.push_str("user\n");
-        fields(user, "", &mut input, &mut exists);
+        write_fields(user, "", &mut input, &mut exists);
         for field in exists {
             writeln!(input, "exists\t{}", STANDARD.encode(field)).expect("text can be written");
         }
@@ -135,7 +140,7 @@ fn ask(class_path: &str, users: &[Value], queries: &[(&str, String)]) -> Vec<Res
 }
 
 #[test]
-fn lucene_finds_the_same_users() {
+fn lucene_matches_the_same_users() {
     let Some(class_path) = class_path() else { return };
     let users = users(100);
     let rows = Rows::new(&users);
@@ -151,33 +156,33 @@ fn lucene_finds_the_same_users() {
         theirs.push(("classic", tree.text(Some("*:*"))));
     }
     for _ in 0..300 {
-        let text = mixed(&pool, &mut random);
+        let text = mixed_query(&pool, &mut random);
         ours.push(text.clone());
         theirs.push(("precedence", text));
     }
-    let answers = ask(&class_path, &users, &theirs);
+    let answers = search_with_lucene(&class_path, &users, &theirs);
     let mut with_matches = 0;
     for ((text, answer), (parser, sent)) in ours.iter().zip(&answers).zip(&theirs) {
         let expected = answer.as_ref().unwrap_or_else(|error| panic!("{parser}: {sent}\n{error}"));
         let filter = filter(text).unwrap_or_else(|error| panic!("{text}\n{error}"));
-        assert_eq!(&rows.found(&filter, &whole), expected, "{text}\nsent to {parser} as {sent}");
+        assert_eq!(&rows.matching(&filter, &whole), expected, "{text}\nsent to {parser} as {sent}");
         with_matches += usize::from(!expected.is_empty());
     }
-    assert!(with_matches > ours.len() / 3, "only {with_matches} queries found anybody");
+    assert!(with_matches > ours.len() / 3, "only {with_matches} queries matched a user");
 }
 
-/// AND and OR mixed without parentheses, and NOT behind AND.
-fn mixed(pool: &Pool, random: &mut Random) -> String {
-    let mut text = exact(pool, random);
+/// Generates a query that mixes AND and OR without parentheses, and NOT after AND.
+fn mixed_query(pool: &Pool, random: &mut Random) -> String {
+    let mut text = text_term(pool, random);
     for _ in 0..=random.below(4) {
         text.push_str([" AND ", " OR ", " AND NOT "][random.below(3)]);
-        text.push_str(&exact(pool, random));
+        text.push_str(&text_term(pool, random));
     }
     text
 }
 
-/// A term of text without wildcards: that parser knows no numbers and dates.
-fn exact(pool: &Pool, random: &mut Random) -> String {
+/// Generates a term of text without wildcards: the precedence parser does not support numbers and dates.
+fn text_term(pool: &Pool, random: &mut Random) -> String {
     loop {
         let term = pool.term(random);
         if term.starts_with("_exists_") {
@@ -192,11 +197,11 @@ fn exact(pool: &Pool, random: &mut Random) -> String {
     }
 }
 
-/// What both refuse, and what Lucene alone accepts: the list in `tests/lucene/README.md`.
+/// Checks the list in `tests/lucene/README.md`: what both refuse, both accept, and only Lucene accepts.
 #[test]
 fn the_list_of_differences_is_complete() {
     let Some(class_path) = class_path() else { return };
-    let accepted_by_lucene_alone = [
+    let accepted_by_lucene_only = [
         "name:ada~",
         "name:ada^2",
         "name:/ada/",
@@ -251,7 +256,7 @@ fn the_list_of_differences_is_complete() {
     ];
     let users = users(5);
     let queries = |texts: &[&'static str]| texts.iter().map(|text| ("classic", (*text).to_owned())).collect::<Vec<_>>();
-    let lucene = |texts: &[&'static str]| ask(&class_path, &users, &queries(texts));
+    let lucene = |texts: &[&'static str]| search_with_lucene(&class_path, &users, &queries(texts));
     for (text, answer) in refused_by_both.iter().zip(lucene(&refused_by_both)) {
         assert!(filter(text).is_err(), "{text} was accepted here");
         assert!(answer.is_err(), "{text} was accepted by Lucene");
@@ -260,7 +265,7 @@ fn the_list_of_differences_is_complete() {
         filter(text).unwrap_or_else(|error| panic!("{text}\n{error}"));
         answer.unwrap_or_else(|error| panic!("{text}: {error}"));
     }
-    for (text, answer) in accepted_by_lucene_alone.iter().zip(lucene(&accepted_by_lucene_alone)) {
+    for (text, answer) in accepted_by_lucene_only.iter().zip(lucene(&accepted_by_lucene_only)) {
         assert!(filter(text).is_err(), "{text} was accepted here");
         answer.unwrap_or_else(|error| panic!("{text}: {error}"));
     }

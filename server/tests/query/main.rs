@@ -1,5 +1,4 @@
-//! The search evaluated here, compared with others who know the syntax: the simulated tenant's own
-//! search, and Lucene itself.
+//! Compares our evaluation of queries with two other implementations: the search of the simulated tenant, and Lucene.
 
 mod lucene;
 mod queries;
@@ -9,17 +8,17 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 use simulated_tenant::generate;
-use user_import_export::expression::{Expression, Json, Wanted, read};
+use user_import_export::expression::{Expression, Json, ProjectionMask, parse_row};
 use user_import_export::query::{Filter, Query};
 
 const SEED: u64 = 20;
 
-/// Generated users, and a few whose values are hard.
+/// Generated users, and a few with unusual values.
 fn users(count: u64) -> Vec<Value> {
     let generated = (0..count).map(|index| {
         serde_json::from_str::<Value>(&generate::export_user(index, SEED)).expect("a generated user is JSON")
     });
-    let hard = [
+    let unusual = [
         json!({"user_id": "auth0|hard1", "name": "İstanbul ΣΑΣ straße", "nickname": "AND", "username": "or",
             "app_metadata": {"text": "a\"b\\c", "list": ["x", "y z", ["nested", {"deep": true}]], "n": [1, 2.5, -3, 1e21]},
             "user_metadata": {"ключ": "значение", "a b": {"c:d": ["e", null, {}]}, "bits": [true, false]}}),
@@ -28,7 +27,7 @@ fn users(count: u64) -> Vec<Value> {
             "created_at": "2020-02-29T23:59:59.999Z", "updated_at": "2021-01-01T00:00:00.000Z"}),
         json!({"user_id": "auth0|hard3", "name": "-+!(){}[]^\"~*?:\\/&&||", "blocked": false, "logins_count": 10}),
     ];
-    generated.chain(hard).collect()
+    generated.chain(unusual).collect()
 }
 
 fn filter(query: &str) -> Result<Filter, String> {
@@ -38,32 +37,33 @@ fn filter(query: &str) -> Result<Filter, String> {
 /// Users as an export reads them.
 struct Rows {
     texts: Vec<String>,
-    /// Read just what the filter looks at, as an export does, instead of whole users: so often.
-    sparsely: usize,
-    asked: Cell<usize>,
+    /// Every this many filters, also read only the fields that the filter compares, as an export does.
+    sparse_interval: usize,
+    /// The number of evaluated filters.
+    evaluated: Cell<usize>,
 }
 
 impl Rows {
     fn new(users: &[Value]) -> Self {
-        Self { texts: users.iter().map(ToString::to_string).collect(), sparsely: 10, asked: Cell::new(0) }
+        Self { texts: users.iter().map(ToString::to_string).collect(), sparse_interval: 10, evaluated: Cell::new(0) }
     }
 
-    /// The users, read whole once.
+    /// Reads the users completely.
     fn whole(&self) -> Vec<Json<'_>> {
         let user = Expression::parse("user").expect("a path");
-        let wanted = Wanted::new([user.path().expect("a path")]);
-        self.texts.iter().map(|text| read(text.as_bytes(), &wanted).expect("a user")).collect()
+        let wanted = ProjectionMask::new([user.path().expect("a path")]);
+        self.texts.iter().map(|text| parse_row(text.as_bytes(), &wanted).expect("a user")).collect()
     }
 
-    /// The places of the users that a filter finds.
-    fn found(&self, filter: &Filter, whole: &[Json<'_>]) -> Vec<usize> {
-        let places = |matches: &dyn Fn(usize) -> bool| (0..whole.len()).filter(|at| matches(*at)).collect::<Vec<_>>();
-        let found = places(&|at| filter.matches(&whole[at]));
-        self.asked.set(self.asked.get() + 1);
-        if self.asked.get().is_multiple_of(self.sparsely) {
-            let wanted = filter.wanted(Wanted::default());
-            let sparse = places(&|at| filter.matches(&read(self.texts[at].as_bytes(), &wanted).expect("a user")));
-            assert_eq!(sparse, found, "less was read than the filter looks at");
+    /// Returns the indexes of the users that match a filter.
+    fn matching(&self, filter: &Filter, whole: &[Json<'_>]) -> Vec<usize> {
+        let indexes = |matches: &dyn Fn(usize) -> bool| (0..whole.len()).filter(|at| matches(*at)).collect::<Vec<_>>();
+        let found = indexes(&|at| filter.matches(&whole[at]));
+        self.evaluated.set(self.evaluated.get() + 1);
+        if self.evaluated.get().is_multiple_of(self.sparse_interval) {
+            let wanted = filter.extend_mask(ProjectionMask::default());
+            let sparse = indexes(&|at| filter.matches(&parse_row(self.texts[at].as_bytes(), &wanted).expect("a user")));
+            assert_eq!(sparse, found, "the mask lacks a field that the filter compares");
         }
         found
     }

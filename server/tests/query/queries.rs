@@ -1,4 +1,4 @@
-//! Queries made from the values of users, so that many of them find somebody.
+//! Generates queries from the values of users, so that many of them match.
 
 use std::fmt::Write as _;
 
@@ -23,28 +23,30 @@ impl Random {
     }
 }
 
-/// A query as a tree, so that it can be written for others too.
+/// The syntax tree of a generated query, which can be written for different parsers.
 pub enum Tree {
     Term(String),
     And(Vec<Tree>),
     Or(Vec<Tree>),
-    /// Terms side by side: with `+`, with nothing, with NOT or `-`.
+    /// Terms side by side: required (`+`), optional (no prefix), prohibited (NOT or `-`).
     Side(Vec<Tree>, Vec<Tree>, Vec<Tree>),
     Not(Box<Tree>),
 }
 
 impl Tree {
-    /// The query. Where `all` is given, it stands for all users in front of a term with NOT beside OR,
-    /// for those to whom NOT is no term of its own.
+    /// Returns the query as text.
+    ///
+    /// `all` is for parsers in which NOT is not a term of its own: a negated term next to OR is written after this
+    /// query, which matches all users.
     pub fn text(&self, all: Option<&str>) -> String {
         let list = |trees: &[Self], operator: &str| {
             trees
                 .iter()
                 .map(|tree| match (tree, all) {
                     (Self::Not(inner), Some(all)) if operator == " OR " => {
-                        format!("({all} -{})", inner.inner(Some(all)))
+                        format!("({all} -{})", inner.nested_text(Some(all)))
                     }
-                    _ => tree.inner(all),
+                    _ => tree.nested_text(all),
                 })
                 .collect::<Vec<_>>()
                 .join(operator)
@@ -53,19 +55,19 @@ impl Tree {
             Self::Term(text) => text.clone(),
             Self::And(trees) => list(trees, " AND "),
             Self::Or(trees) => list(trees, " OR "),
-            Self::Not(tree) => format!("NOT {}", tree.inner(all)),
+            Self::Not(tree) => format!("NOT {}", tree.nested_text(all)),
             Self::Side(must, should, not) => {
-                let mut parts: Vec<String> = must.iter().map(|tree| format!("+{}", tree.inner(all))).collect();
-                parts.extend(should.iter().map(|tree| tree.inner(all)));
+                let mut parts: Vec<String> = must.iter().map(|tree| format!("+{}", tree.nested_text(all))).collect();
+                parts.extend(should.iter().map(|tree| tree.nested_text(all)));
                 for (at, tree) in not.iter().enumerate() {
-                    parts.push(format!("{}{}", if at % 2 == 0 { "-" } else { "NOT " }, tree.inner(all)));
+                    parts.push(format!("{}{}", if at % 2 == 0 { "-" } else { "NOT " }, tree.nested_text(all)));
                 }
                 parts.join(" ")
             }
         }
     }
 
-    fn inner(&self, all: Option<&str>) -> String {
+    fn nested_text(&self, all: Option<&str>) -> String {
         match self {
             Self::Term(text) => text.clone(),
             Self::Not(_) => self.text(all),
@@ -74,7 +76,7 @@ impl Tree {
     }
 }
 
-/// Where the values of users stand.
+/// The values of users, each with its path.
 pub struct Pool {
     values: Vec<(Vec<String>, Value)>,
 }
@@ -86,7 +88,7 @@ impl Pool {
             leaves(user, &mut Vec::new(), &mut values);
         }
         values.retain(|(path, value)| {
-            // What Auth0 does not index, and what is no part of an export.
+            // Omits attributes that Auth0 does not index or that are not part of an export.
             let root = path[0].as_str();
             !matches!(root, "picture" | "last_password_reset" | "multifactor" | "multifactor_last_modified")
                 && !path.iter().any(|name| matches!(name.as_str(), "access_token" | "expires_in"))
@@ -108,7 +110,7 @@ impl Pool {
                 let must = if random.below(3) == 0 { some(random, 1) } else { Vec::new() };
                 let plain = |random: &mut Random, least| {
                     let mut trees = some(random, least);
-                    // NOT has its own place among terms side by side.
+                    // Negated terms are generated separately below.
                     for tree in &mut trees {
                         if matches!(tree, Tree::Not(_)) {
                             *tree = Tree::Term(self.term(random));
@@ -183,26 +185,26 @@ impl Pool {
 
     fn text(&self, random: &mut Random, name: &str, path: &[String], text: &str) -> String {
         let chars: Vec<char> = text.chars().collect();
-        let part = |from: usize, to: usize| escaped(&chars[from..to].iter().collect::<String>());
+        let part = |from: usize, to: usize| escape(&chars[from..to].iter().collect::<String>());
         let at = random.below(chars.len());
         match random.below(10) {
-            0 | 1 => format!("{name}:{}", quoted(text)),
-            2 if !text.is_empty() => format!("{name}:{}", escaped(text)),
-            3 => format!("{name}:{}", quoted(&swapped(text))),
+            0 | 1 => format!("{name}:{}", quote(text)),
+            2 if !text.is_empty() => format!("{name}:{}", escape(text)),
+            3 => format!("{name}:{}", quote(&swap_case(text))),
             4 if !text.is_empty() => format!("{name}:{}*", part(0, at + 1)),
             5 if !text.is_empty() => format!("{name}:*{}", part(at, chars.len())),
             6 if !text.is_empty() => {
                 let end = (at + 3).min(chars.len());
-                format!("{name}:*{}*", swapped(&part(at, end)))
+                format!("{name}:*{}*", swap_case(&part(at, end)))
             }
             7 if chars.len() > 1 => format!("{name}:{}?{}", part(0, at), part(at + 1, chars.len())),
-            8 if path[0] != "last_ip" && !dated(text) => {
+            8 if path[0] != "last_ip" && !is_date_like(text) => {
                 let low = if random.below(4) == 0 {
                     "*".to_owned()
                 } else {
-                    quoted(&text[..chars[0..at].iter().map(|c| c.len_utf8()).sum()])
+                    quote(&text[..chars[0..at].iter().map(|c| c.len_utf8()).sum()])
                 };
-                let high = if random.below(3) == 0 { "*".to_owned() } else { quoted(&format!("{text}a")) };
+                let high = if random.below(3) == 0 { "*".to_owned() } else { quote(&format!("{text}a")) };
                 range(random, name, &low, &high)
             }
             _ => {
@@ -212,11 +214,11 @@ impl Pool {
                     .filter(|(other, _)| other == path)
                     .filter_map(|(_, value)| value.as_str())
                     .collect();
-                let mut group = quoted(text);
+                let mut group = quote(text);
                 for _ in 0..=random.below(2) {
                     let operator = random.pick(&[" OR ", " ", " AND NOT ", " -"]);
                     let other = others[random.below(others.len())];
-                    // Operators are not mixed in here.
+                    // Does not mix operators within a group.
                     if group.contains(" AND ")
                         || group.contains(" OR ")
                         || group.contains("\" -")
@@ -224,7 +226,7 @@ impl Pool {
                     {
                         break;
                     }
-                    write!(group, "{operator}{}", quoted(other)).expect("text can be written");
+                    write!(group, "{operator}{}", quote(other)).expect("text can be written");
                 }
                 format!("{name}:({group})")
             }
@@ -247,16 +249,16 @@ fn leaves(value: &Value, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, V
     }
 }
 
-/// Whether a text looks like a date, which is compared as one here and as text by others.
-fn dated(text: &str) -> bool {
+/// Returns whether a text looks like a date, which we compare as a date and others as text.
+fn is_date_like(text: &str) -> bool {
     text.len() >= 4 && text.bytes().take(4).all(|byte| byte.is_ascii_digit())
 }
 
 fn field(path: &[String]) -> String {
-    path.iter().map(|name| escaped(name)).collect::<Vec<_>>().join(".")
+    path.iter().map(|name| escape(name)).collect::<Vec<_>>().join(".")
 }
 
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
         if !c.is_alphanumeric() && c != '_' {
@@ -264,16 +266,16 @@ fn escaped(text: &str) -> String {
         }
         escaped.push(c);
     }
-    // The words that would be operators.
+    // A word that would be an operator.
     if matches!(text, "AND" | "OR" | "NOT") { format!("\\{text}") } else { escaped }
 }
 
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Another spelling of its letters.
-fn swapped(text: &str) -> String {
+/// Swaps upper and lower case.
+fn swap_case(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Against the simulated tenant's own search: whatever both understand must find the same users.
+//! Compares our filters with the search of the simulated tenant: queries that both accept must match the same users.
 
 use crate::queries::{Pool, Random};
 use crate::{Rows, filter, users};
@@ -6,7 +6,7 @@ use crate::{Rows, filter, users};
 const QUERIES: usize = 1000;
 
 #[test]
-fn what_both_understand_finds_the_same_users() {
+fn queries_that_both_accept_match_the_same_users() {
     let users = users(100);
     let rows = Rows::new(&users);
     let whole = rows.whole();
@@ -17,21 +17,21 @@ fn what_both_understand_finds_the_same_users() {
         let depth = random.below(4);
         let text = pool.tree(&mut random, depth).text(None);
         let ours = filter(&text).unwrap_or_else(|error| panic!("{text}\n{error}"));
-        // Ranges and wildcards on metadata, `?`, short suffixes: only possible here.
+        // Ranges and wildcards on metadata, `?` and short suffixes are only accepted by our filter.
         let Ok(theirs) = simulated_tenant::search::Query::parse(&text) else { continue };
         let expected: Vec<usize> =
             users.iter().enumerate().filter(|(_, user)| theirs.matches(user)).map(|(at, _)| at).collect();
-        assert_eq!(rows.found(&ours, &whole), expected, "{text}");
+        assert_eq!(rows.matching(&ours, &whole), expected, "{text}");
         compared += 1;
         with_matches += usize::from(!expected.is_empty());
     }
-    assert!(compared > QUERIES / 3, "only {compared} queries were understood by both");
-    assert!(with_matches > compared / 3, "only {with_matches} queries found anybody");
+    assert!(compared > QUERIES / 3, "only {compared} queries were accepted by both");
+    assert!(with_matches > compared / 3, "only {with_matches} queries matched a user");
 }
 
-/// Mixed without parentheses: the precedence of both is the same.
+/// AND and OR mixed without parentheses.
 #[test]
-fn operators_bind_alike() {
+fn operators_have_the_same_precedence() {
     let users = users(60);
     let rows = Rows::new(&users);
     let whole = rows.whole();
@@ -45,7 +45,7 @@ fn operators_bind_alike() {
             if at > 0 {
                 text.push_str([" AND ", " OR ", " ", " && ", " || "][random.below(5)]);
             }
-            // A NOT without AND or OR in front is tested by itself: it can be unclear.
+            // NOT directly after a term is not generated: its meaning can be ambiguous.
             let beside = !text.is_empty()
                 && !text.ends_with("AND ")
                 && !text.ends_with("OR ")
@@ -59,8 +59,8 @@ fn operators_bind_alike() {
         let (Ok(ours), Ok(theirs)) = (filter(&text), simulated_tenant::search::Query::parse(&text)) else { continue };
         let expected: Vec<usize> =
             users.iter().enumerate().filter(|(_, user)| theirs.matches(user)).map(|(at, _)| at).collect();
-        assert_eq!(rows.found(&ours, &whole), expected, "{text}");
+        assert_eq!(rows.matching(&ours, &whole), expected, "{text}");
         compared += 1;
     }
-    assert!(compared > 100, "only {compared} queries were understood by both");
+    assert!(compared > 100, "only {compared} queries were accepted by both");
 }

@@ -1,4 +1,4 @@
-//! Signs a person in at an application of the tenant as a browser does, for tests that need a session.
+//! Signs a user in at an application of the tenant, as a browser does, for tests that need a session.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,20 @@ use url::Url;
 
 use crate::people::Person;
 
-/// Requests of one sign-in at most.
-const MOST_REQUESTS: usize = 12;
+/// Maximum number of requests of one sign-in.
+const MAX_REQUESTS: usize = 12;
 
-/// Signs a person in at the application with this base URL (no trailing slash), consents to what it asks for, and
-/// returns the session token that its last page hands to the browser.
+/// Signs a user in at the application with this base URL (no trailing slash), gives consent, and returns the session
+/// token in its last page.
 ///
-/// Fails with a description when the application or the tenant refuses the sign-in.
+/// # Errors
+/// A description, if the application or the tenant refuses the sign-in.
 pub async fn sign_in(base_url: &str, person: &Person) -> Result<String, String> {
     let http = Client::builder().redirect(Policy::none()).no_proxy().build().map_err(|error| error.to_string())?;
     let mut cookies = BTreeMap::<String, String>::new();
     let mut url = Url::parse(&format!("{base_url}/login")).map_err(|error| error.to_string())?;
     let mut form: Option<Vec<(String, String)>> = None;
-    for _ in 0..MOST_REQUESTS {
+    for _ in 0..MAX_REQUESTS {
         let request = match form.take() {
             Some(fields) => http.post(url.clone()).form(&fields),
             None => http.get(url.clone()),
@@ -50,7 +51,7 @@ pub async fn sign_in(base_url: &str, person: &Person) -> Result<String, String> 
         let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned());
         let state = ("state".to_owned(), state.unwrap_or_default());
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        // The answer to a form of the tenant may be the form that returns to the application.
+        // The response to a form of the tenant may be the form that returns to the application.
         match url.path() {
             "/u/login" if url.query().is_some() => {
                 url.set_query(None);
@@ -72,7 +73,7 @@ pub async fn sign_in(base_url: &str, person: &Person) -> Result<String, String> 
     Err("the sign-in does not end".to_owned())
 }
 
-/// The value of the first attribute of this name in a page of ours, which quotes all values.
+/// Returns the value of the first attribute of this name in an HTML page with quoted values.
 fn attribute(page: &str, name: &str) -> Option<String> {
     let (_, rest) = page.split_once(&format!("{name}=\""))?;
     let (value, _) = rest.split_once('"')?;

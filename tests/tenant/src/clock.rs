@@ -1,12 +1,12 @@
-//! The tenant's clock: real time plus an offset tests can add to, so that nobody waits for a link to
-//! die or a job to vanish.
+//! The tenant's clock: real time plus an offset that tests can change, so that they need not wait until a link expires
+//! or a job is removed.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A clock that can be put forward.
+/// A clock that can be advanced.
 #[derive(Debug, Default)]
 pub struct Clock {
     offset: AtomicI64,
@@ -23,29 +23,29 @@ impl Clock {
         self.now().div_euclid(1000)
     }
 
-    /// Puts the clock forward.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         self.offset.fetch_add(millis(by), Ordering::SeqCst);
     }
 
-    /// Puts the clock back, as where another machine's clock is ahead of it.
+    /// Sets the clock back, for tests with clock skew.
     pub fn set_back(&self, by: Duration) {
         self.offset.fetch_sub(millis(by), Ordering::SeqCst);
     }
 
-    /// Now, as the header `Date` tells it (RFC 9110, section 5.6.7).
+    /// Returns the current time in the format of the `Date` header (RFC 9110, section 5.6.7).
     pub(crate) fn http_date(&self) -> String {
         let now = Timestamp::from_second(self.seconds()).unwrap_or(Timestamp::UNIX_EPOCH);
         now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 }
 
-/// A duration in milliseconds.
+/// Returns a duration in milliseconds.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Milliseconds since the epoch the way Auth0 writes dates: `2023-01-25T17:48:16.543Z`.
+/// Formats milliseconds since the epoch as Auth0 does: `2023-01-25T17:48:16.543Z`.
 pub(crate) fn iso(millis: i64) -> String {
     Timestamp::from_millisecond(millis).map(|timestamp| format!("{timestamp:.3}")).unwrap_or_default()
 }

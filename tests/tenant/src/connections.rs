@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// The database every tenant is born with.
+/// The default database of every tenant.
 pub const DATABASE: &str = "Username-Password-Authentication";
 /// A second database.
 pub const PARTNERS: &str = "Partners";
@@ -35,7 +35,7 @@ impl Connection {
         Connection { id: id(name), name: name.to_owned(), strategy: strategy.to_owned(), options, enabled: true }
     }
 
-    /// The connection as the Management API shows it; `fields` restricts it (docs/auth0/management-api.md#connections).
+    /// Returns the connection as the Management API shows it, restricted to `fields` (docs/auth0/management-api.md#connections).
     pub(crate) fn to_json(&self, fields: Option<&[&str]>, include: bool) -> Value {
         let all = json!({
             "id": self.id,
@@ -51,7 +51,7 @@ impl Connection {
         });
         let Some(fields) = fields else { return all };
         let Value::Object(all) = all else { return Value::Null };
-        // `is_domain_connection` comes along whatever is asked for (recorded,
+        // `is_domain_connection` is always included (recorded,
         // docs/auth0/management-api.md#connections).
         all.into_iter()
             .filter(|(name, _)| name == "is_domain_connection" || fields.contains(&name.as_str()) == include)
@@ -59,17 +59,17 @@ impl Connection {
             .into()
     }
 
-    /// Whether it is a custom database.
+    /// Returns whether it is a custom database.
     pub(crate) fn is_custom(&self) -> bool {
         self.options["enabledDatabaseCustomization"] == true
     }
 
-    /// Whether a custom database lets Auth0 store its users.
+    /// Returns whether Auth0 stores the users of a custom database.
     pub(crate) fn import_mode(&self) -> bool {
         self.options["import_mode"] == true
     }
 
-    /// Shortest and longest username, if the connection uses usernames.
+    /// Returns the minimum and maximum length of usernames, if the connection uses usernames.
     pub(crate) fn username_length(&self) -> Option<(u64, u64)> {
         if self.options["requires_username"] != true {
             return None;
@@ -79,7 +79,7 @@ impl Connection {
     }
 }
 
-/// All connections: the named ones and `extra` more, of several strategies.
+/// Returns all connections: the named ones and `extra` more, with several strategies.
 pub(crate) fn all(extra: usize) -> Vec<Connection> {
     let database = |name: &str| {
         Connection::new(
@@ -101,7 +101,7 @@ pub(crate) fn all(extra: usize) -> Vec<Connection> {
         }
         connection
     };
-    // Custom databases hold scripts and secrets in their options; a client must never pass them on.
+    // Options of custom databases contain scripts and secrets, which a client must not expose.
     let custom = json!({
         "enabledDatabaseCustomization": true,
         "customScripts": {"login": "function login(email, password, callback) { callback(null); }"},
@@ -156,7 +156,7 @@ pub(crate) fn all(extra: usize) -> Vec<Connection> {
     connections
 }
 
-/// The id of a connection: the same in every tenant, so that tests and saved settings can name it.
+/// Returns the id of a connection. It is the same in every tenant, so that tests and saved settings can use it.
 fn id(name: &str) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
@@ -171,13 +171,13 @@ fn id(name: &str) -> String {
     id
 }
 
-/// Whether a text has the shape of a connection id: `^con_[A-Za-z0-9]{16}$`.
+/// Returns whether a text has the format of a connection id: `^con_[A-Za-z0-9]{16}$`.
 pub(crate) fn is_id(text: &str) -> bool {
-    has_id_shape(text, "con_")
+    has_id_format(text, "con_")
 }
 
-/// Whether a text is a prefix and 16 letters or digits.
-pub(crate) fn has_id_shape(text: &str, prefix: &str) -> bool {
+/// Returns whether a text is `prefix` and 16 letters or digits.
+pub(crate) fn has_id_format(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix)
         .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_choose_members_but_is_domain_connection_always_comes_along() {
+    fn fields_select_members_but_is_domain_connection_is_always_included() {
         let connection = &all(0)[0];
         let shown = connection.to_json(Some(&["id"]), true);
         assert_eq!(shown.as_object().unwrap().keys().collect::<Vec<_>>(), ["id", "is_domain_connection"]);

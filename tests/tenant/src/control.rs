@@ -1,5 +1,5 @@
-//! The controls of the simulation: for tests in the same process as [`Control`], for others as JSON
-//! under `/control`.
+//! The control API of the simulation: [`Control`] for tests in the same process, JSON routes under `/control` for other
+//! processes.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,43 +18,43 @@ use crate::reply::{ApiError, ApiResult, ok};
 use crate::state::State;
 use crate::{CLIENT_ID, CLIENT_SECRET, LOGIN_CLIENT_ID, LOGIN_CLIENT_SECRET};
 
-/// The controls of a tenant. Cheap to clone; does not keep the tenant running.
+/// The control API of a tenant. Cheap to clone; does not keep the tenant running.
 #[derive(Clone)]
 pub struct Control {
     pub(crate) state: Arc<State>,
 }
 
-/// Why a control could not do what it was asked.
+/// Errors of the control API.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// A new signing key could not be made.
+    /// A new signing key could not be generated.
     #[error("a new signing key could not be made: {0}")]
     Key(String),
-    /// A user was given without what every user has.
+    /// A required attribute of a user is missing.
     #[error("a user needs user_id and identities[0].connection: {0}")]
     User(String),
-    /// A user that exists was to get another identifier.
+    /// An identifier of an existing user would change.
     #[error("the {name} of {user_id} cannot be changed")]
     Identifier {
-        /// Which user.
+        /// The id of the user.
         user_id: String,
-        /// Which identifier.
+        /// The name of the identifier.
         name: &'static str,
     },
 }
 
 impl Control {
-    /// The tenant's clock: milliseconds since the epoch.
+    /// Returns the time of the tenant's clock in milliseconds since the epoch.
     pub fn now(&self) -> i64 {
         self.state.clock.now()
     }
 
-    /// Puts the clock forward: jobs go on, links die, tokens expire, limits refill.
+    /// Advances the clock: jobs proceed, links and tokens expire, rate limits refill.
     pub fn advance(&self, by: Duration) {
         self.state.clock.advance(by);
     }
 
-    /// Puts the tenant's clock back: users get an earlier `created_at`, and answers an earlier `Date`.
+    /// Sets the clock back: users get an earlier `created_at`, and responses an earlier `Date`.
     pub fn set_back(&self, by: Duration) {
         self.state.clock.set_back(by);
     }
@@ -69,37 +69,37 @@ impl Control {
         self.state.faults.clear();
     }
 
-    /// Faults that have not been used up.
+    /// Returns the faults that are still pending.
     pub fn faults(&self) -> Vec<Fault> {
         self.state.faults.pending()
     }
 
-    /// A new key signs from now on. The old one stays published unless it is withdrawn.
+    /// Signs with a new key from now on. The old key stays published unless it is withdrawn.
     pub fn rotate_signing_key(&self, withdraw_old: bool) -> Result<(), ControlError> {
         self.state.keys.rotate(withdraw_old).map_err(|error| ControlError::Key(error.to_string()))
     }
 
-    /// Every token issued so far counts as expired.
+    /// Expires every token issued so far.
     pub fn expire_tokens(&self) {
         self.state.keys.expire_tokens();
     }
 
-    /// Ends every sign-in session and forgets every consent.
-    pub fn sign_everybody_out(&self) {
+    /// Ends all sign-in sessions and removes all consents.
+    pub fn end_all_sessions(&self) {
         self.state.logins.forget();
     }
 
-    /// Everything that was asked of the tenant so far, the controls aside.
+    /// Returns all requests so far, except those of the control API.
     pub fn requests(&self) -> Vec<Recorded> {
         self.state.log.all()
     }
 
-    /// Forgets the requests so far.
+    /// Removes the recorded requests.
     pub fn forget_requests(&self) {
         self.state.log.clear();
     }
 
-    /// Requests that violate the OpenAPI description, as `METHOD path: how`.
+    /// Returns requests that violate the OpenAPI description, as `METHOD path: reason`.
     pub fn violations(&self) -> Vec<String> {
         self.requests()
             .into_iter()
@@ -110,36 +110,35 @@ impl Control {
             .collect()
     }
 
-    /// Changes the rate limits; every bucket is full again.
+    /// Sets the rate limits and refills every bucket.
     pub fn limit(&self, limits: RateLimits) {
         self.state.limits.set(limits);
     }
 
-    /// How many users there are.
+    /// Returns the number of users.
     pub fn user_count(&self) -> u64 {
         self.state.jobs.settle(self.now());
         self.state.directory.len().into()
     }
 
-    /// Everybody with exactly this e-mail address, in any connection.
+    /// Returns the users with exactly this e-mail address, in any connection.
     pub fn users_by_email(&self, email: &str) -> Vec<Value> {
         self.state.jobs.settle(self.now());
         self.state.directory.by_email(email).into_iter().filter_map(|handle| self.state.directory.get(handle)).collect()
     }
 
-    /// The first user with exactly this e-mail address.
+    /// Returns the first user with exactly this e-mail address.
     pub fn user_by_email(&self, email: &str) -> Option<Value> {
         self.users_by_email(email).into_iter().next()
     }
 
-    /// The user with this id.
+    /// Returns the user with this id.
     pub fn user(&self, user_id: &str) -> Option<Value> {
         self.state.jobs.settle(self.now());
         self.state.directory.by_user_id(user_id).and_then(|handle| self.state.directory.get(handle))
     }
 
-    /// Adds a user as it is, or replaces the one with its `user_id`, whose other identifiers must stay
-    /// as they are.
+    /// Adds a user unchanged, or replaces the one with the same `user_id`, whose other identifiers must not change.
     pub fn put_user(&self, user: &Value) -> Result<(), ControlError> {
         let complete = user["identities"][0]["connection"].is_string();
         let Some(user_id) = user["user_id"].as_str().filter(|_| complete) else {
@@ -162,12 +161,12 @@ impl Control {
         Ok(())
     }
 
-    /// Everybody who can sign in beside the generated users.
+    /// Returns the people who can sign in, without the generated users.
     pub fn people(&self) -> Vec<Person> {
         self.state.people()
     }
 
-    /// Sets the roles an Action adds to the id tokens of somebody among the people.
+    /// Sets the roles that an Action adds to the id tokens of one of the people.
     pub fn set_roles(&self, user_id: &str, roles: &[&str]) {
         let mut people = self.state.people.lock().unwrap_or_else(PoisonError::into_inner);
         for person in people.iter_mut().filter(|person| person.user_id == user_id) {
@@ -175,17 +174,17 @@ impl Control {
         }
     }
 
-    /// All jobs as the API shows them, oldest first.
+    /// Returns all jobs as the API shows them, oldest first.
     pub fn jobs(&self) -> Vec<Value> {
         self.state.jobs.all(self.now())
     }
 
-    /// What became of jobs so far.
+    /// Returns counts of jobs so far.
     pub fn job_counts(&self) -> JobCounts {
         self.state.jobs.counts(self.now())
     }
 
-    /// The id of a connection.
+    /// Returns the id of a connection.
     pub fn connection_id(&self, name: &str) -> Option<String> {
         self.state.connections.iter().find(|connection| connection.name == name).map(|connection| connection.id.clone())
     }
@@ -197,7 +196,7 @@ impl std::fmt::Debug for Control {
     }
 }
 
-/// Routes below `/control`, for processes on the same machine.
+/// The routes under `/control`, for other processes on the same machine.
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/state", web::get().to(overview))
@@ -290,7 +289,7 @@ async fn expire(request: HttpRequest, state: web::Data<State>) -> ApiResult {
 }
 
 async fn sign_out(request: HttpRequest, state: web::Data<State>) -> ApiResult {
-    control(&request, &state)?.sign_everybody_out();
+    control(&request, &state)?.end_all_sessions();
     Ok(HttpResponse::NoContent().finish())
 }
 

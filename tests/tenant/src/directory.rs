@@ -1,6 +1,6 @@
-//! The users of the tenant. Generated users are never stored: they are made anew from seed and index
-//! whenever somebody asks, so that a million of them costs a few megabytes of index. Only users that
-//! were imported, changed or added are kept, as JSON text.
+//! The users of the tenant. Generated users are not stored but generated on each access from seed and index, so that a
+//! million of them needs a few megabytes for the index. Only users that were imported, changed or added are stored, as
+//! JSON text.
 
 use std::collections::HashMap;
 use std::sync::{OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::generate;
 
-/// The place of a user: generated users first, then the added ones in order.
+/// The index of a user: generated users first, then added ones in order.
 pub(crate) type Handle = u32;
 
-/// Hashes of an identifier of the generated users, sorted, with the user each belongs to.
+/// Hashes of an identifier of the generated users, sorted, with the user of each.
 type Index = Vec<(u32, Handle)>;
 
 /// All users.
@@ -62,22 +62,22 @@ impl Directory {
         self.overlay.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// How many users there are.
+    /// Returns the number of users.
     pub(crate) fn len(&self) -> Handle {
         self.generated + self.read().added.len() as Handle
     }
 
-    /// Grows with every change, so that a search result can be kept until then.
+    /// Increases with every change, so that search results can be cached until then.
     pub(crate) fn version(&self) -> u64 {
         self.read().version
     }
 
-    /// How many users were there before `at` (milliseconds): for a search index that lags behind.
+    /// Returns the number of users before `at` (milliseconds), for a search index that lags behind.
     pub(crate) fn len_before(&self, at: i64) -> Handle {
         self.generated + self.read().added.partition_point(|added| added.at <= at) as Handle
     }
 
-    /// The whole user, identity provider tokens included.
+    /// Returns the whole user, including identity provider tokens.
     pub(crate) fn get(&self, handle: Handle) -> Option<Value> {
         let overlay = self.read();
         let text = if let Some(at) = handle.checked_sub(self.generated) {
@@ -100,7 +100,7 @@ impl Directory {
         serde_json::from_str(&text).ok()
     }
 
-    /// The name of the connection of a user's first identity.
+    /// Returns whether the first identity of a user is in this connection.
     pub(crate) fn in_connection(&self, handle: Handle, connection: &str) -> bool {
         match handle.checked_sub(self.generated) {
             Some(at) => self.read().added.get(at as usize).is_some_and(|added| &*added.connection == connection),
@@ -108,7 +108,7 @@ impl Directory {
         }
     }
 
-    /// Everybody with exactly this e-mail address.
+    /// Returns the users with exactly this e-mail address.
     pub(crate) fn by_email(&self, email: &str) -> Vec<Handle> {
         let generated = generate::index_in_email(email)
             .and_then(|index| Handle::try_from(index).ok())
@@ -118,7 +118,7 @@ impl Directory {
         generated.into_iter().chain(overlay.by_email.get(email).into_iter().flatten().copied()).collect()
     }
 
-    /// The user with this id.
+    /// Returns the user with this id.
     pub(crate) fn by_user_id(&self, user_id: &str) -> Option<Handle> {
         if let Some(handle) = self.read().by_user_id.get(user_id) {
             return Some(*handle);
@@ -129,7 +129,7 @@ impl Directory {
         candidates(index, user_id).find(|handle| generate::identifiers((*handle).into(), self.seed).user_id == user_id)
     }
 
-    /// The user of a connection with this phone number.
+    /// Returns the user of a connection with this phone number.
     pub(crate) fn by_phone(&self, connection: &str, phone: &str) -> Option<Handle> {
         if let Some(handle) = self.read().by_phone.get(&(connection.to_owned(), phone.to_owned())) {
             return Some(*handle);
@@ -140,7 +140,7 @@ impl Directory {
             .find(|handle| self.in_connection(*handle, connection) && number(*handle).as_deref() == Some(phone))
     }
 
-    /// The user of a connection with this username.
+    /// Returns the user of a connection with this username.
     pub(crate) fn by_username(&self, connection: &str, username: &str) -> Option<Handle> {
         self.read().by_username.get(&(connection.to_owned(), username.to_owned())).copied()
     }
@@ -152,7 +152,7 @@ impl Directory {
         index
     }
 
-    /// Adds a user; the caller has made sure that no identifier is taken.
+    /// Adds a user. The caller has checked that no identifier is in use.
     pub(crate) fn add(&self, user: &Value, at: i64) -> Handle {
         let mut overlay = self.write();
         let handle = self.generated + overlay.added.len() as Handle;
@@ -175,7 +175,7 @@ impl Directory {
         handle
     }
 
-    /// Replaces a user whose identifiers stay as they are.
+    /// Replaces a user. The identifiers must not change.
     pub(crate) fn replace(&self, handle: Handle, user: &Value) {
         let mut overlay = self.write();
         match handle.checked_sub(self.generated) {
@@ -198,7 +198,7 @@ fn candidates<'a>(index: &'a Index, text: &str) -> impl Iterator<Item = Handle> 
     index.iter().skip(start).take_while(move |(hash, _)| *hash == wanted).map(|(_, handle)| *handle)
 }
 
-/// FNV-1a, folded to 32 bits: it only narrows a search down, users are compared afterwards.
+/// FNV-1a, folded to 32 bits. Only a prefilter: matching users are compared afterwards.
 fn hash(text: &str) -> u32 {
     let long = text
         .bytes()
@@ -228,8 +228,8 @@ mod tests {
             }
             assert!(user.as_object().unwrap().values().all(|value| !value.is_null()));
         }
-        assert!(directory.by_user_id("auth0|nobody").is_none());
-        assert!(directory.by_email("nobody500@example.com").is_empty());
+        assert!(directory.by_user_id("auth0|unknown").is_none());
+        assert!(directory.by_email("unknown500@example.com").is_empty());
     }
 
     #[test]

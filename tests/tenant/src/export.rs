@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 
 use crate::directory::{Directory, Handle};
 
-/// Most fields of a CSV export.
+/// Maximum number of fields of a CSV export.
 pub(crate) const CSV_FIELDS: usize = 30;
 
-/// Fields of an export that names none. Auth0 does not publish its set; this is the normalized profile.
+/// Fields of an export without a field list. Auth0 does not publish its set; this is the normalized profile.
 const DEFAULT_FIELDS: &[(&str, Option<&str>)] = &[
     ("user_id", None),
     ("email", None),
@@ -33,7 +33,7 @@ const DEFAULT_FIELDS: &[(&str, Option<&str>)] = &[
     ("updated_at", None),
 ];
 
-/// Attributes whose values Auth0 writes itself as dates; CSV does not escape them.
+/// Attributes that Auth0 writes as dates; CSV does not escape them.
 const DATES: &[&str] = &["created_at", "updated_at", "last_login", "last_password_reset", "multifactor_last_modified"];
 
 /// The format of the file.
@@ -58,7 +58,7 @@ enum Step {
     Item(usize),
 }
 
-/// A field: where its value is found and what it is called in the file.
+/// A field: the path of its value and its name in the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     path: Vec<Step>,
@@ -67,7 +67,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// `identities[0].connection`; a text that is no path finds nothing, since Auth0 accepts any name.
+    /// Parses a path such as `identities[0].connection`. An invalid path has no value, because Auth0 accepts any name.
     pub(crate) fn new(name: &str, title: Option<&str>) -> Self {
         let mut path = Vec::new();
         for part in name.split('.') {
@@ -102,12 +102,12 @@ impl Field {
     }
 }
 
-/// The fields of an export that names none.
+/// Returns the fields of an export without a field list.
 pub(crate) fn default_fields() -> Vec<Field> {
     DEFAULT_FIELDS.iter().map(|(name, title)| Field::new(name, *title)).collect()
 }
 
-/// Everything that decides what is in the file.
+/// All parameters of the file's content.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) format: Format,
@@ -119,33 +119,33 @@ pub(crate) struct Plan {
     pub(crate) until: Handle,
 }
 
-/// The file of a completed job. It has no name, and goes when the job goes.
+/// The file of a completed job: an unnamed temporary file, deleted with the job.
 #[derive(Debug)]
 pub(crate) struct ExportFile {
     file: File,
     pub(crate) length: u64,
 }
 
-/// Bytes that are read and sent together.
-const PIECE: usize = 64 * 1024;
+/// The size of a block that is read and sent, in bytes.
+const BLOCK: usize = 64 * 1024;
 
 /// Writes the file of a job.
 pub(crate) fn write_file(plan: &Plan, directory: &Directory) -> io::Result<ExportFile> {
     let file = tempfile::tempfile()?;
-    let output = BufWriter::with_capacity(PIECE, file.try_clone()?);
+    let output = BufWriter::with_capacity(BLOCK, file.try_clone()?);
     write(plan, directory, GzEncoder::new(output, Compression::fast()))?;
     let length = file.metadata()?.len();
     Ok(ExportFile { file, length })
 }
 
-/// Reads a part of the file in a thread of its own; the channel holds it back when the client is slow,
-/// and ends it when the client goes away.
+/// Reads a range of the file in a separate thread. The channel blocks the thread while the client is slow, and ends it
+/// when the client disconnects.
 pub(crate) fn stream(file: Arc<ExportFile>, range: Range<u64>) -> mpsc::Receiver<Bytes> {
     let (sender, receiver) = mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
         let mut at = range.start;
         while at < range.end {
-            let mut piece = vec![0; usize::try_from(range.end - at).unwrap_or(PIECE).min(PIECE)];
+            let mut piece = vec![0; usize::try_from(range.end - at).unwrap_or(BLOCK).min(BLOCK)];
             if let Err(error) = file.file.read_exact_at(&mut piece, at) {
                 tracing::error!(%error, "the file of an export cannot be read");
                 return;
@@ -189,7 +189,7 @@ fn write<W: Write>(plan: &Plan, directory: &Directory, mut out: GzEncoder<W>) ->
     out.finish()?.flush()
 }
 
-/// Tokens of identity providers are shown only to clients with a scope of their own.
+/// Removes the tokens of identity providers, which only clients with a special scope may read.
 pub(crate) fn without_idp_tokens(mut user: Value) -> Value {
     for identity in user.get_mut("identities").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(identity) = identity.as_object_mut() {
@@ -204,8 +204,8 @@ fn title(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
-/// A cell: strings with a leading `'` and in quotation marks, other values as they are; objects and
-/// arrays have no cell, every leaf must be named.
+/// Formats a cell: strings have a leading `'` and quotation marks, other values are unchanged. Objects and arrays are
+/// empty, because every leaf must be named.
 fn cell(value: Option<&Value>, date: bool) -> String {
     match value {
         Some(Value::String(text)) if date => text.clone(),
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(value("identities[0].connection"), Some("db".into()));
         assert_eq!(value("app_metadata.a.b"), Some(1.into()));
         assert_eq!(value("multifactor[0]"), Some("guardian".into()));
-        for absent in ["identities[1].connection", "x", "nobody", "", "..", "[0]", "a[", "multifactor[x]"] {
+        for absent in ["identities[1].connection", "x", "unknown", "", "..", "[0]", "a[", "multifactor[x]"] {
             assert_eq!(value(absent), None, "{absent}");
         }
     }

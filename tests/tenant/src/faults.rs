@@ -1,11 +1,11 @@
-//! Faults on demand.
+//! Faults that tests inject into responses.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A fault, and which requests it hits.
+/// A fault, and the requests that it affects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -15,21 +15,21 @@ pub struct Fault {
     /// Only requests whose path contains this; empty for every request.
     #[serde(default)]
     pub path: String,
-    /// How many requests it hits; always when absent.
+    /// The number of requests that it affects; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
-    /// How many matching requests pass before it begins.
+    /// The number of matching requests that pass before it starts.
     #[serde(default)]
     pub after: u32,
-    /// What happens.
+    /// The kind of fault.
     pub kind: FaultKind,
 }
 
-/// What can go wrong.
+/// The kinds of faults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// The answer comes later.
+    /// The response is delayed.
     Delay {
         /// Milliseconds.
         millis: u64,
@@ -38,7 +38,7 @@ pub enum FaultKind {
     RateLimit {
         /// Seconds until the limit resets.
         reset_after: u32,
-        /// Whether `Retry-After` is sent too, as newer answers do.
+        /// Whether `Retry-After` is sent, as in newer responses.
         retry_after: bool,
     },
     /// 429 as for a third concurrent import job.
@@ -49,56 +49,56 @@ pub enum FaultKind {
     Unavailable,
     /// 403, as for a token without the scope.
     Forbidden,
-    /// 403 with this text, which may hold anything, as `message` and as `error_description`.
+    /// 403 with this text, which may contain anything, as `message` and as `error_description`.
     Refuse {
         /// The text.
         message: String,
     },
     /// The connection breaks before the request has any effect.
     DropBefore,
-    /// The request takes effect, but the connection breaks before the answer.
+    /// The request takes effect, but the connection breaks before the response.
     DropAfter,
-    /// The body of the answer comes in pieces, with a pause before each.
+    /// The body of the response is sent in parts, with a pause before each.
     SlowBody {
         /// Milliseconds.
         millis: u64,
     },
-    /// The body of the answer breaks off.
+    /// The body of the response is truncated, and the connection breaks.
     Truncate {
-        /// Bytes that still arrive.
+        /// The number of bytes that are sent.
         bytes: u64,
     },
-    /// The body of the answer ends early and looks complete, as behind a proxy that loses its upstream.
+    /// The body of the response ends early and looks complete, as behind a proxy that loses its upstream.
     Shorten {
-        /// Bytes that still arrive.
+        /// The number of bytes that are sent.
         bytes: u64,
     },
-    /// The body of the answer stops coming, and the connection stays open.
+    /// The body of the response stalls, and the connection stays open.
     Stall {
-        /// Bytes that still arrive.
+        /// The number of bytes that are sent.
         bytes: u64,
     },
-    /// 200 with this body instead of the answer, as from a proxy or a broken store.
+    /// 200 with this body instead of the response, as from a proxy or a broken store.
     ReplaceBody {
-        /// The media type; none when absent.
+        /// The media type, if any.
         content_type: Option<String>,
         /// The bytes.
         body: Vec<u8>,
     },
-    /// A download link counts as expired.
+    /// A download link is treated as expired.
     ExpiredLink,
-    /// A download starts from the beginning, whatever range was asked for.
+    /// A download ignores the requested range and starts from the beginning.
     IgnoreRange,
-    /// 503, as for a search that works longer than it may.
+    /// 503, as for a search that exceeds its time limit.
     SlowQuery,
-    /// A job that is read shows this status, and no link.
+    /// A requested job has this status and no link.
     JobStatus {
-        /// The status, also one that nobody knows.
+        /// The status, which may be an unknown one.
         status: String,
     },
-    /// The job that is read is gone, as it is a day after it was created.
+    /// A requested job does not exist, as a day after it was created.
     ForgetJob,
-    /// The job this request creates will fail.
+    /// The job that this request creates fails.
     FailJob,
     /// 400 for every file of users that contains this text.
     RefuseUsers {
@@ -112,14 +112,14 @@ pub enum FaultKind {
         /// What the file must contain.
         containing: String,
     },
-    /// The job this request creates never ends by itself.
+    /// The job that this request creates never ends.
     HangJob,
-    /// Every token issued before this request counts as expired.
+    /// Every token issued before this request is treated as expired.
     ExpireTokens,
 }
 
 impl Fault {
-    /// A fault that hits every request whose path contains `path`.
+    /// Returns a fault that affects every request whose path contains `path`.
     pub fn new(path: &str, kind: FaultKind) -> Self {
         Fault { method: None, path: path.to_owned(), count: None, after: 0, kind }
     }
@@ -151,7 +151,7 @@ impl Fault {
         self
     }
 
-    /// How long a delay is.
+    /// Returns the duration of a delay. `None` for other kinds.
     pub(crate) fn delay(kind: &FaultKind) -> Option<Duration> {
         match kind {
             FaultKind::Delay { millis } => Some(Duration::from_millis(*millis)),
@@ -176,7 +176,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Everything that hits this request, counted down.
+    /// Returns the faults that affect this request, and counts them down.
     pub(crate) fn hit(&self, method: &str, path: &str) -> Vec<FaultKind> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut hits = Vec::new();
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_match_wait_count_down_and_go() {
+    fn faults_match_start_late_and_end() {
         let faults = Faults::default();
         faults.add(Fault::new("/jobs", FaultKind::ServerError).method("post").after(1).once());
         assert!(faults.hit("GET", "/api/v2/jobs/x").is_empty());

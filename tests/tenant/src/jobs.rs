@@ -1,6 +1,5 @@
-//! Import and export jobs: what they are told, where they stand, what came of them (docs/auth0/jobs.md#imports,
-//! docs/auth0/jobs.md#exports). A job's state follows from the clock: an import takes effect, and the file of an export
-//! is written, when somebody looks after its time has come.
+//! Import and export jobs (docs/auth0/jobs.md#imports, docs/auth0/jobs.md#exports). The state of a job follows from the
+//! clock: an import takes effect, and the file of an export is written, at the first access after its end time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
@@ -18,29 +17,29 @@ use crate::import::{self, Outcome};
 use crate::logs::Logs;
 use crate::tokens::alphanumeric;
 
-/// Import jobs that may be active at once in a tenant.
+/// Maximum number of active import jobs.
 const ACTIVE_IMPORTS: usize = 2;
 const HOUR: i64 = 3_600_000;
 /// An import that takes longer fails.
 const IMPORT_TIMEOUT: i64 = 2 * HOUR;
 /// An export that takes longer fails.
 const EXPORT_TIMEOUT: i64 = 8 * HOUR;
-/// Jobs vanish at this age.
+/// Jobs are removed at this age.
 const RETENTION: i64 = 24 * HOUR;
 /// A job is `pending` for this share of its time.
 const PENDING_SHARE: f64 = 0.2;
 
-/// An export of few users is done when its time has come: its file is waited for, so long at most. That of more
-/// is shown as still processing while it is written, and nobody else waits for it.
-const WRITING: Duration = Duration::from_secs(1);
-const FEW: Handle = 10_000;
+/// For an export of few users, the first access after its end time waits until the file is written, at most this long.
+/// A larger export is shown as processing while its file is written, and no request waits for it.
+const MAX_WRITE_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAITED_USERS: Handle = 10_000;
 
 /// The file of an export once it is written, or why it is not.
 type Written = Arc<OnceLock<Result<Arc<ExportFile>, String>>>;
 
-/// What a fault decided about a job.
+/// The outcome that a fault forces on a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum ForcedOutcome {
     #[default]
     Completes,
     Fails,
@@ -60,7 +59,7 @@ pub(crate) struct Import {
 #[derive(Clone, Debug)]
 pub(crate) struct Export {
     pub(crate) plan: Plan,
-    /// The members of the request that answers repeat.
+    /// The members of the request that responses repeat.
     pub(crate) echo: Value,
     pub(crate) connection: Option<Connection>,
 }
@@ -84,11 +83,11 @@ struct Job {
     work: Work,
     created: i64,
     duration: i64,
-    fate: Fate,
+    forced: ForcedOutcome,
     state: State,
 }
 
-/// What `GET /jobs/{id}/errors` has to say.
+/// The content of `GET /jobs/{id}/errors`.
 #[derive(Clone, Debug)]
 pub(crate) enum Errors {
     None,
@@ -103,13 +102,13 @@ pub struct JobCounts {
     pub imports: u64,
     /// Export jobs created.
     pub exports: u64,
-    /// Most import jobs that were ever active at once.
+    /// The maximum number of import jobs that were active at once.
     pub most_active_imports: u64,
     /// Import jobs refused because two were active.
     pub refused_imports: u64,
     /// Import jobs that are active now.
     pub active_imports: u64,
-    /// Imports that asked for the e-mail to all owners.
+    /// Imports that requested the e-mail to all owners.
     pub completion_emails: u64,
 }
 
@@ -132,8 +131,8 @@ impl Jobs {
         Jobs { directory, logs, table: Mutex::default() }
     }
 
-    /// The table, with everything done whose time has come.
-    fn settled(&self, now: i64) -> MutexGuard<'_, Table> {
+    /// Locks the table after finishing all jobs whose end time has passed.
+    fn advance_jobs(&self, now: i64) -> MutexGuard<'_, Table> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.jobs.retain(|_, job| now - job.created < RETENTION);
         let mut due: Vec<(i64, String)> = table
@@ -160,21 +159,21 @@ impl Jobs {
         table
     }
 
-    /// Lets everything happen whose time has come.
+    /// Finishes all jobs whose end time has passed.
     pub(crate) fn settle(&self, now: i64) {
-        drop(self.settled(now));
+        drop(self.advance_jobs(now));
     }
 
-    /// Creates an import job, unless two are active: then how many are.
+    /// Creates an import job. Fails with the number of active imports if there are two.
     pub(crate) fn import(
         &self,
         import: Import,
         mail: bool,
         duration: i64,
-        fate: Fate,
+        forced: ForcedOutcome,
         now: i64,
     ) -> Result<Value, usize> {
-        let mut table = self.settled(now);
+        let mut table = self.advance_jobs(now);
         let active = table.active_imports();
         if active >= ACTIVE_IMPORTS {
             table.counts.refused_imports += 1;
@@ -183,19 +182,19 @@ impl Jobs {
         table.counts.imports += 1;
         table.counts.completion_emails += u64::from(mail);
         table.counts.most_active_imports = table.counts.most_active_imports.max(active as u64 + 1);
-        Ok(table.insert(Job { work: Work::Import(import), created: now, duration, fate, state: State::Active }))
+        Ok(table.insert(Job { work: Work::Import(import), created: now, duration, forced, state: State::Active }))
     }
 
     /// Creates an export job.
-    pub(crate) fn export(&self, export: Export, duration: i64, fate: Fate, now: i64) -> Value {
-        let mut table = self.settled(now);
+    pub(crate) fn export(&self, export: Export, duration: i64, forced: ForcedOutcome, now: i64) -> Value {
+        let mut table = self.advance_jobs(now);
         table.counts.exports += 1;
-        table.insert(Job { work: Work::Export(export), created: now, duration, fate, state: State::Active })
+        table.insert(Job { work: Work::Export(export), created: now, duration, forced, state: State::Active })
     }
 
-    /// A job as the API shows it, `location` left out; and whether it has a file.
+    /// Returns a job as the API shows it, without `location`, and the format of its file if it has one.
     pub(crate) fn get(&self, id: &str, now: i64) -> Option<(Value, Option<Format>)> {
-        let table = self.settled(now);
+        let table = self.advance_jobs(now);
         let job = table.jobs.get(id)?;
         let file = match (&job.work, &job.state) {
             (Work::Export(export), State::Exported(written)) if matches!(written.get(), Some(Ok(_))) => {
@@ -206,9 +205,9 @@ impl Jobs {
         Some((job.view(id, now), file))
     }
 
-    /// What went wrong in a job.
+    /// Returns the errors of a job.
     pub(crate) fn errors(&self, id: &str, now: i64) -> Option<Errors> {
-        let table = self.settled(now);
+        let table = self.advance_jobs(now);
         let job = table.jobs.get(id)?;
         Some(match &job.state {
             State::Imported(outcome) if !outcome.errors.is_empty() => Errors::Users(outcome.errors.clone()),
@@ -217,22 +216,22 @@ impl Jobs {
         })
     }
 
-    /// The file of a completed export.
+    /// Returns the file of a completed export.
     pub(crate) fn file(&self, id: &str, now: i64) -> Option<Arc<ExportFile>> {
-        match &self.settled(now).jobs.get(id)?.state {
+        match &self.advance_jobs(now).jobs.get(id)?.state {
             State::Exported(written) => written.get()?.as_ref().ok().cloned(),
             _ => None,
         }
     }
 
-    /// Removes a job, as its age would.
+    /// Removes a job, as if it had expired.
     pub(crate) fn forget(&self, id: &str, now: i64) {
-        self.settled(now).jobs.remove(id);
+        self.advance_jobs(now).jobs.remove(id);
     }
 
     /// All jobs as the API shows them, oldest first.
     pub(crate) fn all(&self, now: i64) -> Vec<Value> {
-        let table = self.settled(now);
+        let table = self.advance_jobs(now);
         let mut jobs: Vec<_> = table.jobs.iter().collect();
         jobs.sort_by_key(|(_, job)| job.created);
         jobs.into_iter().map(|(id, job)| job.view(id, now)).collect()
@@ -240,7 +239,7 @@ impl Jobs {
 
     /// Counts so far.
     pub(crate) fn counts(&self, now: i64) -> JobCounts {
-        self.settled(now).counts
+        self.advance_jobs(now).counts
     }
 }
 
@@ -254,7 +253,7 @@ impl Table {
 
     fn insert(&mut self, job: Job) -> Value {
         let id = format!("job_{}", alphanumeric(16));
-        // A job is always born `pending`, however little time it takes.
+        // A new job is always `pending`, even if it takes no time.
         let view = job.view(&id, i64::MIN);
         self.jobs.insert(id, job);
         view
@@ -262,17 +261,17 @@ impl Table {
 }
 
 impl Job {
-    /// When the job ends; for one that hangs, when it times out.
+    /// Returns when the job ends, or when a hanging job times out.
     fn ends(&self) -> Option<i64> {
         let timeout = match self.work {
             Work::Import(_) => IMPORT_TIMEOUT,
             Work::Export(_) => EXPORT_TIMEOUT,
         };
-        let duration = if self.fate == Fate::Hangs { timeout } else { self.duration.min(timeout) };
+        let duration = if self.forced == ForcedOutcome::Hangs { timeout } else { self.duration.min(timeout) };
         self.created.checked_add(duration)
     }
 
-    /// Why the job failed as a whole, if it did.
+    /// Returns why the whole job failed, if it did.
     fn failure(&self) -> Option<&str> {
         match &self.state {
             State::Failed(reason) => Some(reason),
@@ -286,18 +285,18 @@ impl Job {
             Work::Import(_) => self.duration >= IMPORT_TIMEOUT,
             Work::Export(_) => self.duration >= EXPORT_TIMEOUT,
         };
-        self.state = match (&mut self.work, self.fate) {
-            (_, Fate::Hangs) => State::Failed("The job timed out.".to_owned()),
+        self.state = match (&mut self.work, self.forced) {
+            (_, ForcedOutcome::Hangs) => State::Failed("The job timed out.".to_owned()),
             _ if timed_out => State::Failed("The job timed out.".to_owned()),
-            (_, Fate::Fails) => State::Failed("The job failed for an internal reason.".to_owned()),
-            (Work::Import(job), Fate::Completes) => {
+            (_, ForcedOutcome::Fails) => State::Failed("The job failed for an internal reason.".to_owned()),
+            (Work::Import(job), ForcedOutcome::Completes) => {
                 let file = std::mem::take(&mut job.file);
                 match import::run(&file, &job.connection, job.upsert, directory, at) {
                     Ok(outcome) => State::Imported(outcome),
                     Err(reason) => State::Failed(reason),
                 }
             }
-            (Work::Export(job), Fate::Completes) => {
+            (Work::Export(job), ForcedOutcome::Completes) => {
                 job.plan.until = directory.len();
                 State::Exported(write(job.plan.clone(), Arc::clone(directory)))
             }
@@ -328,7 +327,8 @@ impl Job {
         }
         if let Some(percentage) = percentage {
             view["percentage_done"] = percentage.into();
-            let left = if self.fate == Fate::Hangs { 1 } else { (self.created + self.duration - now + 999) / 1000 };
+            let left =
+                if self.forced == ForcedOutcome::Hangs { 1 } else { (self.created + self.duration - now + 999) / 1000 };
             let left = left.max(0);
             view["time_left_seconds"] = left.into();
         }
@@ -346,7 +346,7 @@ impl Job {
         if let Some(reason) = self.failure() {
             view["status_details"] = reason.into();
         }
-        // The name is a required member of every answer (docs/auth0/management-api.md#value-patterns), also when no
+        // The name is a required member of every response (docs/auth0/management-api.md#value-patterns), also when no
         // connection was named.
         view["connection"] = connection.map_or("", |connection| connection.name.as_str()).into();
         view["created_at"] = iso(self.created).into();
@@ -370,27 +370,27 @@ impl Job {
                     return ("pending", None);
                 }
                 let share = (elapsed - pending) / (self.duration as f64 - pending).max(1.0);
-                let most = if self.fate == Fate::Hangs { 50.0 } else { 99.0 };
+                let most = if self.forced == ForcedOutcome::Hangs { 50.0 } else { 99.0 };
                 ("processing", Some((share * 100.0).clamp(0.0, most) as i64))
             }
         }
     }
 }
 
-/// Writes the file of an export in a thread of its own, so that a large one does not stop the tenant.
+/// Writes the file of an export in a separate thread, so that a large one does not block the tenant.
 fn write(plan: Plan, directory: Arc<Directory>) -> Written {
     let written = Written::default();
     let (done, waiting) = mpsc::channel::<()>();
     let slot = Arc::clone(&written);
-    let few = plan.until <= FEW;
+    let few = plan.until <= MAX_WAITED_USERS;
     std::thread::spawn(move || {
         let file = export::write_file(&plan, &directory);
         slot.get_or_init(|| file.map(Arc::new).map_err(|error| format!("The file could not be written: {error}.")));
         drop(done);
     });
     if few {
-        // The thread says that it is done by going away.
-        let _ = waiting.recv_timeout(WRITING);
+        // The thread signals completion by dropping its handle.
+        let _ = waiting.recv_timeout(MAX_WRITE_WAIT);
     }
     written
 }

@@ -1,5 +1,5 @@
-//! A simulated Auth0 tenant, honest enough to build against: root-tenant and own-tenant sign-in, OAuth,
-//! Management API v2 with search, import and export jobs, rate limits, and faults on demand.
+//! A simulated Auth0 tenant for tests and demos: root-tenant and own-tenant sign-in, OAuth, Management API v2 with
+//! search, import and export jobs, rate limits, and injected faults.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -57,9 +57,9 @@ pub use settings::TenantSettings;
 
 /// Client id of the machine-to-machine application.
 pub const CLIENT_ID: &str = "MachineToMachine0000000000000000";
-/// Its secret.
+/// Its client secret.
 pub const CLIENT_SECRET: &str = "simulated-machine-to-machine-secret-of-the-tenant";
-/// Client id of the Regular Web Application people sign in with.
+/// Client id of the Regular Web Application for sign-ins.
 pub const LOGIN_CLIENT_ID: &str = "RegularWebApplication00000000000";
 /// Its secret.
 pub const LOGIN_CLIENT_SECRET: &str = "simulated-regular-web-application-secret-of-the-tenant";
@@ -83,7 +83,7 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The command is sent at once; nobody needs to wait for its end.
+        // The command is sent immediately; the returned future only waits for the end.
         drop(self.handle.stop(false));
     }
 }
@@ -95,7 +95,7 @@ impl std::fmt::Debug for Tenant {
 }
 
 impl Tenant {
-    /// Starts a tenant on the loopback address, in a thread of its own: it works inside any runtime.
+    /// Starts a tenant on the loopback address, in a separate thread, so that it works inside any runtime.
     pub async fn start(settings: TenantSettings) -> io::Result<Tenant> {
         let (sender, started) = oneshot::channel();
         let (end, ended) = watch::channel(false);
@@ -105,7 +105,7 @@ impl Tenant {
                     Err(error) => drop(sender.send(Err(error))),
                     Ok((state, certificate, server)) => {
                         let running = (state, certificate, server.handle());
-                        // Nobody waits any more: then there is nothing to serve.
+                        // If the caller no longer waits, do not serve.
                         if sender.send(Ok(running)).is_ok()
                             && let Err(error) = server.await
                         {
@@ -114,7 +114,7 @@ impl Tenant {
                     }
                 }
             });
-            // Nobody may be listening any more.
+            // Fails if no handle is left.
             let _ = end.send(true);
         })?;
         let (state, certificate, handle) =
@@ -147,12 +147,12 @@ impl Tenant {
         CLIENT_SECRET
     }
 
-    /// Client id of the application people sign in with.
+    /// Client id of the application for sign-ins.
     pub fn login_client_id(&self) -> &'static str {
         LOGIN_CLIENT_ID
     }
 
-    /// Secret of the application people sign in with.
+    /// Secret of the application for sign-ins.
     pub fn login_client_secret(&self) -> &'static str {
         LOGIN_CLIENT_SECRET
     }
@@ -171,7 +171,7 @@ impl Tenant {
     pub async fn stop(self) {
         self.running.handle.stop(false).await;
         let mut ended = self.running.ended.clone();
-        // An error means that the thread is gone, which is what we wait for.
+        // An error means that the thread has ended.
         let _ = ended.wait_for(|ended| *ended).await;
     }
 }

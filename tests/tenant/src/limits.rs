@@ -5,16 +5,16 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// A bucket: how many requests at once, and how many a minute in the long run.
+/// A token bucket: its capacity and its refill rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// Requests at once.
+    /// Capacity in requests.
     pub burst: u32,
-    /// Requests a minute.
+    /// Refill rate in requests per minute.
     pub per_minute: u32,
 }
 
-/// The limits of a plan; `None` does not limit.
+/// The rate limits of a plan; `None` means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimits {
     /// The whole Management API.
@@ -42,12 +42,12 @@ impl RateLimits {
     /// The Enterprise plan, production.
     pub const ENTERPRISE: RateLimits =
         RateLimits { tenant: Some(Bucket { burst: 50, per_minute: 960 }), ..Self::UNLIMITED };
-    /// Far from any plan's limits, but with the headers: the default.
+    /// High limits, but with the headers: the default.
     pub const GENEROUS: RateLimits =
         RateLimits { tenant: Some(Bucket { burst: 1000, per_minute: 60_000 }), ..Self::UNLIMITED };
 }
 
-/// Which bucket besides the tenant's a request draws from.
+/// The endpoint bucket of a request; each request also uses the tenant's bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Endpoint {
     Tenant,
@@ -67,9 +67,9 @@ impl Endpoint {
     }
 }
 
-/// What the headers of an answer say.
+/// The state of a bucket, for the headers of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct BucketState {
     pub(crate) limit: u32,
     pub(crate) remaining: u32,
     /// Epoch seconds at which the next request is allowed (when none remains) or the bucket is full.
@@ -93,8 +93,8 @@ impl Limiter {
         self.levels.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Takes one request out of the buckets at `now` (milliseconds). `None`: nothing limits it.
-    pub(crate) fn take(&self, endpoint: Endpoint, now: i64) -> Option<Standing> {
+    /// Takes one request from the buckets at `now` (milliseconds). `None` if the request is not limited.
+    pub(crate) fn take(&self, endpoint: Endpoint, now: i64) -> Option<BucketState> {
         let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let own = match endpoint {
             Endpoint::Tenant => None,
@@ -112,7 +112,7 @@ impl Limiter {
     }
 }
 
-fn draw(levels: &mut HashMap<Endpoint, (f64, i64)>, endpoint: Endpoint, bucket: Bucket, now: i64) -> Standing {
+fn draw(levels: &mut HashMap<Endpoint, (f64, i64)>, endpoint: Endpoint, bucket: Bucket, now: i64) -> BucketState {
     let per_milli = f64::from(bucket.per_minute) / 60_000.0;
     let burst = f64::from(bucket.burst);
     let (level, since) = levels.entry(endpoint).or_insert((burst, now));
@@ -124,7 +124,7 @@ fn draw(levels: &mut HashMap<Endpoint, (f64, i64)>, endpoint: Endpoint, bucket: 
     }
     let missing = if *level >= 1.0 { burst - *level } else { 1.0 - *level };
     let wait = if per_milli > 0.0 { missing / per_milli } else { 60_000.0 };
-    Standing {
+    BucketState {
         limit: bucket.burst,
         remaining: level.floor() as u32,
         reset: (now + wait.ceil() as i64 + 999).div_euclid(1000),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_have_buckets_of_their_own() {
+    fn endpoints_have_separate_buckets() {
         let limiter = Limiter::new(RateLimits::ESSENTIALS);
         for _ in 0..5 {
             assert!(limiter.take(Endpoint::Connections, 0).unwrap().allowed);

@@ -10,8 +10,8 @@ use crate::connections::Connection;
 use crate::people::Person;
 use crate::state::TENANT;
 
-/// Entries kept; a tenant's plan keeps them for some days instead.
-const KEPT: usize = 100_000;
+/// Maximum number of entries. Auth0 keeps them for some days instead, depending on the plan.
+const MAX_ENTRIES: usize = 100_000;
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -29,8 +29,8 @@ impl Logs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes an entry: `date` is when it happened, while the id follows the order of writing. Members that
-    /// say nothing are left out: Auth0 writes them as null, which its own description does not allow.
+    /// Adds an entry with the time `date`; ids follow the order of writing. Empty members are omitted: Auth0 writes
+    /// them as null, which its own OpenAPI description does not allow.
     fn write(&self, now: i64, date: i64, kind: &str, more: &Value) {
         let mut log = self.lock();
         log.written += 1;
@@ -41,12 +41,12 @@ impl Logs {
             entry[name.as_str()] = value.clone();
         }
         log.entries.push(entry);
-        if log.entries.len() > KEPT {
+        if log.entries.len() > MAX_ENTRIES {
             log.entries.remove(0);
         }
     }
 
-    /// An import that ended: `sui`, or with a reason `fui`.
+    /// Logs an import that ended: `sui`, or `fui` with a reason.
     pub(crate) fn import(&self, now: i64, date: i64, connection: &Connection, failed: Option<&str>) {
         let kind = if failed.is_some() { "fui" } else { "sui" };
         let more = json!({
@@ -59,7 +59,7 @@ impl Logs {
         self.write(now, date, kind, &more);
     }
 
-    /// Somebody who signed in: `s`.
+    /// Logs a sign-in: `s`.
     pub(crate) fn sign_in(&self, now: i64, person: &Person, client_id: &str, client_name: &str) {
         let more = json!({
             "connection": person.connection,
@@ -71,13 +71,13 @@ impl Logs {
         self.write(now, now, "s", &more);
     }
 
-    /// An application that got a token with its credentials: `seccft`.
+    /// Logs a client credentials exchange: `seccft`.
     pub(crate) fn client_credentials(&self, now: i64, client_id: &str, audience: &str, scope: &str) {
         let more = json!({"client_id": client_id, "audience": audience, "scope": scope});
         self.write(now, now, "seccft", &more);
     }
 
-    /// The entries after a checkpoint, by their ids; from the beginning without one.
+    /// Returns the entries after a checkpoint, ordered by id; from the beginning if it is empty.
     pub(crate) fn after(&self, from: &str, take: usize) -> Vec<Value> {
         let log = self.lock();
         let start = log.entries.partition_point(|entry| entry["log_id"].as_str() <= Some(from));

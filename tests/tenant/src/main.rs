@@ -1,4 +1,4 @@
-//! `simulated-tenant`: the tenant as a process of its own, for clients that are not written in Rust.
+//! `simulated-tenant`: the tenant as a separate process, for clients that are not written in Rust.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -14,28 +14,28 @@ use simulated_tenant::{RateLimits, Tenant, TenantSettings};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Port; 0 takes any.
+    /// Port; 0 chooses a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Port of a TLS listener; 0 takes any.
+    /// Port of a TLS listener; 0 chooses a free one.
     #[arg(long)]
     tls_port: Option<u16>,
-    /// Generated users.
+    /// Number of generated users.
     #[arg(long, default_value_t = 2000)]
     users: u64,
     /// Seed of the generated users.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Connections beside the named ones.
+    /// Additional connections.
     #[arg(long, default_value_t = 0)]
     extra_connections: usize,
-    /// Milliseconds a job takes.
+    /// Duration of a job in milliseconds.
     #[arg(long, default_value_t = 300)]
     job_ms: u64,
     /// Rate limits.
     #[arg(long, value_enum, default_value_t = Plan::Generous)]
     plan: Plan,
-    /// Where to write the certificate of the TLS listener (PEM).
+    /// File for the certificate of the TLS listener (PEM).
     #[arg(long)]
     certificate_out: Option<PathBuf>,
 }

@@ -1,5 +1,5 @@
-//! The OpenAPI description of the Management API: what requests are checked against while the tenant
-//! runs, and, with the feature `validate`, what whole answers and bodies are checked against.
+//! The OpenAPI description of the Management API. The tenant checks requests against it; with the feature `validate`,
+//! tests check responses and bodies too.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ fn description() -> &'static Value {
         .get_or_init(|| serde_json::from_str(include_str!("../management-api-excerpt.json")).unwrap_or(Value::Null))
 }
 
-/// The operation a request names, by method and path below `/api/v2`.
+/// Returns the operation of a request, by method and path below `/api/v2`.
 fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let path = path.strip_prefix("/api/v2").unwrap_or(path).trim_end_matches('/');
     let paths = description()["paths"].as_object()?;
@@ -25,12 +25,12 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
             }
         }
     };
-    // A literal path wins over one with a parameter.
+    // A literal path has precedence over one with a parameter.
     let template = paths.get_key_value(path).or_else(|| paths.iter().find(|(template, _)| matching(template)))?;
     template.1.get(method.to_ascii_lowercase())
 }
 
-/// A schema, with its reference followed.
+/// Resolves the reference of a schema.
 fn resolved(schema: &'static Value) -> &'static Value {
     match schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
         Some(pointer) => description().pointer(pointer).unwrap_or(schema),
@@ -38,7 +38,7 @@ fn resolved(schema: &'static Value) -> &'static Value {
     }
 }
 
-/// How the method, path and query of a request violate the description: unknown operation, unknown
+/// Returns the violations of the description by method, path and query of a request: unknown operation, unknown
 /// parameter, wrong type, out of bounds.
 pub(crate) fn violations(method: &str, path: &str, query: &str) -> Vec<String> {
     if !path.starts_with("/api/v2/") {
@@ -94,7 +94,7 @@ mod validate {
     use super::{Value, description, operation, resolved, violations};
 
     /// Checks a request: method, path, query, and the body of one that has a JSON body. For a multipart
-    /// request pass its parts as an object.
+    /// request, pass its parts as an object.
     pub fn validate_request(method: &str, path: &str, query: &str, body: Option<&Value>) -> Result<(), Vec<String>> {
         let mut problems = violations(method, path, query);
         if let Some(body) = body {
@@ -109,7 +109,7 @@ mod validate {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Checks an answer: its status and, where one is described, its body.
+    /// Checks a response: its status and, if described, its body.
     pub fn validate_response(method: &str, path: &str, status: u16, body: Option<&Value>) -> Result<(), Vec<String>> {
         let Some(operation) = operation(method, path) else {
             return Err(vec![format!("{method} {path} is not described")]);
@@ -130,8 +130,8 @@ mod validate {
         // The schemas refer to each other as members of one document.
         let mut root = resolved(schema).clone();
         if let Some(root) = root.as_object_mut() {
-            // The last page by checkpoint is also a page by offset without its numbers: such answers fit
-            // more than one alternative, which the description means to allow.
+            // The last checkpoint page is also a valid offset page without totals, so such responses match more than
+            // one alternative, which the description intends to allow.
             if let Some(alternatives) = root.remove("oneOf") {
                 root.insert("anyOf".to_owned(), alternatives);
             }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn described_requests_have_no_violations_and_others_say_why() {
+    fn described_requests_have_no_violations_and_others_have_reasons() {
         let path = "/api/v2/connections";
         assert!(violations("GET", path, "per_page=100&page=0&strategy=auth0&strategy=waad").is_empty());
         assert!(violations("GET", "/api/v2/jobs/job_0000000000000001/errors", "").is_empty());

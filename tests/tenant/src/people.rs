@@ -1,5 +1,5 @@
-//! The people who can sign in, beside the database users of the directory: whoever tests who may enter
-//! needs an admin, somebody with a role, and attackers.
+//! The people who can sign in, in addition to the generated users: an admin, an editor with a role, attackers, and an
+//! ordinary user, for tests of access control.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::connections::{DATABASE, PARTNERS};
 
 /// The namespaced claim under which the tenant's Action adds a person's roles to the id token.
 pub const ROLES_CLAIM: &str = "https://user-import-export.example/roles";
-/// The admin's e-mail address, which the attackers use too.
+/// The admin's e-mail address, which the attackers also use.
 pub const ADMIN_EMAIL: &str = "admin@acme.example";
 /// The e-mail address of the editor, whose id token carries [`EDITOR_ROLE`].
 pub const EDITOR_EMAIL: &str = "editor@acme.example";
@@ -17,7 +17,7 @@ pub const EDITOR_ROLE: &str = "Editor - Users";
 /// The e-mail address of an ordinary end user.
 pub const USER_EMAIL: &str = "user@acme.example";
 
-/// Somebody who can sign in.
+/// A user who can sign in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Person {
     /// `provider|id`: the `sub` of their tokens.
@@ -46,7 +46,7 @@ impl Person {
         }
     }
 
-    /// The person as a user of the directory.
+    /// Returns the person as a user of the directory.
     pub(crate) fn profile(&self, created_at: &str) -> Value {
         let (provider, id) = self.user_id.split_once('|').unwrap_or(("auth0", &self.user_id));
         let nickname = self.email.split('@').next().unwrap_or_default();
@@ -69,7 +69,7 @@ impl Person {
     }
 }
 
-/// Everybody who is always there: the admin; the editor; an attacker who registered the admin's
+/// Returns the people of every tenant: the admin; the editor; an attacker who registered the admin's
 /// address in another database without verifying it; an attacker with the admin's address, verified,
 /// in a social connection; an ordinary end user.
 pub fn people() -> Vec<Person> {

@@ -1,11 +1,11 @@
-//! What was asked of the tenant: for assertions.
+//! A record of the requests to the tenant, for assertions.
 
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// The kind of client a request came from, told by what it asked for.
+/// The kind of client that sent a request, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Client {
@@ -33,7 +33,7 @@ impl Client {
     }
 }
 
-/// A request the tenant received, with what it answered.
+/// A request that the tenant received, with the status of the response.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recorded {
     /// The tenant's clock, milliseconds since the epoch.
@@ -44,41 +44,41 @@ pub struct Recorded {
     pub path: String,
     /// Query as sent.
     pub query: String,
-    /// What kind of client it was.
+    /// The kind of client.
     pub client: Client,
-    /// Status of the answer; 0 when the connection was dropped instead.
+    /// Status of the response; 0 if the connection was dropped instead.
     pub status: u16,
     /// Whether an Authorization header was sent.
     pub authorized: bool,
     /// `User-Agent`, if any.
     pub user_agent: String,
-    /// `Range`, if any: where a download goes on.
+    /// `Range`, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
     /// The body of a request that creates a job. For an import: its text parts, and the number of bytes
     /// of `users`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
-    /// How the request violates the OpenAPI description, if it does.
+    /// Violations of the OpenAPI description, if any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<String>,
 }
 
-/// The body of a request, left by its handler for the log.
+/// The body of a request, stored by its handler for the record.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordedBody(pub(crate) Value);
 
 #[derive(Debug, Default)]
 pub(crate) struct Log(Mutex<Vec<Recorded>>);
 
-/// Older requests are forgotten beyond this many: a tenant may run for weeks.
-const KEPT: usize = 20_000;
+/// Maximum number of recorded requests, because a tenant may run for weeks.
+const MAX_RECORDED: usize = 20_000;
 
 impl Log {
     pub(crate) fn push(&self, recorded: Recorded) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() >= KEPT {
-            log.drain(..KEPT / 2);
+        if log.len() >= MAX_RECORDED {
+            log.drain(..MAX_RECORDED / 2);
         }
         log.push(recorded);
     }

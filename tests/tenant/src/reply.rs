@@ -1,4 +1,4 @@
-//! Error answers of the Management API: `{statusCode, error, message, errorCode?}`
+//! Responses of the Management API; errors are `{statusCode, error, message, errorCode?}`
 //! (docs/auth0/management-api.md#error-answers).
 
 use std::fmt;
@@ -8,7 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
-/// An error answer.
+/// An error response.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
@@ -19,7 +19,7 @@ pub(crate) struct ApiError {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What handlers of the Management API answer with.
+/// The result of a handler of the Management API.
 pub(crate) type ApiResult = Result<HttpResponse, ApiError>;
 
 impl ApiError {
@@ -102,7 +102,7 @@ impl ResponseError for ApiError {
     }
 }
 
-/// A JSON answer the way Auth0 labels it.
+/// Returns a JSON response with Auth0's content type.
 pub(crate) fn json_body(response: &mut actix_web::HttpResponseBuilder, body: &Value) -> HttpResponse {
     response.content_type("application/json; charset=utf-8").body(body.to_string())
 }

@@ -1,4 +1,4 @@
-//! Listeners, routes, and what happens to every request: rate limits, faults, the log.
+//! Listeners, routes, and the middleware of every request: rate limits, faults, the record.
 
 use std::any::Any;
 use std::net::{Shutdown, TcpStream};
@@ -17,27 +17,27 @@ use actix_web::{App, HttpMessage, HttpResponse, HttpServer, ResponseError, web};
 use bytes::Bytes;
 
 use crate::faults::{Fault, FaultKind};
-use crate::limits::{Endpoint, Standing};
+use crate::limits::{BucketState, Endpoint};
 use crate::record::{Client, Recorded, RecordedBody};
 use crate::reply::ApiError;
-use crate::state::{Hits, State};
+use crate::state::{ActiveFaults, State};
 use crate::{control, login, management, openapi};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// A second handle to the client's connection, with which it can be broken.
-struct Wire(TcpStream);
+/// A second handle to the client's connection, to close it abruptly.
+struct ConnectionHandle(TcpStream);
 
-impl Wire {
+impl ConnectionHandle {
     fn remember(connection: &dyn Any, extensions: &mut Extensions) {
         use actix_web::rt::net::TcpStream as Plain;
         type Tls = actix_tls::accept::rustls_0_23::TlsStream<Plain>;
         let plain =
             connection.downcast_ref::<Plain>().or_else(|| connection.downcast_ref::<Tls>().map(|tls| tls.get_ref().0));
         if let Some(Ok(copy)) = plain.map(|plain| plain.as_fd().try_clone_to_owned()) {
-            extensions.insert(Arc::new(Wire(TcpStream::from(copy))));
+            extensions.insert(Arc::new(ConnectionHandle(TcpStream::from(copy))));
         }
     }
 
@@ -64,7 +64,7 @@ pub(crate) fn bind(state: &web::Data<State>, tls: Option<rustls::ServerConfig>) 
     .workers(2)
     .disable_signals()
     .shutdown_timeout(1)
-    .on_connect(Wire::remember)
+    .on_connect(ConnectionHandle::remember)
     .bind(("127.0.0.1", port))?;
     if let (Some(port), Some(tls)) = (tls_port, tls) {
         server = server.bind_rustls_0_23(("127.0.0.1", port), tls)?;
@@ -84,7 +84,7 @@ async fn every_request(
     let Some(state) = request.app_data::<web::Data<State>>().cloned() else {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
-    let wire = request.conn_data::<Arc<Wire>>().cloned();
+    let wire = request.conn_data::<Arc<ConnectionHandle>>().cloned();
     let mut record = recorded(&request, &state);
     let hits = match record.client {
         Client::Control => Vec::new(),
@@ -112,7 +112,7 @@ async fn every_request(
     let mut response = if let Some(refusal) = refusal(&hits, standing, state.clock.seconds()) {
         request.into_response(refusal.error_response())
     } else {
-        request.extensions_mut().insert(Hits(hits.clone()));
+        request.extensions_mut().insert(ActiveFaults(hits.clone()));
         let response = next.call(request).await?.map_into_boxed_body();
         record.body = response.request().extensions_mut().remove::<RecordedBody>().map(|body| body.0);
         response
@@ -186,19 +186,19 @@ fn recorded(request: &ServiceRequest, state: &State) -> Recorded {
     }
 }
 
-fn cut(wire: Option<&Wire>) {
+fn cut(wire: Option<&ConnectionHandle>) {
     if let Some(wire) = wire {
         wire.cut();
     }
 }
 
-/// The answer that a fault or a limit gives instead of the real one.
-fn refusal(hits: &[FaultKind], standing: Option<Standing>, now: i64) -> Option<ApiError> {
+/// Returns the error of a fault or a rate limit that replaces the response, if any.
+fn refusal(hits: &[FaultKind], standing: Option<BucketState>, now: i64) -> Option<ApiError> {
     for hit in hits {
         match hit {
             FaultKind::RateLimit { reset_after, retry_after } => {
                 return Some(limited(
-                    Standing { limit: 10, remaining: 0, reset: now + i64::from(*reset_after), allowed: false },
+                    BucketState { limit: 10, remaining: 0, reset: now + i64::from(*reset_after), allowed: false },
                     retry_after.then_some(*reset_after),
                 ));
             }
@@ -230,7 +230,7 @@ fn refusal(hits: &[FaultKind], standing: Option<Standing>, now: i64) -> Option<A
     })
 }
 
-fn limited(standing: Standing, retry_after: Option<u32>) -> ApiError {
+fn limited(standing: BucketState, retry_after: Option<u32>) -> ApiError {
     let mut error = ApiError::too_many(
         "Too many requests. Check the X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers.",
     );
@@ -243,7 +243,7 @@ fn limited(standing: Standing, retry_after: Option<u32>) -> ApiError {
     }
 }
 
-fn rate_values(standing: Standing) -> [(HeaderName, HeaderValue); 3] {
+fn rate_values(standing: BucketState) -> [(HeaderName, HeaderValue); 3] {
     [
         (LIMIT, HeaderValue::from(standing.limit)),
         (REMAINING, HeaderValue::from(standing.remaining)),
@@ -251,8 +251,8 @@ fn rate_values(standing: Standing) -> [(HeaderName, HeaderValue); 3] {
     ]
 }
 
-/// The headers of every limited answer; those of a fault stay.
-fn rate_headers(headers: &mut HeaderMap, standing: Standing) {
+/// Adds the rate limit headers, unless a fault has set them.
+fn rate_headers(headers: &mut HeaderMap, standing: BucketState) {
     if !headers.contains_key(LIMIT) {
         for (name, value) in rate_values(standing) {
             headers.insert(name, value);
@@ -260,7 +260,7 @@ fn rate_headers(headers: &mut HeaderMap, standing: Standing) {
     }
 }
 
-/// A body whose pieces come one after the other, with a pause before each.
+/// A body that is sent in parts, with a pause before each.
 struct Slow {
     body: BoxBody,
     pause: Duration,
@@ -292,7 +292,7 @@ enum End {
     NeverComes,
 }
 
-/// A body of which only some bytes arrive.
+/// A body of which only the first bytes are sent.
 struct Cut {
     body: BoxBody,
     left: u64,
@@ -300,7 +300,7 @@ struct Cut {
     breaking: Option<Pin<Box<actix_web::rt::time::Sleep>>>,
 }
 
-/// What was written before the break must have left, or nothing of it would arrive.
+/// The time to flush the written bytes before the connection is broken.
 const FLUSH: Duration = Duration::from_millis(50);
 
 impl MessageBody for Cut {
@@ -308,9 +308,9 @@ impl MessageBody for Cut {
 
     fn size(&self) -> BodySize {
         match self.end {
-            // A length would give it away.
+            // A content length would reveal the truncation.
             End::LooksComplete => BodySize::Stream,
-            // The length of the whole: the client can tell that something is missing.
+            // The length of the whole body, so that the client can detect the truncation.
             End::Breaks | End::NeverComes => self.body.size(),
         }
     }

@@ -1,4 +1,4 @@
-//! How a tenant is set up.
+//! Settings of a simulated tenant.
 
 use std::time::Duration;
 
@@ -11,31 +11,31 @@ pub struct TenantSettings {
     pub users: u64,
     /// Seed of the generated users.
     pub seed: u64,
-    /// Port on the loopback address; 0 takes any.
+    /// Port on the loopback address; 0 chooses a free one.
     pub port: u16,
-    /// Port of the TLS listener; `None` for no TLS, 0 takes any.
+    /// Port of the TLS listener; `None` for no TLS, 0 chooses a free one.
     pub tls_port: Option<u16>,
-    /// How long an import job takes, by the tenant's clock.
+    /// Duration of an import job, by the tenant's clock.
     pub import_duration: Duration,
-    /// How long an export job takes, by the tenant's clock.
+    /// Duration of an export job, by the tenant's clock.
     pub export_duration: Duration,
     /// Rate limits of the Management API.
     pub rate_limits: RateLimits,
-    /// How long a download link lives.
+    /// Lifetime of a download link.
     pub link_lifetime: Duration,
     /// Lifetime of Management API tokens from client credentials.
     pub token_lifetime: Duration,
-    /// A search that works longer is refused with 503.
+    /// Time limit of a search; a slower one is refused with 503.
     pub query_timeout: Duration,
-    /// How much later than it happened a change shows in a search.
+    /// Delay after which a change is visible in searches.
     pub search_lag: Duration,
-    /// Connections beside the named ones, so that there is more than one page of them.
+    /// Additional connections, so that there is more than one page of them.
     pub extra_connections: usize,
     /// Scopes granted to the machine-to-machine application.
     pub grants: Vec<String>,
     /// Callback URLs of the login application; empty allows every loopback URL.
     pub callbacks: Vec<String>,
-    /// Record how requests violate the OpenAPI description of the Management API.
+    /// Whether violations of the OpenAPI description of the Management API are recorded.
     pub strict: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Everything the tenant knows, shared by all rooms.
+//! The state of the tenant, shared by all handlers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,7 +10,7 @@ use crate::clock::{Clock, millis};
 use crate::connections::{self, Connection};
 use crate::directory::{Directory, Handle};
 use crate::faults::{FaultKind, Faults};
-use crate::jobs::{Fate, Jobs};
+use crate::jobs::{ForcedOutcome, Jobs};
 use crate::limits::Limiter;
 use crate::login::Logins;
 use crate::logs::Logs;
@@ -19,15 +19,15 @@ use crate::record::Log;
 use crate::settings::TenantSettings;
 use crate::tokens::Keys;
 
-/// The tenant's name, as it stands in the names of export files.
+/// The tenant's name in the names of export files.
 pub(crate) const TENANT: &str = "simulated-tenant";
 
-/// The faults that hit a request and are carried out by its handler.
+/// The faults of a request that its handler applies.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hits(pub(crate) Vec<FaultKind>);
+pub(crate) struct ActiveFaults(pub(crate) Vec<FaultKind>);
 
-/// A search result, kept until the users change.
-pub(crate) type Found = Arc<Vec<Handle>>;
+/// A search result, cached until the users change.
+pub(crate) type SearchResult = Arc<Vec<Handle>>;
 
 pub(crate) struct State {
     pub(crate) settings: TenantSettings,
@@ -47,8 +47,8 @@ pub(crate) struct State {
     pub(crate) link_key: String,
     pub(crate) url: OnceLock<String>,
     pub(crate) tls_url: OnceLock<String>,
-    /// Latest search results by query and sort order, with the version of the users they are about.
-    pub(crate) searches: Mutex<HashMap<String, (u64, Found)>>,
+    /// Cached search results by query and sort order, with the version of the directory.
+    pub(crate) searches: Mutex<HashMap<String, (u64, SearchResult)>>,
 }
 
 impl State {
@@ -85,8 +85,8 @@ impl State {
         self.connections.iter().find(|connection| connection.id == id)
     }
 
-    /// Where the tenant was reached: its URL as issuer, audience and base of links. Follows the request,
-    /// so that plain and TLS clients each see one consistent tenant.
+    /// Returns the URL of the tenant as issuer, audience and base of links. It depends on the request, so that plain
+    /// and TLS clients each see one consistent tenant.
     pub(crate) fn origin(&self, request: &HttpRequest) -> String {
         let known = if request.app_config().secure() { &self.tls_url } else { &self.url };
         let known = known.get().cloned().unwrap_or_default();
@@ -97,20 +97,20 @@ impl State {
         }
     }
 
-    /// Whether a text is `{tenant}{path}` under any of the tenant's names.
+    /// Returns whether a text is `{tenant}{path}` with any of the tenant's URLs.
     pub(crate) fn is_own(&self, text: &str, path: &str) -> bool {
         [&self.url, &self.tls_url].iter().filter_map(|url| url.get()).any(|url| {
             text == format!("{url}{path}") || text == format!("{}{path}", url.replace("127.0.0.1", "localhost"))
         })
     }
 
-    /// Everybody who can sign in beside the generated users.
+    /// Returns the people who can sign in, without the generated users.
     pub(crate) fn people(&self) -> Vec<Person> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Somebody who can sign in: one of the people, or any user of the directory with this address in
-    /// this connection.
+    /// Returns a user who can sign in: one of the people, or a user of the directory with this address in this
+    /// connection.
     pub(crate) fn person(&self, email: &str, connection: &str) -> Option<Person> {
         let email = email.trim().to_lowercase();
         if let Some(person) =
@@ -135,31 +135,31 @@ impl State {
         })
     }
 
-    /// How many users a search sees: what was added lately may not be indexed yet.
+    /// Returns the number of users that searches can find; recently added ones may not be indexed yet.
     pub(crate) fn searchable(&self) -> Handle {
         let lag = millis(self.settings.search_lag);
         if lag == 0 { self.directory.len() } else { self.directory.len_before(self.clock.now() - lag) }
     }
 }
 
-impl Hits {
+impl ActiveFaults {
     pub(crate) fn has(&self, kind: &FaultKind) -> bool {
         self.0.contains(kind)
     }
 
-    /// What hits the request.
+    /// Returns the kinds of faults.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &FaultKind> {
         self.0.iter()
     }
 
-    /// What becomes of a job created now.
-    pub(crate) fn fate(&self) -> Fate {
+    /// Returns the outcome that the faults force on a new job.
+    pub(crate) fn forced_outcome(&self) -> ForcedOutcome {
         if self.has(&FaultKind::HangJob) {
-            Fate::Hangs
+            ForcedOutcome::Hangs
         } else if self.has(&FaultKind::FailJob) {
-            Fate::Fails
+            ForcedOutcome::Fails
         } else {
-            Fate::Completes
+            ForcedOutcome::Completes
         }
     }
 }

@@ -17,22 +17,22 @@ struct SigningKey {
     published: bool,
 }
 
-/// The tenant's keys; the last one signs.
+/// The tenant's signing keys; the last one signs.
 pub(crate) struct Keys {
     keys: Mutex<State>,
 }
 
 struct State {
     keys: Vec<SigningKey>,
-    /// Tokens of earlier generations count as expired.
+    /// Tokens of earlier generations are treated as expired.
     generation: u64,
 }
 
-/// Why a token is not accepted: the message of the 401.
+/// The message of the 401 for a rejected token.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rejected(pub(crate) &'static str);
 
-/// Why a key could not be made or a token signed.
+/// Errors of key generation and signing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyError {
     #[error(transparent)]
@@ -67,7 +67,7 @@ impl Keys {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new key signs from now on; the old ones stay published unless they are withdrawn.
+    /// Signs with a new key from now on; old keys stay published unless they are withdrawn.
     pub(crate) fn rotate(&self, withdraw: bool) -> Result<(), KeyError> {
         let key = SigningKey::new()?;
         let mut state = self.lock();
@@ -80,19 +80,19 @@ impl Keys {
         Ok(())
     }
 
-    /// Every token issued so far counts as expired.
+    /// Expires every token issued so far.
     pub(crate) fn expire_tokens(&self) {
         self.lock().generation += 1;
     }
 
-    /// The published keys.
+    /// Returns the published keys.
     pub(crate) fn jwks(&self) -> Value {
         let state = self.lock();
         let keys: Vec<&Value> = state.keys.iter().filter(|key| key.published).map(|key| &key.jwk).collect();
         json!({"keys": keys})
     }
 
-    /// A signed token with these claims.
+    /// Signs a token with these claims.
     pub(crate) fn sign(&self, mut claims: Value) -> Result<String, KeyError> {
         let state = self.lock();
         claims["jti"] = format!("{}.{}", state.generation, hex(16)).into();
@@ -105,7 +105,7 @@ impl Keys {
         Ok(jsonwebtoken::encode(&header, &claims, &key.private)?)
     }
 
-    /// The claims of an access token issued here and still good at `now` (seconds).
+    /// Verifies an access token of this tenant at the time `now` (seconds). Returns its claims.
     pub(crate) fn verify(&self, token: &str, now: i64) -> Result<Value, Rejected> {
         const INVALID: Rejected = Rejected("Invalid token");
         let header = jsonwebtoken::decode_header(token).map_err(|_| INVALID)?;

@@ -35,7 +35,7 @@ async fn csv_strings_have_a_leading_quote_and_doubled_quotation_marks() {
 }
 
 #[tokio::test]
-async fn an_export_keeps_to_its_connection_and_limit() {
+async fn an_export_respects_its_connection_and_limit() {
     let api = Api::start().await;
     let connection = api.control.connection_id("google-oauth2").unwrap();
     let all =
@@ -80,7 +80,7 @@ async fn export_requests_are_checked() {
 }
 
 #[tokio::test]
-async fn a_link_is_dead_after_a_minute_and_reading_the_job_again_gives_a_fresh_one() {
+async fn a_link_expires_after_a_minute_and_the_job_has_a_new_one() {
     let api = Api::start().await;
     let (_, job) = api.export(&json!({"format": "json", "limit": 1})).await;
     let path = format!("/jobs/{}", job["id"].as_str().unwrap());
@@ -99,7 +99,7 @@ async fn a_link_is_dead_after_a_minute_and_reading_the_job_again_gives_a_fresh_o
 }
 
 #[tokio::test]
-async fn a_download_can_go_on_in_the_middle() {
+async fn a_download_can_resume_in_the_middle() {
     let api = Api::start().await;
     let (_, job) = api.export(&json!({"format": "json", "fields": [{"name": "user_id"}]})).await;
     api.control.advance(Duration::from_mins(1));
@@ -129,7 +129,7 @@ async fn a_download_can_go_on_in_the_middle() {
 }
 
 #[tokio::test]
-async fn a_job_vanishes_after_a_day() {
+async fn a_job_is_removed_after_a_day() {
     let token_lifetime = Duration::from_hours(48);
     let api = Api::with(TenantSettings { token_lifetime, ..settings() }).await;
     let (_, job) = api.export(&json!({"format": "json"})).await;

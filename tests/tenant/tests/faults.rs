@@ -40,7 +40,7 @@ async fn the_429_of_active_imports_has_no_reset() {
 }
 
 #[tokio::test]
-async fn a_delay_delays() {
+async fn a_response_can_be_delayed() {
     let api = Api::start().await;
     api.control.add(Fault::new("/connections", FaultKind::Delay { millis: 600_000 }).once());
     let slow = api.request(reqwest::Method::GET, "/connections").timeout(Duration::from_millis(200)).send().await;
@@ -63,7 +63,7 @@ async fn a_connection_dropped_before_the_request_has_no_effect_and_after_it_has(
 }
 
 #[tokio::test]
-async fn a_download_can_break_off_or_find_its_link_expired() {
+async fn a_download_can_be_truncated_or_have_an_expired_link() {
     let api = Api::start().await;
     let (_, job) = api.export(&json!({"format": "json", "fields": [{"name": "user_metadata"}]})).await;
     api.control.advance(Duration::from_mins(1));
@@ -95,7 +95,7 @@ async fn link(api: &Api) -> String {
 }
 
 #[tokio::test]
-async fn a_download_can_stall_be_slow_or_end_as_if_it_were_complete() {
+async fn a_download_can_stall_be_slow_or_end_early() {
     let api = Api::start().await;
     let link = link(&api).await;
     let whole = api.http.get(&link).send().await.unwrap().bytes().await.unwrap();
@@ -143,7 +143,7 @@ async fn a_search_can_be_too_slow() {
 }
 
 #[tokio::test]
-async fn a_job_can_show_any_status_and_be_forgotten() {
+async fn a_job_can_have_any_status_and_be_removed() {
     let api = Api::start().await;
     let (_, job) = api.export(&json!({"format": "json"})).await;
     api.control.advance(Duration::from_mins(1));
@@ -186,7 +186,7 @@ async fn a_job_that_hangs_times_out_after_two_hours_for_an_import_and_eight_for_
 }
 
 #[tokio::test]
-async fn a_token_can_expire_meanwhile() {
+async fn tokens_can_expire() {
     let api = Api::start().await;
     api.control.add(Fault::new("/users", FaultKind::ExpireTokens).after(1).once());
     assert_eq!(api.get("/users").await.0, 200);

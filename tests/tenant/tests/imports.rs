@@ -45,7 +45,7 @@ async fn a_clean_import_has_no_errors_to_report() {
 }
 
 #[tokio::test]
-async fn a_third_import_while_two_run_is_refused() {
+async fn a_third_concurrent_import_is_refused() {
     let api = Api::start().await;
     let connection = api.tenant.database_connection_id();
     assert_eq!(api.import(&connection, &users(1), false).await.0, 202);
@@ -80,7 +80,7 @@ async fn more_than_512000_bytes_are_refused_and_exactly_512000_are_not() {
 }
 
 #[tokio::test]
-async fn requests_that_cannot_be_carried_out_are_refused_with_auth0s_texts() {
+async fn invalid_import_requests_are_refused_with_auth0s_messages() {
     let api = Api::start().await;
     let id = |name: &str| api.control.connection_id(name).unwrap();
     let cases = [
@@ -116,7 +116,7 @@ async fn requests_that_cannot_be_carried_out_are_refused_with_auth0s_texts() {
 }
 
 #[tokio::test]
-async fn bad_users_leave_the_job_completed_and_are_reported_with_secrets_hidden() {
+async fn invalid_users_do_not_fail_the_job_and_are_reported_without_secrets() {
     let api = Api::start().await;
     let bad = json!({
         "email": "not-an-address",
@@ -138,7 +138,7 @@ async fn bad_users_leave_the_job_completed_and_are_reported_with_secrets_hidden(
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_array_of_users_fails_the_job() {
+async fn a_file_that_is_not_an_array_fails_the_job() {
     let api = Api::start().await;
     for file in ["{\"email\":\"x@example.com\"}", "not json"] {
         let (body, boundary) = form(&api.tenant.database_connection_id(), file, false);
@@ -182,7 +182,7 @@ async fn an_id_with_the_prefix_gets_it_twice() {
 }
 
 #[tokio::test]
-async fn a_user_that_exists_is_refused_without_upsert() {
+async fn an_existing_user_is_refused_without_upsert() {
     let api = Api::start().await;
     let expected =
         vec![("DUPLICATED_USER".to_owned(), "The user already exist and upsert parameter is false".to_owned())];
@@ -192,7 +192,7 @@ async fn a_user_that_exists_is_refused_without_upsert() {
     assert_eq!(api.refusal(json!({"email": "other@example.com", "user_id": id})).await, expected);
     api.import_to_end(&json!([{"email": "phone@example.com", "phone_number": "+12125550001"}]), false).await;
     assert_eq!(api.refusal(json!({"email": "other@example.com", "phone_number": "+12125550001"})).await, expected);
-    // The same address in another connection is somebody else.
+    // The same address in another connection is another user.
     let partners = api.control.connection_id(connections::PARTNERS).unwrap();
     api.import(&partners, &json!([{"email": people::USER_EMAIL}]), false).await;
     api.control.advance(Duration::from_mins(1));
@@ -200,7 +200,7 @@ async fn a_user_that_exists_is_refused_without_upsert() {
 }
 
 #[tokio::test]
-async fn a_user_twice_in_one_file_is_refused_the_second_time() {
+async fn a_duplicate_user_in_one_file_is_refused() {
     let api = Api::start().await;
     let file = json!([{"email": "a@example.com"}, {"email": "A@example.com"}, {"email": "b@example.com", "user_id": "1"}, {"email": "c@example.com", "user_id": "1"}]);
     let (job, errors) = api.import_to_end(&file, true).await;
@@ -213,7 +213,7 @@ async fn a_user_twice_in_one_file_is_refused_the_second_time() {
 }
 
 #[tokio::test]
-async fn upsert_replaces_metadata_and_keeps_what_is_not_upsertable() {
+async fn upsert_replaces_metadata_and_keeps_other_attributes() {
     let api = Api::start().await;
     let first = json!([{"email": "a@example.com", "blocked": true, "user_id": "a", "app_metadata": {"plan": "pro", "old": 1}, "user_metadata": {"x": 1}, "email_verified": true}]);
     api.import_to_end(&first, false).await;
@@ -244,7 +244,7 @@ async fn upsert_matches_by_email_only_and_other_identifiers_conflict() {
 }
 
 #[tokio::test]
-async fn the_import_schema_refuses_what_it_must() {
+async fn the_import_schema_rejects_invalid_users() {
     let api = Api::start().await;
     let hash = "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K";
     let cases = [

@@ -12,7 +12,8 @@ async fn reader() -> Api {
     Api::with(TenantSettings { grants, ..settings() }).await
 }
 
-/// Follows checkpoints by the `Link` header to the end; gives the ids and the last link.
+/// Follows the `Link` headers of checkpoints to the end. Returns the ids, the page sizes, and whether the last link
+/// repeats.
 async fn read_on(api: &Api, take: usize) -> (Vec<String>, Vec<usize>, bool) {
     let mut path = format!("/logs?take={take}&sort=nonsense&q=ignored");
     let (mut ids, mut pages) = (Vec::new(), Vec::new());
@@ -33,7 +34,7 @@ async fn read_on(api: &Api, take: usize) -> (Vec<String>, Vec<usize>, bool) {
 }
 
 #[tokio::test]
-async fn the_log_is_read_on_from_a_checkpoint_until_it_ends() {
+async fn the_log_is_read_from_a_checkpoint_to_its_end() {
     let api = reader().await;
     for _ in 0..119 {
         client_credentials(&api.http, &api.tenant).await;

@@ -1,4 +1,5 @@
-//! The tenant's own conformance suite: the facts of docs/auth0/README.md, and the rest of what the product relies on.
+//! Conformance tests of the simulated tenant: the facts of docs/auth0/README.md, and other behavior that the product
+//! uses.
 
 mod support;
 

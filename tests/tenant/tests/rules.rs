@@ -1,4 +1,4 @@
-//! What holds for every endpoint: tokens, scopes, rate limits; and the controls.
+//! Rules for every endpoint (tokens, scopes, rate limits), and the control API.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use simulated_tenant::{FaultKind, RateLimits, Tenant, TenantSettings, generate, 
 use crate::support::{Api, client_credentials, settings};
 
 #[tokio::test]
-async fn tokens_are_refused_with_auth0s_texts() {
+async fn invalid_tokens_are_refused_with_auth0s_messages() {
     let api = Api::start().await;
     let refused = async |token: Option<&str>| {
         let request = api.http.get(api.url("/users"));
@@ -50,7 +50,7 @@ async fn scopes_are_enforced() {
 }
 
 #[tokio::test]
-async fn identity_provider_tokens_need_a_scope_of_their_own() {
+async fn identity_provider_tokens_need_a_special_scope() {
     let grants = ["read:users", "read:user_idp_tokens"].map(str::to_owned).to_vec();
     let api = Api::with(TenantSettings { grants, ..settings() }).await;
     assert!(api.read("/users?per_page=100").await.to_string().contains("ya29."));
@@ -79,7 +79,7 @@ async fn rate_limits_have_headers_and_refill_with_time() {
 }
 
 #[tokio::test]
-async fn requests_are_recorded_with_how_they_violate_the_description() {
+async fn requests_are_recorded_with_their_violations_of_the_description() {
     let api = Api::start().await;
     api.read("/users?per_page=1&page=0").await;
     api.export(&json!({"format": "csv", "fields": [{"name": "email"}]})).await;
@@ -87,7 +87,7 @@ async fn requests_are_recorded_with_how_they_violate_the_description() {
     assert!(api.control.violations().is_empty());
     for request in api.control.requests().iter().filter(|request| request.path.starts_with("/api/v2/")) {
         let mut body = request.body.clone();
-        // Parts of a form are texts; the description speaks of the values they spell.
+        // Parts of a form are texts; the description uses typed values.
         for name in ["upsert", "send_completion_email"] {
             if let Some(part) = body.as_mut().and_then(|body| body.get_mut(name)) {
                 *part = serde_json::from_str(part.as_str().unwrap()).unwrap();
@@ -104,7 +104,7 @@ async fn requests_are_recorded_with_how_they_violate_the_description() {
 }
 
 #[tokio::test]
-async fn the_controls_can_be_reached_by_http() {
+async fn the_control_api_is_available_over_http() {
     let api = Api::start().await;
     let url = |path: &str| format!("{}/control{path}", api.tenant.url());
     let state: Value = api.http.get(url("/state")).send().await.unwrap().json().await.unwrap();

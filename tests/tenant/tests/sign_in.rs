@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::support::{Api, client_credentials, settings};
 
-/// An extension as the root tenant sees it: an address with a client configuration.
+/// Serves an extension: an address with a client configuration. Returns its URL.
 fn extension() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -65,7 +65,7 @@ fn authorize(api: &Api, base: &str, more: &[(&str, &str)]) -> String {
     url.into()
 }
 
-/// A browser: keeps the session cookie, follows links by hand.
+/// A browser that keeps the session cookie and does not follow redirects.
 #[derive(Default)]
 struct Browser {
     cookie: String,
@@ -113,7 +113,7 @@ fn field(html: &str, name: &str) -> String {
     from.split('"').next().unwrap().to_owned()
 }
 
-/// Claims of a token that verifies with the published keys.
+/// Verifies a token with the published keys. Returns its claims.
 async fn verified(api: &Api, token: &str) -> Value {
     let keys: JwkSet =
         api.http.get(format!("{}/.well-known/jwks.json", api.tenant.url())).send().await.unwrap().json().await.unwrap();
@@ -204,12 +204,12 @@ async fn declining_sends_access_denied() {
 }
 
 #[tokio::test]
-async fn authorization_requests_that_cannot_be_trusted_get_a_page_and_others_an_error() {
+async fn untrusted_authorization_requests_get_an_error_page_and_invalid_ones_a_redirect() {
     let api = Api::start().await;
     let base = extension();
     let mut browser = Browser::default();
     for (name, value) in [
-        ("client_id", "nobody"),
+        ("client_id", "unknown"),
         ("client_id", "http://198.51.100.1"),
         ("client_id", "http://127.0.0.1:1"),
         ("redirect_uri", "http://127.0.0.1:1/evil"),
@@ -252,7 +252,7 @@ async fn markup_in_a_request_does_not_reach_a_page() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_session_and_returns_only_to_allowed_places() {
+async fn logging_out_ends_the_session_and_redirects_only_to_allowed_urls() {
     let api = Api::start().await;
     let base = extension();
     let mut browser = Browser::default();
@@ -308,7 +308,7 @@ async fn exchange(api: &Api, code: &str, more: &[(&str, &str)]) -> (u16, Value) 
 }
 
 #[tokio::test]
-async fn the_code_flow_tells_people_apart() {
+async fn the_code_flow_signs_in_the_chosen_person() {
     let api = Api::start().await;
     let mut subjects = std::collections::HashSet::new();
     for person in api.control.people() {

@@ -1,5 +1,4 @@
-//! A small client of the tenant for its own tests. Every answer it gets is checked against the OpenAPI
-//! description.
+//! A small client of the tenant for its tests. Every response is checked against the OpenAPI description.
 
 use std::io::Read;
 use std::time::Duration;
@@ -16,7 +15,7 @@ pub struct Api {
     pub token: String,
 }
 
-/// A tenant with few users and jobs that take a minute of its own clock.
+/// Settings of a tenant with few users and jobs that take a minute of the tenant's clock.
 pub fn settings() -> TenantSettings {
     TenantSettings {
         users: 200,
@@ -46,13 +45,13 @@ impl Api {
         self.http.request(method, self.url(path)).bearer_auth(&self.token)
     }
 
-    /// GET below `/api/v2`: status and body.
+    /// Sends a GET request below `/api/v2`. Returns status and body.
     pub async fn get(&self, path: &str) -> (u16, Value) {
         let response = self.request(reqwest::Method::GET, path).send().await.unwrap();
         checked("GET", path, response).await
     }
 
-    /// GET that must succeed.
+    /// Sends a GET request that must succeed. Returns the body.
     pub async fn read(&self, path: &str) -> Value {
         let (status, body) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {body}");
@@ -87,7 +86,7 @@ impl Api {
         checked("POST", path, response).await
     }
 
-    /// An import into the first database, run to its end: the job and its errors.
+    /// Runs an import into the first database. Returns the finished job and its errors.
     pub async fn import_to_end(&self, users: &Value, upsert: bool) -> (Value, Value) {
         let (status, job) = self.import(&self.tenant.database_connection_id(), users, upsert).await;
         assert_eq!(status, 202, "{job}");
@@ -98,7 +97,7 @@ impl Api {
         (job, errors)
     }
 
-    /// The errors of the one user of an import.
+    /// Imports one user. Returns its errors.
     pub async fn refusal(&self, user: Value) -> Vec<(String, String)> {
         let (job, errors) = self.import_to_end(&json!([user]), false).await;
         assert_eq!(job["status"], "completed");
@@ -107,7 +106,7 @@ impl Api {
         errors.iter().map(|error| (text(&error["code"]), text(&error["message"]))).collect()
     }
 
-    /// An export run to its end: the text of its file.
+    /// Runs an export. Returns the text of its file.
     pub async fn exported(&self, body: &Value) -> String {
         let (status, job) = self.export(body).await;
         assert_eq!(status, 200, "{job}");
@@ -121,7 +120,7 @@ impl Api {
     }
 }
 
-/// The multipart body of an import, in the recorded order of parts.
+/// Returns the multipart body of an import, with the parts in the recorded order.
 pub fn form(connection: &str, users: &str, upsert: bool) -> (Vec<u8>, String) {
     let boundary = "simulated-boundary".to_owned();
     let texts = [
@@ -155,7 +154,7 @@ pub async fn client_credentials(http: &Client, tenant: &Tenant) -> String {
     body["access_token"].as_str().unwrap().to_owned()
 }
 
-/// Status and body of an answer that is as the OpenAPI description says.
+/// Checks a response against the OpenAPI description. Returns status and body.
 async fn checked(method: &str, path: &str, response: Response) -> (u16, Value) {
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();

@@ -30,7 +30,7 @@ async fn page_ten_of_a_hundred_users_is_refused_and_total_is_capped_at_a_thousan
 }
 
 #[tokio::test]
-async fn a_search_finds_what_the_query_says() {
+async fn a_search_returns_the_matching_users() {
     let api = Api::start().await;
     let (_, found) =
         api.search(r#"identities.connection:"Username-Password-Authentication" AND email_verified:true"#).await;
@@ -76,7 +76,7 @@ async fn fields_include_or_exclude() {
 }
 
 #[tokio::test]
-async fn a_search_that_works_too_long_is_answered_with_503() {
+async fn a_slow_search_is_refused_with_503() {
     let api = Api::with(TenantSettings { query_timeout: Duration::from_micros(100), ..settings() }).await;
     let (status, body) = api.search("name:*smith*").await;
     assert_eq!(status, 503);

@@ -1,4 +1,4 @@
-//! What stands in the brackets of `#[transform(…)]`.
+//! Parses the arguments of `#[transform(…)]`.
 
 use serde_json::Value as Json;
 use syn::ext::IdentExt;
@@ -11,7 +11,7 @@ pub struct Settings {
     pub examples: Vec<Example>,
 }
 
-/// A call and what it gives.
+/// An example call with its result.
 pub struct Example {
     pub call: LitStr,
     pub gives: Json,
@@ -44,7 +44,7 @@ impl Parse for Example {
 }
 
 impl Example {
-    /// Holds the call against the function: its name, its arguments as JSON literals, not too many of them.
+    /// Checks the call against the function: its name, the number of arguments, and that they are JSON literals.
     pub fn check(&self, name: &str, parameters: usize) -> Result<()> {
         let call = self.call.value();
         let fault = |message: String| Err(Error::new(self.call.span(), message));
@@ -69,7 +69,7 @@ impl Example {
     }
 }
 
-/// Reads JSON as Rust has its tokens; `null` is nothing.
+/// Parses JSON from Rust tokens; `null` is nothing.
 fn json(input: ParseStream) -> Result<Json> {
     if input.peek(token::Bracket) {
         let content;

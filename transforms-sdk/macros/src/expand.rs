@@ -1,4 +1,4 @@
-//! From the function to the transform.
+//! Expands a function to a transform.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
@@ -11,7 +11,7 @@ use syn::{
 
 use crate::example::Settings;
 
-/// A parameter as the manifest and the call need it.
+/// A parameter, with what the manifest and the call need.
 struct Parameter {
     name: String,
     kind: Type,
@@ -51,7 +51,7 @@ pub fn transform(attribute: TokenStream, item: TokenStream) -> Result<TokenStrea
     Ok(assemble(&function, &name, &parameters, &manifest))
 }
 
-/// Refuses what a call across the contract cannot be.
+/// Refuses functions that cannot be called through the contract.
 fn check_signature(signature: &Signature) -> Result<()> {
     if let Some(word) = &signature.asyncness {
         return Err(Error::new(
@@ -91,7 +91,7 @@ fn check_signature(signature: &Signature) -> Result<()> {
     Ok(())
 }
 
-/// The text of the doc comments, without the blank that follows `///`.
+/// Returns the text of the doc comments, without the space that follows `///`.
 fn documentation(attributes: &[Attribute]) -> String {
     let mut text = String::new();
     for attribute in attributes {
@@ -109,7 +109,7 @@ fn documentation(attributes: &[Attribute]) -> String {
     text.trim().to_owned()
 }
 
-/// Reads the parameters and takes the attributes that are ours off them.
+/// Reads the parameters and removes the attributes of this macro from them.
 fn take_parameters(signature: &mut Signature) -> Result<Vec<Parameter>> {
     signature
         .inputs
@@ -150,7 +150,7 @@ fn take_parameters(signature: &mut Signature) -> Result<Vec<Parameter>> {
         .collect()
 }
 
-/// The pieces of the manifest's JSON. Types are only known to the compiler: their names come from constants.
+/// Returns the parts of the manifest's JSON. Only the compiler knows the types, so their names are constants.
 fn manifest(
     name: &str,
     summary: &str,
@@ -196,7 +196,7 @@ fn text(text: &str) -> TokenStream {
     quote!(#text)
 }
 
-/// The type with its named lifetimes elided, so that it can stand outside the function.
+/// Returns the type with its named lifetimes elided, so that it can be used outside of the function.
 fn elided(kind: &Type) -> TokenStream {
     fn elide(tokens: TokenStream) -> TokenStream {
         let mut after_quote = false;
@@ -238,7 +238,7 @@ fn assemble(function: &ItemFn, name: &str, parameters: &[Parameter], manifest: &
     let check_name = quote_spanned!(ident.span()=>
         const _: () = ::core::assert!(!::transforms_sdk::manifest::is_reserved(#name), #reserved);
     );
-    // The names of exported macros are unique in a crate: two transforms in one are found wherever they stand.
+    // Names of exported macros are unique in a crate, so a second transform in any module is an error.
     let only = Ident::new("a_crate_holds_one_transform", ident.span().resolved_at(Span::call_site()));
     let tests = format_ident!("{}_keeps_its_word", name);
     let about = format!("The transform [`{name}`](fn@{ident}), for tests.");

@@ -71,7 +71,7 @@ fn offset(zone: &str) -> Result<Offset, Fault> {
         }
         let digits: i32 = digits.parse().ok()?;
         let (hours, minutes) = (digits / 100, digits % 100);
-        // No place on earth is further from UTC.
+        // No time zone has a larger offset from UTC.
         let seconds = hours * 3600 + minutes * 60;
         (minutes < 60 && seconds <= 14 * 3600).then(|| Offset::from_seconds(sign * seconds).ok())?
     };

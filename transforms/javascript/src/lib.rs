@@ -1,7 +1,7 @@
 //! JavaScript expressions as a transform: QuickJS, compiled to WASM, without imports.
 //!
-//! An expression is compiled once; each row calls it with a `user` of its own. All rows share one realm,
-//! whose built-in objects are frozen (`realm.js`), so that no row can leave anything for the next.
+//! An expression is compiled once; each row calls it with its own `user`. All rows share one realm,
+//! whose built-in objects are frozen (`realm.js`), so that a row cannot pass state to the next.
 
 use std::cell::{Cell, RefCell};
 
@@ -11,18 +11,18 @@ use rquickjs::{CatchResultExt, CaughtError, Coerced, Context, Ctx, Function, Per
 
 wit_bindgen::generate!({ world: "transform", path: "../../transforms-sdk/wit" });
 
-/// What the host reads without running anything.
+/// The manifest, which the host reads without running the component.
 #[used]
 #[unsafe(link_section = "user-import-export:manifest")]
 static MANIFEST: [u8; include_bytes!("../manifest.json").len()] = *include_bytes!("../manifest.json");
 
-/// The realm's preparation.
+/// The script that prepares the realm.
 const REALM: &str = include_str!("realm.js");
 
-/// How expressions are called in stack traces.
+/// The file name of expressions in stack traces.
 const FILE: &str = "expression";
 
-/// Beyond this a recursion is a `RangeError`; the host gives four times as much.
+/// Maximum stack size; a deeper recursion is a `RangeError`. The host allows four times as much.
 const STACK: usize = 256 * 1024;
 
 struct Transform;
@@ -30,14 +30,14 @@ struct Transform;
 export!(Transform);
 
 thread_local! {
-    /// A guest has one thread, and in practice one expression.
+    /// A guest has one thread, and usually one expression.
     static ENGINE: RefCell<Option<Engine>> = const { RefCell::new(None) };
-    /// Microseconds since 1970.
+    /// Microseconds since 1970-01-01.
     static NOW: Cell<f64> = const { Cell::new(0.0) };
     static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
-/// QuickJS asks the host for the time by this name; answered here, it is no import.
+/// QuickJS calls this function for the time; it is defined here, so that the component does not import it.
 #[unsafe(no_mangle)]
 extern "C" fn __rquickjs_host_now_us() -> f64 {
     NOW.get()
@@ -73,7 +73,7 @@ impl Guest for Transform {
 struct Engine {
     code: String,
     now: f64,
-    /// Whether the text says that random numbers are wanted, which cost a hash per row.
+    /// Whether the expression may use random numbers, which cost a hash per row.
     random: bool,
     // Dropped in this order: values before the context they live in.
     expression: Persistent<Function<'static>>,
@@ -90,7 +90,7 @@ impl Engine {
         let context = Context::full(&runtime).map_err(out_of_memory)?;
         let (expression, well_formed) = context.with(|ctx| {
             let well_formed = prepare(&ctx).catch(&ctx).map_err(|error| describe(error, &code))?;
-            // On a line of its own, so that a comment at its end takes nothing along.
+            // On a separate line, so that a comment at its end does not extend further.
             let mut options = EvalOptions::default();
             options.strict = false;
             options.filename = Some(FILE.to_owned());
@@ -123,7 +123,7 @@ impl Engine {
                         .row(&ctx, &expression, &well_formed, user)
                         .catch(&ctx)
                         .map_err(|error| Fault { message: describe(error, &self.code) });
-                    // What a row left to be done later is done now; nobody waits for what it gives.
+                    // Run the pending promise jobs of the row now; their results are ignored.
                     while ctx.execute_pending_job() {}
                     result
                 })
@@ -145,15 +145,15 @@ impl Engine {
     }
 }
 
-/// Freezes the realm; gives the function that replaces halves of surrogate pairs.
+/// Freezes the realm. Returns the function that replaces lone surrogates.
 fn prepare<'js>(ctx: &Ctx<'js>) -> rquickjs::Result<Function<'js>> {
     let prepare: Function<'js> = ctx.eval(REALM)?;
     let random = Function::new(ctx.clone(), random)?.with_name("random")?;
     prepare.call((random,))
 }
 
-/// A cell: what `JSON.stringify` makes of a member of an object, with texts as they are. A big integer
-/// is its digits, since JSON has none.
+/// Converts a value to a cell, as `JSON.stringify` converts a member of an object, but texts are not quoted.
+/// A big integer becomes its digits, because JSON has none.
 fn value<'js>(ctx: &Ctx<'js>, value: JsValue<'js>, well_formed: &Function<'js>) -> rquickjs::Result<Value> {
     if let Some(text) = value.as_string() {
         return Ok(Value::Text(text_of(text, well_formed)?));
@@ -174,7 +174,7 @@ fn value<'js>(ctx: &Ctx<'js>, value: JsValue<'js>, well_formed: &Function<'js>) 
     let json = json.to_string()?;
     match json.as_bytes().first() {
         Some(b'{' | b'[') => Ok(Value::Json(whole_characters(json))),
-        // A date, a boxed string, or what `toJSON` gave.
+        // A date, a boxed string, or the result of `toJSON`.
         _ => {
             let plain: JsValue<'js> = ctx.json_parse(json)?;
             self::value(ctx, plain, well_formed)
@@ -191,7 +191,7 @@ fn text_of<'js>(text: &rquickjs::String<'js>, well_formed: &Function<'js>) -> rq
     }
 }
 
-/// JSON writes half a surrogate pair as an escape, which few readers take: it becomes U+FFFD, as in
+/// JSON writes a lone surrogate as an escape, which few parsers accept: it becomes U+FFFD, as in
 /// every text that leaves the engine.
 fn whole_characters(json: String) -> String {
     if !json.contains("\\ud") {
@@ -202,7 +202,7 @@ fn whole_characters(json: String) -> String {
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         whole.push_str(before);
-        // `JSON.stringify` escapes halves only; whole pairs stand as they are.
+        // `JSON.stringify` escapes only lone surrogates, and copies complete pairs.
         let (escape, after) = if escape.starts_with("\\ud") {
             ("\u{fffd}", escape.get(6..))
         } else {
@@ -215,7 +215,7 @@ fn whole_characters(json: String) -> String {
     whole
 }
 
-/// A thrown value in words, with the place in the expression where there is one.
+/// Describes a thrown value, with the position in the expression if it is known.
 fn describe(error: CaughtError<'_>, code: &str) -> String {
     let (message, stack) = match &error {
         CaughtError::Exception(exception) => {
@@ -232,7 +232,7 @@ fn describe(error: CaughtError<'_>, code: &str) -> String {
     };
     let lines = code.lines().count();
     match stack.as_deref().and_then(place) {
-        // The engine names the start of a statement where it knows no better.
+        // The engine reports the start of a statement if it does not know the position.
         Some((line, column)) if line > lines || (lines <= 1 && column <= 1) => message,
         Some((line, column)) if lines > 1 => format!("{message} (at line {line}, character {column})"),
         Some((_, column)) => format!("{message} (at character {column})"),
@@ -240,18 +240,18 @@ fn describe(error: CaughtError<'_>, code: &str) -> String {
     }
 }
 
-/// The first place of the expression in a stack trace, counted from 1.
+/// Returns the first position of the expression in a stack trace, counted from 1.
 fn place(stack: &str) -> Option<(usize, usize)> {
     let (_, rest) = stack.split_once("expression:")?;
     let mut numbers = rest.split(|character: char| !character.is_ascii_digit());
     let line: usize = numbers.next()?.parse().ok()?;
     let column: usize = numbers.next()?.parse().ok()?;
-    // The first line is ours.
+    // The first line is not part of the expression.
     (line > 1).then(|| (line - 1, column))
 }
 
-/// Random numbers that are the same in every run: each row has a sequence of its own, which starts from
-/// what the row holds.
+/// Random numbers that are the same in every run: each row has its own sequence, seeded with the content of
+/// the row.
 fn random() -> f64 {
     // SplitMix64.
     let state = RANDOM.get().wrapping_add(0x9e37_79b9_7f4a_7c15);

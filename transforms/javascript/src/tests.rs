@@ -1,4 +1,4 @@
-//! Run natively (`cargo test` in `transforms/`); what WASM adds is tested in the server.
+//! Native tests (`cargo test` in `transforms/`); the WASM build is tested by the server.
 
 use super::*;
 

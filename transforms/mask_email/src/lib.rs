@@ -2,7 +2,7 @@
 
 use transforms_sdk::prelude::*;
 
-/// Written in pieces, which is quicker than one by one.
+/// Stars are written in blocks, which is faster than one by one.
 const STARS: &str = "****************";
 
 /// Hides the local part of an e-mail address: its first character stays, the others become stars.

@@ -1,4 +1,4 @@
-//! `transform bench`.
+//! `transform bench`: measures a transform.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,18 +10,18 @@ use transforms_sdk::testing::read_cases;
 
 use crate::config::Settings;
 use crate::error::{Code, Error, Result};
-use crate::sandbox::{Counting, Runner, Sandbox, Transform, Usage};
+use crate::sandbox::{FuelMetering, Runner, Sandbox, Transform, Usage};
 
-/// Rows computed before measuring.
+/// Number of rows computed before the measurement.
 const WARM_UP: usize = 1024;
 
-/// Rows handed to the runner at once, as exports do.
+/// Number of rows per call, as in exports.
 const AT_ONCE: usize = 1024;
 
-/// Rows that fuel is counted over.
+/// Number of rows for counting fuel.
 const COUNTED: usize = 2048;
 
-/// Measures a transform over the arguments of its examples and cases, again and again.
+/// Measures a transform with the arguments of its examples and cases, which are repeated. Returns the report.
 pub(super) fn run(file: &Path, rows: u64, settings: &Settings) -> Result<String> {
     let transform = Transform::from_file(file)?;
     let arguments = arguments(&transform, &file.parent().unwrap_or(Path::new(".")).join("cases"))?;
@@ -36,8 +36,8 @@ pub(super) fn run(file: &Path, rows: u64, settings: &Settings) -> Result<String>
     let (elapsed, faults) = compute(&mut runner, &arguments, usize::try_from(rows).unwrap_or(usize::MAX));
     let after = runner.usage();
 
-    // Counting slows down, so it is not done while time is measured.
-    let counting = Sandbox::open_counting(settings, Counting::Fuel)?;
+    // Counting fuel slows down the execution, so it is not done while time is measured.
+    let counting = Sandbox::open_with_metering(settings, FuelMetering::On)?;
     let mut counted = counting.start(&transform, &literals)?;
     let (_, _) = compute(&mut counted, &arguments, COUNTED);
     let measured = Measured { rows, elapsed, faults, start, time: after.time.saturating_sub(before.time) };
@@ -49,11 +49,11 @@ struct Measured {
     elapsed: Duration,
     faults: u64,
     start: Duration,
-    /// Time computed inside the sandbox.
+    /// Execution time inside the sandbox.
     time: Duration,
 }
 
-/// The arguments of the transform's examples and of the cases beside it.
+/// Returns the arguments of the transform's examples and of its cases.
 fn arguments(transform: &Transform, cases: &Path) -> Result<Vec<Vec<Value>>> {
     let manifest = transform.manifest();
     let examples = manifest.examples.iter().filter_map(transforms_sdk::manifest::Example::arguments);
@@ -79,7 +79,7 @@ fn arguments(transform: &Transform, cases: &Path) -> Result<Vec<Vec<Value>>> {
     Ok(rows)
 }
 
-/// Computes so many rows; gives the time on the clock and the number of faults.
+/// Computes rows. Returns the elapsed time and the number of errors.
 fn compute(runner: &mut Runner, arguments: &[Vec<Value>], rows: usize) -> (Duration, u64) {
     let batch: Vec<_> = arguments.iter().cycle().take(AT_ONCE.min(rows)).cloned().collect();
     let (mut elapsed, mut faults, mut left) = (Duration::ZERO, 0, rows);
@@ -99,7 +99,7 @@ fn report(transform: &Transform, sandbox: &Sandbox, measured: &Measured, used: &
     let rows = measured.rows as f64;
     let mut text = format!("{}\n", transform.label());
     let mut line = |label: &str, value: String| {
-        // A string takes whatever is written to it.
+        // Writing to a string does not fail.
         let _ = writeln!(text, "  {label:<8} {value}");
     };
     line("Rows", format!("{}, {} of them refused or broken", measured.rows, measured.faults));
@@ -115,13 +115,16 @@ fn report(transform: &Transform, sandbox: &Sandbox, measured: &Measured, used: &
     if let Some(fuel) = counted.fuel {
         line("Fuel", format!("{} a row", fuel / counted.rows.max(1)));
     }
-    line("Memory", of(used.memory as f64, limits.memory as f64, &ByteSize(used.memory), &ByteSize(limits.memory)));
+    line(
+        "Memory",
+        share_of_limit(used.memory as f64, limits.memory as f64, &ByteSize(used.memory), &ByteSize(limits.memory)),
+    );
     let slowest = used.slowest_row;
     line(
         "Time",
         format!(
             "{} (the slowest batch, by row)",
-            of(
+            share_of_limit(
                 slowest.as_secs_f64(),
                 limits.time.as_secs_f64(),
                 &format!("{:.3} µs", slowest.as_secs_f64() * 1e6),
@@ -129,7 +132,10 @@ fn report(transform: &Transform, sandbox: &Sandbox, measured: &Measured, used: &
             )
         ),
     );
-    line("Result", of(used.result as f64, limits.result as f64, &ByteSize(used.result), &ByteSize(limits.result)));
+    line(
+        "Result",
+        share_of_limit(used.result as f64, limits.result as f64, &ByteSize(used.result), &ByteSize(limits.result)),
+    );
     line("Start", format!("{:.1} ms, compiled or read from the cache", measured.start.as_secs_f64() * 1e3));
     if used.instances > 1 {
         line("Restarts", format!("{}, each after a row that broke it", used.instances - 1));
@@ -137,7 +143,7 @@ fn report(transform: &Transform, sandbox: &Sandbox, measured: &Measured, used: &
     text
 }
 
-/// `used of limit, share`.
-fn of(used: f64, limit: f64, shown: &dyn std::fmt::Display, shown_limit: &dyn std::fmt::Display) -> String {
+/// Formats a share of a limit: `used of limit, percentage`.
+fn share_of_limit(used: f64, limit: f64, shown: &dyn std::fmt::Display, shown_limit: &dyn std::fmt::Display) -> String {
     format!("{shown} of {shown_limit}, {:.2} %", used * 100.0 / limit)
 }

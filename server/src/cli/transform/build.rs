@@ -1,4 +1,4 @@
-//! `transform build`.
+//! `transform build`: builds a transform with cargo, or adds a manifest to a component.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,18 +15,18 @@ use crate::sandbox::{self, Origin, Sandbox, TARGET, Transform};
 /// Arguments of `transform build`.
 #[derive(Args, Debug)]
 pub(super) struct BuildArgs {
-    /// Its crate; or, with --manifest, a component that tools for another language made
+    /// The crate, or, with --manifest, a component built with tools for another language
     #[arg(value_name = "DIR|COMPONENT.wasm", default_value = ".")]
     pub(super) what: PathBuf,
-    /// The manifest of a component that has none, as JSON; the field `contract` may be left out
+    /// JSON file with the manifest for a component without one; the field `contract` is optional
     #[arg(long, value_name = "FILE.json")]
     pub(super) manifest: Option<PathBuf>,
-    /// Where the transform goes; its name and `.wasm`, in its crate's directory, unless said otherwise
+    /// Output file; default: NAME.wasm in the crate's directory
     #[arg(long, value_name = "FILE.wasm")]
     pub(super) output: Option<PathBuf>,
 }
 
-/// Builds, checks that the result starts, and says where it is.
+/// Builds a transform and checks that it starts in the sandbox. Returns a message with the output file.
 pub(super) fn run(arguments: &BuildArgs, sandbox: &Sandbox) -> Result<String> {
     let (transform, bytes, directory) = if let Some(manifest) = &arguments.manifest {
         let bytes = add_manifest(&arguments.what, manifest)?;
@@ -42,10 +42,7 @@ pub(super) fn run(arguments: &BuildArgs, sandbox: &Sandbox) -> Result<String> {
         Some(output) => output.clone(),
         None => directory.join(format!("{}.wasm", transform.manifest().name)),
     };
-    let named = |error: std::io::Error| {
-        let error = Error::from(error);
-        Error { message: format!("{}: {}", output.display(), error.message), ..error }
-    };
+    let named = |error: std::io::Error| Error::from(error).with_context(output.display());
     std::fs::write(&output, &bytes).map_err(named)?;
     Ok(format!(
         "Built {} as {}: {}, SHA-256 {}",
@@ -56,22 +53,22 @@ pub(super) fn run(arguments: &BuildArgs, sandbox: &Sandbox) -> Result<String> {
     ))
 }
 
-/// Cargo's messages, as far as they matter here.
+/// The used members of a JSON message of cargo.
 #[derive(Deserialize)]
-struct Message {
+struct CargoMessage {
     reason: String,
     #[serde(default)]
     filenames: Vec<PathBuf>,
 }
 
-/// Builds a crate; gives the path of its WASM file. What cargo has to say goes to standard error.
+/// Builds a crate and returns the path of its WASM file. Cargo's messages go to standard error.
 pub(super) fn cargo_build(directory: &Path) -> Result<PathBuf> {
     if !directory.join("Cargo.toml").is_file() {
         return Err(Error::new(
             Code::InvalidArgument,
             format!("{} is not a crate: it has no Cargo.toml.", directory.display()),
         )
-        .with_hint("`transform new NAME` starts one."));
+        .with_hint("Run `transform new NAME` to create one."));
     }
     let toolchain = Toolchain::find()?;
     let output = toolchain
@@ -80,46 +77,46 @@ pub(super) fn cargo_build(directory: &Path) -> Result<PathBuf> {
         .args(toolchain.arguments())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| no_cargo(&error))?;
+        .map_err(|error| cargo_missing(&error))?;
     if !output.status.success() {
         return Err(Error::new(
             Code::InvalidArgument,
-            format!("{} does not build; what cargo said about it stands above.", directory.display()),
+            format!("{} does not build; see cargo's messages above.", directory.display()),
         )
-        .with_hint("Mend what it names and build again."));
+        .with_hint("Fix the errors and build again."));
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
-        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter_map(|line| serde_json::from_str::<CargoMessage>(line).ok())
         .filter(|message| message.reason == "compiler-artifact")
         .flat_map(|message| message.filenames)
         .rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
         .ok_or_else(|| {
-            Error::new(Code::InvalidArgument, format!("{} builds, but gives no .wasm file.", directory.display()))
-                .with_hint("Its Cargo.toml needs: [lib] crate-type = [\"cdylib\", \"rlib\"]")
+            Error::new(Code::InvalidArgument, format!("The build of {} produced no .wasm file.", directory.display()))
+                .with_hint("Its Cargo.toml must contain: [lib] crate-type = [\"cdylib\", \"rlib\"]")
         })
 }
 
-pub(super) fn no_cargo(error: &std::io::Error) -> Error {
+pub(super) fn cargo_missing(error: &std::io::Error) -> Error {
     Error::new(Code::ToolchainMissing, format!("cargo cannot be run: {error}"))
         .with_hint("Install Rust from https://rustup.rs.")
 }
 
-/// The component with the manifest of a file.
+/// Adds the manifest of a JSON file to a component. Returns the resulting file.
 fn add_manifest(component: &Path, manifest: &Path) -> Result<Vec<u8>> {
     let read = |path: &Path| {
         std::fs::read(path)
             .map_err(|error| Error::new(Code::InvalidArgument, format!("{} cannot be read: {error}", path.display())))
     };
-    let wrong = |error: serde_json::Error| {
+    let invalid = |error: serde_json::Error| {
         Error::new(Code::InvalidArgument, format!("{}: {error}", manifest.display())).with_hint(
             "A manifest has name, version, summary, parameters ([{\"name\": …, \"type\": \"text\"}]) and output.",
         )
     };
-    let mut json: serde_json::Value = serde_json::from_slice(&read(manifest)?).map_err(wrong)?;
+    let mut json: serde_json::Value = serde_json::from_slice(&read(manifest)?).map_err(invalid)?;
     if let Some(fields) = json.as_object_mut() {
         fields.entry("contract").or_insert_with(|| transforms_sdk::manifest::CONTRACT.into());
     }
-    let parsed: Manifest = serde_json::from_value(json).map_err(wrong)?;
+    let parsed: Manifest = serde_json::from_value(json).map_err(invalid)?;
     sandbox::with_manifest(&component.display().to_string(), &read(component)?, &parsed)
 }

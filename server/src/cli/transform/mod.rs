@@ -1,9 +1,9 @@
-//! `transform`: what an author of transforms needs, on the engine and with the limits that jobs have.
+//! `transform`: commands for authors of transforms, with the same engine and limits as jobs.
 
 mod bench;
 mod build;
-mod check;
 mod new;
+mod run_tests;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -27,38 +27,38 @@ pub(super) struct TransformArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a new transform: a crate that builds and passes its tests at once
+    /// Create the crate of a new transform, which builds and passes its tests
     New {
-        /// What expressions will call it by: a letter, then letters, digits and `_`
+        /// Name in expressions: a letter, then letters, digits and `_`
         name: String,
-        /// Directory to make; the name, unless said otherwise
+        /// Directory to create; default: the name
         #[arg(long, value_name = "DIR")]
         path: Option<PathBuf>,
     },
     /// Build a transform for the sandbox
     Build(build::BuildArgs),
-    /// Run its tests: natively, and its examples and cases in the sandbox
+    /// Run the tests of a transform: natively, and its examples and cases in the sandbox
     Test {
-        /// Its crate, or the built file; beside the file, `cases` is looked for
+        /// The crate, or the built file; cases are read from `cases` in the same directory
         #[arg(value_name = "DIR|FILE.wasm", default_value = ".")]
         what: PathBuf,
     },
-    /// Measure it: speed, fuel, memory, and how much of each limit it takes
+    /// Measure a transform: speed, fuel, memory, and its share of each limit
     Bench {
         /// The built file
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
-        /// Rows to compute
+        /// Number of rows
         #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
         rows: u64,
     },
-    /// Show what a file says about itself
+    /// Show the manifest of a transform
     Inspect {
-        /// The built file, or the name of a transform there is
+        /// The built file, or the name of an available transform
         #[arg(value_name = "FILE.wasm|NAME")]
         what: PathBuf,
     },
-    /// List the transforms there are: shipped, files in `TRANSFORMS_DIR`, uploads
+    /// List the available transforms: shipped, in `TRANSFORMS_DIR`, uploaded
     List,
 }
 
@@ -76,9 +76,9 @@ pub(super) fn run(arguments: &TransformArgs, config: Option<&Path>) -> Result<Ex
             Ok(ExitCode::SUCCESS)
         }
         Command::Test { what } => {
-            let outcome = check::run(what, &Sandbox::open(&settings()?)?)?;
+            let outcome = run_tests::run(what, &Sandbox::open(&settings()?)?)?;
             print!("{}", outcome.text);
-            Ok(if outcome.holds { ExitCode::SUCCESS } else { ExitCode::from(1) })
+            Ok(if outcome.passed { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
         Command::Bench { file, rows } => {
             print!("{}", bench::run(file, *rows, &settings()?)?);
@@ -91,19 +91,19 @@ pub(super) fn run(arguments: &TransformArgs, config: Option<&Path>) -> Result<Ex
             Ok(ExitCode::SUCCESS)
         }
         Command::List => {
-            let (list, left_out) = show::list(&Sandbox::open(&settings()?)?.catalog());
+            let (list, problems) = show::list(&Sandbox::open(&settings()?)?.catalog());
             print!("{list}");
-            eprint!("{left_out}");
+            eprint!("{problems}");
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-/// The transform of a file, or of a name in the catalog.
+/// Returns the transform of a file, or of a name in the catalog.
 fn find(what: &Path, sandbox: &Sandbox) -> Result<Transform> {
     let name = what.to_string_lossy();
     match sandbox.catalog().get(&name) {
-        // A transform's crate usually lies in a directory of its name.
+        // A directory with the name of a transform is usually its crate.
         Some(transform) if !what.is_file() => Ok(Transform::clone(transform)),
         _ => Transform::from_file(what),
     }

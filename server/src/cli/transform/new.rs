@@ -1,4 +1,4 @@
-//! `transform new`.
+//! `transform new`: creates the crate of a transform.
 
 use std::path::Path;
 
@@ -25,21 +25,21 @@ struct SdkMacros;
 #[folder = "../transforms-sdk/wit"]
 struct SdkWit;
 
-/// The SDK's own Cargo.toml, which stands on its own.
+/// The SDK's Cargo.toml, which does not depend on a workspace.
 const SDK_CARGO: &str = include_str!("../../../../transforms-sdk/Cargo.toml");
 
-/// Where the SDK's sources go in a new crate, so that it builds wherever it is.
-const SDK: &str = "transforms-sdk";
+/// Directory of the SDK's sources in a new crate, so that it builds in any place.
+const SDK_DIR: &str = "transforms-sdk";
 
-/// Stands in the template for the transform's name.
-const NAME: &str = "{{name}}";
+/// Placeholder in the template for the transform's name.
+const NAME_PLACEHOLDER: &str = "{{name}}";
 
-/// Makes a new crate in `path`, which must not exist or be empty; says what to do next.
+/// Creates a crate in `path`, which must not exist or be an empty directory. Returns a text with the next steps.
 pub(super) fn create(name: &str, path: &Path) -> Result<String> {
-    check_name(name)?;
-    let there = path.exists() && std::fs::read_dir(path).map_or(true, |mut files| files.next().is_some());
-    if there {
-        return Err(Error::new(Code::InvalidArgument, format!("{} is there already.", path.display()))
+    validate_name(name)?;
+    let is_in_use = path.exists() && std::fs::read_dir(path).map_or(true, |mut files| files.next().is_some());
+    if is_in_use {
+        return Err(Error::new(Code::InvalidArgument, format!("{} already exists.", path.display()))
             .with_hint("Choose another name, or another directory with --path."));
     }
     let write = |file: &str, content: &[u8]| {
@@ -49,19 +49,19 @@ pub(super) fn create(name: &str, path: &Path) -> Result<String> {
     };
     for file in Template::iter() {
         if let Some(template) = Template::get(&file) {
-            let filled = String::from_utf8_lossy(&template.data).replace(NAME, name);
-            write(&file.replace(NAME, name), filled.as_bytes())?;
+            let content = String::from_utf8_lossy(&template.data).replace(NAME_PLACEHOLDER, name);
+            write(&file.replace(NAME_PLACEHOLDER, name), content.as_bytes())?;
         }
     }
-    write(&format!("{SDK}/Cargo.toml"), SDK_CARGO.as_bytes())?;
+    write(&format!("{SDK_DIR}/Cargo.toml"), SDK_CARGO.as_bytes())?;
     copy("src", SdkSource::iter(), SdkSource::get, &write)?;
     copy("macros", SdkMacros::iter(), SdkMacros::get, &write)?;
     copy("wit", SdkWit::iter(), SdkWit::get, &write)?;
     let path = path.display();
     Ok(format!(
-        "Made {path}: a transform called {name} that builds and passes its tests.\n\n  \
-         {path}/src/lib.rs   what it does\n  \
-         {path}/cases/       arguments and what they give\n\n\
+        "Created {path}: the transform {name}, which builds and passes its tests.\n\n  \
+         {path}/src/lib.rs   its code\n  \
+         {path}/cases/       test cases: arguments and results\n\n\
          Next: user-import-export transform test {path}\n      \
          user-import-export transform build {path}\n"
     ))
@@ -75,13 +75,13 @@ fn copy(
 ) -> Result<()> {
     for file in files {
         if let Some(content) = get(&file) {
-            write(&format!("{SDK}/{to}/{file}"), &content.data)?;
+            write(&format!("{SDK_DIR}/{to}/{file}"), &content.data)?;
         }
     }
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<()> {
+fn validate_name(name: &str) -> Result<()> {
     if is_name(name) && !is_reserved(name) {
         return Ok(());
     }
@@ -91,9 +91,9 @@ fn check_name(name: &str) -> Result<()> {
         "expected a letter, then letters, digits and `_`, 64 characters at most".to_owned()
     };
     let error = Error::new(Code::InvalidArgument, format!("The name is {name:?}: {why}."));
-    let better = name.replace(['-', ' ', '.'], "_");
-    Err(if better != name && is_name(&better) && !is_reserved(&better) {
-        error.with_hint(format!("Call it {better}."))
+    let suggestion = name.replace(['-', ' ', '.'], "_");
+    Err(if suggestion != name && is_name(&suggestion) && !is_reserved(&suggestion) {
+        error.with_hint(format!("Call it {suggestion}."))
     } else {
         error.with_hint("A name says what the transform does, such as mask_email.")
     })

@@ -1,4 +1,4 @@
-//! `transform inspect` and `transform list`.
+//! `transform inspect` and `transform list`: show transforms.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use transforms_sdk::manifest::Parameter;
 use crate::printable;
 use crate::sandbox::{Catalog, LARGEST_FILE, Origin, Sandbox, Transform};
 
-/// What a transform says about itself, and whether it starts here.
+/// Describes a transform: its manifest, and whether it starts in the sandbox.
 pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
     let manifest = transform.shown_manifest();
     let limits = sandbox.limits();
@@ -47,7 +47,7 @@ pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
             ByteSize(limits.stack)
         ),
     );
-    // Shown after all the rest, so that a file that does not start is shown too.
+    // Last, so that the rest is shown for a file that does not start, too.
     let started = sandbox.start(transform, &vec![None; manifest.parameters.len()]);
     match started {
         Ok(runner) => {
@@ -60,11 +60,11 @@ pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
 }
 
 fn line(text: &mut String, label: &str, value: &str) {
-    // A string takes whatever is written to it.
+    // Writing to a string does not fail.
     let _ = if label.is_empty() { writeln!(text, "  {value}") } else { writeln!(text, "  {label:<10} {value}") };
 }
 
-/// How it is called: `join(parts, separator?)`.
+/// Returns the signature of a transform: `join(parts, separator?)`.
 fn signature(transform: &Transform) -> String {
     let manifest = transform.manifest();
     let parameters: Vec<_> = manifest
@@ -90,7 +90,7 @@ fn describe(parameter: &Parameter) -> String {
     text
 }
 
-/// The transforms there are, as a table; and what was left out, for standard error.
+/// Returns a table of the available transforms, and for standard error the ignored files.
 pub(super) fn list(catalog: &Catalog) -> (String, String) {
     let rows: Vec<[String; 4]> = catalog
         .transforms()

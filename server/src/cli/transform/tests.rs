@@ -1,4 +1,4 @@
-//! The author's commands. That a new crate builds is shown by the end-to-end tests.
+//! Tests of the commands. End-to-end tests check that a new crate builds.
 
 use std::fs;
 
@@ -33,7 +33,7 @@ fn names_that_expressions_could_not_call_are_refused() {
 }
 
 #[test]
-fn a_new_crate_has_the_sdk_with_it_and_no_word_of_the_template() {
+fn a_new_crate_contains_the_sdk_and_no_placeholders() {
     let root = tempfile::tempdir().expect("a directory");
     let made = root.path().join("deep/er");
     new::create("shout", &made).expect("made");
@@ -53,14 +53,14 @@ fn a_new_crate_has_the_sdk_with_it_and_no_word_of_the_template() {
 }
 
 #[test]
-fn what_is_no_crate_is_refused() {
+fn a_directory_without_a_crate_is_refused() {
     let root = tempfile::tempdir().expect("a directory");
     let sandbox = sandbox(root.path());
-    let error = check::run(root.path(), &sandbox).expect_err("no crate");
+    let error = run_tests::run(root.path(), &sandbox).expect_err("no crate");
     assert!(error.message.contains("it has no Cargo.toml"), "{error}");
     let arguments = build::BuildArgs { what: root.path().into(), manifest: None, output: None };
     assert_eq!(build::run(&arguments, &sandbox).expect_err("no crate").message, error.message);
-    let error = check::run(&root.path().join("none.wasm"), &sandbox).expect_err("no file");
+    let error = run_tests::run(&root.path().join("none.wasm"), &sandbox).expect_err("no file");
     assert!(error.message.contains("It cannot be read"), "{error}");
 }
 
@@ -70,7 +70,7 @@ fn a_shipped_transform_is_shown() {
     let sandbox = sandbox(root.path());
     let by_name = find(Path::new("mask_email"), &sandbox).expect("shipped");
     let shown = show::inspect(&by_name, &sandbox);
-    // What a rebuild changes is left out.
+    // Omit lines that a rebuild changes.
     let shown = shown
         .lines()
         .filter(|line| !["  Size", "  SHA-256", "  Starts"].iter().any(|label| line.starts_with(label)))
@@ -83,7 +83,7 @@ fn a_shipped_transform_is_shown() {
 }
 
 #[test]
-fn the_list_shows_each_transform_and_what_was_left_out() {
+fn the_list_shows_all_transforms_and_ignored_files() {
     let root = tempfile::tempdir().expect("a directory");
     let transforms = root.path().join("transforms");
     fs::create_dir(&transforms).expect("a directory");
@@ -95,7 +95,7 @@ fn the_list_shows_each_transform_and_what_was_left_out() {
 }
 
 #[test]
-fn a_bench_names_every_limit() {
+fn a_benchmark_reports_every_limit() {
     let root = tempfile::tempdir().expect("a directory");
     let text = bench::run(&shipped("mask_email"), 2000, &settings(root.path(), &[])).expect("measured");
     let labels: Vec<_> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
@@ -107,7 +107,7 @@ fn a_bench_names_every_limit() {
 }
 
 #[test]
-fn a_component_of_other_tools_gets_its_manifest() {
+fn a_manifest_is_added_to_a_component_of_other_tools() {
     let root = tempfile::tempdir().expect("a directory");
     let sandbox = sandbox(root.path());
     let manifest = root.path().join("manifest.json");
@@ -117,7 +117,7 @@ fn a_component_of_other_tools_gets_its_manifest() {
         "parameters": [{"name": "email", "type": "text", "optional": true}], "output": "text"}"#,
     )
     .expect("a file");
-    // The shipped file has a manifest already, which is what must not happen twice.
+    // The shipped file already has a manifest, so adding one must fail.
     let arguments = |what: PathBuf, manifest: &Path| build::BuildArgs {
         what,
         manifest: Some(manifest.to_owned()),
@@ -132,7 +132,7 @@ fn a_component_of_other_tools_gets_its_manifest() {
 }
 
 #[test]
-fn what_a_file_says_never_reaches_the_terminal_raw() {
+fn texts_of_a_file_are_escaped_for_the_terminal() {
     let root = tempfile::tempdir().expect("a directory");
     let transforms = root.path().join("transforms");
     fs::create_dir(&transforms).expect("a directory");

@@ -1,4 +1,4 @@
-//! Finds a compiler for the sandbox's target, or says what to install.
+//! Finds a Rust compiler for the sandbox's target. The error names what to install.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) struct Toolchain {
     std: Std,
 }
 
-/// Where the target's standard library comes from.
+/// The source of the target's standard library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Std {
     /// It is installed.
@@ -26,7 +26,7 @@ enum Std {
     Sources { linker: Option<PathBuf> },
 }
 
-/// A compiler as it was found.
+/// A found compiler.
 #[derive(Clone, Debug)]
 struct Compiler {
     rustc: PathBuf,
@@ -35,23 +35,23 @@ struct Compiler {
 }
 
 impl Toolchain {
-    /// The first compiler that has the target installed; else the first that has its own sources and a
-    /// linker.
+    /// Returns the first compiler with the target installed, or else the first one with its sources and a linker. Fails
+    /// with [`Code::ToolchainMissing`].
     pub(super) fn find() -> Result<Self> {
         let mut candidates: Vec<PathBuf> = std::env::var_os("RUSTC").map(PathBuf::from).into_iter().collect();
         candidates.extend(["rustc".into(), "/usr/bin/rustc".into()]);
-        let compilers: Vec<_> = candidates.iter().filter_map(|rustc| Compiler::look(rustc)).collect();
+        let compilers: Vec<_> = candidates.iter().filter_map(|rustc| Compiler::inspect(rustc)).collect();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        choose(&compilers, &path).ok_or_else(|| missing(&compilers))
+        choose(&compilers, &path).ok_or_else(|| toolchain_missing(&compilers))
     }
 
-    /// A cargo command in `directory` that uses this compiler; arguments that must follow the subcommand are
-    /// those of [`Toolchain::arguments`].
+    /// Returns a cargo command in `directory` that uses this compiler. Add [`Toolchain::arguments`] after the
+    /// subcommand.
     pub(super) fn cargo(&self, directory: &Path) -> Command {
         let mut command = cargo(directory);
         command.env("RUSTC", &self.rustc);
         if let Std::Sources { linker } = &self.std {
-            // Building the standard library is an unstable option, which this lets a stable compiler take.
+            // Allows a stable compiler the unstable option for building the standard library.
             command.env("RUSTC_BOOTSTRAP", "1");
             if let Some(linker) = linker {
                 command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
@@ -60,7 +60,7 @@ impl Toolchain {
         command
     }
 
-    /// What `cargo build` needs beside `--target`.
+    /// Returns the arguments of `cargo build` in addition to `--target`.
     pub(super) fn arguments(&self) -> &'static [&'static str] {
         match self.std {
             Std::Installed => &[],
@@ -69,7 +69,7 @@ impl Toolchain {
     }
 }
 
-/// Cargo, in a directory.
+/// Returns a cargo command in a directory.
 pub(super) fn cargo(directory: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(directory);
@@ -77,7 +77,7 @@ pub(super) fn cargo(directory: &Path) -> Command {
 }
 
 impl Compiler {
-    fn look(rustc: &Path) -> Option<Self> {
+    fn inspect(rustc: &Path) -> Option<Self> {
         let ask = |arguments: &[&str]| {
             let output = Command::new(rustc).args(arguments).output().ok()?;
             output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -114,7 +114,7 @@ fn choose(compilers: &[Compiler], path: &std::ffi::OsStr) -> Option<Toolchain> {
     })
 }
 
-fn missing(compilers: &[Compiler]) -> Error {
+fn toolchain_missing(compilers: &[Compiler]) -> Error {
     let (message, hint) = if compilers.is_empty() {
         (
             "No Rust compiler was found".to_owned(),
@@ -162,9 +162,13 @@ mod tests {
         let chosen = choose(&[none.clone(), sources.clone(), target]).expect("the target is installed");
         assert_eq!((chosen.rustc.as_path(), chosen.std), (Path::new("target"), Std::Installed));
         assert_eq!(choose(&[none.clone(), sources.clone()]), None);
-        assert!(missing(&[none.clone(), sources.clone()]).to_string().contains("apt-get install lld"));
-        assert!(missing(std::slice::from_ref(&none)).to_string().contains("rustup target add wasm32-unknown-unknown"));
-        assert!(missing(&[]).to_string().contains("https://rustup.rs"));
+        assert!(toolchain_missing(&[none.clone(), sources.clone()]).to_string().contains("apt-get install lld"));
+        assert!(
+            toolchain_missing(std::slice::from_ref(&none))
+                .to_string()
+                .contains("rustup target add wasm32-unknown-unknown")
+        );
+        assert!(toolchain_missing(&[]).to_string().contains("https://rustup.rs"));
 
         std::fs::write(bin.join("wasm-ld-19"), "").expect("a linker");
         let chosen = choose(&[none, sources]).expect("sources and a linker");

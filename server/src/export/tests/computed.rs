@@ -1,18 +1,18 @@
-//! Columns that compute, through the whole pipeline.
+//! Tests of exports with computed columns.
 
 use std::path::Path as FilePath;
 
 use super::*;
 use crate::config::{Purpose, Settings};
-use crate::expression::Tools;
+use crate::expression::TransformContext;
 use crate::sandbox::Sandbox;
 
-pub(super) fn tools() -> Tools {
+pub(super) fn tools() -> TransformContext {
     let data_dir = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp");
     std::fs::create_dir_all(&data_dir).unwrap();
     let variables = [("DATA_DIR".to_owned(), data_dir.display().to_string())];
     let settings = Settings::parse(Purpose::Local, variables, None).unwrap();
-    Tools::new(&Sandbox::open(&settings).unwrap(), &settings.secrets)
+    TransformContext::new(&Sandbox::open(&settings).unwrap(), &settings.secrets)
 }
 
 fn computed(request: &ExportRequest, input: impl Into<Vec<u8>>) -> Result<(String, ExportSummary)> {
@@ -24,7 +24,7 @@ fn computed(request: &ExportRequest, input: impl Into<Vec<u8>>) -> Result<(Strin
 }
 
 #[test]
-fn cells_are_computed_and_those_that_cannot_be_are_counted() {
+fn cells_are_computed_and_their_faults_are_counted() {
     let columns = [
         ("user_id", "Id"),
         ("split_part(user.email, '@', 2)", "Domain"),
@@ -39,7 +39,7 @@ fn cells_are_computed_and_those_that_cannot_be_are_counted() {
 }
 
 #[test]
-fn a_cell_that_cannot_be_computed_stops_a_job_that_was_told_so() {
+fn a_faulty_cell_stops_the_job_with_on_error_fail() {
     let strict = ExportRequest { on_error: OnError::Fail, ..request(Format::Csv, &[("user.email.trim()", "E")]) };
     let error = computed(&strict, USERS).unwrap_err();
     assert_eq!(error.code, Code::RowFault);
@@ -47,7 +47,7 @@ fn a_cell_that_cannot_be_computed_stops_a_job_that_was_told_so() {
 }
 
 #[test]
-fn rows_keep_their_order_and_their_number_is_limited() {
+fn rows_keep_their_order_and_a_limit_applies() {
     let users: String =
         (0..20_000).fold(String::new(), |text, n| text + &format!("{{\"user_id\":\"u{n}\",\"n\":{n}}}\n"));
     let columns = [("user.n * 2", "Double"), ("n", "N")];
@@ -62,7 +62,7 @@ fn rows_keep_their_order_and_their_number_is_limited() {
 }
 
 #[test]
-fn rows_are_sorted_by_what_is_computed() {
+fn rows_can_be_sorted_by_a_computed_value() {
     let users: String =
         (0..100).fold(String::new(), |text, n| text + &format!("{{\"name\":\"{}\",\"n\":{n}}}\n", n % 7));
     let by = "user.n % 10 === 9 ? undefined : -(user.n % 10)".to_owned();
@@ -78,50 +78,50 @@ fn rows_are_sorted_by_what_is_computed() {
 }
 
 #[test]
-fn the_plan_says_what_each_column_is_and_hides_secrets() {
+fn the_plan_shows_the_kind_of_each_column_and_hides_secrets() {
     let columns =
         [("email", "E-mail"), ("pseudonymize(user.email, 'very secret')", "Who"), ("user.name.trim()", "Name")];
-    let mut asked = request(Format::Csv, &columns);
-    asked
+    let mut export = request(Format::Csv, &columns);
+    export
         .fields
         .as_mut()
         .unwrap()
         .push(FieldRequest { name: "pseudonymize(name, 'very secret')".into(), export_as: None });
-    let spec = ExportSpec::with_tools(&asked, MEMORY, &tools()).unwrap();
+    let spec = ExportSpec::with_tools(&export, MEMORY, &tools()).unwrap();
     insta::assert_snapshot!(spec.plan_file().unwrap().to_string());
     assert!(!format!("{spec:?}").contains("very secret"));
 }
 
 #[test]
-fn what_is_no_path_needs_the_sandbox() {
+fn expressions_other_than_paths_need_the_sandbox() {
     let asked = request(Format::Csv, &[("user.name.trim()", "Name")]);
     assert_eq!(ExportSpec::new(&asked, MEMORY).unwrap_err().code, Code::UnsupportedExpression);
 }
 
-/// One of the ways a chunk is read: into slots, where unusual rows among the others are trees, or all of it as
-/// trees.
-fn either_way(request: &ExportRequest, input: &str) -> (String, ExportSummary) {
-    let ways = [true, false].map(|slots| {
+/// Exports with both ways of reading a chunk: by a projection, with a tree for unusual rows, and with trees only.
+/// Checks that the results are equal.
+fn export_with_both_readers(request: &ExportRequest, input: &str) -> (String, ExportSummary) {
+    let results = [true, false].map(|projected| {
         let mut spec = ExportSpec::with_tools(request, MEMORY, &tools()).unwrap().with_threads(1);
-        assert!(spec.layout.is_some(), "what these formulas read can be read into slots");
-        if !slots {
-            spec.layout = None;
+        assert!(spec.projection.is_some(), "these formulas can be read by a projection");
+        if !projected {
+            spec.projection = None;
         }
         let output = Output::default();
         let source = Box::new(std::io::Cursor::new(input.as_bytes().to_vec()));
         let summary = run_file(&spec, source, Box::new(output.clone()), &Progress::default()).unwrap();
         (output.text(), summary)
     });
-    let [by_slots, by_trees] = ways;
-    assert_eq!(by_slots, by_trees);
-    by_slots
+    let [by_projection, by_trees] = results;
+    assert_eq!(by_projection, by_trees);
+    by_projection
 }
 
 #[test]
-fn rows_are_the_same_whichever_way_they_are_read() {
+fn projections_and_trees_have_the_same_rows() {
     let odd = [
-        // As usual, then what no slots take: half a surrogate pair, an object that stands twice, a text with an
-        // item, no JSON at all.
+        // A usual row, then rows that a projection cannot read: an unpaired surrogate, a duplicate object, a string
+        // instead of an array, invalid JSON.
         r#"{"user_id":"u","email":"ada@example.com","name":"ada l","tags":["x","y"],"n":3,"m":{"k":"v"}}"#,
         r#"{"user_id":"half","email":"\ud800@example.com","name":"x\ud800y"}"#,
         r#"{"user_id":"twice","m":{"k":"lost"},"m":{"k":"kept"},"email":"b@example.com"}"#,
@@ -147,12 +147,12 @@ fn rows_are_the_same_whichever_way_they_are_read() {
             let sort = sort.map(|by| SortRequest { by: by.to_owned(), descending: true });
             for query in [None, Some("user_id:twice OR user_id:half OR user_id:u".to_owned())] {
                 let asked = ExportRequest { sort: sort.clone(), query, ..request(format, &columns) };
-                let (text, summary) = either_way(&asked, &input);
+                let (text, summary) = export_with_both_readers(&asked, &input);
                 assert!(text.contains("kept") && summary.rows > 500 && summary.faults > 0, "{summary:?}");
             }
         }
     }
-    // Whole users, in the order of what is computed.
+    // Whole users, sorted by a computed value.
     let sort = Some(SortRequest { by: "mask_email(user.email)".to_owned(), descending: false });
-    either_way(&ExportRequest { sort, ..request(Format::Ndjson, &[]) }, &input);
+    export_with_both_readers(&ExportRequest { sort, ..request(Format::Ndjson, &[]) }, &input);
 }

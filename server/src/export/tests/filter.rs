@@ -1,4 +1,4 @@
-//! Queries: of files, and of tenants whose search cannot carry them out.
+//! Tests of queries: of files, and of tenants whose search cannot evaluate them.
 
 use simulated_tenant::{Fault, FaultKind};
 
@@ -33,7 +33,7 @@ fn users_of_a_file_are_filtered() {
 }
 
 #[test]
-fn whole_users_are_filtered_as_they_were_read() {
+fn filtered_whole_users_are_unchanged() {
     let lines: Vec<&str> = USERS.lines().collect();
     let request = ExportRequest { query: Some("NOT _exists_:blocked".into()), ..request(Format::Ndjson, &[]) };
     let (text, summary) = export(&request, USERS);
@@ -60,7 +60,7 @@ fn a_connection_of_a_file_is_given_by_its_name() {
 }
 
 #[test]
-fn a_limit_counts_matches_and_unreadable_rows_still_count_as_faults() {
+fn a_limit_counts_matches_and_unreadable_rows_are_faults() {
     let users =
         lines((0..1000).map(|at| if at == 3 { "nonsense".to_owned() } else { format!("{{\"logins_count\":{at}}}") }));
     let columns = [("logins_count", "N")];
@@ -74,10 +74,10 @@ fn a_limit_counts_matches_and_unreadable_rows_still_count_as_faults() {
 }
 
 #[test]
-fn a_query_that_cannot_be_read_is_refused_before_anything_runs() {
+fn an_invalid_query_is_refused_before_the_export_starts() {
     let wrong = |query: &str| ExportSpec::new(&searching(query), MEMORY).unwrap_err();
     assert_eq!(wrong("name:(").code, Code::InvalidSearch);
-    // Auth0 may know what is meant, we do not.
+    // Auth0 can evaluate a term without a field, but this program cannot.
     let spec = ExportSpec::new(&searching("ada"), MEMORY).unwrap();
     assert_eq!(spec.plan_file().unwrap_err().code, Code::InvalidSearch);
     assert_eq!(try_export(&searching("ada"), USERS).unwrap_err().code, Code::InvalidSearch);
@@ -85,7 +85,7 @@ fn a_query_that_cannot_be_read_is_refused_before_anything_runs() {
 }
 
 #[tokio::test]
-async fn more_matches_than_a_search_gives_are_filtered_here() {
+async fn more_matches_than_a_search_returns_are_filtered_locally() {
     let (tenant, client) = tenant(3200).await;
     let found = rows(&searching("email_verified:true"), &client).await;
     assert!(found.len() > 1000);
@@ -106,18 +106,18 @@ async fn more_matches_than_a_search_gives_are_filtered_here() {
 const COLUMNS_OF_TENANT: usize = 5;
 
 #[tokio::test]
-async fn what_auth0_does_not_search_is_filtered_here() {
+async fn queries_that_auth0_cannot_evaluate_are_filtered_locally() {
     let seats = |user: &JsonValue| {
         user["app_metadata"]["tenant"]["limits"]["seats"].as_f64().is_some_and(|seats| seats >= 250.0)
     };
-    // Few users are searched whole, many come through a job.
+    // Few users are read by a search, many by a job.
     for (users, expected_jobs) in [(300, 0), (1500, 1)] {
         let (tenant, client) = tenant(users).await;
         let found = rows(&searching("app_metadata.tenant.limits.seats:[250 TO *]"), &client).await;
         check(&found, users, seats);
         assert_eq!(found.len(), generated(users).values().filter(|user| seats(user)).count());
         assert_eq!(jobs(&tenant), expected_jobs);
-        // An attribute that is no part of the columns, and one that no job exports by itself.
+        // An attribute that is not in the columns, and one that jobs export only on request.
         let pictured = rows(&searching("picture:*gravatar* AND locale:*"), &client).await;
         check(&pictured, users, |user| {
             user["picture"].as_str().is_some_and(|url| url.contains("gravatar")) && user["locale"].is_string()
@@ -128,9 +128,9 @@ async fn what_auth0_does_not_search_is_filtered_here() {
 }
 
 #[tokio::test]
-async fn a_term_without_a_field_is_left_to_auth0() {
+async fn a_term_without_a_field_is_evaluated_by_auth0() {
     let (tenant, client) = tenant(2500).await;
-    // So many users that the search must be split.
+    // More users than a single search returns.
     let found = rows(&searching("auth0*"), &client).await;
     assert!(found.len() > 1000, "{}", found.len());
     assert_eq!(jobs(&tenant), 0);
@@ -140,7 +140,7 @@ async fn a_term_without_a_field_is_left_to_auth0() {
 }
 
 #[tokio::test]
-async fn a_tenant_without_export_jobs_is_searched_without_gaps_or_doubles() {
+async fn split_searches_miss_and_repeat_no_users() {
     let (tenant, client) = tenant(3200).await;
     tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::Forbidden));
     let of =
@@ -151,21 +151,21 @@ async fn a_tenant_without_export_jobs_is_searched_without_gaps_or_doubles() {
     check(&rows(&ndjson(), &client).await, 3200, |_| true);
     let verified = rows(&searching("email_verified:true"), &client).await;
     check(&verified, 3200, |user| user["email_verified"] == true);
-    // Auth0 cannot search for this at all.
+    // Auth0 cannot evaluate this query.
     let seated = rows(&searching("app_metadata.tenant.limits.seats:[250 TO *]"), &client).await;
     check(&seated, 3200, seats);
     assert_eq!(seated.len(), generated(3200).values().filter(|user| seats(user)).count());
     let narrowed = rows(&of("google-oauth2", searching("app_metadata.tenant.limits.seats:[250 TO *]")), &client).await;
     check(&narrowed, 3200, |user| seats(user) && user["identities"][0]["connection"] == "google-oauth2");
-    assert!(jobs(&tenant) >= 3, "a job was asked for every time but the small one");
+    assert!(jobs(&tenant) >= 3, "a job was requested for all exports except the small one");
     assert!(tenant.control().violations().is_empty(), "{:?}", tenant.control().violations());
 }
 
 #[tokio::test]
-async fn users_created_in_one_millisecond_stand_on_one_side_of_every_split() {
+async fn users_created_in_the_same_millisecond_are_in_one_span() {
     let (tenant, client) = tenant(20).await;
     tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::Forbidden));
-    // 2400 users in three neighbouring milliseconds, fewer than 1000 in each.
+    // 2400 users in three adjacent milliseconds, fewer than 1000 in each.
     for number in 0..2400 {
         let created = format!("2020-02-02T02:02:02.{:03}Z", 20 + number % 3);
         let user = json!({
@@ -182,7 +182,7 @@ async fn users_created_in_one_millisecond_stand_on_one_side_of_every_split() {
 }
 
 #[tokio::test]
-async fn plans_say_what_is_filtered_where() {
+async fn plans_show_what_evaluates_the_query() {
     let (_tenant, client) = tenant(1500).await;
     let mut shown = Vec::new();
     for request in [

@@ -1,18 +1,18 @@
-//! Exports from the simulated tenant: every source, and what can go wrong on the way.
+//! Tests of exports from the simulated tenant with every source.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use simulated_tenant::{Fault, FaultKind, Tenant, TenantSettings, generate};
 
-use super::super::source::{self, Pace};
+use super::super::source::{self, PollPolicy};
 use super::*;
 use crate::auth0::Backoff;
 use crate::config::{ClientCredentials, TenantHost};
 
 const SEED: u64 = 7;
-pub(super) const PACE: Pace =
-    Pace { first: Duration::from_millis(20), longest: Duration::from_millis(50), patience: Duration::from_mins(10) };
+pub(super) const FAST_POLLING: PollPolicy =
+    PollPolicy { initial: Duration::from_millis(20), max: Duration::from_millis(50), timeout: Duration::from_mins(10) };
 
 pub(super) async fn tenant(users: u64) -> (Tenant, ManagementClient) {
     let settings =
@@ -30,7 +30,7 @@ pub(super) async fn try_run(request: &ExportRequest, client: &ManagementClient) 
     let spec = Arc::new(ExportSpec::new(request, MEMORY)?.with_threads(2));
     let output = Output::default();
     let progress = Arc::new(Progress::default());
-    let summary = source::run(spec, client.clone(), Box::new(output.clone()), progress, None, PACE).await?;
+    let summary = source::run(spec, client.clone(), Box::new(output.clone()), progress, None, FAST_POLLING).await?;
     Ok((output.text(), summary))
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn rows(request: &ExportRequest, client: &ManagementClient) -> 
     rows
 }
 
-/// The generated users by id.
+/// Returns the generated users by id.
 pub(super) fn generated(users: u64) -> BTreeMap<String, JsonValue> {
     (0..users)
         .map(|index| serde_json::from_str::<JsonValue>(&generate::export_user(index, SEED)).unwrap())
@@ -50,15 +50,15 @@ pub(super) fn generated(users: u64) -> BTreeMap<String, JsonValue> {
         .collect()
 }
 
-/// Checks that every generated user that `wanted` keeps stands in the rows exactly once, with its
-/// attributes; users who can sign in are there beside them.
+/// Checks that every generated user for which `wanted` is true is in the rows exactly once, with its attributes. The
+/// rows may contain other users, such as those who can sign in.
 pub(super) fn check(rows: &[JsonValue], users: u64, wanted: impl Fn(&JsonValue) -> bool) {
     let mut expected = generated(users);
     expected.retain(|_, user| wanted(user));
     let mut seen = std::collections::HashSet::new();
     for row in rows {
         let id = row["user_id"].as_str().unwrap();
-        assert!(seen.insert(id.to_owned()), "{id} stands twice");
+        assert!(seen.insert(id.to_owned()), "{id} is a duplicate");
         if let Some(user) = expected.remove(id) {
             assert_eq!(row["email"], user["email"], "{id}");
             let name = user["app_metadata"]["name"].as_str().filter(|name| !name.is_empty());
@@ -82,14 +82,14 @@ pub(super) fn ndjson() -> ExportRequest {
     request(Format::Ndjson, COLUMNS)
 }
 
-/// A column no export job and no `fields` can be asked for, so that users are searched whole.
+/// Returns a request with a column that cannot be requested as a field, so that whole users are read by searches.
 pub(super) fn searched() -> ExportRequest {
     let columns: Vec<(&str, &str)> = COLUMNS.iter().copied().chain([("user['https://a.b/c']", "claim")]).collect();
     request(Format::Ndjson, &columns)
 }
 
 #[tokio::test]
-async fn all_users_come_through_an_export_job_of_exactly_what_is_needed() {
+async fn all_users_are_read_by_an_export_job_with_only_the_needed_fields() {
     let (tenant, client) = tenant(1500).await;
     let sorted = ExportRequest { sort: Some(SortRequest { by: "created_at".into(), descending: false }), ..ndjson() };
     let rows = rows(&sorted, &client).await;
@@ -106,11 +106,11 @@ async fn all_users_come_through_an_export_job_of_exactly_what_is_needed() {
 }
 
 #[tokio::test]
-async fn whole_users_carry_every_exportable_attribute() {
+async fn whole_users_have_every_exportable_attribute() {
     let (_tenant, client) = tenant(200).await;
     let rows = rows(&request(Format::Ndjson, &[]), &client).await;
     let mut expected = generated(200);
-    // Tokens of other identity providers need a scope of their own.
+    // Tokens of other identity providers need a separate scope.
     for identity in expected.values_mut().filter_map(|user| user["identities"].as_array_mut()).flatten() {
         identity.as_object_mut().unwrap().retain(|name, _| !matches!(name.as_str(), "access_token" | "expires_in"));
     }
@@ -118,14 +118,14 @@ async fn whole_users_carry_every_exportable_attribute() {
         let Some(user) = expected.get(row["user_id"].as_str().unwrap()) else { continue };
         for attribute in crate::user::ATTRIBUTES.iter().filter(|attribute| attribute.exportable) {
             let (found, wanted) = (&row[attribute.name], &user[attribute.name]);
-            // Numbers may be spelt in another way; absent and null are the same.
+            // Numbers may be written differently; absent and null are equivalent.
             assert_eq!(found.to_string().replace(".0", ""), wanted.to_string().replace(".0", ""), "{}", attribute.name);
         }
     }
 }
 
 #[tokio::test]
-async fn where_a_job_fails_the_search_takes_over() {
+async fn a_search_replaces_a_failed_job() {
     let (tenant, client) = tenant(1200).await;
     tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::FailJob));
     check(&rows(&ndjson(), &client).await, 1200, |_| true);
@@ -148,12 +148,12 @@ async fn one_connection_is_exported_by_name_or_id() {
         });
     let by_id = ExportRequest { connection_id: id, ..ndjson() };
     assert_eq!(rows(&by_id, &client).await, rows_by_name);
-    let nowhere = ExportRequest { connection_id: Some("nowhere".into()), ..ndjson() };
-    assert_eq!(try_run(&nowhere, &client).await.unwrap_err().code, Code::ConnectionNotFound);
+    let unknown = ExportRequest { connection_id: Some("unknown".into()), ..ndjson() };
+    assert_eq!(try_run(&unknown, &client).await.unwrap_err().code, Code::ConnectionNotFound);
 }
 
 #[tokio::test]
-async fn few_matches_come_from_the_search() {
+async fn few_matches_are_read_by_a_search() {
     let (tenant, client) = tenant(1200).await;
     let unverified = |user: &JsonValue| user["email_verified"] == false;
     let request = ExportRequest { query: Some("email_verified:false".into()), ..ndjson() };
@@ -165,7 +165,7 @@ async fn few_matches_come_from_the_search() {
 }
 
 #[tokio::test]
-async fn many_matches_are_split_by_the_time_they_were_created() {
+async fn many_matches_are_read_by_searches_split_by_creation_time() {
     let (tenant, client) = tenant(3200).await;
     let request = ExportRequest { query: Some("email_verified:true".into()), ..ndjson() };
     let found = rows(&request, &client).await;
@@ -176,7 +176,7 @@ async fn many_matches_are_split_by_the_time_they_were_created() {
 }
 
 #[tokio::test]
-async fn a_sorted_and_limited_search_gives_the_first_of_all() {
+async fn a_limit_applies_after_the_sort() {
     let (_tenant, client) = tenant(1500).await;
     let sort = Some(SortRequest { by: "app_metadata.tenant.limits.seats".into(), descending: true });
     let request = ExportRequest { query: Some("email_verified:true".into()), sort, limit: Some(5), ..ndjson() };
@@ -191,7 +191,7 @@ async fn a_sorted_and_limited_search_gives_the_first_of_all() {
 }
 
 #[tokio::test]
-async fn a_limit_is_passed_to_the_job_and_ends_a_search() {
+async fn a_limit_is_passed_to_the_job_and_stops_a_search() {
     let (tenant, client) = tenant(1500).await;
     assert_eq!(rows(&ExportRequest { limit: Some(7), ..ndjson() }, &client).await.len(), 7);
     let requests = tenant.control().requests();
@@ -201,7 +201,7 @@ async fn a_limit_is_passed_to_the_job_and_ends_a_search() {
 }
 
 #[tokio::test]
-async fn users_created_in_one_instant_beyond_what_a_search_gives_are_an_error() {
+async fn more_users_created_in_one_millisecond_than_a_search_returns_are_an_error() {
     let (tenant, client) = tenant(10).await;
     for number in 0..1001 {
         let user = json!({
@@ -221,18 +221,18 @@ async fn users_created_in_one_instant_beyond_what_a_search_gives_are_an_error() 
 }
 
 #[tokio::test]
-async fn the_number_of_rows_is_known_before_they_come() {
+async fn the_number_of_rows_is_known_before_they_are_read() {
     let (tenant, client) = tenant(120).await;
     let progress = Arc::new(Progress::default());
     let spec = Arc::new(ExportSpec::new(&ndjson(), MEMORY).unwrap());
     let output = Box::new(Output::default());
-    source::run(spec, client, output, Arc::clone(&progress), None, PACE).await.unwrap();
+    source::run(spec, client, output, Arc::clone(&progress), None, FAST_POLLING).await.unwrap();
     assert_eq!(progress.total(), Some(tenant.control().user_count()));
     assert_eq!(progress.processed(), tenant.control().user_count());
 }
 
 #[tokio::test]
-async fn plans_are_shown_in_plain_words() {
+async fn plans_are_shown_as_text() {
     let (_tenant, client) = tenant(1500).await;
     let mut shown = Vec::new();
     for request in [
@@ -258,7 +258,7 @@ async fn plans_are_shown_in_plain_words() {
 }
 
 #[test]
-fn every_cell_of_generated_users_is_right() {
+fn every_cell_of_generated_users_is_correct() {
     const USERS: u64 = 3000;
     let lines: Vec<String> = (0..USERS).map(|index| generate::export_user(index, SEED)).collect();
     let defaults = crate::user::DEFAULT_COLUMNS;
@@ -292,9 +292,9 @@ async fn a_preview_shows_the_first_rows_with_their_faults() {
     let (_tenant, client) = tenant(30).await;
     let columns =
         [("email", "E"), ("split_part(user.email, '@', 2)", "Domain"), ("user.logins_count.x.y + 1", "Broken")];
-    let asked = ExportRequest { limit: Some(5), ..request(Format::Csv, &columns) };
-    let limit = previewed(&asked).unwrap();
-    let spec = ExportSpec::with_tools(&asked, MEMORY, &super::computed::tools()).unwrap();
+    let export = ExportRequest { limit: Some(5), ..request(Format::Csv, &columns) };
+    let limit = preview_limit(&export).unwrap();
+    let spec = ExportSpec::with_tools(&export, MEMORY, &super::computed::tools()).unwrap();
     let preview = preview(spec, limit, &client, std::future::ready(Ok(()))).await.unwrap();
     let shown = serde_json::to_value(&preview).unwrap();
     assert_eq!(
@@ -323,7 +323,7 @@ async fn a_preview_shows_the_first_rows_with_their_faults() {
     let users = super::super::preview(whole, 2, &client, std::future::ready(Ok(()))).await.unwrap();
     assert_eq!((users.columns.len(), users.rows.len()), (1, 2));
     for limit in [0, 51] {
-        let asked = ExportRequest { limit: Some(limit), ..request(Format::Csv, &[]) };
-        assert_eq!(previewed(&asked).unwrap_err().code, Code::InvalidBody);
+        let export = ExportRequest { limit: Some(limit), ..request(Format::Csv, &[]) };
+        assert_eq!(preview_limit(&export).unwrap_err().code, Code::InvalidBody);
     }
 }

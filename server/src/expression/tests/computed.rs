@@ -13,8 +13,9 @@ use crate::config::{Purpose, Settings};
 use crate::expression::path::{Literal, Node};
 use crate::sandbox::Sandbox;
 
-/// Below the build directory, so that what was compiled once serves the next run too.
-fn tools_with(timeout: &str) -> Tools {
+/// Returns a context with this sandbox timeout. The data directory is below the build directory, so that compiled
+/// transforms are reused by the next run.
+fn context_with(timeout: &str) -> TransformContext {
     let data_dir = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../target/tmp");
     std::fs::create_dir_all(&data_dir).unwrap();
     let data_dir = data_dir.display().to_string();
@@ -22,33 +23,34 @@ fn tools_with(timeout: &str) -> Tools {
         [("DATA_DIR", data_dir.as_str()), ("SANDBOX_TIMEOUT", timeout), ("SECRET_KEY", "from the settings")];
     let variables = variables.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let settings = Settings::parse(Purpose::Local, variables, None).unwrap();
-    Tools::new(&Sandbox::open(&settings).unwrap(), &settings.secrets).at(1_700_000_000_000.0)
+    TransformContext::new(&Sandbox::open(&settings).unwrap(), &settings.secrets).with_time(1_700_000_000_000.0)
 }
 
-/// What breaks the limit of time does so soon.
-fn tools() -> &'static Tools {
-    static TOOLS: OnceLock<Tools> = OnceLock::new();
-    TOOLS.get_or_init(|| tools_with("300ms"))
+/// A context with a short timeout, for expressions that exceed it.
+fn context() -> &'static TransformContext {
+    static CONTEXT: OnceLock<TransformContext> = OnceLock::new();
+    CONTEXT.get_or_init(|| context_with("300ms"))
 }
 
-/// For what breaks another limit: a machine that is slow at giving memory must not make it one of time.
-fn patient_tools() -> &'static Tools {
-    static TOOLS: OnceLock<Tools> = OnceLock::new();
-    TOOLS.get_or_init(|| tools_with("30s"))
+/// A context with a long timeout, for expressions that exceed another limit: slow memory allocation must not turn that
+/// into a timeout.
+fn patient_context() -> &'static TransformContext {
+    static CONTEXT: OnceLock<TransformContext> = OnceLock::new();
+    CONTEXT.get_or_init(|| context_with("30s"))
 }
 
 fn formula(source: &str) -> Result<Formula> {
-    Formula::new(&Expression::parse(source)?, Some(tools()))
+    Formula::new(&Expression::parse(source)?, Some(context()))
 }
 
-/// Computes a formula that is no path.
+/// Computes a formula that is not a path.
 fn compute_all(formula: &Formula, users: &[JsonValue]) -> Vec<std::result::Result<JsonValue, String>> {
     let texts: Vec<String> = users.iter().map(ToString::to_string).collect();
-    let wanted = Wanted::new(formula.paths());
-    let users: Vec<_> = texts.iter().map(|text| read(text.as_bytes(), &wanted).unwrap()).collect();
+    let mask = ProjectionMask::new(formula.paths());
+    let users: Vec<_> = texts.iter().map(|text| parse_row(text.as_bytes(), &mask).unwrap()).collect();
     let mut evaluator = Evaluator::new([formula]);
     assert!(!evaluator.is_idle());
-    let cells = evaluator.compute(&users.iter().map(Attributes::Tree).collect::<Vec<_>>()).remove(0);
+    let cells = evaluator.compute(&users.iter().map(RowValues::Tree).collect::<Vec<_>>()).remove(0);
     let value = |cell: Cell<'_>| transforms_sdk::Value::from(cell).into();
     cells.iter().map(|cell| cell.map(value).map_err(ToString::to_string)).collect()
 }
@@ -67,7 +69,7 @@ fn ada() -> JsonValue {
 }
 
 #[test]
-fn only_what_javascript_reads_is_handed_over() {
+fn javascript_gets_only_the_attributes_that_it_reads() {
     for (expression, expected) in [
         ("user.email && user.email.split('@')[1]", "user.email"),
         ("user.identities.map(i => i.provider).join('|')", "user.identities"),
@@ -146,7 +148,7 @@ fn transforms_are_called_and_nested() {
 }
 
 #[test]
-fn a_fault_of_an_inner_call_is_the_fault_of_the_row() {
+fn an_error_of_an_inner_call_is_the_error_of_the_row() {
     let formula = formula("title_case(format_date(user.last_login, '%Y'))").unwrap();
     let users = [
         json!({"last_login": "2024-05-06T07:08:09Z"}),
@@ -159,19 +161,22 @@ fn a_fault_of_an_inner_call_is_the_fault_of_the_row() {
 }
 
 #[test]
-fn secrets_never_show() {
+fn secrets_are_masked() {
     let hidden = formula("pseudonymize(user.email, 'a literal') ").unwrap();
-    assert_eq!(hidden.shown(), "pseudonymize(user.email, ***)");
+    assert_eq!(hidden.masked_source(), "pseudonymize(user.email, ***)");
     let nested = formula("title_case( pseudonymize(name || 'ü', \"a literal\" ) )").unwrap();
-    assert_eq!(nested.shown(), "title_case( pseudonymize(name || 'ü', *** ) )");
-    assert_eq!(formula("pseudonymize(email, secret('KEY'))").unwrap().shown(), "pseudonymize(email, secret('KEY'))");
+    assert_eq!(nested.masked_source(), "title_case( pseudonymize(name || 'ü', *** ) )");
+    assert_eq!(
+        formula("pseudonymize(email, secret('KEY'))").unwrap().masked_source(),
+        "pseudonymize(email, secret('KEY'))"
+    );
     for formula in [hidden, nested] {
         assert!(!format!("{formula:?}").contains("literal"));
     }
 }
 
 #[test]
-fn what_is_wrong_is_found_before_the_job() {
+fn invalid_expressions_are_found_before_the_job() {
     let all: Vec<String> = [
         "mask_emial(user.email)",
         "nothing_like_it(user.email)",
@@ -217,7 +222,7 @@ fn what_is_wrong_is_found_before_the_job() {
 }
 
 #[test]
-fn enormous_expressions_are_refused_and_deep_ones_do_no_harm() {
+fn long_expressions_are_refused_and_deep_ones_do_not_overflow_the_stack() {
     let long = |text: &str, times: usize| text.repeat(times);
     assert!(formula(&format!("'{}'.length", long("x", 1 << 20))).is_err());
     for path in ["user".to_owned() + &long("[0]", 20_000), "user".to_owned() + &long(".a", 201)] {
@@ -225,9 +230,9 @@ fn enormous_expressions_are_refused_and_deep_ones_do_no_harm() {
             let error = formula(&expression).expect_err("too long");
             assert!(error.message.contains("more than 200 steps"), "{error}");
         }
-        // As JavaScript it may stand, and nothing that recurses over it ends the process.
+        // JavaScript may have a path of any length; recursion over it must not overflow the stack.
         let formula = formula(&format!("1 && {path}")).expect("JavaScript");
-        let fault = compute_all(&formula, &[json!({"a": 1})]).remove(0).expect_err("nothing is there");
+        let fault = compute_all(&formula, &[json!({"a": 1})]).remove(0).expect_err("the value is undefined");
         assert!(fault.contains("TypeError"), "{fault}");
     }
     for hostile in [
@@ -243,13 +248,13 @@ fn enormous_expressions_are_refused_and_deep_ones_do_no_harm() {
         "user.a".to_owned() + &long(".b()", 15_000),
         long("typeof ", 9_000) + "1",
     ] {
-        // Whatever is said of it is said, not crashed.
+        // It may be refused, but must not overflow the stack.
         let _ = Expression::parse(&hostile);
     }
 }
 
 #[test]
-fn a_hostile_row_harms_no_other() {
+fn a_hostile_row_does_not_affect_other_rows() {
     const TIME: &str = "time limit";
     for (expression, expected) in [
         ("user.bad ? (() => { while (true) {} })() : 'good'", TIME),
@@ -269,8 +274,8 @@ fn a_hostile_row_harms_no_other() {
         ("user.bad ? JSON.parse('['.repeat(50000)) : 'good'", ""),
         ("user.bad ? (() => { let a = []; for (let i = 0; i < 1e5; i++) a = [a]; return a })() : 'good'", ""),
     ] {
-        let tools = if expected == TIME { tools() } else { patient_tools() };
-        let formula = Expression::parse(expression).and_then(|expression| Formula::new(&expression, Some(tools)));
+        let context = if expected == TIME { context() } else { patient_context() };
+        let formula = Expression::parse(expression).and_then(|expression| Formula::new(&expression, Some(context)));
         let formula = formula.unwrap_or_else(|error| panic!("{expression}: {error}"));
         let users: Vec<_> = (0..5).map(|row| json!({"bad": row == 2})).collect();
         let results = compute_all(&formula, &users);
@@ -285,7 +290,7 @@ fn a_hostile_row_harms_no_other() {
     }
 }
 
-/// The same expression as JavaScript, with every access read as `?.`.
+/// Returns the path as JavaScript, with `?.` for every access.
 fn as_javascript(node: &Node) -> String {
     let joined = |nodes: &[Node], operator: &str| {
         nodes.iter().map(|node| format!("({})", as_javascript(node))).collect::<Vec<_>>().join(operator)
@@ -302,32 +307,32 @@ fn as_javascript(node: &Node) -> String {
     }
 }
 
-/// Values drawn from a strategy, the same in every run.
-fn drawn<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, count: usize) -> Vec<T> {
+/// Returns `count` values of a strategy, the same in every run.
+fn sample<T: std::fmt::Debug>(strategy: impl Strategy<Value = T>, count: usize) -> Vec<T> {
     let mut runner = TestRunner::deterministic();
     (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
 
 #[test]
-fn a_path_means_what_the_engine_makes_of_it() {
-    let users = drawn(any_user(), 60);
-    for node in drawn(any_node(), 60) {
-        // What is no path by its form is computed by the engine.
+fn paths_evaluate_like_the_javascript_engine() {
+    let users = sample(any_user(), 60);
+    for node in sample(any_node(), 60) {
+        // The arrow function makes it JavaScript, so that the engine computes it.
         let code = format!("(() => {})()", as_javascript(&node));
         let formula = formula(&code).unwrap_or_else(|error| panic!("{code}: {error}"));
         assert_eq!(formula.kind(), Kind::JavaScript);
         let path = Path(node);
-        let wanted = Wanted::new([&path]);
+        let mask = ProjectionMask::new([&path]);
         for (user, result) in users.iter().zip(compute_all(&formula, &users)) {
             let text = user.to_string();
-            let row = read(text.as_bytes(), &wanted).unwrap();
+            let row = parse_row(text.as_bytes(), &mask).unwrap();
             let native = JsonValue::from(transforms_sdk::Value::from(path.evaluate(&row)));
             assert_eq!(result.as_ref(), Ok(&native), "{code} of {text}");
         }
     }
 }
 
-/// Expressions as people write them, and worse.
+/// Generated JavaScript expressions, from common to unusual ones.
 fn any_script() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
         "user.name",
@@ -426,7 +431,7 @@ fn any_scripted_user() -> impl Strategy<Value = JsonValue> {
 }
 
 #[test]
-fn javascript_means_what_node_makes_of_it() {
+fn javascript_evaluates_like_in_node() {
     const PROGRAM: &str = r"
         const { scripts, users } = JSON.parse(require('fs').readFileSync(0, 'utf8'));
         const whole = text => text.replace(/\\(?:ud[89a-f][0-9a-f]{2}|.)/g, e => e.startsWith('\\ud') ? '\ufffd' : e);
@@ -451,13 +456,14 @@ fn javascript_means_what_node_makes_of_it() {
         eprintln!("skipped: node is not installed");
         return;
     };
-    // Paths are compared elsewhere; texts of functions and times differ between any two engines.
-    let differs = |script: &str| script.contains("setUTCFullYear()") || script.contains("new Date())");
-    let mut scripts: Vec<String> = drawn(any_script(), 1500).into_iter().filter(|script| !differs(script)).collect();
+    // Other tests compare paths. Source texts of functions and the current time differ between engines.
+    let is_excluded = |script: &str| script.contains("setUTCFullYear()") || script.contains("new Date())");
+    let mut scripts: Vec<String> =
+        sample(any_script(), 1500).into_iter().filter(|script| !is_excluded(script)).collect();
     scripts.retain(|script| Expression::parse(script).is_ok_and(|expression| expression.kind() == Kind::JavaScript));
     scripts.truncate(400);
     let mut users = some_users();
-    users.extend(drawn(any_scripted_user(), 25));
+    users.extend(sample(any_scripted_user(), 25));
     let input = json!({"scripts": scripts, "users": users}).to_string();
     node.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = node.wait_with_output().unwrap();
@@ -487,7 +493,7 @@ fn javascript_means_what_node_makes_of_it() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), scripts.len() * users.len(), wrong.join("\n"));
 }
 
-/// 5 and 5.0 are one number in JavaScript.
+/// Compares JSON values; 5 and 5.0 are the same number in JavaScript.
 fn same_number(one: &JsonValue, other: &JsonValue) -> bool {
     match (one, other) {
         (JsonValue::Number(one), JsonValue::Number(other)) => one.as_f64() == other.as_f64(),

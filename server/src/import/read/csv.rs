@@ -1,49 +1,48 @@
-//! CSV: finds out how it is written and what its columns mean, and turns records into users.
+//! CSV: detects delimiter and quotes, maps columns to attributes, and converts records to users.
 //!
-//! A record becomes the JSON of a user, so that everything after reading knows one form only. The
-//! text of the record is kept beside it, for the file of failed rows.
+//! A record is converted to the JSON of a user, so that all later steps handle JSON only. The text of the record is
+//! kept for the file of failed rows.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, Read};
 
 use csv_core::ReadRecordResult;
 
-use super::{Flaw, MAX_ROW_BYTES, Place, RawRow, format_error, keep, read_error, too_large};
+use super::{MAX_ROW_BYTES, Position, RawRow, RowError, append_limited, format_error, read_error, row_too_large};
 use crate::error::{Code, Error, Result};
-use crate::import::cells;
-use crate::import::path::{MOST_ELEMENTS, Step, steps};
-use crate::import::propose;
+use crate::import::path::{MAX_ELEMENTS, Step, format_path, parse_path};
 use crate::import::schema::{self, Target, is_email, member};
+use crate::import::{suggest, type_inference};
 use crate::user;
 
-/// How much of a file is looked at to find out how it is written, in bytes.
-pub(super) const SAMPLE: usize = 64 << 10;
+/// Size of the sample from which the dialect is detected, in bytes.
+pub(super) const SAMPLE_BYTES: usize = 64 << 10;
 
-/// Records of the sample that are compared with the header.
+/// Maximum number of records of the sample that are compared with the header.
 const SAMPLED_RECORDS: usize = 100;
 
-/// Delimiters that are recognised; the first one stands for a file of one column.
+/// Delimiters that are recognized; the first one is used for files with one column.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// The most columns. Auth0's own exports have at most 30 (docs/auth0/README.md#constants).
-const MOST_COLUMNS: usize = 10_000;
+/// Maximum number of columns. Auth0's own exports have at most 30 (docs/auth0/README.md#constants).
+const MAX_COLUMNS: usize = 10_000;
 
-/// Which columns are accepted.
+/// Which column names are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::import) struct Headers {
-    /// Names that need not be attributes, since a mapping reads them.
-    pub(in crate::import) read: Vec<String>,
-    /// Columns the person leaves out.
+pub(in crate::import) struct HeaderPolicy {
+    /// Names that a mapping reads; they need not be attributes.
+    pub(in crate::import) mapped: Vec<String>,
+    /// Columns that the user excludes.
     pub(in crate::import) dropped: Vec<String>,
-    /// A mapping says where the e-mail comes from.
+    /// A mapping provides the e-mail address, so no column must.
     pub(in crate::import) email_is_mapped: bool,
-    /// Any name is: the file was checked before, or the mapping reads everything.
-    pub(in crate::import) any: bool,
-    /// Nothing about the header stops: the file is only looked at, by its cells.
+    /// Accept any name: the file was checked before, or the mapping reads the whole row.
+    pub(in crate::import) accept_any: bool,
+    /// Never fail because of the header: only the names and cells are needed.
     pub(in crate::import) lenient: bool,
 }
 
-/// How a file of cells is written.
+/// The CSV dialect of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) delimiter: u8,
@@ -61,7 +60,8 @@ impl Dialect {
         reader.byte_records().take(SAMPLED_RECORDS).map_while(std::result::Result::ok).collect()
     }
 
-    /// What fits a sample best. Known names in the header count most, then rows as long as it.
+    /// Detects the dialect that fits a sample best: by the number of known names in the header, then by the number of
+    /// rows with as many cells as the header.
     fn detect(sample: &[u8]) -> Self {
         let first_line = sample.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
         let candidates = DELIMITERS.iter().map(|delimiter| {
@@ -73,7 +73,7 @@ impl Dialect {
             Self { delimiter: *delimiter, quote: if single { b'\'' } else { b'"' } }
         });
         let mut best = (0, 0, 1);
-        let mut found = Self { delimiter: b',', quote: b'"' };
+        let mut detected = Self { delimiter: b',', quote: b'"' };
         for dialect in candidates {
             let records = dialect.records(sample);
             let Some((header, rows)) = records.split_first() else { continue };
@@ -81,113 +81,117 @@ impl Dialect {
                 .iter()
                 .filter(|cell| {
                     std::str::from_utf8(cell).is_ok_and(|cell| {
-                        matches!(meaning(cell, &Headers::default()), Meaning::Attribute(..) | Meaning::LeftOut(_))
+                        matches!(
+                            classify_header(cell, &HeaderPolicy::default()),
+                            ColumnKind::Attribute(..) | ColumnKind::Ignored(_)
+                        )
                     })
                 })
                 .count();
-            // The last one may be cut by the end of the sample.
+            // The last record may be truncated by the end of the sample.
             let rows = rows.split_last().map_or(rows, |(_, rest)| if rest.is_empty() { rows } else { rest });
             let even = rows.iter().filter(|row| row.len() == header.len()).count() * 100 / rows.len().max(1);
             let score = (known, if header.len() > 1 { even } else { 0 }, header.len());
             if score > best {
                 best = score;
-                found = dialect;
+                detected = dialect;
             }
         }
-        found
+        detected
     }
 }
 
-/// What a column is.
+/// The meaning of a column name.
 #[derive(Clone, Debug, PartialEq)]
-enum Meaning {
+enum ColumnKind {
     Attribute(Vec<Step>, Target),
-    /// Something a mapping reads, under this name.
+    /// Read by a mapping, under this name.
     Source(String),
-    /// Nothing that can be imported; with the attribute that it is.
-    LeftOut(Option<&'static str>),
+    /// Not imported; with its attribute, if it is one that Auth0 sets itself.
+    Ignored(Option<&'static str>),
     /// Without a name.
     Unnamed,
     Unknown,
 }
 
-fn meaning(header: &str, headers: &Headers) -> Meaning {
+fn classify_header(header: &str, headers: &HeaderPolicy) -> ColumnKind {
     let header = header.trim();
     let header = header.strip_prefix('\'').unwrap_or(header);
     if header.is_empty() {
-        return Meaning::Unnamed;
+        return ColumnKind::Unnamed;
     }
     if headers.dropped.iter().any(|name| name == header) {
-        return Meaning::LeftOut(None);
+        return ColumnKind::Ignored(None);
     }
-    // An export names a column by its expression, unless it was given a name.
-    let of_path = |text: &str| steps(text.strip_prefix("user.").unwrap_or(text)).map(|steps| of_steps(&steps));
-    match of_path(header) {
-        Some(Meaning::Unknown) | None => {}
+    // An export uses the expression as the name of a column, unless the user chose another one.
+    let classify =
+        |text: &str| parse_path(text.strip_prefix("user.").unwrap_or(text)).map(|steps| classify_path(&steps));
+    match classify(header) {
+        Some(ColumnKind::Unknown) | None => {}
         Some(known) => return known,
     }
-    if headers.any || headers.read.iter().any(|name| name == header) {
-        return Meaning::Source(header.to_owned());
+    if headers.accept_any || headers.mapped.iter().any(|name| name == header) {
+        return ColumnKind::Source(header.to_owned());
     }
     let title = user::DEFAULT_COLUMNS.iter().find(|(_, title)| title.eq_ignore_ascii_case(header));
     let path = title.map_or_else(|| header.to_ascii_lowercase().replace(' ', "_"), |(path, _)| (*path).to_owned());
-    of_path(&path).unwrap_or(Meaning::Unknown)
+    classify(&path).unwrap_or(ColumnKind::Unknown)
 }
 
-fn of_steps(steps: &[Step]) -> Meaning {
-    let Some(Step::Member(root)) = steps.first() else { return Meaning::Unknown };
+fn classify_path(steps: &[Step]) -> ColumnKind {
+    let Some(Step::Member(root)) = steps.first() else { return ColumnKind::Unknown };
     match (schema::target(steps), user::find(root)) {
-        (Some(target), _) => Meaning::Attribute(steps.to_vec(), target),
-        (None, Some(attribute)) if !attribute.importable => Meaning::LeftOut(Some(attribute.name)),
-        _ => Meaning::Unknown,
+        (Some(target), _) => ColumnKind::Attribute(steps.to_vec(), target),
+        (None, Some(attribute)) if !attribute.importable => ColumnKind::Ignored(Some(attribute.name)),
+        _ => ColumnKind::Unknown,
     }
 }
 
-/// A column as the header names it, and what it is without a mapping.
+/// A column of the header, and its attribute without a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::import) struct Column {
     pub(in crate::import) name: String,
-    /// Path of the attribute it becomes.
+    /// Path of its attribute; `None` if it has none.
     pub(in crate::import) attribute: Option<String>,
-    /// The attribute it is, when Auth0 sets that itself.
+    /// Its attribute, if it is one that Auth0 sets itself.
     pub(in crate::import) read_only: Option<&'static str>,
 }
 
 impl Column {
     fn new(name: &str) -> Self {
-        let (attribute, read_only) = match meaning(name, &Headers::default()) {
-            Meaning::Attribute(steps, _) => (Some(super::super::path::text(&steps)), None),
-            Meaning::LeftOut(attribute) => (None, attribute),
-            Meaning::Source(_) | Meaning::Unnamed | Meaning::Unknown => (None, None),
+        let (attribute, read_only) = match classify_header(name, &HeaderPolicy::default()) {
+            ColumnKind::Attribute(steps, _) => (Some(format_path(&steps)), None),
+            ColumnKind::Ignored(attribute) => (None, attribute),
+            ColumnKind::Source(_) | ColumnKind::Unnamed | ColumnKind::Unknown => (None, None),
         };
         Self { name: name.to_owned(), attribute, read_only }
     }
 }
 
-/// A warning about a column.
+/// A column that is ignored because Auth0 sets its attribute itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::import) struct LeftOutColumn {
+pub(in crate::import) struct IgnoredColumn {
     pub(in crate::import) header: String,
     pub(in crate::import) attribute: &'static str,
 }
 
-/// Where the cells of a record go.
+/// The JSON structure of a user, with column numbers as leaves.
 #[derive(Debug)]
-enum Tree {
+enum CellTree {
     Cell(usize, Target),
-    /// Names as JSON writes them.
-    Object(Vec<(Vec<u8>, Tree)>),
-    Array(Vec<Tree>),
+    /// Members; names are JSON strings with quotes.
+    Object(Vec<(Vec<u8>, CellTree)>),
+    Array(Vec<CellTree>),
 }
 
-impl Tree {
-    /// Makes room for a column; `false` when another one is in the way.
+impl CellTree {
+    /// Adds a leaf for a column; `false` if it conflicts with another column.
     fn add(&mut self, steps: &[Step], column: usize, target: Target) -> bool {
         let Some((first, rest)) = steps.split_first() else { return false };
         let fresh = || match rest.first() {
-            None => Tree::Cell(column, target),
-            Some(Step::Member(_)) => Tree::Object(Vec::new()),
-            Some(Step::Index(_)) => Tree::Array(Vec::new()),
+            None => CellTree::Cell(column, target),
+            Some(Step::Member(_)) => CellTree::Object(Vec::new()),
+            Some(Step::Index(_)) => CellTree::Array(Vec::new()),
         };
         let (child, is_new) = match (self, first) {
             (Self::Object(members), Step::Member(name)) => {
@@ -199,16 +203,16 @@ impl Tree {
                 let last = members.len().saturating_sub(1);
                 (members.get_mut(at.unwrap_or(last)).map(|(_, child)| child), at.is_none())
             }
-            (Self::Array(items), Step::Index(index)) if *index < MOST_ELEMENTS => {
+            (Self::Array(items), Step::Index(index)) if *index < MAX_ELEMENTS => {
                 let is_new = *index >= items.len();
                 while items.len() < *index {
-                    // Filled when its column comes; written only if it is.
-                    items.push(Tree::Array(Vec::new()));
+                    // A placeholder until the column of this element is added; not written if it is never added.
+                    items.push(CellTree::Array(Vec::new()));
                 }
                 if is_new {
                     items.push(fresh());
                 }
-                let empty = matches!(items.get(*index), Some(Tree::Array(children)) if children.is_empty());
+                let empty = matches!(items.get(*index), Some(CellTree::Array(children)) if children.is_empty());
                 if let (true, Some(item)) = (empty, items.get_mut(*index)) {
                     *item = fresh();
                 }
@@ -223,7 +227,8 @@ impl Tree {
         }
     }
 
-    /// Writes what is there; `false`, and nothing, when no cell has a value.
+    /// Appends the JSON of all cells that have a value; appends nothing and returns `false` if no
+    /// cell has a value.
     fn write<'c>(&self, cell: &dyn Fn(usize) -> &'c str, guarded: bool, output: &mut Vec<u8>) -> std::io::Result<bool> {
         let start = output.len();
         let mut any = false;
@@ -233,7 +238,7 @@ impl Tree {
                 if text.is_empty() || (guarded && text == "'") {
                     return Ok(false);
                 }
-                cells::write(text, *target, guarded, output)?;
+                type_inference::write_cell(text, *target, guarded, output)?;
                 return Ok(true);
             }
             Self::Object(members) => {
@@ -275,16 +280,16 @@ pub(super) struct Csv {
     pub(super) dialect: Dialect,
     parser: csv_core::Reader,
     columns: usize,
-    /// What the header names; a single `email` for a bare list of addresses.
+    /// The columns of the header; a single `email` for a list of addresses without a header.
     pub(super) names: Vec<Column>,
     unnamed: Vec<usize>,
-    pub(super) left_out: Vec<LeftOutColumn>,
-    tree: Tree,
-    /// Every text has an apostrophe before it, as in Auth0's own exports (docs/auth0/jobs.md#export-files).
+    pub(super) ignored_columns: Vec<IgnoredColumn>,
+    tree: CellTree,
+    /// Every text starts with an apostrophe, as in Auth0's own exports (docs/auth0/jobs.md#export-files).
     guarded: bool,
     /// Lines end with CR alone.
     carriage_returns: bool,
-    /// The header as it stands in the file; empty when there is none.
+    /// The text of the header; empty if the file has no header.
     pub(super) header: Vec<u8>,
     /// Physical line of the header.
     pub(super) header_line: u64,
@@ -292,7 +297,7 @@ pub(super) struct Csv {
     ends: Vec<usize>,
 }
 
-/// A record that was read.
+/// Properties of a record that was read into [`Csv::cells`].
 struct Record {
     cells: usize,
     /// The file ends inside a quoted cell.
@@ -301,60 +306,61 @@ struct Record {
 }
 
 impl Csv {
-    /// Finds out how the file is written, of which `sample` is the beginning, and reads its header.
+    /// Detects the dialect from `sample`, the beginning of the file, and reads the header. Fails if the header is not
+    /// acceptable.
     pub(super) fn open(
         sample: &[u8],
         input: &mut dyn BufRead,
-        place: &mut Place,
-        headers: &Headers,
+        position: &mut Position,
+        headers: &HeaderPolicy,
         gzip: bool,
     ) -> Result<Self> {
-        let (dialect, told) = match told_delimiter(sample) {
+        let (dialect, declaration_length) = match declared_delimiter(sample) {
             Some((delimiter, length)) => (Dialect { delimiter, quote: b'"' }, length),
             None => (Dialect::detect(sample), 0),
         };
-        if told > 0 {
-            place.advance(sample.get(..told).unwrap_or_default());
-            let skipped = std::io::copy(&mut (&mut *input).take(told as u64), &mut std::io::sink());
+        if declaration_length > 0 {
+            position.advance(sample.get(..declaration_length).unwrap_or_default());
+            let skipped = std::io::copy(&mut (&mut *input).take(declaration_length as u64), &mut std::io::sink());
             skipped.map_err(|error| read_error(error, gzip))?;
         }
-        let sample = sample.get(told..).unwrap_or_default();
+        let sample = sample.get(declaration_length..).unwrap_or_default();
         let mut csv = Self {
             dialect,
             parser: csv_core::ReaderBuilder::new().delimiter(dialect.delimiter).quote(dialect.quote).build(),
             columns: 1,
             names: vec![Column::new("email")],
             unnamed: Vec::new(),
-            left_out: Vec::new(),
-            tree: Tree::Object(Vec::new()),
+            ignored_columns: Vec::new(),
+            tree: CellTree::Object(Vec::new()),
             guarded: false,
             carriage_returns: sample.contains(&b'\r') && !sample.contains(&b'\n'),
             header: Vec::new(),
-            header_line: place.line,
+            header_line: position.line,
             cells: vec![0; 4096],
             ends: vec![0; 64],
         };
         let records = dialect.records(sample);
         let only = records.first().filter(|record| record.len() == 1).and_then(|record| record.get(0));
         if only.and_then(|cell| std::str::from_utf8(cell).ok()).is_some_and(|cell| is_email(cell.trim())) {
-            // Nothing but a list of addresses (docs/auth0/original-extension.md#requests-of-users).
+            // A list of addresses without a header (docs/auth0/original-extension.md#requests-of-users).
             let email = [Step::Member("email".to_owned())];
             csv.tree.add(&email, 0, Target::Text);
             return Ok(csv);
         }
         let mut row = RawRow::default();
-        if csv.record(input, place, &mut row, gzip)?.is_none() {
+        if csv.record(input, position, &mut row, gzip)?.is_none() {
             return Err(super::empty_error("The users file has no content."));
         }
         csv.header_line = row.line;
-        let names = csv.names(&row)?;
+        let names = csv.parse_header(&row)?;
         csv.header = row.source;
         csv.names = names.iter().map(|name| Column::new(name)).collect();
         if headers.lenient {
             csv.columns = names.len();
             return Ok(csv);
         }
-        let identifying = csv.understand(&names, headers)?;
+        let identifying = csv.assign_columns(&names, headers)?;
         let mut texts = records
             .iter()
             .skip(1)
@@ -365,9 +371,9 @@ impl Csv {
         Ok(csv)
     }
 
-    fn names(&self, row: &RawRow) -> Result<Vec<String>> {
+    fn parse_header(&self, row: &RawRow) -> Result<Vec<String>> {
         if row.truncated {
-            return Err(format_error("The header of the users file is too long to be one.".to_owned()));
+            return Err(format_error("The header of the users file is too long.".to_owned()));
         }
         (0..self.ends_of(row.cells).len())
             .map(|column| match std::str::from_utf8(self.cell(column)) {
@@ -387,30 +393,30 @@ impl Csv {
         self.cells.get(start..end).unwrap_or_default()
     }
 
-    /// The cells of the record that was read last.
+    /// Returns the first `count` cells of the record that was read last.
     pub(super) fn texts(&self, count: usize) -> Vec<String> {
         (0..count).map(|column| String::from_utf8_lossy(self.cell(column)).into_owned()).collect()
     }
 
-    /// Finds what the columns mean; which one tells users apart.
-    fn understand(&mut self, names: &[String], headers: &Headers) -> Result<usize> {
+    /// Assigns the columns to attributes; returns the column that identifies users. Fails if a name is not acceptable.
+    fn assign_columns(&mut self, names: &[String], headers: &HeaderPolicy) -> Result<usize> {
         self.columns = names.len();
         let mut unknown = Vec::new();
         let mut placed: Vec<(Vec<Step>, usize)> = Vec::new();
         for (column, name) in names.iter().enumerate() {
-            let (steps, target) = match meaning(name, headers) {
-                Meaning::Attribute(steps, target) => (steps, target),
-                Meaning::Source(name) => (vec![Step::Member(name)], Target::Free),
-                Meaning::LeftOut(attribute) => {
-                    let named = attribute.map(|attribute| LeftOutColumn { header: name.clone(), attribute });
-                    self.left_out.extend(named);
+            let (steps, target) = match classify_header(name, headers) {
+                ColumnKind::Attribute(steps, target) => (steps, target),
+                ColumnKind::Source(name) => (vec![Step::Member(name)], Target::Free),
+                ColumnKind::Ignored(attribute) => {
+                    let ignored = attribute.map(|attribute| IgnoredColumn { header: name.clone(), attribute });
+                    self.ignored_columns.extend(ignored);
                     continue;
                 }
-                Meaning::Unnamed => {
+                ColumnKind::Unnamed => {
                     self.unnamed.push(column);
                     continue;
                 }
-                Meaning::Unknown => {
+                ColumnKind::Unknown => {
                     unknown.push(name.as_str());
                     continue;
                 }
@@ -429,14 +435,14 @@ impl Csv {
             }
             if !self.tree.add(&steps, column, target) {
                 return Err(columns_error(format!(
-                    "Column {} ({name:?}) of the users file does not go together with the columns before it.",
+                    "Column {} ({name:?}) of the users file conflicts with the columns before it.",
                     column + 1
                 ))
                 .with_hint("Elements of an array are counted from 0."));
             }
             placed.push((steps, column));
         }
-        if !unknown.is_empty() && !headers.any {
+        if !unknown.is_empty() && !headers.accept_any {
             return Err(unknown_columns(&unknown));
         }
         let find = |root: &str| {
@@ -444,7 +450,7 @@ impl Csv {
         };
         match find("email") {
             Some(column) => Ok(column),
-            None if headers.email_is_mapped || headers.any => Ok(find("user_id").unwrap_or(usize::MAX)),
+            None if headers.email_is_mapped || headers.accept_any => Ok(find("user_id").unwrap_or(usize::MAX)),
             None => Err(columns_error(
                 "No column of the users file is named email, which every user needs.".to_owned(),
             )
@@ -454,41 +460,41 @@ impl Csv {
         }
     }
 
-    /// The next record, as the JSON of a user.
+    /// Reads the next record and converts it to the JSON of a user; `false` at the end of the file.
     pub(super) fn next(
         &mut self,
         input: &mut dyn BufRead,
-        place: &mut Place,
+        position: &mut Position,
         row: &mut RawRow,
         gzip: bool,
     ) -> Result<bool> {
         loop {
-            let Some(record) = self.record(input, place, row, gzip)? else { return Ok(false) };
-            // Spreadsheets leave rows of nothing but delimiters behind.
+            let Some(record) = self.record(input, position, row, gzip)? else { return Ok(false) };
+            // Spreadsheets write empty rows as rows of delimiters; skip them.
             let blank = !record.too_large
                 && (0..record.cells).all(|column| self.cell(column).iter().all(u8::is_ascii_whitespace));
             if !blank {
-                row.flaw = self.convert(&record, row)?;
+                row.row_error = self.convert(&record, row)?;
                 return Ok(true);
             }
         }
     }
 
-    fn convert(&self, record: &Record, row: &mut RawRow) -> Result<Option<Flaw>> {
+    fn convert(&self, record: &Record, row: &mut RawRow) -> Result<Option<RowError>> {
         row.bytes.clear();
         if record.unclosed {
-            return Ok(Some(Flaw::new(
+            return Ok(Some(RowError::new(
                 "OPEN_QUOTE",
                 "The file ends inside a quoted cell of this row.".to_owned(),
                 "Close the quotes; a quote inside a quoted cell is written twice.",
             )));
         }
         if record.too_large {
-            return Ok(Some(too_large()));
+            return Ok(Some(row_too_large()));
         }
         if record.cells != self.columns {
             let cells = if record.cells == 1 { "cell" } else { "cells" };
-            return Ok(Some(Flaw::new(
+            return Ok(Some(RowError::new(
                 "RAGGED_ROW",
                 format!("The row has {} {cells}; the header has {}.", record.cells, self.columns),
                 "Put cells that hold the delimiter or a line break into quotes.",
@@ -496,9 +502,9 @@ impl Csv {
         }
         let cells = self.cells.get(..self.ends_of(record.cells).last().copied().unwrap_or(0)).unwrap_or_default();
         let Ok(text) = std::str::from_utf8(cells) else {
-            return Ok(Some(Flaw::new(
+            return Ok(Some(RowError::new(
                 "ENCODING",
-                "The row holds bytes that are not UTF-8, while the text before is.".to_owned(),
+                "The row contains bytes that are not UTF-8, but the text before it is UTF-8.".to_owned(),
                 "Save the file as UTF-8.",
             )));
         };
@@ -507,7 +513,7 @@ impl Csv {
             self.ends.get(column).and_then(|end| text.get(start..*end)).unwrap_or_default()
         };
         if let Some(column) = self.unnamed.iter().find(|column| !cell(**column).trim().is_empty()) {
-            return Ok(Some(Flaw::new(
+            return Ok(Some(RowError::new(
                 "UNNAMED_COLUMN",
                 format!("The row has a value in column {}, which has no name.", column + 1),
                 "Name the column in the header, or empty the cell.",
@@ -519,11 +525,11 @@ impl Csv {
         Ok(None)
     }
 
-    /// Reads one record into `cells` and `ends`, its text into the row; none at the end of the file.
+    /// Reads one record into `cells` and `ends`, and its text into the row; `None` at the end of the file.
     fn record(
         &mut self,
         input: &mut dyn BufRead,
-        place: &mut Place,
+        position: &mut Position,
         row: &mut RawRow,
         gzip: bool,
     ) -> Result<Option<Record>> {
@@ -536,20 +542,20 @@ impl Csv {
             }
             let skipped = buffer.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(buffer.len());
             let more = skipped == buffer.len();
-            self.advance(place, buffer.get(..skipped).unwrap_or_default());
+            self.advance(position, buffer.get(..skipped).unwrap_or_default());
             input.consume(skipped);
             if !more {
                 break;
             }
         }
-        row.line = place.line;
-        row.column = place.column;
+        row.line = position.line;
+        row.column = position.column;
         let (mut written, mut ended) = (0, 0);
         let (mut unclosed, mut too_large) = (false, false);
         loop {
             let buffer = input.fill_buf().map_err(|error| read_error(error, gzip))?;
             let at_end = buffer.is_empty();
-            // After a record that is complete a line end completes it; inside quotes it does not.
+            // At the end of the file, a line end completes the last record, unless a quote is open.
             let bytes = match (at_end, unclosed) {
                 (false, _) => buffer,
                 (true, false) => b"\n",
@@ -562,8 +568,8 @@ impl Csv {
             ended += fields;
             if !at_end {
                 let taken = buffer.get(..read).unwrap_or_default();
-                keep(&mut row.source, &mut row.truncated, taken);
-                self.advance(place, taken);
+                append_limited(&mut row.source, &mut row.truncated, taken);
+                self.advance(position, taken);
                 input.consume(read);
             }
             match result {
@@ -571,10 +577,10 @@ impl Csv {
                 ReadRecordResult::OutputFull if self.cells.len() < MAX_ROW_BYTES => {
                     self.cells.resize(self.cells.len() * 2, 0);
                 }
-                ReadRecordResult::OutputEndsFull if self.ends.len() < MOST_COLUMNS => {
+                ReadRecordResult::OutputEndsFull if self.ends.len() < MAX_COLUMNS => {
                     self.ends.resize(self.ends.len() * 2, 0);
                 }
-                // Its rest is read and forgotten.
+                // Read and discard the rest of the record.
                 ReadRecordResult::OutputFull => (too_large, written) = (true, 0),
                 ReadRecordResult::OutputEndsFull => (too_large, ended) = (true, 0),
                 ReadRecordResult::Record | ReadRecordResult::End => break,
@@ -588,16 +594,16 @@ impl Csv {
         Ok(Some(Record { cells: ended, unclosed, too_large: row.truncated }))
     }
 
-    fn advance(&self, place: &mut Place, bytes: &[u8]) {
-        place.advance(bytes);
+    fn advance(&self, position: &mut Position, bytes: &[u8]) {
+        position.advance(bytes);
         if self.carriage_returns {
-            place.line += memchr::memchr_iter(b'\r', bytes).count() as u64;
+            position.line += memchr::memchr_iter(b'\r', bytes).count() as u64;
         }
     }
 }
 
-/// The delimiter in a first line `sep=;`, as Excel reads and writes it, and the length of that line.
-fn told_delimiter(sample: &[u8]) -> Option<(u8, usize)> {
+/// Returns the delimiter declared in a first line `sep=;`, as Excel reads and writes it, and the length of that line.
+fn declared_delimiter(sample: &[u8]) -> Option<(u8, usize)> {
     let rest = sample.strip_prefix(b"sep=").or_else(|| sample.strip_prefix(b"SEP="))?;
     let (delimiter, rest) = rest.split_first()?;
     let end = match rest {
@@ -622,7 +628,7 @@ fn unknown_columns(names: &[&str]) -> Error {
         }
         let shown: String = name.chars().take(60).collect();
         let _ = write!(text, "{shown:?}");
-        if let Some(nearest) = propose::nearest(name) {
+        if let Some(nearest) = suggest::nearest_attribute(name) {
             let _ = write!(text, " (did you mean {nearest}?)");
         }
     }
@@ -630,13 +636,13 @@ fn unknown_columns(names: &[&str]) -> Error {
         let _ = write!(text, " and {} more", names.len() - SHOWN);
     }
     let message = if let [_] = names {
-        format!("The users file, read as CSV, has a column that is no attribute of an import: {text}.")
+        format!("The users file, read as CSV, has a column that is not an attribute of an import: {text}.")
     } else {
-        format!("The users file, read as CSV, has columns that are no attributes of an import: {text}.")
+        format!("The users file, read as CSV, has columns that are not attributes of an import: {text}.")
     };
     let example = names.first().map_or("", |name| name);
     let key = member("user", example);
-    let target = propose::attribute(example);
+    let target = suggest::suggest_attribute(example);
     columns_error(message).with_hint(format!(
         "Rename a column to the attribute it holds, map it (--map '{key}={target}'), or leave it out (--map \
          'null={example}')."

@@ -1,5 +1,5 @@
-//! Turns what spreadsheets write into UTF-8, as a stream: UTF-16 with a byte order mark, and
-//! Windows-1252 where the text is not UTF-8.
+//! Decodes the encodings of spreadsheets to UTF-8, as a stream: UTF-16 with a byte order mark, and Windows-1252 if the
+//! text is not UTF-8.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use encoding_rs::{Decoder, Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// Bytes that are looked at, from the first that is not ASCII on, to tell UTF-8 from Windows-1252.
-const WINDOW: u64 = 64 << 10;
+/// Number of bytes, from the first one that is not ASCII, that distinguish UTF-8 from Windows-1252.
+const WINDOW_BYTES: u64 = 64 << 10;
 
-/// How many bytes are decoded at a time.
-const STEP: usize = 16 << 10;
+/// Number of bytes that are decoded at a time.
+const BLOCK_BYTES: usize = 16 << 10;
 
-/// The encoding that a byte order mark of two bytes stands for.
-pub(super) fn of_mark(head: &[u8]) -> Option<&'static Encoding> {
+/// Returns the encoding of a byte order mark of two bytes; `None` if there is no such mark.
+pub(super) fn from_byte_order_mark(head: &[u8]) -> Option<&'static Encoding> {
     match head {
         [0xFF, 0xFE, ..] => Some(UTF_16LE),
         [0xFE, 0xFF, ..] => Some(UTF_16BE),
@@ -22,25 +22,30 @@ pub(super) fn of_mark(head: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// UTF-8 of a text in another encoding, without its byte order mark.
-pub(super) struct Decoding<R> {
+/// Decodes a text in another encoding to UTF-8.
+pub(super) struct DecodingReader<R> {
     input: R,
     decoder: Decoder,
-    output: Pending,
+    output: DecodedBuffer,
     ended: bool,
 }
 
-impl<R: Read> Decoding<R> {
-    /// `input` stands behind the mark.
+impl<R: Read> DecodingReader<R> {
+    /// `input` is the text after the byte order mark.
     pub(super) fn new(input: R, encoding: &'static Encoding) -> Self {
-        Self { input, decoder: encoding.new_decoder_without_bom_handling(), output: Pending::default(), ended: false }
+        Self {
+            input,
+            decoder: encoding.new_decoder_without_bom_handling(),
+            output: DecodedBuffer::default(),
+            ended: false,
+        }
     }
 }
 
-impl<R: Read> Read for Decoding<R> {
+impl<R: Read> Read for DecodingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.output.is_empty() && !self.ended {
-            let mut bytes = [0; STEP];
+            let mut bytes = [0; BLOCK_BYTES];
             let count = self.input.read(&mut bytes)?;
             self.ended = count == 0;
             let bytes = bytes.get(..count).unwrap_or_default();
@@ -50,14 +55,14 @@ impl<R: Read> Read for Decoding<R> {
     }
 }
 
-/// Decoded bytes that were not asked for yet.
+/// Decoded bytes that have not been read yet.
 #[derive(Default)]
-struct Pending {
+struct DecodedBuffer {
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl Pending {
+impl DecodedBuffer {
     fn is_empty(&self) -> bool {
         self.at >= self.bytes.len()
     }
@@ -72,9 +77,9 @@ impl Pending {
         count
     }
 
-    /// Replaces what was taken by the UTF-8 of `bytes`.
+    /// Replaces the contents by the UTF-8 of `bytes`.
     fn decode(&mut self, decoder: &mut Decoder, bytes: &[u8], last: bool) {
-        // Every byte becomes at most three, and half a character may be left from before.
+        // Every byte becomes at most three; a partial character may be left from the previous call.
         self.bytes.resize(decoder.max_utf8_buffer_length(bytes.len()).unwrap_or(bytes.len() * 3 + 16), 0);
         let (_, _, written, _) = decoder.decode_to_utf8(bytes, &mut self.bytes, last);
         self.bytes.truncate(written);
@@ -82,57 +87,56 @@ impl Pending {
     }
 }
 
-/// Text in UTF-8, or else in Windows-1252, which is decoded. Which it is shows around the first
-/// character that is not ASCII: Windows-1252 when the bytes there are more often not UTF-8 than they
-/// are.
-pub(super) struct Fallback<R> {
+/// Reads text in UTF-8 or Windows-1252 as UTF-8. The encoding is detected at the first character that is not ASCII:
+/// Windows-1252 if the bytes that follow contain more invalid than valid UTF-8 sequences.
+pub(super) struct Windows1252Fallback<R> {
     input: R,
     state: State,
-    output: Pending,
-    windows: Arc<AtomicBool>,
+    output: DecodedBuffer,
+    is_windows_1252: Arc<AtomicBool>,
 }
 
 enum State {
-    /// Nothing but ASCII so far.
-    Open,
+    /// Only ASCII so far.
+    Ascii,
     Utf8,
-    Windows(Decoder),
+    Windows1252(Decoder),
 }
 
-impl<R: BufRead> Fallback<R> {
-    /// `windows` is set when the text turns out to be Windows-1252.
-    pub(super) fn new(input: R, windows: Arc<AtomicBool>) -> Self {
-        Self { input, state: State::Open, output: Pending::default(), windows }
+impl<R: BufRead> Windows1252Fallback<R> {
+    /// Sets `is_windows_1252` when the text is detected to be Windows-1252.
+    pub(super) fn new(input: R, is_windows_1252: Arc<AtomicBool>) -> Self {
+        Self { input, state: State::Ascii, output: DecodedBuffer::default(), is_windows_1252 }
     }
 
-    fn decide(&mut self) -> io::Result<()> {
+    fn detect_encoding(&mut self) -> io::Result<()> {
         let mut window = Vec::new();
-        self.input.by_ref().take(WINDOW).read_to_end(&mut window)?;
-        if is_utf8_on_the_whole(&window) {
+        self.input.by_ref().take(WINDOW_BYTES).read_to_end(&mut window)?;
+        if is_mostly_utf8(&window) {
             self.state = State::Utf8;
-            self.output = Pending { bytes: window, at: 0 };
+            self.output = DecodedBuffer { bytes: window, at: 0 };
         } else {
-            self.windows.store(true, Ordering::Relaxed);
+            self.is_windows_1252.store(true, Ordering::Relaxed);
             let mut decoder = WINDOWS_1252.new_decoder_without_bom_handling();
             self.output.decode(&mut decoder, &window, false);
-            self.state = State::Windows(decoder);
+            self.state = State::Windows1252(decoder);
         }
         Ok(())
     }
 }
 
-impl<R: BufRead> Read for Fallback<R> {
+impl<R: BufRead> Read for Windows1252Fallback<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.output.is_empty() {
             return Ok(self.output.take(buffer));
         }
         match &mut self.state {
             State::Utf8 => self.input.read(buffer),
-            State::Open => {
+            State::Ascii => {
                 let bytes = self.input.fill_buf()?;
                 let ascii = bytes.iter().position(|byte| !byte.is_ascii()).unwrap_or(bytes.len());
                 if ascii == 0 && !bytes.is_empty() {
-                    self.decide()?;
+                    self.detect_encoding()?;
                     return Ok(self.output.take(buffer));
                 }
                 let count = ascii.min(buffer.len());
@@ -142,10 +146,10 @@ impl<R: BufRead> Read for Fallback<R> {
                 self.input.consume(count);
                 Ok(count)
             }
-            State::Windows(decoder) => {
-                let mut bytes = [0; STEP];
+            State::Windows1252(decoder) => {
+                let mut bytes = [0; BLOCK_BYTES];
                 let count = self.input.read(&mut bytes)?;
-                // Each byte is a character, so that nothing is left to be flushed at the end.
+                // Every byte is one character, so the decoder needs no flush at the end.
                 self.output.decode(decoder, bytes.get(..count).unwrap_or_default(), false);
                 Ok(self.output.take(buffer))
             }
@@ -153,14 +157,14 @@ impl<R: BufRead> Read for Fallback<R> {
     }
 }
 
-fn is_utf8_on_the_whole(window: &[u8]) -> bool {
+fn is_mostly_utf8(window: &[u8]) -> bool {
     let (mut good, mut bad) = (0, 0);
     let mut left = window.len();
     for chunk in window.utf8_chunks() {
         good += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
         left -= chunk.valid().len() + chunk.invalid().len();
-        // The last character may be cut in two by the end of the window.
-        bad += usize::from(!chunk.invalid().is_empty() && (left > 0 || window.len() < WINDOW as usize));
+        // The last character may be truncated by the end of the window.
+        bad += usize::from(!chunk.invalid().is_empty() && (left > 0 || window.len() < WINDOW_BYTES as usize));
     }
     bad == 0 || good > bad
 }
@@ -174,36 +178,36 @@ mod tests {
     use super::*;
 
     fn fallback(content: &[u8], step: usize) -> (Vec<u8>, bool) {
-        let windows = Arc::new(AtomicBool::new(false));
+        let is_windows_1252 = Arc::new(AtomicBool::new(false));
         let input = BufReader::with_capacity(step, Cursor::new(content.to_vec()));
         let mut output = Vec::new();
-        Fallback::new(input, Arc::clone(&windows)).read_to_end(&mut output).unwrap();
-        (output, windows.load(Ordering::Relaxed))
+        Windows1252Fallback::new(input, Arc::clone(&is_windows_1252)).read_to_end(&mut output).unwrap();
+        (output, is_windows_1252.load(Ordering::Relaxed))
     }
 
     #[test]
-    fn windows_1252_is_told_from_utf8_by_what_the_bytes_make() {
+    fn windows_1252_is_distinguished_from_utf8_by_its_bytes() {
         assert_eq!(fallback(b"name\nJos\xE9 \x80", 3), ("name\nJosé €".as_bytes().to_vec(), true));
         let long = [b"a,b\n".repeat(40_000), b"M\xFCller\n".to_vec(), b"x\n".repeat(50_000)].concat();
         assert!(fallback(&long, 4096).1);
-        // One broken character does not make a text in UTF-8 something else.
+        // One invalid byte in a text of UTF-8 does not change the encoding.
         let mixed = ["José Müller Ñandú ".as_bytes(), b"\xFF"].concat();
         assert_eq!(fallback(&mixed, 5), (mixed, false));
     }
 
     proptest! {
         #[test]
-        fn utf8_stays_as_it_is(text in "\\PC{0,300}", step in 1_usize..30) {
+        fn utf8_is_unchanged(text in "\\PC{0,300}", step in 1_usize..30) {
             prop_assert_eq!(fallback(text.as_bytes(), step), (text.clone().into_bytes(), false));
         }
 
         #[test]
-        fn utf16_becomes_utf8(text in ".{0,80}", big in any::<bool>()) {
+        fn utf16_is_decoded(text in ".{0,80}", big in any::<bool>()) {
             let units = text.encode_utf16();
             let (bytes, encoding): (Vec<u8>, _) =
                 if big { (units.flat_map(u16::to_be_bytes).collect(), UTF_16BE) } else { (units.flat_map(u16::to_le_bytes).collect(), UTF_16LE) };
             let mut output = String::new();
-            Decoding::new(Cursor::new(bytes), encoding).read_to_string(&mut output).unwrap();
+            DecodingReader::new(Cursor::new(bytes), encoding).read_to_string(&mut output).unwrap();
             prop_assert_eq!(output, text);
         }
     }

@@ -1,24 +1,24 @@
-//! What is taken in, and what is not.
+//! Tests of the catalog: which files are accepted, uploads, versions and secrets.
 
 use super::*;
 
 fn refused(bytes: Vec<u8>) -> String {
-    let error = take_in(bytes).expect_err("it is refused");
+    let error = load_transform(bytes).expect_err("it is refused");
     assert_eq!(error.code, Code::InvalidTransform);
     error.to_string()
 }
 
 #[test]
-fn what_is_no_transform_is_refused_with_what_to_do() {
-    let importing = |import: &str| Written { imports: import.into(), ..Written::echo() }.module();
-    let renamed = |name: &str| Written::echo().named(name).module();
-    let bare = Written::echo().bare();
-    let mut foreign = Written::echo();
+fn files_that_are_not_transforms_are_refused_with_a_hint() {
+    let importing = |import: &str| TestGuest { imports: import.into(), ..TestGuest::echo() }.module();
+    let renamed = |name: &str| TestGuest::echo().named(name).module();
+    let bare = TestGuest::echo().bare();
+    let mut foreign = TestGuest::echo();
     foreign.manifest.contract = "2.0.0".into();
-    let mut twice = Written::echo();
+    let mut twice = TestGuest::echo();
     twice.manifest.parameters.push(twice.manifest.parameters[0].clone());
     let plain = wat::parse_str("(module)").expect("a module");
-    let mut truncated = Written::echo().module();
+    let mut truncated = TestGuest::echo().module();
     truncated.truncate(100);
     let section = |json: &str| {
         let mut bytes = bare.clone();
@@ -40,8 +40,11 @@ fn what_is_no_transform_is_refused_with_what_to_do() {
         ("truncated", truncated),
         ("plain module", plain),
         ("no manifest", bare.clone()),
-        ("two manifests", intake::with_manifest(&Written::echo().module(), &Written::echo().named("other").manifest)),
-        ("manifest that is no JSON", section("{")),
+        (
+            "two manifests",
+            validate::with_manifest(&TestGuest::echo().module(), &TestGuest::echo().named("other").manifest),
+        ),
+        ("manifest that is not JSON", section("{")),
         ("manifest without fields", section("{}")),
         ("manifest of another contract", section(r#"{"contract":"3.1.0","fields":[]}"#)),
         ("WASI preview 1", importing(r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32)))"#)),
@@ -68,7 +71,7 @@ fn what_is_no_transform_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn another_world_is_refused_when_it_is_started() {
+fn other_wit_types_are_refused_at_start() {
     let (sandbox, _directory) = sandbox();
     let mut shown = String::new();
     for (from, to) in [
@@ -76,10 +79,10 @@ fn another_world_is_refused_when_it_is_started() {
         ("-> list<result<value, fault>>", "-> list<result<value, string>>"),
         ("export apply:", "export compute:"),
     ] {
-        let mut guest = Written::echo();
+        let mut guest = TestGuest::echo();
         guest.wit = guests::WIT.replace(from, to);
         assert_ne!(guest.wit, guests::WIT);
-        let transform = take_in(guest.module()).expect("the outside is right");
+        let transform = load_transform(guest.module()).expect("the header is valid");
         shown += &sandbox.start(&transform, &[None]).expect_err("another type").to_string();
         shown.push('\n');
     }
@@ -93,20 +96,20 @@ fn a_file_that_is_too_large_is_not_read() {
     // Sparse: takes no space, and reading it would take long.
     std::fs::File::create(&path).expect("a file").set_len(100 << 30).expect("a length");
     let error = Transform::from_file(&path).expect_err("too large");
-    assert!(error.message.contains("It is too large: 100.0 GiB, and at most 32.0 MiB are taken in"), "{error}");
-    let error = take_in(vec![0; 100 << 20]).expect_err("too large");
+    assert!(error.message.contains("It is too large: 100.0 GiB; at most 32.0 MiB are allowed"), "{error}");
+    let error = load_transform(vec![0; 100 << 20]).expect_err("too large");
     assert!(error.message.contains("100.0 MiB"), "{error}");
 }
 
 #[test]
-fn broken_files_are_left_out_and_named() {
+fn invalid_files_are_reported_as_problems() {
     let data = tempfile::tempdir().expect("a directory");
     let transforms = tempfile::tempdir().expect("a directory");
     let write = |name: &str, bytes: &[u8]| std::fs::write(transforms.path().join(name), bytes).expect("written");
-    write("good.wasm", &Written::echo().named("good").module());
+    write("good.wasm", &TestGuest::echo().named("good").module());
     write("broken.wasm", b"nothing");
     write("notes.txt", b"nothing");
-    write("same.wasm", &Written::first_literal().named("good").module());
+    write("same.wasm", &TestGuest::first_literal().named("good").module());
     let settings = settings(data.path(), &[("TRANSFORMS_DIR", &transforms.path().display().to_string())]);
     let sandbox = Sandbox::open(&settings).expect("a sandbox");
     let catalog = sandbox.catalog();
@@ -116,49 +119,49 @@ fn broken_files_are_left_out_and_named() {
         catalog.problems().iter().map(|problem| problem.message.split(':').next().unwrap_or_default()).collect();
     problems.sort_unstable();
     assert_eq!(problems[0], "It is not a WASM file");
-    assert!(problems[1].starts_with("Its name is good, as that of"), "{problems:?}");
+    assert!(problems[1].starts_with("The name `good` is already used by"), "{problems:?}");
     let error = catalog.require("goood").expect_err("unknown");
     assert_eq!(error.message, "There is no transform called \"goood\". Did you mean good?");
 
-    // Read once: the next start knows the files.
+    // The next start uses the index instead of reading the files again.
     let again = Sandbox::open(&settings).expect("a sandbox").catalog();
     assert_eq!(again.get("good").map(|transform| transform.sha256()), Some(good.sha256()));
     assert_eq!(again.problems(), catalog.problems());
 }
 
 #[test]
-fn a_changed_file_is_taken_up_by_the_next_job_and_a_running_one_keeps_its_code() {
+fn the_next_job_uses_a_changed_file_and_a_running_job_keeps_its_code() {
     let data = tempfile::tempdir().expect("a directory");
     let transforms = tempfile::tempdir().expect("a directory");
     let path = transforms.path().join("changing.wasm");
-    std::fs::write(&path, Written::echo().named("changing").module()).expect("written");
+    std::fs::write(&path, TestGuest::echo().named("changing").module()).expect("written");
     let settings = settings(data.path(), &[("TRANSFORMS_DIR", &transforms.path().display().to_string())]);
     let sandbox = Sandbox::open(&settings).expect("a sandbox");
     let before = Arc::clone(sandbox.catalog().get("changing").expect("there"));
     let mut running = sandbox.start(&before, &[None]).expect("a runner");
     assert!(Arc::ptr_eq(&sandbox.catalog(), &sandbox.catalog()), "nothing changed, nothing is read");
 
-    std::fs::write(&path, Written::refusing("changed").named("changing").module()).expect("written");
+    std::fs::write(&path, TestGuest::refusing("changed").named("changing").module()).expect("written");
     let after = Arc::clone(sandbox.catalog().get("changing").expect("there"));
     assert_ne!(after.sha256(), before.sha256());
     let mut next = sandbox.start(&after, &[None]).expect("a runner");
     assert!(next.apply(&numbers(&[1.0]))[0].is_err());
     assert_eq!(running.apply(&numbers(&[1.0])), [Ok(Value::Number(1.0))]);
-    assert_eq!(running.another().apply(&numbers(&[1.0])), [Ok(Value::Number(1.0))]);
-    assert!(sandbox.start(&before, &[None]).is_ok(), "compiled code of the old file is still at hand");
+    assert_eq!(running.clone_for_thread().apply(&numbers(&[1.0])), [Ok(Value::Number(1.0))]);
+    assert!(sandbox.start(&before, &[None]).is_ok(), "compiled code of the old file is still in memory");
 
     std::fs::remove_file(&path).expect("removed");
     assert!(sandbox.catalog().get("changing").is_none());
 }
 
 #[test]
-fn uploads_are_kept_replaced_and_removed_and_no_others() {
+fn only_uploads_can_be_replaced_and_removed() {
     let (sandbox, directory) = sandbox();
     let upload =
-        |guest: &Written| Transform::from_bytes("upload", guest.module(), Origin::Upload).expect("a transform");
-    sandbox.keep(&upload(&Written::echo())).expect("kept");
+        |guest: &TestGuest| Transform::from_bytes("upload", guest.module(), Origin::Upload).expect("a transform");
+    sandbox.keep(&upload(&TestGuest::echo())).expect("kept");
     let first = sandbox.catalog().get("guest").expect("there").sha256().to_owned();
-    sandbox.keep(&upload(&Written::first_literal())).expect("kept");
+    sandbox.keep(&upload(&TestGuest::first_literal())).expect("kept");
     let catalog = sandbox.catalog();
     let second = Arc::clone(catalog.get("guest").expect("there"));
     assert_ne!(second.sha256(), first);
@@ -185,18 +188,18 @@ fn uploads_are_kept_replaced_and_removed_and_no_others() {
 fn an_upload_of_release_3_0_is_kept_as_a_version_when_another_is_uploaded() {
     let (sandbox, directory) = sandbox();
     std::fs::create_dir(directory.path().join(UPLOADS)).expect("a directory");
-    std::fs::write(directory.path().join(UPLOADS).join("guest.wasm"), Written::echo().module()).expect("written");
+    std::fs::write(directory.path().join(UPLOADS).join("guest.wasm"), TestGuest::echo().module()).expect("written");
     let old = sandbox.catalog().get("guest").expect("there").sha256().to_owned();
-    let upload = Transform::from_bytes("upload", Written::first_literal().module(), Origin::Upload).expect("one");
+    let upload = Transform::from_bytes("upload", TestGuest::first_literal().module(), Origin::Upload).expect("one");
     sandbox.keep(&upload).expect("kept");
     assert!(sandbox.catalog().version("guest", &old).is_some());
     assert_eq!(sandbox.catalog().versions("guest").count(), 2);
 }
 
 #[test]
-fn switched_off_uploads_are_neither_taken_in_nor_used() {
+fn switched_off_uploads_are_neither_accepted_nor_used() {
     let (sandbox, directory) = sandbox();
-    let upload = Transform::from_bytes("upload", Written::echo().module(), Origin::Upload).expect("a transform");
+    let upload = Transform::from_bytes("upload", TestGuest::echo().module(), Origin::Upload).expect("a transform");
     sandbox.keep(&upload).expect("kept");
     let off = Sandbox::open(&settings(directory.path(), &[("TRANSFORM_UPLOADS", "false")])).expect("a sandbox");
     assert!(off.catalog().get("guest").is_none());
@@ -212,11 +215,11 @@ fn switched_off_uploads_are_neither_taken_in_nor_used() {
 }
 
 #[test]
-fn secrets_are_for_the_transforms_that_the_settings_name() {
+fn secrets_are_given_only_to_transforms_named_in_the_settings() {
     let data = tempfile::tempdir().expect("a directory");
     let own = tempfile::tempdir().expect("a directory");
-    std::fs::write(own.path().join("own.wasm"), Written::echo().named("own").module()).expect("written");
-    let upload = Transform::from_bytes("upload", Written::echo().module(), Origin::Upload).expect("a transform");
+    std::fs::write(own.path().join("own.wasm"), TestGuest::echo().named("own").module()).expect("written");
+    let upload = Transform::from_bytes("upload", TestGuest::echo().module(), Origin::Upload).expect("a transform");
     let bindings = format!("BOUND=pseudonymize, BOUND=sha256:{}", upload.sha256().to_uppercase());
     let own = own.path().display().to_string();
     let more = [
@@ -235,7 +238,7 @@ fn secrets_are_for_the_transforms_that_the_settings_name() {
     }
     // Another file of the same name is another transform.
     sandbox
-        .keep(&Transform::from_bytes("upload", Written::first_literal().module(), Origin::Upload).expect("one"))
+        .keep(&Transform::from_bytes("upload", TestGuest::first_literal().module(), Origin::Upload).expect("one"))
         .expect("kept");
     assert!(!may("guest", "BOUND"));
 }
@@ -243,12 +246,12 @@ fn secrets_are_for_the_transforms_that_the_settings_name() {
 #[test]
 fn manifests_have_limits() {
     let with = |change: &dyn Fn(&mut transforms_sdk::manifest::Manifest)| {
-        let mut guest = Written::echo();
+        let mut guest = TestGuest::echo();
         change(&mut guest.manifest);
         guest.module()
     };
     let example = |call: &str, gives: serde_json::Value| transforms_sdk::manifest::Example { call: call.into(), gives };
-    let parameter = Written::echo().manifest.parameters[0].clone();
+    let parameter = TestGuest::echo().manifest.parameters[0].clone();
     let mut shown = String::new();
     for bytes in [
         with(&|manifest| manifest.summary = "x".repeat(201)),
@@ -269,19 +272,19 @@ fn manifests_have_limits() {
             manifest.output = transforms_sdk::manifest::Type::Number;
             manifest.examples = vec![example("guest(1)", json!("text"))];
         }),
-        intake::with_manifest(&Written::echo().module(), &Written::echo().manifest),
+        validate::with_manifest(&TestGuest::echo().module(), &TestGuest::echo().manifest),
     ] {
         shown += &refused(bytes);
         shown.push('\n');
     }
     insta::assert_snapshot!(shown);
     for version in ["1", "0.1.0", "2.10.3-beta.1+build.5"] {
-        take_in(with(&|manifest| manifest.version = version.into())).expect(version);
+        load_transform(with(&|manifest| manifest.version = version.into())).expect(version);
     }
 }
 
 #[test]
-fn hidden_characters_are_refused_in_uploads_and_escaped_elsewhere() {
+fn hidden_characters_are_refused_in_uploads_and_escaped_for_display() {
     let hidden = "safe\u{202e}gnp\u{1b}[31m";
     let mut shown = String::new();
     for change in [
@@ -297,31 +300,31 @@ fn hidden_characters_are_refused_in_uploads_and_escaped_elsewhere() {
                 vec![transforms_sdk::manifest::Example { call: "guest(1)".into(), gives: json!({ "a": [text] }) }];
         },
     ] {
-        let mut guest = Written::echo();
+        let mut guest = TestGuest::echo();
         change(&mut guest.manifest, hidden.to_owned());
         let bytes = guest.module();
         let error = Transform::from_bytes("upload", bytes.clone(), Origin::Upload).expect_err("hidden characters");
         shown += &error.message;
         shown.push('\n');
-        let manifest = take_in(bytes).expect("an operator's file is taken in").shown_manifest();
+        let manifest = load_transform(bytes).expect("an operator's file is accepted").shown_manifest();
         let all = serde_json::to_string(&manifest).expect("JSON");
         assert!(all.contains("u{202e}") && all.contains("u{1b}"), "{all}");
         assert_eq!(crate::printable::first_hidden(&all), None);
     }
     insta::assert_snapshot!(shown);
-    let mut lines = Written::echo();
+    let mut lines = TestGuest::echo();
     lines.manifest.documentation = "First.\r\n\n\tSecond.".into();
     Transform::from_bytes("upload", lines.module(), Origin::Upload).expect("lines and tabs are text");
 }
 
 #[test]
-fn uploads_are_forgotten_with_their_code_and_files_of_the_operator_stay() {
+fn forgetting_uploads_removes_their_code_and_keeps_files_of_the_operator() {
     let data = tempfile::tempdir().expect("a directory");
     let own = tempfile::tempdir().expect("a directory");
-    std::fs::write(own.path().join("own.wasm"), Written::echo().named("own").module()).expect("written");
+    std::fs::write(own.path().join("own.wasm"), TestGuest::echo().named("own").module()).expect("written");
     let settings = settings(data.path(), &[("TRANSFORMS_DIR", &own.path().display().to_string())]);
     let sandbox = Sandbox::open(&settings).expect("a sandbox");
-    let upload = Transform::from_bytes("upload", Written::echo().module(), Origin::Upload).expect("a transform");
+    let upload = Transform::from_bytes("upload", TestGuest::echo().module(), Origin::Upload).expect("a transform");
     sandbox.keep(&upload).expect("kept");
     let start = |name: &str| {
         let transform = Arc::clone(sandbox.catalog().require(name)?);
@@ -334,7 +337,7 @@ fn uploads_are_forgotten_with_their_code_and_files_of_the_operator_stay() {
         let files = std::fs::read_dir(data.path().join(COMPILED)).expect("a directory");
         files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(compiled().len(), 4, "three transforms, and what is noted of files");
+    assert_eq!(compiled().len(), 4, "three transforms and the index");
 
     sandbox.forget_uploads().expect("forgotten");
     assert!(!data.path().join(UPLOADS).exists());
@@ -346,18 +349,18 @@ fn uploads_are_forgotten_with_their_code_and_files_of_the_operator_stay() {
 }
 
 #[test]
-fn a_directory_of_the_operator_stays_where_uploads_go_there_too() {
+fn a_directory_of_the_operator_is_kept_if_it_is_also_that_of_uploads() {
     let data = tempfile::tempdir().expect("a directory");
     let both = data.path().join(UPLOADS);
     std::fs::create_dir(&both).expect("a directory");
-    std::fs::write(both.join("own.wasm"), Written::echo().named("own").module()).expect("written");
+    std::fs::write(both.join("own.wasm"), TestGuest::echo().named("own").module()).expect("written");
     let settings = settings(data.path(), &[("TRANSFORMS_DIR", &both.display().to_string())]);
     Sandbox::open(&settings).expect("a sandbox").forget_uploads().expect("nothing to forget");
     assert!(both.join("own.wasm").is_file());
 }
 
 #[test]
-fn a_directory_of_transforms_that_is_not_there_stops_the_start() {
+fn a_missing_directory_of_transforms_is_an_error_at_start() {
     let data = tempfile::tempdir().expect("a directory");
     let error = Sandbox::open(&settings(data.path(), &[("TRANSFORMS_DIR", "/nowhere/at/all")])).expect_err("refused");
     assert_eq!((error.code, error.message.contains("/nowhere/at/all")), (Code::InvalidSettings, true));

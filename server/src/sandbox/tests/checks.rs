@@ -1,4 +1,4 @@
-//! Checks of examples and cases: declared types, results that are not always the same, and what ends a check.
+//! Tests of the checks of examples and cases: declared types, determinism, limits, and stopping a check.
 
 use std::time::Instant;
 
@@ -6,16 +6,16 @@ use transforms_sdk::manifest::{Example, Type};
 
 use super::*;
 
-fn check(sandbox: &Sandbox, guest: &Written) -> Vec<Checked> {
-    let transform = take_in(guest.module()).expect("a transform");
-    sandbox.check_examples(&transform, &Stop::default()).expect("examples")
+fn check(sandbox: &Sandbox, guest: &TestGuest) -> Vec<CheckResult> {
+    let transform = load_transform(guest.module()).expect("a transform");
+    sandbox.check_examples(&transform, &StopSignal::default()).expect("examples")
 }
 
-fn wrong(checked: Vec<Checked>) -> Vec<String> {
-    checked.into_iter().filter_map(|checked| Some(format!("{} {}", checked.call, checked.wrong?))).collect()
+fn failures(results: Vec<CheckResult>) -> Vec<String> {
+    results.into_iter().filter_map(|result| Some(format!("{} {}", result.call, result.failure?))).collect()
 }
 
-fn with_examples(mut guest: Written, examples: &[(&str, serde_json::Value)]) -> Written {
+fn with_examples(mut guest: TestGuest, examples: &[(&str, serde_json::Value)]) -> TestGuest {
     guest.manifest.examples =
         examples.iter().map(|(call, gives)| Example { call: (*call).into(), gives: gives.clone() }).collect();
     guest
@@ -31,7 +31,7 @@ fn a_result_of_another_type_than_declared_is_a_fault() {
         (Value::Json(json!({"a": 1})), Type::Json),
     ];
     for declared in [Type::Boolean, Type::Number, Type::Text, Type::Json, Type::Any] {
-        for guest in by_both_doors(Written::echo()) {
+        for guest in with_both_abis(TestGuest::echo()) {
             let mut guest = guest;
             guest.manifest.output = declared;
             let mut runner = runner(&sandbox, &guest);
@@ -53,30 +53,31 @@ fn a_result_of_another_type_than_declared_is_a_fault() {
 #[test]
 fn results_that_depend_on_other_rows_are_found() {
     let (sandbox, _directory) = sandbox();
-    // Each example holds by itself.
-    let found = wrong(check(&sandbox, &with_examples(counting(), &[("guest(1)", json!(1)), ("guest(2)", json!(1))])));
-    assert!(found.iter().any(|wrong| wrong.starts_with("guest(1) is not deterministic: it gives 1")), "{found:?}");
-    assert!(found.iter().any(|wrong| wrong.starts_with("guest(2) is not deterministic: it gives 1")), "{found:?}");
-    // Without any example, too.
-    assert!(wrong(check(&sandbox, &counting())).iter().any(|wrong| wrong.contains("is not deterministic")));
-    // And in cases.
-    let transform = take_in(counting().module()).expect("a transform");
+    // Each example alone has the expected result.
+    let found =
+        failures(check(&sandbox, &with_examples(counting(), &[("guest(1)", json!(1)), ("guest(2)", json!(1))])));
+    assert!(found.iter().any(|failure| failure.starts_with("guest(1) is not deterministic: it gives 1")), "{found:?}");
+    assert!(found.iter().any(|failure| failure.starts_with("guest(2) is not deterministic: it gives 1")), "{found:?}");
+    // Synthetic rows detect it without examples.
+    assert!(failures(check(&sandbox, &counting())).iter().any(|failure| failure.contains("is not deterministic")));
+    // Cases detect it too.
+    let transform = load_transform(counting().module()).expect("a transform");
     let cases: Vec<transforms_sdk::testing::Case> =
         serde_json::from_value(json!([{"arguments": [5], "gives": 1}])).expect("cases");
-    assert_eq!(wrong(sandbox.check_cases(&transform, &cases).expect("checked")).len(), 1);
+    assert_eq!(failures(sandbox.check_cases(&transform, &cases).expect("checked")).len(), 1);
 }
 
 #[test]
-fn results_that_are_always_the_same_hold() {
+fn deterministic_results_pass() {
     let (sandbox, _directory) = sandbox();
-    let transform = take_in(Written::echo().module()).expect("a transform");
+    let transform = load_transform(TestGuest::echo().module()).expect("a transform");
     let cases: Vec<transforms_sdk::testing::Case> = serde_json::from_value(json!([
         {"arguments": [1], "gives": 1}, {"arguments": ["x"], "gives": "x"}, {"arguments": [null], "gives": null},
     ]))
     .expect("cases");
-    assert_eq!(wrong(sandbox.check_cases(&transform, &cases).expect("checked")), Vec::<String>::new());
-    assert_eq!(wrong(check(&sandbox, &Written::echo())), Vec::<String>::new());
-    assert_eq!(wrong(check(&sandbox, &Written::refusing("no"))), Vec::<String>::new());
+    assert_eq!(failures(sandbox.check_cases(&transform, &cases).expect("checked")), Vec::<String>::new());
+    assert_eq!(failures(check(&sandbox, &TestGuest::echo())), Vec::<String>::new());
+    assert_eq!(failures(check(&sandbox, &TestGuest::refusing("no"))), Vec::<String>::new());
 }
 
 #[test]
@@ -86,21 +87,21 @@ fn shipped_transforms_are_deterministic() {
     let variables = [("DATA_DIR".to_owned(), data_dir)];
     let sandbox = Sandbox::open(&Settings::parse(Purpose::Local, variables, None).expect("settings")).expect("one");
     for transform in sandbox.catalog().transforms() {
-        let checked = sandbox.check_examples(transform, &Stop::default()).expect("examples");
-        assert_eq!(wrong(checked), Vec::<String>::new(), "{}", transform.label());
+        let checked = sandbox.check_examples(transform, &StopSignal::default()).expect("examples");
+        assert_eq!(failures(checked), Vec::<String>::new(), "{}", transform.label());
     }
 }
 
 #[test]
 fn examples_share_one_budget() {
     let data = tempfile::tempdir().expect("a directory");
-    // Rows may take as long as they like.
+    // No effective time limit per row.
     let settings = settings(data.path(), &[("SANDBOX_TIMEOUT", "1h")]);
     let sandbox = Sandbox::open(&settings).expect("a sandbox");
-    // The start ends before the budget, the row does not.
-    let spinning = Written::new("(func $row (param $from i32) (param $to i32) (loop $ever (br $ever)))");
-    let transform = take_in(with_examples(spinning, &[("guest(1)", json!(1))]).module()).expect("a transform");
-    let stop = Stop::default();
+    // The instance starts in time, but its row never ends.
+    let spinning = TestGuest::new("(func $row (param $from i32) (param $to i32) (loop $ever (br $ever)))");
+    let transform = load_transform(with_examples(spinning, &[("guest(1)", json!(1))]).module()).expect("a transform");
+    let stop = StopSignal::default();
     let stopper = stop.clone();
     let began = Instant::now();
     let error = std::thread::scope(|scope| {
@@ -110,15 +111,15 @@ fn examples_share_one_budget() {
         checking.join().expect("no panic")
     });
     assert_eq!(error.code, Code::Canceled);
-    assert!(began.elapsed() < EXAMPLES_TIME, "stopped, and not by the budget");
+    assert!(began.elapsed() < EXAMPLES_TIME, "stopped by the signal, not by the budget");
 }
 
 #[test]
 fn many_slow_examples_are_refused_together() {
     let data = tempfile::tempdir().expect("a directory");
     let sandbox = Sandbox::open(&settings(data.path(), &[("SANDBOX_TIMEOUT", "1h")])).expect("a sandbox");
-    // Half a second or more for each row, whatever the machine.
-    let slow = Written::new(
+    // At least half a second per row on any machine.
+    let slow = TestGuest::new(
         "(func $row (param $from i32) (param $to i32) (local $i i64)
             (loop $more
                 (local.set $i (i64.add (local.get $i) (i64.const 1)))
@@ -126,7 +127,8 @@ fn many_slow_examples_are_refused_together() {
             (i32.store8 (local.get $to) (i32.const 0))
             (memory.copy (i32.add (local.get $to) (i32.const 8)) (local.get $from) (i32.const 16)))",
     );
-    let transform = take_in(with_examples(slow, &vec![("guest(1)", json!(1)); 50]).module()).expect("a transform");
-    let error = sandbox.check_examples(&transform, &Stop::default()).expect_err("too slow together");
+    let transform =
+        load_transform(with_examples(slow, &vec![("guest(1)", json!(1)); 50]).module()).expect("a transform");
+    let error = sandbox.check_examples(&transform, &StopSignal::default()).expect_err("too slow together");
     assert!(error.message.contains("compute for more than 10s together"), "{}", error.message);
 }

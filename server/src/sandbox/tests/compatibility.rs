@@ -1,4 +1,4 @@
-//! A transform that was compiled once, against contract 1.0.0, runs for ever.
+//! Runs a transform that was compiled against contract 1.0.0: later versions of the server must support it.
 
 use super::*;
 
@@ -12,12 +12,12 @@ fn row(mode: &str, rest: &[Value]) -> Vec<Value> {
 }
 
 #[test]
-fn the_frozen_transform_still_does_all_it_did() {
+fn the_transform_of_contract_1_0_0_still_works() {
     let (sandbox, _directory) = sandbox();
-    let transform = take_in(V1.to_vec()).expect("taken in");
+    let transform = load_transform(V1.to_vec()).expect("a transform");
     assert_eq!(transform.manifest().contract, "1.0.0");
-    let checked = sandbox.check_examples(&transform, &Stop::default()).expect("it starts");
-    assert!(checked.len() == 3 && checked.iter().all(|checked| checked.wrong.is_none()), "{checked:#?}");
+    let results = sandbox.check_examples(&transform, &StopSignal::default()).expect("it starts");
+    assert!(results.len() == 3 && results.iter().all(|result| result.failure.is_none()), "{results:#?}");
 
     let values = [
         Value::Nothing,
@@ -50,9 +50,9 @@ fn the_frozen_transform_still_does_all_it_did() {
 }
 
 #[test]
-fn literals_and_rows_may_be_mixed_as_a_call_mixes_them() {
+fn literals_and_values_of_rows_can_be_mixed() {
     let (sandbox, _directory) = sandbox();
-    let transform = take_in(V1.to_vec()).expect("taken in");
+    let transform = load_transform(V1.to_vec()).expect("a transform");
     let mut literals = vec![None; 7];
     literals[0] = Some(Value::Text("all".into()));
     literals[4] = Some(Value::Text("fixed".into()));

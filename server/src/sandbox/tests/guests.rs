@@ -1,38 +1,38 @@
-//! Guests written by hand, so that they can break every rule.
+//! Guests written by hand in WebAssembly text, so that they can violate every rule.
 
 use transforms_sdk::manifest::{CONTRACT, Manifest, Parameter, Type};
 use wit_component::StringEncoding;
 
-/// A guest in the text format of WebAssembly: what it does with a row, and its manifest.
+/// A guest in WebAssembly text: the function that computes a row, and its manifest.
 #[derive(Clone, Debug)]
 pub(super) struct Guest {
-    /// Functions and data, among them `$row (param $from i32) (param $to i32)`: `from` is where the row's
-    /// first value lies (16 bytes: kind, payload at 8), `to` where its result goes (24 bytes: whether it is a
-    /// fault, payload at 8).
+    /// Functions and data, including `$row (param $from i32) (param $to i32)`. `from` is the address of the row's first
+    /// value (16 bytes: kind, payload at 8); `to` is the address of its result (24 bytes: whether it is a fault,
+    /// payload at 8).
     pub(super) code: String,
     pub(super) imports: String,
     pub(super) manifest: Manifest,
     /// The world it claims to implement.
     pub(super) wit: String,
-    /// Its second door, if it has one: exports that [`PACKED`] is an example of.
+    /// Exports of the packed ABI, such as [`PACKED`]. Empty if the guest has only the component ABI.
     pub(super) packed: String,
 }
 
 pub(super) const WIT: &str = include_str!("../../../../transforms-sdk/wit/transform.wit");
 
-/// Gives the row's first value.
+/// Returns the row's first value.
 const ECHO: &str = "(func $row (param $from i32) (param $to i32)
     (i32.store8 (local.get $to) (i32.const 0))
     (memory.copy (i32.add (local.get $to) (i32.const 8)) (local.get $from) (i32.const 16)))";
 
-/// The second door: rows are unpacked, `$row` computes each, and the results are packed.
+/// The packed ABI: unpacks the rows, calls `$row` for each, and packs the results.
 pub(super) const PACKED: &str = r#"
   (global $batch (mut i32) (i32.const 0))
   (func (export "user-import-export:packed-room@1") (param $length i32) (result i32)
     (global.set $top (i32.const 66000))
     (global.set $batch (call $alloc (i32.const 0) (i32.const 0) (i32.const 8) (local.get $length)))
     (global.get $batch))
-  ;; Unpacks the item at $at to the value at $to; where the next one is.
+  ;; Unpacks the item at $at to the value at $to. Returns the address of the next item.
   (func $unpack (param $at i32) (param $to i32) (result i32)
     (local $kind i32)
     (local.set $kind (i32.load8_u (local.get $at)))
@@ -51,7 +51,7 @@ pub(super) const PACKED: &str = r#"
     (i32.store offset=8 (local.get $to) (i32.add (local.get $at) (i32.const 4)))
     (i32.store offset=12 (local.get $to) (i32.load (local.get $at)))
     (i32.add (i32.add (local.get $at) (i32.const 4)) (i32.load (local.get $at))))
-  ;; Unpacks a count and so many items; where the next one is. The values are where $values says.
+  ;; Unpacks a count and that many items to $values. Returns the address of the next item.
   (global $values (mut i32) (i32.const 0))
   (func $unpack_all (param $at i32) (result i32)
     (local $count i32) (local $to i32)
@@ -67,7 +67,7 @@ pub(super) const PACKED: &str = r#"
       (local.set $count (i32.sub (local.get $count) (i32.const 1)))
       (br $next)))
     (local.get $at))
-  ;; Packs the result at $from to $to; where the next one goes.
+  ;; Packs the result at $from to $to. Returns the address after it.
   (func $pack (param $from i32) (param $to i32) (result i32)
     (local $kind i32) (local $at i32) (local $length i32)
     (local.set $kind (i32.load8_u offset=8 (local.get $from)))
@@ -91,7 +91,7 @@ pub(super) const PACKED: &str = r#"
     (i32.store (local.get $to) (local.get $length))
     (memory.copy (i32.add (local.get $to) (i32.const 4)) (local.get $at) (local.get $length))
     (i32.add (i32.add (local.get $to) (i32.const 4)) (local.get $length)))
-  ;; At least as many bytes as the result at $from takes.
+  ;; Returns an upper bound of the packed size of the result at $from, in bytes.
   (func $size (param $from i32) (result i32)
     (if (i32.load8_u (local.get $from)) (then (return (i32.add (i32.load offset=12 (local.get $from)) (i32.const 9)))))
     (if (i32.lt_u (i32.load8_u offset=8 (local.get $from)) (i32.const 3)) (then (return (i32.const 9))))
@@ -101,7 +101,7 @@ pub(super) const PACKED: &str = r#"
     (local.set $at (global.get $batch))
     (local.set $end (i32.add (local.get $at) (local.get $length)))
     (global.set $extra (i32.const 0))
-    ;; A literal's value is 16 bytes here; where it is an option, they stand after 8.
+    ;; A literal has 16 bytes here; as an option, its value is at offset 8.
     (local.set $at (call $unpack_all (local.get $at)))
     (global.set $literals (i32.sub (global.get $values) (i32.const 8)))
     (local.set $results (call $alloc (i32.const 0) (i32.const 0) (i32.const 8)
@@ -158,13 +158,13 @@ impl Guest {
         }
     }
 
-    /// The same with a second door.
+    /// Adds the packed ABI.
     pub(super) fn packed(mut self) -> Self {
         self.packed = PACKED.into();
         self
     }
 
-    /// The same with a second door whose functions do this: `room` gives an address, `apply` results.
+    /// Adds a packed ABI with these function bodies: `room` returns an address, `apply` returns results.
     pub(super) fn packed_by(mut self, room: &str, apply: &str) -> Self {
         self.packed = format!(
             r#"(func (export "user-import-export:packed-room@1") (param $length i32) (result i32) {room})
@@ -182,7 +182,7 @@ impl Guest {
         self
     }
 
-    /// Gives the first literal for every row.
+    /// A guest that returns the first literal for every row.
     pub(super) fn first_literal() -> Self {
         Self::new(
             "(func $row (param $from i32) (param $to i32)
@@ -192,7 +192,7 @@ impl Guest {
         )
     }
 
-    /// Refuses every row.
+    /// A guest that refuses every row.
     pub(super) fn refusing(message: &str) -> Self {
         Self::new(
             format!(
@@ -207,7 +207,7 @@ impl Guest {
         )
     }
 
-    /// The core module without its manifest.
+    /// Returns the core module without a manifest.
     pub(super) fn bare(&self) -> Vec<u8> {
         let Self { code, imports, packed, .. } = self;
         let text = format!(
@@ -228,7 +228,7 @@ impl Guest {
     (local.get $at))
   (func (export "cabi_post_apply") (param i32) (global.set $top (i32.const 66000)))
   (func (export "apply") (param $lp i32) (param $ll i32) (param $rp i32) (param $rl i32) (result i32)
-    (local $out i32) (local $i i32) (local $answer i32)
+    (local $out i32) (local $i i32) (local $returned i32)
     (global.set $literals (local.get $lp))
     (global.set $extra (i32.const 0))
     (local.set $out (call $alloc (i32.const 0) (i32.const 0) (i32.const 8) (i32.mul (local.get $rl) (i32.const 24))))
@@ -240,10 +240,10 @@ impl Guest {
           (i32.add (local.get $out) (i32.mul (local.get $i) (i32.const 24))))
         (local.set $i (i32.add (local.get $i) (i32.const 1)))
         (br $next)))
-    (local.set $answer (call $alloc (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 8)))
-    (i32.store (local.get $answer) (local.get $out))
-    (i32.store offset=4 (local.get $answer) (i32.add (local.get $rl) (global.get $extra)))
-    (local.get $answer))
+    (local.set $returned (call $alloc (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 8)))
+    (i32.store (local.get $returned) (local.get $out))
+    (i32.store offset=4 (local.get $returned) (i32.add (local.get $rl) (global.get $extra)))
+    (local.get $returned))
   {packed}
   {code})"#
         );
@@ -255,8 +255,8 @@ impl Guest {
         module
     }
 
-    /// The core module as an author's build leaves it.
+    /// Returns the core module with its manifest, as a build creates it.
     pub(super) fn module(&self) -> Vec<u8> {
-        super::intake::with_manifest(&self.bare(), &self.manifest)
+        super::validate::with_manifest(&self.bare(), &self.manifest)
     }
 }

@@ -1,23 +1,23 @@
-//! Guests that mean harm, or are broken: each row has its result or a fault that says why, and nothing else
-//! suffers.
+//! Tests with malicious and broken guests: each row has its result or a fault with the reason, and other rows, jobs and
+//! the server are not affected.
 
 use std::fmt::Write;
 
 use super::*;
 use proptest::prelude::*;
 
-/// What the row's number makes the hostile guest do. Every other number comes back as it is.
+/// Numbers that trigger a misbehavior of the hostile guest. It returns every other number unchanged.
 const LOOP: f64 = 1.0;
 const BOMB: f64 = 2.0;
-// 3: calls itself for ever.
+// 3: endless recursion.
 const ABORT: f64 = 4.0;
-// 5: a gigantic text; 6: no UTF-8; 7: no JSON; 8: a panic with its text; 9: deep JSON.
+// 5: a very large text; 6: invalid UTF-8; 7: invalid JSON; 8: a panic with a message; 9: deeply nested JSON.
 const FEWER_RESULTS: f64 = 10.0;
-// 11: a text outside its memory; 12: a kind of value that does not exist; 13: division by zero.
+// 11: a text outside its memory; 12: an invalid kind of value; 13: division by zero.
 const LAST: f64 = 13.0;
 
-fn hostile() -> Written {
-    Written::new(
+fn hostile() -> TestGuest {
+    TestGuest::new(
         r#"(data (i32.const 16) "\ff\fe\ff")
   (data (i32.const 24) "{\"a\": ")
   (data (i32.const 40) "user-import-export:panic:1\00")
@@ -64,7 +64,7 @@ fn hostile() -> Written {
 }
 
 #[test]
-fn each_way_to_break_down_has_its_message_and_costs_only_its_row() {
+fn each_misbehavior_has_its_message_and_fails_only_its_row() {
     let (sandbox, _directory) = sandbox();
     let mut shown = String::new();
     for (what, packed) in (1..=LAST as u32).flat_map(|what| [(what, false), (what, true)]) {
@@ -79,8 +79,9 @@ fn each_way_to_break_down_has_its_message_and_costs_only_its_row() {
                 Ok(value) => assert_eq!(Some(value), row.first(), "{what}"),
                 Err(fault) => {
                     assert_eq!(number, 77, "{what}: {fault}");
-                    let door = if packed { "packed" } else { "" };
-                    writeln!(shown, "{what:2} {door:6} {:?}: {fault}", fault.kind).expect("a string takes it");
+                    let abi = if packed { "packed" } else { "" };
+                    writeln!(shown, "{what:2} {abi:6} {:?}: {fault}", fault.kind)
+                        .expect("writing to a string succeeds");
                 }
             }
         }
@@ -89,9 +90,9 @@ fn each_way_to_break_down_has_its_message_and_costs_only_its_row() {
 }
 
 #[test]
-fn a_second_door_that_lies_about_addresses_and_lengths_harms_nobody() {
+fn invalid_addresses_and_lengths_in_the_packed_abi_are_faults() {
     let (sandbox, _directory) = sandbox();
-    // One byte that is zero: nothing.
+    // One zero byte: the value `Nothing`.
     let zeros = "(i64.const 0x1000003e8)";
     let mut shown = String::new();
     for (room, apply) in [
@@ -110,37 +111,38 @@ fn a_second_door_that_lies_about_addresses_and_lengths_harms_nobody() {
         ("(i32.const 1000)", "(i32.store8 (i32.const 1000) (i32.const 7)) (i64.const 0x1_0000_03e8)"),
         ("(i32.const 1000)", "(i32.store8 (i32.const 1000) (i32.const 99)) (i64.const 0x1_0000_03e8)"),
     ] {
-        let mut runner = runner(&sandbox, &Written::echo().packed_by(room, apply));
+        let mut runner = runner(&sandbox, &TestGuest::echo().packed_by(room, apply));
         let result = runner.apply(&numbers(&[5.0])).remove(0);
         let result = result.map_or_else(|fault| fault.to_string(), |value| format!("{value:?}"));
-        writeln!(shown, "{room} {apply}\n    {result}").expect("a string takes it");
+        writeln!(shown, "{room} {apply}\n    {result}").expect("writing to a string succeeds");
     }
     insta::assert_snapshot!(shown);
-    let mut other_type = Written::echo().packed_by("(i32.const 0)", "(i64.const 0)");
+    let mut other_type = TestGuest::echo().packed_by("(i32.const 0)", "(i64.const 0)");
     other_type.packed = other_type.packed.replace("i64", "f64");
-    let transform = take_in(other_type.module()).expect("looks like one");
+    let transform = load_transform(other_type.module()).expect("a transform");
     let error = sandbox.start(&transform, &[None]).expect_err("it has another type");
     assert_eq!(error.code, Code::InvalidTransform);
 }
 
 #[test]
-fn a_transform_that_always_breaks_is_given_up_in_time() {
+fn a_transform_that_always_fails_is_disabled() {
     let (sandbox, _directory) = sandbox();
     let mut first = runner(&sandbox, &hostile());
-    let mut second = first.another();
+    let mut second = first.clone_for_thread();
     let results = first.apply(&numbers(&[LOOP; 500]));
-    let judged = results.iter().filter(|result| matches!(result, Err(fault) if fault.kind == FaultKind::Time)).count();
-    let given_up =
+    let timed_out =
+        results.iter().filter(|result| matches!(result, Err(fault) if fault.kind == FaultKind::Time)).count();
+    let disabled =
         results.iter().filter(|result| matches!(result, Err(fault) if fault.kind == FaultKind::GivenUp)).count();
-    assert_eq!(judged + given_up, 500);
-    assert!((10..=20).contains(&judged), "{judged}");
-    // Other threads of the job know it; other jobs start afresh.
+    assert_eq!(timed_out + disabled, 500);
+    assert!((10..=20).contains(&timed_out), "{timed_out}");
+    // It is disabled for all threads of the job, but not for other jobs.
     assert!(matches!(second.apply(&numbers(&[0.0])).remove(0), Err(fault) if fault.kind == FaultKind::GivenUp));
     assert_eq!(runner(&sandbox, &hostile()).apply(&numbers(&[0.0])), [Ok(Value::Number(0.0))]);
 }
 
 #[test]
-fn rows_that_cost_nothing_never_exhaust_patience() {
+fn rows_that_fail_fast_do_not_exhaust_the_failure_budget() {
     let (sandbox, _directory) = sandbox();
     let mut runner = runner(&sandbox, &hostile());
     let rows: Vec<f64> = (0..2000).map(|number| if number % 2 == 0 { ABORT } else { 100.0 }).collect();
@@ -150,12 +152,12 @@ fn rows_that_cost_nothing_never_exhaust_patience() {
 }
 
 #[test]
-fn what_is_too_much_together_is_computed_in_smaller_batches() {
+fn batches_that_exceed_the_memory_are_made_smaller() {
     let (sandbox, _directory) = sandbox();
-    // Each row asks for 256 KiB and the guest never gives anything back within a call: 4 MiB are sixteen rows.
+    // Each row allocates 256 KiB, which the guest does not free within a call: 4 MiB are enough for sixteen rows.
     let mut runner = runner(
         &sandbox,
-        &Written::new(
+        &TestGuest::new(
             "(func $row (param $from i32) (param $to i32)
                 (drop (call $alloc (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 262144)))
                 (i32.store8 (local.get $to) (i32.const 0))
@@ -170,12 +172,12 @@ fn what_is_too_much_together_is_computed_in_smaller_batches() {
 }
 
 #[test]
-fn a_guest_that_hoards_memory_is_given_a_fresh_instance() {
+fn a_guest_that_leaks_memory_gets_a_fresh_instance() {
     let (sandbox, _directory) = sandbox();
-    // A page for every row, never given back.
+    // Allocates a page for every row and never frees it.
     let mut runner = runner(
         &sandbox,
-        &Written::new(
+        &TestGuest::new(
             "(func $row (param $from i32) (param $to i32)
                 (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
                 (i32.store8 (local.get $to) (i32.const 0))
@@ -187,7 +189,7 @@ fn a_guest_that_hoards_memory_is_given_a_fresh_instance() {
 }
 
 #[test]
-fn nothing_of_a_job_is_left_for_the_next() {
+fn jobs_do_not_share_state() {
     let (sandbox, _directory) = sandbox();
     let counting = counting();
     for _ in 0..2 {
@@ -197,9 +199,9 @@ fn nothing_of_a_job_is_left_for_the_next() {
 }
 
 #[test]
-fn arguments_that_are_nested_too_deeply_are_not_handed_over() {
+fn arguments_that_are_nested_too_deeply_are_not_passed() {
     let (sandbox, _directory) = sandbox();
-    let mut runner = runner(&sandbox, &Written::echo());
+    let mut runner = runner(&sandbox, &TestGuest::echo());
     let mut deep = json!([]);
     for _ in 0..2000 {
         deep = json!([deep]);
@@ -212,28 +214,28 @@ fn arguments_that_are_nested_too_deeply_are_not_handed_over() {
 }
 
 #[test]
-fn an_argument_larger_than_the_memory_costs_only_its_row() {
+fn an_argument_larger_than_the_memory_fails_only_its_row() {
     let (sandbox, _directory) = sandbox();
-    let mut runner = runner(&sandbox, &Written::echo());
+    let mut runner = runner(&sandbox, &TestGuest::echo());
     let results = runner.apply(&[vec![Value::Text("x".repeat(8 << 20))], vec![Value::Text("y".into())]]);
     assert_eq!(results[0].as_ref().expect_err("a fault").kind, FaultKind::Memory);
     assert_eq!(results[1], Ok(Value::Text("y".into())));
 }
 
 #[test]
-fn a_guest_that_breaks_while_it_starts_is_found_before_the_job() {
+fn a_guest_that_fails_at_start_is_refused_before_the_job() {
     let (sandbox, _directory) = sandbox();
     let row = "(func $row (param $from i32) (param $to i32))";
     for (code, expected) in [
         ("(func $loop (loop $ever (br $ever))) (start $loop)", "it computed for more than 40ms"),
         ("(func $abort unreachable) (start $abort)", "it panicked"),
     ] {
-        let transform = take_in(Written::new(format!("{row} {code}")).module()).expect("looks like one");
+        let transform = load_transform(TestGuest::new(format!("{row} {code}")).module()).expect("a transform");
         let error = sandbox.start(&transform, &[None]).expect_err("it cannot start");
         assert!(error.message.contains(expected), "{}", error.message);
     }
-    let greedy = Written::new(format!("{row} (memory 1000)"));
-    let transform = take_in(greedy.module()).expect("looks like one");
+    let greedy = TestGuest::new(format!("{row} (memory 1000)"));
+    let transform = load_transform(greedy.module()).expect("a transform");
     let error = sandbox.start(&transform, &[None]).expect_err("it cannot start");
     assert!(error.message.contains("it asked for more than 4.0 MiB"), "{}", error.message);
 }
@@ -241,11 +243,11 @@ fn a_guest_that_breaks_while_it_starts_is_found_before_the_job() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]
-    fn whatever_rows_do_their_neighbours_are_computed(rows in proptest::collection::vec(prop_oneof![
+    fn failing_rows_do_not_affect_other_rows(rows in proptest::collection::vec(prop_oneof![
         4 => 100.0..1e9_f64, 1 => (BOMB as u32..=LAST as u32).prop_map(f64::from)], 1..300))
     {
         let (sandbox, _directory) = sandbox();
-        for guest in by_both_doors(hostile()) {
+        for guest in with_both_abis(hostile()) {
         let mut runner = runner(&sandbox, &guest);
         let results = runner.apply(&numbers(&rows));
         prop_assert_eq!(results.len(), rows.len());

@@ -1,4 +1,4 @@
-//! The sandbox against guests that keep to the rules and guests that do not.
+//! Tests of the sandbox with valid guests and with guests that violate the contract or the limits.
 
 mod catalog;
 mod checks;
@@ -10,11 +10,12 @@ mod shipped;
 use serde_json::json;
 use transforms_sdk::Value;
 
+use super::compiled_transform::CompiledTransform;
 use super::*;
 use crate::config::Purpose;
-use guests::Guest as Written;
+use guests::Guest as TestGuest;
 
-/// Settings with small limits, so that breaking them is quick.
+/// Returns settings with small limits, so that exceeding them is fast.
 fn settings(data_dir: &Path, more: &[(&str, &str)]) -> Settings {
     let data_dir = data_dir.display().to_string();
     let variables = [("DATA_DIR", data_dir.as_str()), ("SANDBOX_TIMEOUT", "40ms"), ("SANDBOX_MEMORY", "4MiB")];
@@ -22,19 +23,19 @@ fn settings(data_dir: &Path, more: &[(&str, &str)]) -> Settings {
     Settings::parse(Purpose::Local, variables, None).expect("settings")
 }
 
-/// A sandbox and the directory it keeps its files in.
+/// Creates a sandbox and its data directory.
 fn sandbox() -> (Sandbox, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
     (Sandbox::open(&settings(directory.path(), &[])).expect("a sandbox"), directory)
 }
 
-fn take_in(bytes: Vec<u8>) -> Result<Transform> {
+fn load_transform(bytes: Vec<u8>) -> Result<Transform> {
     Transform::from_bytes("guest.wasm", bytes, Origin::File)
 }
 
-/// A runner of a guest without literals.
-fn runner(sandbox: &Sandbox, guest: &Written) -> Runner {
-    let transform = take_in(guest.module()).expect("a transform");
+/// Creates a runner of a guest without literals.
+fn runner(sandbox: &Sandbox, guest: &TestGuest) -> Runner {
+    let transform = load_transform(guest.module()).expect("a transform");
     sandbox.start(&transform, &[None]).expect("a runner")
 }
 
@@ -42,15 +43,15 @@ fn numbers(numbers: &[f64]) -> Vec<Vec<Value>> {
     numbers.iter().map(|number| vec![Value::Number(*number)]).collect()
 }
 
-/// A guest by both doors.
-fn by_both_doors(guest: Written) -> [Written; 2] {
+/// Returns a guest that is called by the component ABI, and the same guest with the packed ABI.
+fn with_both_abis(guest: TestGuest) -> [TestGuest; 2] {
     [guest.clone(), guest.packed()]
 }
 
 #[test]
-fn every_kind_of_value_goes_in_and_comes_back() {
+fn every_kind_of_value_survives_a_round_trip() {
     let (sandbox, _directory) = sandbox();
-    for guest in by_both_doors(Written::echo()) {
+    for guest in with_both_abis(TestGuest::echo()) {
         let mut runner = runner(&sandbox, &guest);
         let values = [
             Value::Nothing,
@@ -70,7 +71,7 @@ fn every_kind_of_value_goes_in_and_comes_back() {
 #[test]
 fn more_rows_than_a_batch_come_back_in_order() {
     let (sandbox, _directory) = sandbox();
-    for guest in by_both_doors(Written::echo()) {
+    for guest in with_both_abis(TestGuest::echo()) {
         let mut runner = runner(&sandbox, &guest);
         let rows: Vec<_> =
             (0..1000).map(|number| vec![Value::Text(format!("row {number} {}", "x".repeat(number)))]).collect();
@@ -84,25 +85,25 @@ fn more_rows_than_a_batch_come_back_in_order() {
 }
 
 #[test]
-fn by_which_door_a_guest_is_called_shows_in_its_compiled_code_alone() {
+fn guests_with_the_packed_abi_are_compiled_as_core_modules() {
     let (sandbox, _directory) = sandbox();
-    let programs = by_both_doors(Written::echo()).map(|guest| {
-        let transform = take_in(guest.module()).expect("a transform");
+    let compiled = with_both_abis(TestGuest::echo()).map(|guest| {
+        let transform = load_transform(guest.module()).expect("a transform");
         sandbox.start(&transform, &[None]).expect("a runner");
         sandbox.0.cache.load(&sandbox.0.engine, transform.sha256()).expect("compiled")
     });
-    assert!(matches!(programs, [program::Program::Component(_), program::Program::Module(_)]));
-    // A component has no second door, whatever is inside.
-    let component = intake::component(&Written::echo().packed().module()).expect("a component").into_owned();
-    let mut runner = sandbox.start(&take_in(component).expect("a transform"), &[None]).expect("a runner");
+    assert!(matches!(compiled, [CompiledTransform::Component(_), CompiledTransform::Module(_)]));
+    // A component is called by the component ABI, even if the core module inside exports the packed ABI.
+    let component = validate::to_component(&TestGuest::echo().packed().module()).expect("a component").into_owned();
+    let mut runner = sandbox.start(&load_transform(component).expect("a transform"), &[None]).expect("a runner");
     assert_eq!(runner.apply(&numbers(&[5.0])), [Ok(Value::Number(5.0))]);
 }
 
 #[test]
-fn literals_are_handed_over_beside_the_rows() {
+fn literals_are_passed_in_addition_to_the_rows() {
     let (sandbox, _directory) = sandbox();
-    for guest in by_both_doors(Written::first_literal()) {
-        let transform = take_in(guest.module()).expect("a transform");
+    for guest in with_both_abis(TestGuest::first_literal()) {
+        let transform = load_transform(guest.module()).expect("a transform");
         let literals = vec![Some(Value::Text("fixed".into())), None];
         let mut runner = sandbox.start(&transform, &literals).expect("a runner");
         let results = runner.apply(&numbers(&[1.0, 2.0]));
@@ -111,19 +112,19 @@ fn literals_are_handed_over_beside_the_rows() {
 }
 
 #[test]
-fn components_are_taken_in_as_core_modules_are() {
+fn components_are_accepted_like_core_modules() {
     let (sandbox, _directory) = sandbox();
-    let module = Written::echo().module();
-    let component = intake::component(&module).expect("a component").into_owned();
-    let transform = take_in(component).expect("the manifest inside the component is found");
+    let module = TestGuest::echo().module();
+    let component = validate::to_component(&module).expect("a component").into_owned();
+    let transform = load_transform(component).expect("the manifest inside the component is found");
     assert_eq!(transform.label(), "guest@1.0.0");
     let mut runner = sandbox.start(&transform, &[None]).expect("a runner");
     assert_eq!(runner.apply(&numbers(&[5.0])), [Ok(Value::Number(5.0))]);
 }
 
-/// Gives the number of rows that the instance has computed.
-fn counting() -> Written {
-    Written::new(
+/// A guest that returns the number of rows that its instance has computed.
+fn counting() -> TestGuest {
+    TestGuest::new(
         "(global $seen (mut f64) (f64.const 0))
          (func $row (param $from i32) (param $to i32)
             (global.set $seen (f64.add (global.get $seen) (f64.const 1)))
@@ -134,9 +135,9 @@ fn counting() -> Written {
 }
 
 #[test]
-fn a_refusal_of_the_transform_is_passed_on_in_its_words() {
+fn the_message_of_a_refusal_is_passed_on() {
     let (sandbox, _directory) = sandbox();
-    for guest in by_both_doors(Written::refusing("not an e-mail\u{7} address")) {
+    for guest in with_both_abis(TestGuest::refusing("not an e-mail\u{7} address")) {
         let mut runner = runner(&sandbox, &guest);
         let fault = runner.apply(&numbers(&[1.0])).remove(0).expect_err("a fault");
         let shown = fault.to_string();
@@ -146,10 +147,10 @@ fn a_refusal_of_the_transform_is_passed_on_in_its_words() {
 }
 
 #[test]
-fn fuel_is_counted_where_asked_for() {
+fn fuel_is_counted_on_request() {
     let directory = tempfile::tempdir().expect("a directory");
-    let sandbox = Sandbox::open_counting(&settings(directory.path(), &[]), Counting::Fuel).expect("a sandbox");
-    let mut runner = runner(&sandbox, &Written::echo());
+    let sandbox = Sandbox::open_with_metering(&settings(directory.path(), &[]), FuelMetering::On).expect("a sandbox");
+    let mut runner = runner(&sandbox, &TestGuest::echo());
     assert!(runner.apply(&numbers(&[5.0; 10])).iter().all(Result::is_ok));
     let ten = runner.usage().fuel.expect("counted");
     assert!(runner.apply(&numbers(&[5.0; 10])).iter().all(Result::is_ok));
@@ -158,16 +159,16 @@ fn fuel_is_counted_where_asked_for() {
 }
 
 #[test]
-fn compiled_code_is_kept_and_a_damaged_file_is_compiled_again() {
+fn compiled_code_is_cached_and_a_damaged_file_is_compiled_again() {
     let (_, directory) = sandbox();
-    let transform = take_in(Written::echo().module()).expect("a transform");
-    let works = || {
+    let transform = load_transform(TestGuest::echo().module()).expect("a transform");
+    let run = || {
         let sandbox = Sandbox::open(&settings(directory.path(), &[])).expect("a sandbox");
         let mut runner = sandbox.start(&transform, &[None]).expect("a runner");
         assert_eq!(runner.apply(&numbers(&[5.0])), [Ok(Value::Number(5.0))]);
         sandbox
     };
-    works();
+    run();
     let compiled = directory.path().join(COMPILED);
     let files: Vec<_> = std::fs::read_dir(&compiled)
         .expect("the directory of compiled code")
@@ -176,7 +177,7 @@ fn compiled_code_is_kept_and_a_damaged_file_is_compiled_again() {
         .collect();
     let [file] = files.as_slice() else { panic!("one file, not {files:?}") };
     assert!(file.to_string_lossy().contains(transform.sha256()));
-    let sandbox = works();
+    let sandbox = run();
     assert!(sandbox.0.cache.load(&sandbox.0.engine, transform.sha256()).is_some());
 
     let whole = std::fs::read(file).expect("the file");
@@ -185,21 +186,21 @@ fn compiled_code_is_kept_and_a_damaged_file_is_compiled_again() {
         damaged[damage] ^= 1;
         std::fs::write(file, &damaged).expect("writable");
         assert!(sandbox.0.cache.load(&sandbox.0.engine, transform.sha256()).is_none(), "byte {damage}");
-        works();
-        assert_eq!(std::fs::read(file).expect("the file"), whole, "written anew");
+        run();
+        assert_eq!(std::fs::read(file).expect("the file"), whole, "written again");
     }
     for length in [0, 10, 30, whole.len() - 1] {
         std::fs::write(file, &whole[..length]).expect("writable");
-        works();
+        run();
     }
 }
 
 #[cfg(unix)]
 #[test]
-fn compiled_code_is_not_read_where_others_may_write() {
+fn compiled_code_is_not_loaded_if_other_users_may_write_to_the_directory() {
     use std::os::unix::fs::PermissionsExt;
     let (sandbox, directory) = sandbox();
-    let transform = take_in(Written::echo().module()).expect("a transform");
+    let transform = load_transform(TestGuest::echo().module()).expect("a transform");
     sandbox.start(&transform, &[None]).expect("a runner");
     let compiled = directory.path().join(COMPILED);
     let mode = |mode| std::fs::set_permissions(&compiled, std::fs::Permissions::from_mode(mode)).expect("a mode");

@@ -1,4 +1,4 @@
-//! `GET /api/about`: what this server is, its limits, and what the session may do.
+//! `GET /api/about`: version and limits of the server, and the permissions of the session.
 
 use actix_web::web::{Data, Json, ServiceConfig};
 use jiff::Timestamp;
@@ -6,28 +6,28 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::{AnySession, ApiError, App, Authorized};
-use super::{JSON_LIMIT, read_only};
+use super::{JSON_LIMIT, get_resource};
 use crate::error::ErrorBody;
 use crate::jobs;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/about", read));
+    config.service(get_resource("/about", read));
 }
 
-/// What this server is.
+/// The server and the session of the request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct About {
     /// Version of the server.
     version: &'static str,
     /// `single`: one process serves all requests.
     mode: &'static str,
-    /// Name of the machine.
+    /// Host name of the machine.
     replica: String,
-    /// How people sign in: `extension` or `tenant`.
+    /// How admins sign in: `extension` or `tenant`.
     login: &'static str,
     /// The tenant whose users are exported and imported.
     tenant: String,
-    /// What the settings allow.
+    /// Limits from the settings.
     limits: AboutLimits,
     /// What the session may do: scopes of the Management API.
     permissions: Vec<&'static str>,
@@ -38,39 +38,39 @@ pub(super) struct About {
 /// Limits of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AboutLimits {
-    /// Largest upload, bytes (`UPLOAD_LIMIT`).
+    /// Maximum size of an upload in bytes (`UPLOAD_LIMIT`).
     upload_bytes: u64,
-    /// Largest JSON body, bytes.
+    /// Maximum size of a JSON body in bytes.
     json_bytes: u64,
     /// How long files of jobs are kept, seconds (`ARTIFACT_TTL`).
     artifact_ttl_seconds: u64,
     /// How long the history is kept, seconds (`HISTORY_TTL`).
     history_ttl_seconds: u64,
-    /// Memory of one transform, bytes (`SANDBOX_MEMORY`).
+    /// Memory of one transform in bytes (`SANDBOX_MEMORY`).
     sandbox_memory_bytes: u64,
-    /// Time that a transform may compute for one row, milliseconds (`SANDBOX_TIMEOUT`).
+    /// Execution time of a transform per row in milliseconds (`SANDBOX_TIMEOUT`).
     sandbox_timeout_ms: u64,
-    /// Jobs of one person that are not over.
+    /// Maximum number of unfinished jobs of one admin.
     jobs: usize,
-    /// Uploads of one person at the same time.
+    /// Maximum number of concurrent uploads of one admin.
     uploads: usize,
-    /// Reports, back-ups and exported files that one person reads at the same time.
+    /// Maximum number of concurrent downloads (reports, backups and exported files) of one admin.
     reads: usize,
 }
 
 /// The session of the request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AboutSession {
-    /// Names the session; it is not its token.
+    /// Id of the session, which is not its token.
     id: String,
-    /// When it ends at the latest.
+    /// When the session expires at the latest.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// A session that is unused for this long ends (`SESSION_IDLE_TIMEOUT`).
+    /// Idle time in seconds after which the session ends (`SESSION_IDLE_TIMEOUT`).
     idle_timeout_seconds: u64,
 }
 
-/// Version, limits and the permissions of the session.
+/// Returns the server's version and limits, and the permissions of the session.
 #[utoipa::path(get, path = "/api/about", tag = "operation",
     responses((status = 200, body = About), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("session" = [])))]
@@ -92,9 +92,9 @@ pub(super) async fn read(
             history_ttl_seconds: settings.history_ttl.as_secs(),
             sandbox_memory_bytes: settings.sandbox_memory,
             sandbox_timeout_ms: u64::try_from(settings.sandbox_timeout.as_millis()).unwrap_or(u64::MAX),
-            jobs: jobs::limits::JOBS.most(),
-            uploads: jobs::limits::UPLOADS.most(),
-            reads: jobs::limits::READS.most(),
+            jobs: jobs::quota::JOBS.max(),
+            uploads: jobs::quota::UPLOADS.max(),
+            reads: jobs::quota::READS.max(),
         },
         permissions: session.permissions.names(),
         session: AboutSession {
@@ -105,7 +105,7 @@ pub(super) async fn read(
     }))
 }
 
-/// The name of this machine; `unknown` where the system does not tell.
+/// Returns the host name of this machine, or `unknown`.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
     let name = name.map(|name| name.trim().to_owned()).unwrap_or_default();

@@ -1,21 +1,21 @@
-//! `GET /api/attributes`: what the tenant's users hold, sampled from real ones.
+//! `GET /api/attributes`: the attributes of a sample of the tenant's users.
 
 use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::read_only;
+use super::get_resource;
 use crate::auth0::{UserSearch, connection_query};
 use crate::error::ErrorBody;
-use crate::export::sample::{self, Attribute};
+use crate::export::attributes::{Attribute, discover_attributes};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/attributes", list));
+    config.service(get_resource("/attributes", list));
 }
 
-/// Users that are looked at: one page of a search.
-const SAMPLE: u32 = 100;
+/// Number of users in the sample: one page of a search.
+const SAMPLE_SIZE: u32 = 100;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -25,13 +25,14 @@ pub(super) struct Filter {
 /// The attributes of a sample of users.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Attributes {
-    /// Users that were looked at: the newest.
+    /// Number of users in the sample, which are the newest.
     users: usize,
-    /// Their attributes, in the order of the original's columns, then by how many users have them.
+    /// Their attributes, in the order of the original extension's columns, then by the number of users that have them.
     attributes: Vec<Attribute>,
 }
 
-/// Attribute paths of the newest users, with type, share of users that have it, and an example.
+/// Returns the attribute paths of the newest users, each with its type, the share of users that have it, and an
+/// example.
 #[utoipa::path(get, path = "/api/attributes", tag = "users",
     params(("connection" = Option<String>, Query, description = "a connection's name")),
     responses((status = 200, body = Attributes), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
@@ -44,11 +45,11 @@ pub(super) async fn list(
     let connection = filter.connection.as_deref().filter(|name| !name.is_empty());
     let search = UserSearch {
         q: connection.map(connection_query).unwrap_or_default(),
-        per_page: SAMPLE,
+        per_page: SAMPLE_SIZE,
         sort: Some(("created_at".to_owned(), true)),
         ..UserSearch::default()
     };
-    let page = app.jobs.clients().for_session(&session)?.users(&search).await?;
+    let page = app.jobs.client_provider().for_session(&session)?.users(&search).await?;
     let users = page.users.iter().filter_map(|user| serde_json::from_str(user.get()).ok()).collect::<Vec<_>>();
-    Ok(Json(Attributes { users: users.len(), attributes: sample::attributes(&users) }))
+    Ok(Json(Attributes { users: users.len(), attributes: discover_attributes(&users) }))
 }

@@ -1,14 +1,14 @@
-//! `GET /api/connections`: what one can import into and export from.
+//! `GET /api/connections`: the connections of the tenant.
 
 use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::Deserialize;
 
 use super::super::{ApiError, App, Authorized, ReadConnections};
-use super::read_only;
+use super::get_resource;
 use crate::auth0::Connection;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/connections", list));
+    config.service(get_resource("/connections", list));
 }
 
 #[derive(Debug, Deserialize)]
@@ -16,9 +16,9 @@ pub(super) struct Filter {
     strategy: Option<String>,
 }
 
-/// All connections of the tenant, sorted by name.
+/// Returns all connections of the tenant, sorted by name.
 ///
-/// Any `strategy` that is not empty means `auth0`, as the original had it (docs/auth0/original-extension.md#routes).
+/// Any non-empty `strategy` means `auth0`, as in the original extension (docs/auth0/original-extension.md#routes).
 #[utoipa::path(get, path = "/api/connections", tag = "connections",
     params(("strategy" = Option<String>, Query, description = "`auth0`: databases only")),
     responses((status = 200, body = Vec<Connection>), (status = 401, body = crate::error::ErrorBody), (status = 403, body = crate::error::ErrorBody)),
@@ -29,7 +29,7 @@ pub(super) async fn list(
     filter: Query<Filter>,
 ) -> Result<Json<Vec<Connection>>, ApiError> {
     let strategy = filter.strategy.as_deref().filter(|strategy| !strategy.is_empty()).map(|_| "auth0");
-    let mut connections = app.jobs.clients().for_session(&session)?.connections(strategy).await?;
+    let mut connections = app.jobs.client_provider().for_session(&session)?.connections(strategy).await?;
     connections.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Json(connections))
 }

@@ -1,16 +1,16 @@
-//! `GET /api/history`: every job that is still known.
+//! `GET /api/history`: the jobs in the history.
 
 use actix_web::web::{Data, Json, ServiceConfig};
 
 use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::read_only;
+use super::get_resource;
 use crate::jobs::HistoryView;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/history", list));
+    config.service(get_resource("/history", list));
 }
 
-/// The newest 200 jobs, oldest of them first (the original's client turns them round).
+/// Returns the newest 200 jobs, the oldest of them first, because the original extension's client reverses the list.
 #[utoipa::path(get, path = "/api/history", tag = "jobs",
     responses((status = 200, body = HistoryView), (status = 401, body = crate::error::ErrorBody), (status = 403, body = crate::error::ErrorBody)),
     security(("session" = ["read:users"])))]

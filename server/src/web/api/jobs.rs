@@ -10,45 +10,46 @@ use futures_util::TryStreamExt;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::pace::too_slow;
+use super::super::slow_requests::is_too_slow;
 use super::super::{ApiError, App, Authorized, ReadUsers, ReadUsersAndConnections};
-use super::download::{answer, pieces};
-use super::{only, read_only};
+use super::file_response::{file_response, stream_chunks};
+use super::{get_resource, resource};
+use crate::blocking::run_blocking;
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
 use crate::expression::Pins;
 use crate::import::{self, ImportRequest, Inspection, MapRule, ReportFormat};
-use crate::jobs::{JobView, UPLOAD, Upload, permit_import};
+use crate::jobs::{JobView, UPLOAD, Upload, require_import_permission};
 use crate::store::FileWriter;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
-        .service(only("/jobs/export", "POST").post(start_export))
-        .service(only("/jobs/import", "POST").post(start_import))
-        .service(only("/import/inspect", "POST").post(inspect))
-        .service(read_only("/jobs/{id}", read))
-        .service(only("/jobs/{id}/cancel", "POST").post(cancel))
-        .service(only("/jobs/{id}/resume", "POST").post(resume))
-        .service(only("/jobs/{id}/retry", "POST").post(retry))
-        .service(only("/jobs/{id}/report", "GET").get(report))
-        .service(only("/jobs/{id}/backup", "GET").get(backup))
-        .service(read_only("/jobs/{id}/download", download));
+        .service(resource("/jobs/export", "POST").post(start_export))
+        .service(resource("/jobs/import", "POST").post(start_import))
+        .service(resource("/import/inspect", "POST").post(inspect))
+        .service(get_resource("/jobs/{id}", read))
+        .service(resource("/jobs/{id}/cancel", "POST").post(cancel))
+        .service(resource("/jobs/{id}/resume", "POST").post(resume))
+        .service(resource("/jobs/{id}/retry", "POST").post(retry))
+        .service(resource("/jobs/{id}/report", "GET").get(report))
+        .service(resource("/jobs/{id}/backup", "GET").get(backup))
+        .service(get_resource("/jobs/{id}/download", download));
 }
 
-/// Longest text part of an import's form, bytes.
-const TEXT_PART: usize = 64 << 10;
+/// Maximum size in bytes of a text part of a form.
+const MAX_TEXT_PART_BYTES: usize = 64 << 10;
 
-/// The most files of one import.
-const MOST_FILES: usize = 1000;
+/// Maximum number of files of one import.
+const MAX_FILES: usize = 1000;
 
-/// The most parts of a form that are no files.
-const MOST_PARTS: usize = 100;
+/// Maximum number of parts of a form that are not files.
+const MAX_OTHER_PARTS: usize = 100;
 
-/// Parts of a form that are not known here, bytes of all together. They are ignored, as Auth0 does.
-const UNKNOWN_PARTS: usize = 64 << 10;
+/// Maximum total size in bytes of the unknown parts of a form, which are ignored, as Auth0 does.
+const MAX_UNKNOWN_BYTES: usize = 64 << 10;
 
-/// What a form takes beside the contents of its files: the heads of all parts and the other parts, bytes.
-pub(super) const FORM_OVERHEAD: u64 = (MOST_FILES as u64 * 4096) + (MOST_PARTS * TEXT_PART) as u64;
+/// Maximum size in bytes of a form without the contents of its files: the headers of all parts and the other parts.
+pub(super) const FORM_OVERHEAD: u64 = (MAX_FILES as u64 * 4096) + (MAX_OTHER_PARTS * MAX_TEXT_PART_BYTES) as u64;
 
 /// Starts an export.
 #[utoipa::path(post, path = "/api/jobs/export", tag = "jobs", request_body = ExportRequest,
@@ -69,42 +70,42 @@ pub(super) async fn start_export(
 pub(super) struct ImportForm {
     /// Id of the database connection.
     connection_id: String,
-    /// The file: a JSON array of users, one user a line, or CSV; gzip of each. Several parts of this name
-    /// are one import; Auth0's export of password hashes may be among them.
+    /// The file: a JSON array of users, NDJSON or CSV, also compressed with gzip. Several parts with this name are one
+    /// import; one of them may be Auth0's export of password hashes.
     #[schema(value_type = String, format = Binary)]
     users: Vec<u8>,
-    /// Update users that exist, matched by e-mail; their metadata is replaced.
+    /// Update existing users, matched by e-mail address; their metadata is replaced.
     #[schema(default = false)]
     upsert: Option<bool>,
-    /// E-mail the tenant's owners when done.
+    /// Send an e-mail to the tenant's owners at the end.
     #[schema(default = false)]
     send_completion_email: Option<bool>,
-    /// Text echoed in Auth0's jobs.
+    /// Text that Auth0 repeats in its jobs.
     external_id: Option<String>,
-    /// Check only, send nothing.
+    /// Only check the file; send nothing to Auth0.
     #[schema(default = false)]
     dry_run: Option<bool>,
-    /// Leave out what Auth0 sets itself (`created_at`, `identities`, `last_login`, …), so that an export of
-    /// whole users comes back in.
+    /// Omit attributes that Auth0 sets itself (`created_at`, `identities`, `last_login`, …), so that an export of
+    /// complete users can be imported.
     #[schema(default = false)]
     drop_read_only: Option<bool>,
-    /// With `dry_run`: ask the tenant which users exist, and say in `summary.look_up` what would become of the
-    /// rows. Few users are asked for by their addresses, many by one export of the connection.
+    /// With `dry_run`: look up in the tenant which users exist, and report in `summary.look_up` what would happen to
+    /// the rows. Few users are looked up by e-mail address, many with one export of the connection.
     #[schema(default = false)]
     look_up: Option<bool>,
-    /// With `upsert`: before anything is sent keep a back-up of the users that exist, which can be imported again
-    /// with upsert. `GET /api/jobs/{id}/backup` gives it.
+    /// With `upsert`: before the import, store a backup of the existing users, which can be imported again with upsert.
+    /// `GET /api/jobs/{id}/backup` returns it.
     #[schema(default = false)]
     backup: Option<bool>,
-    /// Attributes computed from what a row holds, as JSON: `{"name": "user[\"Full name\"]"}`; each expression
-    /// is a path, a call of a transform, or JavaScript. The expression `null` leaves a column or attribute out.
+    /// Attributes computed from a row, as JSON: `{"name": "user[\"Full name\"]"}`. Each expression is a path, a
+    /// transform call, or JavaScript. The expression `null` omits a column or attribute.
     map: Option<String>,
-    /// Versions of transforms: a JSON object with the SHA-256 of the file for each name. Others are used as they are
-    /// now.
+    /// Pinned versions of transforms: a JSON object with the SHA-256 of the file for each name. Other transforms are
+    /// used in their active version.
     transforms: Option<String>,
 }
 
-/// Starts an import, or with `dry_run` only checks the file. Needs `create:users` too, except for a dry run.
+/// Starts an import, or with `dry_run` only checks the file. Also needs `create:users`, except for a dry run.
 #[utoipa::path(post, path = "/api/jobs/import", tag = "jobs",
     request_body(content = ImportForm, content_type = "multipart/form-data"),
     responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -117,16 +118,17 @@ pub(super) async fn start_import(
 ) -> Result<Json<JobView>, ApiError> {
     let upload = app.jobs.receive(&session)?;
     let mut request = read_form(form, &upload, app.settings.upload_limit).await?;
-    permit_import(&session, request.dry_run)?;
+    require_import_permission(&session, request.dry_run)?;
     if request.connection_id.is_empty() && !request.dry_run {
         return Err(Error::new(Code::InvalidBody, "Must provide 'connection_id' as multipart part.")
             .with_hint("Send the id of a database connection; GET /api/connections lists them.")
+            .with_field("connection_id")
             .into());
     }
-    import::probe(upload.files(), &app.jobs.import_spec(&request).await?).await?;
+    import::validate_upload(upload.files(), &app.jobs.import_spec(&request).await?).await?;
     let mut name = None;
     if !request.connection_id.is_empty() {
-        let client = app.jobs.clients().for_session(&session)?;
+        let client = app.jobs.client_provider().for_session(&session)?;
         let connection = client.importable_connection(&request.connection_id).await?;
         request.connection_id = connection.id;
         name = Some(connection.name);
@@ -134,35 +136,34 @@ pub(super) async fn start_import(
     Ok(Json(app.jobs.start_import(&session, &request, name, upload).await?))
 }
 
-/// The parts of a form that has a file looked into.
+/// The parts of the form of an inspection.
 #[derive(Debug, ToSchema)]
 #[allow(dead_code, reason = "describes the multipart body in the OpenAPI document")]
 pub(super) struct InspectForm {
     /// The file, or its first 4 MiB.
     #[schema(value_type = String, format = Binary)]
     users: Vec<u8>,
-    /// The part `users` is only the beginning of the file.
+    /// Whether the part `users` is only the beginning of the file.
     #[schema(default = false)]
     partial: Option<bool>,
-    /// As of an import.
+    /// As for an import.
     map: Option<String>,
-    /// Versions of transforms: a JSON object with the SHA-256 of the file for each name. Others are used as they are
-    /// now.
+    /// Pinned versions of transforms: a JSON object with the SHA-256 of the file for each name. Other transforms are
+    /// used in their active version.
     transforms: Option<String>,
-    /// As of an import.
+    /// As for an import.
     #[schema(default = false)]
     drop_read_only: Option<bool>,
-    /// As of an import.
+    /// As for an import.
     #[schema(default = false)]
     keep_id_prefix: Option<bool>,
 }
 
-/// Most that is received of a file to be looked into, bytes; what is behind the first 4 MiB is ignored.
+/// Maximum size in bytes of a file to inspect. Bytes after the first 4 MiB are ignored.
 pub(super) const INSPECT_LIMIT: usize = 16 << 20;
 
-/// Looks into a file, or its beginning, before it is imported: format, columns with what they probably mean,
-/// first rows, and what the check says of them with the given mapping. Nothing is kept, and the tenant is not
-/// asked.
+/// Inspects a file, or its beginning, before an import: format, columns with suggested attributes, first rows, and
+/// their errors with the given mapping. Nothing is stored, and no request is sent to the tenant.
 #[utoipa::path(post, path = "/api/import/inspect", tag = "jobs",
     request_body(content = InspectForm, content_type = "multipart/form-data"),
     responses((status = 200, body = Inspection), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -173,118 +174,129 @@ pub(super) async fn inspect(
     app: Data<App>,
     mut form: Multipart,
 ) -> Result<Json<Inspection>, ApiError> {
-    let _place = app.jobs.place_to_inspect(&session)?;
+    let _quota_guard = app.jobs.acquire_preview_slot(&session)?;
     let mut request = ImportRequest::default();
     let (mut sample, mut partial) = (None, false);
     let mut others = OtherParts::default();
-    while let Some(field) = form.try_next().await.map_err(broken_form)? {
+    while let Some(field) = form.try_next().await.map_err(form_error)? {
         let name = field.name().unwrap_or_default().to_owned();
         others.count()?;
         match name.as_str() {
             "users" if sample.is_none() => {
-                let (bytes, cut) = beginning(field).await?;
+                let (bytes, cut) = read_sample(field).await?;
                 sample = Some(bytes);
                 partial |= cut;
             }
-            "partial" => partial |= boolean(field, &name).await?,
-            "drop_read_only" => request.drop_read_only = boolean(field, &name).await?,
-            "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
-            "map" => request.map = map(field, &name).await?,
-            "transforms" => request.transforms = pins(field, &name).await?,
+            "partial" => partial |= read_boolean(field, &name).await?,
+            "drop_read_only" => request.drop_read_only = read_boolean(field, &name).await?,
+            "keep_id_prefix" => request.keep_id_prefix = read_boolean(field, &name).await?,
+            "map" => request.map = read_map(field, &name).await?,
+            "transforms" => request.transforms = read_pins(field, &name).await?,
             _ => others.discard(field).await?,
         }
     }
-    let sample =
-        sample.ok_or_else(|| Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part."))?;
+    let sample = sample.ok_or_else(users_file_missing)?;
     Ok(Json(app.jobs.inspect(&session, &request, sample, partial).await?))
 }
 
-/// The first bytes of a file, and whether there are more.
-async fn beginning(mut field: Field) -> Result<(Vec<u8>, bool)> {
+fn users_file_missing() -> Error {
+    Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part.").with_field("users")
+}
+
+/// Returns the first bytes of a file, and whether there are more.
+async fn read_sample(mut field: Field) -> Result<(Vec<u8>, bool)> {
     let (mut bytes, mut received) = (Vec::new(), 0);
-    while let Some(more) = field.try_next().await.map_err(broken_form)? {
+    while let Some(more) = field.try_next().await.map_err(form_error)? {
         received += more.len();
         if received > INSPECT_LIMIT {
             let limit = bytesize::ByteSize(INSPECT_LIMIT as u64);
             return Err(Error::new(Code::PayloadTooLarge, format!("The part users is larger than {limit}."))
+                .with_field("users")
                 .with_hint("Send only the first 4 MiB of the file, and the part partial=true."));
         }
-        let room = import::INSPECTED_BYTES - bytes.len();
-        bytes.extend_from_slice(more.get(..room).unwrap_or(&more));
+        let remaining = import::INSPECTED_BYTES - bytes.len();
+        bytes.extend_from_slice(more.get(..remaining).unwrap_or(&more));
     }
     let cut = received > bytes.len();
     Ok((bytes, cut))
 }
 
-async fn map(field: Field, name: &str) -> Result<Vec<MapRule>> {
-    let map = text(field, name).await?;
+/// Reads a mapping.
+async fn read_map(field: Field, name: &str) -> Result<Vec<MapRule>> {
+    let map = read_text(field, name).await?;
     if map.is_empty() { Ok(Vec::new()) } else { MapRule::parse_json(&map) }
 }
 
-/// Versions of transforms, as a JSON object.
-async fn pins(field: Field, name: &str) -> Result<Pins> {
-    let pins = text(field, name).await?;
+/// Reads pinned versions of transforms from a JSON object.
+async fn read_pins(field: Field, name: &str) -> Result<Pins> {
+    let pins = read_text(field, name).await?;
     if pins.is_empty() {
         return Ok(Pins::default());
     }
     serde_json::from_str(&pins).map_err(|error| {
-        Error::new(Code::InvalidBody, format!("The part `{name}` is no object of names and SHA-256 digests: {error}"))
+        Error::new(
+            Code::InvalidBody,
+            format!("The part `{name}` is not a JSON object of names and SHA-256 digests: {error}"),
+        )
+        .with_field(name)
     })
 }
 
+/// Reads the form of an import, and streams its files to the upload.
 async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<ImportRequest> {
     let mut request = ImportRequest::default();
-    let mut received = Received::default();
+    let mut files = UploadedFiles::default();
     let mut others = OtherParts::default();
-    while let Some(field) = form.try_next().await.map_err(broken_form)? {
+    while let Some(field) = form.try_next().await.map_err(form_error)? {
         let name = field.name().unwrap_or_default().to_owned();
         if name != "users" {
             others.count()?;
         }
         match name.as_str() {
-            "users" => received.save(field, upload, limit).await?,
-            "connection_id" => request.connection_id = text(field, &name).await?,
-            "external_id" => request.external_id = Some(text(field, &name).await?).filter(|text| !text.is_empty()),
-            "upsert" => request.upsert = boolean(field, &name).await?,
-            "send_completion_email" => request.send_completion_email = boolean(field, &name).await?,
-            "keep_id_prefix" => request.keep_id_prefix = boolean(field, &name).await?,
-            "drop_read_only" => request.drop_read_only = boolean(field, &name).await?,
-            "dry_run" => request.dry_run = boolean(field, &name).await?,
-            "look_up" => request.look_up = boolean(field, &name).await?,
-            "backup" => request.backup = boolean(field, &name).await?,
-            "map" => request.map = map(field, &name).await?,
-            "transforms" => request.transforms = pins(field, &name).await?,
+            "users" => files.save(field, upload, limit).await?,
+            "connection_id" => request.connection_id = read_text(field, &name).await?,
+            "external_id" => request.external_id = Some(read_text(field, &name).await?).filter(|text| !text.is_empty()),
+            "upsert" => request.upsert = read_boolean(field, &name).await?,
+            "send_completion_email" => request.send_completion_email = read_boolean(field, &name).await?,
+            "keep_id_prefix" => request.keep_id_prefix = read_boolean(field, &name).await?,
+            "drop_read_only" => request.drop_read_only = read_boolean(field, &name).await?,
+            "dry_run" => request.dry_run = read_boolean(field, &name).await?,
+            "look_up" => request.look_up = read_boolean(field, &name).await?,
+            "backup" => request.backup = read_boolean(field, &name).await?,
+            "map" => request.map = read_map(field, &name).await?,
+            "transforms" => request.transforms = read_pins(field, &name).await?,
             _ => others.discard(field).await?,
         }
     }
-    if received.names.is_empty() {
-        return Err(Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part."));
+    if files.names.is_empty() {
+        return Err(users_file_missing());
     }
-    if received.size == 0 {
-        return Err(Error::new(Code::UsersFileEmpty, "Users file must not be empty."));
+    if files.size == 0 {
+        return Err(Error::new(Code::UsersFileEmpty, "Users file must not be empty.").with_field("users"));
     }
     Ok(request)
 }
 
 /// The files of a form.
 #[derive(Default)]
-struct Received {
+struct UploadedFiles {
     names: Vec<String>,
     size: u64,
 }
 
-impl Received {
-    /// Streams a file to disk. The first one is the upload; with the second the upload becomes a directory
-    /// of files, numbered in their order.
+impl UploadedFiles {
+    /// Streams a file to disk. The first file is the upload; with the second one the upload becomes a directory of
+    /// files, numbered in their order.
     async fn save(&mut self, field: Field, upload: &Upload, limit: u64) -> Result<(), Error> {
-        if self.names.len() >= MOST_FILES {
-            return Err(Error::new(Code::InvalidBody, format!("An import takes at most {MOST_FILES} files.")));
+        if self.names.len() >= MAX_FILES {
+            return Err(Error::new(Code::InvalidBody, format!("An import takes at most {MAX_FILES} files."))
+                .with_field("users"));
         }
         let name = field.content_disposition().and_then(ContentDisposition::get_filename).unwrap_or("users");
         let name: String =
             name.chars().map(|c| if c.is_alphanumeric() || "._- ".contains(c) { c } else { '_' }).take(60).collect();
         let files = upload.files();
-        let several = files.below(UPLOAD);
+        let several = files.subdirectory(UPLOAD);
         if let [first] = self.names.as_slice() {
             let (path, moving) = (files.path(UPLOAD), files.path("first"));
             tokio::fs::rename(&path, &moving).await?;
@@ -296,101 +308,105 @@ impl Received {
         } else {
             several.create(&format!("{:06}-{name}", self.names.len() + 1))?
         };
-        self.size += save(field, file, limit.saturating_sub(self.size), limit).await?;
+        self.size += write_file(field, file, limit.saturating_sub(self.size), limit).await?;
         self.names.push(name);
         Ok(())
     }
 }
 
-/// Streams the file to disk; its size is checked as it arrives.
-async fn save(mut field: Field, mut file: FileWriter, left: u64, limit: u64) -> Result<u64> {
+/// Streams a file to disk and returns its size. Fails with [`Code::PayloadTooLarge`] when it exceeds `left` bytes.
+async fn write_file(mut field: Field, mut file: FileWriter, left: u64, limit: u64) -> Result<u64> {
     let mut size = 0_u64;
-    let mut piece = Vec::with_capacity(PIECE);
-    while let Some(bytes) = field.try_next().await.map_err(broken_form)? {
+    let mut chunk = Vec::with_capacity(CHUNK_SIZE);
+    while let Some(bytes) = field.try_next().await.map_err(form_error)? {
         size += bytes.len() as u64;
         if size > left {
             let limit = bytesize::ByteSize(limit);
             return Err(Error::new(
                 Code::PayloadTooLarge,
                 format!("The users file is larger than the {limit} allowed here."),
-            ));
+            )
+            .with_field("users"));
         }
-        piece.extend_from_slice(&bytes);
-        if piece.len() >= PIECE {
-            (file, piece) = blocking(move || {
-                file.write_all(&piece)?;
-                piece.clear();
-                Ok((file, piece))
+        chunk.extend_from_slice(&bytes);
+        if chunk.len() >= CHUNK_SIZE {
+            (file, chunk) = run_blocking(move || {
+                file.write_all(&chunk)?;
+                chunk.clear();
+                Ok((file, chunk))
             })
             .await?;
         }
     }
-    blocking(move || {
-        file.write_all(&piece)?;
+    run_blocking(move || {
+        file.write_all(&chunk)?;
         Ok(file.finish(true)?)
     })
     .await?;
     Ok(size)
 }
 
-/// Bytes of an upload or download that are encrypted or decrypted at once.
-pub(super) const PIECE: usize = 256 << 10;
+/// Number of bytes of an upload or download that are encrypted or decrypted at once.
+pub(super) const CHUNK_SIZE: usize = 256 << 10;
 
-/// Runs work on files and ciphers away from the threads that answer requests.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::new(Code::Internal, error.to_string()))?
-}
-
-async fn text(mut field: Field, name: &str) -> Result<String> {
+/// Reads a text part.
+async fn read_text(mut field: Field, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
-    while let Some(more) = field.try_next().await.map_err(broken_form)? {
-        if bytes.len() + more.len() > TEXT_PART {
-            return Err(Error::new(Code::InvalidBody, format!("The part {name} is longer than {TEXT_PART} bytes.")));
+    while let Some(more) = field.try_next().await.map_err(form_error)? {
+        if bytes.len() + more.len() > MAX_TEXT_PART_BYTES {
+            return Err(Error::new(
+                Code::InvalidBody,
+                format!("The part {name} is longer than {MAX_TEXT_PART_BYTES} bytes."),
+            )
+            .with_field(name));
         }
         bytes.extend_from_slice(&more);
     }
     let text = String::from_utf8(bytes)
-        .map_err(|_| Error::new(Code::InvalidBody, format!("The part {name} is not UTF-8 text.")))?;
+        .map_err(|_| Error::new(Code::InvalidBody, format!("The part {name} is not UTF-8 text.")).with_field(name))?;
     Ok(text.trim().to_owned())
 }
 
-/// Multipart booleans arrive as text (docs/auth0/original-extension.md#requests-of-users, issue 32).
-async fn boolean(field: Field, name: &str) -> Result<bool> {
-    match text(field, name).await?.as_str() {
+/// Reads a boolean part, which is sent as text (docs/auth0/original-extension.md#requests-of-users, issue 32).
+async fn read_boolean(field: Field, name: &str) -> Result<bool> {
+    match read_text(field, name).await?.as_str() {
         "true" | "1" | "on" => Ok(true),
         "false" | "0" | "off" | "" => Ok(false),
-        other => Err(Error::new(Code::InvalidBody, format!("The part {name} is {other:?}: expected true or false."))),
+        other => Err(Error::new(Code::InvalidBody, format!("The part {name} is {other:?}: expected true or false."))
+            .with_field(name)),
     }
 }
 
-/// Bounds the parts of a form that are no files.
+/// Limits the parts of a form that are not files.
 #[derive(Default)]
 struct OtherParts {
     parts: usize,
-    /// Bytes of unknown parts.
+    /// Total size of the unknown parts in bytes.
     unknown: usize,
 }
 
 impl OtherParts {
-    /// Counts a part; an error when there are too many.
+    /// Counts a part. Fails if there are too many.
     fn count(&mut self) -> Result<()> {
         self.parts += 1;
-        if self.parts > MOST_PARTS {
-            return Err(Error::new(Code::InvalidBody, format!("The form has more than {MOST_PARTS} parts."))
+        if self.parts > MAX_OTHER_PARTS {
+            return Err(Error::new(Code::InvalidBody, format!("The form has more than {MAX_OTHER_PARTS} parts."))
                 .with_hint("Send each setting once, and users as files."));
         }
         Ok(())
     }
 
-    /// Reads an unknown part without keeping it; an error when such parts are too large together.
+    /// Reads and discards an unknown part. Fails if the total size of such parts is too large.
     async fn discard(&mut self, mut field: Field) -> Result<()> {
-        while let Some(bytes) = field.try_next().await.map_err(broken_form)? {
+        while let Some(bytes) = field.try_next().await.map_err(form_error)? {
             self.unknown += bytes.len();
-            if self.unknown > UNKNOWN_PARTS {
+            if self.unknown > MAX_UNKNOWN_BYTES {
                 let name: String = field.name().unwrap_or_default().chars().take(60).collect();
                 return Err(Error::new(
                     Code::PayloadTooLarge,
-                    format!("The form has unknown parts of more than {UNKNOWN_PARTS} bytes, the last one is {name:?}."),
+                    format!(
+                        "The form has unknown parts of more than {MAX_UNKNOWN_BYTES} bytes, the last one is {name:?}."
+                    ),
                 )
                 .with_hint("Send files as parts named users, and no other large parts."));
             }
@@ -401,15 +417,15 @@ impl OtherParts {
 
 // Called as a function by `map_err`.
 #[allow(clippy::needless_pass_by_value)]
-fn broken_form(error: MultipartError) -> Error {
-    if matches!(&error, MultipartError::Payload(error) if too_slow(error)) {
+fn form_error(error: MultipartError) -> Error {
+    if matches!(&error, MultipartError::Payload(error) if is_too_slow(error)) {
         return Error::new(Code::RequestTimeout, "The upload arrives too slowly.");
     }
     Error::new(Code::InvalidBody, format!("The form could not be read: {error}"))
         .with_hint("Send multipart/form-data with the parts connection_id and users.")
 }
 
-/// A job and its progress; of a completed export with a link that is good for 60 seconds.
+/// Returns a job and its progress, for a completed export with a download link that is valid for 60 seconds.
 #[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
     security(("session" = ["read:users"])))]
@@ -421,7 +437,7 @@ pub(super) async fn read(
     Ok(Json(app.jobs.job(&session, &id).await?))
 }
 
-/// Asks a job to stop.
+/// Cancels a job.
 #[utoipa::path(post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody)),
@@ -434,7 +450,7 @@ pub(super) async fn cancel(
     Ok(Json(app.jobs.cancel(&session, &id).await?))
 }
 
-/// Goes on with a job that failed or was canceled. Needs `create:users` too for an import, except for a dry run.
+/// Resumes a failed or canceled job. Also needs `create:users` for an import, except for a dry run.
 #[utoipa::path(post, path = "/api/jobs/{id}/resume", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)),
@@ -447,8 +463,8 @@ pub(super) async fn resume(
     Ok(Json(app.jobs.resume(&session, &id).await?))
 }
 
-/// Imports the failed rows of a completed import again, as a new job with its settings: without a body as
-/// they were, or the rows of the multipart part `users`. Needs `create:users` too, except for a dry run.
+/// Imports the failed rows of a completed import again, as a new job with the same settings: without a body the
+/// original rows, otherwise the rows of the multipart part `users`. Also needs `create:users`, except for a dry run.
 #[utoipa::path(post, path = "/api/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)),
     request_body(content = Option<RetryForm>, content_type = "multipart/form-data"),
     responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -463,22 +479,22 @@ pub(super) async fn retry(
     body: Payload,
 ) -> Result<Json<JobView>, ApiError> {
     let is_form = http.content_type().eq_ignore_ascii_case("multipart/form-data");
-    let mended = if is_form {
+    let corrected = if is_form {
         let upload = app.jobs.receive(&session)?;
-        // Its settings are those of the first import.
+        // The settings in the form are ignored: those of the first import apply.
         read_form(Multipart::new(http.headers(), body), &upload, app.settings.upload_limit).await?;
         Some(upload)
     } else {
         None
     };
-    Ok(Json(app.jobs.retry(&session, &id, mended).await?))
+    Ok(Json(app.jobs.retry(&session, &id, corrected).await?))
 }
 
 /// The form of a retry.
 #[derive(Debug, ToSchema)]
 #[allow(dead_code, reason = "describes the multipart body in the OpenAPI document")]
 pub(super) struct RetryForm {
-    /// The mended rows.
+    /// The corrected rows.
     #[schema(value_type = String, format = Binary)]
     users: Vec<u8>,
 }
@@ -495,14 +511,14 @@ enum FileFormat {
     Json,
     Ndjson,
     Csv,
-    /// That of the file that was imported.
+    /// The format of the imported file.
     Original,
 }
 
-/// The rows an import refused and why; with `format` the same rows as a file that can be imported
-/// again.
+/// Returns the failed rows of an import with their errors, or with `format` only the rows, as a file that can be
+/// imported again.
 #[utoipa::path(get, path = "/api/jobs/{id}/report", tag = "jobs",
-    params(("id" = String, Path), ("format" = Option<String>, Query, description = "json, ndjson, csv, or original: that of the imported file")),
+    params(("id" = String, Path), ("format" = Option<String>, Query, description = "json, ndjson, csv, or original: the format of the imported file")),
     responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
                  (status = 404, body = ErrorBody),
               (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)),
@@ -513,11 +529,11 @@ pub(super) async fn report(
     id: Path<String>,
     query: Query<ReportQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let place = app.jobs.place_to_read(&session)?;
+    let quota_guard = app.jobs.acquire_read_slot(&session)?;
     let files = app.jobs.report_files(&id).await?;
-    let wanted = query.format;
-    let (format, report) = blocking(move || {
-        let format = match wanted {
+    let requested = query.format;
+    let (format, report) = run_blocking(move || {
+        let format = match requested {
             None => None,
             Some(FileFormat::Json) => Some(ReportFormat::Json),
             Some(FileFormat::Ndjson) => Some(ReportFormat::Ndjson),
@@ -536,15 +552,15 @@ pub(super) async fn report(
             reply.content_type(format.media_type()).insert_header(attachment(name))
         }
     };
-    Ok(reply.streaming(pieces(report, place, |report| {
-        let mut piece = Vec::new();
-        while piece.len() < PIECE && report.write_next(&mut piece)? {}
-        Ok(piece)
+    Ok(reply.streaming(stream_chunks(report, quota_guard, |report| {
+        let mut chunk = Vec::new();
+        while chunk.len() < CHUNK_SIZE && report.write_next(&mut chunk)? {}
+        Ok(chunk)
     })))
 }
 
-/// The users that an import with `upsert` and `backup` found in the tenant before it changed them: a JSON array
-/// that can be imported again with upsert.
+/// Returns the backup of an import with `upsert` and `backup`: a JSON array of the users as they were before the
+/// import, which can be imported again with upsert.
 #[utoipa::path(get, path = "/api/jobs/{id}/backup", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
                  (status = 404, body = ErrorBody),
@@ -556,14 +572,14 @@ pub(super) async fn backup(
     id: Path<String>,
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let place = app.jobs.place_to_read(&session)?;
+    let quota_guard = app.jobs.acquire_read_slot(&session)?;
     let files = app.jobs.report_files(&id).await?;
-    let file = blocking(move || import::backup_file(&files))
-        .await?
-        .ok_or_else(|| Error::new(Code::JobState, format!("Job {id} has no back-up, or none yet.")))?;
-    // A back-up that is there is never made again.
+    let file = run_blocking(move || import::backup_file(&files)).await?.ok_or_else(|| {
+        Error::new(Code::JobState, format!("Job {id} has no backup yet, or was started without one."))
+    })?;
+    // A backup does not change.
     let tag = EntityTag::new_strong(format!("{id}-backup"));
-    Ok(answer(&http, file, place, &tag, |reply| {
+    Ok(file_response(&http, file, quota_guard, &tag, |reply| {
         reply
             .content_type("application/json")
             .insert_header(attachment(format!("backup-{id}.json")))
@@ -577,7 +593,8 @@ pub(super) struct DownloadQuery {
     ticket: String,
 }
 
-/// The finished file of an export. Needs no header but a ticket, which `location` of the job holds.
+/// Returns the file of a completed export. Needs no `Authorization` header but a ticket, which is part of the job's
+/// `location`.
 #[utoipa::path(get, path = "/api/jobs/{id}/download", tag = "jobs",
     params(("id" = String, Path), ("ticket" = String, Query)),
     responses((status = 200, description = "the file"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -590,14 +607,14 @@ pub(super) async fn download(
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let artifact = app.jobs.artifact(&id, &query.ticket).await?;
-    // A ticket ends with its session, also when that is revoked.
+    // A ticket is valid only as long as its session, which may have been revoked.
     if !app.access.is_live(&artifact.session).await? {
         return Err(Error::new(Code::InvalidTicket, "The session of this download link has ended.").into());
     }
     let media_type = if artifact.request.gzip { "application/gzip" } else { artifact.request.format.media_type() };
     let tag = EntityTag::new_strong(artifact.version);
     let name = artifact.download_name;
-    Ok(answer(&http, artifact.file, artifact.place, &tag, |reply| {
+    Ok(file_response(&http, artifact.file, artifact.quota_guard, &tag, |reply| {
         reply
             .content_type(media_type)
             .insert_header(attachment(name))

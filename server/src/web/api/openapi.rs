@@ -1,4 +1,4 @@
-//! `GET /api/openapi.json`: the description of this API, generated from the handlers.
+//! `GET /api/openapi.json`: the OpenAPI description of this API, generated from the handlers.
 
 use actix_web::HttpResponse;
 use actix_web::web::ServiceConfig;
@@ -7,11 +7,11 @@ use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    about, attributes, connections, health, history, jobs, presets, preview, read_only, sessions, transforms, users,
+    about, attributes, connections, get_resource, health, history, jobs, presets, preview, sessions, transforms, users,
 };
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/openapi.json", document));
+    config.service(get_resource("/openapi.json", document));
 }
 
 #[derive(OpenApi)]
@@ -48,20 +48,21 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         health::ready,
         crate::web::metrics::read,
     ),
-    modifiers(&Session, &Refusals)
+    modifiers(&SessionScheme, &ErrorResponses)
 )]
 struct Api;
 
-struct Session;
+/// Adds the security scheme of session tokens.
+struct SessionScheme;
 
-impl Modify for Session {
+impl Modify for SessionScheme {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
             .description(Some(
-                "The session token that signing in at /login hands out. Scopes are permissions that the sign-in \
-                 needs to have.",
+                "The session token that a login at /login returns. Scopes are the permissions that the session \
+                 needs.",
             ))
             .build();
         document
@@ -71,20 +72,20 @@ impl Modify for Session {
     }
 }
 
-/// Whatever is refused, by this server or by Auth0, is refused in one shape; the operations name what is
-/// particular to them.
-struct Refusals;
+/// Adds the default error response to every operation: all errors of this server and of Auth0 have the same format. The
+/// operations list only their specific errors.
+struct ErrorResponses;
 
-impl Modify for Refusals {
+impl Modify for ErrorResponses {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let content = Content::new(Some(Ref::from_schema_name("ErrorBody")));
-        let refusal = ResponseBuilder::new()
-            .description("Refused, with the reason and what to do.")
+        let response = ResponseBuilder::new()
+            .description("An error, with the reason and a hint.")
             .content("application/json", content)
             .build();
         for path in document.paths.paths.values_mut() {
             for operation in [&mut path.get, &mut path.put, &mut path.post, &mut path.delete].into_iter().flatten() {
-                operation.responses.responses.insert("default".to_owned(), RefOr::T(refusal.clone()));
+                operation.responses.responses.insert("default".to_owned(), RefOr::T(response.clone()));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `/api/presets`: saved settings of exports and imports, shared by the admins of a tenant.
+//! `/api/presets`: saved settings of exports and imports, shared by all admins of the tenant.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, ServiceConfig};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::{json_config, only, read_only};
+use super::{get_resource, json_config, resource};
 use crate::error::{Code, Error, ErrorBody, Result};
 use crate::export::ExportRequest;
 use crate::expression::Pins;
@@ -16,8 +16,8 @@ use crate::import::{ImportRequest, MapRule};
 use crate::store::{JobKind, PRESET_LIMIT, Preset, PresetEntry};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/presets", list)).service(
-        only("/presets/{name}", "GET, HEAD, PUT, DELETE")
+    config.service(get_resource("/presets", list)).service(
+        resource("/presets/{name}", "GET, HEAD, PUT, DELETE")
             .app_data(json_config(PRESET_LIMIT))
             .get(read)
             .head(read)
@@ -26,18 +26,18 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     );
 }
 
-/// Characters of a name, enough for a sentence.
-const LONGEST_NAME: usize = 100;
+/// Maximum number of characters of a preset's name.
+const MAX_NAME_LENGTH: usize = 100;
 
 /// An entry of the list of presets.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PresetView {
     /// Its name.
     name: String,
-    /// What it is for.
+    /// Whether it is for exports or imports.
     #[serde(rename = "type")]
     kind: JobKind,
-    /// When it was saved last.
+    /// When it was last saved.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
 }
@@ -45,7 +45,7 @@ pub(super) struct PresetView {
 /// The list of presets.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PresetList {
-    /// By name.
+    /// The presets, sorted by name.
     presets: Vec<PresetView>,
 }
 
@@ -53,7 +53,7 @@ fn tenant(app: &App) -> Result<&str> {
     Ok(app.settings.tenant()?.host())
 }
 
-/// All presets of the tenant.
+/// Returns all presets of the tenant.
 #[utoipa::path(get, path = "/api/presets", tag = "presets",
     responses((status = 200, body = PresetList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("session" = ["read:users"])))]
@@ -63,7 +63,7 @@ pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Res
     Ok(Json(PresetList { presets: presets.into_iter().map(view).collect() }))
 }
 
-/// The settings of a preset as they were saved.
+/// Returns the settings of a preset as they were saved.
 #[utoipa::path(get, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
     responses((status = 200, body = Object), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
     security(("session" = ["read:users"])))]
@@ -75,8 +75,7 @@ pub(super) async fn read(
     Ok(Json(app.store.preset(tenant(&app)?, &name).await?.settings))
 }
 
-/// Saves settings under a name: those of `POST /api/jobs/export`, or with `"type": "import"` those of an
-/// import.
+/// Saves the settings of an export (`POST /api/jobs/export`), or with `"type": "import"` those of an import.
 #[utoipa::path(put, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
     request_body = Object,
     responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -88,15 +87,15 @@ pub(super) async fn write(
     name: Path<String>,
     settings: Json<Map<String, Value>>,
 ) -> Result<Json<Value>, ApiError> {
-    let (name, settings) = (checked_name(&name)?, settings.into_inner());
-    let (kind, settings) = checked(&app, settings).await?;
+    let (name, settings) = (validate_name(&name)?, settings.into_inner());
+    let (kind, settings) = validate_settings(&app, settings).await?;
     let tenant = tenant(&app)?;
     let preset = Preset { name, kind, settings, updated_at: Timestamp::now() };
     app.store.put_preset(tenant, &preset).await?;
     Ok(Json(preset.settings))
 }
 
-/// Removes a preset.
+/// Deletes a preset.
 #[utoipa::path(delete, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
     responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
     security(("session" = ["read:users"])))]
@@ -109,19 +108,21 @@ pub(super) async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn checked_name(name: &str) -> Result<String> {
+fn validate_name(name: &str) -> Result<String> {
     let name = name.trim();
     let length = name.chars().count();
-    if length == 0 || length > LONGEST_NAME || name.chars().any(char::is_control) {
+    if length == 0 || length > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
         return Err(Error::new(
             Code::InvalidBody,
-            format!("The name of a preset has 1 to {LONGEST_NAME} characters in one line; {name:?} has {length}."),
+            format!(
+                "The name of a preset must have 1 to {MAX_NAME_LENGTH} characters in one line; {name:?} has {length}."
+            ),
         ));
     }
     Ok(name.to_owned())
 }
 
-/// Settings of an import as a preset holds them: the parts of its form, each optional.
+/// Settings of an import in a preset: the parts of its form, each optional.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "the types are the check; the settings are stored as they were sent")]
@@ -137,16 +138,16 @@ struct ImportSettings {
     dry_run: Option<bool>,
     look_up: Option<bool>,
     backup: Option<bool>,
-    /// As in the form: JSON, or text that holds JSON.
+    /// As in the form: JSON, or a string that contains JSON.
     map: Option<Value>,
-    /// Versions of transforms by their names.
+    /// SHA-256 of the file of each pinned transform, by name.
     transforms: Option<Pins>,
 }
 
 /// Checks the settings of an import, masks secrets in its mapping, and pins the versions of its transforms.
-async fn checked_import(app: &App, mut settings: Map<String, Value>) -> Result<Map<String, Value>> {
+async fn validate_import_settings(app: &App, mut settings: Map<String, Value>) -> Result<Map<String, Value>> {
     let parsed: ImportSettings = serde_json::from_value(Value::Object(settings.clone()))
-        .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of an import: {error}")))?;
+        .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of the import are invalid: {error}")))?;
     let Some(map) = parsed.map.filter(|map| !map.is_null() && *map != "") else { return Ok(settings) };
     let text = map.as_str().map_or_else(|| map.to_string(), str::to_owned);
     let request = ImportRequest {
@@ -171,14 +172,15 @@ async fn checked_import(app: &App, mut settings: Map<String, Value>) -> Result<M
 
 /// Checks the settings of an export or an import. Returns which of the two they are for, and the settings with
 /// secrets masked.
-async fn checked(app: &App, settings: Map<String, Value>) -> Result<(JobKind, Value)> {
+async fn validate_settings(app: &App, settings: Map<String, Value>) -> Result<(JobKind, Value)> {
     match settings.get("type").and_then(Value::as_str) {
-        Some("import") => Ok((JobKind::Import, Value::Object(checked_import(app, settings).await?))),
+        Some("import") => Ok((JobKind::Import, Value::Object(validate_import_settings(app, settings).await?))),
         None | Some("export") => {
             let mut request = settings.clone();
             let kind = request.remove("type");
-            let request: ExportRequest = serde_json::from_value(Value::Object(request))
-                .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of an export: {error}")))?;
+            let request: ExportRequest = serde_json::from_value(Value::Object(request)).map_err(|error| {
+                Error::new(Code::InvalidBody, format!("The settings of the export are invalid: {error}"))
+            })?;
             let request = app.jobs.pinned(&request).await?;
             let mut settings = settings;
             settings.shift_remove("transforms");
@@ -188,8 +190,7 @@ async fn checked(app: &App, settings: Map<String, Value>) -> Result<(JobKind, Va
             let Some(masked) = app.jobs.masked(&request).await? else {
                 return Ok((JobKind::Export, Value::Object(settings)));
             };
-            let mut masked =
-                serde_json::to_value(masked).map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+            let mut masked = serde_json::to_value(masked).map_err(Error::internal)?;
             if let (Some(kind), Value::Object(members)) = (kind, &mut masked) {
                 members.insert("type".to_owned(), kind);
             }

@@ -1,4 +1,4 @@
-//! `/api/sessions`: who is signed in, and ending sessions.
+//! `/api/sessions`: lists and ends sessions.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query, ServiceConfig};
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::{AnySession, ApiError, App, Authorized};
-use super::{only, read_only};
+use super::{get_resource, resource};
 use crate::access::SessionInfo;
 use crate::error::ErrorBody;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/sessions", list)).service(only("/sessions/{id}", "DELETE").delete(end));
+    config.service(get_resource("/sessions", list)).service(resource("/sessions/{id}", "DELETE").delete(end));
 }
 
-/// Sessions that are usable now.
+/// Sessions that can be used now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionList {
-    /// Own sessions first, then the newest first.
+    /// The admin's own sessions first, then the newest first.
     sessions: Vec<SessionInfo>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct EndQuery {
     everywhere: bool,
 }
 
-/// Every session of this server that is usable now: own sessions first.
+/// Returns all sessions of this server that can be used now, the admin's own sessions first.
 #[utoipa::path(get, path = "/api/sessions", tag = "sessions",
     responses((status = 200, body = SessionList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("session" = [])))]
@@ -39,11 +39,11 @@ pub(super) async fn list(
     Ok(Json(SessionList { sessions: app.access.sessions(&session).await? }))
 }
 
-/// Ends a session at once, and its download links with it. `everywhere` ends all sessions of its person. Jobs that
-/// run are not canceled.
+/// Ends a session and its download links at once. `everywhere` ends all sessions of its admin. Running jobs are not
+/// canceled.
 #[utoipa::path(delete, path = "/api/sessions/{id}", tag = "sessions",
     params(("id" = String, Path, description = "the id of a session, or `current`"),
-           ("everywhere" = Option<bool>, Query, description = "end all sessions of this person")),
+           ("everywhere" = Option<bool>, Query, description = "end all sessions of this admin")),
     responses((status = 204), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
               (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
     security(("session" = [])))]

@@ -1,4 +1,4 @@
-//! `/api/transforms`: which transforms there are; upload and removal of an admin's own.
+//! `/api/transforms`: lists, uploads, activates and removes transforms.
 
 use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_LENGTH};
@@ -8,42 +8,43 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::only;
+use super::resource;
+use crate::blocking::run_blocking;
 use crate::error::{Code, Error, ErrorBody, Result};
-use crate::sandbox::{self, Catalog, LARGEST_FILE, Origin, Problem, Sandbox, Stop, Transform};
+use crate::sandbox::{self, Catalog, LARGEST_FILE, Origin, Problem, Sandbox, StopSignal, Transform};
 use crate::store::TransformUpload;
 
-/// Examples that an error names; a file may have many that do not hold.
-const MOST_NAMED: usize = 5;
+/// Maximum number of failed examples in an error message.
+const MAX_LISTED_EXAMPLES: usize = 5;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
-        .service(only("/transforms", "GET, HEAD, POST").get(list).head(list).post(upload))
-        .service(only("/transforms/{name}", "DELETE").delete(remove))
-        .service(only("/transforms/{name}/active", "PUT").put(activate));
+        .service(resource("/transforms", "GET, HEAD, POST").get(list).head(list).post(upload))
+        .service(resource("/transforms/{name}", "DELETE").delete(remove))
+        .service(resource("/transforms/{name}/active", "PUT").put(activate));
 }
 
-/// The transforms there are.
+/// The available transforms.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TransformList {
-    /// In the order of their names.
+    /// The transforms, sorted by name.
     transforms: Vec<TransformView>,
-    /// Files that were left out, and why.
+    /// Ignored files, with the reason.
     problems: Vec<Problem>,
-    /// What each of them may take.
+    /// The limits of each transform.
     limits: LimitsView,
-    /// Whether transforms can be uploaded here, and uploaded ones are used.
+    /// Whether transforms can be uploaded, and uploaded transforms are used.
     uploads: bool,
 }
 
 /// A transform that columns may call.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TransformView {
-    /// What expressions call it by.
+    /// The name in expressions.
     name: String,
-    /// Its own version.
+    /// Its version.
     version: String,
-    /// Version of the contract it was built against.
+    /// Version of the WIT contract that it implements.
     contract: String,
     /// What it does, in one sentence.
     summary: String,
@@ -51,17 +52,17 @@ pub(super) struct TransformView {
     documentation: String,
     /// Its parameters, in order.
     parameters: Vec<ParameterView>,
-    /// What it gives: boolean, number, text, json, user or any.
+    /// Type of its result: boolean, number, text, json, user or any.
     output: String,
-    /// Calls and what they give.
+    /// Example calls and their results.
     examples: Vec<ExampleView>,
     /// SHA-256 of its file, in hexadecimal.
     sha256: String,
-    /// Size of its file, bytes.
+    /// Size of its file in bytes.
     size: u64,
-    /// Where it comes from.
+    /// Its origin.
     origin: Origin,
-    /// Of an upload all versions that are kept, oldest first. Saved settings and jobs keep the version that was
+    /// All stored versions of an uploaded transform, oldest first. Saved settings and jobs keep the version that was
     /// active when they were saved or started.
     versions: Vec<VersionView>,
 }
@@ -69,22 +70,22 @@ pub(super) struct TransformView {
 /// A version of an uploaded transform.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VersionView {
-    /// What it says of itself.
+    /// Its version.
     version: String,
     /// SHA-256 of its file, in hexadecimal.
     sha256: String,
-    /// Size of its file, bytes.
+    /// Size of its file in bytes.
     size: u64,
     /// Whether new expressions call this version.
     active: bool,
-    /// Who uploaded it, where that is known.
+    /// E-mail address of the admin who uploaded it, if known.
     uploaded_by: Option<String>,
-    /// When it was uploaded, where that is known.
+    /// When it was uploaded, if known.
     #[schema(value_type = Option<String>, format = DateTime)]
     uploaded_at: Option<Timestamp>,
 }
 
-/// Which version is to be the active one.
+/// The version to activate.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ActiveVersion {
@@ -92,11 +93,11 @@ pub(super) struct ActiveVersion {
     sha256: String,
 }
 
-/// Which version is to be removed.
+/// The version to remove.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemovedVersion {
-    /// SHA-256 of its file; none for all versions.
+    /// SHA-256 of its file; absent for all versions.
     sha256: Option<String>,
 }
 
@@ -105,45 +106,45 @@ pub(super) struct RemovedVersion {
 pub(super) struct ParameterView {
     /// Its name.
     name: String,
-    /// What it takes: boolean, number, text, json, user or any.
+    /// Its type: boolean, number, text, json, user or any.
     #[serde(rename = "type")]
     kind: String,
-    /// Whether it takes nothing too.
+    /// Whether it accepts missing values.
     optional: bool,
-    /// Whether it is given as `secret("NAME")` and never shown.
+    /// Whether it must be given as `secret("NAME")`; its value is never shown.
     secret: bool,
-    /// What it means.
+    /// Its description.
     description: String,
 }
 
-/// A call and what it gives.
+/// An example call and its result.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExampleView {
     /// The call as an expression whose arguments are literals.
     call: String,
-    /// What it gives, as a cell of a JSON file.
+    /// Its result, as in a JSON file.
     gives: serde_json::Value,
 }
 
-/// What a transform may take.
+/// Limits of a transform.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LimitsView {
-    /// Memory, bytes.
+    /// Memory in bytes.
     memory: u64,
-    /// Time one row may compute, milliseconds.
+    /// Execution time per row in milliseconds.
     time_ms: u64,
-    /// Size of one result, bytes.
+    /// Size of one result in bytes.
     result: u64,
-    /// Stack, bytes.
+    /// Stack size in bytes.
     stack: u64,
-    /// Size of a file, bytes.
+    /// Size of a file in bytes.
     file: u64,
 }
 
 impl TransformView {
     fn new(transform: &Transform, catalog: &Catalog, uploads: &[TransformUpload]) -> Self {
         let manifest = transform.shown_manifest();
-        let known = |sha256: &str| uploads.iter().find(|upload| upload.sha256 == sha256);
+        let find_upload = |sha256: &str| uploads.iter().find(|upload| upload.sha256 == sha256);
         let mut versions: Vec<VersionView> = Vec::new();
         if transform.origin() == Origin::Upload {
             versions.extend(catalog.versions(&manifest.name).map(|version| VersionView {
@@ -151,8 +152,8 @@ impl TransformView {
                 sha256: version.sha256().to_owned(),
                 size: version.size(),
                 active: version.sha256() == transform.sha256(),
-                uploaded_by: known(version.sha256()).and_then(|upload| upload.author.clone()),
-                uploaded_at: known(version.sha256()).map(|upload| upload.uploaded_at),
+                uploaded_by: find_upload(version.sha256()).and_then(|upload| upload.author.clone()),
+                uploaded_at: find_upload(version.sha256()).map(|upload| upload.uploaded_at),
             }));
             versions.sort_by_key(|version| version.uploaded_at);
         }
@@ -193,15 +194,15 @@ impl From<sandbox::Limits> for LimitsView {
     }
 }
 
-/// All transforms: those shipped, files in `TRANSFORMS_DIR`, and uploads.
+/// Returns all transforms: the shipped ones, those in `TRANSFORMS_DIR`, and uploads.
 #[utoipa::path(get, path = "/api/transforms", tag = "transforms",
     responses((status = 200, body = TransformList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("session" = ["read:users"])))]
 pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Result<Json<TransformList>, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
-    let catalog = blocking(move || Ok(sandbox.catalog())).await?;
+    let catalog = run_blocking(move || Ok(sandbox.catalog())).await?;
     let uploads = app.store.transform_uploads().await?;
-    // Where files lie on the server is nobody's business here.
+    // Do not reveal the server's directories.
     let problems = catalog.problems().iter().map(|problem| Problem {
         file: std::path::Path::new(&problem.file)
             .file_name()
@@ -216,9 +217,9 @@ pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Res
     }))
 }
 
-/// Takes in a transform: a `.wasm` file as the body. It is checked and its own examples are run before it
-/// is kept. An upload of a name that was uploaded before is a new version, and the active one; earlier versions stay,
-/// and saved settings and jobs keep theirs. The check ends with the connection.
+/// Uploads a transform: a `.wasm` file as the body. It is validated and its examples are run before it is stored. If a
+/// transform with this name was uploaded before, the upload becomes its new active version; earlier versions stay
+/// available to saved settings and jobs that use them. The validation is canceled when the connection is closed.
 #[utoipa::path(post, path = "/api/transforms", tag = "transforms",
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 201, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -232,17 +233,18 @@ pub(super) async fn upload(
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
     app.jobs.sandbox().require_uploads()?;
-    let _place = app.jobs.place_to_upload(&session)?;
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > LARGEST_FILE) {
+    let _quota_guard = app.jobs.acquire_upload_slot(&session)?;
+    let content_length =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if content_length.is_some_and(|length| length > LARGEST_FILE) {
         return Err(too_large().into());
     }
-    let bytes = receive(body).await?;
+    let bytes = read_body(body).await?;
     let sandbox = app.jobs.sandbox().clone();
     let (transform, catalog) = app
         .jobs
         .compute(&session, move |stop| {
-            let transform = take_in(&sandbox, bytes, stop)?;
+            let transform = check_and_store(&sandbox, bytes, stop)?;
             Ok((transform, sandbox.catalog()))
         })
         .await?;
@@ -263,7 +265,7 @@ pub(super) async fn upload(
     Ok(HttpResponse::Created().json(TransformView::new(&transform, &catalog, &uploads)))
 }
 
-/// Makes another uploaded version of a transform the one that new expressions call.
+/// Activates an uploaded version of a transform, which new expressions then call.
 #[utoipa::path(put, path = "/api/transforms/{name}/active", tag = "transforms", params(("name" = String, Path)),
     request_body = ActiveVersion,
     responses((status = 200, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -273,11 +275,11 @@ pub(super) async fn activate(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     name: Path<String>,
-    wanted: Json<ActiveVersion>,
+    version: Json<ActiveVersion>,
 ) -> Result<Json<TransformView>, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
-    let (transform, catalog) = blocking(move || {
-        let transform = sandbox.activate(&name, &wanted.sha256)?;
+    let (transform, catalog) = run_blocking(move || {
+        let transform = sandbox.activate(&name, &version.sha256)?;
         Ok((transform, sandbox.catalog()))
     })
     .await?;
@@ -285,14 +287,14 @@ pub(super) async fn activate(
         transform = transform.label(),
         sha256 = transform.sha256(),
         session = session.id,
-        "a version of a transform was made the active one"
+        "a version of a transform was activated"
     );
     let uploads = app.store.transform_uploads().await?;
     Ok(Json(TransformView::new(&transform, &catalog, &uploads)))
 }
 
-/// Removes an uploaded transform with all its versions, or with `sha256` one version of it. Running jobs keep it to
-/// their end; saved settings that use it cannot be used any more.
+/// Removes an uploaded transform with all its versions, or with `sha256` one version of it. Running jobs can still use
+/// it; saved settings that need it cannot be used any more.
 #[utoipa::path(delete, path = "/api/transforms/{name}", tag = "transforms",
     params(("name" = String, Path), ("sha256" = Option<String>, Query)),
     responses((status = 204), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -306,16 +308,16 @@ pub(super) async fn remove(
 ) -> Result<HttpResponse, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
     let name = name.into_inner();
-    let (wanted, sha256) = (name.clone(), version.into_inner().sha256);
-    for sha256 in blocking(move || sandbox.remove(&wanted, sha256.as_deref())).await? {
+    let (removed_name, sha256) = (name.clone(), version.into_inner().sha256);
+    for sha256 in run_blocking(move || sandbox.remove(&removed_name, sha256.as_deref())).await? {
         app.store.delete_transform_upload(&sha256).await?;
         tracing::info!(transform = name, sha256, session = session.id, "a version of a transform was removed");
     }
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The body, as far as it is allowed.
-async fn receive(mut body: Payload) -> Result<Vec<u8>> {
+/// Reads the body. Fails with [`Code::PayloadTooLarge`] if it is larger than [`LARGEST_FILE`].
+async fn read_body(mut body: Payload) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(more) = body.next().await {
         let more =
@@ -331,36 +333,29 @@ async fn receive(mut body: Payload) -> Result<Vec<u8>> {
 fn too_large() -> Error {
     let limit = bytesize::ByteSize(LARGEST_FILE);
     Error::new(Code::PayloadTooLarge, format!("The file is larger than the {limit} allowed for a transform."))
-        .with_hint("Build it with optimisation and without debug information, as `transform build` does.")
+        .with_hint("Build it with optimization and without debug information, as `transform build` does.")
 }
 
-/// Checks a file, runs its examples, and keeps it.
-fn take_in(sandbox: &Sandbox, bytes: Vec<u8>, stop: &Stop) -> Result<Transform> {
+/// Validates a file, runs its examples, and stores it.
+fn check_and_store(sandbox: &Sandbox, bytes: Vec<u8>, stop: &StopSignal) -> Result<Transform> {
     let transform = Transform::from_bytes("The file", bytes, Origin::Upload)?;
-    let wrong: Vec<_> = sandbox
+    let failed: Vec<_> = sandbox
         .check_examples(&transform, stop)?
         .into_iter()
-        .filter_map(|checked| Some(format!("{} {}", checked.call, checked.wrong?)))
+        .filter_map(|checked| Some(format!("{} {}", checked.call, checked.failure?)))
         .collect();
-    if !wrong.is_empty() {
-        let more = match wrong.len().saturating_sub(MOST_NAMED) {
+    if !failed.is_empty() {
+        let more = match failed.len().saturating_sub(MAX_LISTED_EXAMPLES) {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        let named: Vec<_> = wrong.into_iter().take(MOST_NAMED).collect();
+        let listed: Vec<_> = failed.into_iter().take(MAX_LISTED_EXAMPLES).collect();
         return Err(Error::new(
             Code::InvalidTransform,
-            format!("The examples of {} do not hold here: {}{more}.", transform.label(), named.join("; ")),
+            format!("The examples of {} fail on this server: {}{more}.", transform.label(), listed.join("; ")),
         )
-        .with_hint("`transform test` shows the same on the author's machine."));
+        .with_hint("Run `transform test` to see the same on the author's machine."));
     }
     sandbox.keep(&transform)?;
     Ok(transform)
-}
-
-/// Compiling and running computes: not on the threads that answer requests.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    actix_web::web::block(work)
-        .await
-        .unwrap_or_else(|error| Err(Error::new(Code::Internal, format!("A computation broke off: {error}"))))
 }

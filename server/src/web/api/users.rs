@@ -1,4 +1,4 @@
-//! `GET /api/users`: how many users match, and the first of them.
+//! `GET /api/users`: the number of matching users, and the first of them.
 
 use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::read_only;
+use super::get_resource;
 use crate::export;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(read_only("/users", count));
+    config.service(get_resource("/users", count));
 }
 
 #[derive(Debug, Deserialize)]
@@ -19,7 +19,7 @@ pub(super) struct Filter {
     q: Option<String>,
 }
 
-/// The first matching user and how many there are.
+/// The first matching user and the number of matching users.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Matches {
     /// Index of the first user.
@@ -28,19 +28,18 @@ pub(super) struct Matches {
     limit: u64,
     /// Users on this page.
     length: u64,
-    /// At most one user, as Auth0 has it.
+    /// At most one user, as returned by Auth0.
     #[schema(value_type = Vec<Object>)]
     users: Vec<Box<RawValue>>,
-    /// How many users match, as far as is known.
+    /// Number of matching users, as far as it is known.
     total: u64,
-    /// There, and true, when there may be more than `total`: Auth0 stops counting at 1000, and of a query
-    /// that is evaluated here only a page of users was looked through.
+    /// True if there may be more users than `total`, otherwise absent: Auth0 stops counting at 1000, and for a query
+    /// that this server evaluates only one page of users was searched.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     capped: bool,
 }
 
-/// Counts the users that match a query, of one connection or of all. The error of a query that cannot be
-/// read shows the place.
+/// Counts the users that match a query, of one connection or of all. The error for an invalid query shows its position.
 #[utoipa::path(get, path = "/api/users", tag = "users",
     params(("connection" = Option<String>, Query, description = "a connection's name"),
            ("q" = Option<String>, Query, description = "a query in Auth0's search syntax v3")),
@@ -52,12 +51,12 @@ pub(super) async fn count(
     app: Data<App>,
     filter: Query<Filter>,
 ) -> Result<Json<Matches>, ApiError> {
-    let some =
+    let non_empty =
         |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    let (query, connection) = (some(&filter.q), some(&filter.connection));
-    let client = app.jobs.clients().for_session(&session)?;
+    let (query, connection) = (non_empty(&filter.q), non_empty(&filter.connection));
+    let client = app.jobs.client_provider().for_session(&session)?;
     let export::Matches { first, total, capped } =
-        export::count(query.as_deref(), connection.as_deref(), &client).await?;
+        export::count_matches(query.as_deref(), connection.as_deref(), &client).await?;
     let users: Vec<_> = first.into_iter().collect();
     Ok(Json(Matches { start: 0, limit: 1, length: users.len() as u64, users, total, capped }))
 }

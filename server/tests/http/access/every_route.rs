@@ -1,4 +1,5 @@
-//! What holds for every operation of the API: read from its own description, so that a new one is tried too.
+//! Tests of every operation of the API. The operations are read from the OpenAPI description, so that new ones are
+//! included.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -13,17 +14,17 @@ use futures_util::stream;
 use serde_json::Value;
 use user_import_export::access::Permissions;
 
-use crate::server::{Body, Reply, Server, person};
+use crate::test_server::{Body, Reply, Server, person};
 
 const BASE: &str = "https://tools.example/ext";
 
-/// What can be read without a session: a download has its ticket, the metrics ask for their own token.
+/// Operations without a session: a download needs a ticket, the metrics need their own token.
 const OPEN: [(&str, &str); 4] =
     [("GET", "/api/jobs/{id}/download"), ("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/readyz")];
 
 const UNSAFE: [&str; 4] = ["DELETE", "PATCH", "POST", "PUT"];
 
-/// An operation of the description: its method, its path, and where it needs a session the permissions it needs.
+/// An operation of the description: method, path, and if it needs a session the required permissions.
 type Operation = (String, String, Option<Vec<String>>);
 
 async fn server() -> Server {
@@ -50,13 +51,13 @@ fn request(method: &str, path: &str) -> TestRequest {
     TestRequest::default().method(method.parse::<Method>().expect("a method")).uri(&format!("/ext{path}"))
 }
 
-fn said(reply: &Reply) -> (u16, String) {
+fn status_and_code(reply: &Reply) -> (u16, String) {
     let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
     (reply.status, body["errorCode"].as_str().unwrap_or_default().to_owned())
 }
 
 #[actix_web::test]
-async fn every_operation_but_the_open_ones_needs_a_session() {
+async fn every_operation_except_the_public_ones_needs_a_session() {
     let server = server().await;
     let operations = operations(&server).await;
     assert!(operations.len() > 20, "{operations:?}");
@@ -65,14 +66,14 @@ async fn every_operation_but_the_open_ones_needs_a_session() {
     assert_eq!(open, BTreeSet::from(OPEN));
     for (method, path, _) in operations.iter().filter(|operation| operation.2.is_some()) {
         let reply = server.call(request(method, path)).await;
-        assert_eq!(said(&reply), (401, "credentials_required".to_owned()), "{method} {path}");
+        assert_eq!(status_and_code(&reply), (401, "credentials_required".to_owned()), "{method} {path}");
         let forged = request(method, path).insert_header(("authorization", "Bearer a.b.c"));
-        assert_eq!(said(&server.call(forged).await), (401, "invalid_token".to_owned()), "{method} {path}");
+        assert_eq!(status_and_code(&server.call(forged).await), (401, "invalid_token".to_owned()), "{method} {path}");
     }
 }
 
 #[actix_web::test]
-async fn another_sites_page_changes_nothing_by_any_operation() {
+async fn no_operation_accepts_a_change_from_a_page_of_another_site() {
     let server = server().await;
     let operations = operations(&server).await;
     let token = server.sign_in("auth0|ada", None).await;
@@ -87,7 +88,7 @@ async fn another_sites_page_changes_nothing_by_any_operation() {
                     .insert_header(("sec-fetch-site", site));
                 let reply = server.call(request).await;
                 let expected = if described { (403, "cross_site_request") } else { (405, "method_not_allowed") };
-                assert_eq!(said(&reply), (expected.0, expected.1.to_owned()), "{method} {path} from {site}");
+                assert_eq!(status_and_code(&reply), (expected.0, expected.1.to_owned()), "{method} {path} from {site}");
             }
             tried += usize::from(described);
         }
@@ -95,7 +96,7 @@ async fn another_sites_page_changes_nothing_by_any_operation() {
     assert!(tried >= 11, "only {tried} operations change something");
 }
 
-/// Routes outside of the description: method, path, and the opener policy of the answer.
+/// Routes outside of the description: method, path, and the opener policy of the response.
 const OTHERS: [(&str, &str, &str); 18] = [
     ("GET", "/login", "unsafe-none"),
     ("GET", "/login/callback", "unsafe-none"),
@@ -118,7 +119,7 @@ const OTHERS: [(&str, &str, &str); 18] = [
 ];
 
 #[actix_web::test]
-async fn every_answer_has_the_security_headers() {
+async fn every_response_has_the_security_headers() {
     let server = server().await;
     let token = server.sign_in("auth0|ada", None).await;
     let mut routes: Vec<(String, String, &str)> =
@@ -166,7 +167,7 @@ async fn every_route_refuses_a_compressed_body() {
                 }
                 let reply = server.call_without_body(request).await;
                 let expected = (415, "unsupported_content_encoding".to_owned());
-                assert_eq!(said(&reply), expected, "{method} {path} {encoding}");
+                assert_eq!(status_and_code(&reply), expected, "{method} {path} {encoding}");
                 assert_eq!(reply.header("accept-encoding"), "identity", "{method} {path}");
             }
         }
@@ -175,8 +176,8 @@ async fn every_route_refuses_a_compressed_body() {
     assert_eq!(server.call(plain).await.status, 401);
 }
 
-/// Counts how often a body is asked for more; none ever comes.
-fn untouched_body() -> (Rc<Cell<u32>>, Body) {
+/// Returns a body that never ends, and a counter of how often it is polled.
+fn pending_body() -> (Rc<Cell<u32>>, Body) {
     let polls = Rc::new(Cell::new(0));
     let counted = Rc::clone(&polls);
     let body = stream::poll_fn(move |_| {
@@ -192,7 +193,7 @@ async fn without_a_session_no_operation_reads_a_body() {
     let mut tried = 0;
     for (method, path, _) in operations(&server).await.iter().filter(|operation| operation.2.is_some()) {
         for content_type in ["application/json", "multipart/form-data; boundary=x", "application/wasm"] {
-            let (polls, body) = untouched_body();
+            let (polls, body) = pending_body();
             let request = request(method, path).insert_header(("content-type", content_type));
             let reply = server.call_with_body(request.insert_header(("authorization", "Bearer a.b.c")), body).await;
             assert_eq!((reply.status, polls.get()), (401, 0), "{method} {path} {content_type}");
@@ -202,14 +203,14 @@ async fn without_a_session_no_operation_reads_a_body() {
     assert!(tried > 60, "{tried}");
 }
 
-/// Pieces of 64 KiB without an end, up to `pieces` of them; counts those that were taken.
-fn endless_body(pieces: u32) -> (Rc<Cell<u32>>, Body) {
+/// Returns a body of up to `chunks` chunks of 64 KiB, and a counter of the chunks that were read.
+fn endless_body(chunks: u32) -> (Rc<Cell<u32>>, Body) {
     let taken = Rc::new(Cell::new(0));
     let counted = Rc::clone(&taken);
     let piece = Bytes::from(vec![b'x'; 64 << 10]);
     let body = stream::poll_fn(move |_| {
         counted.set(counted.get() + 1);
-        Poll::Ready((counted.get() <= pieces).then(|| Ok(piece.clone())))
+        Poll::Ready((counted.get() <= chunks).then(|| Ok(piece.clone())))
     });
     (taken, Box::pin(body))
 }
@@ -226,7 +227,7 @@ async fn every_operation_stops_reading_a_body_that_does_not_end() {
                 request = request.insert_header(("authorization", format!("Bearer {token}")));
             }
             let reply = server.call_with_body(request, body).await;
-            // The largest limit is that of a transform, 32 MiB: 512 pieces.
+            // The largest limit is that of a transform, 32 MiB: 512 chunks.
             assert!(taken.get() < 520, "{method} {path} {content_type}: {} pieces, {}", taken.get(), reply.status);
             assert!(taken.get() == 0 || (400..500).contains(&reply.status), "{method} {path}: {}", reply.body);
         }
@@ -235,7 +236,7 @@ async fn every_operation_stops_reading_a_body_that_does_not_end() {
     let form = TestRequest::post().uri("/ext/login/callback");
     let form = form.insert_header(("content-type", "application/x-www-form-urlencoded"));
     let reply = server.call_with_body(form, body).await;
-    assert_eq!(said(&reply), (413, "payload_too_large".to_owned()));
+    assert_eq!(status_and_code(&reply), (413, "payload_too_large".to_owned()));
     assert!(taken.get() <= 2, "{}", taken.get());
 }
 
@@ -245,19 +246,23 @@ async fn a_session_without_a_stated_permission_is_refused_by_each_operation() {
     let mut tried = 0;
     for (method, path, permissions) in operations(&server).await {
         let Some(permissions) = permissions else { continue };
-        // Exactly what is stated is enough; what the handler then says of the empty request is its own matter.
+        // Exactly the stated permissions are enough. The result of the empty request itself does not matter.
         let exactly =
             server.sign_in_as(&person("auth0|ada", None, Permissions::from_scope(&permissions.join(" ")))).await;
         let end_no_session = path.replace("/sessions/{id}", "/sessions/other");
         let allowed = request(&method, &end_no_session).insert_header(("authorization", format!("Bearer {exactly}")));
-        assert_ne!(said(&server.call(allowed).await).1, "insufficient_scope", "{method} {path}");
+        assert_ne!(status_and_code(&server.call(allowed).await).1, "insufficient_scope", "{method} {path}");
         for missing in &permissions {
             let others = Permissions::all().names().into_iter().filter(|name| name != missing).collect::<Vec<_>>();
             let token = server.sign_in_as(&person("auth0|ada", None, Permissions::from_scope(&others.join(" ")))).await;
             let request = request(&method, &path).insert_header(("authorization", format!("Bearer {token}")));
             let reply = server.call(request).await;
             let body = reply.json();
-            assert_eq!(said(&reply), (403, "insufficient_scope".to_owned()), "{method} {path} without {missing}");
+            assert_eq!(
+                status_and_code(&reply),
+                (403, "insufficient_scope".to_owned()),
+                "{method} {path} without {missing}"
+            );
             assert_eq!(body["error"], "ForbiddenError");
             assert!(body["message"].as_str().is_some_and(|message| message.contains(missing.as_str())), "{body}");
             tried += 1;
@@ -266,7 +271,7 @@ async fn a_session_without_a_stated_permission_is_refused_by_each_operation() {
     assert!(tried > 25, "only {tried} permissions are stated");
 }
 
-/// A route that is left out of the description would escape the tests above.
+/// A route that is not in the description would not be covered by the tests above.
 #[actix_web::test]
 async fn every_route_of_the_api_is_described() {
     let described: BTreeSet<_> =
@@ -275,13 +280,16 @@ async fn every_route_of_the_api_is_described() {
     let mut routes = BTreeSet::new();
     for entry in std::fs::read_dir(directory).expect("the source") {
         let source = std::fs::read_to_string(entry.expect("an entry").path()).expect("a source file");
-        assert!(!source.contains("web::resource(") && !source.contains(".route("), "routes are made by only()");
-        // only("/presets/{name}", "GET, HEAD, PUT") and read_only("/presets", …)
-        for (at, mark) in source.match_indices("only(\"") {
+        assert!(
+            !source.contains("web::resource(") && !source.contains(".route("),
+            "routes are created with resource()"
+        );
+        // resource("/presets/{name}", "GET, HEAD, PUT") and get_resource("/presets", …)
+        for (at, mark) in source.match_indices("resource(\"") {
             let mut texts = source[at + mark.len()..].split('"');
             let (path, methods) = (texts.next().expect("a path"), texts.nth(1).unwrap_or_default());
-            let reads = source[..at].ends_with("read_");
-            let methods = if reads { "GET" } else { methods };
+            let is_get = source[..at].ends_with("get_");
+            let methods = if is_get { "GET" } else { methods };
             let prefix = if matches!(path, "/healthz" | "/readyz") { "" } else { "/api" };
             for method in methods.split(", ").filter(|method| *method != "HEAD") {
                 routes.insert((method.to_owned(), format!("{prefix}{path}")));

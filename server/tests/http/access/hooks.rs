@@ -1,12 +1,12 @@
-//! Lifecycle hooks (docs/auth0/extension.md#lifecycle-hooks).
+//! Tests of lifecycle hooks (docs/auth0/extension.md#lifecycle-hooks).
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::server::{Reply, SECRET, Server};
-use crate::tenant::now;
+use crate::login_tenant::now;
+use crate::test_server::{Reply, SECRET, Server};
 
 const BASE: &str = "https://tools.example/ext";
 const INSTALL: &str = "/.extensions/on-install";
@@ -59,7 +59,7 @@ async fn every_hook_answers_204_without_a_body_to_its_token() {
 }
 
 #[actix_web::test]
-async fn a_token_that_deletes_something_works_once_also_after_uninstalling_and_a_restart() {
+async fn a_token_of_a_destructive_hook_works_once_even_after_a_restart() {
     let server = server().await;
     let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com")];
     let mut timed = claims(UNINSTALL);
@@ -73,7 +73,7 @@ async fn a_token_that_deletes_something_works_once_also_after_uninstalling_and_a
     for token in &tokens {
         let reply = call(&server, Method::DELETE, UNINSTALL, Some(format!("Bearer {token}"))).await;
         reply.expect_error(401, "HookTokenError", "Invalid hook token");
-        // The last character of a signature can be written in several ways, which are the same token.
+        // The last character of a signature has several equivalent forms, which must count as the same token.
         let (kept, last) = token.split_at(token.len() - 1);
         for other in ('A'..='Z').chain('a'..='z').chain('0'..='9').filter(|other| !last.starts_with(*other)) {
             let reply = call(&server, Method::DELETE, UNINSTALL, Some(format!("Bearer {kept}{other}"))).await;
@@ -87,7 +87,7 @@ async fn a_token_with_an_expiry_works_once_for_each_hook() {
     let server = server().await;
     for (method, path) in [(Method::POST, INSTALL), (Method::PUT, UPDATE), (Method::DELETE, UNINSTALL)] {
         let mut timed = claims(path);
-        // A fraction, which must not end the memory of the token before the token.
+        // With a fraction, so that the record of the used token must not expire before the token.
         timed["exp"] = json!(now() as f64 + 600.5);
         let authorization = format!("Bearer {}", token(&timed));
         assert_eq!(call(&server, method.clone(), path, Some(authorization.clone())).await.status, 204);
@@ -168,7 +168,7 @@ async fn times_are_checked_where_they_are_present() {
 }
 
 #[actix_web::test]
-async fn only_hs256_with_our_secret_is_accepted() {
+async fn only_hs256_with_the_extension_secret_is_accepted() {
     let server = server().await;
     for token in [
         mint(&claims(UNINSTALL), Algorithm::HS384, SECRET),

@@ -1,9 +1,9 @@
-//! Who may come in (docs/auth0/extension.md, docs/auth0/login.md): each row of their tables is a test.
+//! Tests of access control: each row of the tables in docs/auth0/extension.md and docs/auth0/login.md is a test.
 
-mod attacks;
-mod contract;
 mod every_route;
-mod extension;
+mod extension_login;
+mod extension_routes;
 mod hooks;
+mod login_attacks;
 mod sessions;
 mod tenant_login;

@@ -1,4 +1,4 @@
-//! Session tokens at the API, and the sessions they name (docs/auth0/login.md#session-token,
+//! Tests of session tokens and sessions at the API (docs/auth0/login.md#session-token,
 //! docs/auth0/login.md#bearer-tokens-and-error-answers).
 
 use actix_web::test::TestRequest;
@@ -6,9 +6,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use user_import_export::access::{Admission, Permissions, SignIn};
 
-use super::extension::{Callback, payload, session, setup};
-use crate::server::{Reply, SECRET, Server, person};
-use crate::tenant::now;
+use super::extension_login::{Callback, payload, session, setup};
+use crate::login_tenant::now;
+use crate::test_server::{Reply, SECRET, Server, person};
 
 const BASE: &str = "https://tools.example/ext";
 const AUDIENCE: &str = "urn:user-import-export-extension";
@@ -39,8 +39,8 @@ fn changed(name: &str, value: Value) -> String {
     mint(&claims, Algorithm::HS256, SECRET)
 }
 
-/// Asks a route that needs a session and no tenant.
-async fn ask(authorization: Option<&str>) -> Reply {
+/// Sends a request to a route that needs a session and no tenant.
+async fn request_history(authorization: Option<&str>) -> Reply {
     let server = server().await;
     let mut request = TestRequest::get().uri("/api/history");
     if let Some(authorization) = authorization {
@@ -49,8 +49,8 @@ async fn ask(authorization: Option<&str>) -> Reply {
     server.call(request).await
 }
 
-async fn ask_with(token: &str) -> Reply {
-    ask(Some(&format!("Bearer {token}"))).await
+async fn request_with(token: &str) -> Reply {
+    request_history(Some(&format!("Bearer {token}"))).await
 }
 
 async fn server() -> Server {
@@ -67,7 +67,7 @@ async fn history(server: &Server, token: &str) -> Reply {
 }
 
 #[actix_web::test]
-async fn a_session_comes_in() {
+async fn a_session_is_accepted() {
     let server = server().await;
     let token = server.sign_in("auth0|ada", None).await;
     let reply = history(&server, &token).await;
@@ -75,13 +75,13 @@ async fn a_session_comes_in() {
 }
 
 #[actix_web::test]
-async fn a_token_that_no_sign_in_made_is_refused_even_with_the_right_signature() {
-    let reply = ask_with(&mint(&claims(), Algorithm::HS256, SECRET)).await;
+async fn a_correctly_signed_token_without_a_session_is_refused() {
+    let reply = request_with(&mint(&claims(), Algorithm::HS256, SECRET)).await;
     reply.expect_error(401, "invalid_token", "The session is not known to this server.");
 }
 
 #[actix_web::test]
-async fn a_session_of_another_tenant_or_way_of_signing_in_is_refused_after_a_restart() {
+async fn a_session_of_another_tenant_or_kind_of_login_is_refused_after_a_restart() {
     let server = server().await;
     let token = server.sign_in("auth0|ada", Some("management-token")).await;
     assert_eq!(history(&server, &token).await.status, 200);
@@ -101,7 +101,7 @@ async fn a_session_of_another_tenant_or_way_of_signing_in_is_refused_after_a_res
 }
 
 #[actix_web::test]
-async fn who_is_no_longer_listed_is_out_at_the_next_request() {
+async fn an_admin_removed_from_the_settings_is_refused_at_the_next_request() {
     let server = Server::new(BASE, TENANT).await;
     let token = server.sign_in("auth0|ada", None).await;
     assert_eq!(history(&server, &token).await.status, 200);
@@ -112,7 +112,7 @@ async fn who_is_no_longer_listed_is_out_at_the_next_request() {
 }
 
 #[actix_web::test]
-async fn a_session_that_is_ended_is_refused_at_once_and_after_a_restart() {
+async fn an_ended_session_is_refused_at_once_and_after_a_restart() {
     let server = Server::new(BASE, TENANT).await;
     let (first, second) = (server.sign_in("auth0|ada", None).await, server.sign_in("auth0|ada", None).await);
     let end = |uri: &str| TestRequest::delete().uri(uri);
@@ -132,7 +132,7 @@ async fn a_session_that_is_ended_is_refused_at_once_and_after_a_restart() {
 }
 
 #[actix_web::test]
-async fn a_person_has_at_most_a_hundred_sessions() {
+async fn an_admin_has_at_most_a_hundred_sessions() {
     let settings = [TENANT, &[("ADMIN_SUBJECTS", "auth0|ada,auth0|grace")]].concat();
     let server = Server::new(BASE, &settings).await;
     let grace = server.sign_in("auth0|grace", None).await;
@@ -149,7 +149,7 @@ async fn a_person_has_at_most_a_hundred_sessions() {
 }
 
 #[actix_web::test]
-async fn sessions_are_listed_and_any_of_them_can_be_ended() {
+async fn all_sessions_are_listed_and_can_be_ended() {
     let settings = [TENANT, &[("ADMIN_SUBJECTS", "auth0|ada,auth0|grace")]].concat();
     let server = Server::new(BASE, &settings).await;
     let (ada, grace) = (server.sign_in("auth0|ada", None).await, server.sign_in("auth0|grace", None).await);
@@ -175,7 +175,7 @@ async fn sessions_are_listed_and_any_of_them_can_be_ended() {
 }
 
 #[actix_web::test]
-async fn uninstalling_ends_every_session() {
+async fn uninstallation_ends_every_session() {
     let server = server().await;
     let token = server.sign_in("auth0|ada", None).await;
     assert_eq!(history(&server, &token).await.status, 200);
@@ -187,7 +187,7 @@ async fn uninstalling_ends_every_session() {
 }
 
 #[actix_web::test]
-async fn about_says_what_the_server_is_and_what_the_session_may_do() {
+async fn about_describes_the_server_and_the_permissions_of_the_session() {
     let server = Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("UPLOAD_LIMIT", "1MiB")]).await;
     let few = Permissions::from_scope("read:users read:connections");
     let token = server.sign_in_as(&person("auth0|ada", None, few)).await;
@@ -202,7 +202,7 @@ async fn about_says_what_the_server_is_and_what_the_session_may_do() {
 }
 
 #[actix_web::test]
-async fn a_sign_in_without_the_permissions_that_are_needed_is_refused() {
+async fn a_login_without_the_required_permissions_is_refused() {
     let (tenant, server) = setup().await;
     for (scope, missing) in [
         (json!("openid profile"), "read:users, read:connections"),
@@ -228,7 +228,7 @@ async fn a_sign_in_without_the_permissions_that_are_needed_is_refused() {
 }
 
 #[actix_web::test]
-async fn the_session_of_a_person_whom_a_role_admitted_keeps_that_admission() {
+async fn a_session_stores_the_role_that_admitted_its_admin() {
     let roles = [("ADMIN_SUBJECTS", ""), ("ADMIN_ROLES", "admin"), ("ADMIN_ROLES_CLAIM", "https://acme.example/roles")];
     let settings = [TENANT, &roles].concat();
     let server = Server::new(BASE, &settings).await;
@@ -245,87 +245,87 @@ async fn the_session_of_a_person_whom_a_role_admitted_keeps_that_admission() {
 
 #[actix_web::test]
 async fn no_header_is_credentials_required() {
-    ask(None).await.expect_error(401, "credentials_required", "No authorization token was found");
+    request_history(None).await.expect_error(401, "credentials_required", "No authorization token was found");
 }
 
 #[actix_web::test]
 async fn a_header_that_is_not_two_words_is_credentials_bad_format() {
     for header in ["Bearer", "token", "Bearer a b"] {
-        let reply = ask(Some(header)).await;
+        let reply = request_history(Some(header)).await;
         reply.expect_error(401, "credentials_bad_format", "Format is Authorization: Bearer [token]");
     }
 }
 
 #[actix_web::test]
 async fn another_scheme_is_credentials_bad_scheme() {
-    let reply = ask(Some("Basic YWRhOnNlY3JldA==")).await;
+    let reply = request_history(Some("Basic YWRhOnNlY3JldA==")).await;
     reply.expect_error(401, "credentials_bad_scheme", "Format is Authorization: Bearer [token]");
 }
 
 #[actix_web::test]
 async fn an_expired_session_is_jwt_expired() {
-    ask_with(&changed("exp", json!(now() - 1))).await.expect_error(401, "invalid_token", "jwt expired");
+    request_with(&changed("exp", json!(now() - 1))).await.expect_error(401, "invalid_token", "jwt expired");
 }
 
 #[actix_web::test]
 async fn another_secret_is_invalid_signature() {
-    let reply = ask_with(&mint(&claims(), Algorithm::HS256, "a secret of somebody else")).await;
+    let reply = request_with(&mint(&claims(), Algorithm::HS256, "a secret of another server")).await;
     reply.expect_error(401, "invalid_token", "invalid signature");
 }
 
 #[actix_web::test]
 async fn another_audience_is_jwt_audience_invalid() {
-    let reply = ask_with(&changed("aud", json!("urn:another-extension"))).await;
+    let reply = request_with(&changed("aud", json!("urn:another-extension"))).await;
     reply.expect_error(401, "invalid_token", &format!("jwt audience invalid. expected: {AUDIENCE}"));
 }
 
 #[actix_web::test]
 async fn a_session_of_another_base_url_is_jwt_issuer_invalid() {
-    let reply = ask_with(&changed("iss", json!("https://other.example"))).await;
+    let reply = request_with(&changed("iss", json!("https://other.example"))).await;
     reply.expect_error(401, "invalid_token", &format!("jwt issuer invalid. expected: {BASE}"));
 }
 
 #[actix_web::test]
 async fn something_else_is_jwt_malformed() {
     for token in ["abc", "a.b", "a.b.c", "a.b.c.d", "..", "eyJhbGciOiJIUzI1NiJ9.e30"] {
-        ask_with(token).await.expect_error(401, "invalid_token", "jwt malformed");
+        request_with(token).await.expect_error(401, "invalid_token", "jwt malformed");
     }
 }
 
 #[actix_web::test]
 async fn only_hs256_is_accepted() {
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
-        let reply = ask_with(&mint(&claims(), algorithm, SECRET)).await;
+        let reply = request_with(&mint(&claims(), algorithm, SECRET)).await;
         reply.expect_error(401, "invalid_token", "invalid algorithm");
     }
     let signed = mint(&claims(), Algorithm::HS256, SECRET);
     let body = signed.split('.').nth(1).expect("three parts");
     // {"alg":"none"}
-    let reply = ask_with(&format!("eyJhbGciOiJub25lIn0.{body}.")).await;
+    let reply = request_with(&format!("eyJhbGciOiJub25lIn0.{body}.")).await;
     reply.expect_error(401, "invalid_token", "jwt signature is required");
 }
 
 #[actix_web::test]
 async fn a_tampered_session_is_invalid_signature() {
     let ours = mint(&claims(), Algorithm::HS256, SECRET);
-    let other = changed("sub", json!("auth0|somebody-else"));
+    let other = changed("sub", json!("auth0|another-admin"));
     let (Some((_, signature)), Some((unsigned, _))) = (ours.rsplit_once('.'), other.rsplit_once('.')) else {
         panic!("tokens have three parts")
     };
-    ask_with(&format!("{unsigned}.{signature}")).await.expect_error(401, "invalid_token", "invalid signature");
+    request_with(&format!("{unsigned}.{signature}")).await.expect_error(401, "invalid_token", "invalid signature");
 }
 
 #[actix_web::test]
-async fn a_hook_token_is_no_session() {
+async fn a_hook_token_is_not_accepted_as_a_session() {
     let hook = json!({
         "iss": "https://acme.eu.auth0.com", "aud": format!("{BASE}/.extensions/on-install"), "exp": now() + 60,
     });
-    let reply = ask_with(&mint(&hook, Algorithm::HS256, SECRET)).await;
+    let reply = request_with(&mint(&hook, Algorithm::HS256, SECRET)).await;
     reply.expect_error(401, "invalid_token", &format!("jwt audience invalid. expected: {AUDIENCE}"));
 }
 
 #[actix_web::test]
-async fn another_sites_page_changes_nothing_even_with_a_session() {
+async fn a_page_of_another_site_cannot_change_anything_even_with_a_session() {
     let server = server().await;
     let token = server.sign_in("auth0|ada", None).await;
     let cancel = |site: &'static str| {

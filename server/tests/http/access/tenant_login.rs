@@ -1,20 +1,20 @@
-//! `LOGIN=tenant`: authorization code + PKCE, and who may enter. The tenant's end users sign in at the same place, so
-//! most tests here are attackers.
+//! Tests of `LOGIN=tenant`: authorization code flow with PKCE, and authorization. The tenant's end users sign in at the
+//! same place, so most tests are attacks.
 
 use actix_web::test::TestRequest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::extension::{payload, session};
-use crate::server::{Reply, Server};
-use crate::tenant::{KEY, OTHER_KEY, Tenant, now, sign};
+use super::extension_login::{payload, session};
+use crate::login_tenant::{KEY, OTHER_KEY, Tenant, now, sign};
+use crate::test_server::{Reply, Server};
 
 const BASE: &str = "https://tools.example/ext";
 const CLIENT: &str = "web-client";
 const EMAILS: &[(&str, &str)] =
     &[("ADMIN_EMAILS", "ada@example.com, Grace@Example.com"), ("ADMIN_CONNECTION", "staff")];
-const NOT_AN_ADMIN: &str = "You are signed in, but not among those whom this server lets in.";
+const NOT_AN_ADMIN: &str = "You are signed in, but you are not an admin of this server.";
 
 async fn setup(admins: &[(&str, &str)]) -> (Tenant, Server) {
     let tenant = Tenant::start();
@@ -35,25 +35,25 @@ async fn server(tenant: &Tenant, admins: &[(&str, &str)]) -> Server {
     Server::new(BASE, &settings).await
 }
 
-/// A login that has begun.
-struct Begun {
+/// A started login.
+struct StartedLogin {
     cookie: String,
     state: String,
     nonce: String,
     parameters: Vec<(String, String)>,
 }
 
-async fn begin(server: &Server, path: &str) -> Begun {
+async fn begin(server: &Server, path: &str) -> StartedLogin {
     let reply = server.get(path).await;
     assert_eq!(reply.status, 302, "{}", reply.body);
     let (_, parameters) = reply.location();
     let value = |name: &str| parameters.iter().find(|(found, _)| found == name).expect("a parameter").1.clone();
     let cookies = reply.cookies();
     let cookie = cookies.first().and_then(|cookie| cookie.split(';').next()).expect("a cookie").to_owned();
-    Begun { cookie, state: value("state"), nonce: value("nonce"), parameters: parameters.clone() }
+    StartedLogin { cookie, state: value("state"), nonce: value("nonce"), parameters: parameters.clone() }
 }
 
-async fn come_back(server: &Server, cookie: &str, query: &str) -> Reply {
+async fn send_callback(server: &Server, cookie: &str, query: &str) -> Reply {
     let request = TestRequest::get().uri(&format!("/login/callback?{query}")).insert_header(("cookie", cookie));
     server.call(request).await
 }
@@ -72,21 +72,21 @@ fn profile(id: &str, email: &str, verified: bool, connection: &str) -> Value {
     })
 }
 
-/// Signs in with an id_token that a test has changed.
+/// Signs in with an id_token that the test changes.
 async fn sign_in(tenant: &Tenant, server: &Server, change: impl FnOnce(&mut Value)) -> Reply {
     let begun = begin(server, "/login").await;
     let mut claims = id_token(tenant, &begun.nonce);
     change(&mut claims);
     *tenant.state.id_token.lock().unwrap() = Some(sign(&claims, &KEY, Some("k1")));
-    come_back(server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await
+    send_callback(server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await
 }
 
-fn expect_out(reply: &Reply) {
+fn expect_denied(reply: &Reply) {
     reply.expect_error(403, "ForbiddenError", NOT_AN_ADMIN);
 }
 
 #[actix_web::test]
-async fn login_leads_to_the_own_tenant_with_pkce_and_keeps_its_secrets_in_one_sealed_cookie() {
+async fn login_redirects_to_the_tenant_with_pkce_and_keeps_its_secrets_in_an_encrypted_cookie() {
     let (tenant, server) = setup(EMAILS).await;
     let reply = server.get("/login").await;
     let (url, query) = reply.location();
@@ -112,7 +112,7 @@ async fn the_code_is_exchanged_with_the_verifier_of_its_challenge() {
     let begun = begin(&server, "/login").await;
     let claims = id_token(&tenant, &begun.nonce);
     *tenant.state.id_token.lock().unwrap() = Some(sign(&claims, &KEY, Some("k1")));
-    let reply = come_back(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
+    let reply = send_callback(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
     let token = session(&reply);
     let exchange = tenant.state.exchange.lock().unwrap().clone();
     let asked = |name: &str| exchange.get(name).map(String::as_str).unwrap_or_default();
@@ -131,30 +131,30 @@ async fn the_code_is_exchanged_with_the_verifier_of_its_challenge() {
 }
 
 #[actix_web::test]
-async fn without_settings_nobody_enters() {
+async fn without_settings_access_is_denied() {
     let (tenant, server) = setup(&[]).await;
-    expect_out(&sign_in(&tenant, &server, |_| {}).await);
+    expect_denied(&sign_in(&tenant, &server, |_| {}).await);
 }
 
 #[actix_web::test]
-async fn a_listed_subject_enters_and_others_stay_out() {
+async fn a_listed_subject_is_admitted_and_others_are_denied() {
     let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada, samlp|x|grace")]).await;
     session(&sign_in(&tenant, &server, |_| {}).await);
     session(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("samlp|x|grace")).await);
-    expect_out(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("auth0|mallory")).await);
+    expect_denied(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("auth0|mallory")).await);
 }
 
 #[actix_web::test]
-async fn a_listed_role_enters_by_its_claim() {
+async fn a_listed_role_is_admitted_by_its_claim() {
     let claim = "https://acme.example/roles";
     let (tenant, server) = setup(&[("ADMIN_ROLES", "user-admin"), ("ADMIN_ROLES_CLAIM", claim)]).await;
     session(&sign_in(&tenant, &server, |claims| claims[claim] = json!(["user-admin"])).await);
-    expect_out(&sign_in(&tenant, &server, |claims| claims[claim] = json!(["user"])).await);
-    expect_out(&sign_in(&tenant, &server, |claims| claims["roles"] = json!(["user-admin"])).await);
+    expect_denied(&sign_in(&tenant, &server, |claims| claims[claim] = json!(["user"])).await);
+    expect_denied(&sign_in(&tenant, &server, |claims| claims["roles"] = json!(["user-admin"])).await);
 }
 
 #[actix_web::test]
-async fn a_listed_email_enters_when_the_profile_confirms_it() {
+async fn a_listed_email_address_is_admitted_if_the_profile_confirms_it() {
     let (tenant, server) = setup(EMAILS).await;
     tenant.state.profiles.lock().unwrap().extend([
         ("auth0|ada".to_owned(), profile("auth0|ada", "ada@example.com", true, "staff")),
@@ -169,7 +169,7 @@ async fn a_listed_email_enters_when_the_profile_confirms_it() {
 }
 
 #[actix_web::test]
-async fn an_attacker_with_an_admins_email_unverified_stays_out() {
+async fn an_attacker_with_an_admins_unverified_email_address_is_denied() {
     let (tenant, server) = setup(EMAILS).await;
     tenant
         .state
@@ -182,12 +182,12 @@ async fn an_attacker_with_an_admins_email_unverified_stays_out() {
             claims["sub"] = json!("auth0|mallory");
             claims["email_verified"] = verified.clone();
         };
-        expect_out(&sign_in(&tenant, &server, mallory).await);
+        expect_denied(&sign_in(&tenant, &server, mallory).await);
     }
 }
 
 #[actix_web::test]
-async fn an_attacker_with_an_admins_email_in_another_connection_stays_out() {
+async fn an_attacker_with_an_admins_email_address_in_another_connection_is_denied() {
     let (tenant, server) = setup(EMAILS).await;
     tenant
         .state
@@ -195,20 +195,20 @@ async fn an_attacker_with_an_admins_email_in_another_connection_stays_out() {
         .lock()
         .unwrap()
         .insert("google-oauth2|1".to_owned(), profile("google-oauth2|1", "ada@example.com", true, "customers"));
-    expect_out(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("google-oauth2|1")).await);
+    expect_denied(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("google-oauth2|1")).await);
 }
 
 #[actix_web::test]
-async fn an_attacker_who_linked_an_identity_of_the_right_connection_stays_out() {
+async fn an_attacker_with_a_linked_identity_of_the_right_connection_is_denied() {
     let (tenant, server) = setup(EMAILS).await;
     let mut linked = profile("auth0|mallory", "ada@example.com", true, "customers");
     linked["identities"] = json!([{"connection": "customers"}, {"connection": "staff"}]);
     tenant.state.profiles.lock().unwrap().insert("auth0|mallory".to_owned(), linked);
-    expect_out(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("auth0|mallory")).await);
+    expect_denied(&sign_in(&tenant, &server, |claims| claims["sub"] = json!("auth0|mallory")).await);
 }
 
 #[actix_web::test]
-async fn a_profile_of_somebody_else_or_none_confirms_nothing() {
+async fn a_missing_profile_or_that_of_another_user_confirms_no_address() {
     let (tenant, server) = setup(EMAILS).await;
     tenant
         .state
@@ -216,9 +216,9 @@ async fn a_profile_of_somebody_else_or_none_confirms_nothing() {
         .lock()
         .unwrap()
         .insert("auth0|ada".to_owned(), profile("auth0|other", "ada@example.com", true, "staff"));
-    expect_out(&sign_in(&tenant, &server, |_| {}).await);
+    expect_denied(&sign_in(&tenant, &server, |_| {}).await);
     tenant.state.profiles.lock().unwrap().clear();
-    expect_out(&sign_in(&tenant, &server, |_| {}).await);
+    expect_denied(&sign_in(&tenant, &server, |_| {}).await);
 }
 
 #[actix_web::test]
@@ -263,21 +263,21 @@ async fn a_forged_signature_is_unauthorized() {
     let begun = begin(&server, "/login").await;
     let forged = sign(&id_token(&tenant, &begun.nonce), &OTHER_KEY, Some("k1"));
     *tenant.state.id_token.lock().unwrap() = Some(forged);
-    let reply = come_back(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
+    let reply = send_callback(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
     reply.expect_error(401, "UnauthorizedError", "invalid signature");
 }
 
 #[actix_web::test]
-async fn a_login_ends_in_the_browser_in_which_it_began() {
+async fn a_login_can_only_be_completed_in_the_browser_that_started_it() {
     let (_tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
     let mine = begin(&server, "/login").await;
     let attackers = begin(&server, "/login").await;
     let query = format!("code=abc&state={}", attackers.state);
     for cookie in ["", "__Host-user-import-export-login-a7e7e2f5=forged", mine.cookie.as_str()] {
-        let reply = come_back(&server, cookie, &query).await;
+        let reply = send_callback(&server, cookie, &query).await;
         reply.expect_error(400, "ValidationError", "Login failed. State mismatch.");
     }
-    let reply = come_back(&server, &mine.cookie, "code=abc").await;
+    let reply = send_callback(&server, &mine.cookie, "code=abc").await;
     reply.expect_error(400, "ValidationError", "Login failed. State mismatch.");
 }
 
@@ -287,8 +287,8 @@ async fn a_login_is_completed_once() {
     let begun = begin(&server, "/login").await;
     *tenant.state.id_token.lock().unwrap() = Some(sign(&id_token(&tenant, &begun.nonce), &KEY, Some("k1")));
     let query = format!("code=abc&state={}", begun.state);
-    session(&come_back(&server, &begun.cookie, &query).await);
-    let replayed = come_back(&server, &begun.cookie, &query).await;
+    session(&send_callback(&server, &begun.cookie, &query).await);
+    let replayed = send_callback(&server, &begun.cookie, &query).await;
     replayed.expect_error(400, "ValidationError", "Login failed. This login was completed before.");
 }
 
@@ -296,20 +296,20 @@ async fn a_login_is_completed_once() {
 async fn a_code_that_the_tenant_refuses_is_unauthorized() {
     let (_tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
     let begun = begin(&server, "/login").await;
-    let reply = come_back(&server, &begun.cookie, &format!("code=stolen&state={}", begun.state)).await;
+    let reply = send_callback(&server, &begun.cookie, &format!("code=stolen&state={}", begun.state)).await;
     let text = "The login tenant refused the authorization code: invalid_grant: Invalid authorization code";
     reply.expect_error(401, "UnauthorizedError", text);
 }
 
 #[actix_web::test]
-async fn a_missing_code_and_a_refusal_are_named() {
+async fn a_missing_code_and_an_error_of_the_tenant_are_reported() {
     let (_tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
     let begun = begin(&server, "/login").await;
-    let reply = come_back(&server, &begun.cookie, &format!("state={}", begun.state)).await;
+    let reply = send_callback(&server, &begun.cookie, &format!("state={}", begun.state)).await;
     reply.expect_error(400, "ArgumentError", "Must provide a code");
     let begun = begin(&server, "/login").await;
     let query = format!("error=access_denied&error_description=Not%20today&state={}", begun.state);
-    let reply = come_back(&server, &begun.cookie, &query).await;
+    let reply = send_callback(&server, &begun.cookie, &query).await;
     reply.expect_error(401, "UnauthorizedError", "Login failed. access_denied: Not today");
 }
 
@@ -328,7 +328,7 @@ async fn a_custom_login_domain_is_another_issuer_than_the_management_api() {
     session(&sign_in(&custom, &server, |_| {}).await);
     let begun = begin(&server, "/login").await;
     *custom.state.id_token.lock().unwrap() = Some(sign(&id_token(&management, &begun.nonce), &KEY, Some("k1")));
-    let reply = come_back(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
+    let reply = send_callback(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
     reply.expect_error(401, "UnauthorizedError", &format!("Invalid issuer: {}/", management.origin));
 }
 
@@ -337,14 +337,14 @@ async fn a_popup_is_remembered_until_the_end() {
     let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
     let begun = begin(&server, "/login?popup=1").await;
     *tenant.state.id_token.lock().unwrap() = Some(sign(&id_token(&tenant, &begun.nonce), &KEY, Some("k1")));
-    let reply = come_back(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
+    let reply = send_callback(&server, &begun.cookie, &format!("code=abc&state={}", begun.state)).await;
     session(&reply);
     assert!(reply.body.contains("data-popup=\"true\""));
 }
 
 #[actix_web::test]
-async fn who_stays_out_meets_a_page_that_says_what_to_do() {
-    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|somebody")]).await;
+async fn a_denied_user_sees_a_page_with_a_hint() {
+    let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|another-admin")]).await;
     let begun = begin(&server, "/login").await;
     *tenant.state.id_token.lock().unwrap() = Some(sign(&id_token(&tenant, &begun.nonce), &KEY, Some("k1")));
     let request = TestRequest::get()
@@ -409,7 +409,7 @@ async fn a_logout_token_of_the_login_tenant_ends_the_sessions_it_names_once() {
 }
 
 #[actix_web::test]
-async fn what_is_no_logout_token_ends_no_session() {
+async fn an_invalid_logout_token_ends_no_session() {
     let (tenant, server) = setup(&[("ADMIN_SUBJECTS", "auth0|ada")]).await;
     let token = session(&sign_in(&tenant, &server, |_| {}).await);
     let mut good = logout_token(&tenant);

@@ -1,4 +1,4 @@
-//! Files of export jobs that are not what the tenant promised: lost and repeated, then failed with the reason.
+//! Tests of damaged files of Auth0 export jobs: they are requested again, then the export fails with the reason.
 
 use std::io::Write as _;
 
@@ -9,10 +9,10 @@ use simulated_tenant::{Fault, FaultKind};
 
 use super::{Harness, id};
 
-/// Users of the tenant under test: more than its search counts.
+/// Number of users of the tenant: more than a search counts.
 const USERS: u64 = 1200;
 
-/// The path of files of export jobs at the tenant.
+/// Path of the files of export jobs at the tenant.
 const FILE: &str = "/exports/";
 
 fn lines(count: usize) -> String {
@@ -26,14 +26,14 @@ fn gzip(text: &str) -> Vec<u8> {
     encoder.finish().expect("in memory")
 }
 
-/// A damaged file: what it is, its media type, its bytes, and a part of the reason that is given for it.
+/// Returns damaged files: description, media type, content, and a part of the expected error message.
 fn damaged() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
     let page = "<!DOCTYPE html><html><body>Bad gateway</body></html>\n";
     let all = lines(USERS as usize);
     let cut = &all[..all.len() - 20];
     let half_gzip = gzip(&all);
     vec![
-        ("a page of a proxy", "text/html", page.into(), "text/html instead of users"),
+        ("a page of a proxy", "text/html", page.into(), "text/html instead of the export's file"),
         ("a page under another type", "application/gzip", page.into(), "Row 1 of the tenant's answer is not a user"),
         ("an empty body", "application/gzip", Vec::new(), "file is empty"),
         ("no users", "application/gzip", gzip(""), "ended after 0 users"),
@@ -52,13 +52,13 @@ fn replaced(content_type: &str, body: &[u8]) -> Fault {
 }
 
 #[actix_web::test]
-async fn a_file_that_is_damaged_once_is_read_again_and_the_export_is_complete() {
+async fn an_export_reads_a_file_again_that_was_damaged_once() {
     let harness = Harness::new(USERS).await;
     let users = harness.tenant.control().user_count();
     for (what, content_type, body, _) in damaged() {
         harness.tenant.control().add(replaced(content_type, &body).once());
         let job = harness
-            .finished(&harness.export(&json!({"format": "ndjson", "fields": [{"name": "user_id"}]})).await)
+            .wait_for_end(&harness.export(&json!({"format": "ndjson", "fields": [{"name": "user_id"}]})).await)
             .await;
         assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(users)), "{what}: {job}");
         assert_eq!(job["summary"]["faults"], 0, "{what}: {job}");
@@ -69,12 +69,13 @@ async fn a_file_that_is_damaged_once_is_read_again_and_the_export_is_complete() 
 }
 
 #[actix_web::test]
-async fn a_file_that_stays_damaged_fails_the_export_with_the_reason() {
+async fn an_export_fails_with_the_reason_if_the_file_stays_damaged() {
     let harness = Harness::new(USERS).await;
     for (what, content_type, body, reason) in damaged() {
         harness.tenant.control().add(replaced(content_type, &body));
-        let job =
-            harness.finished(&harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
+        let job = harness
+            .wait_for_end(&harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await)
+            .await;
         harness.tenant.control().clear();
         assert_eq!(
             (&job["status"], &job["error"]["errorCode"]),
@@ -88,9 +89,10 @@ async fn a_file_that_stays_damaged_fails_the_export_with_the_reason() {
 }
 
 #[actix_web::test]
-async fn a_few_users_who_were_deleted_meanwhile_do_not_fail_an_export() {
+async fn an_export_succeeds_if_a_few_users_are_deleted_meanwhile() {
     let harness = Harness::new(USERS).await;
     harness.tenant.control().add(replaced("application/gzip", &gzip(&lines(950))).once());
-    let job = harness.finished(&harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
+    let job =
+        harness.wait_for_end(&harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
     assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(950)), "{job}");
 }

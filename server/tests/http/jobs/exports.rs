@@ -1,4 +1,4 @@
-//! Exports.
+//! Tests of exports.
 
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use simulated_tenant::{Fault, FaultKind};
 use super::{DATABASE, Harness, id};
 
 #[actix_web::test]
-async fn an_export_becomes_a_file_behind_a_link_without_a_header() {
+async fn a_completed_export_can_be_downloaded_with_a_link() {
     let harness = Harness::new(50).await;
     let reply = harness
         .export(&json!({"format": "csv", "fields": [
@@ -20,7 +20,7 @@ async fn an_export_becomes_a_file_behind_a_link_without_a_header() {
     assert_eq!(started["format"], "csv");
     assert!(matches!(started["status"].as_str(), Some("pending" | "processing")), "{started}");
 
-    let job = harness.finished(&reply).await;
+    let job = harness.wait_for_end(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     let users = harness.tenant.control().user_count();
     assert_eq!(
@@ -40,28 +40,28 @@ async fn an_export_becomes_a_file_behind_a_link_without_a_header() {
 }
 
 #[actix_web::test]
-async fn a_search_is_sorted_and_limited_as_asked() {
+async fn a_search_is_sorted_and_limited_as_requested() {
     let harness = Harness::new(300).await;
     let request = json!({
         "format": "json", "query": "email_verified:true", "sort": {"by": "user.email", "descending": true}, "limit": 7,
         "fields": [{"name": "user.email", "export_as": "email"}, {"name": "user.email_verified", "export_as": "verified"}],
     });
-    let job = harness.finished(&harness.export(&request).await).await;
+    let job = harness.wait_for_end(&harness.export(&request).await).await;
     let users: Vec<Value> = serde_json::from_str(&harness.download(&job).await.body).expect("a JSON array");
     assert_eq!(users.len(), 7);
     assert!(users.iter().all(|user| user["verified"] == true));
     let emails: Vec<&str> = users.iter().filter_map(|user| user["email"].as_str()).collect();
     assert!(emails.is_sorted_by(|a, b| a >= b), "{emails:?}");
-    assert_eq!(harness.asked("POST", "/jobs/users-exports"), 0, "so few are searched");
+    assert_eq!(harness.request_count("POST", "/jobs/users-exports"), 0, "so few are searched");
 }
 
 #[actix_web::test]
-async fn every_user_of_a_connection_comes_out_whole() {
+async fn every_user_of_a_connection_is_exported_completely() {
     let harness = Harness::new(2500).await;
     let request = json!({"format": "ndjson", "connection_id": harness.database()});
     let reply = harness.export(&request).await;
     assert_eq!(reply.json()["connection"], DATABASE);
-    let job = harness.finished(&reply).await;
+    let job = harness.wait_for_end(&reply).await;
     let file = harness.download(&job).await.body;
     let users: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).expect("a user a line")).collect();
     assert!(users.len() > 1000, "more than a search gives: {}", users.len());
@@ -71,12 +71,12 @@ async fn every_user_of_a_connection_comes_out_whole() {
         assert_eq!(user["app_metadata"], stored["app_metadata"]);
         assert_eq!(user["identities"][0]["connection"], DATABASE);
     }
-    assert_eq!(harness.asked("POST", "/jobs/users-exports"), 1);
+    assert_eq!(harness.request_count("POST", "/jobs/users-exports"), 1);
     assert_eq!(harness.tenant.control().violations(), Vec::<String>::new());
 }
 
 #[actix_web::test]
-async fn a_wrong_export_is_refused_before_anything_runs() {
+async fn an_invalid_export_is_refused_before_it_starts() {
     let harness = Harness::new(5).await;
     for (request, code, words) in [
         (json!({"format": "xml"}), "invalid_body", "xml"),
@@ -95,10 +95,10 @@ async fn a_wrong_export_is_refused_before_anything_runs() {
 }
 
 #[actix_web::test]
-async fn a_link_opens_its_own_job_only() {
+async fn a_download_link_is_valid_for_its_own_job_only() {
     let harness = Harness::new(5).await;
-    let first = harness.finished(&harness.export(&json!({"format": "json"})).await).await;
-    let second = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let first = harness.wait_for_end(&harness.export(&json!({"format": "json"})).await).await;
+    let second = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
     let ticket = first["location"].as_str().and_then(|link| link.split_once("ticket=")).expect("a ticket").1;
     for path in [
         format!("/ext/api/jobs/{}/download?ticket={ticket}", id(&second)),
@@ -111,13 +111,13 @@ async fn a_link_opens_its_own_job_only() {
 }
 
 #[actix_web::test]
-async fn a_download_from_auth0_that_breaks_is_mended() {
+async fn an_interrupted_download_from_auth0_is_resumed() {
     let harness = Harness::new(1500).await;
     let control = harness.tenant.control();
     let truncate = |bytes| FaultKind::Truncate { bytes };
     control.add(Fault::new("/exports/", truncate(20_000)).once());
     let job = harness
-        .finished(&harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await)
+        .wait_for_end(&harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await)
         .await;
     assert_eq!(job["status"], "completed", "{job}");
     let file = harness.download(&job).await.body;
@@ -130,30 +130,30 @@ async fn a_download_from_auth0_that_breaks_is_mended() {
 }
 
 #[actix_web::test]
-async fn an_export_that_auth0_fails_says_so_and_can_be_resumed() {
+async fn an_export_that_auth0_fails_has_the_reason_and_can_be_resumed() {
     let harness = Harness::new(1500).await;
     let control = harness.tenant.control();
     control.add(Fault::new("/jobs/users-exports", FaultKind::FailJob));
-    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let job = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
     if job["status"] == "failed" {
         assert!(job["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{job}");
         control.clear();
         let reply = harness.post(&format!("/api/jobs/{}/resume", id(&job))).await;
-        let job = harness.finished(&reply).await;
+        let job = harness.wait_for_end(&reply).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(job["summary"]["rows"], control.user_count());
     } else {
-        // A search in parts took the job's place.
+        // The export was completed with searches instead of the Auth0 job.
         assert_eq!(job["summary"]["rows"], control.user_count());
     }
 }
 
 #[actix_web::test]
-async fn an_export_is_canceled_at_once_and_leaves_nothing() {
+async fn a_canceled_export_stops_at_once_and_leaves_no_files() {
     let harness = Harness::new(1500).await;
     harness.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob));
     let reply = harness.export(&json!({"format": "csv"})).await;
-    let job = harness.until(id(&reply.json()), |job| job["status"] == "processing").await;
+    let job = harness.poll_until(id(&reply.json()), |job| job["status"] == "processing").await;
     let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
     assert_eq!((canceled.status, &canceled.json()["status"]), (200, &json!("canceled")), "{}", canceled.body);
     assert_eq!(harness.server.job_files(), Vec::<String>::new());
@@ -162,9 +162,9 @@ async fn an_export_is_canceled_at_once_and_leaves_nothing() {
 }
 
 #[actix_web::test]
-async fn nobody_without_a_session_reads_a_job() {
+async fn jobs_cannot_be_read_without_a_session() {
     let harness = Harness::new(5).await;
-    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let job = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
     for path in ["", "/report"] {
         let path = format!("/ext/api/jobs/{}{path}", id(&job));
         assert_eq!(harness.server.call(TestRequest::get().uri(&path)).await.status, 401);
@@ -187,12 +187,12 @@ async fn matching_users_are_counted() {
     let wrong = harness.get("/api/users?q=email:(").await;
     assert_eq!((wrong.status, &wrong.json()["errorCode"]), (400, &json!("invalid_search")), "{}", wrong.body);
     assert!(wrong.json()["message"].as_str().is_some_and(|message| message.contains('^')), "{}", wrong.body);
-    let nobody = harness.get(&format!("/api/users?connection={DATABASE}&q=email:nobody")).await.json();
-    assert_eq!((&nobody["total"], &nobody["length"]), (&json!(0), &json!(0)));
+    let no_match = harness.get(&format!("/api/users?connection={DATABASE}&q=email:unmatched")).await.json();
+    assert_eq!((&no_match["total"], &no_match["length"]), (&json!(0), &json!(0)));
 }
 
 #[actix_web::test]
-async fn a_search_that_only_works_here_is_counted_as_far_as_is_known() {
+async fn a_locally_evaluated_search_is_counted_as_far_as_known() {
     let harness = Harness::new(1500).await;
     let count = async |q: &str| {
         let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
@@ -205,9 +205,9 @@ async fn a_search_that_only_works_here_is_counted_as_far_as_is_known() {
     let found = range["total"].as_u64().expect("a number");
     assert!((1..=100).contains(&found), "{range}");
     assert!(range["users"][0]["app_metadata"]["tenant"]["limits"]["seats"].as_f64().is_some_and(|seats| seats >= 1.0));
-    let nobody = count("user_metadata.nothing:a*").await;
-    assert_eq!((&nobody["total"], &nobody["capped"], &nobody["users"]), (&json!(0), &json!(true), &json!([])));
-    // What Auth0 refuses although nothing here foresaw it.
+    let no_match = count("user_metadata.nothing:a*").await;
+    assert_eq!((&no_match["total"], &no_match["capped"], &no_match["users"]), (&json!(0), &json!(true), &json!([])));
+    // A query that Auth0 refuses, although the server expected Auth0 to support it.
     let refused = FaultKind::SlowQuery;
     harness.tenant.control().add(Fault::new("/users", refused).times(3));
     let slow = count("name:*a*da*").await;
@@ -215,14 +215,14 @@ async fn a_search_that_only_works_here_is_counted_as_far_as_is_known() {
     // A term without a field is searched by Auth0 only.
     assert_eq!(count("ada").await["capped"], Value::Null);
 
-    // Where all users fit on a page, the count is exact.
+    // If all users fit on one page, the count is exact.
     let harness = Harness::new(50).await;
     let all = harness.get("/api/users?q=user_id:%3F*").await.json();
     assert_eq!((&all["total"], &all["capped"]), (&json!(harness.tenant.control().user_count()), &Value::Null), "{all}");
 }
 
 #[actix_web::test]
-async fn a_preview_tells_how_the_export_will_be_done() {
+async fn a_preview_contains_the_plan_of_the_export() {
     let harness = Harness::new(1500).await;
     let preview = async |request: &Value| {
         let reply = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(request)).await;
@@ -244,16 +244,16 @@ async fn a_preview_tells_how_the_export_will_be_done() {
     harness.tenant.control().forget_requests();
     let few = preview(&json!({"format": "csv", "query": "email_verified:false AND blocked:true"})).await;
     assert_eq!((&few["source"], &few["filtered"], &few["capped"]), (&json!("search"), &json!("auth0"), &Value::Null));
-    assert_eq!(harness.asked("GET", "/users"), 1, "rows and plan come from one search");
+    assert_eq!(harness.request_count("GET", "/users"), 1, "rows and plan come from one search");
 
     let here = preview(&json!({"format": "csv", "query": "user_metadata.theme:d*"})).await;
     assert_eq!((&here["source"], &here["filtered"]), (&json!("job"), &json!("here")), "{here}");
     assert!(line(&here, "Filter").contains("Auth0 has no wildcards on metadata"), "{here}");
 
-    // What an earlier one came to is told where all users will be read, and nowhere else.
+    // The plan contains the result of an earlier export only if all users will be read.
     assert_eq!(here["before"], Value::Null);
-    let all = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
-    harness.finished(&harness.export(&json!({"format": "csv", "limit": 10})).await).await;
+    let all = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
+    harness.wait_for_end(&harness.export(&json!({"format": "csv", "limit": 10})).await).await;
     let here = preview(&json!({"format": "csv", "query": "user_metadata.theme:d*"})).await;
     assert_eq!(here["before"]["users"], all["summary"]["rows"]);
     assert!(here["before"]["seconds"].is_u64(), "{here}");
@@ -267,37 +267,37 @@ async fn a_preview_tells_how_the_export_will_be_done() {
 }
 
 #[actix_web::test]
-async fn an_export_whose_file_is_lost_on_the_way_starts_again() {
+async fn an_export_whose_file_is_lost_starts_again() {
     let harness = Harness::new(3000).await;
     let control = harness.tenant.control();
     let truncate = FaultKind::Truncate { bytes: 20_000 };
     control.add(Fault::new("/exports/", truncate).once());
-    // The second download finds its link dead, and then its job.
+    // For the second download the link has expired, and then the Auth0 job does not exist.
     control.add(Fault::new("/exports/", FaultKind::ExpiredLink).after(1).times(100));
     let reply = harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await;
-    let end = std::time::Instant::now() + crate::server::PATIENCE;
+    let end = std::time::Instant::now() + crate::test_server::TIMEOUT;
     while !control.requests().iter().any(|request| request.path.contains("/exports/") && request.status == 403) {
         assert!(std::time::Instant::now() < end, "the link does not expire");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     control.clear();
     control.add(Fault::new("/jobs/job_", FaultKind::ForgetJob).once());
-    let job = harness.finished(&reply).await;
+    let job = harness.wait_for_end(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     let file = harness.download(&job).await.body;
     let mut ids: Vec<&str> = file.lines().collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!((ids.len() as u64, file.lines().count() as u64), (control.user_count(), control.user_count()));
-    assert_eq!(harness.asked("POST", "/jobs/users-exports"), 2);
+    assert_eq!(harness.request_count("POST", "/jobs/users-exports"), 2);
 }
 
 #[actix_web::test]
-async fn progress_and_time_left_are_told_while_a_file_is_read() {
+async fn progress_and_remaining_time_are_reported_while_a_file_is_read() {
     let harness = Harness::new(3000).await;
     harness.tenant.control().add(Fault::new("/exports/", FaultKind::Stall { bytes: 70_000 }));
     let reply = harness.export(&json!({"format": "ndjson"})).await;
-    let job = harness.until(id(&reply.json()), |job| job["percentage_done"].is_u64()).await;
+    let job = harness.poll_until(id(&reply.json()), |job| job["percentage_done"].is_u64()).await;
     assert!(job["percentage_done"].as_u64().is_some_and(|percent| percent < 100), "{job}");
     assert!(job["total"].is_null() && job["time_left_seconds"].is_u64(), "{job}");
     let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await.json();
@@ -337,7 +337,7 @@ async fn the_api_describes_itself() {
 
 #[actix_web::test]
 async fn columns_are_computed_and_secrets_in_them_stay_secret() {
-    const KEY: &str = "a key that nobody may read";
+    const KEY: &str = "a key that must stay secret";
     let harness = Harness::new(20).await;
     let fields = json!([
         {"name": "user.email", "export_as": "email"},
@@ -347,7 +347,7 @@ async fn columns_are_computed_and_secrets_in_them_stay_secret() {
     ]);
     let request = json!({"format": "json", "fields": fields, "sort": {"by": "user.email.length", "descending": false}});
     let reply = harness.export(&request).await;
-    let job = harness.finished(&reply).await;
+    let job = harness.wait_for_end(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert!(!job.to_string().contains(KEY), "{job}");
     assert!(job["settings"]["fields"][2]["name"].as_str().is_some_and(|name| name.contains("***")), "{job}");
@@ -361,15 +361,15 @@ async fn columns_are_computed_and_secrets_in_them_stay_secret() {
         assert!(row["pseudonym"].as_str().is_some_and(|text| text.len() >= 32), "{row}");
     }
 
-    // Neither the database nor a preset holds it.
+    // Neither the database nor a preset contains it.
     let preset = TestRequest::put().uri("/ext/api/presets/pseudonyms").set_json(&request);
     assert!(!harness.call(preset).await.body.contains(KEY));
-    let harness = harness.restarted().await;
+    let harness = harness.restart().await;
     assert!(!harness.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
 }
 
 #[actix_web::test]
-async fn a_preview_shows_cells_and_their_faults() {
+async fn a_preview_shows_cells_and_their_errors() {
     let harness = Harness::new(20).await;
     let request = json!({"format": "csv", "limit": 3, "fields": [
         {"name": "user.email", "export_as": "email"},

@@ -1,25 +1,26 @@
-//! Imports.
+//! Tests of imports.
 
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use super::{Harness, good_users, id};
+use super::{Harness, id, valid_users};
 
 fn text(users: &[Value]) -> String {
     serde_json::to_string(users).expect("JSON")
 }
 
-/// Good users and three bad ones: without an e-mail, with one that is none, with an unknown attribute.
+/// Returns valid users and three invalid ones: without an e-mail address, with an invalid one, with an unknown
+/// attribute.
 fn mixed() -> Vec<Value> {
-    let mut users = good_users(5);
-    users.push(json!({"name": "Nobody"}));
+    let mut users = valid_users(5);
+    users.push(json!({"name": "No Address"}));
     users.insert(1, json!({"email": "not an address", "password_hash": "$2b$10$secretsecretsecretsecretse"}));
     users.push(json!({"email": "odd@example.com", "favourite": 1}));
     users
 }
 
 #[actix_web::test]
-async fn good_rows_arrive_and_bad_ones_are_explained() {
+async fn valid_rows_are_imported_and_invalid_ones_reported() {
     let harness = Harness::new(5).await;
     let control = harness.tenant.control();
     let before = control.user_count();
@@ -30,7 +31,7 @@ async fn good_rows_arrive_and_bad_ones_are_explained() {
         (&started["type"], &started["connection"]),
         (&json!("users_import"), &json!("Username-Password-Authentication"))
     );
-    let job = harness.finished(&reply).await;
+    let job = harness.wait_for_end(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     let summary = &job["summary"];
     assert_eq!(
@@ -39,7 +40,7 @@ async fn good_rows_arrive_and_bad_ones_are_explained() {
         "rows refused here count as failed: {job}"
     );
     assert_eq!(control.user_count(), before + 5);
-    for user in good_users(5) {
+    for user in valid_users(5) {
         let stored = control.user_by_email(user["email"].as_str().unwrap()).expect("imported");
         assert_eq!(stored["app_metadata"], user["app_metadata"]);
     }
@@ -71,39 +72,39 @@ async fn a_dry_run_checks_and_sends_nothing() {
     let harness = Harness::new(5).await;
     let before = harness.tenant.control().user_count();
     let reply = harness.import(&harness.database(), &text(&mixed()), &[("dry_run", "true")]).await;
-    let job = harness.finished(&reply).await;
+    let job = harness.wait_for_end(&reply).await;
     assert_eq!((&job["status"], &job["dry_run"]), (&json!("completed"), &json!(true)), "{job}");
     assert_eq!((&job["summary"]["total"], &job["summary"]["failed"]), (&json!(8), &json!(3)), "{job}");
-    assert_eq!(harness.asked("POST", "/jobs/users-imports"), 0);
+    assert_eq!(harness.request_count("POST", "/jobs/users-imports"), 0);
     assert_eq!(harness.tenant.control().user_count(), before);
     assert_eq!(harness.get("/api/history").await.json()["jobs"][0]["dry_run"], true);
 }
 
 #[actix_web::test]
-async fn users_that_exist_are_updated_only_with_upsert() {
+async fn existing_users_are_updated_only_with_upsert() {
     let harness = Harness::new(5).await;
-    let first = harness.finished(&harness.import(&harness.database(), &text(&good_users(3)), &[]).await).await;
+    let first = harness.wait_for_end(&harness.import(&harness.database(), &text(&valid_users(3)), &[]).await).await;
     assert_eq!(first["summary"]["inserted"], 3);
     let again = harness
-        .finished(&harness.import(&harness.database(), &text(&good_users(4)), &[("upsert", "false")]).await)
+        .wait_for_end(&harness.import(&harness.database(), &text(&valid_users(4)), &[("upsert", "false")]).await)
         .await;
     assert_eq!((&again["summary"]["inserted"], &again["summary"]["failed"]), (&json!(1), &json!(3)), "{again}");
     let report = harness.get(&format!("/api/jobs/{}/report", id(&again))).await.json();
     assert_eq!(report[0]["line"], 1, "Auth0's errors are joined to the rows: {report}");
     let upsert = harness
-        .finished(&harness.import(&harness.database(), &text(&good_users(4)), &[("upsert", "true")]).await)
+        .wait_for_end(&harness.import(&harness.database(), &text(&valid_users(4)), &[("upsert", "true")]).await)
         .await;
     assert_eq!((&upsert["summary"]["updated"], &upsert["summary"]["failed"]), (&json!(4), &json!(0)), "{upsert}");
 }
 
 #[actix_web::test]
-async fn a_wrong_upload_is_refused_with_the_reason_and_leaves_nothing() {
+async fn an_invalid_upload_is_refused_with_the_reason_and_leaves_no_files() {
     let harness = Harness::with(5, &[("UPLOAD_LIMIT", "10KiB")]).await;
     let control = harness.tenant.control();
     let named = |name: &str| control.connection_id(name).unwrap_or_else(|| panic!("no connection {name}"));
     let database = harness.database();
-    let good = text(&good_users(1));
-    let large = text(&good_users(500));
+    let good = text(&valid_users(1));
+    let large = text(&valid_users(500));
     for (connection, users, status, words) in [
         (database.as_str(), None, 400, "Must provide 'users' file as multipart part."),
         (&database, Some(""), 400, "Users file must not be empty."),
@@ -132,7 +133,7 @@ async fn a_wrong_upload_is_refused_with_the_reason_and_leaves_nothing() {
             assert!(error["hint"].as_str().unwrap_or_default().contains("Import Users to Auth0"), "{about}");
         }
     }
-    assert_eq!(harness.asked("POST", "/jobs/users-imports"), 0, "nothing was sent");
+    assert_eq!(harness.request_count("POST", "/jobs/users-imports"), 0, "nothing was sent");
     assert_eq!(harness.server.job_files(), Vec::<String>::new(), "nothing was kept");
     assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
 }
@@ -142,18 +143,18 @@ async fn a_canceled_import_is_resumed_where_it_stopped() {
     let harness = Harness::new(5).await;
     let control = harness.tenant.control();
     let before = control.user_count();
-    // Auth0 works on the chunk for ever; the person gives up.
+    // Auth0 never finishes the chunk, and the admin cancels the import.
     control.add(Fault::new("/jobs/users-imports", FaultKind::HangJob).method("POST").once());
-    let reply = harness.import(&harness.database(), &text(&good_users(20)), &[]).await;
+    let reply = harness.import(&harness.database(), &text(&valid_users(20)), &[]).await;
     let job = id(&reply.json()).to_owned();
-    harness.until(&job, |_| harness.asked("POST", "/jobs/users-imports") == 1).await;
+    harness.poll_until(&job, |_| harness.request_count("POST", "/jobs/users-imports") == 1).await;
     let canceled = harness.post(&format!("/api/jobs/{job}/cancel")).await;
     assert_eq!(canceled.status, 200, "{}", canceled.body);
-    // Jobs that run inside Auth0 cannot be stopped there; they vanish after a day.
+    // Auth0 jobs cannot be canceled; they disappear after a day.
     control.clear();
     control.advance(std::time::Duration::from_hours(25));
-    assert_eq!(harness.until_over(&job).await["status"], "canceled");
-    let resumed = harness.finished(&harness.post(&format!("/api/jobs/{job}/resume")).await).await;
+    assert_eq!(harness.poll_until_over(&job).await["status"], "canceled");
+    let resumed = harness.wait_for_end(&harness.post(&format!("/api/jobs/{job}/resume")).await).await;
     assert_eq!(resumed["status"], "completed", "{resumed}");
     assert_eq!(resumed["summary"]["total"], 20);
     assert_eq!(control.user_count(), before + 20, "none lost, none twice: {resumed}");
@@ -162,19 +163,19 @@ async fn a_canceled_import_is_resumed_where_it_stopped() {
 }
 
 #[actix_web::test]
-async fn a_tenant_that_is_down_is_waited_for() {
+async fn an_import_waits_for_a_tenant_that_is_down() {
     let harness = Harness::new(5).await;
     let control = harness.tenant.control();
     control.add(Fault::new("/jobs/users-imports", FaultKind::Unavailable).method("POST").times(2));
-    let reply = harness.import(&harness.database(), &text(&good_users(3)), &[]).await;
-    let waiting = harness.until(id(&reply.json()), |job| job["details"].is_string()).await;
+    let reply = harness.import(&harness.database(), &text(&valid_users(3)), &[]).await;
+    let waiting = harness.poll_until(id(&reply.json()), |job| job["details"].is_string()).await;
     assert!(waiting["details"].as_str().is_some_and(|details| !details.is_empty()), "{waiting}");
-    let job = harness.finished(&reply).await;
+    let job = harness.wait_for_end(&reply).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(3)), "{job}");
 }
 
 #[actix_web::test]
-async fn a_file_is_looked_into_before_it_is_imported() {
+async fn a_file_is_inspected_before_an_import() {
     let harness = Harness::new(1).await;
     let staff = "Mail;Vorname;Shoe size\nada@example.com;Ada;38\nnobody;Bob;39\n";
     let look = async |parts: &[(&str, Option<&str>, &str)]| {
@@ -219,16 +220,16 @@ async fn a_file_is_looked_into_before_it_is_imported() {
 
 #[actix_web::test]
 async fn mappings_compute_and_secrets_in_them_stay_secret() {
-    const KEY: &str = "a key that nobody may read";
+    const KEY: &str = "a key that must stay secret";
     let harness = Harness::new(1).await;
     let map = json!({
         "email": "user.mail.toLowerCase()",
         "name": "title_case(user.who)",
         "app_metadata.pseudonym": format!("pseudonymize(user.mail, \"{KEY}\")"),
     });
-    let users = "{\"mail\":\"Ada@Example.com\",\"who\":\"ada lovelace\"}\n{\"who\":\"nobody\"}\n";
+    let users = "{\"mail\":\"Ada@Example.com\",\"who\":\"ada lovelace\"}\n{\"who\":\"without address\"}\n";
     let reply = harness.import(&harness.database(), users, &[("map", &map.to_string())]).await;
-    let job = harness.finished(&reply).await;
+    let job = harness.wait_for_end(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!((&job["summary"]["inserted"], &job["summary"]["failed"]), (&json!(1), &json!(1)), "{job}");
     assert!(!job.to_string().contains(KEY) && job["settings"].to_string().contains("***"), "{job}");
@@ -244,33 +245,33 @@ async fn mappings_compute_and_secrets_in_them_stay_secret() {
     assert!(kept.status == 200 && kept.body.contains("***") && !kept.body.contains(KEY), "{}", kept.body);
 
     // A retry computes with the same secret.
-    let mended = [("users", Some("mended"), "{\"mail\":\"Bob@Example.com\",\"who\":\"bob\"}")];
-    let again = harness.form(&format!("/api/jobs/{}/retry", id(&job)), &mended).await;
-    assert_eq!(harness.finished(&again).await["summary"]["inserted"], 1);
+    let corrected = [("users", Some("corrected"), "{\"mail\":\"Bob@Example.com\",\"who\":\"bob\"}")];
+    let again = harness.form(&format!("/api/jobs/{}/retry", id(&job)), &corrected).await;
+    assert_eq!(harness.wait_for_end(&again).await["summary"]["inserted"], 1);
     let bob = harness.tenant.control().user_by_email("bob@example.com").expect("imported");
     assert_ne!(bob["app_metadata"]["pseudonym"], ada["app_metadata"]["pseudonym"]);
-    let harness = harness.restarted().await;
+    let harness = harness.restart().await;
     assert!(!harness.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
 }
 
 #[actix_web::test]
-async fn a_dry_run_looks_users_up_and_an_upsert_keeps_a_back_up_for_download() {
+async fn a_dry_run_looks_up_users_and_an_upsert_stores_a_backup() {
     let harness = Harness::new(1).await;
-    harness.finished(&harness.import(&harness.database(), &text(&good_users(3)), &[]).await).await;
+    harness.wait_for_end(&harness.import(&harness.database(), &text(&valid_users(3)), &[]).await).await;
     let parts = [("dry_run", "true"), ("look_up", "true"), ("upsert", "true")];
-    let dry = harness.finished(&harness.import(&harness.database(), &text(&good_users(5)), &parts).await).await;
+    let dry = harness.wait_for_end(&harness.import(&harness.database(), &text(&valid_users(5)), &parts).await).await;
     assert_eq!(dry["summary"]["look_up"], json!({"by": "email", "inserted": 2, "updated": 3, "refused": 0}), "{dry}");
     let none = harness.get(&format!("/api/jobs/{}/backup", id(&dry))).await;
     assert_eq!((none.status, &none.json()["errorCode"]), (409, &json!("job_state")));
 
     let parts = [("upsert", "true"), ("backup", "true")];
-    let job = harness.finished(&harness.import(&harness.database(), &text(&good_users(5)), &parts).await).await;
+    let job = harness.wait_for_end(&harness.import(&harness.database(), &text(&valid_users(5)), &parts).await).await;
     assert_eq!((&job["summary"]["updated"], &job["summary"]["backup"]["users"]), (&json!(3), &json!(3)), "{job}");
     let backup = harness.get(&format!("/api/jobs/{}/backup", id(&job))).await;
     assert!(backup.header("content-disposition").starts_with("attachment"), "{}", backup.header("content-disposition"));
     let users: Vec<Value> = serde_json::from_str(&backup.body).expect("a JSON array");
     assert_eq!(users.len(), 3);
     assert_eq!(users[0]["app_metadata"], json!({"number": 0}));
-    let refused = harness.import(&harness.database(), &text(&good_users(1)), &[("backup", "true")]).await;
+    let refused = harness.import(&harness.database(), &text(&valid_users(1)), &[("backup", "true")]).await;
     assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!("invalid_body")), "{}", refused.body);
 }

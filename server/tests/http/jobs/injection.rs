@@ -1,4 +1,4 @@
-//! Values that look like code stay values: in SQL, searches, headers, paths, files and cells.
+//! Tests of injection: values that look like code have no effect in SQL, searches, headers, paths, files and cells.
 
 use actix_web::test::TestRequest;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -10,7 +10,7 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// What gets through a gap when there is one.
+/// Values that would exploit missing escaping.
 const ATTACKS: &[&str] = &[
     "' OR 1=1 --",
     "'; DROP TABLE jobs; --",
@@ -28,7 +28,7 @@ const ATTACKS: &[&str] = &[
 #[actix_web::test]
 async fn ids_and_names_are_only_compared() {
     let harness = Harness::new(5).await;
-    let job = harness.finished(&harness.export(&json!({"format": "csv"})).await).await;
+    let job = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
     for attack in ATTACKS {
         for route in ["/api/jobs/{}", "/api/jobs/{}/report", "/api/jobs/{}/download?ticket=x", "/api/presets/{}"] {
             let reply = harness.get(&route.replace("{}", &encoded(attack))).await;
@@ -48,7 +48,7 @@ async fn ids_and_names_are_only_compared() {
 }
 
 #[actix_web::test]
-async fn a_preset_of_any_name_comes_back_under_that_name_only() {
+async fn a_preset_is_returned_under_its_exact_name_only() {
     let harness = Harness::new(5).await;
     for attack in ATTACKS.iter().filter(|attack| !attack.chars().any(char::is_control)) {
         let path = format!("/ext/api/presets/{}", encoded(attack));
@@ -82,7 +82,7 @@ async fn the_name_of_a_connection_cannot_widen_a_search() {
 }
 
 #[actix_web::test]
-async fn the_name_of_an_uploaded_file_leads_nowhere() {
+async fn the_name_of_an_uploaded_file_cannot_leave_its_directory() {
     let harness = Harness::new(5).await;
     let connection = harness.database();
     let users = "[{\"email\":\"a@example.com\"}]";
@@ -95,7 +95,7 @@ async fn the_name_of_an_uploaded_file_leads_nowhere() {
             ("users", Some(name), more),
         ];
         let reply = harness.form("/api/jobs/import", &parts).await;
-        let job = harness.finished(&reply).await;
+        let job = harness.wait_for_end(&reply).await;
         assert_eq!((&job["status"], &job["summary"]["total"]), (&json!("completed"), &json!(2)), "{name}: {job}");
     }
     let outside = std::fs::read_dir(harness.server.directory()).expect("a directory");
@@ -109,7 +109,7 @@ async fn the_name_of_an_uploaded_file_leads_nowhere() {
 }
 
 #[actix_web::test]
-async fn archives_are_refused_and_a_bomb_goes_off_harmlessly() {
+async fn archives_and_decompression_bombs_are_refused() {
     use std::io::Write;
     let harness = Harness::new(5).await;
     let connection = harness.database();
@@ -135,8 +135,11 @@ async fn archives_are_refused_and_a_bomb_goes_off_harmlessly() {
         bomb.write_all(row.as_bytes()).expect("a row");
     }
     let reply = send(bomb.finish().expect("gzip")).await;
-    let error =
-        if reply.status == 200 { harness.until_over(id(&reply.json())).await["error"].clone() } else { reply.json() };
+    let error = if reply.status == 200 {
+        harness.poll_until_over(id(&reply.json())).await["error"].clone()
+    } else {
+        reply.json()
+    };
     assert_eq!((&error["errorCode"], &error["statusCode"]), (&json!("payload_too_large"), &json!(413)), "{error}");
     assert!(error["message"].as_str().is_some_and(|text| text.contains("200 times")), "{error}");
 }

@@ -1,5 +1,4 @@
-//! What one person may ask for: everything beyond is refused with the reason, and others are not
-//! disturbed.
+//! Tests of limits per admin: requests beyond them are refused with the reason, and other admins are not affected.
 
 use std::pin::Pin;
 
@@ -12,7 +11,7 @@ use simulated_tenant::{Fault, FaultKind};
 use super::{Harness, id};
 
 #[actix_web::test]
-async fn nobody_has_more_than_ten_jobs_going() {
+async fn one_admin_has_at_most_ten_unfinished_jobs() {
     let harness = Harness::new(5).await;
     harness.tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 60_000 }));
     let mut jobs = Vec::new();
@@ -29,7 +28,7 @@ async fn nobody_has_more_than_ten_jobs_going() {
     let other = harness.server.sign_in("auth0|bob", None).await;
     let request = TestRequest::post().uri("/ext/api/jobs/export").set_json(json!({"format": "csv"}));
     let reply = harness.server.call(request.insert_header(("authorization", format!("Bearer {other}")))).await;
-    assert_eq!(reply.status, 200, "somebody else is not concerned: {}", reply.body);
+    assert_eq!(reply.status, 200, "another admin is not affected: {}", reply.body);
 
     let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&jobs[0]))).await;
     assert_eq!(canceled.json()["status"], "canceled", "{}", canceled.body);
@@ -37,7 +36,7 @@ async fn nobody_has_more_than_ten_jobs_going() {
 }
 
 #[actix_web::test]
-async fn columns_and_expressions_are_bounded() {
+async fn columns_and_expressions_are_limited() {
     let harness = Harness::new(5).await;
     let columns = |count: usize, expression: &str| -> Value {
         (0..count).map(|number| json!({"name": expression, "export_as": format!("c{number}")})).collect()
@@ -54,7 +53,7 @@ async fn columns_and_expressions_are_bounded() {
 }
 
 #[actix_web::test]
-async fn what_is_computed_is_bounded_with_calls_inside_of_calls() {
+async fn nested_transform_calls_are_limited() {
     const MANY: &str = "More than 100 values are computed by transforms or JavaScript, nested calls included.";
     let harness = Harness::new(5).await;
     let columns = |count: usize, expression: &str| -> Value {
@@ -116,31 +115,31 @@ async fn what_is_computed_is_bounded_with_calls_inside_of_calls() {
 }
 
 #[actix_web::test]
-async fn whoever_looks_into_much_or_uploads_much_at_once_is_told_to_wait() {
+async fn concurrent_inspections_and_uploads_of_one_admin_are_limited() {
     let harness = Harness::new(5).await;
     let bob = harness.server.sign_in("auth0|bob", None).await;
     let inspection = || Harness::form_of("/api/import/inspect", &[("users", Some("a.csv"), "email\na@example.com\n")]);
     let upload = || TestRequest::post().uri("/ext/api/transforms").set_payload("no transform");
-    // What each of them answers where it is let in.
+    // The status of each request if it is accepted.
     let requests: [(&dyn Fn() -> TestRequest, u16); 2] = [(&inspection, 200), (&upload, 400)];
-    for (request, let_in) in requests {
+    for (request, accepted) in requests {
         let of = |session: &str| request().insert_header(("authorization", format!("Bearer {session}")));
         let underway = (0..5).map(|_| Box::pin(harness.server.call_without_body(of(&harness.session))));
-        // Four wait for their bodies; the first answer there is goes to one too many.
+        // Four are accepted and wait for their bodies. The first response is the rejection of the fifth.
         let (refused, _, waiting) = select_all(underway).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (429, &json!("too_many_requests")));
         assert!(refused.json()["message"].as_str().is_some_and(|text| text.contains(" 4 ")), "{}", refused.body);
         assert_eq!(refused.header("retry-after"), "5");
-        assert_eq!(harness.server.call(of(&bob)).await.status, let_in, "somebody else is not concerned");
+        assert_eq!(harness.server.call(of(&bob)).await.status, accepted, "another admin is not affected");
         drop(waiting);
-        assert_eq!(harness.server.call(of(&harness.session)).await.status, let_in, "the places have come back");
+        assert_eq!(harness.server.call(of(&harness.session)).await.status, accepted, "the quota was released");
     }
 }
 
-/// An import that was only checked and whose every row failed: its report is larger than the buffers of a connection.
+/// Runs a dry run in which every row fails. Its report is larger than the buffers of a connection.
 async fn failed_import(harness: &Harness) -> Value {
     let rows: Vec<String> = (0..2000).map(|number| format!("{{\"email\":\"no address {number:0>100}\"}}\n")).collect();
-    harness.finished(&harness.upload(&[("dry_run", "true")], Some(&rows.concat())).await).await
+    harness.wait_for_end(&harness.upload(&[("dry_run", "true")], Some(&rows.concat())).await).await
 }
 
 fn report_of(job: &Value, session: &str) -> TestRequest {
@@ -150,11 +149,11 @@ fn report_of(job: &Value, session: &str) -> TestRequest {
 }
 
 #[actix_web::test]
-async fn one_person_reads_six_reports_and_files_at_once() {
+async fn concurrent_downloads_of_one_admin_are_limited() {
     let harness = Harness::new(50).await;
     let bob = harness.server.sign_in("auth0|bob", None).await;
     let import = failed_import(&harness).await;
-    let export = harness.finished(&harness.export(&json!({"format": "ndjson"})).await).await;
+    let export = harness.wait_for_end(&harness.export(&json!({"format": "ndjson"})).await).await;
     let link = export["location"].as_str().expect("a link").replace("https://tools.example", "");
     let download = || TestRequest::get().uri(&link);
     let mut reading = Vec::new();
@@ -171,16 +170,16 @@ async fn one_person_reads_six_reports_and_files_at_once() {
     }
     let refused = harness.server.call(download()).await;
     assert_eq!(refused.status, 429, "a download counts for the person who got its link: {}", refused.body);
-    assert_eq!(harness.server.open(report_of(&import, &bob)).await.0, 200, "somebody else is not concerned");
+    assert_eq!(harness.server.open(report_of(&import, &bob)).await.0, 200, "another admin is not affected");
     assert_eq!(harness.get("/api/history").await.status, 200);
     reading.pop();
     let again = harness.server.call(download()).await;
-    assert_eq!(again.status, 200, "the place has come back: {}", again.body);
+    assert_eq!(again.status, 200, "the quota was released: {}", again.body);
     assert!(again.body.lines().count() >= 50, "the whole file: {}", again.body);
 }
 
 #[actix_web::test]
-async fn readers_that_stall_hold_no_thread() {
+async fn stalled_readers_occupy_no_thread() {
     // More than the 512 threads for blocking work.
     const PEOPLE: usize = 100;
     const EACH: usize = 6;
@@ -194,7 +193,7 @@ async fn readers_that_stall_hold_no_thread() {
         for _ in 0..EACH {
             let (status, mut body) = harness.server.open(report_of(&import, &session)).await;
             assert_eq!(status, 200);
-            // The first piece is taken, no further one.
+            // The first chunk is read, and no other.
             let piece = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
             assert!(piece.is_some_and(|piece| piece.is_ok_and(|bytes| !bytes.is_empty())));
             reading.push(body);
@@ -208,7 +207,7 @@ async fn readers_that_stall_hold_no_thread() {
 }
 
 #[actix_web::test]
-async fn parts_of_a_form_that_are_no_files_are_bounded() {
+async fn parts_of_a_form_that_are_not_files_are_limited() {
     let harness = Harness::new(5).await;
     let users = ("users", Some("a.json"), "[{\"email\":\"a@example.com\"}]");
     let large = "x".repeat(70_000);
@@ -227,14 +226,14 @@ async fn parts_of_a_form_that_are_no_files_are_bounded() {
         let refused = harness.form(path, &[vec![("unknown", None, "x"); 101], vec![users]].concat()).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!("invalid_body")), "{}", refused.body);
     }
-    let job = harness.finished(&harness.upload(&[("dry_run", "true")], Some("[{\"email\":1}]")).await).await;
+    let job = harness.wait_for_end(&harness.upload(&[("dry_run", "true")], Some("[{\"email\":1}]")).await).await;
     let retried =
         harness.form(&format!("/api/jobs/{}/retry", id(&job)), &[("unknown", None, large.as_str()), users]).await;
     assert_eq!(retried.status, 413, "{}", retried.body);
 }
 
 #[actix_web::test]
-async fn looks_into_files_and_previews_share_their_places() {
+async fn inspections_and_previews_share_a_quota() {
     let harness = Harness::new(5).await;
     harness.tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 60_000 }));
     let preview = || harness.call(TestRequest::post().uri("/ext/api/preview").set_json(json!({"format": "csv"})));

@@ -1,17 +1,17 @@
-//! Exports, imports, history and what a tenant is asked for them, against a simulated tenant.
+//! Tests of exports, imports and history against a simulated tenant, including the requests to it.
 
-mod at_rest;
+mod concurrent_state_changes;
 mod damaged_exports;
+mod encryption_at_rest;
 mod exports;
-mod files;
 mod imports;
 mod injection;
-mod lifetime;
+mod input_files;
+mod job_tokens;
 mod limits;
-mod original;
+mod original_client;
 mod presets;
-mod state_changes;
-mod tokens;
+mod retention;
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use simulated_tenant::{Tenant, TenantSettings};
 use tempfile::TempDir;
 
-use crate::server::{PATIENCE, Reply, Server};
+use crate::test_server::{Reply, Server, TIMEOUT};
 
 const BASE: &str = "https://tools.example/ext";
 const DATABASE: &str = "Username-Password-Authentication";
@@ -28,7 +28,7 @@ const DATABASE: &str = "Username-Password-Authentication";
 /// A part of a form: its name, the name of its file, its content.
 type Part<'a> = (&'a str, Option<&'a str>, &'a str);
 
-/// A tenant, an application that works on it, and somebody who is signed in.
+/// A simulated tenant, an application for it, and the session of an admin.
 struct Harness {
     tenant: Tenant,
     server: Server,
@@ -36,7 +36,7 @@ struct Harness {
     session: String,
 }
 
-/// A tenant whose jobs take no time worth mentioning.
+/// Starts a tenant with fast jobs.
 async fn tenant(users: u64) -> Tenant {
     let settings = TenantSettings {
         users,
@@ -48,7 +48,7 @@ async fn tenant(users: u64) -> Tenant {
 }
 
 impl Harness {
-    /// An application that signs in by itself (`LOGIN=tenant`), on a tenant of so many users.
+    /// Starts an application with `LOGIN=tenant` for a tenant with `users` users.
     async fn new(users: u64) -> Self {
         Self::with(users, &[]).await
     }
@@ -67,7 +67,7 @@ impl Harness {
         Self::start(tenant.clone(), &all, None).await
     }
 
-    /// An application with these settings; `access_token` as with `LOGIN=extension`.
+    /// Starts an application with these settings. `access_token` is the admin's token with `LOGIN=extension`.
     async fn start(tenant: Tenant, settings: &[(&str, &str)], access_token: Option<&str>) -> Self {
         let server = Server::new(BASE, settings).await;
         let session = server.sign_in("auth0|ada", access_token).await;
@@ -75,13 +75,13 @@ impl Harness {
         Self { tenant, server, settings, session }
     }
 
-    /// The same after the server was stopped and started again.
-    async fn restarted(self) -> Self {
-        self.restarted_with(&[]).await
+    /// Restarts the application.
+    async fn restart(self) -> Self {
+        self.restart_with(&[]).await
     }
 
-    /// [`Harness::restarted`] with settings changed.
-    async fn restarted_with(self, changes: &[(&str, &str)]) -> Self {
+    /// Restarts the application with changed settings.
+    async fn restart_with(self, changes: &[(&str, &str)]) -> Self {
         let Self { tenant, server, mut settings, session } = self;
         settings.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let directory: TempDir = server.stop().await;
@@ -148,9 +148,9 @@ impl Harness {
         self.tenant.database_connection_id()
     }
 
-    /// Asks for a job until it says what is waited for.
-    async fn until(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + PATIENCE;
+    /// Polls a job until it meets a condition.
+    async fn poll_until(&self, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + TIMEOUT;
         loop {
             let reply = self.get(&format!("/api/jobs/{id}")).await;
             assert_eq!(reply.status, 200, "{}", reply.body);
@@ -167,26 +167,26 @@ impl Harness {
         }
     }
 
-    async fn until_over(&self, id: &str) -> Value {
-        self.until(id, |job| !matches!(job["status"].as_str(), Some("pending" | "processing"))).await
+    async fn poll_until_over(&self, id: &str) -> Value {
+        self.poll_until(id, |job| !matches!(job["status"].as_str(), Some("pending" | "processing"))).await
     }
 
-    /// Runs the job that this reply started to its end.
-    async fn finished(&self, reply: &Reply) -> Value {
+    /// Waits for the end of the job that was started with this reply.
+    async fn wait_for_end(&self, reply: &Reply) -> Value {
         assert_eq!(reply.status, 200, "{}", reply.body);
         let job = reply.json();
-        self.until_over(id(&job)).await
+        self.poll_until_over(id(&job)).await
     }
 
-    /// Downloads what a job's `location` leads to, without any header, as a browser does.
+    /// Downloads the file at a job's `location` without an `Authorization` header, like a browser.
     async fn download(&self, job: &Value) -> Reply {
         let location = job["location"].as_str().unwrap_or_else(|| panic!("no link: {job}"));
         let path = location.strip_prefix("https://tools.example").expect("a link below the base URL");
         self.server.get(path).await
     }
 
-    /// How often the tenant was asked for this.
-    fn asked(&self, method: &str, path: &str) -> usize {
+    /// Returns how often the tenant received this request.
+    fn request_count(&self, method: &str, path: &str) -> usize {
         let requests = self.tenant.control().requests();
         requests.iter().filter(|request| request.method == method && request.path.contains(path)).count()
     }
@@ -196,8 +196,8 @@ fn id(job: &Value) -> &str {
     job["id"].as_str().expect("an id")
 }
 
-/// So many good users.
-fn good_users(count: u32) -> Vec<Value> {
+/// Returns valid users.
+fn valid_users(count: u32) -> Vec<Value> {
     (0..count)
         .map(|number| json!({"email": format!("new-{number}@example.com"), "app_metadata": {"number": number}}))
         .collect()

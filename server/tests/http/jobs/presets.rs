@@ -1,4 +1,4 @@
-//! Presets and the picker of attributes.
+//! Tests of presets and of the list of attributes.
 
 use actix_web::test::TestRequest;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{DATABASE, Harness};
 
 #[actix_web::test]
-async fn a_preset_comes_back_as_it_was_saved() {
+async fn a_preset_is_returned_as_it_was_saved() {
     let harness = Harness::new(5).await;
     let settings =
         json!({"format": "csv", "fields": [{"name": "user.email", "export_as": "E-mail"}], "query": "blocked:true"});
@@ -31,7 +31,7 @@ async fn a_preset_comes_back_as_it_was_saved() {
 }
 
 #[actix_web::test]
-async fn a_preset_that_no_export_understands_is_refused() {
+async fn an_invalid_preset_is_refused() {
     let harness = Harness::new(5).await;
     for (path, body) in [
         ("good", json!({"format": "xml"})),
@@ -83,7 +83,7 @@ async fn every_part_of_an_imports_form_can_be_saved() {
 }
 
 #[actix_web::test]
-async fn presets_are_bounded_and_large_ones_of_earlier_versions_stay_on_disk() {
+async fn presets_are_limited_and_large_ones_of_earlier_versions_stay_on_disk() {
     let harness = Harness::new(5).await;
     let junk = json!({"type": "import", "external_id": "x".repeat(70_000)});
     let reply = harness.call(TestRequest::put().uri("/ext/api/presets/large").set_json(&junk)).await;
@@ -119,7 +119,7 @@ async fn presets_are_bounded_and_large_ones_of_earlier_versions_stay_on_disk() {
     );
 }
 
-/// Memory of this process, bytes: other tests run beside, so only large differences mean something.
+/// Returns the memory of this process in bytes. Other tests run in parallel, so only large differences are significant.
 fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").expect("statm");
     status.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("pages") * 4096

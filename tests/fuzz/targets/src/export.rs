@@ -1,4 +1,4 @@
-//! An export of a file, whole: format detection, gzip, rows, columns, filter, sort, encoding.
+//! Exports of a file: format detection, gzip, rows, columns, filter, sort and encoding.
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -14,9 +14,9 @@ use user_import_export::export::{
 };
 use user_import_export::progress::Progress;
 
-use crate::fixture::{Drip, shown};
+use crate::fixture::{ChunkedReader, assert_displayable};
 
-/// How the file is exported; eight bytes, then the file.
+/// Options of the export, one per byte at the start of the input.
 #[derive(Clone, Copy, Debug)]
 struct Options {
     format: u8,
@@ -24,12 +24,12 @@ struct Options {
     query: u8,
     sort: u8,
     delimiter: u8,
-    /// Of the output: mark, raw cells, gzip, stop at faults, descending.
+    /// Flags of the output: byte order mark, raw cells, gzip, stop at row errors, descending.
     flags: u8,
-    /// At most so many rows; 0 means all.
+    /// Maximum number of rows; 0 means all.
     limit: u8,
-    /// Of the file: 1 compresses it, 2 in two members; otherwise it is what it is. The high bits say how
-    /// many bytes arrive at a time.
+    /// Low two bits: 1 compresses the file, 2 compresses it as two gzip members, otherwise it is not changed. High six
+    /// bits: bytes per read.
     source: u8,
 }
 
@@ -54,18 +54,18 @@ const QUERIES: [&str; 6] = [
 
 const SORTS: [&str; 4] = ["", "logins_count", "user_metadata.x || email", "app_metadata"];
 
-/// Options, then a file of users.
+/// Input: eight bytes of [`Options`], then a file of users.
 ///
-/// What is written is whole: an array of JSON, lines of JSON, or a rectangle of CSV, with as many rows as
-/// the summary says; cells of CSV say what the same export as JSON says; whole users exported again stay
-/// what they are; and how the bytes arrive makes no difference.
+/// Invariants: the output is a JSON array, JSON lines, or CSV with rows of equal length, and has as many rows as the
+/// summary; CSV cells equal those of the same export as JSON; exporting exported users again changes nothing; the size
+/// of the reads makes no difference.
 pub fn export(data: &[u8]) {
     let Some((&[format, columns, query, sort, delimiter, flags, limit, source], file)) = data.split_first_chunk()
     else {
         return;
     };
     let options = Options { format, columns, query, sort, delimiter, flags, limit, source };
-    let file = packed(source & 3, file);
+    let file = compress(source & 3, file);
     let request = request(options);
     let Ok(spec) = ExportSpec::new(&request, 1 << 20) else { return };
     let spec = spec.with_threads(1);
@@ -73,15 +73,15 @@ pub fn export(data: &[u8]) {
     let (bytes, summary) = match run(&spec, &file, step) {
         Ok(done) => done,
         Err(error) => {
-            assert!(run(&spec, &file, 0).is_err(), "it depends on how the bytes arrive: {error}");
-            return shown(&error);
+            assert!(run(&spec, &file, 0).is_err(), "the result depends on the size of the reads: {error}");
+            return assert_displayable(&error);
         }
     };
     assert_eq!(summary.first_faults.len() as u64, summary.faults.min(20));
     if step > 0 {
         assert_eq!(run(&spec, &file, 0).expect("as before"), (bytes.clone(), summary.clone()));
     }
-    let plain = if request.gzip { inflated(&bytes) } else { bytes };
+    let plain = if request.gzip { decompress(&bytes) } else { bytes };
     match request.format {
         Format::Json => {
             let rows: Vec<&RawValue> = serde_json::from_slice(&plain).expect("a JSON array");
@@ -104,10 +104,10 @@ pub fn export(data: &[u8]) {
             }
         }
         Format::Csv => {
-            let rows = rectangle(&plain, &request);
+            let rows = parse_csv(&plain, &request);
             assert_eq!(rows.len() as u64, summary.rows + 1, "rows and a header");
             if request.fields.is_some() {
-                same_cells(&rows, &file, &request);
+                assert_same_cells(&rows, &file, &request);
             }
         }
     }
@@ -141,32 +141,33 @@ fn request(options: Options) -> ExportRequest {
     }
 }
 
-fn packed(kind: u8, bytes: &[u8]) -> Vec<u8> {
-    let compressed = |part: &[u8]| {
+fn compress(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    let gzip = |part: &[u8]| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(part).expect("memory");
         encoder.finish().expect("memory")
     };
     match kind {
-        1 => compressed(bytes),
+        1 => gzip(bytes),
         2 => {
             let (first, second) = bytes.split_at(bytes.len() / 2);
-            [compressed(first), compressed(second)].concat()
+            [gzip(first), gzip(second)].concat()
         }
         _ => bytes.to_vec(),
     }
 }
 
-fn inflated(bytes: &[u8]) -> Vec<u8> {
+fn decompress(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     MultiGzDecoder::new(bytes).read_to_end(&mut plain).expect("gzip");
     plain
 }
 
+/// An output whose bytes can be read after the export.
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
+struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Shared {
+impl Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().expect("one writer").extend_from_slice(bytes);
         Ok(bytes.len())
@@ -178,8 +179,8 @@ impl Write for Shared {
 }
 
 fn run(spec: &ExportSpec, file: &[u8], step: usize) -> user_import_export::error::Result<(Vec<u8>, ExportSummary)> {
-    let output = Shared::default();
-    let input = Box::new(Drip::new(file, step));
+    let output = SharedBuffer::default();
+    let input = Box::new(ChunkedReader::new(file, step));
     let summary = run_file(spec, input, Box::new(output.clone()), &Progress::default())?;
     let bytes = std::mem::take(&mut *output.0.lock().expect("one writer"));
     Ok((bytes, summary))
@@ -190,8 +191,8 @@ fn lines(text: &[u8]) -> Vec<&[u8]> {
     text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect()
 }
 
-/// Cells are what every parser can hold. Whole users are written as they were read, with half surrogate pairs
-/// for instance, which JSON allows.
+/// Asserts that a row is a JSON object. Selected columns must be accepted by every parser. Whole users are copied
+/// verbatim and may contain lone surrogates, which `serde_json` cannot represent but JSON allows.
 fn assert_object(text: &[u8], request: &ExportRequest) {
     assert!(text.starts_with(b"{"));
     if request.fields.is_some() {
@@ -201,15 +202,16 @@ fn assert_object(text: &[u8], request: &ExportRequest) {
     }
 }
 
-fn rectangle(bytes: &[u8], request: &ExportRequest) -> Vec<csv::StringRecord> {
+/// Parses CSV; all rows must have the same number of cells.
+fn parse_csv(bytes: &[u8], request: &ExportRequest) -> Vec<csv::StringRecord> {
     let delimiter = request.delimiter.as_deref().map_or(b',', |text| text.as_bytes()[0]);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(bytes);
-    // Not flexible: a row of another width is an error.
-    reader.records().map(|row| row.expect("a rectangle of text")).collect()
+    // The reader is not flexible: a row of another length is an error.
+    reader.records().map(|row| row.expect("rows of equal length")).collect()
 }
 
-/// Compares the cells with the same export as JSON.
-fn same_cells(rows: &[csv::StringRecord], file: &[u8], request: &ExportRequest) {
+/// Asserts that the cells equal those of the same export as JSON.
+fn assert_same_cells(rows: &[csv::StringRecord], file: &[u8], request: &ExportRequest) {
     let fields = request.fields.as_deref().unwrap_or_default();
     let name = |at: usize| format!("c{at}");
     let renamed =
@@ -236,7 +238,7 @@ fn same_cells(rows: &[csv::StringRecord], file: &[u8], request: &ExportRequest) 
                     format!("'{text}")
                 }
                 Value::String(text) => text.clone(),
-                // As they stand in the text; parsing them could write them another way.
+                // Copied verbatim to CSV; parsing could change their notation.
                 Value::Number(_) | Value::Array(_) | Value::Object(_) => continue,
                 boolean @ Value::Bool(_) => boolean.to_string(),
             };

@@ -1,16 +1,16 @@
-//! What a column says.
+//! Column expressions.
 
-use user_import_export::expression::{Expression, Formula, Kind, Wanted, read, split_column};
+use user_import_export::expression::{Expression, Formula, Kind, ProjectionMask, parse_row, split_column};
 
-use crate::fixture::{USERS, parts, shown};
+use crate::fixture::{USERS, assert_displayable, split_at_nul};
 
-/// `EXPR=Name` and, after a NUL, a user.
+/// Input: `EXPR=Name`, NUL, a user.
 ///
-/// Splitting gives parts of the text. Reading an expression never panics, JavaScript included, and its
-/// error shows a place within it. A path gives the same for a user of whom only what it wants was read as
-/// for the whole user.
+/// Invariants: splitting returns parts of the text; parsing never panics, also for JavaScript, and errors point into
+/// the text; a path has the same value for the whole user as for one of which only the projected attributes were
+/// parsed.
 pub fn expression(data: &[u8]) {
-    let [text, user] = parts(data);
+    let [text, user] = split_at_nul(data);
     let Ok(text) = std::str::from_utf8(text) else { return };
     let (expression, name) = split_column(text);
     assert!(text.trim_start().starts_with(expression));
@@ -21,40 +21,40 @@ pub fn expression(data: &[u8]) {
         }
         None => assert_eq!(expression, text.trim()),
     }
-    look_at(expression, user);
+    check_expression(expression, user);
     if name.is_some() {
-        look_at(text, user);
+        check_expression(text, user);
     }
 }
 
-fn look_at(text: &str, user: &[u8]) {
+fn check_expression(text: &str, user: &[u8]) {
     let expression = match Expression::parse(text) {
         Ok(expression) => expression,
-        Err(error) => return shown(&error),
+        Err(error) => return assert_displayable(&error),
     };
     assert_eq!(expression.source(), text.trim());
     let path = match (expression.kind(), expression.path()) {
         (Kind::Path, Ok(path)) => path,
         (Kind::Transform | Kind::JavaScript, Err(error)) => {
-            shown(&error);
-            return shown(&Formula::new(&expression, None).expect_err("nothing to run it with"));
+            assert_displayable(&error);
+            return assert_displayable(&Formula::new(&expression, None).expect_err("there is no sandbox"));
         }
-        (kind, path) => panic!("{kind:?}, and the path is {path:?}"),
+        (kind, path) => panic!("kind {kind:?}, but path {path:?}"),
     };
-    let formula = Formula::new(&expression, None).expect("a path needs no tools");
+    let formula = Formula::new(&expression, None).expect("a path needs no sandbox");
     assert_eq!(formula.as_path(), Some(path));
-    let again = Expression::parse(&path.to_string()).expect("a path is shown as one");
-    assert_eq!(again.path().ok(), Some(path), "{text:?} was shown as another path");
-    let wanted = Wanted::new([path]);
+    let again = Expression::parse(&path.to_string()).expect("a path is printed as a path");
+    assert_eq!(again.path().ok(), Some(path), "{text:?} was printed as another path");
+    let wanted = ProjectionMask::new([path]);
     let whole = Expression::parse("user").expect("an expression");
-    let whole = Wanted::new([whole.path().expect("a path")]);
+    let whole = ProjectionMask::new([whole.path().expect("a path")]);
     for user in std::iter::once(user).chain(USERS.iter().map(|user| user.as_bytes())) {
-        let Ok(everything) = read(user, &whole) else { continue };
-        let pruned = read(user, &wanted).expect("what can be read whole");
-        let (mut given, mut expected) = (Vec::new(), Vec::new());
-        path.evaluate(&pruned).write_json(&mut given);
-        path.evaluate(&everything).write_json(&mut expected);
-        assert_eq!(given, expected, "{text:?} gives something else when only what it wants was read");
-        serde_json::from_slice::<serde::de::IgnoredAny>(&given).expect("a cell is JSON");
+        let Ok(complete) = parse_row(user, &whole) else { continue };
+        let pruned = parse_row(user, &wanted).expect("a projection of a valid user");
+        let (mut actual, mut expected) = (Vec::new(), Vec::new());
+        path.evaluate(&pruned).write_json(&mut actual);
+        path.evaluate(&complete).write_json(&mut expected);
+        assert_eq!(actual, expected, "{text:?} has another value for the projected user");
+        serde_json::from_slice::<serde::de::IgnoredAny>(&actual).expect("a cell is JSON");
     }
 }

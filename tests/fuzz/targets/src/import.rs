@@ -1,5 +1,4 @@
-//! The check of an import: finding out what a file is, reading rows, mapping them, joining password hashes,
-//! and the verdict on each.
+//! The check of an import: format detection, parsing, mapping, joining password hashes, and validation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read, Write};
@@ -16,7 +15,7 @@ use user_import_export::import::{
 };
 use user_import_export::progress::Progress;
 
-use crate::fixture::{Drip, scratch, shown};
+use crate::fixture::{ChunkedReader, assert_displayable, temp_root};
 
 const MAPPINGS: [&[&str]; 6] = [
     &[],
@@ -27,13 +26,13 @@ const MAPPINGS: [&[&str]; 6] = [
     &["null=password_hash", "plan=app_metadata.plan", "logins_count=user_metadata.n"],
 ];
 
-/// Six bytes, then one or two files: switches (keep prefixes, drop what is read-only, write chunks); the mapping;
-/// how many bytes arrive at a time, where 0 means all; how the first file is encoded (1 and 2 are UTF-16, 3 is
-/// Windows-1252, 4 is gzip, everything else is as it is); and two bytes that say where the second file begins, where
-/// 0 means that there is one.
+/// Input: six bytes of options, then one or two files. The options are: flags (keep id prefixes, drop read-only
+/// attributes, write chunks); the mapping; bytes per read, 0 for no limit; the encoding of the first file (1 and 2 are
+/// UTF-16, 3 is Windows-1252, 4 is gzip, others do not change it); and the offset of the second file, 0 for none, in
+/// two bytes.
 ///
-/// Every row has one outcome: it is good, or it has an error. Chunks hold the good rows, each of them fits
-/// the schema, and none is too large. How the bytes arrive makes no difference.
+/// Invariants: every row is either valid or has an error; chunks hold the valid rows, each of them fits the schema, and
+/// no chunk is too large; the size of the reads makes no difference.
 pub fn import_files(data: &[u8]) {
     let Some((&[switches, mapping, step, encoding, low, high], content)) = data.split_first_chunk() else { return };
     let (first, second) = match usize::from(u16::from_le_bytes([low, high])) {
@@ -51,20 +50,20 @@ pub fn import_files(data: &[u8]) {
         ..ImportRequest::default()
     };
     let files: Vec<&[u8]> = std::iter::once(first.as_slice()).chain(second).collect();
-    let chunks = (switches & 4 != 0).then(|| tempfile::tempdir_in(scratch()).expect("a directory"));
+    let chunks = (switches & 4 != 0).then(|| tempfile::tempdir_in(temp_root()).expect("a directory"));
     let directory = chunks.as_ref().map(tempfile::TempDir::path);
     let (summary, faults) = match run(&request, &files, step, directory) {
         Ok(done) => done,
         Err(error) => {
-            assert!(run(&request, &files, 0, None).is_err(), "it depends on how the bytes arrive: {error}");
-            return shown(&error);
+            assert!(run(&request, &files, 0, None).is_err(), "the result depends on the size of the reads: {error}");
+            return assert_displayable(&error);
         }
     };
-    outcomes(&summary, &faults);
+    assert_consistent(&summary, &faults);
     if step > 0 {
         let (again, twice) = run(&request, &files, 0, None).expect("as before");
         assert_eq!(CheckSummary { chunks: summary.chunks, ..again }, summary);
-        assert_eq!(twice, faults, "it depends on how the bytes arrive");
+        assert_eq!(twice, faults, "the result depends on the size of the reads");
     }
     if let Some(directory) = directory {
         let mut rows = 0;
@@ -73,7 +72,7 @@ pub fn import_files(data: &[u8]) {
             let bytes = std::fs::read(path).expect("as many chunks as the summary says");
             assert!(bytes.len() <= MAX_CHUNK_BYTES);
             let users: Vec<Value> = serde_json::from_slice(&bytes).expect("a JSON array");
-            assert!(!users.is_empty() && users.iter().all(fits_schema), "a chunk holds what the schema refuses");
+            assert!(!users.is_empty() && users.iter().all(fits_schema), "a chunk holds a row that breaks the schema");
             rows += users.len() as u64;
         }
         assert_eq!(rows, summary.good);
@@ -85,7 +84,7 @@ fn encoded(encoding: u8, bytes: &[u8]) -> Vec<u8> {
     match encoding {
         1 => [0xff, 0xfe].into_iter().chain(text().encode_utf16().flat_map(u16::to_le_bytes)).collect(),
         2 => [0xfe, 0xff].into_iter().chain(text().encode_utf16().flat_map(u16::to_be_bytes)).collect(),
-        // Of its letters those that Latin-1 has too.
+        // Only the characters that Latin-1 has.
         3 => text().chars().map(|letter| u8::try_from(u32::from(letter)).unwrap_or(b'?')).collect(),
         4 => {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -104,8 +103,8 @@ fn run(
 ) -> Result<(CheckSummary, Vec<RowFault>)> {
     let inputs = files.iter().enumerate().map(|(number, bytes)| InputFile {
         name: (files.len() > 1).then(|| format!("file {number}")),
-        open: Box::new(move || Ok(Box::new(Drip::new(bytes, step.into())) as Box<dyn Read + Send>)),
-        again: true,
+        open: Box::new(move || Ok(Box::new(ChunkedReader::new(bytes, step.into())) as Box<dyn Read + Send>)),
+        reopenable: true,
     });
     let mut faults = Vec::new();
     let mut keep = |fault: &RowFault| {
@@ -117,8 +116,8 @@ fn run(
     Ok((summary, faults))
 }
 
-/// Whether every row has one outcome, and faults and summary tell the same.
-fn outcomes(summary: &CheckSummary, faults: &[RowFault]) {
+/// Asserts that every row is valid or failed, and that errors and summary agree.
+fn assert_consistent(summary: &CheckSummary, faults: &[RowFault]) {
     assert_eq!(summary.total, summary.good + summary.failed);
     let of = |severity: Severity| faults.iter().filter(move |fault| fault.severity == severity);
     let failed: BTreeSet<u64> = of(Severity::Error).map(|fault| fault.row).collect();
@@ -132,7 +131,7 @@ fn outcomes(summary: &CheckSummary, faults: &[RowFault]) {
         if fault.row > 0 {
             assert!(fault.line > 0);
             let line = *lines.entry((fault.file.as_deref(), fault.row)).or_insert(fault.line);
-            assert_eq!(line, fault.line, "a row stands on one line");
+            assert_eq!(line, fault.line, "a row has one line number");
         }
     }
     assert!(
@@ -140,13 +139,13 @@ fn outcomes(summary: &CheckSummary, faults: &[RowFault]) {
             .iter()
             .zip(lines.iter().skip(1))
             .all(|(((file, _), line), ((next, _), later))| file != next || line <= later),
-        "rows go on to later lines"
+        "line numbers ascend"
     );
 }
 
-/// Rows: as lines of JSON, or, where the first byte is not that of JSON, made of what follows.
+/// Input: rows as JSON lines, or, if the first byte does not start JSON, bytes from which rows are generated.
 ///
-/// The verdict on a row is that of a general validator with the documented schema, and a row that breaks the
+/// Invariants: the schema check agrees with the `jsonschema` crate and the documented schema, and a row that breaks the
 /// schema has an error.
 pub fn import_rows(data: &[u8]) {
     let rows: Vec<Value> = if matches!(data.first(), Some(b'{' | b'[' | b'"')) {
@@ -156,7 +155,7 @@ pub fn import_rows(data: &[u8]) {
         let mut input = Unstructured::new(data.get(1..).unwrap_or_default());
         let mut rows = Vec::new();
         while rows.len() < 16 && !input.is_empty() {
-            let Ok(row) = made_row(&mut input) else { break };
+            let Ok(row) = generate_row(&mut input) else { break };
             rows.push(row);
         }
         rows
@@ -167,7 +166,7 @@ pub fn import_rows(data: &[u8]) {
     let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let mut faults: Vec<RowFault> = Vec::new();
     let input = Box::new(Cursor::new(text.into_bytes()));
-    let spec = ImportSpec::new(&ImportRequest::default()).expect("no mapping is a mapping");
+    let spec = ImportSpec::new(&ImportRequest::default()).expect("an empty mapping is valid");
     let checked = check(
         &spec,
         input,
@@ -180,26 +179,26 @@ pub fn import_rows(data: &[u8]) {
     );
     let known = checked.as_ref().is_ok_and(|summary| summary.total == rows.len() as u64);
     if let Ok(summary) = &checked {
-        outcomes(summary, &faults);
+        assert_consistent(summary, &faults);
     }
     let failed: BTreeSet<u64> =
         faults.iter().filter(|fault| fault.severity == Severity::Error).map(|fault| fault.row).collect();
     for (number, row) in (1..).zip(&rows) {
         let fits = fits_schema(row);
-        // Labels that claim to be A-labels are not decoded by us: DNS knows none that are broken.
+        // A-labels (`xn--`) are not decoded by the product, because DNS has no invalid ones.
         if !row.to_string().to_lowercase().contains("xn--") {
             assert_eq!(
                 fits,
-                ORACLE.with(|oracle| oracle.is_valid(row)),
-                "another verdict than a general validator's: {row}"
+                REFERENCE_VALIDATOR.with(|validator| validator.is_valid(row)),
+                "the reference validator disagrees: {row}"
             );
         }
-        assert!(fits || !known || failed.contains(&number), "passed, though it breaks the schema: {row}");
+        assert!(fits || !known || failed.contains(&number), "accepted, but it breaks the schema: {row}");
     }
 }
 
 thread_local! {
-    static ORACLE: jsonschema::Validator = {
+    static REFERENCE_VALIDATOR: jsonschema::Validator = {
         let schema = include_str!("../../../../server/src/import/documented-schema.json");
         jsonschema::options()
             .should_validate_formats(true)
@@ -287,25 +286,25 @@ const TEXTS: [&str; 28] = [
     "https://example.com/a.png",
 ];
 
-/// A row that is nearly right: bytes alone would rarely be.
-fn made_row(input: &mut Unstructured<'_>) -> arbitrary::Result<Value> {
-    let mut row = made_object(input, 4)?;
+/// Generates a row that is nearly valid; random bytes rarely are.
+fn generate_row(input: &mut Unstructured<'_>) -> arbitrary::Result<Value> {
+    let mut row = generate_object(input, 4)?;
     if input.ratio(7, 8)? {
         row["email"] = json!("ada@example.com");
     }
     Ok(row)
 }
 
-fn made_object(input: &mut Unstructured<'_>, depth: u8) -> arbitrary::Result<Value> {
+fn generate_object(input: &mut Unstructured<'_>, depth: u8) -> arbitrary::Result<Value> {
     let mut object = json!({});
     for _ in 0..input.int_in_range(0..=5)? {
         let name = *input.choose(&MEMBERS)?;
-        object[name] = made_value(input, depth)?;
+        object[name] = generate_value(input, depth)?;
     }
     Ok(object)
 }
 
-fn made_value(input: &mut Unstructured<'_>, depth: u8) -> arbitrary::Result<Value> {
+fn generate_value(input: &mut Unstructured<'_>, depth: u8) -> arbitrary::Result<Value> {
     Ok(match input.int_in_range(0..=11)? {
         0 => Value::Null,
         1 => json!(input.arbitrary::<bool>()?),
@@ -317,11 +316,11 @@ fn made_value(input: &mut Unstructured<'_>, depth: u8) -> arbitrary::Result<Valu
         8 if depth > 0 => {
             let mut items = Vec::new();
             for _ in 0..input.int_in_range(0..=3)? {
-                items.push(made_value(input, depth - 1)?);
+                items.push(generate_value(input, depth - 1)?);
             }
             Value::Array(items)
         }
-        _ if depth > 0 => made_object(input, depth - 1)?,
+        _ if depth > 0 => generate_object(input, depth - 1)?,
         _ => json!({}),
     })
 }

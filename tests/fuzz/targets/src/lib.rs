@@ -1,40 +1,38 @@
-//! What is fuzzed: every target takes any bytes, calls the product with them, and panics where something
-//! does not hold that must always hold.
+//! Fuzz targets. Each target takes any bytes, calls the product with them, and panics if an invariant is violated.
 //!
-//! libFuzzer runs the targets on nightly (`tests/fuzz/run`); a test of this crate runs them over the kept
-//! corpora on stable. A target does the same for the same bytes, so that an input that was found can be
-//! looked at again.
+//! libFuzzer runs the targets on nightly (`tests/fuzz/run`); a test of this crate runs them over the stored corpora on
+//! stable. Targets are deterministic, so that a failing input can be reproduced.
 
-mod auth0;
+mod auth0_answers;
 mod export;
 mod expression;
 mod fixture;
 mod import;
-mod intake;
 mod login;
-mod loopback;
-mod mutate;
+mod mutator;
 mod query;
 mod readers;
+mod stub_server;
 mod tokens;
+mod transform_intake;
 mod upload;
 
-pub use auth0::auth0_answers;
+pub use auth0_answers::auth0_answers;
 pub use export::export;
 pub use expression::expression;
 pub use import::{import_files, import_rows};
-pub use intake::transform_intake;
 pub use login::{key_set, login, logout_tokens};
-pub use mutate::Mutator;
+pub use mutator::Mutator;
 pub use query::query;
 pub use readers::readers;
 pub use tokens::tokens;
+pub use transform_intake::transform_intake;
 pub use upload::upload;
 
-/// A target: its name, which is that of its corpus too, and what it does with an input.
+/// A target: its name, which is also the name of its corpus, and the function to call with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Every target.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     ("auth0_answers", auth0_answers),
     ("export", export),

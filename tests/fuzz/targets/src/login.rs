@@ -1,4 +1,4 @@
-//! Signing in: key sets of the login tenant, and the tokens it signs.
+//! Sign-in: key sets of the login tenant and the tokens that it signs.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,18 +15,18 @@ use user_import_export::auth0::signing_keys;
 use user_import_export::config::{Purpose, Settings};
 use user_import_export::store::Store;
 
-use crate::fixture::{SECRET, parts, shown};
-use crate::loopback::Loopback;
+use crate::fixture::{SECRET, assert_displayable, split_at_nul};
+use crate::stub_server::StubServer;
 
 const BASE_URL: &str = "https://users.example.com/tool";
 const TENANT: &str = "example.eu.auth0.com";
 const STATE: &str = "5f7c8ec7c33c6c004bbafe82";
 const FRESH: &str = "FRESH";
 
-/// How many fresh ids were given out.
-static USED: AtomicU64 = AtomicU64::new(0);
+/// The number of fresh ids generated so far.
+static FRESH_IDS: AtomicU64 = AtomicU64::new(0);
 
-/// A key of its own for every process: none has to be kept anywhere.
+/// The tenant's signing key, private and public. Generated per process, so that no key is stored.
 static KEY: LazyLock<(EncodingKey, Value)> = LazyLock::new(|| {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
     let private = EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes()).expect("a key");
@@ -39,10 +39,10 @@ static KEY: LazyLock<(EncodingKey, Value)> = LazyLock::new(|| {
 });
 
 thread_local! {
-    static SERVER: (Loopback, Access, TempDir) = {
-        let server = Loopback::new();
+    static SERVER: (StubServer, Access, TempDir) = {
+        let server = StubServer::new();
         let keys = json!({ "keys": [KEY.1, { "kty": "EC", "kid": "other" }, 5] });
-        server.answer(200, "content-type: application/json\r\n", keys.to_string().as_bytes());
+        server.set_response(200, "content-type: application/json\r\n", keys.to_string().as_bytes());
         let origin = server.origin();
         let environment = [
             ("EXTENSION_SECRET", SECRET),
@@ -61,34 +61,34 @@ thread_local! {
     };
 }
 
-/// The key set of a tenant.
+/// Input: a JWKS.
 ///
-/// Reading it never panics, and no entry hides a good key that stands beside it.
+/// Invariants: parsing never panics, and an invalid entry does not hide a valid key.
 pub fn key_set(data: &[u8]) {
     let Ok(keys) = signing_keys(data) else { return };
-    let set: Value = serde_json::from_slice(data).expect("it was read");
+    let set: Value = serde_json::from_slice(data).expect("the set was parsed");
     let mut entries = set["keys"].as_array().cloned().unwrap_or_default();
     for id in keys.keys() {
-        assert!(entries.iter().any(|entry| entry["kid"] == id.as_str()), "a key of another name");
+        assert!(entries.iter().any(|entry| entry["kid"] == id.as_str()), "a key whose id is not in the set");
     }
     entries.push(KEY.1.clone());
     let more = signing_keys(json!({ "keys": entries }).to_string().as_bytes()).expect("a key set");
-    assert!(more.contains_key("known"), "another entry hides a good key");
+    assert!(more.contains_key("known"), "another entry hides a valid key");
     assert!(keys.keys().all(|id| more.contains_key(id)));
 }
 
-/// A byte of switches, then three parts with NULs between them: the claims of the id_token, those of the
-/// access_token, and the header of both. What is no JSON is sent as the token itself.
+/// Input: a byte of flags, then three parts separated by NUL: the claims of the id_token, the claims of the
+/// access_token, and the header of both. A part that is not a JSON object is sent as the token itself.
 ///
-/// Nothing panics; who comes in has tokens that were signed with the tenant's key, for this server and this
-/// tenant, of one person, in time, with the nonce of the login that began here.
+/// Invariants: nothing panics; a login succeeds only with unexpired tokens that were signed with the tenant's key, for
+/// this server, tenant and one subject, with the nonce of a login that was started here.
 pub fn login(data: &[u8]) {
     let Some((switches, rest)) = data.split_first() else { return };
-    let [person, grant, header] = parts(rest);
+    let [person, grant, header] = split_at_nul(rest);
     SERVER.with(|(server, access, _)| {
         let origin = server.origin();
-        let token = |part: &[u8]| match filled(part, &origin) {
-            Some(claims) => (Some(signed(&claims, header)), Some(claims)),
+        let token = |part: &[u8]| match parse_claims(part, &origin) {
+            Some(claims) => (Some(sign_token(&claims, header)), Some(claims)),
             None => (std::str::from_utf8(part).ok().map(str::to_owned), None),
         };
         let ((id_token, person), (access_token, grant)) = (token(person), token(grant));
@@ -109,45 +109,45 @@ pub fn login(data: &[u8]) {
         match server.run(access.finish_extension_login(&form, cookie)) {
             Ok(done) => {
                 let (person, grant) = (person.expect("signed"), grant.expect("signed"));
-                assert!(switches & 0b0111_0111 == 0, "a login that was not begun here");
+                assert!(switches & 0b0111_0111 == 0, "a login that was not started here");
                 for claims in [&person, &grant] {
                     assert_eq!(claims["iss"], format!("{origin}/"));
-                    assert!(claims["exp"].as_f64().is_none_or(|end| end > now() - 5.0), "a token of the past");
+                    assert!(claims["exp"].as_f64().is_none_or(|end| end > now() - 5.0), "an expired token");
                 }
-                assert!(is_for(&person, BASE_URL) && is_for(&grant, &format!("https://{TENANT}/api/v2/")));
+                assert!(has_audience(&person, BASE_URL) && has_audience(&grant, &format!("https://{TENANT}/api/v2/")));
                 let scope = grant["scope"].as_str().unwrap_or_default();
                 assert!(["read:users", "read:connections"].iter().all(|needed| scope.contains(needed)), "{scope}");
                 assert!(person["nonce"] == "nonce" && grant["azp"] == BASE_URL);
                 assert!(person["sub"] == done.session.subject.as_str() && grant["sub"] == person["sub"]);
             }
-            Err(error) => shown(&error),
+            Err(error) => assert_displayable(&error),
         }
     });
 }
 
-/// The claims of a logout token and, behind a NUL, the header it is signed with. What is no JSON is sent as the token
+/// Input: the claims of a logout token, NUL, its header. Claims that are not a JSON object are sent as the token
 /// itself.
 ///
-/// Nothing panics. A token that is accepted was signed with the tenant's key, for this server, in time, names the
-/// logout event and whose sessions end, and is accepted once; a complete token is not refused.
+/// Invariants: nothing panics; an accepted token was signed with the tenant's key for this server, is not expired,
+/// names the logout event and a subject or session, and is accepted once; a complete token is not refused.
 pub fn logout_tokens(data: &[u8]) {
-    let [claims, header] = parts(data);
+    let [claims, header] = split_at_nul(data);
     SERVER.with(|(server, access, _)| {
         let origin = server.origin();
-        let claims = filled(claims, &origin).ok_or(claims);
+        let claims = parse_claims(claims, &origin).ok_or(claims);
         let token = match claims {
-            Ok(ref claims) => signed(claims, header),
+            Ok(ref claims) => sign_token(claims, header),
             Err(token) => String::from_utf8_lossy(token).into_owned(),
         };
-        let complete = claims.as_ref().is_ok_and(|claims| header.is_empty() && is_logout(claims, &origin));
+        let complete = claims.as_ref().is_ok_and(|claims| header.is_empty() && is_valid_logout(claims, &origin));
         match server.run(access.end_by_logout_token(&token)) {
             Ok(_) => {
                 let claims = claims.expect("signed");
-                assert!(is_logout(&claims, &origin), "a logout token without what it needs");
+                assert!(is_valid_logout(&claims, &origin), "an incomplete logout token was accepted");
                 server.run(access.end_by_logout_token(&token)).expect_err("a logout token is accepted once");
             }
             Err(error) => {
-                shown(&error);
+                assert_displayable(&error);
                 let fresh = claims.is_ok_and(|claims| claims["jti"].as_str().is_some_and(|id| id.starts_with(FRESH)));
                 assert!(!(complete && fresh), "a complete logout token was refused: {error}");
             }
@@ -155,45 +155,46 @@ pub fn logout_tokens(data: &[u8]) {
     });
 }
 
-/// Whether claims have all that OpenID Connect Back-Channel Logout 1.0, 2.6 asks for, now.
-fn is_logout(claims: &Value, origin: &str) -> bool {
-    let named = |name: &str| claims[name].as_str().is_some_and(|text| !text.is_empty());
+/// Returns whether the claims are valid now, as OpenID Connect Back-Channel Logout 1.0, section 2.6 requires.
+fn is_valid_logout(claims: &Value, origin: &str) -> bool {
+    let has_text = |name: &str| claims[name].as_str().is_some_and(|text| !text.is_empty());
     claims["iss"] == format!("{origin}/")
-        && is_for(claims, BASE_URL)
+        && has_audience(claims, BASE_URL)
         && claims["exp"].as_f64().is_some_and(|end| end > now() - 5.0)
         && claims["iat"].as_f64().is_some_and(|issued| issued < now() + 65.0)
+        && claims.get("nbf").is_none_or(|start| start.as_f64().is_some_and(|start| start < now() + 65.0))
         && claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object()
         && claims.get("nonce").is_none()
-        && named("jti")
-        && (named("sub") || named("sid"))
+        && has_text("jti")
+        && (has_text("sub") || has_text("sid"))
 }
 
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }
 
-fn is_for(claims: &Value, audience: &str) -> bool {
+fn has_audience(claims: &Value, audience: &str) -> bool {
     claims["aud"] == audience || claims["aud"].as_array().is_some_and(|many| many.iter().any(|one| one == audience))
 }
 
-/// Claims, where the part is an object. What differs from run to run has names: `ISSUER`, `NOW`, `SOON`, and `FRESH`
-/// for an id that was not used before.
-fn filled(part: &[u8], origin: &str) -> Option<Value> {
+/// Parses claims and replaces placeholders for values that differ between runs: `ISSUER`, `NOW`, `SOON`, and `FRESH`
+/// for an unused id. `None` if the part is not a JSON object.
+fn parse_claims(part: &[u8], origin: &str) -> Option<Value> {
     let mut claims: Value = serde_json::from_slice(part).ok()?;
     for claim in claims.as_object_mut()?.values_mut() {
         match claim.as_str() {
             Some("ISSUER") => *claim = format!("{origin}/").into(),
             Some("NOW") => *claim = now().into(),
             Some("SOON") => *claim = (now() + 3600.0).into(),
-            Some(FRESH) => *claim = format!("{FRESH} {}", USED.fetch_add(1, Ordering::Relaxed)).into(),
+            Some(FRESH) => *claim = format!("{FRESH} {}", FRESH_IDS.fetch_add(1, Ordering::Relaxed)).into(),
             _ => {}
         }
     }
     Some(claims)
 }
 
-/// A token with the tenant's signature; its header is the input's, or a right one.
-fn signed(claims: &Value, header: &[u8]) -> String {
+/// Signs claims with the tenant's key. An empty `header` means a valid header.
+fn sign_token(claims: &Value, header: &[u8]) -> String {
     if header.is_empty() {
         let header = Header { kid: Some("known".to_owned()), ..Header::new(Algorithm::RS256) };
         return jsonwebtoken::encode(&header, claims, &KEY.0).expect("a token");

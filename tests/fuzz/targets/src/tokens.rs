@@ -15,12 +15,12 @@ use user_import_export::config::{Purpose, Settings};
 use user_import_export::error::Result;
 use user_import_export::store::Store;
 
-use crate::fixture::{SECRET, parts, person, shown};
+use crate::fixture::{SECRET, assert_displayable, sign_in, split_at_nul};
 
 const BASE_URL: &str = "https://users.example.com/tool";
 const HOOK: &str = "/.extensions/on-uninstall";
 
-/// An access control whose database knows one session.
+/// An access control whose database has one session.
 struct Setup {
     runtime: Runtime,
     access: Access,
@@ -45,8 +45,8 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let (access, token) = runtime.block_on(async {
         let store = Store::open(directory.path()).await.expect("a store");
         let access = Access::new(&settings, BASE_URL, store).expect("access");
-        let person = person(Admission::Token);
-        let (token, _) = access.open_session(&person).await.expect("a session");
+        let sign_in = sign_in(Admission::Token);
+        let (token, _) = access.open_session(&sign_in).await.expect("a session");
         (access, token)
     });
     let claims = token.expose_secret().split('.').nth(1).expect("three parts");
@@ -62,20 +62,20 @@ fn hook(header: &str) -> Result<()> {
     SETUP.runtime.block_on(SETUP.access.hook(Some(header), HOOK, true))
 }
 
-/// The claims, where they say `"jti": "SESSION"` with the id of the session that the database knows.
-fn filled(mut claims: Value) -> Value {
+/// Replaces `"jti": "SESSION"` by the id of the stored session.
+fn insert_session_id(mut claims: Value) -> Value {
     if claims.get("jti").is_some_and(|id| id == "SESSION") {
         claims["jti"] = SETUP.session["jti"].clone();
     }
     claims
 }
 
-/// A byte that says what the rest is: a whole `Authorization` header; or claims that are signed with the
-/// right secret, with another one, with another algorithm, or with the right secret under a header (after a
-/// NUL) that the input chose.
+/// Input: a byte that selects the kind of the rest: a whole `Authorization` header; or claims that are signed with the
+/// correct secret, with another secret, with another algorithm, or with the correct secret and a header from the input
+/// (after a NUL). Claims with `"jti": "SESSION"` refer to the stored session.
 ///
-/// Claims with `"jti": "SESSION"` name the one session there is. Nothing panics, nothing but the right secret and algorithm passes, and what passes has every claim it
-/// needs.
+/// Invariants: nothing panics; a token is accepted only with the correct secret, algorithm and all required claims; a
+/// valid session is not refused.
 pub fn tokens(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
     let (header, claims) = match kind % 5 {
@@ -84,42 +84,42 @@ pub fn tokens(data: &[u8]) {
             return whole_header(header);
         }
         kind => {
-            let [claims, header] = parts(rest);
+            let [claims, header] = split_at_nul(rest);
             let Ok(claims) = serde_json::from_slice::<Value>(claims) else { return };
-            let claims = filled(claims);
+            let claims = insert_session_id(claims);
             let token = match kind {
-                1 => signed(&claims, Algorithm::HS256, SECRET.as_bytes()),
-                2 => signed(&claims, Algorithm::HS256, &SECRET.as_bytes()[1..]),
-                3 => signed(&claims, Algorithm::HS512, SECRET.as_bytes()),
-                _ => under(header, &claims),
+                1 => sign(&claims, Algorithm::HS256, SECRET.as_bytes()),
+                2 => sign(&claims, Algorithm::HS256, &SECRET.as_bytes()[1..]),
+                3 => sign(&claims, Algorithm::HS512, SECRET.as_bytes()),
+                _ => sign_with_header(header, &claims),
             };
             (format!("Bearer {token}"), (kind == 1 || kind == 4).then_some(claims))
         }
     };
-    judge(&header, claims.as_ref(), kind % 5 == 4);
+    check_token(&header, claims.as_ref(), kind % 5 == 4);
 }
 
 fn whole_header(header: &str) {
     for header in [header.to_owned(), format!("Bearer {header}")] {
-        shown(&session(&header).expect_err("nobody can sign without the secret"));
-        shown(&hook(&header).expect_err("nobody can sign without the secret"));
+        assert_displayable(&session(&header).expect_err("a token cannot be signed without the secret"));
+        assert_displayable(&hook(&header).expect_err("a token cannot be signed without the secret"));
     }
 }
 
-fn signed(claims: &Value, algorithm: Algorithm, secret: &[u8]) -> String {
+fn sign(claims: &Value, algorithm: Algorithm, secret: &[u8]) -> String {
     jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret)).expect("a token")
 }
 
-/// Claims under a header of any content, with a signature that is right for it as it stands.
-fn under(header: &[u8], claims: &Value) -> String {
+/// Signs claims with a header of any content and the correct secret.
+fn sign_with_header(header: &[u8], claims: &Value) -> String {
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).expect("a signature");
     format!("{signed}.{signature}")
 }
 
-/// What may pass at most: claims that were signed rightly.
-fn judge(header: &str, signed: Option<&Value>, other_header: bool) {
+/// Asserts that session and hook accept only correctly signed, valid claims. `signed` is `None` for a wrong signature.
+fn check_token(header: &str, signed: Option<&Value>, other_header: bool) {
     let claim = |name: &str| signed.and_then(|claims| claims.get(name)).cloned().unwrap_or_default();
     let audience = |wanted: &str| match claim("aud") {
         Value::String(one) => one == wanted,
@@ -132,23 +132,23 @@ fn judge(header: &str, signed: Option<&Value>, other_header: bool) {
     match session(header) {
         Ok(session) => {
             assert!(signed.is_some(), "not signed with the secret");
-            assert!(in_time && claim("exp").is_number(), "a session of another time");
-            assert!(audience(SESSION_AUDIENCE) && claim("iss") == BASE_URL, "a session for somebody else");
+            assert!(in_time && claim("exp").is_number(), "a session outside of its lifetime");
+            assert!(audience(SESSION_AUDIENCE) && claim("iss") == BASE_URL, "a session for another server");
             assert!(claim("jti") == SETUP.session["jti"] && claim("sub") == "ada" && session.subject == "ada");
             assert!(claim("tenant") == SETUP.session["tenant"] && claim("login") == SETUP.session["login"]);
-            assert!(session.access_token.is_none(), "nobody can seal without the secret");
+            assert!(session.access_token.is_none(), "an access token cannot be encrypted without the secret");
         }
         Err(error) => {
-            shown(&error);
-            // An idle session ends.
-            let whole = in_time
+            assert_displayable(&error);
+            // Only while the stored session is not idle for too long.
+            let is_valid = in_time
                 && SETUP.opened.elapsed() < Duration::from_mins(90)
                 && claim("exp").as_f64().is_some_and(|end| (now + 60.0..1e11).contains(&end))
                 && signed.is_some_and(|claims| claims.get("nbf").is_none())
                 && audience(SESSION_AUDIENCE)
                 && claim("iss") == BASE_URL
                 && ["jti", "sub", "tenant", "login"].iter().all(|name| claim(name) == SETUP.session[*name]);
-            assert!(!whole || other_header, "a right session was refused: {error}");
+            assert!(!is_valid || other_header, "a valid session was refused: {error}");
         }
     }
     match hook(header) {
@@ -157,6 +157,6 @@ fn judge(header: &str, signed: Option<&Value>, other_header: bool) {
             assert!(in_time && claim("iss") == "https://example.eu.auth0.com");
             assert!(audience(&format!("{BASE_URL}{HOOK}")), "a token for another hook");
         }
-        Err(error) => shown(&error),
+        Err(error) => assert_displayable(&error),
     }
 }

@@ -1,4 +1,4 @@
-//! The multipart upload of an import, through the application itself.
+//! The multipart upload of an import, through the HTTP application.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -21,14 +21,14 @@ use user_import_export::jobs::Jobs;
 use user_import_export::store::Store;
 use user_import_export::web;
 
-use crate::fixture::{SECRET, person, scratch};
+use crate::fixture::{SECRET, sign_in, temp_root};
 
 const BASE_URL: &str = "http://localhost:3000";
 
-/// After so many jobs the application begins anew, so that what it keeps does not grow.
-const MOST_JOBS: u32 = 200;
+/// The application is recreated after this many jobs, so that its data does not grow.
+const MAX_JOBS: u32 = 200;
 
-/// The boundary of every form here.
+/// The boundary of every multipart form.
 const BOUNDARY: &str = "X";
 
 type Call = Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, (u16, Bytes)>>;
@@ -43,19 +43,19 @@ struct Server {
 
 thread_local! {
     static SYSTEM: SystemRunner = System::new();
-    // Not dropped with its thread: by then what it needs for that is gone.
+    // Not dropped with its thread, because dropping needs other thread-locals that are already destroyed.
     static SERVER: RefCell<ManuallyDrop<Option<Server>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
-/// The body of a form whose boundary is `X`.
+/// Input: the body of a form with the boundary `X`.
 ///
-/// Every answer is JSON; what cannot be taken is refused by the server's own words and leaves no file behind;
-/// a job that is started comes to an end, and not by a bug.
+/// Invariants: every response is JSON; an invalid upload is refused with an error of the server and leaves no file; a
+/// started job ends without an internal error.
 pub fn upload(data: &[u8]) {
     SYSTEM.with(|system| {
         SERVER.with_borrow_mut(|server| {
             system.block_on(async {
-                if server.as_ref().is_some_and(|server| server.started >= MOST_JOBS)
+                if server.as_ref().is_some_and(|server| server.started >= MAX_JOBS)
                     && let Some(old) = server.take()
                 {
                     old.jobs.stop().await;
@@ -64,7 +64,7 @@ pub fn upload(data: &[u8]) {
                     Some(server) => server,
                     empty => empty.insert(Server::new().await),
                 };
-                server.take_in(data).await;
+                server.upload(data).await;
             });
         });
     });
@@ -72,7 +72,7 @@ pub fn upload(data: &[u8]) {
 
 impl Server {
     async fn new() -> Self {
-        let directory = tempfile::tempdir_in(scratch()).expect("a directory");
+        let directory = tempfile::tempdir_in(temp_root()).expect("a directory");
         let environment = [
             ("EXTENSION_SECRET", SECRET),
             ("AUTH0_DOMAIN", "example.eu.auth0.com"),
@@ -104,12 +104,12 @@ impl Server {
                 (response.status().as_u16(), test::read_body(response).await)
             })
         });
-        let person = person(Admission::Subject);
-        let (token, _) = app.access.open_session(&person).await.expect("a session");
+        let sign_in = sign_in(Admission::Subject);
+        let (token, _) = app.access.open_session(&sign_in).await.expect("a session");
         Self { call, jobs, directory, token: format!("Bearer {}", token.expose_secret()), started: 0 }
     }
 
-    async fn take_in(&mut self, body: &[u8]) {
+    async fn upload(&mut self, body: &[u8]) {
         let form = format!("multipart/form-data; boundary={BOUNDARY}");
         let request = TestRequest::post().uri("/api/jobs/import").insert_header((CONTENT_TYPE, form));
         let (status, answer) = self.send(request.set_payload(body.to_vec())).await;
@@ -117,7 +117,7 @@ impl Server {
             assert!((400..500).contains(&status), "{status}: {answer}");
             assert_eq!(answer["statusCode"], status, "{answer}");
             assert!(answer["errorCode"].is_string() && answer["message"].is_string(), "{answer}");
-            assert_eq!(self.directories(), self.started as usize, "a refused upload left something behind");
+            assert_eq!(self.job_directories(), self.started as usize, "a refused upload left a directory");
             return;
         }
         self.started += 1;
@@ -132,10 +132,10 @@ impl Server {
                     assert_ne!(job["error"]["errorCode"], "internal_error", "{job}");
                     return;
                 }
-                other => panic!("a job that is {other:?}: {job}"),
+                other => panic!("unexpected status {other:?}: {job}"),
             }
         }
-        panic!("a job that does not end");
+        panic!("the job does not end");
     }
 
     async fn send(&self, request: TestRequest) -> (u16, Value) {
@@ -143,8 +143,8 @@ impl Server {
         (status, serde_json::from_slice(&body).expect("an answer is JSON"))
     }
 
-    /// How many jobs have a directory.
-    fn directories(&self) -> usize {
+    /// Returns the number of job directories.
+    fn job_directories(&self) -> usize {
         let entries = |path: &Path| std::fs::read_dir(path).map_or(0, Iterator::count);
         entries(&self.directory.path().join("jobs"))
     }

@@ -1,5 +1,4 @@
-//! A short form of fuzzing on stable, without libFuzzer: every target runs over its corpus and over inputs that are
-//! mutations of it.
+//! Short fuzzing on stable, without libFuzzer: every target runs over its corpus and over mutations of it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,19 +14,20 @@ fn fuzz_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The inputs of a target's corpus: `corpus/<name>.base64` holds one a line, without duplicates, shortest first.
-fn inputs(name: &str) -> Vec<Vec<u8>> {
+/// Reads the corpus of a target: `corpus/<name>.base64` has one input per line, without duplicates, shortest first.
+fn read_corpus(name: &str) -> Vec<Vec<u8>> {
     let path = fuzz_directory().join("corpus").join(format!("{name}.base64"));
     let text = fs::read_to_string(path).expect("a corpus");
     text.lines().map(|line| STANDARD.decode(line).expect("one input a line, as base64")).collect()
 }
 
-fn target(name: &str) -> Target {
+/// Returns the target with this name.
+fn find_target(name: &str) -> Target {
     *TARGETS.iter().find(|(known, _)| *known == name).expect("a target of this name")
 }
 
-/// The words of a target's dictionary, in libFuzzer's notation.
-fn words(name: &str) -> Vec<Vec<u8>> {
+/// Reads the dictionary of a target, which is in libFuzzer's format.
+fn read_dictionary(name: &str) -> Vec<Vec<u8>> {
     let dictionary = match name {
         "readers" | "export" | "import_files" | "import_rows" => "json",
         "key_set" | "login" | "logout_tokens" => "tokens",
@@ -36,11 +36,12 @@ fn words(name: &str) -> Vec<Vec<u8>> {
     let path = fuzz_directory().join("dictionaries").join(format!("{dictionary}.dict"));
     let text = fs::read_to_string(path).expect("a dictionary");
     text.lines()
-        .map(|line| unescaped(line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).expect("a word")))
+        .map(|line| unescape(line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).expect("a word")))
         .collect()
 }
 
-fn unescaped(word: &str) -> Vec<u8> {
+/// Decodes `\xNN` escapes.
+fn unescape(word: &str) -> Vec<u8> {
     let mut parts = word.split("\\x");
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
@@ -51,11 +52,12 @@ fn unescaped(word: &str) -> Vec<u8> {
     bytes
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
+/// Returns a number from the environment. `None` if it is not set.
+fn env_number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
 }
 
-/// Whether a target panics for an input.
+/// Returns whether a target panics for an input.
 fn fails(run: fn(&[u8]), bytes: &[u8]) -> bool {
     catch_unwind(AssertUnwindSafe(|| run(bytes))).is_err()
 }
@@ -71,10 +73,10 @@ fn write_artifact(name: &str, file: &str, bytes: &[u8]) -> PathBuf {
 
 /// Runs a target over its corpus, over mutations of it, and over the empty input. `FUZZ_INPUTS` is the number of
 /// mutations (or `FUZZ_TIME` their duration in seconds), `FUZZ_SEED` the seed.
-fn holds(name: &str) {
-    let (_, run) = target(name);
+fn run_target(name: &str) {
+    let (_, run) = find_target(name);
     run(&[]);
-    let corpus = inputs(name);
+    let corpus = read_corpus(name);
     assert!(corpus.len() > 4, "the corpus of {name} is missing");
     let mut failed = Vec::new();
     for (number, bytes) in corpus.iter().enumerate() {
@@ -82,19 +84,19 @@ fn holds(name: &str) {
             failed.push(write_artifact(name, &format!("corpus-line-{}", number + 1), bytes));
         }
     }
-    let words = words(name);
-    let mut mutator = Mutator::new(number("FUZZ_SEED").unwrap_or(1));
-    let (begun, time) = (Instant::now(), number("FUZZ_TIME").map(Duration::from_secs));
-    let most = if time.is_some() { u64::MAX } else { number("FUZZ_INPUTS").unwrap_or(100) };
+    let words = read_dictionary(name);
+    let mut mutator = Mutator::new(env_number("FUZZ_SEED").unwrap_or(1));
+    let (started, time) = (Instant::now(), env_number("FUZZ_TIME").map(Duration::from_secs));
+    let limit = if time.is_some() { u64::MAX } else { env_number("FUZZ_INPUTS").unwrap_or(100) };
     let mut mutations = 0;
-    while mutations < most && failed.len() < 5 && time.is_none_or(|time| begun.elapsed() < time) {
+    while mutations < limit && failed.len() < 5 && time.is_none_or(|time| started.elapsed() < time) {
         let bytes = mutator.mutate(&corpus, &words);
         mutations += 1;
         if fails(run, &bytes) {
             failed.push(write_artifact(name, &format!("mutation-{mutations}"), &bytes));
         }
     }
-    println!("{name}: {} inputs and {mutations} mutations in {:.1} s", corpus.len(), begun.elapsed().as_secs_f64());
+    println!("{name}: {} inputs and {mutations} mutations in {:.1} s", corpus.len(), started.elapsed().as_secs_f64());
     assert!(failed.is_empty(), "{name} fails for {failed:?}");
 }
 
@@ -103,14 +105,14 @@ macro_rules! targets {
         $(
             #[test]
             fn $name() {
-                holds(stringify!($name));
+                run_target(stringify!($name));
             }
         )*
 
         #[test]
-        fn every_target_is_run_here() {
-            let here = BTreeSet::from([$(stringify!($name)),*]);
-            assert_eq!(here, TARGETS.iter().map(|(name, _)| *name).collect());
+        fn every_target_has_a_test() {
+            let tested = BTreeSet::from([$(stringify!($name)),*]);
+            assert_eq!(tested, TARGETS.iter().map(|(name, _)| *name).collect());
         }
     };
 }
@@ -120,7 +122,7 @@ targets! {
 }
 
 #[test]
-fn every_target_has_a_program_for_libfuzzer_and_a_corpus_and_nothing_is_left_over() {
+fn programs_corpora_and_targets_match() {
     let names: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
     let stems = |directory: &str| -> BTreeSet<String> {
         let entries = fs::read_dir(fuzz_directory().join(directory)).expect("a directory");

@@ -1,6 +1,6 @@
-//! Seeded, reproducible users that look like the users of a real tenant: names in many scripts,
-//! missing and null attributes, nested metadata, numbers such as `698e-3`, and values that attack
-//! spreadsheets. The first N users do not depend on the total.
+//! Generates reproducible users from a seed, similar to those of a real tenant: names in many scripts, missing and null
+//! attributes, nested metadata, numbers such as `698e-3`, and spreadsheet formulas. The first N users do not depend on
+//! the total.
 
 mod random;
 mod words;
@@ -20,17 +20,17 @@ macro_rules! push {
     }};
 }
 
-/// What identifies a generated user. Drawn first, so that it costs little to know.
+/// The identifiers of a generated user. They are drawn first, so that they can be computed without the rest.
 pub(crate) struct Identifiers {
     /// `provider|id`.
     pub user_id: String,
-    /// E-mail address, unless the user has none. It holds the user's index as its only digits.
+    /// E-mail address, if any. Its only digits are the user's index.
     pub email: Option<String>,
     /// Connection of the first identity.
     pub connection: &'static str,
 }
 
-/// The beginning of a user, as far as later parts depend on it.
+/// The attributes of a user that later ones depend on.
 struct Head {
     index: u64,
     provider: &'static str,
@@ -40,7 +40,7 @@ struct Head {
     given: &'static str,
     family: &'static str,
     evil: bool,
-    /// Full name as JSON spells it.
+    /// Full name as a JSON string without quotes.
     full: String,
     local: String,
     email: String,
@@ -58,7 +58,7 @@ impl Head {
             55..75 => ("google-oauth2", "google-oauth2", true, random.digits(21)),
             75..82 => ("facebook", "facebook", true, random.digits(17)),
             82..87 => {
-                // Eight random digits would repeat within a million users; a tenant's ids never do.
+                // Eight random digits would repeat within a million users, but ids are unique.
                 random.digits(8);
                 ("github", "github", true, (10_000_000 + index.wrapping_mul(48_271) % 89_999_999).to_string())
             }
@@ -106,7 +106,7 @@ impl Head {
     }
 }
 
-/// What identifies user number `index`.
+/// Returns the identifiers of user number `index`.
 pub(crate) fn identifiers(index: u64, seed: u64) -> Identifiers {
     let head = Head::draw(index, &mut Random::new(seed, index));
     Identifiers {
@@ -116,7 +116,7 @@ pub(crate) fn identifiers(index: u64, seed: u64) -> Identifiers {
     }
 }
 
-/// The `user_id` of user number `index`.
+/// Returns the `user_id` of user number `index`.
 pub fn user_id(index: u64, seed: u64) -> String {
     identifiers(index, seed).user_id
 }
@@ -137,13 +137,13 @@ pub(crate) fn phone_number(index: u64, seed: u64) -> Option<String> {
     rest.split_once('"').map(|(number, _)| number.to_owned())
 }
 
-/// User number `index` as a line of a bulk export: one JSON object, without the line end.
+/// Returns user number `index` as a line of a bulk export: one JSON object, without the line end.
 pub fn export_user(index: u64, seed: u64) -> String {
     user(index, seed, false)
 }
 
-/// User number `index` as an entry of an import file, without a line end. About 6.5 % are bad on
-/// purpose: no e-mail, nulls, an unknown key, a broken password hash.
+/// Returns user number `index` as an entry of an import file, without a line end. About 6.5 % are invalid on purpose:
+/// no e-mail, nulls, an unknown key, an invalid password hash.
 pub fn import_user(index: u64, seed: u64) -> String {
     user(index, seed, true)
 }
@@ -153,7 +153,7 @@ fn time(random: &mut Random, from: i64, to: i64) -> (i64, String) {
     (seconds, iso(seconds * 1000 + random.below(1000).cast_signed()))
 }
 
-/// A JSON string from text that is already spelled as JSON spells it.
+/// Quotes text that is already escaped for JSON.
 fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
@@ -195,7 +195,7 @@ fn user(index: u64, seed: u64, import: bool) -> String {
     if import {
         as_import(&head, r, &mut fields);
     }
-    // Three key orders seen in practice.
+    // Three key orders that occur in practice.
     match r.below(3) {
         0 => {}
         1 => fields.sort_by(|a, b| a.0.cmp(b.0)),
@@ -406,8 +406,8 @@ fn user_metadata(head: &Head, r: &mut Random) -> String {
     text
 }
 
-/// Keeps what an import file may hold, and spoils some users on purpose: about 2 % have no e-mail,
-/// 3 % hold a null, 0.2 % an unknown key, 0.1 % a broken hash.
+/// Keeps the attributes that an import file may have, and makes some users invalid: about 2 % have no e-mail,
+/// 3 % have a null, 0.2 % an unknown key, 0.1 % an invalid hash.
 fn as_import(head: &Head, r: &mut Random, fields: &mut Vec<(&str, String)>) {
     const IMPORTABLE: &[&str] = &[
         "email",
@@ -443,7 +443,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_user_is_valid_json_whose_identifiers_are_known_beforehand() {
+    fn every_user_is_valid_json_with_the_computed_identifiers() {
         for index in 0..3000 {
             let user: Value = serde_json::from_str(&export_user(index, 42)).unwrap();
             let known = identifiers(index, 42);
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn about_one_import_user_in_fifteen_is_bad_on_purpose() {
+    fn about_one_import_user_in_fifteen_is_invalid() {
         let bad = (0..10_000)
             .map(|index| serde_json::from_str::<Value>(&import_user(index, 42)).unwrap())
             .filter(|user| {

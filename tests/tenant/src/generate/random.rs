@@ -1,5 +1,5 @@
-//! A small seeded random number generator (`SplitMix64`): every user has its own stream, so that user
-//! number `i` never depends on how many users there are.
+//! A small seeded random number generator (`SplitMix64`). Every user has its own stream, so that user number `i` does
+//! not depend on the number of users.
 
 use std::fmt::Write;
 
@@ -28,7 +28,7 @@ impl Random {
         self.next() % bound.max(1)
     }
 
-    /// True this many times in a thousand.
+    /// Returns true with a probability of `share` per mille.
     pub(super) fn per_mille(&mut self, share: u64) -> bool {
         self.below(1000) < share
     }

@@ -1,5 +1,5 @@
-//! The words generated users are made of. Values attack readers on purpose: many scripts, escapes,
-//! spreadsheet formulas. Texts with backslashes are written as JSON spells them.
+//! The word lists for generated users. Some values are hostile on purpose: many scripts, escapes, spreadsheet formulas.
+//! Texts are escaped for JSON.
 
 /// Given names.
 pub(super) const GIVEN: &[&str] = &[

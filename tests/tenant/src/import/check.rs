@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Fault, password};
 use crate::connections::Connection;
 
-/// `app_metadata` must not contain these.
+/// Keys that `app_metadata` must not contain.
 const FORBIDDEN_METADATA: &[&str] = &[
     "__tenant",
     "_id",
@@ -28,7 +28,7 @@ const FORBIDDEN_METADATA: &[&str] = &[
     "user_id",
 ];
 
-/// Everything that is wrong with a user.
+/// Returns all errors of a user.
 pub(super) fn check(user: &Value, connection: &Connection) -> Vec<Fault> {
     let Some(user) = user.as_object() else {
         return vec![Fault::new("OBJECT_REQUIRED", format!("Expected type object but found type {}", type_of(user)))];
@@ -117,14 +117,14 @@ fn format(format: &str, path: &str, value: &str) -> Fault {
     )
 }
 
-/// As Auth0 reports it; for two kinds of hash at once it names none
+/// Returns the error for an unknown member. For two kinds of hash, Auth0 does not name the member
 /// (docs/auth0/original-extension.md#requests-of-users, issue 62).
 pub(super) fn forbidden(name: &str) -> Fault {
     let message = format!("Forbidden attribute in appUser: {name}");
     if name.is_empty() { Fault::new("NOT_PASSED", message) } else { Fault::at("NOT_PASSED", name, message) }
 }
 
-/// A string of at least one and at most `longest` characters.
+/// Checks a string of 1 to `longest` characters.
 pub(super) fn text<'a>(
     value: &'a Value,
     path: &str,
@@ -154,7 +154,7 @@ pub(super) fn text<'a>(
     Some(text)
 }
 
-/// An object with none but these members.
+/// Checks an object that may have only these members.
 pub(super) fn object<'a>(
     value: &'a Value,
     path: &str,

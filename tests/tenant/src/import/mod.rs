@@ -1,5 +1,5 @@
-//! What an import job does: checks every user against the import schema and the tenant, inserts or updates the good
-//! ones, reports the bad ones (docs/auth0/jobs.md#what-an-import-changes, docs/auth0/import-schema.md).
+//! Import jobs: checks every user against the import schema and the tenant, inserts or updates the valid ones, reports
+//! the invalid ones (docs/auth0/jobs.md#what-an-import-changes, docs/auth0/import-schema.md).
 
 mod check;
 mod password;
@@ -14,7 +14,7 @@ use crate::connections::Connection;
 use crate::directory::{Directory, Handle};
 use crate::tokens::hex;
 
-/// One reason why a user is refused.
+/// One error of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) code: &'static str,
@@ -40,7 +40,7 @@ impl Fault {
     }
 }
 
-/// The end of an import job.
+/// The result of an import job.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) inserted: u64,
@@ -55,7 +55,10 @@ pub(crate) struct Outcome {
 const UPSERTABLE: &[&str] =
     &["email_verified", "given_name", "family_name", "name", "nickname", "picture", "app_metadata", "user_metadata"];
 
-/// Imports a file. `Err` is the failure of the job as a whole.
+/// Imports a file.
+///
+/// # Errors
+/// The reason, if the whole job fails.
 pub(crate) fn run(
     file: &[u8],
     connection: &Connection,
@@ -69,7 +72,7 @@ pub(crate) fn run(
     let mut outcome = Outcome { total: users.len() as u64, ..Outcome::default() };
     let mut seen = HashSet::new();
     for user in users {
-        match one(&user, connection, upsert, directory, now, &mut seen) {
+        match import_user(&user, connection, upsert, directory, now, &mut seen) {
             Ok(true) => outcome.updated += 1,
             Ok(false) => outcome.inserted += 1,
             Err(faults) => {
@@ -82,8 +85,8 @@ pub(crate) fn run(
     Ok(outcome)
 }
 
-/// Imports one user; `true` when an existing one was updated.
-fn one(
+/// Imports one user. Returns `true` if an existing user was updated.
+fn import_user(
     user: &Value,
     connection: &Connection,
     upsert: bool,
@@ -125,8 +128,8 @@ fn one(
     if !upsert && [by_email, by_id, by_phone, by_username].iter().any(Option::is_some) {
         return Err(vec![Fault::new("DUPLICATED_USER", "The user already exist and upsert parameter is false")]);
     }
-    // Matched by e-mail only (docs/auth0/open-questions.md#upsert-matching): every other identifier of somebody else is
-    // a conflict.
+    // Matched by e-mail only (docs/auth0/open-questions.md#upsert-matching): other identifiers that belong to
+    // another user are a conflict.
     let elsewhere = |found: Option<Handle>| found.is_some() && found != by_email;
     if elsewhere(by_username) {
         return Err(vec![Fault::new("CONFLICT_USERNAME", "The username belongs to another user")]);
@@ -152,7 +155,7 @@ fn one(
     Ok(false)
 }
 
-/// The stored profile of a new user, with the defaults Auth0 fills in (docs/auth0/import-schema.md#attributes).
+/// Returns the stored profile of a new user, with Auth0's defaults (docs/auth0/import-schema.md#attributes).
 fn profile(user: &Value, email: &str, username: Option<String>, connection: &Connection, now: i64) -> Value {
     let local = email.split('@').next().unwrap_or_default();
     let id = user.get("user_id").and_then(Value::as_str).map_or_else(|| hex(24), str::to_owned);
@@ -189,7 +192,7 @@ fn profile(user: &Value, email: &str, username: Option<String>, connection: &Con
     profile.into()
 }
 
-/// The default picture: Gravatar, with the first two letters of the address as its fall-back.
+/// Returns the default picture: Gravatar, with the first two letters of the address as a fallback.
 fn gravatar(email: &str) -> String {
     let digest = u128::from_be_bytes(Md5::digest(email.as_bytes()).into());
     let initials: String = email.chars().take_while(|c| *c != '@').take(2).collect();
@@ -198,7 +201,7 @@ fn gravatar(email: &str) -> String {
     )
 }
 
-/// The user as sent, secrets replaced by `*****` (docs/auth0/jobs.md#job-errors).
+/// Returns the user as sent, with secrets replaced by `*****` (docs/auth0/jobs.md#job-errors).
 fn redacted(mut user: Value) -> Value {
     fn hide(value: Option<&mut Value>) {
         if let Some(value) = value

@@ -126,7 +126,7 @@ fn hash(value: Option<&Value>, algorithm: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// RFC 2307, without crypt.
+/// Returns whether a text is an RFC 2307 hash, without `crypt`.
 fn ldap(text: &str) -> bool {
     text.strip_prefix('{').and_then(|rest| rest.split_once('}')).is_some_and(|(scheme, _)| {
         let scheme = scheme.to_ascii_lowercase();

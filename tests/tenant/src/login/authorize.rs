@@ -14,9 +14,9 @@ use crate::people::Person;
 use crate::state::State;
 use crate::tokens::hex;
 
-/// A sign-in must be finished within this time, in milliseconds.
-const PATIENCE: i64 = 30 * 60 * 1000;
-/// Seconds the tokens of a sign-in live unless the client asks otherwise.
+/// The time within which a sign-in must be finished, in milliseconds.
+const LOGIN_TIMEOUT: i64 = 30 * 60 * 1000;
+/// Default and maximum lifetime of the tokens of a sign-in, in seconds.
 const LIFETIME: i64 = 36_000;
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ pub(super) struct Parameters {
     code_challenge: Option<String>,
     code_challenge_method: Option<String>,
     prompt: Option<String>,
-    /// Seconds; the extensions' own parameter (docs/auth0/login.md#start-of-a-login).
+    /// Lifetime of the tokens in seconds; a parameter of extensions (docs/auth0/login.md#start-of-a-login).
     expiration: Option<i64>,
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn start(
     }
 }
 
-/// A well-formed request, or where to send which complaint.
+/// Parses an authorization request. Returns the error page or redirect for an invalid one.
 fn transaction(
     parameters: Parameters,
     client: Client,
@@ -138,7 +138,7 @@ fn transaction(
     })
 }
 
-/// The identifier of a sign-in under way, and what its form says.
+/// The fields of the login form: the id of the pending sign-in, and the chosen user.
 #[derive(Deserialize)]
 pub(super) struct LoginForm {
     #[serde(default)]
@@ -149,17 +149,17 @@ pub(super) struct LoginForm {
     connection: String,
 }
 
-/// The identifier of a sign-in under way.
+/// The id of a pending sign-in.
 #[derive(Deserialize)]
 pub(super) struct Reference {
     #[serde(default)]
     state: String,
 }
 
-fn under_way(state: &State, id: &str) -> Result<Transaction, Problem> {
+fn pending_transaction(state: &State, id: &str) -> Result<Transaction, Problem> {
     let now = state.clock.now();
     let mut logins = state.logins.lock();
-    logins.transactions.retain(|_, transaction| now - transaction.created < PATIENCE);
+    logins.transactions.retain(|_, transaction| now - transaction.created < LOGIN_TIMEOUT);
     logins.transactions.get(id).cloned().ok_or_else(|| {
         Problem::bad_request("This sign-in is over or took too long. Go back to the application and start again.")
     })
@@ -170,7 +170,7 @@ pub(super) async fn login_page(
     state: web::Data<State>,
     reference: web::Query<Reference>,
 ) -> Result<HttpResponse, Problem> {
-    let transaction = under_way(&state, &reference.state)?;
+    let transaction = pending_transaction(&state, &reference.state)?;
     pages::login(&state, &reference.state, &transaction, None, "")
 }
 
@@ -180,10 +180,10 @@ pub(super) async fn login(
     state: web::Data<State>,
     form: web::Form<LoginForm>,
 ) -> Result<HttpResponse, Problem> {
-    let transaction = under_way(&state, &form.state)?;
+    let transaction = pending_transaction(&state, &form.state)?;
     let connection = transaction.connection.clone().unwrap_or_else(|| form.connection.clone());
     let Some(person) = state.person(&form.email, &connection) else {
-        let problem = format!("Nobody with this e-mail address is in {connection}.");
+        let problem = format!("No user with this e-mail address is in {connection}.");
         return pages::login(&state, &form.state, &transaction, Some(&problem), &form.email);
     };
     let session = hex(48);
@@ -199,9 +199,9 @@ fn session(request: &HttpRequest, state: &State) -> Option<Person> {
     state.logins.lock().sessions.get(cookie.value()).cloned()
 }
 
-/// The next step for somebody who is signed in: consent, or back to the client.
+/// The next step for a signed-in user: the consent page, or back to the client.
 fn proceed(request: &HttpRequest, state: &State, id: &str, person: &Person) -> Result<HttpResponse, Problem> {
-    let transaction = under_way(state, id)?;
+    let transaction = pending_transaction(state, id)?;
     let consented = {
         let logins = state.logins.lock();
         !transaction.client.dynamic
@@ -218,14 +218,14 @@ pub(super) async fn consent_page(
     state: web::Data<State>,
     reference: web::Query<Reference>,
 ) -> Result<HttpResponse, Problem> {
-    let transaction = under_way(&state, &reference.state)?;
+    let transaction = pending_transaction(&state, &reference.state)?;
     let Some(person) = session(&request, &state) else {
         return Ok(see_other(&format!("/u/login?state={}", reference.state)));
     };
     pages::consent(&reference.state, &transaction, &person)
 }
 
-/// The answer of the consent page.
+/// The fields of the consent form.
 #[derive(Deserialize)]
 pub(super) struct ConsentForm {
     #[serde(default)]
@@ -240,7 +240,7 @@ pub(super) async fn consent(
     state: web::Data<State>,
     form: web::Form<ConsentForm>,
 ) -> Result<HttpResponse, Problem> {
-    let transaction = under_way(&state, &form.state)?;
+    let transaction = pending_transaction(&state, &form.state)?;
     let Some(person) = session(&request, &state) else {
         return Ok(see_other(&format!("/u/login?state={}", form.state)));
     };
@@ -273,9 +273,9 @@ pub(super) async fn consent(
     finish(&request, &state, &form.state, &person)
 }
 
-/// Back to the client: tokens in a form, or a code in the URL.
+/// Returns to the client, with tokens in a form or a code in the URL.
 fn finish(request: &HttpRequest, state: &State, id: &str, person: &Person) -> Result<HttpResponse, Problem> {
-    let transaction = under_way(state, id)?;
+    let transaction = pending_transaction(state, id)?;
     state.logins.lock().transactions.remove(id);
     state.logs.sign_in(state.clock.now(), person, &transaction.client.id, &transaction.client.name);
     let origin = state.origin(request);
@@ -305,7 +305,7 @@ fn finish(request: &HttpRequest, state: &State, id: &str, person: &Person) -> Re
     Ok(found(&back))
 }
 
-/// Where a sign-out goes.
+/// The query parameters of a log-out.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Logout {

@@ -1,4 +1,4 @@
-//! Who asks for a sign-in: the tenant's own login application, or an extension that is known by its base URL
+//! Applications that request a sign-in: the tenant's login application, or an extension identified by its base URL
 //! (docs/auth0/extension.md#client-configuration-document).
 
 use std::time::Duration;
@@ -11,15 +11,15 @@ use url::{Host, Url};
 use crate::state::State;
 use crate::{LOGIN_CLIENT_ID, LOGIN_CLIENT_NAME};
 
-/// Largest client configuration that is read, in bytes.
-const LARGEST: usize = 64 * 1024;
+/// Maximum size of a client configuration, in bytes.
+const MAX_CONFIGURATION_BYTES: usize = 64 * 1024;
 
-/// An application that asks for a sign-in.
+/// An application that requests a sign-in.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) name: String,
-    /// Known by its base URL: implicit flow, consent needed.
+    /// Identified by its base URL: implicit flow, consent required.
     pub(super) dynamic: bool,
     redirects: Redirects,
     logouts: Redirects,
@@ -40,7 +40,7 @@ impl Redirects {
     }
 }
 
-/// What an extension serves at `/.well-known/oauth2-client-configuration`.
+/// The document that an extension serves at `/.well-known/oauth2-client-configuration`.
 #[derive(Deserialize)]
 struct Configuration {
     redirect_uris: Vec<String>,
@@ -50,7 +50,7 @@ struct Configuration {
 }
 
 impl Client {
-    /// The client with this id, or why there is none.
+    /// Finds the client with this id. Fails with the reason if it is unknown or invalid.
     pub(super) async fn find(id: &str, state: &State) -> Result<Client, String> {
         if id == LOGIN_CLIENT_ID {
             let callbacks = &state.settings.callbacks;
@@ -67,7 +67,7 @@ impl Client {
             });
         }
         let base = Url::parse(id).map_err(|_| format!("Unknown client: {id}"))?;
-        // The tenant fetches a URL a stranger names: nowhere but on this machine.
+        // The URL comes from the request, so only loopback addresses are allowed.
         if !matches!(base.scheme(), "http" | "https") || !is_loopback(&base) {
             return Err(format!(
                 "The client {id} is not on a loopback address, which is all a simulated tenant serves."
@@ -83,12 +83,12 @@ impl Client {
         })
     }
 
-    /// Whether answers may be sent to this URL.
+    /// Returns whether responses may be sent to this URL.
     pub(super) fn may_redirect(&self, url: &str) -> bool {
         self.redirects.allow(url)
     }
 
-    /// Whether a sign-out may end at this URL.
+    /// Returns whether a log-out may redirect to this URL.
     pub(super) fn may_return(&self, url: &str) -> bool {
         self.logouts.allow(url)
     }
@@ -120,8 +120,8 @@ async fn fetch(base: &str) -> Result<Configuration, String> {
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| failed(error.to_string()))?;
-        if body.len() + chunk.len() > LARGEST {
-            return Err(failed(format!("it is larger than {LARGEST} bytes")));
+        if body.len() + chunk.len() > MAX_CONFIGURATION_BYTES {
+            return Err(failed(format!("it is larger than {MAX_CONFIGURATION_BYTES} bytes")));
         }
         body.extend_from_slice(&chunk);
     }

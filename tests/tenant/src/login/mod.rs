@@ -19,11 +19,10 @@ use crate::state::State;
 
 use self::client::Client;
 
-/// Name of the cookie of a sign-in session. The extension may live on the same host, and cookies know
-/// no ports.
+/// Name of the session cookie. The extension may be on the same host, and cookies are shared between ports.
 const SESSION: &str = "simulated_tenant_session";
 
-/// An authorization request between its start and its end.
+/// A pending authorization request.
 #[derive(Clone, Debug)]
 struct Transaction {
     client: Client,
@@ -35,14 +34,14 @@ struct Transaction {
     connection: Option<String>,
     /// PKCE challenge, S256.
     challenge: Option<String>,
-    /// Seconds the tokens live.
+    /// Lifetime of the tokens in seconds.
     lifetime: i64,
-    /// The person must sign in again, session or not.
+    /// Whether the user must sign in again despite a session.
     fresh: bool,
     created: i64,
 }
 
-/// An authorization code that was handed out.
+/// An issued authorization code.
 #[derive(Clone, Debug)]
 struct Code {
     transaction: Transaction,
@@ -55,11 +54,11 @@ struct Inner {
     transactions: HashMap<String, Transaction>,
     codes: HashMap<String, Code>,
     sessions: HashMap<String, Person>,
-    /// Who consented to what: person, client, scope.
+    /// Consents: user, client, scope.
     consents: HashSet<(String, String, String)>,
 }
 
-/// Sign-ins under way and sessions.
+/// Pending sign-ins and sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Logins(Mutex<Inner>);
 
@@ -68,13 +67,13 @@ impl Logins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends every session and forgets every consent.
+    /// Ends all sessions and removes all consents.
     pub(crate) fn forget(&self) {
         *self.lock() = Inner::default();
     }
 }
 
-/// The routes of signing in.
+/// The routes of the sign-in.
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/authorize", web::get().to(authorize::start))

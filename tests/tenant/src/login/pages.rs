@@ -14,7 +14,7 @@ use crate::people::Person;
 use crate::state::State;
 use crate::tokens::{KeyError, hex};
 
-/// A sign-in that cannot go on, shown to the person as a page.
+/// An error of a sign-in, shown to the user as a page.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -74,7 +74,7 @@ fn templates() -> Result<&'static Tera, Problem> {
         .map_err(|error| Problem { status: StatusCode::INTERNAL_SERVER_ERROR, message: error.clone() })
 }
 
-/// A page; `target` is the other site its forms lead to.
+/// Renders a page; `target` is the site that its forms are sent to.
 fn render(status: StatusCode, name: &str, mut context: Context, target: Option<&str>) -> Result<HttpResponse, Problem> {
     let nonce = hex(32);
     context.insert("nonce", &nonce);
@@ -96,7 +96,7 @@ fn render(status: StatusCode, name: &str, mut context: Context, target: Option<&
         .body(html))
 }
 
-/// Choose who to be.
+/// The login page, where the user chooses an account.
 pub(super) fn login(
     state: &State,
     id: &str,
@@ -129,14 +129,14 @@ pub(super) fn login(
     render(status, "login.html", context, Some(&transaction.redirect_uri))
 }
 
-/// A permission in plain words.
+/// A permission in plain language.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Permission {
     subject: String,
     meaning: String,
 }
 
-/// The scopes asked for, one line for each thing they are about.
+/// Describes the requested scopes, one line per resource.
 fn permissions(scopes: &[String]) -> Vec<Permission> {
     let has = |scope: &str| scopes.iter().any(|asked| asked == scope);
     let mut permissions = Vec::new();
@@ -165,7 +165,7 @@ fn permissions(scopes: &[String]) -> Vec<Permission> {
     permissions
 }
 
-/// Agree to what the client may do.
+/// The consent page.
 pub(super) fn consent(id: &str, transaction: &Transaction, person: &Person) -> Result<HttpResponse, Problem> {
     let mut context = Context::new();
     context.insert("client", &transaction.client.name);
@@ -176,7 +176,7 @@ pub(super) fn consent(id: &str, transaction: &Transaction, person: &Person) -> R
     render(StatusCode::OK, "consent.html", context, Some(&transaction.redirect_uri))
 }
 
-/// Hands the answer to the client by a form that sends itself (OAuth 2.0 Form Post Response Mode).
+/// Sends the response to the client with a self-submitting form (OAuth 2.0 Form Post Response Mode).
 pub(super) fn form_post(target: &str, fields: &[(&str, &str)]) -> Result<HttpResponse, Problem> {
     let mut context = Context::new();
     context.insert("target", target);
@@ -184,7 +184,7 @@ pub(super) fn form_post(target: &str, fields: &[(&str, &str)]) -> Result<HttpRes
     render(StatusCode::OK, "form_post.html", context, Some(target))
 }
 
-/// A page that only says something.
+/// A page with a message.
 pub(super) fn message(title: &str, message: &str) -> Result<HttpResponse, Problem> {
     let mut context = Context::new();
     context.insert("title", title);

@@ -17,9 +17,9 @@ use crate::reply::json_body;
 use crate::state::State;
 use crate::{CLIENT_ID, CLIENT_SECRET, LOGIN_CLIENT_ID, LOGIN_CLIENT_SECRET};
 
-/// Milliseconds an authorization code lives.
+/// Lifetime of an authorization code in milliseconds.
 const CODE_LIFETIME: i64 = 60_000;
-/// Scopes of the Management API that admins hand to an extension.
+/// Scopes of the Management API that admins grant to an extension.
 const ADMIN_SCOPES: &[&str] = &["create:users", "read:users", "read:connections", "create:passwords_checking_job"];
 
 /// The id token of a sign-in, with the roles the tenant's Action adds.
@@ -54,8 +54,8 @@ pub(super) fn id_token(
     state.keys.sign(claims).map_err(|error| Problem::internal(&error))
 }
 
-/// The access token of a sign-in: an admin's for the Management API at the root tenant; at the own
-/// tenant one for `/userinfo`, whoever asks for more.
+/// Returns the access token of a sign-in: for the Management API if an admin signs in at the root tenant, otherwise for
+/// `/userinfo` only.
 pub(super) fn access_token(
     state: &State,
     origin: &str,
@@ -201,7 +201,7 @@ fn authorization_code(request: &HttpRequest, state: &State, grant: &Grant) -> Ht
         return refuse(StatusCode::UNAUTHORIZED, "access_denied", "Unauthorized");
     }
     let now = state.clock.now();
-    // A code is good once, whatever comes of it.
+    // A code can be used once, even if the exchange fails.
     let issued = grant.code.as_deref().and_then(|code| state.logins.lock().codes.remove(code));
     let Some(issued) = issued.filter(|issued| now - issued.created < CODE_LIFETIME) else {
         return refuse(StatusCode::FORBIDDEN, "invalid_grant", "Invalid authorization code");

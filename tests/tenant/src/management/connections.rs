@@ -11,7 +11,7 @@ use crate::connections::Connection;
 use crate::reply::{ApiError, ApiResult, ok};
 use crate::state::State;
 
-/// What `fields` may name (docs/auth0/management-api.md#value-patterns).
+/// Valid names for `fields` (docs/auth0/management-api.md#value-patterns).
 const FIELDS: &[&str] = &[
     "name",
     "display_name",
@@ -88,9 +88,9 @@ const STRATEGIES: &[&str] = &[
     "auth0-adldap",
 ];
 
-/// Connections that offset paging reaches.
-const REACHABLE: u64 = 1000;
-/// Connections an answer holds when nobody asks for a number.
+/// Maximum number of connections for offset paging.
+const MAX_REACHABLE: u64 = 1000;
+/// The default page size.
 const PAGE: u64 = 50;
 
 pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiResult {
@@ -135,20 +135,20 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiRe
     let limit = query.integer("per_page", 1, 100)?.unwrap_or(PAGE);
     let page = query.integer("page", 0, u64::from(u32::MAX))?.unwrap_or(0);
     let start = page * limit;
-    if start >= REACHABLE {
+    if start >= MAX_REACHABLE {
         return Err(ApiError::bad_request(
             "invalid_paging",
             "You can only page through the first 1000 records. See https://auth0.com/docs/api/management/v2/connections/get-connections",
         ));
     }
-    let connections = page_of(start, limit.min(REACHABLE - start));
+    let connections = page_of(start, limit.min(MAX_REACHABLE - start));
     if query.boolean("include_totals")?.unwrap_or(false) {
         return Ok(ok(&json!({"total": found.len(), "start": start, "limit": limit, "connections": connections})));
     }
     Ok(ok(&connections.into()))
 }
 
-/// A checkpoint names the last connection of the page before.
+/// Finds a checkpoint, which is the last connection of the previous page.
 fn checkpoint(from: &str, found: &[&Connection]) -> Option<u64> {
     let id = URL_SAFE_NO_PAD.decode(from).ok()?;
     found.iter().position(|connection| connection.id.as_bytes() == id).map(|at| at as u64 + 1)

@@ -14,28 +14,28 @@ use serde_json::{Map, Value, json};
 use super::authorize;
 use super::query::Query;
 use crate::clock::millis;
-use crate::connections::{has_id_shape, is_id};
+use crate::connections::{has_id_format, is_id};
 use crate::export::{self, CSV_FIELDS, Field, Format, Plan};
 use crate::faults::FaultKind;
-use crate::jobs::{Errors, Export, Fate, Import};
+use crate::jobs::{Errors, Export, ForcedOutcome, Import};
 use crate::record::RecordedBody;
 use crate::reply::{ApiError, ApiResult, json_body, ok};
-use crate::state::{Hits, State, TENANT};
+use crate::state::{ActiveFaults, State, TENANT};
 
-/// Largest request of an import, in bytes.
-const LARGEST_IMPORT: u64 = 512_000;
-/// Largest JSON body of other requests, in bytes.
-const LARGEST_BODY: usize = 1024 * 1024;
+/// Maximum size of an import request, in bytes.
+const MAX_IMPORT_BYTES: u64 = 512_000;
+/// Maximum size of other JSON bodies, in bytes.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-fn hits(request: &HttpRequest) -> Hits {
-    request.extensions().get::<Hits>().cloned().unwrap_or_default()
+fn hits(request: &HttpRequest) -> ActiveFaults {
+    request.extensions().get::<ActiveFaults>().cloned().unwrap_or_default()
 }
 
 fn too_large() -> ApiError {
     ApiError::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         None,
-        format!("Payload content length greater than maximum allowed: {LARGEST_IMPORT}"),
+        format!("Payload content length greater than maximum allowed: {MAX_IMPORT_BYTES}"),
     )
 }
 
@@ -64,7 +64,7 @@ async fn parts(request: &HttpRequest, payload: web::Payload) -> Result<Parts, Ap
     let mut payload = payload;
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| malformed())?;
-        if (body.len() + chunk.len()) as u64 > LARGEST_IMPORT {
+        if (body.len() + chunk.len()) as u64 > MAX_IMPORT_BYTES {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);
@@ -90,7 +90,7 @@ async fn parts(request: &HttpRequest, payload: web::Payload) -> Result<Parts, Ap
 pub(super) async fn import(request: HttpRequest, state: web::Data<State>, payload: web::Payload) -> ApiResult {
     authorize(&request, &state, &["create:users"])?;
     let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > LARGEST_IMPORT) {
+    if length.is_some_and(|length| length > MAX_IMPORT_BYTES) {
         return Err(too_large());
     }
     let parts = parts(&request, payload).await?;
@@ -111,7 +111,7 @@ pub(super) async fn import(request: HttpRequest, state: web::Data<State>, payloa
         return Err(ApiError::body("Users file could not be processed."));
     }
     let fails = hits.kinds().any(|kind| matches!(kind, FaultKind::FailUsers { containing } if contains(containing)));
-    let fate = if fails { Fate::Fails } else { hits.fate() };
+    let forced = if fails { ForcedOutcome::Fails } else { hits.forced_outcome() };
     let text = |name: &str| parts.texts.get(name).and_then(Value::as_str);
     let id = text("connection_id").ok_or_else(|| ApiError::body("Must provide 'connection_id' as multipart part."))?;
     let boolean = |name: &str, default: bool| match text(name) {
@@ -145,13 +145,13 @@ pub(super) async fn import(request: HttpRequest, state: web::Data<State>, payloa
     };
     let duration = millis(state.settings.import_duration);
     let now = state.clock.now();
-    match state.jobs.import(import, mail, duration, fate, now) {
+    match state.jobs.import(import, mail, duration, forced, now) {
         Ok(job) => Ok(json_body(&mut HttpResponse::Accepted(), &job)),
         Err(active) => Err(active_imports(active)),
     }
 }
 
-/// The 429 that is no rate limit (docs/auth0/jobs.md#two-jobs-at-once).
+/// The 429 for too many active imports, which is not a rate limit (docs/auth0/jobs.md#two-jobs-at-once).
 pub(crate) fn active_imports(active: usize) -> ApiError {
     ApiError::new(
         StatusCode::TOO_MANY_REQUESTS,
@@ -174,7 +174,7 @@ fn existing_connection<'a>(state: &'a State, id: &str) -> Result<&'a crate::conn
 pub(super) async fn export(request: HttpRequest, state: web::Data<State>, payload: web::Payload) -> ApiResult {
     authorize(&request, &state, &["read:users"])?;
     let body = payload
-        .to_bytes_limited(LARGEST_BODY)
+        .to_bytes_limited(MAX_BODY_BYTES)
         .await
         .ok()
         .and_then(Result::ok)
@@ -200,7 +200,7 @@ pub(super) async fn export(request: HttpRequest, state: web::Data<State>, payloa
         Some(Value::String(id)) => Some(existing_connection(&state, id)?.clone()),
         Some(_) => return Err(payload_error("Expected type string", "connection_id")),
     };
-    // Auth0 does not say what it writes when nobody names a format.
+    // Auth0 does not document the default format.
     let format = match members.get("format").map(Value::as_str) {
         None | Some(Some("json")) => Format::Json,
         Some(Some("csv")) => Format::Csv,
@@ -232,7 +232,7 @@ pub(super) async fn export(request: HttpRequest, state: web::Data<State>, payloa
     };
     let export = Export { plan, echo: echo.into(), connection };
     let duration = millis(state.settings.export_duration);
-    let job = state.jobs.export(export, duration, hits(&request).fate(), state.clock.now());
+    let job = state.jobs.export(export, duration, hits(&request).forced_outcome(), state.clock.now());
     Ok(ok(&job))
 }
 
@@ -269,7 +269,7 @@ fn payload_error(reason: &str, property: &str) -> ApiError {
 }
 
 fn job_id(id: &str) -> Result<&str, ApiError> {
-    if has_id_shape(id, "job_") {
+    if has_id_format(id, "job_") {
         Ok(id)
     } else {
         Err(ApiError::bad_request(
@@ -380,16 +380,16 @@ pub(crate) async fn download(
     response.content_type("application/octet-stream").body(SizedStream::new(length, Box::pin(body)))
 }
 
-/// What a download asks for.
+/// The requested part of a file.
 enum Part {
     Whole,
     Range(std::ops::Range<u64>),
-    /// What is not there.
+    /// A range that is not satisfiable.
     None,
 }
 
-/// One range from a first byte on (RFC 9110, 14); anything else is answered with the whole, as the RFC
-/// allows.
+/// Parses a range with a first byte and no end (RFC 9110, section 14). For anything else the whole file is sent, as the
+/// RFC allows.
 fn part(request: &HttpRequest, tag: &str, length: u64) -> Part {
     let header = |name: header::HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some((first, last)) =

@@ -1,4 +1,4 @@
-//! `/logs` and `/logs/{id}` (docs/auth0/logs.md#reading-logs): searched by pages, or read on from a checkpoint.
+//! `/logs` and `/logs/{id}` (docs/auth0/logs.md#reading-logs): search by pages, or reading from a checkpoint.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
@@ -11,10 +11,10 @@ use crate::search;
 use crate::state::State;
 
 const SCOPES: &[&str] = &["read:logs", "read:logs_users"];
-/// Results a search reaches.
-const REACHABLE: usize = 1000;
+/// Maximum number of results of a search.
+const MAX_REACHABLE: usize = 1000;
 
-/// What `fields` and `sort` may name (docs/auth0/management-api.md#value-patterns).
+/// Valid names for `fields` and `sort` (docs/auth0/management-api.md#value-patterns).
 const FIELDS: &[&str] = &[
     "date",
     "connection",
@@ -36,11 +36,11 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiRe
     state.jobs.settle(state.clock.now());
     let query = Query::of(&request);
     if query.get("from").is_some() || query.get("take").is_some() {
-        return read_on(&request, &state, &query);
+        return read_from_checkpoint(&request, &state, &query);
     }
     let limit = query.integer("per_page", 0, 100)?.unwrap_or(50) as usize;
     let start = query.integer("page", 0, u64::from(u32::MAX))?.unwrap_or(0) as usize * limit;
-    if start >= REACHABLE {
+    if start >= MAX_REACHABLE {
         return Err(ApiError::bad_request(
             "invalid_paging",
             "You can only page through the first 1000 records. See https://auth0.com/docs/logs/retrieve-log-events-using-mgmt-api",
@@ -61,19 +61,23 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiRe
         let order = a[field].to_string().cmp(&b[field].to_string());
         if descending { order.reverse() } else { order }
     });
-    found.truncate(REACHABLE);
+    found.truncate(MAX_REACHABLE);
     let total = found.len();
-    let logs: Vec<Value> =
-        found.into_iter().skip(start).take(limit).map(|entry| shown(entry, fields.as_deref(), include)).collect();
+    let logs: Vec<Value> = found
+        .into_iter()
+        .skip(start)
+        .take(limit)
+        .map(|entry| select_fields(entry, fields.as_deref(), include))
+        .collect();
     if totals {
         return Ok(ok(&json!({"start": start, "limit": limit, "length": logs.len(), "total": total, "logs": logs})));
     }
     Ok(ok(&logs.into()))
 }
 
-/// The entries after a checkpoint, whatever else is asked; `Link` leads on. At the end the list is empty and
-/// the link is the one just followed.
-fn read_on(request: &HttpRequest, state: &State, query: &Query) -> ApiResult {
+/// Returns the entries after a checkpoint, without other filters, and a `Link` header to the next ones. At the end, the
+/// list is empty and the link does not change.
+fn read_from_checkpoint(request: &HttpRequest, state: &State, query: &Query) -> ApiResult {
     let take = query.integer("take", 1, 100)?.unwrap_or(50);
     let from = query.get("from").unwrap_or_default();
     let logs = state.logs.after(from, take as usize);
@@ -98,8 +102,8 @@ fn order(sort: &str) -> Result<(&str, bool), ApiError> {
     }
 }
 
-/// An entry, restricted to the fields asked for.
-fn shown(entry: Value, fields: Option<&[&str]>, include: bool) -> Value {
+/// Restricts an entry to the requested fields.
+fn select_fields(entry: Value, fields: Option<&[&str]>, include: bool) -> Value {
     let (Some(fields), Value::Object(members)) = (fields, &entry) else { return entry };
     members
         .iter()

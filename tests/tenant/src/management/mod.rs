@@ -16,7 +16,7 @@ use crate::state::State;
 pub(crate) use jobs::{active_imports, download};
 pub(crate) use users::slow_query;
 
-/// Who is asking.
+/// The client that sent the request, by its access token.
 pub(crate) struct Caller {
     scopes: Vec<String>,
 }
@@ -27,7 +27,7 @@ impl Caller {
     }
 }
 
-/// Lets a request in whose token is good and carries any of the scopes; the texts are Auth0's
+/// Checks that the token of a request is valid and has one of the scopes. Error messages are those of Auth0
 /// (docs/auth0/management-api.md#error-answers).
 pub(crate) fn authorize(request: &HttpRequest, state: &State, scopes: &[&str]) -> Result<Caller, ApiError> {
     let header = request.headers().get("authorization").and_then(|header| header.to_str().ok());

@@ -1,4 +1,4 @@
-//! Query parameters with Auth0's validation texts.
+//! Query parameters with Auth0's validation messages.
 
 use actix_web::HttpRequest;
 
@@ -16,7 +16,7 @@ impl Query {
         self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// All values of a repeatable parameter; some clients write `name[]`.
+    /// Returns all values of a repeatable parameter; some clients write `name[]`.
     pub(super) fn all(&self, name: &str) -> Vec<&str> {
         self.0
             .iter()
@@ -25,7 +25,7 @@ impl Query {
             .collect()
     }
 
-    /// A whole number within bounds.
+    /// Returns a whole number, which must be within bounds.
     pub(super) fn integer(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let number: i64 = text.parse().map_err(|_| invalid(name, "Expected type integer but found type string"))?;
@@ -38,7 +38,7 @@ impl Query {
         }
     }
 
-    /// `true` or `false`.
+    /// Returns a parameter that must be `true` or `false`.
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.get(name) {
             None => Ok(None),
@@ -48,7 +48,7 @@ impl Query {
         }
     }
 
-    /// The comma list `fields`, checked against the names that are allowed, and `include_fields`.
+    /// Returns the comma-separated list `fields`, whose names must be allowed, and `include_fields`.
     pub(super) fn fields(&self, allowed: Option<&[&str]>) -> Result<(Option<Vec<&str>>, bool), ApiError> {
         let include = self.boolean("include_fields")?.unwrap_or(true);
         let Some(text) = self.get("fields").filter(|text| !text.is_empty() || allowed.is_some()) else {
@@ -66,7 +66,7 @@ impl Query {
     }
 }
 
-/// Auth0's text for a query parameter that is not as it should be.
+/// Returns Auth0's error for an invalid query parameter.
 pub(super) fn invalid(name: &str, reason: &str) -> ApiError {
     ApiError::query(format!("Query validation error: '{reason}' on property {name}"))
 }

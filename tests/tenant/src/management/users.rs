@@ -14,16 +14,17 @@ use crate::directory::Handle;
 use crate::export::without_idp_tokens;
 use crate::reply::{ApiError, ApiResult, ok};
 use crate::search;
-use crate::state::{Found, State};
+use crate::state::{SearchResult, State};
 
-/// Results a search reaches.
-const REACHABLE: u64 = 1000;
-/// A longer URL is refused. Auth0 does not publish its limit (docs/auth0/search-syntax.md#limits).
-const LONGEST_URL: usize = 8 * 1024;
-/// Search results kept.
-const KEPT: usize = 64;
+/// Maximum number of results of a search.
+const MAX_REACHABLE: u64 = 1000;
+/// Maximum length of a URL. Auth0 does not publish its limit (docs/auth0/search-syntax.md#limits).
+const MAX_URL_LENGTH: usize = 8 * 1024;
+/// Maximum number of cached search results.
+const MAX_CACHED: usize = 64;
 
-/// What `fields` of `GET /users/{id}` and `GET /users-by-email` may name (docs/auth0/management-api.md#value-patterns).
+/// Valid names for `fields` of `GET /users/{id}` and `GET /users-by-email`
+/// (docs/auth0/management-api.md#value-patterns).
 const FIELDS: &[&str] = &[
     "phone_number",
     "email",
@@ -48,7 +49,7 @@ const FIELDS: &[&str] = &[
 
 pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiResult {
     let caller = authorize(&request, &state, &["read:users"])?;
-    if request.uri().to_string().len() > LONGEST_URL {
+    if request.uri().to_string().len() > MAX_URL_LENGTH {
         return Err(ApiError::new(StatusCode::URI_TOO_LONG, None, "Request-URI Too Long"));
     }
     let query = Query::of(&request);
@@ -68,7 +69,7 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiRe
     }
     let limit = query.integer("per_page", 0, 100)?.unwrap_or(50);
     let start = query.integer("page", 0, u64::from(u32::MAX))?.unwrap_or(0) * limit;
-    if start >= REACHABLE {
+    if start >= MAX_REACHABLE {
         return Err(ApiError::bad_request(
             "invalid_paging",
             "You can only page through the first 1000 records. See https://auth0.com/docs/users/search/v3/view-search-results-by-page#limitation",
@@ -99,7 +100,7 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiRe
         .skip(start as usize)
         .take(limit as usize)
         .filter_map(|handle| state.directory.get(*handle))
-        .map(|user| shown(user, &caller, fields.as_deref(), include))
+        .map(|user| select_fields(user, &caller, fields.as_deref(), include))
         .collect();
     if !totals {
         return Ok(ok(&users.into()));
@@ -113,7 +114,7 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> ApiRe
     })))
 }
 
-/// The 503 of a search that works longer than it may (docs/auth0/management-api.md#users).
+/// The 503 of a search that exceeds its time limit (docs/auth0/management-api.md#users).
 pub(crate) fn slow_query() -> ApiError {
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -122,8 +123,8 @@ pub(crate) fn slow_query() -> ApiError {
     )
 }
 
-/// The first 1000 users a search finds, in order.
-fn find(state: &State, key: String, query: Option<&search::Query>, sort: Option<&(Vec<String>, bool)>) -> Found {
+/// Returns the first 1000 users that match a search, in order.
+fn find(state: &State, key: String, query: Option<&search::Query>, sort: Option<&(Vec<String>, bool)>) -> SearchResult {
     let version = state.directory.version();
     let mut kept = state.searches.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((of, found)) = kept.get(&key)
@@ -154,7 +155,7 @@ fn find(state: &State, key: String, query: Option<&search::Query>, sort: Option<
         Some((key.unwrap_or_default(), handle))
     });
     let found: Vec<Handle> = match sort {
-        None => matching.take(REACHABLE as usize).map(|(_, handle)| handle).collect(),
+        None => matching.take(MAX_REACHABLE as usize).map(|(_, handle)| handle).collect(),
         Some((_, descending)) => {
             let mut first: Vec<(Value, Handle)> = Vec::new();
             let compare = |a: &(Value, Handle), b: &(Value, Handle)| {
@@ -163,29 +164,29 @@ fn find(state: &State, key: String, query: Option<&search::Query>, sort: Option<
                     if *descending && !a.0.is_null() && !b.0.is_null() { by_value.reverse() } else { by_value };
                 by_value.then(a.1.cmp(&b.1))
             };
-            // Only the reachable ones are kept, however many users there are.
+            // Only the first 1000 are stored.
             loop {
                 let before = first.len();
-                first.extend(matching.by_ref().take(8 * REACHABLE as usize));
+                first.extend(matching.by_ref().take(8 * MAX_REACHABLE as usize));
                 if first.len() == before {
                     break;
                 }
                 first.sort_by(compare);
-                first.truncate(REACHABLE as usize);
+                first.truncate(MAX_REACHABLE as usize);
             }
             first.into_iter().map(|(_, handle)| handle).collect()
         }
     };
     let found = Arc::new(found);
     kept = state.searches.lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.len() >= KEPT {
+    if kept.len() >= MAX_CACHED {
         kept.clear();
     }
     kept.insert(key, (version, Arc::clone(&found)));
     found
 }
 
-/// Missing values last in both directions.
+/// Compares two values; missing values are last in both directions.
 fn compare(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Null, Value::Null) => Ordering::Equal,
@@ -200,7 +201,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
     }
 }
 
-/// `field:1` or `field:-1`, one field, not on metadata.
+/// Parses `field:1` or `field:-1`; metadata fields are refused.
 fn sort_order(text: &str) -> Result<(Vec<String>, bool), ApiError> {
     let mismatch = || invalid("sort", "String does not match pattern ^(([a-zA-Z0-9_\\\\.]+))\\:(1|-1)$");
     let (field, direction) = text.rsplit_once(':').ok_or_else(mismatch)?;
@@ -215,8 +216,8 @@ fn sort_order(text: &str) -> Result<(Vec<String>, bool), ApiError> {
     Ok((path, direction == "-1"))
 }
 
-/// A user as this caller may see it, restricted to the fields asked for.
-fn shown(user: Value, caller: &Caller, fields: Option<&[&str]>, include: bool) -> Value {
+/// Restricts a user to what this caller may read and to the requested fields.
+fn select_fields(user: Value, caller: &Caller, fields: Option<&[&str]>, include: bool) -> Value {
     let user = if caller.has("read:user_idp_tokens") { user } else { without_idp_tokens(user) };
     let (Some(fields), Value::Object(members)) = (fields, &user) else { return user };
     members
@@ -237,7 +238,7 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<State>, id: web::
         .by_user_id(&id)
         .and_then(|handle| state.directory.get(handle))
         .ok_or_else(|| ApiError::not_found("inexistent_user", "The user does not exist."))?;
-    Ok(ok(&shown(user, &caller, fields.as_deref(), include)))
+    Ok(ok(&select_fields(user, &caller, fields.as_deref(), include)))
 }
 
 pub(super) async fn by_email(request: HttpRequest, state: web::Data<State>) -> ApiResult {
@@ -253,7 +254,7 @@ pub(super) async fn by_email(request: HttpRequest, state: web::Data<State>) -> A
         .by_email(email)
         .into_iter()
         .filter_map(|handle| state.directory.get(handle))
-        .map(|user| shown(user, &caller, fields.as_deref(), include))
+        .map(|user| select_fields(user, &caller, fields.as_deref(), include))
         .collect();
     Ok(ok(&users.into()))
 }

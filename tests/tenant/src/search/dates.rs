@@ -7,7 +7,7 @@ use jiff::{Span, Timestamp};
 /// The attributes whose values are dates.
 pub(super) const DATES: &[&str] = &["created_at", "updated_at", "last_login"];
 
-/// First and (exclusive) last millisecond of the period a possibly partial date names.
+/// Returns the first and the (exclusive) last millisecond of a date, which may be partial.
 pub(super) fn period(text: &str) -> Option<(i64, i64)> {
     let text = text.strip_suffix('Z').unwrap_or(text);
     let (date, time) = match text.split_once('T') {
@@ -61,7 +61,7 @@ pub(super) fn period(text: &str) -> Option<(i64, i64)> {
     }
 }
 
-/// A complete date as stored in a user.
+/// Parses a complete date, as stored in a user.
 pub(super) fn instant(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
 }

@@ -1,18 +1,17 @@
-//! What a query means for one user.
+//! Evaluates a query for one user.
 
 use serde_json::Value;
 
 use super::dates::{DATES, instant, period};
 use super::{Bound, Node, Test};
 
-/// Attributes whose values are compared without regard to case.
+/// Attributes that are compared case-insensitively.
 const CASELESS: &[&str] = &["email", "name", "given_name", "family_name", "nickname"];
 
 /// Attributes that are not indexed (docs/auth0/user-profile.md#attributes).
 const UNINDEXED: &[&str] = &["picture", "last_password_reset", "multifactor", "multifactor_last_modified"];
 
-/// What a term without a field looks at. Auth0 does not document the list; only that metadata of the
-/// user is never part of it.
+/// Fields that a term without a field searches. Auth0 does not document the list, only that user metadata is not in it.
 const DEFAULT_FIELDS: &[&str] =
     &["email", "name", "given_name", "family_name", "nickname", "username", "user_id", "phone_number"];
 
@@ -43,7 +42,7 @@ fn field_matches(user: &Value, path: &[String], test: &Test) -> bool {
     found
 }
 
-/// Calls `with` for every value at a path; the array level is skipped.
+/// Calls `with` for every value at a path; items of arrays are visited without an index in the path.
 fn visit(value: &Value, path: &[String], with: &mut dyn FnMut(&Value)) {
     if let Some(root) = path.first() {
         if UNINDEXED.contains(&root.as_str()) {
@@ -134,7 +133,7 @@ fn in_range(low: &Bound, high: &Bound, compare: &dyn Fn(&str) -> Option<std::cmp
     above && below
 }
 
-/// A partial date is its whole period: inclusive ends contain it, exclusive ones leave it out.
+/// A partial date is its whole period, which inclusive bounds contain and exclusive bounds do not.
 fn date_in_range(found: i64, low: &Bound, high: &Bound) -> bool {
     let above = match low {
         Bound::Open => true,
@@ -149,7 +148,7 @@ fn date_in_range(found: i64, low: &Bound, high: &Bound) -> bool {
     above && below
 }
 
-/// Whether the pieces follow each other in the text, the first at its start and the last at its end.
+/// Returns whether the text consists of the parts in order, with any text in between.
 fn like(text: &str, pieces: &[String]) -> bool {
     let Some((first, rest)) = pieces.split_first() else { return false };
     let Some((last, middle)) = rest.split_last() else { return text == first };

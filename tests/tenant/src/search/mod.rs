@@ -9,14 +9,14 @@ mod tests;
 
 use serde_json::Value;
 
-/// A query that was understood.
+/// A parsed query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query(Node);
 
-/// Why a query is refused; the text goes into Auth0's 400.
+/// The reason why a query is invalid, for the message of the 400.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(String);
+pub struct InvalidQuery(String);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Node {
@@ -24,7 +24,7 @@ enum Node {
     All(Vec<Node>),
     Not(Box<Node>),
     Exists(Vec<String>),
-    /// A field, if one was named, and what its value must be.
+    /// A field, if given, and the test of its value.
     Match(Option<Vec<String>>, Test),
 }
 
@@ -32,7 +32,7 @@ enum Node {
 enum Test {
     /// The whole value.
     Is(String),
-    /// Literal pieces with anything in between: `a*b` is `["a", "b"]`, `*a` is `["", "a"]`.
+    /// Literal parts with any text in between: `a*b` is `["a", "b"]`, `*a` is `["", "a"]`.
     Like(Vec<String>),
     Range {
         low: Bound,
@@ -48,22 +48,22 @@ enum Bound {
 }
 
 impl Query {
-    /// Reads a query.
-    pub fn parse(text: &str) -> Result<Self, Refused> {
+    /// Parses a query.
+    pub fn parse(text: &str) -> Result<Self, InvalidQuery> {
         parse::parse(text).map(Query)
     }
 
-    /// Whether the query finds this user.
+    /// Returns whether the query matches this user.
     pub fn matches(&self, user: &Value) -> bool {
         evaluate::matches(&self.0, user)
     }
 
-    /// If nothing but users with one certain e-mail address can match: that address.
+    /// Returns the e-mail address, if only users with one address can match.
     pub(crate) fn only_email(&self) -> Option<String> {
         self.only("email").map(str::to_lowercase)
     }
 
-    /// If nothing but the user with one certain id can match: that id.
+    /// Returns the user id, if only one user can match.
     pub(crate) fn only_user_id(&self) -> Option<&str> {
         self.only("user_id")
     }
@@ -79,8 +79,8 @@ impl Query {
         only(&self.0, wanted)
     }
 
-    /// How long the simulated index works on this query, in nanoseconds per user. Existence queries and leading
-    /// wildcards are the slow ones (docs/auth0/search-syntax.md#limits).
+    /// Returns the simulated cost of the query in nanoseconds per user. Existence queries and leading wildcards
+    /// are slow (docs/auth0/search-syntax.md#limits).
     pub(crate) fn cost(&self) -> u64 {
         fn cost(node: &Node) -> u64 {
             match node {

@@ -1,11 +1,11 @@
-//! Text to [`Node`]: the Lucene 2.9 grammar as far as Auth0 supports it.
+//! Parses a query to a [`Node`]: the part of the Lucene 2.9 grammar that Auth0 supports.
 
-use super::{Bound, Node, Refused, Test};
+use super::{Bound, InvalidQuery, Node, Test};
 
-/// Nesting beyond this is refused instead of exhausting the stack.
-const DEEPEST: usize = 50;
+/// Maximum nesting depth, so that queries cannot exhaust the stack.
+const MAX_DEPTH: usize = 50;
 
-pub(super) fn parse(text: &str) -> Result<Node, Refused> {
+pub(super) fn parse(text: &str) -> Result<Node, InvalidQuery> {
     let mut parser = Parser { rest: text, depth: 0 };
     let node = parser.alternatives(None)?;
     parser.space();
@@ -24,9 +24,9 @@ struct Clause {
     after_or: bool,
 }
 
-/// A run of characters: a field name or a value.
+/// A word: a field name or a value.
 struct Word {
-    /// Pieces between unescaped `*`; one piece when there is none.
+    /// Parts between unescaped `*`; one part without `*`.
     pieces: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ impl Parser<'_> {
         self.rest = self.rest.trim_start();
     }
 
-    /// Consumes an operator word if it stands alone.
+    /// Consumes an operator if it is a separate word.
     fn operator(&mut self, word: &str, symbol: &str) -> bool {
         self.space();
         if self.eat(symbol) {
@@ -70,20 +70,20 @@ impl Parser<'_> {
         }
     }
 
-    fn unexpected(&self) -> Refused {
+    fn unexpected(&self) -> InvalidQuery {
         match self.peek() {
-            Some(found) => Refused(format!("unexpected '{found}'")),
-            None => Refused("unexpected end of query".to_owned()),
+            Some(found) => InvalidQuery(format!("unexpected '{found}'")),
+            None => InvalidQuery("unexpected end of query".to_owned()),
         }
     }
 
     /// `a OR b c -d`: alternatives, of which prefixed ones are required or prohibited.
-    fn alternatives(&mut self, field: Option<&[String]>) -> Result<Node, Refused> {
+    fn alternatives(&mut self, field: Option<&[String]>) -> Result<Node, InvalidQuery> {
         let mut clauses: Vec<Clause> = Vec::new();
         loop {
             let after_or = self.operator("OR", "||");
             if after_or && clauses.is_empty() {
-                return Err(Refused("OR needs a term on its left".to_owned()));
+                return Err(InvalidQuery("OR needs a term on its left".to_owned()));
             }
             self.space();
             if self.rest.is_empty() || self.rest.starts_with(')') {
@@ -97,8 +97,8 @@ impl Parser<'_> {
         }
     }
 
-    /// `a AND b`; the prefix is that of a clause that stands alone.
-    fn conjunction(&mut self, field: Option<&[String]>) -> Result<(Node, Option<char>), Refused> {
+    /// `a AND b`; the prefix is that of a single clause.
+    fn conjunction(&mut self, field: Option<&[String]>) -> Result<(Node, Option<char>), InvalidQuery> {
         let (first, prefix) = self.negation(field)?;
         if !self.operator("AND", "&&") {
             return Ok((first, prefix));
@@ -113,10 +113,10 @@ impl Parser<'_> {
         }
     }
 
-    fn negation(&mut self, field: Option<&[String]>) -> Result<(Node, Option<char>), Refused> {
+    fn negation(&mut self, field: Option<&[String]>) -> Result<(Node, Option<char>), InvalidQuery> {
         self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err(Refused("the query is nested too deeply".to_owned()));
+        if self.depth > MAX_DEPTH {
+            return Err(InvalidQuery("the query is nested too deeply".to_owned()));
         }
         let result = if self.operator("NOT", "!") || self.eat("-") {
             self.space();
@@ -131,22 +131,22 @@ impl Parser<'_> {
         Ok(result)
     }
 
-    fn group(&mut self, field: Option<&[String]>) -> Result<Node, Refused> {
+    fn group(&mut self, field: Option<&[String]>) -> Result<Node, InvalidQuery> {
         self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err(Refused("the query is nested too deeply".to_owned()));
+        if self.depth > MAX_DEPTH {
+            return Err(InvalidQuery("the query is nested too deeply".to_owned()));
         }
         let node = self.alternatives(field)?;
         self.space();
         if !self.eat(")") {
-            return Err(Refused("a parenthesis is not closed".to_owned()));
+            return Err(InvalidQuery("a parenthesis is not closed".to_owned()));
         }
         self.depth -= 1;
         self.no_suffix()?;
         Ok(node)
     }
 
-    fn term(&mut self, field: Option<&[String]>) -> Result<Node, Refused> {
+    fn term(&mut self, field: Option<&[String]>) -> Result<Node, InvalidQuery> {
         if self.eat("(") {
             return self.group(field);
         }
@@ -154,7 +154,7 @@ impl Parser<'_> {
             let before = self.rest;
             let word = self.word()?;
             if matches!(before.get(..before.len() - self.rest.len()), Some("AND" | "OR" | "NOT")) {
-                return Err(Refused("an operator needs a term on both sides".to_owned()));
+                return Err(InvalidQuery("an operator needs a term on both sides".to_owned()));
             }
             if self.eat(":") {
                 let name = path(word)?;
@@ -173,40 +173,40 @@ impl Parser<'_> {
         self.value(field)
     }
 
-    fn exists(&mut self) -> Result<Node, Refused> {
+    fn exists(&mut self) -> Result<Node, InvalidQuery> {
         let word = if self.rest.starts_with('"') { Word { pieces: vec![self.phrase()?] } } else { self.word()? };
         if word.pieces.len() > 1 {
-            return Err(Refused("_exists_ takes a field name without wildcards".to_owned()));
+            return Err(InvalidQuery("_exists_ takes a field name without wildcards".to_owned()));
         }
         Ok(Node::Exists(path(word)?))
     }
 
-    fn value(&mut self, field: Option<&[String]>) -> Result<Node, Refused> {
+    fn value(&mut self, field: Option<&[String]>) -> Result<Node, InvalidQuery> {
         let test = match self.peek() {
             Some('"') => Test::Is(self.phrase()?),
             Some(open @ ('[' | '{')) => {
                 self.bump();
                 if is_metadata(field) {
-                    return Err(Refused("ranges are not supported on metadata fields".to_owned()));
+                    return Err(InvalidQuery("ranges are not supported on metadata fields".to_owned()));
                 }
                 self.range(open == '[')?
             }
-            Some('>' | '<') => return Err(Refused("use a range such as [10 TO *] instead of > and <".to_owned())),
+            Some('>' | '<') => return Err(InvalidQuery("use a range such as [10 TO *] instead of > and <".to_owned())),
             _ => word_test(self.word()?, field)?,
         };
         self.no_suffix()?;
         Ok(Node::Match(field.map(<[String]>::to_vec), test))
     }
 
-    fn no_suffix(&self) -> Result<(), Refused> {
+    fn no_suffix(&self) -> Result<(), InvalidQuery> {
         match self.peek() {
-            Some('~') => Err(Refused("fuzzy search (~) is not supported".to_owned())),
-            Some('^') => Err(Refused("boosting (^) is not supported".to_owned())),
+            Some('~') => Err(InvalidQuery("fuzzy search (~) is not supported".to_owned())),
+            Some('^') => Err(InvalidQuery("boosting (^) is not supported".to_owned())),
             _ => Ok(()),
         }
     }
 
-    fn phrase(&mut self) -> Result<String, Refused> {
+    fn phrase(&mut self) -> Result<String, InvalidQuery> {
         self.bump();
         let mut text = String::new();
         loop {
@@ -214,12 +214,12 @@ impl Parser<'_> {
                 Some('"') => return Ok(text),
                 Some('\\') => text.push(self.bump().ok_or_else(|| self.unexpected())?),
                 Some(other) => text.push(other),
-                None => return Err(Refused("a quotation mark is not closed".to_owned())),
+                None => return Err(InvalidQuery("a quotation mark is not closed".to_owned())),
             }
         }
     }
 
-    fn word(&mut self) -> Result<Word, Refused> {
+    fn word(&mut self) -> Result<Word, InvalidQuery> {
         let mut pieces = vec![];
         let mut piece = String::new();
         let mut any = false;
@@ -227,13 +227,13 @@ impl Parser<'_> {
             match next {
                 '\\' => {
                     self.bump();
-                    piece.push(self.bump().ok_or_else(|| Refused("a backslash ends the query".to_owned()))?);
+                    piece.push(self.bump().ok_or_else(|| InvalidQuery("a backslash ends the query".to_owned()))?);
                 }
                 '*' => {
                     self.bump();
                     pieces.push(std::mem::take(&mut piece));
                 }
-                '?' => return Err(Refused("the wildcard ? is not supported".to_owned())),
+                '?' => return Err(InvalidQuery("the wildcard ? is not supported".to_owned())),
                 ':' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '~' | '^' => break,
                 _ if next.is_whitespace() || self.rest.starts_with("&&") || self.rest.starts_with("||") => break,
                 _ => {
@@ -250,18 +250,18 @@ impl Parser<'_> {
         Ok(Word { pieces })
     }
 
-    fn range(&mut self, low_inclusive: bool) -> Result<Test, Refused> {
+    fn range(&mut self, low_inclusive: bool) -> Result<Test, InvalidQuery> {
         let low = self.end_of_range()?;
         self.space();
         if !self.eat("TO") {
-            return Err(Refused("a range needs TO between its ends".to_owned()));
+            return Err(InvalidQuery("a range needs TO between its ends".to_owned()));
         }
         let high = self.end_of_range()?;
         self.space();
         let high_inclusive = match self.bump() {
             Some(']') => true,
             Some('}') => false,
-            _ => return Err(Refused("a range is not closed".to_owned())),
+            _ => return Err(InvalidQuery("a range is not closed".to_owned())),
         };
         let bound = |end: Option<String>, inclusive| match end {
             None => Bound::Open,
@@ -271,7 +271,7 @@ impl Parser<'_> {
         Ok(Test::Range { low: bound(low, low_inclusive), high: bound(high, high_inclusive) })
     }
 
-    fn end_of_range(&mut self) -> Result<Option<String>, Refused> {
+    fn end_of_range(&mut self) -> Result<Option<String>, InvalidQuery> {
         self.space();
         if self.rest.starts_with('"') {
             return self.phrase().map(Some);
@@ -292,14 +292,14 @@ impl Parser<'_> {
     }
 }
 
-fn path(word: Word) -> Result<Vec<String>, Refused> {
+fn path(word: Word) -> Result<Vec<String>, InvalidQuery> {
     let name = word.text();
     let path: Vec<String> = name.split('.').map(str::to_owned).collect();
     if path.iter().any(String::is_empty) || name.contains('*') {
-        return Err(Refused(format!("'{name}' is not a field name")));
+        return Err(InvalidQuery(format!("'{name}' is not a field name")));
     }
     if path.len() > 1 && path.last().is_some_and(|last| last == "raw") {
-        return Err(Refused("the suffix .raw is not supported".to_owned()));
+        return Err(InvalidQuery("the suffix .raw is not supported".to_owned()));
     }
     Ok(path)
 }
@@ -308,23 +308,23 @@ fn is_metadata(field: Option<&[String]>) -> bool {
     field.and_then(<[String]>::first).is_some_and(|root| root == "app_metadata" || root == "user_metadata")
 }
 
-fn word_test(mut word: Word, field: Option<&[String]>) -> Result<Test, Refused> {
+fn word_test(mut word: Word, field: Option<&[String]>) -> Result<Test, InvalidQuery> {
     if word.pieces.len() == 1 {
         return Ok(Test::Is(word.pieces.pop().unwrap_or_default()));
     }
     if is_metadata(field) {
-        return Err(Refused("wildcards are not supported on metadata fields".to_owned()));
+        return Err(InvalidQuery("wildcards are not supported on metadata fields".to_owned()));
     }
     let literal: usize = word.pieces.iter().map(|piece| piece.chars().count()).sum();
     let leading = word.pieces.first().is_some_and(String::is_empty);
     if leading && literal < 3 {
-        return Err(Refused("a leading wildcard needs at least three characters".to_owned()));
+        return Err(InvalidQuery("a leading wildcard needs at least three characters".to_owned()));
     }
     Ok(Test::Like(word.pieces))
 }
 
-/// Clauses side by side: alternatives, unless prefixed ones say otherwise. A clause next to an explicit
-/// OR is an alternative whatever its prefix.
+/// Combines adjacent clauses: they are alternatives, unless they have prefixes. A clause next to an explicit OR is an
+/// alternative even with a prefix.
 fn combine(mut clauses: Vec<Clause>) -> Node {
     if clauses.len() == 1 {
         return clauses.pop().map_or(Node::Any(Vec::new()), |clause| clause.node);
@@ -347,7 +347,7 @@ fn combine(mut clauses: Vec<Clause>) -> Node {
     if all.is_empty() {
         return Node::Any(alternatives);
     }
-    // With a required clause the alternatives only affect ranking, which Auth0 has none of.
+    // With a required clause the alternatives only affect ranking, which Auth0 does not have.
     if !some_must && !alternatives.is_empty() {
         all.push(Node::Any(alternatives));
     }
