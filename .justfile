@@ -21,6 +21,10 @@ http *FILTER:
 e2e *FILTER:
     cargo test --locked --workspace --test e2e {{FILTER}}
 
+# Format, lint, types and unit tests of the pages' scripts. Needs Node 20.19 or newer.
+front-end:
+    tests/front-end/run
+
 # Everything a plain machine can run: the README's command.
 test:
     cargo test --locked --workspace

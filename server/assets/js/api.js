@@ -5,8 +5,9 @@ import { saveBlob } from './dom.js';
 import { config, ensureToken, renewToken } from './session.js';
 import { texts } from './texts.js';
 
-/** An error of the API, with the members of its JSON error body. */
+/** An error of the API, with the members of its JSON error body. `status` is 0 if there was no response. */
 export class ApiError extends Error {
+  /** @param {Partial<ErrorBody>} body */
   constructor({ statusCode = 0, error = '', message = '', errorCode = '', hint = '', field = '' }) {
     super(message || error);
     this.name = 'ApiError';
@@ -17,10 +18,28 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * The error of a request as an `ApiError`. An error in a script gets neither a status nor a code.
+ * @param {unknown} error
+ */
+export const toApiError = (error) => (error instanceof ApiError ? error : new ApiError({ message: error instanceof Error ? error.message : String(error) }));
+
+/**
+ * Whether a request was aborted.
+ * @param {unknown} error
+ */
+export const isAbort = (error) => error instanceof Error && error.name === 'AbortError';
+
+/** @param {string} path */
 const url = (path) => `${config.basePath}api/${path}`;
 
 const networkError = (hint = texts.errors.networkHint) => new ApiError({ message: texts.errors.network, errorCode: 'network', hint });
 
+/**
+ * @param {number} status
+ * @param {string} reason
+ * @param {string} text
+ */
 function errorOf(status, reason, text) {
   try {
     const body = JSON.parse(text);
@@ -31,6 +50,11 @@ function errorOf(status, reason, text) {
   return new ApiError({ statusCode: status, message: texts.errors.unexpectedAnswer(status, reason) });
 }
 
+/**
+ * @param {string} path
+ * @param {RequestInit & { headers?: Record<string, string> }} [options]
+ * @returns {Promise<Response>}
+ */
 async function send(path, options = {}) {
   let token = await ensureToken();
   for (let attempt = 1; ; attempt += 1) {
@@ -43,7 +67,7 @@ async function send(path, options = {}) {
         credentials: 'same-origin',
       });
     } catch (error) {
-      if (error.name === 'AbortError') throw error;
+      if (isAbort(error)) throw error;
       throw networkError();
     }
     if (response.status === 401 && attempt === 1) {
@@ -56,21 +80,36 @@ async function send(path, options = {}) {
   }
 }
 
+/**
+ * @param {Response} response
+ * @returns {Promise<unknown>}
+ */
 async function json(response) {
   try {
     return await response.json();
   } catch (error) {
-    if (error.name === 'AbortError') throw error;
+    if (isAbort(error)) throw error;
     throw new ApiError({ statusCode: response.status, message: texts.errors.unreadableAnswer });
   }
 }
 
-/** GET below `/api/`. A `background` request (polling) does not extend the idle timeout of the session. */
+/**
+ * GET below `/api/`. A `background` request (polling) does not extend the idle timeout of the session.
+ * @template {string} Path
+ * @param {PathOf<'get', Path>} path
+ * @param {{ signal?: AbortSignal, background?: boolean }} [options]
+ */
 export const get = async (path, { signal, background = false } = {}) =>
-  json(await send(path, { signal, headers: background ? { 'X-Background': '1' } : {} }));
+  /** @type {ResponseBody<'get', Path>} */ (await json(await send(path, { signal, headers: background ? { 'X-Background': '1' } : {} })));
 
-/** A request with a JSON body, or without one. */
+/**
+ * A request with a JSON body, or without one.
+ * @param {string} method
+ * @param {unknown} [body]
+ * @param {AbortSignal} [signal]
+ */
 function jsonOptions(method, body, signal) {
+  /** @type {RequestInit & { headers?: Record<string, string> }} */
   const options = { method, signal };
   if (body !== undefined) {
     options.headers = { 'Content-Type': 'application/json' };
@@ -79,27 +118,65 @@ function jsonOptions(method, body, signal) {
   return options;
 }
 
-/** POST below `/api/`, with a JSON body if given. */
-export const post = async (path, body, { signal } = {}) => json(await send(path, jsonOptions('POST', body, signal)));
+/**
+ * POST below `/api/`, with a JSON body if given.
+ * @template {string} Path
+ * @param {PathOf<'post', Path>} path
+ * @param {RequestBody<'post', Path>} [body]
+ * @param {{ signal?: AbortSignal }} [options]
+ */
+export const post = async (path, body, { signal } = {}) =>
+  /** @type {ResponseBody<'post', Path>} */ (await json(await send(path, jsonOptions('POST', body, signal))));
 
-/** Inspects the beginning of a file before an import. */
-export const inspect = async (form, { signal }) => json(await send('import/inspect', { method: 'POST', body: form, signal }));
+/**
+ * Inspects the beginning of a file before an import.
+ * @param {FormData} form
+ * @param {{ signal: AbortSignal }} options
+ */
+export const inspect = async (form, { signal }) => /** @type {Inspection} */ (await json(await send('import/inspect', { method: 'POST', body: form, signal })));
 
-/** The error report of a job as a stream of bytes. */
+/**
+ * The error report of a job as a stream of bytes.
+ * @param {string} path
+ * @param {{ signal?: AbortSignal }} [options]
+ */
 export const stream = async (path, { signal } = {}) => (await send(path, { signal })).body;
 
-/** PUT below `/api/` with a JSON body. */
-export const put = async (path, body) => json(await send(path, jsonOptions('PUT', body)));
+/**
+ * PUT below `/api/` with a JSON body.
+ * @template {string} Path
+ * @param {PathOf<'put', Path>} path
+ * @param {RequestBody<'put', Path>} body
+ */
+export const put = async (path, body) => /** @type {ResponseBody<'put', Path>} */ (await json(await send(path, jsonOptions('PUT', body))));
 
-/** POST of a file as the request body. */
-export const uploadBytes = async (path, file, type) => json(await send(path, { method: 'POST', headers: { 'Content-Type': type }, body: file }));
+/**
+ * POST of a file as the request body.
+ * @template {string} Path
+ * @param {PathOf<'post', Path>} path
+ * @param {Blob} file
+ * @param {string} type
+ */
+export const uploadBytes = async (path, file, type) =>
+  /** @type {ResponseBody<'post', Path>} */ (await json(await send(path, { method: 'POST', headers: { 'Content-Type': type }, body: file })));
 
-/** DELETE below `/api/`. */
+/**
+ * DELETE below `/api/`.
+ * @template {string} Path
+ * @param {PathOf<'delete', Path>} path
+ */
 export async function del(path) {
   await send(path, { method: 'DELETE' });
 }
 
-/** POST of a form with a file. Uses XMLHttpRequest because `fetch` reports no upload progress. */
+/**
+ * POST of a form with a file. Uses XMLHttpRequest because `fetch` reports no upload progress.
+ * @template {string} Path
+ * @param {PathOf<'post', Path>} path
+ * @param {FormData} form
+ * @param {UploadOptions} options
+ * @returns {Promise<ResponseBody<'post', Path>>}
+ */
 export async function upload(path, form, { onProgress, signal }) {
   let token = await ensureToken();
   for (let attempt = 1; ; attempt += 1) {
@@ -118,6 +195,14 @@ export async function upload(path, form, { onProgress, signal }) {
   }
 }
 
+/**
+ * @param {string} address
+ * @param {FormData} form
+ * @param {string} token
+ * @param {UploadOptions['onProgress']} onProgress
+ * @param {AbortSignal} signal
+ * @returns {Promise<XMLHttpRequest>}
+ */
 function transfer(address, form, token, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -140,14 +225,22 @@ function transfer(address, form, token, onProgress, signal) {
   });
 }
 
-/** Saves a response as a file, named by its `Content-Disposition` header, else `fallbackName`. */
+/**
+ * Saves a response as a file, named by its `Content-Disposition` header, else `fallbackName`.
+ * @template {string} Path
+ * @param {PathOf<'get', Path>} path
+ * @param {string} fallbackName
+ */
 export async function save(path, fallbackName) {
   const response = await send(path);
   const name = /filename="([^"\\/]+)"/.exec(response.headers.get('Content-Disposition') ?? '')?.[1];
   saveBlob(await response.blob(), name ?? fallbackName);
 }
 
-/** Lets the browser download from a signed link of the API, which is valid for one minute without a session. */
+/**
+ * Lets the browser download from a signed link of the API, which is valid for one minute without a session.
+ * @param {string} location
+ */
 export function follow(location) {
   const target = new URL(location, document.baseURI);
   if (target.protocol !== 'https:' && target.protocol !== 'http:') {

@@ -9,17 +9,23 @@ import { texts } from './texts.js';
 /**
  * The column editor. Calls `changed` after every change, with `{typing: true}` while the user types. A column is
  * `{name, export_as}`; `name` is its expression.
+ * @param {(options?: ChangeOptions) => void} changed
  */
 export function columnsEditor(changed) {
   const list = byId('columns');
+  /** @type {Column[]} */
   let columns = [];
-  /** The kind of each expression, as reported by the server. */
+  /**
+   * The kind of each expression, as reported by the server.
+   * @type {Map<string, string>}
+   */
   let kinds = new Map();
+  /** @type {number | null} */
   let dragged = null;
 
   byId('add-column').addEventListener('click', () => {
     add([{ name: '', export_as: '' }]);
-    list.lastElementChild.querySelector('input').focus();
+    list.lastElementChild?.querySelector('input')?.focus();
   });
   byId('clear-columns').addEventListener('click', () => {
     set([]);
@@ -28,11 +34,13 @@ export function columnsEditor(changed) {
     byId('add-column').focus();
   });
 
+  /** @param {Partial<Column>[]} next */
   function set(next) {
     columns = next.map(({ name, export_as }) => ({ name: String(name ?? ''), export_as: String(export_as ?? name ?? '') }));
     show();
   }
 
+  /** @param {Column[]} more */
   function add(more) {
     columns.push(...more.map(({ name, export_as }) => ({ name, export_as })));
     show();
@@ -47,9 +55,22 @@ export function columnsEditor(changed) {
     showKinds();
   }
 
+  /**
+   * The element of a column that matches the selector; `row` creates all of them.
+   * @param {number} index
+   * @param {string} selector
+   */
+  const part = (index, selector) => /** @type {HTMLElement} */ (list.children[index].querySelector(selector));
+
+  /**
+   * The two fields of a column.
+   * @param {number} index
+   */
+  const fields = (index) => list.children[index].querySelectorAll('input');
+
   function showKinds() {
     columns.forEach((column, index) => {
-      const place = list.children[index].querySelector('.kind');
+      const place = part(index, '.kind');
       const kind = kinds.get(column.name.trim());
       fill(place, kind ? (texts.export.kinds[kind] ?? kind) : '');
       place.dataset.kind = kind ?? '';
@@ -57,8 +78,13 @@ export function columnsEditor(changed) {
     });
   }
 
+  /** @param {number} index */
   const columnLabel = (index) => columns[index].export_as || columns[index].name || texts.export.unnamedColumn(index + 1);
 
+  /**
+   * @param {number} from
+   * @param {number} to
+   */
   function moveTo(from, to) {
     const [column] = columns.splice(from, 1);
     columns.splice(to, 0, column);
@@ -67,6 +93,7 @@ export function columnsEditor(changed) {
     announce(texts.export.moved(columnLabel(to), to + 1));
   }
 
+  /** @param {number} index */
   function remove(index) {
     const name = columnLabel(index);
     columns.splice(index, 1);
@@ -74,11 +101,22 @@ export function columnsEditor(changed) {
     changed();
     announce(texts.export.removed(name));
     const next = list.children[Math.min(index, columns.length - 1)];
-    (next?.querySelector('.tools button:last-child') ?? byId('add-column')).focus();
+    const last = /** @type {HTMLElement | null | undefined} */ (next?.querySelector('.tools button:last-child'));
+    (last ?? byId('add-column')).focus();
   }
 
+  /**
+   * @param {Column} column
+   * @param {number} index
+   */
   function row(column, index) {
     const position = index + 1;
+    /**
+     * @param {keyof Column} key
+     * @param {string} label
+     * @param {string} placeholder
+     * @param {Properties} [properties]
+     */
     const field = (key, label, placeholder, properties) => {
       const input = h('input', {
         type: 'text',
@@ -96,12 +134,12 @@ export function columnsEditor(changed) {
             changed({ typing: true });
           },
           keydown: (event) => {
-            const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+            const step = event.key === 'ArrowUp' ? -1 : event.key === 'ArrowDown' ? 1 : 0;
             const target = index + step;
             if (!event.altKey || !step || target < 0 || target >= columns.length) return;
             event.preventDefault();
             moveTo(index, target);
-            list.children[target].querySelectorAll('input')[key === 'name' ? 0 : 1].focus();
+            fields(target)[key === 'name' ? 0 : 1].focus();
           },
         },
         ...properties,
@@ -112,9 +150,11 @@ export function columnsEditor(changed) {
     const error = h('p', { class: 'field-error', id: `column-${position}-error` });
     const attribute = field('name', texts.export.attributeOf(position), texts.export.attribute, { class: 'code' });
     const name = field('export_as', texts.export.columnNameOf(position), texts.export.columnName);
+    /** @param {number} by */
     const step = (by) => () => {
       moveTo(index, index + by);
       // The focus stays on the same button of the same column, or on its neighbour at either end.
+      /** @type {NodeListOf<HTMLButtonElement>} */
       const tools = list.children[index + by].querySelectorAll('.tools button');
       const wanted = tools[by < 0 ? 0 : 1];
       (wanted.disabled ? tools[by < 0 ? 1 : 0] : wanted).focus();
@@ -139,8 +179,13 @@ export function columnsEditor(changed) {
     return element;
   }
 
+  /**
+   * @param {HTMLElement} element
+   * @param {number} index
+   */
   function followDragging(element, index) {
-    const grip = element.querySelector('.grip');
+    const grip = /** @type {HTMLElement} */ (element.querySelector('.grip'));
+    /** @param {DragEvent} event */
     const after = (event) => {
       const box = element.getBoundingClientRect();
       return event.clientY > box.top + box.height / 2;
@@ -148,9 +193,11 @@ export function columnsEditor(changed) {
     const clear = () => element.classList.remove('drop-before', 'drop-after');
     grip.addEventListener('dragstart', (event) => {
       dragged = index;
-      event.dataTransfer.effectAllowed = 'move';
-      event.dataTransfer.setData('text/plain', columns[index].name);
-      event.dataTransfer.setDragImage(element, 0, 0);
+      if (event.dataTransfer) {
+        event.dataTransfer.effectAllowed = 'move';
+        event.dataTransfer.setData('text/plain', columns[index].name);
+        event.dataTransfer.setDragImage(element, 0, 0);
+      }
       element.classList.add('dragged');
     });
     grip.addEventListener('dragend', () => {
@@ -181,48 +228,61 @@ export function columnsEditor(changed) {
     get: () => columns,
     set,
     add,
-    /** Removes every column with this expression. */
+    /**
+     * Removes every column with this expression.
+     * @param {string} name
+     */
     removeExpression(name) {
       columns = columns.filter((column) => column.name.trim() !== name);
       show();
       changed();
     },
+    /** @param {string} name */
     has: (name) => columns.some((column) => column.name.trim() === name),
     /** Columns that have an expression, for the preview; a column without a name is named after its expression. */
     usable: () =>
-      columns
-        .filter(({ name }) => name.trim())
-        .map(({ name, export_as }) => ({ name: name.trim(), export_as: export_as.trim() ? export_as : name.trim() })),
-    /** Shows the kinds of expressions: pairs of an expression and its kind. */
+      columns.filter(({ name }) => name.trim()).map(({ name, export_as }) => ({ name: name.trim(), export_as: export_as.trim() ? export_as : name.trim() })),
+    /**
+     * Shows the kinds of expressions: pairs of an expression and its kind.
+     * @param {[expression: string, kind: string][]} pairs
+     */
     setKinds(pairs) {
       kinds = new Map(pairs);
       showKinds();
     },
-    /** Shows `text` at the column with this index in `usable()`, and at no other one. Returns whether there is such a column. */
+    /**
+     * Shows `text` at the column with this index in `usable()`, and at no other one. Returns whether there is such a column.
+     * @param {number} wanted
+     * @param {Child} text
+     */
     setProblem(wanted, text) {
       let found = false;
       let usable = -1;
       columns.forEach((column, index) => {
-        const row = list.children[index];
         if (column.name.trim()) usable += 1;
         const wrong = usable === wanted && Boolean(column.name.trim());
-        const place = row.querySelector('.field-error');
+        const place = part(index, '.field-error');
+        const [attribute] = fields(index);
         if (wrong) {
           found = true;
-          fieldError(row.querySelector('input'), place, text);
+          fieldError(attribute, place, text);
         } else if (place.dataset.from === 'server') {
-          fieldError(row.querySelector('input'), place, '');
+          fieldError(attribute, place, '');
         }
         place.dataset.from = wrong ? 'server' : '';
       });
       return found;
     },
-    /** Marks empty fields. Returns the first invalid field, or null. */
+    /**
+     * Marks empty fields. Returns the first invalid field, or null.
+     * @param {{ quiet?: boolean }} [options]
+     */
     check({ quiet = false } = {}) {
+      /** @type {HTMLInputElement | null} */
       let first = null;
-      columns.forEach((column, index) => {
-        const row = list.children[index];
-        const [attribute, name] = row.querySelectorAll('input');
+      for (const [index, column] of columns.entries()) {
+        const [attribute, name] = fields(index);
+        /** @type {[input: HTMLInputElement, text: string | false][]} */
         const missing = [
           [attribute, !column.name.trim() && texts.export.attributeMissing],
           [name, !column.export_as.trim() && texts.export.nameMissing],
@@ -233,8 +293,8 @@ export function columnsEditor(changed) {
           if (text) first ??= input;
         }
         const words = missing.map(([, text]) => text).filter(Boolean);
-        fill(row.querySelector('.field-error'), quiet ? '' : words.join(' '));
-      });
+        fill(part(index, '.field-error'), quiet ? '' : words.join(' '));
+      }
       return first;
     },
   };

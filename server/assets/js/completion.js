@@ -5,6 +5,7 @@ import { byId, fill, h } from './dom.js';
 import { texts } from './texts.js';
 
 const MAX_OPTIONS = 8;
+/** @type {(() => void) | null} */
 let closeOpenPopup = null;
 let lastId = 0;
 
@@ -13,6 +14,8 @@ let lastId = 0;
  * text that an option replaces, the options, and help for the position of the caret. An option is
  * `{label, detail, insert, select, help}`: `insert` is the text to insert, `select` the range of it to select
  * afterwards (`[start, end]`), and `help` returns nodes. Returns the element to put into the page.
+ * @param {HTMLInputElement} input
+ * @param {Suggest} suggest
  */
 export function withSuggestions(input, suggest) {
   lastId += 1;
@@ -21,11 +24,18 @@ export function withSuggestions(input, suggest) {
   const help = h('div', { class: 'suggestions-help', id: `${id}-help` });
   const popup = h('div', { class: 'suggestions', hidden: true }, list, help);
   const element = h('div', { class: 'combo' }, input, popup);
+  /** @type {Suggestions | null} */
   let found = null;
   let active = -1;
 
   input.removeAttribute('list');
-  for (const [name, value] of Object.entries({ role: 'combobox', 'aria-autocomplete': 'list', 'aria-expanded': 'false', 'aria-controls': id, 'aria-haspopup': 'listbox' })) {
+  for (const [name, value] of Object.entries({
+    role: 'combobox',
+    'aria-autocomplete': 'list',
+    'aria-expanded': 'false',
+    'aria-controls': id,
+    'aria-haspopup': 'listbox',
+  })) {
     input.setAttribute(name, value);
   }
 
@@ -42,7 +52,7 @@ export function withSuggestions(input, suggest) {
     const caret = input.selectionStart ?? input.value.length;
     found = suggest(input.value, caret);
     const options = (found?.options ?? []).slice(0, MAX_OPTIONS);
-    if (options.length === 0 && !found?.help) {
+    if (!found || (options.length === 0 && !found.help)) {
       close();
       return;
     }
@@ -70,7 +80,8 @@ export function withSuggestions(input, suggest) {
           },
           h('code', {}, option.label),
           h('span', { class: 'soft' }, option.detail),
-        )),
+        ),
+      ),
     );
     list.hidden = options.length === 0;
     popup.hidden = false;
@@ -80,11 +91,12 @@ export function withSuggestions(input, suggest) {
   }
 
   function showHelp() {
-    const words = active >= 0 ? found.options[active].help?.() : found.help;
+    const words = active >= 0 ? found?.options[active].help?.() : found?.help;
     fill(help, words);
     help.hidden = !words;
   }
 
+  /** @param {number} index */
   function choose(index) {
     list.children[active]?.setAttribute('aria-selected', 'false');
     active = index;
@@ -99,7 +111,9 @@ export function withSuggestions(input, suggest) {
     showHelp();
   }
 
+  /** @param {number} index */
   function insertOption(index) {
+    if (!found) return;
     const { from, to, options } = found;
     const { insert, select = [insert.length, insert.length] } = options[index];
     input.value = input.value.slice(0, from) + insert + input.value.slice(to);
@@ -146,7 +160,11 @@ export function withSuggestions(input, suggest) {
   return element;
 }
 
-/** Adds suggestions to the field with this id, which is already in the page. */
+/**
+ * Adds suggestions to the field with this id, which is already in the page.
+ * @param {'query' | 'sort'} id
+ * @param {Suggest} suggest
+ */
 export function addSuggestions(id, suggest) {
   const input = byId(id);
   const mark = document.createComment('');

@@ -10,18 +10,26 @@ import { texts } from './texts.js';
  * Fills a select with the tenant's database connections. `all` offers "All connections" first and enables unusable
  * connections too, because only an import needs a usable one. Errors and notes are shown in `place`. Returns the
  * connections by id.
+ * @param {HTMLSelectElement} select
+ * @param {HTMLElement} place
+ * @param {{ all: boolean, selected?: string }} options
+ * @returns {Promise<Map<string, Connection>>}
  */
 export async function fillConnections(select, place, { all, selected = '' }) {
   select.disabled = true;
   fill(place);
   if (!all) fill(select, h('option', { value: '' }, texts.connections.loading));
+  /** @type {Connection[]} */
   let list;
   try {
     list = await get('connections?strategy=auth0');
   } catch (error) {
     if (!all) fill(select, h('option', { value: '' }, texts.connections.failed));
     return new Promise((resolve) => {
-      fill(place, errorNotice(error, () => resolve(fillConnections(select, place, { all, selected }))));
+      fill(
+        place,
+        errorNotice(error, () => resolve(fillConnections(select, place, { all, selected }))),
+      );
     });
   }
   list.sort((a, b) => a.name.localeCompare(b.name));
@@ -57,13 +65,18 @@ export async function fillConnections(select, place, { all, selected = '' }) {
         'details',
         { class: 'more' },
         h('summary', {}, texts.connections.whyUnusable(unusables.length)),
-        h('ul', { class: 'reasons' }, unusables.map((connection) => h('li', {}, h('strong', {}, `${connection.name}:`), ' ', unusable(connection)))),
+        h(
+          'ul',
+          { class: 'reasons' },
+          unusables.map((connection) => h('li', {}, h('strong', {}, `${connection.name}:`), ' ', unusable(connection))),
+        ),
       ),
     );
   }
   return new Map(list.map((connection) => [connection.id, connection]));
 }
 
+/** @param {Connection} connection */
 function unusable(connection) {
   if (!connection.unusable) return null;
   return typeof connection.unusable === 'string' ? connection.unusable : texts.connections.unusableUnknown;

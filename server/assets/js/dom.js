@@ -2,18 +2,26 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** The element with this id. It is part of the template of the page. */
-export const byId = (id) => document.getElementById(id);
+/**
+ * The element with this id. It is part of the template of the page.
+ * @template {keyof PageElements} Id
+ * @param {Id} id
+ */
+export const byId = (id) => /** @type {PageElements[Id]} */ (document.getElementById(id));
 
 /**
  * Creates an element. `properties` are attributes by name; `on` maps event names to listeners; `true` sets an empty
  * attribute; `false`, `null` and `undefined` set none. Children are nodes or text; empty ones are skipped.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Properties} [properties]
+ * @param {Child[]} children
  */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name === 'on') {
-      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+      for (const [event, listener] of Object.entries(/** @type {Record<string, EventListener>} */ (value))) element.addEventListener(event, listener);
     } else if (value === true) {
       element.setAttribute(name, '');
     } else if (value !== false && value !== null && value !== undefined) {
@@ -24,21 +32,33 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+/**
+ * @param {Element} element
+ * @param {readonly Child[]} children
+ */
 function append(element, children) {
-  for (const child of children.flat(Infinity)) {
+  for (const child of /** @type {Exclude<Child, readonly Child[]>[]} */ (/** @type {unknown[]} */ (children).flat(Infinity))) {
     if (child === null || child === undefined || child === false || child === '') continue;
     element.append(child instanceof Node ? child : document.createTextNode(String(child)));
   }
 }
 
-/** Replaces everything inside an element. */
+/**
+ * Replaces everything inside an element.
+ * @template {Element} Filled
+ * @param {Filled} element
+ * @param {Child[]} children
+ */
 export function fill(element, ...children) {
   element.replaceChildren();
   append(element, children);
   return element;
 }
 
-/** An icon of the sprite in the page; decoration only. */
+/**
+ * An icon of the sprite in the page; decoration only.
+ * @param {string} name
+ */
 export function icon(name) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('class', 'icon');
@@ -49,7 +69,12 @@ export function icon(name) {
   return svg;
 }
 
-/** A push button. */
+/**
+ * A push button.
+ * @param {Child} label
+ * @param {(event: MouseEvent) => unknown} onClick
+ * @param {Properties & { kind?: string }} [properties]
+ */
 export function button(label, onClick, { kind = '', ...properties } = {}) {
   return h('button', { type: 'button', class: `button ${kind}`.trim(), on: { click: onClick }, ...properties }, label);
 }
@@ -57,6 +82,8 @@ export function button(label, onClick, { kind = '', ...properties } = {}) {
 /**
  * Runs `work` unless the button is already busy. Uses `aria-disabled` instead of `disabled`, because a disabled button
  * loses the keyboard focus.
+ * @param {HTMLElement} push
+ * @param {() => unknown} work
  */
 export async function withBusy(push, work) {
   if (push.getAttribute('aria-disabled') === 'true') return;
@@ -68,21 +95,30 @@ export async function withBusy(push, work) {
   }
 }
 
-/** A button with an icon; its label is a tooltip and the accessible name. */
+/**
+ * A button with an icon; its label is a tooltip and the accessible name.
+ * @param {string} name
+ * @param {string} label
+ * @param {(event: MouseEvent) => unknown} onClick
+ * @param {Properties} [properties]
+ */
 export function iconButton(name, label, onClick, properties = {}) {
-  return h(
-    'button',
-    { type: 'button', class: 'button quiet icon-only', 'aria-label': label, title: label, on: { click: onClick }, ...properties },
-    icon(name),
-  );
+  return h('button', { type: 'button', class: 'button quiet icon-only', 'aria-label': label, title: label, on: { click: onClick }, ...properties }, icon(name));
 }
 
-/** Announces a text to screen readers without moving the focus. */
+/**
+ * Announces a text to screen readers without moving the focus.
+ * @param {string} text
+ */
 export function announce(text) {
   fill(byId('announcer'), text);
 }
 
-/** Lets the browser save a blob as a file. */
+/**
+ * Lets the browser save a blob as a file.
+ * @param {Blob} blob
+ * @param {string} name
+ */
 export function saveBlob(blob, name) {
   const address = URL.createObjectURL(blob);
   const link = h('a', { href: address, download: name, hidden: true });
@@ -96,10 +132,13 @@ export function saveBlob(blob, name) {
 /**
  * Calls `onFiles` with the files that are dropped on the area or chosen in its input. A file that is dropped elsewhere
  * does not replace the page.
+ * @param {HTMLElement} area
+ * @param {HTMLInputElement} input
+ * @param {(files: File[]) => void} onFiles
  */
 export function dropArea(area, input, onFiles) {
   input.addEventListener('change', () => {
-    const files = [...input.files];
+    const files = [...(input.files ?? [])];
     // Choosing the same file again later must be a change, too.
     input.value = '';
     if (files.length > 0) onFiles(files);

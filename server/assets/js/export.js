@@ -16,20 +16,32 @@ import { toDraft, pinsOf } from './export-settings.js';
 import { tenantData, suggestExpression, suggestQuery } from './suggest.js';
 import { texts } from './texts.js';
 
+/** @type {Stored<ExportDraft>} */
 const rememberedForm = sessionStore('export');
+/** @type {Stored<{ id: string }>} */
 const rememberedJob = sessionStore('export-job');
 
+/** @type {Map<string, Connection>} */
 let connections = new Map();
 let running = false;
-/** The number of matching users, see `counter` in query.js. */
+/**
+ * The number of matching users, see `counter` in query.js.
+ * @type {Count}
+ */
 let count = { state: 'counting' };
-/** The query of the last count request. */
+/**
+ * The query of the last count request.
+ * @type {string | null}
+ */
 let lastCountedQuery = null;
 
 /** Auth0 counts up to this number. A smaller capped number is the number of matches in a sample of users. */
 const COUNT_LIMIT = 1000;
 
-/** Transform versions that the settings of the form are pinned to, see `pinsOf`. */
+/**
+ * Transform versions that the settings of the form are pinned to, see `pinsOf`.
+ * @type {{ [name: string]: string }}
+ */
 let pins = {};
 
 const counting = counter((answer) => {
@@ -44,13 +56,18 @@ const rows = preview({
     columns.setProblem(-1, '');
     fieldError(byId('sort'), byId('sort-error'), '');
     const named = new Map(columns.usable().map(({ name, export_as }) => [export_as, name]));
-    columns.setKinds((found ?? []).filter(({ name }) => named.has(name)).map(({ name, kind }) => [named.get(name), kind]));
+    columns.setKinds(
+      (found ?? []).flatMap(({ name, kind }) => {
+        const expression = named.get(name);
+        return expression === undefined ? [] : [[expression, kind]];
+      }),
+    );
   },
   onRejected(error) {
     const sort = error.field === 'sort.by';
     fieldError(byId('sort'), byId('sort-error'), sort ? errorText(error) : '');
     if (sort) return true;
-    const column = /^fields\[(\d+)\]/.exec(error.field);
+    const column = /^fields\[(\d+)\]/.exec(error.field ?? '');
     return columns.setProblem(column ? Number(column[1]) : -1, errorText(error));
   },
 });
@@ -81,15 +98,16 @@ start(async () => {
   for (const type of ['input', 'change']) {
     form.addEventListener(type, (event) => {
       // Columns and presets report their changes themselves; the fields of the picker are not settings.
-      if (!event.target.closest('#columns, #picker, #presets')) changed();
+      if (!(/** @type {HTMLElement} */ (event.target).closest('#columns, #picker, #presets'))) changed();
     });
   }
   form.addEventListener('change', showFormatOptions);
   // Enter in a field must not start a job.
   form.addEventListener('keydown', (event) => {
-    if (event.key !== 'Enter' || event.target.localName !== 'input' || event.target.type === 'file') return;
+    const field = event.target;
+    if (event.key !== 'Enter' || !(field instanceof HTMLInputElement) || field.type === 'file') return;
     event.preventDefault();
-    if (event.target.id === 'query') refreshAll();
+    if (field.id === 'query') refreshAll();
   });
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -123,32 +141,36 @@ function changed() {
   showPreview();
 }
 
-function showPreview(options) {
-  if (!byId('connection').dataset.wanted) rows.ask({ ...request(), ...fieldsOf(columns.usable()) }, options);
+/** @param {Timing} [timing] */
+function showPreview(timing) {
+  if (!byId('connection').dataset.wanted) rows.ask({ ...request(), ...fieldsOf(columns.usable()) }, timing);
 }
 
 // Users
 
-function askCount(options) {
+/** @param {Timing} [timing] */
+function askCount(timing) {
   lastCountedQuery = byId('query').value.trim();
-  counting.ask(connectionName(), lastCountedQuery, options);
+  counting.ask(connectionName(), lastCountedQuery, timing);
 }
 
 function showCount() {
   const place = byId('count');
   const problem = byId('query-error');
   const push = byId('start');
-  const { state, total, capped } = count;
+  const { state } = count;
+  const { total, capped } = count.state === 'known' ? count : { total: 0, capped: false };
+  const error = count.state === 'failed' ? count.error : null;
   const query = byId('query').value.trim();
-  fill(problem, state === 'failed' && count.error.status === 400 && errorText(count.error));
-  if (state === 'failed' && count.error.status === 400) byId('query').setAttribute('aria-invalid', 'true');
+  fill(problem, error?.status === 400 && errorText(error));
+  if (error?.status === 400) byId('query').setAttribute('aria-invalid', 'true');
   else byId('query').removeAttribute('aria-invalid');
 
   if (state === 'counting') {
     fill(place, texts.export.counting);
     fill(push, texts.export.button);
-  } else if (state === 'failed') {
-    fill(place, texts.export.notCounted, count.error.status !== 400 && ` ${count.error.message}`);
+  } else if (error) {
+    fill(place, texts.export.notCounted, error.status !== 400 && ` ${error.message}`);
     fill(push, texts.export.button);
   } else if (capped && total < COUNT_LIMIT) {
     fill(place, texts.export.uncounted(total, number(total)));
@@ -176,12 +198,7 @@ function showExamples() {
         askCount({ now: true });
         changed();
       };
-      return h(
-        'li',
-        {},
-        h('button', { type: 'button', 'aria-label': texts.export.useExample(query), on: { click: use } }, query),
-        h('span', {}, meaning),
-      );
+      return h('li', {}, h('button', { type: 'button', 'aria-label': texts.export.useExample(query), on: { click: use } }, query), h('span', {}, meaning));
     }),
   );
 }
@@ -194,11 +211,15 @@ function addDefaults() {
   announce(texts.export.defaultsAdded(added.length));
 }
 
-const formatOf = () => byId('form').elements.format.value;
+/** The chosen format: a group of radio buttons. */
+const formatField = () => /** @type {RadioNodeList} */ (byId('form').elements.namedItem('format'));
+const formatOf = () => /** @type {ExportRequest['format']} */ (formatField().value);
 const importReady = () => formatOf() === 'json' && byId('import-ready').checked;
 
 function showFormatOptions() {
-  for (const element of document.querySelectorAll('[data-format]')) element.hidden = element.dataset.format !== formatOf();
+  /** @type {NodeListOf<HTMLElement>} */
+  const elements = document.querySelectorAll('[data-format]');
+  for (const element of elements) element.hidden = element.dataset.format !== formatOf();
   fill(byId('no-columns'), importReady() ? texts.export.importColumns : texts.export.noColumns[formatOf()]);
 }
 
@@ -221,16 +242,20 @@ function remember() {
   });
 }
 
-/** Fills the form with the state that `remember` stored. */
+/**
+ * Fills the form with the state that `remember` stored.
+ * @param {ExportDraft} form
+ */
 function restore(form) {
   byId('query').value = form.query ?? '';
   const select = byId('connection');
-  if (connections.size > 0) select.value = connections.has(form.connection) ? form.connection : '';
-  else select.dataset.wanted = form.connection ?? '';
+  const connection = form.connection ?? '';
+  if (connections.size > 0) select.value = connections.has(connection) ? connection : '';
+  else select.dataset.wanted = connection;
   columns.set(Array.isArray(form.columns) ? form.columns : []);
   byId('sort').value = form.sort ?? '';
   byId('descending').checked = form.descending === true;
-  byId('form').elements.format.value = ['csv', 'json', 'ndjson'].includes(form.format) ? form.format : 'json';
+  formatField().value = ['csv', 'json', 'ndjson'].includes(form.format ?? '') ? (form.format ?? '') : 'json';
   byId('import-ready').checked = form.importReady === true;
   byId('limit').value = form.limit ?? '';
   byId('delimiter').value = form.delimiter ?? ',';
@@ -246,16 +271,30 @@ function restore(form) {
 /** Shows that saved settings use an older version of a transform, and offers the newest. */
 function showPins() {
   const older = tenantData.transforms.filter(({ name, sha256 }) => pins[name] && pins[name] !== sha256).map(({ name }) => name);
-  fill(byId('pins-note'), older.length > 0 &&
-    notice('info', h('p', {}, texts.presets.olderVersions(older)), button(texts.presets.useNewest, () => {
-      pins = {};
-      showPins();
-      changed();
-      byId('preset').focus();
-    }, { kind: 'small' })));
+  fill(
+    byId('pins-note'),
+    older.length > 0 &&
+      notice(
+        'info',
+        h('p', {}, texts.presets.olderVersions(older)),
+        button(
+          texts.presets.useNewest,
+          () => {
+            pins = {};
+            showPins();
+            changed();
+            byId('preset').focus();
+          },
+          { kind: 'small' },
+        ),
+      ),
+  );
 }
 
-/** Fills the form with export settings in the format of the API. */
+/**
+ * Fills the form with export settings in the format of the API.
+ * @param {object} settings
+ */
 function load(settings) {
   restore(toDraft(settings));
   showFormatOptions();
@@ -280,7 +319,10 @@ function reset() {
   byId('query').focus();
 }
 
-/** Marks invalid fields. Returns whether the form can be sent. */
+/**
+ * Marks invalid fields. Returns whether the form can be sent.
+ * @param {{ quiet?: boolean }} [options]
+ */
 function checkForm({ quiet = false } = {}) {
   let first = columns.check({ quiet });
   const limit = byId('limit');
@@ -294,9 +336,13 @@ function checkForm({ quiet = false } = {}) {
   return first === null;
 }
 
+/** @param {Column[]} list */
 const fieldsOf = (list) => ({ fields: list.length > 0 ? list.map(({ name, export_as }) => ({ name: name.trim(), export_as })) : undefined });
 
-/** The settings of the form in the format of the API. */
+/**
+ * The settings of the form in the format of the API.
+ * @returns {ExportRequest}
+ */
 function request() {
   const csv = formatOf() === 'csv';
   const connection = byId('connection').value;
@@ -322,6 +368,7 @@ function request() {
 
 // The job
 
+/** @param {boolean} value */
 function setRunning(value) {
   running = value;
   showCount();
@@ -343,6 +390,10 @@ async function run() {
   }
 }
 
+/**
+ * @param {string} id
+ * @param {{ above?: boolean }} [options]
+ */
 async function follow(id, { above = false } = {}) {
   if (above) byId('form').before(byId('results'));
   else byId('form').after(byId('results'));
@@ -361,15 +412,23 @@ async function follow(id, { above = false } = {}) {
     return;
   }
   panel.finish(job, texts.export.done);
-  const dismiss = button(texts.job.dismiss, () => {
-    rememberedJob.write(null);
-    panel.element.remove();
-    byId('start').focus();
-  }, { kind: 'quiet' });
+  const dismiss = button(
+    texts.job.dismiss,
+    () => {
+      rememberedJob.write(null);
+      panel.element.remove();
+      byId('start').focus();
+    },
+    { kind: 'quiet' },
+  );
   fill(panel.result, summary(job));
   fill(panel.actions, job.status === 'completed' && downloadButton(id, panel.note), dismiss);
 }
 
+/**
+ * @param {JobView} job
+ * @returns {Child}
+ */
 function summary(job) {
   if (job.status === 'canceled') return notice('info', h('p', {}, texts.job.canceled));
   if (job.status === 'expired') return notice('info', h('p', {}, texts.export.nothingToDownload));
@@ -379,7 +438,11 @@ function summary(job) {
   return [
     h('p', { class: 'count' }, h('strong', {}, number(rows)), ' ', texts.export.rows(rows)),
     faults(job) > 0 &&
-      notice('warning', h('p', {}, texts.export.faults(faults(job), number(faults(job)))), first.map((text) => h('p', { class: 'fine' }, text))),
+      notice(
+        'warning',
+        h('p', {}, texts.export.faults(faults(job), number(faults(job)))),
+        first.map((text) => h('p', { class: 'fine' }, text)),
+      ),
   ];
 }
 

@@ -11,14 +11,21 @@ import { texts } from './texts.js';
 
 const REFRESH_MS = 5000;
 const PROGRESS_MS = 1500;
-/** The stored forms of the Export and Import pages. */
+/**
+ * The stored forms of the Export and Import pages.
+ * @type {{ export: Stored<ExportDraft>, import: Stored<ImportDraft> }}
+ */
 const forms = { export: sessionStore('export'), import: sessionStore('import-form') };
+/** @type {Stored<{ [filter: string]: string }>} */
 const rememberedFilter = sessionStore('history-filter');
-const FILTERS = ['filter-type', 'filter-status', 'filter-by'];
+const FILTERS = /** @type {const} */ (['filter-type', 'filter-status', 'filter-by']);
 
+/** @type {Timer} */
 let timer = 0;
+/** @type {Timer} */
 let progressTimer = 0;
 let shown = '';
+/** @type {HistoryEntry[]} */
 let all = [];
 
 start(async () => {
@@ -38,6 +45,7 @@ start(async () => {
   await load();
 });
 
+/** @param {{ asked?: boolean, background?: boolean }} [options] */
 async function load({ asked = false, background = false } = {}) {
   clearTimeout(timer);
   try {
@@ -55,7 +63,10 @@ async function load({ asked = false, background = false } = {}) {
     if (asked) announce(texts.history.reloaded(jobs.length));
     if (jobs.some((job) => !ended(job))) timer = setTimeout(() => load({ background: true }), REFRESH_MS);
   } catch (error) {
-    fill(byId('history-error'), errorNotice(error, () => load({ asked: true })));
+    fill(
+      byId('history-error'),
+      errorNotice(error, () => load({ asked: true })),
+    );
     if (!shown) fill(byId('history'));
   } finally {
     byId('history').removeAttribute('aria-busy');
@@ -71,6 +82,7 @@ function filtered() {
     const kind = !isImport(job) ? 'export' : job.dry_run ? 'check' : 'import';
     if (type && kind !== type) return false;
     if (by && job.by !== by) return false;
+    /** @type {{ [status: string]: boolean }} */
     const states = {
       running: !ended(job),
       completed: job.status === 'completed' && faults(job) === 0,
@@ -88,7 +100,11 @@ function showStarters() {
   const select = byId('filter-by');
   const wanted = select.value || rememberedFilter.read()?.['filter-by'] || '';
   const people = [...new Set(all.map(({ by }) => by).filter(Boolean))].sort((a, b) => a.localeCompare(b));
-  fill(select, h('option', { value: '' }, texts.history.everybody), people.map((name) => h('option', { value: name }, name)));
+  fill(
+    select,
+    h('option', { value: '' }, texts.history.everybody),
+    people.map((name) => h('option', { value: name }, name)),
+  );
   select.value = people.includes(wanted) ? wanted : '';
 }
 
@@ -109,16 +125,24 @@ function show() {
         { class: 'card blank' },
         icon('history'),
         h('h2', {}, texts.history.nothing),
-        h('div', { class: 'actions' }, button(texts.history.showAll, () => {
-          for (const id of FILTERS) byId(id).value = '';
-          rememberedFilter.write(null);
-          show();
-          byId('filter-type').focus();
-        })),
+        h(
+          'div',
+          { class: 'actions' },
+          button(texts.history.showAll, () => {
+            for (const id of FILTERS) byId(id).value = '';
+            rememberedFilter.write(null);
+            show();
+            byId('filter-type').focus();
+          }),
+        ),
       ),
     );
     return;
   }
+  /**
+   * @param {Child} text
+   * @param {Properties} [properties]
+   */
   const column = (text, properties = {}) => h('th', { scope: 'col', role: 'columnheader', ...properties }, text);
   // The server lists the oldest first.
   const rows = [...jobs].reverse().map(row);
@@ -130,13 +154,18 @@ function show() {
       h(
         'table',
         { class: 'table stack history', role: 'table' },
-        h('thead', { role: 'rowgroup' },
-          h('tr', { role: 'row' },
+        h(
+          'thead',
+          { role: 'rowgroup' },
+          h(
+            'tr',
+            { role: 'row' },
             column(texts.history.type),
             column(texts.history.date),
             column(texts.history.summary),
             column(h('span', { class: 'visually-hidden' }, texts.history.actions)),
-          )),
+          ),
+        ),
         h('tbody', { role: 'rowgroup' }, rows),
       ),
     ),
@@ -163,13 +192,14 @@ function empty() {
 /** Updates the progress of running jobs; when one ends, reloads the list. */
 function followProgress() {
   clearTimeout(progressTimer);
-  const places = [...document.querySelectorAll('[data-running]')];
+  /** @type {NodeListOf<HTMLElement>} */
+  const places = document.querySelectorAll('[data-running]');
   if (places.length === 0) return;
   progressTimer = setTimeout(async () => {
     let over = false;
     for (const place of places) {
       try {
-        const job = await get(`jobs/${encodeURIComponent(place.dataset.running)}`, { background: true });
+        const job = await get(`jobs/${encodeURIComponent(place.dataset.running ?? '')}`, { background: true });
         over ||= ended(job);
         showProgress(place, job);
       } catch {
@@ -181,20 +211,39 @@ function followProgress() {
   }, PROGRESS_MS);
 }
 
+/**
+ * @param {HTMLElement} place
+ * @param {JobView} job
+ */
 function showProgress(place, job) {
   const known = Number.isFinite(job.percentage_done);
   const bar = h('span');
   bar.style.width = known ? `${job.percentage_done}%` : '';
-  const track = { class: known ? 'bar' : 'bar unknown', role: 'progressbar', 'aria-label': texts.job.progressLabel(typeText(job)), 'aria-valuemin': 0, 'aria-valuemax': 100 };
+  const track = {
+    class: known ? 'bar' : 'bar unknown',
+    role: 'progressbar',
+    'aria-label': texts.job.progressLabel(typeText(job)),
+    'aria-valuemin': 0,
+    'aria-valuemax': 100,
+  };
   const words = [
-    Number.isFinite(job.total) && job.total > 0 ? texts.job.progress(number(job.processed ?? 0), number(job.total)) : job.processed > 0 && texts.job.processed(number(job.processed)),
+    Number.isFinite(job.total) && job.total > 0
+      ? texts.job.progress(number(job.processed ?? 0), number(job.total))
+      : job.processed > 0 && texts.job.processed(number(job.processed)),
     Number.isFinite(job.time_left_seconds) && texts.job.timeLeft(duration(job.time_left_seconds)),
     job.details,
   ].filter(Boolean);
-  fill(place, h('div', { ...track, 'aria-valuenow': known ? job.percentage_done : null }, bar), words.length > 0 && h('p', { class: 'help' }, words.join(', ')));
+  fill(
+    place,
+    h('div', { ...track, 'aria-valuenow': known ? job.percentage_done : null }, bar),
+    words.length > 0 && h('p', { class: 'help' }, words.join(', ')),
+  );
 }
 
-/** Writes the settings of a job into the form of its page and opens that page. */
+/**
+ * Writes the settings of a job into the form of its page and opens that page.
+ * @param {HistoryEntry} job
+ */
 async function useSettings(job) {
   const { settings } = await get(`jobs/${encodeURIComponent(job.id)}`);
   if (!settings) throw new Error(texts.history.noSettings);
@@ -214,16 +263,19 @@ async function useSettings(job) {
   location.assign(`${config.basePath}${isImport(job) ? 'import' : 'export'}${location.search}`);
 }
 
+/** @param {HistoryEntry | JobView} job */
 function typeText(job) {
   if (!isImport(job)) return texts.history.export;
   return job.dry_run ? texts.history.check : texts.history.import;
 }
 
+/** @param {HistoryEntry} job */
 function summaryText(job) {
   const summary = job.summary ?? {};
   if (isImport(job)) {
     if (!Number.isFinite(summary.total)) return '';
-    const figure = (count) => (count > 0 ? number(count) : '');
+    /** @param {number | undefined} count */
+    const figure = (count) => (count && count > 0 ? number(count) : '');
     if (job.dry_run) return texts.history.checked(number(summary.total - (summary.failed ?? 0)), figure(summary.failed));
     return texts.history.imported(figure(summary.inserted), figure(summary.updated), figure(summary.failed)) || texts.history.noUsers;
   }
@@ -233,34 +285,57 @@ function summaryText(job) {
   return count > 0 ? `${users}, ${texts.history.faults(count, number(count))}` : users;
 }
 
+/** @param {HistoryEntry} job */
 function row(job) {
+  /**
+   * @param {string} label
+   * @param {Properties} properties
+   * @param {Child[]} children
+   */
   const cell = (label, properties, ...children) => h('td', { role: 'cell', 'data-label': label, ...properties }, ...children);
   return h(
     'tr',
     { role: 'row' },
-    cell(texts.history.type, {}, h('div', {}, h('strong', {}, typeText(job)), h('span', { class: 'where' }, [job.connection, job.format?.toUpperCase()].filter(Boolean).join(' · ')))),
+    cell(
+      texts.history.type,
+      {},
+      h('div', {}, h('strong', {}, typeText(job)), h('span', { class: 'where' }, [job.connection, job.format?.toUpperCase()].filter(Boolean).join(' · '))),
+    ),
     cell(texts.history.date, {}, h('div', {}, time(job.date), job.by && h('span', { class: 'where', title: job.by }, texts.history.byWhom(job.by)))),
     cell(
       texts.history.summary,
       {},
-      h('div', {}, statusBadge(job), ended(job) ? h('span', { class: 'where' }, job.error?.message && job.status === 'failed' ? job.error.message : summaryText(job)) : h('div', { class: 'progress', 'data-running': job.id })),
+      h(
+        'div',
+        {},
+        statusBadge(job),
+        ended(job)
+          ? h('span', { class: 'where' }, job.error?.message && job.status === 'failed' ? job.error.message : summaryText(job))
+          : h('div', { class: 'progress', 'data-running': job.id }),
+      ),
     ),
     cell('', { class: 'tight' }, h('div', { class: 'row-actions' }, actions(job))),
   );
 }
 
+/** @param {HistoryEntry} job */
 function actions(job) {
+  /**
+   * @param {string} label
+   * @param {() => unknown} work
+   */
   const act = (label, work, kind = 'small') => {
     const push = button(
       label,
-      () => withBusy(push, async () => {
-        fill(byId('history-error'));
-        try {
-          await work();
-        } catch (error) {
-          fill(byId('history-error'), errorNotice(error));
-        }
-      }),
+      () =>
+        withBusy(push, async () => {
+          fill(byId('history-error'));
+          try {
+            await work();
+          } catch (error) {
+            fill(byId('history-error'), errorNotice(error));
+          }
+        }),
       { kind, 'aria-label': texts.history.actionOf(label, typeText(job), dateText(job.date)) },
     );
     return push;
@@ -273,34 +348,41 @@ function actions(job) {
         await post(`jobs/${id}/cancel`);
         await load({ asked: true });
       }),
-    !isImport(job) && job.status === 'completed' && act(texts.history.download, async () => {
-      const { location } = await get(`jobs/${id}`);
-      if (location) download(location);
-      else fill(byId('history-error'), notice('warning', h('p', {}, texts.export.nothingToDownload)));
-    }),
-    isImport(job) && !job.dry_run && ['failed', 'canceled'].includes(job.status) && act(texts.history.resume, async () => {
-      await post(`jobs/${id}/resume`);
-      await load({ asked: true });
-    }),
+    !isImport(job) &&
+      job.status === 'completed' &&
+      act(texts.history.download, async () => {
+        const { location } = await get(`jobs/${id}`);
+        if (location) download(location);
+        else fill(byId('history-error'), notice('warning', h('p', {}, texts.export.nothingToDownload)));
+      }),
+    isImport(job) &&
+      !job.dry_run &&
+      ['failed', 'canceled'].includes(job.status) &&
+      act(texts.history.resume, async () => {
+        await post(`jobs/${id}/resume`);
+        await load({ asked: true });
+      }),
     ended(job) && act(texts.history.again, () => useSettings(job), 'small quiet'),
     act(failedRows ? texts.history.report : texts.history.details, async () => details(await get(`jobs/${id}`), job), 'small quiet'),
   ];
 }
 
-/** Shows the details of a job. `entry` is its entry in the history, which has the date. */
+/** @typedef {(name: string, value: Child) => Child} Fact */
+
+/**
+ * Shows the details of a job. `entry` is its entry in the history, which has the date.
+ * @param {JobView} job
+ * @param {HistoryEntry} entry
+ */
 function details(job, entry) {
   const dialog = byId('details');
   const close = () => dialog.close();
+  /** @type {Fact} */
   const fact = (name, value) => value && [h('dt', {}, name), h('dd', {}, value)];
   const dryRun = entry.dry_run === true;
   fill(
     dialog,
-    h(
-      'div',
-      { class: 'dialog-head' },
-      h('h2', { id: 'details-title' }, typeText(entry)),
-      iconButton('remove', texts.history.close, close),
-    ),
+    h('div', { class: 'dialog-head' }, h('h2', { id: 'details-title' }, typeText(entry)), iconButton('remove', texts.history.close, close)),
     h(
       'dl',
       { class: 'facts' },
@@ -316,20 +398,46 @@ function details(job, entry) {
     job.details && notice('info', h('p', {}, job.details)),
     job.error && notice('error', errorText(job.error)),
     isImport(job) && ended(job) && importResult(job, { dryRun }),
-    !isImport(job) && faults(job) > 0 && notice('warning', (job.summary.first_faults ?? []).map((text) => h('p', {}, text))),
+    !isImport(job) &&
+      faults(job) > 0 &&
+      notice(
+        'warning',
+        (job.summary?.first_faults ?? []).map((text) => h('p', {}, text)),
+      ),
   );
   dialog.showModal();
 }
 
-/** The settings of a job as facts. */
+/**
+ * The settings of a job as facts.
+ * @param {JobView} job
+ * @param {Fact} fact
+ */
 function settingFacts(job, fact) {
   const settings = job.settings ?? {};
-  if (isImport(job)) return fact(texts.history.options, [settings.upsert && texts.history.upsert, settings.backup && texts.history.backup, settings.send_completion_email && texts.history.email].filter(Boolean).join(', '));
+  if (isImport(job))
+    return fact(
+      texts.history.options,
+      [settings.upsert && texts.history.upsert, settings.backup && texts.history.backup, settings.send_completion_email && texts.history.email]
+        .filter(Boolean)
+        .join(', '),
+    );
   const fields = Array.isArray(settings.fields) ? settings.fields : [];
   return [
     fact(texts.history.search, settings.query && h('code', {}, settings.query)),
-    fact(texts.history.columns, fields.length > 0 && h('ul', {}, fields.map(({ name, export_as }) => h('li', {}, export_as ?? name, ' ', h('code', {}, name))))),
-    fact(texts.history.sorted, settings.sort && [h('code', {}, settings.sort.by), settings.sort.descending ? ` ${texts.history.descending}` : ''].map((part) => h('span', {}, part))),
+    fact(
+      texts.history.columns,
+      fields.length > 0 &&
+        h(
+          'ul',
+          {},
+          fields.map(({ name, export_as }) => h('li', {}, export_as ?? name, ' ', h('code', {}, name))),
+        ),
+    ),
+    fact(
+      texts.history.sorted,
+      settings.sort && [h('code', {}, settings.sort.by), settings.sort.descending ? ` ${texts.history.descending}` : ''].map((part) => h('span', {}, part)),
+    ),
     fact(texts.history.preset, settings.preset === 'import' && texts.presets.importReady),
   ];
 }

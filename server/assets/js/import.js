@@ -1,6 +1,6 @@
 // The Import page: choose files, review and map columns, choose a connection and options, start, follow the job.
 
-import { upload } from './api.js';
+import { isAbort, upload } from './api.js';
 import { fillConnections } from './connections.js';
 import { announce, byId, dropArea, fill, h, icon, iconButton } from './dom.js';
 import { number, size } from './format.js';
@@ -11,13 +11,32 @@ import { importResult } from './report.js';
 import { texts } from './texts.js';
 
 const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|gz)$/i;
-/** The job that was started on this page last: `{id, name, dryRun}`. */
+/**
+ * The job that was started on this page last.
+ * @type {Stored<{ id: string, name: string, dryRun: boolean }>}
+ */
 const storedJob = sessionStore('import');
-/** The chosen connection, options and mapping. */
+/**
+ * The chosen connection, options and mapping.
+ * @type {Stored<ImportDraft>}
+ */
 const storedForm = sessionStore('import-form');
-const OPTIONS = { upsert: 'upsert', backup: 'backup', email: 'send-completion-email', dropReadOnly: 'drop-read-only', keepPrefix: 'keep-id-prefix' };
+/** The members of the stored form, and the ids of their check boxes. */
+const OPTIONS = /** @type {const} */ ({
+  upsert: 'upsert',
+  backup: 'backup',
+  email: 'send-completion-email',
+  dropReadOnly: 'drop-read-only',
+  keepPrefix: 'keep-id-prefix',
+});
 
-/** Files that will be sent. */
+/** @returns {[name: keyof typeof OPTIONS, id: (typeof OPTIONS)[keyof typeof OPTIONS]][]} */
+const optionFields = () => /** @type {ReturnType<typeof optionFields>} */ (Object.entries(OPTIONS));
+
+/**
+ * Files that will be sent.
+ * @type {ChosenFile[]}
+ */
 let chosen = [];
 let running = false;
 /** Whether a start waits for the inspection of the files. */
@@ -47,10 +66,10 @@ start(async () => {
   byId('clear').addEventListener('click', clear);
   byId('connection').addEventListener('change', () => showConnectionError(''));
   byId('upsert').addEventListener('change', showBackup);
-  for (const id of ['drop-read-only', 'keep-id-prefix']) byId(id).addEventListener('change', () => inspection.refresh());
+  for (const id of /** @type {const} */ (['drop-read-only', 'keep-id-prefix'])) byId(id).addEventListener('change', () => inspection.refresh());
   const draft = storedForm.read() ?? {};
   // The backup is on unless the user has switched it off.
-  for (const [name, id] of Object.entries(OPTIONS)) byId(id).checked = draft[name] ?? id === 'backup';
+  for (const [name, id] of optionFields()) byId(id).checked = draft[name] ?? id === 'backup';
   showBackup();
   byId('more').open = draft.dropReadOnly === true || draft.keepPrefix === true;
   inspection.restore(draft.map);
@@ -67,18 +86,23 @@ start(async () => {
   byId('connection').disabled ||= running;
 });
 
+/** @param {Child[]} text */
 const showFilesError = (...text) => fieldError(byId('files'), byId('files-error'), ...text);
+/** @param {string} text */
 const showConnectionError = (text) => fieldError(byId('connection'), byId('connection-error'), text);
 
 function rememberForm() {
+  /** @type {ImportDraft} */
   const state = { connection: byId('connection').value || storedForm.read()?.connection, map: inspection.mappingRules({ undecided: false }) };
-  for (const [name, id] of Object.entries(OPTIONS)) state[name] = byId(id).checked;
+  for (const [name, id] of optionFields()) state[name] = byId(id).checked;
   storedForm.write(state);
 }
 
 // Files
 
+/** @param {File[]} files */
 function addFiles(files) {
+  /** @type {string[]} */
   const problems = [];
   let added = 0;
   for (const file of files) {
@@ -96,12 +120,14 @@ function addFiles(files) {
   if (added > 0) inspection.refresh();
 }
 
+/** @param {File} file */
 function problemOf(file) {
   if (!FILE_NAME.test(file.name) && !/json|gzip|csv/.test(file.type)) return texts.import.notUsers(file.name);
   if (file.size === 0) return texts.import.emptyFile(file.name);
   const all = chosen.reduce((sum, entry) => sum + entry.file.size, file.size);
   if (file.size > config.uploadLimit) return texts.import.tooLarge(file.name, size(config.uploadLimit));
   if (all > config.uploadLimit) return texts.import.tooLargeTogether(file.name, size(config.uploadLimit));
+  /** @param {ChosenFile} other */
   const same = (other) => other.file.name === file.name && other.file.size === file.size && other.file.lastModified === file.lastModified;
   return chosen.some(same) ? texts.import.twice(file.name) : null;
 }
@@ -117,12 +143,14 @@ function showFiles() {
         h('span', { class: 'file-name' }, entry.file.name, h('span', { class: 'file-found' }, inspection.describe(entry))),
         h('span', { class: 'file-size' }, size(entry.file.size)),
         iconButton('remove', texts.import.remove(entry.file.name), () => removeFile(entry), { disabled: running }),
-      )),
+      ),
+    ),
   );
   byId('sample').hidden = chosen.length > 0;
   byId('clear').hidden = running || (chosen.length === 0 && byId('results').childElementCount === 0);
 }
 
+/** @param {ChosenFile} entry */
 function removeFile(entry) {
   chosen = chosen.filter((other) => other !== entry);
   showFiles();
@@ -151,13 +179,16 @@ function showBackup() {
 
 // The job
 
+/** @param {boolean} value */
 function setRunning(value) {
   running = value;
-  for (const id of ['files', 'connection', ...Object.values(OPTIONS), 'start', 'check']) byId(id).disabled = value;
+  const ids = /** @type {const} */ (['files', 'connection', 'start', 'check']);
+  for (const id of [...ids, ...Object.values(OPTIONS)]) byId(id).disabled = value;
   inspection.disable(value);
   showFiles();
 }
 
+/** @param {{ dryRun: boolean }} options */
 async function run({ dryRun }) {
   if (running || waiting) return;
   await waitForInspection();
@@ -217,7 +248,11 @@ async function waitForInspection() {
   waiting = false;
 }
 
-/** Uploads the files. Returns the job; null if the upload was canceled or failed, which is then shown. */
+/**
+ * Uploads the files. Returns the job; null if the upload was canceled or failed, which is then shown.
+ * @param {JobPanel} panel
+ * @param {FormData} form
+ */
 async function send(panel, form) {
   const abort = new AbortController();
   panel.setFigures(texts.job.uploading);
@@ -232,7 +267,7 @@ async function send(panel, form) {
       },
     });
   } catch (error) {
-    if (error.name === 'AbortError') {
+    if (isAbort(error)) {
       panel.finish({ status: 'canceled' });
       fill(panel.result, notice('info', h('p', {}, texts.job.canceledUpload)));
     } else {
@@ -244,6 +279,12 @@ async function send(panel, form) {
   }
 }
 
+/**
+ * @param {JobPanel} panel
+ * @param {string} id
+ * @param {string} name
+ * @param {boolean} dryRun
+ */
 async function followJob(panel, id, name, dryRun) {
   let job;
   try {
@@ -264,7 +305,11 @@ async function followJob(panel, id, name, dryRun) {
   }
 }
 
-/** Starts a retry of the failed rows with `begin` and follows its job. `name` is the name of the first import. */
+/**
+ * Starts a retry of the failed rows with `begin` and follows its job. `name` is the name of the first import.
+ * @param {import('./report.js').Begin} begin
+ * @param {string} name
+ */
 async function retry(begin, name) {
   if (running) return;
   const title = texts.report.retrying(name);
@@ -302,4 +347,3 @@ async function resume() {
   await followJob(panel, last.id, last.name, last.dryRun);
   setRunning(false);
 }
-

@@ -1,6 +1,6 @@
 // Follows a job: polls its state, shows progress, rate and time left, and can cancel it.
 
-import { follow as openLink, get, post } from './api.js';
+import { follow as openLink, get, post, toApiError } from './api.js';
 import { announce, withBusy, button, fill, h, icon } from './dom.js';
 import { duration, number, rate } from './format.js';
 import { errorNotice, errorText, notice } from './page.js';
@@ -11,16 +11,28 @@ const LAST_DELAY_MS = 5000;
 /** Up to this number of parts of an import are drawn one by one. */
 const MAX_SEGMENTS = 60;
 
-/** Whether a job has ended. */
+/**
+ * Whether a job has ended.
+ * @param {{ status: string }} job
+ */
 export const ended = (job) => !['pending', 'processing'].includes(job.status);
 
-/** The number of failed cells of an export or failed rows of an import. */
+/**
+ * The number of failed cells of an export or failed rows of an import.
+ * @param {{ summary?: JobSummary | null }} job
+ */
 export const faults = (job) => job.summary?.failed || job.summary?.faults || 0;
 
-/** Whether the job is an import or a check. */
+/**
+ * Whether the job is an import or a check.
+ * @param {{ type?: string }} job
+ */
 export const isImport = (job) => String(job.type).includes('import');
 
-/** The status of a job in words, with its colour and icon. */
+/**
+ * The status of a job in words, with its colour and icon.
+ * @param {ShownJob} job
+ */
 export function statusBadge(job) {
   const count = faults(job);
   const kinds = {
@@ -35,7 +47,10 @@ export function statusBadge(job) {
   return h('span', { class: `status ${kind}` }, icon(symbol), statusText(job));
 }
 
-/** The status of a job in words. */
+/**
+ * The status of a job in words.
+ * @param {ShownJob} job
+ */
 export function statusText(job) {
   const count = faults(job);
   if (job.status === 'completed' && count > 0) {
@@ -44,7 +59,10 @@ export function statusText(job) {
   return texts.job.status[job.status] ?? job.status;
 }
 
-/** The newest running job of a type (`import` or `export`); null if no job runs or the history cannot be read. */
+/**
+ * The newest running job of a type (`import` or `export`); null if no job runs or the history cannot be read.
+ * @param {'import' | 'export'} type
+ */
 export async function findRunningJob(type) {
   try {
     const { jobs } = await get('history');
@@ -55,22 +73,36 @@ export async function findRunningJob(type) {
   }
 }
 
-/** A button that downloads the file of an export. Errors are shown in `place`. */
+/**
+ * A button that downloads the file of an export. Errors are shown in `place`.
+ * @param {string} id
+ * @param {HTMLElement} place
+ */
 export function downloadButton(id, place) {
-  const push = button(texts.export.download, () => withBusy(push, async () => {
-    fill(place);
-    try {
-      // The link is valid for one minute only, so it is requested on click.
-      const job = await get(`jobs/${encodeURIComponent(id)}`);
-      if (job.location) openLink(job.location);
-      else fill(place, notice('warning', h('p', {}, texts.export.nothingToDownload)));
-    } catch (error) {
-      fill(place, errorNotice(error));
-    }
-  }), { kind: 'primary' });
+  const push = button(
+    texts.export.download,
+    () =>
+      withBusy(push, async () => {
+        fill(place);
+        try {
+          // The link is valid for one minute only, so it is requested on click.
+          const job = await get(`jobs/${encodeURIComponent(id)}`);
+          if (job.location) openLink(job.location);
+          else fill(place, notice('warning', h('p', {}, texts.export.nothingToDownload)));
+        } catch (error) {
+          fill(place, errorNotice(error));
+        }
+      }),
+    { kind: 'primary' },
+  );
   return push;
 }
 
+/**
+ * @param {number} ms
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
+ */
 const pause = (ms, signal) =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -83,6 +115,9 @@ const pause = (ms, signal) =>
 /**
  * Polls a job until it ends, every second at first, every five seconds later. Transient errors are passed to `onLost`
  * and polling continues, because the job runs on the server.
+ * @param {string} id
+ * @param {{ onUpdate: (job: JobView) => void, onLost?: (error: import('./api.js').ApiError) => void, signal?: AbortSignal }} options
+ * @returns {Promise<JobView>}
  */
 export async function follow(id, { onUpdate, onLost = () => {}, signal }) {
   let delay = FIRST_DELAY_MS;
@@ -91,9 +126,10 @@ export async function follow(id, { onUpdate, onLost = () => {}, signal }) {
       const job = await get(`jobs/${encodeURIComponent(id)}`, { signal, background: true });
       onUpdate(job);
       if (ended(job)) return job;
-    } catch (error) {
+    } catch (failure) {
+      const error = toApiError(failure);
       const isTransient = error.code === 'network' || error.status === 429 || error.status >= 500;
-      if (!isTransient) throw error;
+      if (!isTransient) throw failure;
       onLost(error);
     }
     await pause(delay, signal);
@@ -103,6 +139,7 @@ export async function follow(id, { onUpdate, onLost = () => {}, signal }) {
 
 /** A section of the page that shows one job from its upload to its end. */
 export class JobPanel {
+  /** @param {string} name */
   constructor(name) {
     this.name = name;
     this.bar = h('span');
@@ -137,7 +174,10 @@ export class JobPanel {
     this.title.focus({ preventScroll: true });
   }
 
-  /** Sets the percentage of the bar; NaN shows an indeterminate bar. */
+  /**
+   * Sets the percentage of the bar; NaN shows an indeterminate bar.
+   * @param {number} percent
+   */
   setPercent(percent) {
     const known = Number.isFinite(percent);
     this.track.classList.toggle('unknown', !known);
@@ -150,26 +190,40 @@ export class JobPanel {
     }
   }
 
-  /** Shows figures under the bar; empty ones are skipped. */
+  /**
+   * Shows figures under the bar; empty ones are skipped.
+   * @param {Child[]} figures
+   */
   setFigures(...figures) {
-    fill(this.figures, figures.filter(Boolean).map((figure) => h('span', {}, figure)));
+    fill(
+      this.figures,
+      figures.filter(Boolean).map((figure) => h('span', {}, figure)),
+    );
   }
 
-  /** Offers to cancel. `cancel` may return a promise; the button waits for it. */
+  /**
+   * Offers to cancel. `cancel` may return a promise; the button waits for it.
+   * @param {() => unknown} cancel
+   */
   offerCancel(cancel) {
-    const push = button(texts.job.cancel, () => withBusy(push, async () => {
-      fill(push, texts.job.canceling);
-      try {
-        await cancel();
-      } catch (error) {
-        fill(push, texts.job.cancel);
-        fill(this.note, errorNotice(error));
-      }
-    }));
+    const push = button(texts.job.cancel, () =>
+      withBusy(push, async () => {
+        fill(push, texts.job.canceling);
+        try {
+          await cancel();
+        } catch (error) {
+          fill(push, texts.job.cancel);
+          fill(this.note, errorNotice(error));
+        }
+      }),
+    );
     fill(this.actions, push);
   }
 
-  /** Shows the state of a running job. */
+  /**
+   * Shows the state of a running job.
+   * @param {JobView} job
+   */
   update(job) {
     fill(this.badge, statusBadge(job));
     // Written only when it changes, so that it is announced once.
@@ -177,7 +231,7 @@ export class JobPanel {
     delete this.note.dataset.lost;
     const processed = job.processed ?? 0;
     const total = Number.isFinite(job.total) ? job.total : null;
-    const working = job.status === 'processing' && (processed > 0 || job.percentage_done > 0);
+    const working = job.status === 'processing' && (processed > 0 || (job.percentage_done ?? 0) > 0);
     this.setPercent(working ? (job.percentage_done ?? NaN) : NaN);
     this.showParts(job.parts);
     this.setFigures(
@@ -185,18 +239,28 @@ export class JobPanel {
       job.status !== 'pending' && total !== null && total > 0
         ? texts.job.progress(number(processed), number(total))
         : processed > 0 && texts.job.processed(number(processed)),
-      job.rate > 0 && texts.job.rate(rate(job.rate)),
+      (job.rate ?? 0) > 0 && texts.job.rate(rate(job.rate ?? 0)),
       Number.isFinite(job.time_left_seconds) && texts.job.timeLeft(duration(job.time_left_seconds)),
     );
   }
 
-  /** Shows the parts of an import. Each part is one Auth0 job. */
+  /**
+   * Shows the parts of an import. Each part is one Auth0 job.
+   * @param {JobView['parts']} parts
+   */
   showParts(parts) {
     this.parts.hidden = !parts || parts.total < 2;
-    if (this.parts.hidden) return;
+    if (!parts || parts.total < 2) return;
     const { total, done, failed, sent } = parts;
     const bar = h('div', { class: 'part-bar', 'aria-hidden': 'true' });
-    for (const [kind, count] of [['done', done], ['failed', failed], ['sent', sent], ['waiting', total - done - failed - sent]]) {
+    /** @type {[kind: string, count: number][]} */
+    const states = [
+      ['done', done],
+      ['failed', failed],
+      ['sent', sent],
+      ['waiting', total - done - failed - sent],
+    ];
+    for (const [kind, count] of states) {
       // More parts than that are drawn as one segment per state.
       const pieces = total <= MAX_SEGMENTS ? count : Math.min(count, 1);
       for (let piece = 0; piece < pieces; piece += 1) {
@@ -208,7 +272,11 @@ export class JobPanel {
     fill(this.parts, bar, h('p', { class: 'help' }, texts.job.parts(number(done + failed), number(total), sent, failed && number(failed))));
   }
 
-  /** Shows that a job has ended. The caller shows its outcome in `result`. */
+  /**
+   * Shows that a job has ended. The caller shows its outcome in `result`.
+   * @param {ShownJob} job
+   * @param {string} [name]
+   */
   finish(job, name = this.name) {
     if (this.actions.contains(document.activeElement)) this.focus();
     fill(this.title, name);
@@ -222,7 +290,10 @@ export class JobPanel {
     announce(texts.job.announceEnd(name, statusText(job)));
   }
 
-  /** Shows that the job cannot be followed. */
+  /**
+   * Shows that the job cannot be followed.
+   * @param {unknown} error
+   */
   fail(error) {
     if (this.actions.contains(document.activeElement)) this.focus();
     this.track.hidden = true;
@@ -233,7 +304,11 @@ export class JobPanel {
     fill(this.note, errorNotice(error));
   }
 
-  /** Follows a job until it ends. Throws if that is not possible. */
+  /**
+   * Follows a job until it ends. Throws if that is not possible.
+   * @param {string} id
+   * @param {AbortSignal} [signal]
+   */
   async follow(id, signal) {
     this.offerCancel(async () => {
       const job = await post(`jobs/${encodeURIComponent(id)}/cancel`);

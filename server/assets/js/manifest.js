@@ -7,11 +7,15 @@ const HEADER = 8;
 const NESTED_SECTIONS = [1, 4];
 const MAX_DEPTH = 4;
 
-/** Whether bytes begin like a WebAssembly file. */
+/**
+ * Whether bytes begin like a WebAssembly file.
+ * @param {Uint8Array} bytes
+ */
 export const isWasm = (bytes) => MAGIC.every((byte, index) => bytes[index] === byte);
 
 /**
  * The manifest of a .wasm file as an object; null if it has no readable manifest. Only the server validates the file.
+ * @param {Uint8Array} bytes
  */
 export function manifestOf(bytes) {
   try {
@@ -23,9 +27,17 @@ export function manifestOf(bytes) {
   }
 }
 
-/** The members that are shown, with the expected types; the file is untrusted. */
+/**
+ * The members that are shown, with the expected types; the file is untrusted.
+ * @param {JsonObject & { name: string }} manifest
+ */
 function sanitize(manifest) {
+  /** @param {unknown} value */
   const text = (value) => (typeof value === 'string' ? value : '');
+  /**
+   * @param {unknown} list
+   * @returns {JsonObject[]}
+   */
   const objects = (list) => (Array.isArray(list) ? list.filter((entry) => entry && typeof entry === 'object') : []);
   return {
     name: manifest.name,
@@ -43,6 +55,13 @@ function sanitize(manifest) {
   };
 }
 
+/**
+ * @param {Uint8Array} bytes
+ * @param {number} start
+ * @param {number} end
+ * @param {number} depth
+ * @returns {string | null}
+ */
 function findManifest(bytes, start, end, depth) {
   if (depth > MAX_DEPTH || end - start < HEADER || !isWasm(bytes.subarray(start, end))) return null;
   const isComponent = bytes[start + 6] === 1;
@@ -55,6 +74,10 @@ function findManifest(bytes, start, end, depth) {
     if (id === 0) {
       const [nameLength, name] = readUnsigned(bytes, content, next);
       const body = name + nameLength;
+      /**
+       * @param {number} from
+       * @param {number} to
+       */
       const decode = (from, to) => new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(from, to));
       if (body <= next && nameLength === SECTION.length && decode(name, body) === SECTION) return decode(body, next);
     } else if (isComponent && NESTED_SECTIONS.includes(id)) {
@@ -66,7 +89,13 @@ function findManifest(bytes, start, end, depth) {
   return null;
 }
 
-/** Reads an unsigned LEB128 number. Returns it and the offset after it. */
+/**
+ * Reads an unsigned LEB128 number. Returns it and the offset after it.
+ * @param {Uint8Array} bytes
+ * @param {number} at
+ * @param {number} end
+ * @returns {[value: number, next: number]}
+ */
 function readUnsigned(bytes, at, end) {
   let value = 0;
   for (let shift = 0; shift < 35 && at < end; shift += 7) {

@@ -1,7 +1,7 @@
 // Inspects the chosen files before an import: their formats, the mapping of columns to attributes, and the validation
 // of their rows.
 
-import { inspect } from './api.js';
+import { inspect, isAbort, toApiError } from './api.js';
 import { withSuggestions } from './completion.js';
 import { announce, button, byId, fill, h } from './dom.js';
 import { number } from './format.js';
@@ -20,10 +20,41 @@ const INSPECTED_BYTES = 4 * 1024 * 1024;
 const MAX_PREVIEW_COLUMNS = 12;
 
 /**
+ * A column of the chosen files: how many rows were inspected, and whether a CSV file has it.
+ * @typedef {Inspection['columns'][number] & { rows: number, csv: boolean }} FoundColumn
+ */
+
+/**
+ * A column with its target, see `targets`.
+ * @typedef {FoundColumn & { target: string, proposed?: boolean, open?: boolean }} SettledColumn
+ * @typedef {SettledColumn & { offer: string }} MappedColumn
+ */
+
+/**
+ * The table of columns: `made` is the state that it was built from.
+ * @typedef {object} MappingTable
+ * @property {string} made
+ * @property {HTMLDetailsElement} element
+ * @property {UpdateRow[]} rows
+ * @property {(columns: MappedColumn[]) => void} update
+ */
+
+/**
+ * Shows the target of a column, and the name of another column that has the same target.
+ * @typedef {(column: MappedColumn, other?: string) => void} UpdateRow
+ */
+
+/**
  * The inspector. `files` returns the chosen files as `{file, inspection, error}`; the inspector sets the last two.
  * `options` returns the import options that affect the validation. Calls `changed` after an inspection,
  * `mappingChanged` when the user has mapped or skipped a column, and `dropReadOnly` to skip attributes that Auth0 sets
  * itself.
+ * @param {object} page
+ * @param {() => ChosenFile[]} page.files
+ * @param {() => { drop_read_only: boolean, keep_id_prefix: boolean }} page.options
+ * @param {() => void} page.changed
+ * @param {() => void} page.mappingChanged
+ * @param {() => void} page.dropReadOnly
  */
 export function inspector({ files, options, changed, mappingChanged, dropReadOnly }) {
   const card = byId('content');
@@ -33,23 +64,39 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
   const mapping = h('div');
   const checks = h('div');
   fill(body, problems, offer, mapping, checks);
-  /** The target that the user has chosen for a column, by column name; empty text skips the column. */
+  /**
+   * The target that the user has chosen for a column, by column name; empty text skips the column.
+   * @type {Map<string, string>}
+   */
   let decisions = new Map();
-  /** A stored mapping that is applied to the columns once they are known. */
+  /**
+   * A stored mapping that is applied to the columns once they are known.
+   * @type {MappingRules | null}
+   */
   let pendingMapping = null;
-  /** Rules of a stored mapping that do not map exactly one column. */
+  /**
+   * Rules of a stored mapping that do not map exactly one column.
+   * @type {MappingRules}
+   */
   let extraRules = {};
+  /** @type {Timer} */
   let timer = 0;
+  /** @type {AbortController | null} */
   let running = null;
   let missing = false;
   let disabled = false;
   /** Whether an inspection is pending, and the callbacks that wait for it. */
   let inspecting = false;
-  let waiters = [];
-  /** The current table: the columns that it was built from, and functions that update its rows. */
+  /** @type {(() => void)[]} */
+  const waiters = [];
+  /**
+   * The current table; null without columns.
+   * @type {MappingTable | null}
+   */
   let table = null;
   let fields = 0;
 
+  /** @param {Timing} [timing] */
   function refresh({ now = true } = {}) {
     clearTimeout(timer);
     running?.abort();
@@ -94,7 +141,11 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
     }
   }
 
-  /** The first request finds the columns; if their names suggest a mapping, a second request validates with it. */
+  /**
+   * The first request finds the columns; if their names suggest a mapping, a second request validates with it.
+   * @param {ChosenFile} entry
+   * @param {AbortSignal} signal
+   */
   async function inspectOne(entry, signal) {
     try {
       const sent = mappingRules();
@@ -102,8 +153,9 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       const wanted = mappingRules();
       if (JSON.stringify(wanted) !== JSON.stringify(sent)) entry.inspection = await send(entry, wanted, signal);
       entry.error = null;
-    } catch (error) {
-      if (signal.aborted || error.name === 'AbortError') return;
+    } catch (failure) {
+      if (signal.aborted || isAbort(failure)) return;
+      const error = toApiError(failure);
       missing = error.status === 404 || error.status === 405;
       // Keep the columns if the mapping was rejected or the server is unavailable: the fields that the user is typing
       // into depend on them, and so does the mapping that is sent.
@@ -113,6 +165,11 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
     }
   }
 
+  /**
+   * @param {ChosenFile} entry
+   * @param {MappingRules | null} rules
+   * @param {AbortSignal} signal
+   */
   function send({ file }, rules, signal) {
     const form = new FormData();
     for (const [name, value] of Object.entries(options())) form.append(name, String(value));
@@ -125,12 +182,18 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
 
   /** The distinct columns of all files. */
   function columns() {
+    /** @type {Map<string, FoundColumn>} */
     const all = new Map();
     for (const { inspection } of files()) {
-      for (const column of inspection?.columns ?? []) {
+      if (!inspection) continue;
+      for (const column of inspection.columns) {
         const known = all.get(column.name);
-        if (known) known.rows += inspection.rows;
-        else all.set(column.name, { ...column, rows: inspection.rows, csv: inspection.input.format === 'csv' });
+        if (known) {
+          known.rows += inspection.rows;
+          known.filled += column.filled;
+        } else {
+          all.set(column.name, { ...column, rows: inspection.rows, csv: inspection.input.format === 'csv' });
+        }
       }
     }
     return [...all.values()];
@@ -151,6 +214,11 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       decisions.set(column.name, target);
       delete rest[target];
     }
+    // A column whose attribute is computed from another column was skipped.
+    const taken = new Set(decisions.values());
+    for (const { name, attribute } of columns()) {
+      if (attribute && taken.has(attribute) && !decisions.has(name)) decisions.set(name, '');
+    }
     extraRules = rest;
     pendingMapping = null;
   }
@@ -160,57 +228,84 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
    * attribute is mapped to it. Every other unknown column stays `open` until the user decides: data is never moved into
    * metadata, and a JSON attribute never renamed, without the user's decision. `offer` is the suggestion for an open
    * column.
+   * @returns {MappedColumn[]}
    */
   function targets() {
     const all = columns();
     // A column that is matched to an attribute keeps it; other columns with that target are reported as duplicates.
     const meant = new Set(all.map(({ attribute }) => attribute).filter(Boolean));
+    /** @type {SettledColumn[]} */
     const settled = all.map((column) => {
-      const proposed = column.csv && config.importAttributes.includes(column.proposal) && !meant.has(column.proposal);
-      if (proposed) meant.add(column.proposal);
-      if (decisions.has(column.name)) return { ...column, target: decisions.get(column.name) };
+      const name = column.proposal ?? '';
+      const proposed = column.csv && config.importAttributes.includes(name) && !meant.has(name);
+      if (proposed) meant.add(name);
+      const decision = decisions.get(column.name);
+      if (decision !== undefined) return { ...column, target: decision };
       if (column.attribute) return { ...column, target: column.attribute };
-      if (proposed) return { ...column, target: column.proposal, proposed };
+      if (proposed) return { ...column, target: name, proposed };
       return { ...column, target: '', open: column.name !== '' && !column.read_only };
     });
     const taken = new Set(settled.map(({ target }) => target));
     return settled.map((column) => {
-      const offer = column.open && !taken.has(column.proposal) ? (column.proposal ?? '') : '';
+      const offer = column.open && column.proposal && !taken.has(column.proposal) ? column.proposal : '';
       if (offer) taken.add(offer);
       return { ...column, offer };
     });
   }
 
-  /** The mapping for the API; null if all columns keep their names. `undecided: false` omits open columns. */
+  /**
+   * The mapping for the API; null if all columns keep their names. `undecided: false` omits open columns.
+   * @param {{ undecided?: boolean }} [options]
+   * @returns {MappingRules | null}
+   */
   function mappingRules({ undecided = true } = {}) {
     if (pendingMapping) return pendingMapping;
     const rules = { ...extraRules };
-    for (const column of targets()) {
+    const all = targets();
+    const computed = new Set(all.filter(({ target, attribute }) => target !== attribute).map(({ target }) => target));
+    /** @param {string} name */
+    const skip = (name) => {
+      // The rule that computes an attribute of this name replaces the column.
+      if (!computed.has(name)) rules[name] = 'null';
+    };
+    for (const column of all) {
       if (column.name === '' || (column.read_only && !decisions.get(column.name))) continue;
       if (column.open) {
         // An unknown CSV header fails the whole file, so it is skipped here. Unknown JSON attributes fail row by row.
-        if (undecided && column.csv) rules[column.name] = 'null';
+        if (undecided && column.csv) skip(column.name);
         continue;
       }
-      if (column.target === (column.attribute ?? null)) continue;
-      if (column.target === '') rules[column.name] = 'null';
+      if (column.target === column.attribute) continue;
+      if (column.target === '') skip(column.name);
       else rules[column.target] = column.expression;
     }
     return Object.keys(rules).length > 0 ? rules : null;
   }
 
-  /** Columns whose target is already used: the name of the other column by column name. */
+  /**
+   * Columns whose target is already used: the name of the other column by column name.
+   * @param {MappedColumn[]} all
+   * @returns {Map<string, string>}
+   */
   function findDuplicates(all) {
+    /** @type {Map<string, string>} */
     const seen = new Map();
+    /** @type {Map<string, string>} */
     const double = new Map();
     for (const { name, target } of all) {
-      if (target && seen.has(target)) double.set(name, seen.get(target));
-      else if (target) seen.set(target, name);
+      if (target === '') continue;
+      const other = seen.get(target);
+      if (other === undefined) seen.set(target, name);
+      else double.set(name, other);
     }
     return double;
   }
 
-  /** Stores the user's decisions, pairs of `[name, target]`; a null target removes a decision. */
+  /**
+   * Stores the user's decisions, pairs of `[name, target]`; a null target removes a decision.
+   * @param {[name: string, target: string | null][]} pairs
+   * @param {ChangeOptions} [options]
+   */
   function setTargets(pairs, { typing = false } = {}) {
     for (const [name, target] of pairs) {
       if (target === null) decisions.delete(name);
@@ -226,22 +321,34 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
   function show() {
     const all = targets();
     const found = files().filter((entry) => entry.inspection);
-    fill(problems, files().map((entry) => problemOf(entry)));
+    fill(
+      problems,
+      files().map((entry) => problemOf(entry)),
+    );
     fill(offer, readOnlyOffer(all));
     showMapping();
-    fill(checks, found.filter((entry) => !entry.error).map((entry) => validation(entry.inspection, found.length > 1 ? entry.file.name : null)));
+    fill(
+      checks,
+      found.map(({ file, inspection, error }) => inspection && !error && validation(inspection, found.length > 1 ? file.name : null)),
+    );
   }
 
+  /** @param {ChosenFile} entry */
   function problemOf({ file, inspection, error }) {
     const name = files().length > 1 && h('p', { class: 'fine' }, file.name);
     if (error) return error.status === 400 ? notice('error', name, errorText(error)) : errorNotice(error, () => refresh());
     return inspection?.problem && notice('error', name, errorText(inspection.problem));
   }
 
+  /** @param {MappedColumn[]} all */
   function readOnlyOffer(all) {
     const names = all.filter((column) => column.read_only && !column.csv).map(({ name }) => name);
     if (names.length === 0 || options().drop_read_only) return null;
-    return notice('warning', h('p', {}, texts.mapping.readOnly(names.join(', '))), h('div', { class: 'actions' }, button(texts.mapping.leaveOut, dropReadOnly, { kind: 'small' })));
+    return notice(
+      'warning',
+      h('p', {}, texts.mapping.readOnly(names.join(', '))),
+      h('div', { class: 'actions' }, button(texts.mapping.leaveOut, dropReadOnly, { kind: 'small' })),
+    );
   }
 
   /** Rebuilds the table only if the columns have changed, to keep the field that the user is typing into. */
@@ -252,17 +359,20 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       table = null;
       fill(mapping);
     } else if (table?.made !== made) {
-      const wasOpen = table?.element.open;
-      table = mappingTable(all, wasOpen);
-      table.made = made;
+      table = { made, ...mappingTable(all, table?.element.open) };
       fill(mapping, table.element);
     }
     const double = findDuplicates(all);
     if (!table) return;
-    all.forEach((column, index) => table.rows[index](column, double.get(column.name)));
+    for (const [index, column] of all.entries()) table.rows[index](column, double.get(column.name));
     table.update(all);
   }
 
+  /**
+   * @param {MappedColumn[]} all
+   * @param {boolean} [wasOpen]
+   * @returns {Omit<MappingTable, 'made'>}
+   */
   function mappingTable(all, wasOpen) {
     const head = [texts.mapping.column, texts.mapping.examples, texts.mapping.becomes];
     const rows = all.map((column) => mappingRow(column, head));
@@ -280,19 +390,33 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       h(
         'table',
         { class: 'table stack', role: 'table' },
-        h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, head.map((text) => h('th', { scope: 'col', role: 'columnheader' }, text)))),
-        h('tbody', { role: 'rowgroup' }, rows.map(({ element: row }) => row)),
+        h(
+          'thead',
+          { role: 'rowgroup' },
+          h(
+            'tr',
+            { role: 'row' },
+            head.map((text) => h('th', { scope: 'col', role: 'columnheader' }, text)),
+          ),
+        ),
+        h(
+          'tbody',
+          { role: 'rowgroup' },
+          rows.map(({ element: row }) => row),
+        ),
       ),
       more,
     );
+    /** @param {MappedColumn[]} columnsNow */
     const update = (columnsNow) => {
       const open = columnsNow.filter((column) => column.open);
       const proposed = columnsNow.filter((column) => column.proposed).length;
-      const words = open.length > 0
-        ? texts.mapping.unknown(open.length, number(open.length))
-        : proposed > 0
-          ? texts.mapping.someProposed(proposed, number(proposed))
-          : texts.mapping[columnsNow.some(({ name }) => decisions.has(name)) ? 'allDecided' : 'allKnown'](columnsNow.length, number(columnsNow.length));
+      const words =
+        open.length > 0
+          ? texts.mapping.unknown(open.length, number(open.length))
+          : proposed > 0
+            ? texts.mapping.someProposed(proposed, number(proposed))
+            : texts.mapping[columnsNow.some(({ name }) => decisions.has(name)) ? 'allDecided' : 'allKnown'](columnsNow.length, number(columnsNow.length));
       fill(summary, words);
       // Rendered only on change, because screen readers announce it.
       const state = JSON.stringify(open.map(({ name, offer: target }) => [name, target]));
@@ -305,11 +429,15 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
     return { element, rows: rows.map(({ update: row }) => row), update };
   }
 
-  /** A notice about open columns, with buttons that decide all of them. */
+  /**
+   * A notice about open columns, with buttons that decide all of them.
+   * @param {MappedColumn[]} open
+   */
   function openNotice(open) {
     if (open.length === 0) return null;
     const offered = open.filter((column) => column.offer);
-    const focus = () => table.element.querySelector('summary').focus();
+    const focus = () => table?.element.querySelector('summary')?.focus();
+    /** @param {[name: string, target: string][]} pairs */
     const all = (pairs) => () => {
       setTargets(pairs);
       focus();
@@ -317,39 +445,63 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
     return notice(
       'warning',
       h('p', {}, open.some((column) => column.csv) ? texts.mapping.openTable(open.length, number(open.length)) : texts.mapping.openJson),
-      open.length > 1 && h(
-        'div',
-        { class: 'actions' },
-        offered.length > 0 && button(texts.mapping.takeAll(number(offered.length)), all(offered.map(({ name, offer: target }) => [name, target])), { kind: 'small', disabled }),
-        button(texts.mapping.leaveAllOut, all(open.map(({ name }) => [name, ''])), { kind: 'small', disabled }),
-      ),
+      open.length > 1 &&
+        h(
+          'div',
+          { class: 'actions' },
+          offered.length > 0 &&
+            button(texts.mapping.takeAll(number(offered.length)), all(offered.map(({ name, offer: target }) => [name, target])), { kind: 'small', disabled }),
+          button(texts.mapping.leaveAllOut, all(open.map(({ name }) => [name, ''])), { kind: 'small', disabled }),
+        ),
     );
   }
 
+  /**
+   * @param {MappedColumn} column
+   * @param {string[]} head
+   * @returns {{ element: HTMLElement, update: UpdateRow }}
+   */
   function mappingRow(column, head) {
+    /**
+     * @param {string} label
+     * @param {Child[]} children
+     */
     const cell = (label, ...children) => h('td', { role: 'cell', 'data-label': label }, h('div', {}, ...children));
     const share = column.rows > 0 ? Math.round((column.filled / column.rows) * 100) : 0;
     const bar = h('span');
     bar.style.width = `${share}%`;
-    const fixed = column.read_only || column.name === '';
-    const field = fixed ? null : targetField(column);
+    const field = column.read_only || column.name === '' ? null : targetField(column);
     const element = h(
       'tr',
       { role: 'row' },
       cell(
         head[0],
         h('code', { class: 'path' }, column.name || texts.mapping.unnamed),
-        h('span', { class: 'share', title: texts.mapping.filled(share) },
+        h(
+          'span',
+          { class: 'share', title: texts.mapping.filled(share) },
           h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar),
           h('span', { 'aria-hidden': 'true' }, `${share} %`),
-          h('span', { class: 'visually-hidden' }, texts.mapping.filled(share))),
+          h('span', { class: 'visually-hidden' }, texts.mapping.filled(share)),
+        ),
       ),
-      cell(head[1], h('ul', { class: 'values' }, column.examples.map((example) => h('li', {}, example)))),
-      cell(head[2], fixed ? h('p', { class: 'soft' }, column.read_only ? texts.mapping.setByAuth0 : texts.mapping.noName) : field.elements),
+      cell(
+        head[1],
+        h(
+          'ul',
+          { class: 'values' },
+          column.examples.map((example) => h('li', {}, example)),
+        ),
+      ),
+      cell(head[2], field ? field.elements : h('p', { class: 'soft' }, column.read_only ? texts.mapping.setByAuth0 : texts.mapping.noName)),
     );
     return { element, update: field?.update ?? (() => {}) };
   }
 
+  /**
+   * @param {MappedColumn} column
+   * @returns {{ elements: Child[], update: UpdateRow }}
+   */
   function targetField({ name, attribute }) {
     fields += 1;
     const place = h('p', { class: 'field-error', id: `target-${fields}-error` });
@@ -372,11 +524,14 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
         },
       },
     });
+    /** @param {string} target */
     const choose = (target) => () => {
       setTargets([[name, target]]);
       input.focus();
     };
+    /** @type {string | null} */
     let offered = null;
+    /** @type {UpdateRow} */
     const update = (column, other) => {
       if (input.value.trim() !== column.target) input.value = column.target;
       input.placeholder = column.open ? texts.mapping.undecided : texts.mapping.leftOut;
@@ -392,7 +547,7 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
               : ['path', texts.mapping.chosen];
       badge.dataset.kind = kind;
       fill(badge, text);
-      const offer = column.open ? (column.offer ?? '') : null;
+      const offer = column.open ? column.offer : null;
       if (offer === offered) return;
       offered = offer;
       fill(
@@ -406,7 +561,11 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
     return { elements: [h('div', { class: 'target' }, withSuggestions(input, suggestAttribute), badge), place, choices], update };
   }
 
-  /** The validation of the inspected rows of one file. */
+  /**
+   * The validation of the inspected rows of one file.
+   * @param {Inspection} inspection
+   * @param {string | null} name
+   */
   function validation({ checked: result, rows, complete }, name) {
     if (!result) return null;
     const total = result.good + result.failed;
@@ -415,7 +574,11 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       { class: 'checked' },
       h('h3', {}, name ? texts.mapping.checkedOf(name) : texts.mapping.checked),
       h('p', { class: 'help' }, complete ? texts.mapping.allRows(rows, number(rows)) : texts.mapping.firstRows(number(rows))),
-      total > 0 && outcomeBar([['inserted', result.good, texts.import.good], ['failed', result.failed, texts.import.faulty]]),
+      total > 0 &&
+        outcomeBar([
+          ['inserted', result.good, texts.import.good],
+          ['failed', result.failed, texts.import.faulty],
+        ]),
       reasonList(result.reasons),
       result.users.length > 0 && h('details', { class: 'more' }, h('summary', {}, texts.mapping.users(result.users.length)), userTable(result.users)),
     );
@@ -425,14 +588,27 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
     refresh,
     mappingRules,
     /** A promise that settles when all chosen files are inspected; null if they are. */
-    whenIdle: () => (inspecting ? new Promise((resolve) => waiters.push(resolve)) : null),
-    /** Resets the mapping, to a stored one if given. */
+    whenIdle() {
+      if (!inspecting) return null;
+      /** @type {Promise<void>} */
+      const idle = new Promise((resolve) => {
+        waiters.push(resolve);
+      });
+      return idle;
+    },
+    /**
+     * Resets the mapping, to a stored one if given.
+     * @param {MappingRules | null} [mapping]
+     */
     restore(mapping) {
       decisions = new Map();
       extraRules = {};
       pendingMapping = mapping && typeof mapping === 'object' && Object.keys(mapping).length > 0 ? mapping : null;
     },
-    /** The detected format of a file, as text. */
+    /**
+     * The detected format of a file, as text.
+     * @param {ChosenFile} entry
+     */
     describe({ inspection, error }) {
       if (error && !inspection) return texts.mapping.unreadable;
       if (!inspection) return missing ? '' : texts.mapping.looking;
@@ -443,10 +619,17 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
         encoding,
         gzip && texts.mapping.gzip,
         inspection.complete ? texts.mapping.rows(inspection.rows, number(inspection.rows)) : texts.mapping.moreRows(number(inspection.rows)),
-      ].filter(Boolean).join(' · ');
+      ]
+        .filter(Boolean)
+        .join(' · ');
     },
-    /** Marks and returns the first invalid field; null if the mapping is valid. */
+    /**
+     * Marks and returns the first invalid field; null if the mapping is valid.
+     * @returns {HTMLInputElement | null}
+     */
     check() {
+      /** @type {NodeListOf<HTMLInputElement>} */
+      const inputs = body.querySelectorAll('[data-column]');
       const all = targets();
       const double = findDuplicates(all);
       const wrong = all.find((column) => double.has(column.name) || (column.open && column.csv));
@@ -454,25 +637,33 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       if (!wrong && refused && table) {
         announce(refused.message);
         table.element.open = true;
-        return body.querySelector('[data-column]');
+        return inputs[0] ?? null;
       }
-      if (!wrong) return null;
+      if (!wrong || !table) return null;
       const other = double.get(wrong.name);
       const text = other === undefined ? texts.mapping.decide(wrong.name) : texts.mapping.double(other, wrong.target);
       table.element.open = true;
-      const input = [...body.querySelectorAll('[data-column]')].find((field) => field.dataset.column === wrong.name) ?? null;
-      if (input) fieldError(input, input.closest('td').querySelector('.field-error'), text);
+      const input = [...inputs].find((field) => field.dataset.column === wrong.name) ?? null;
+      /** @type {HTMLElement | null | undefined} */
+      const place = input?.closest('td')?.querySelector('.field-error');
+      if (input && place) fieldError(input, place, text);
       announce(text);
       return input;
     },
+    /** @param {boolean} value */
     disable(value) {
       disabled = value;
-      for (const field of body.querySelectorAll('input, button')) field.disabled = value;
+      /** @type {NodeListOf<HTMLInputElement | HTMLButtonElement>} */
+      const fields = body.querySelectorAll('input, button');
+      for (const field of fields) field.disabled = value;
     },
   };
 }
 
-/** Suggestions of importable attributes. */
+/**
+ * Suggestions of importable attributes.
+ * @type {Suggest}
+ */
 function suggestAttribute(text, caret) {
   const typed = text.slice(0, caret).toLowerCase();
   const fitting = config.importAttributes.filter((name) => name.includes(typed) && name !== text);
@@ -488,6 +679,7 @@ function suggestAttribute(text, caret) {
   };
 }
 
+/** @param {JsonObject[]} users */
 function userTable(users) {
   const names = new Set(users.flatMap((user) => Object.keys(user)));
   const shown = [...names].slice(0, MAX_PREVIEW_COLUMNS);
@@ -497,8 +689,26 @@ function userTable(users) {
     h(
       'table',
       { class: 'table preview-table' },
-      h('thead', {}, h('tr', {}, shown.map((name) => h('th', { scope: 'col' }, name)))),
-      h('tbody', {}, users.map((user) => h('tr', {}, shown.map((name) => h('td', {}, cellContent(user[name])))))),
+      h(
+        'thead',
+        {},
+        h(
+          'tr',
+          {},
+          shown.map((name) => h('th', { scope: 'col' }, name)),
+        ),
+      ),
+      h(
+        'tbody',
+        {},
+        users.map((user) =>
+          h(
+            'tr',
+            {},
+            shown.map((name) => h('td', {}, cellContent(user[name]))),
+          ),
+        ),
+      ),
     ),
   );
 }

@@ -16,7 +16,10 @@ export function followFrame() {
   document.documentElement.classList.add('ready');
 }
 
-/** Signs in if needed, shows the page frame, then runs the page. */
+/**
+ * Signs in if needed, shows the page frame, then runs the page.
+ * @param {() => unknown} run
+ */
 export async function start(run) {
   followTheme();
   followLanguage();
@@ -37,7 +40,8 @@ function showWho() {
   const name = claims?.email || claims?.name || claims?.sub || '';
   fill(place, h('span', { class: 'visually-hidden' }, texts.session.signedInAs('')), name);
   place.title = name ? texts.session.signedInAs(name) : '';
-  byId('log-out').hidden = false;
+  const link = byId('log-out');
+  if (link) link.hidden = false;
 }
 
 function followLogOut() {
@@ -60,7 +64,8 @@ export async function leave() {
     return;
   }
   if (popup) popup.location.replace(address);
-  if (byId('who')) fill(byId('who'));
+  const who = byId('who');
+  if (who) fill(who);
   await renewToken();
   location.reload();
 }
@@ -86,6 +91,7 @@ function followLanguage() {
   const select = byId('language');
   select?.addEventListener('change', () => {
     // The server renders the page in this language; form state is stored.
+    // biome-ignore lint/suspicious/noDocumentCookie: the server reads this cookie, and not every browser has `cookieStore`.
     document.cookie = `${LANGUAGE_COOKIE}=${select.value}; path=${config.basePath}; max-age=31536000; samesite=lax${location.protocol === 'https:' ? '; secure' : ''}`;
     const address = new URL(location.href);
     address.searchParams.delete('lang');
@@ -93,46 +99,66 @@ function followLanguage() {
   });
 }
 
-/** An error as nodes: message, excerpt of the expression, hint. */
+/**
+ * An error as nodes: message, excerpt of the expression, hint.
+ * @param {unknown} error
+ * @returns {Child[]}
+ */
 export function errorText(error) {
-  const [first, ...rest] = String(error.message).split('\n');
-  return [
-    h('p', {}, h('strong', {}, first)),
-    rest.length > 0 && h('pre', { tabindex: 0 }, rest.join('\n')),
-    error.hint && h('p', {}, error.hint),
-  ];
+  const { message, hint } = /** @type {{ message?: string, hint?: string | null }} */ (error);
+  const [first, ...rest] = String(message).split('\n');
+  return [h('p', {}, h('strong', {}, first)), rest.length > 0 && h('pre', { tabindex: 0 }, rest.join('\n')), hint && h('p', {}, hint)];
 }
 
-/** A message with its icon. Kind: error, warning or info. */
+/**
+ * A message with its icon. Kind: error, warning or info.
+ * @param {'error' | 'warning' | 'info'} kind
+ * @param {Child[]} children
+ */
 export function notice(kind, ...children) {
-  const name = { error: 'error', warning: 'warning' }[kind] ?? 'wait';
+  const name = { error: 'error', warning: 'warning', info: 'wait' }[kind];
   return h('div', { class: `notice ${kind}`, role: kind === 'error' ? 'alert' : 'status' }, icon(name), h('div', {}, ...children));
 }
 
-/** A notice for an error, with a "Try again" button if `retry` is given and the request was not invalid (400). */
+/**
+ * A notice for an error, with a "Try again" button if `retry` is given and the request was not invalid (400).
+ * @param {unknown} error
+ * @param {() => unknown} [retry]
+ */
 export function errorNotice(error, retry) {
+  const { code = '', status = 0 } = /** @type {{ code?: string, status?: number }} */ (error);
   return notice(
     'error',
     errorText(error),
-    error.code && error.status > 0 && h('p', { class: 'fine' }, texts.errors.code(error.code)),
-    retry && error.status !== 400 && h('div', { class: 'actions' }, button(texts.errors.tryAgain, retry, { kind: 'small' })),
+    code && status > 0 && h('p', { class: 'fine' }, texts.errors.code(code)),
+    retry && status !== 400 && h('div', { class: 'actions' }, button(texts.errors.tryAgain, retry, { kind: 'small' })),
   );
 }
 
-/** Marks a field as invalid and shows why; without a text, removes the mark. */
+/**
+ * Marks a field as invalid and shows why; without a text, removes the mark.
+ * @param {HTMLElement} field
+ * @param {HTMLElement} place
+ * @param {Child[]} text
+ */
 export function fieldError(field, place, ...text) {
   if (text.some(Boolean)) field.setAttribute('aria-invalid', 'true');
   else field.removeAttribute('aria-invalid');
   fill(place, text);
 }
 
-/** A value in `sessionStorage`: kept until the tab is closed or the session ends. */
+/**
+ * A value in `sessionStorage`: kept until the tab is closed or the session ends.
+ * @template {object} Value
+ * @param {string} name
+ * @returns {Stored<Value>}
+ */
 export function sessionStore(name) {
   const key = `user-import-export-extension:${name}`;
   return {
     read() {
       try {
-        return JSON.parse(sessionStorage.getItem(key));
+        return JSON.parse(sessionStorage.getItem(key) ?? 'null');
       } catch {
         return null;
       }

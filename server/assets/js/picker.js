@@ -1,6 +1,6 @@
 // A picker that adds columns from the attributes of the tenant's users and from the available transforms.
 
-import { get } from './api.js';
+import { get, isAbort } from './api.js';
 import { announce, button, byId, fill, h } from './dom.js';
 import { number } from './format.js';
 import { errorNotice } from './page.js';
@@ -10,7 +10,11 @@ import { texts } from './texts.js';
 /** Rows per page; a tenant may have hundreds of attributes. */
 const PAGE = 50;
 
-/** The column name for a path: that of the default column, else the path itself. */
+/**
+ * The column name for a path: that of the default column, else the path itself.
+ * @param {string} path
+ * @param {PageConfig['defaultColumns']} defaults
+ */
 function columnName(path, defaults) {
   const column = defaults.find(([name]) => `user.${name}` === path || name === path);
   return column ? column[1] : path.replace(/^user\./, '');
@@ -19,6 +23,8 @@ function columnName(path, defaults) {
 /**
  * The picker. `editor` holds the columns; `defaults` the default columns as pairs. `load` reads the
  * attributes of a connection.
+ * @param {ReturnType<typeof import('./columns.js').columnsEditor>} editor
+ * @param {PageConfig['defaultColumns']} defaults
  */
 export function attributePicker(editor, defaults) {
   const panel = byId('picker');
@@ -27,10 +33,15 @@ export function attributePicker(editor, defaults) {
   const list = byId('picker-list');
   const status = byId('picker-status');
   const more = byId('picker-more');
+  /** @typedef {{ expression: string, exportAs: string, words: string, cells: () => Child[] }} Entry */
+  /** @type {Entry[]} */
   let entries = [];
+  /** @type {Entry[]} */
   let matches = [];
   let sampled = 0;
+  /** @type {string | null} */
   let loadedConnection = null;
+  /** @type {AbortController | null} */
   let running = null;
 
   toggle.addEventListener('click', () => {
@@ -51,9 +62,10 @@ export function attributePicker(editor, defaults) {
   search.addEventListener('input', filter);
   search.addEventListener('keydown', (event) => {
     // Enter selects the only match.
-    if (event.key === 'Enter' && matches.length === 1) list.querySelector('input').click();
+    if (event.key === 'Enter' && matches.length === 1) list.querySelector('input')?.click();
   });
 
+  /** @param {string} connection */
   async function load(connection) {
     if (loadedConnection === connection) return;
     loadedConnection = connection;
@@ -62,18 +74,20 @@ export function attributePicker(editor, defaults) {
     const { signal } = running;
     fill(status, texts.picker.loading);
     try {
-      const query = connection ? `?${new URLSearchParams({ connection })}` : '';
-      const answer = await get(`attributes${query}`, { signal });
+      const answer = await get(connection ? `attributes?${new URLSearchParams({ connection })}` : 'attributes', { signal });
       if (signal.aborted) return;
       tenantData.attributes = answer.attributes ?? [];
       sampled = answer.users ?? 0;
       buildEntries();
     } catch (error) {
-      if (signal.aborted || error.name === 'AbortError') return;
+      if (signal.aborted || isAbort(error)) return;
       loadedConnection = null;
       tenantData.attributes = [];
       buildEntries();
-      fill(status, errorNotice(error, () => load(connection)));
+      fill(
+        status,
+        errorNotice(error, () => load(connection)),
+      );
     }
   }
 
@@ -126,13 +140,18 @@ export function attributePicker(editor, defaults) {
     fill(
       more,
       left > 0 &&
-        button(texts.picker.more(number(left)), () => {
-          showMore();
-          list.children[shown]?.querySelector('input').focus();
-        }, { kind: 'small quiet' }),
+        button(
+          texts.picker.more(number(left)),
+          () => {
+            showMore();
+            list.children[shown]?.querySelector('input')?.focus();
+          },
+          { kind: 'small quiet' },
+        ),
     );
   }
 
+  /** @param {Entry} entry */
   function row({ expression, exportAs, cells }) {
     const box = h('input', {
       type: 'checkbox',
@@ -158,6 +177,7 @@ export function attributePicker(editor, defaults) {
   return { load, loadTransforms, sync };
 }
 
+/** @param {Attribute} attribute */
 function attributeCells({ path, type, share, example }) {
   const percent = Math.round(share * 100);
   const words = share > 0 && percent === 0 ? '<1 %' : `${percent} %`;
@@ -166,14 +186,18 @@ function attributeCells({ path, type, share, example }) {
   return [
     h('code', { class: 'path' }, path),
     h('span', { class: 'type' }, texts.picker.types[type] ?? type),
-    h('span', { class: 'share', title: texts.picker.share(words) },
+    h(
+      'span',
+      { class: 'share', title: texts.picker.share(words) },
       h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar),
       h('span', { 'aria-hidden': 'true' }, words),
-      h('span', { class: 'visually-hidden' }, texts.picker.share(words))),
+      h('span', { class: 'visually-hidden' }, texts.picker.share(words)),
+    ),
     h('span', { class: 'example' }, h('span', { class: 'visually-hidden' }, texts.picker.example), exampleText(example)),
   ];
 }
 
+/** @param {Transform} transform */
 function transformCells(transform) {
   return [
     h('code', { class: 'path' }, exampleCall(transform)),

@@ -1,6 +1,6 @@
 // Export presets: saved by name on the server, or downloaded and imported as files.
 
-import { del, get, put } from './api.js';
+import { ApiError, del, get, put } from './api.js';
 import { announce, button, byId, fill, h, saveBlob } from './dom.js';
 import { errorNotice, notice } from './page.js';
 import { texts } from './texts.js';
@@ -13,6 +13,7 @@ const MAX_FILE_BYTES = 1_000_000;
 /**
  * The bar of presets. `settings` returns the settings of the form, or null after it has marked invalid fields; `load`
  * fills the form with settings.
+ * @param {{ settings: () => ExportRequest | null, load: (settings: object) => void }} form
  */
 export function presetBar({ settings, load }) {
   const select = byId('preset');
@@ -51,7 +52,7 @@ export function presetBar({ settings, load }) {
   const file = byId('preset-file');
   byId('preset-open').addEventListener('click', () => file.click());
   file.addEventListener('change', async () => {
-    const [chosen] = file.files;
+    const chosen = file.files?.[0];
     file.value = '';
     if (chosen) await openFile(chosen);
   });
@@ -68,12 +69,18 @@ export function presetBar({ settings, load }) {
     byId('preset-save').focus();
   }
 
+  /** @param {string} [selected] */
   async function refresh(selected = '') {
+    /** @type {ResponseBody<'get', 'presets'>['presets']} */
     let presets = [];
     try {
       ({ presets } = await get('presets'));
     } catch (error) {
-      if (error.status !== 404) fill(note, errorNotice(error, () => refresh(selected)));
+      if (!(error instanceof ApiError && error.status === 404))
+        fill(
+          note,
+          errorNotice(error, () => refresh(selected)),
+        );
       else byId('preset-save').hidden = true;
     }
     const mine = presets.filter((preset) => preset.type === 'export');
@@ -81,7 +88,12 @@ export function presetBar({ settings, load }) {
       select,
       h('option', { value: '' }, texts.presets.choose),
       h('option', { value: 'built-in' }, texts.presets.importReady),
-      mine.length > 0 && h('optgroup', { label: texts.presets.saved }, mine.map((preset) => h('option', { value: `own:${preset.name}` }, preset.name))),
+      mine.length > 0 &&
+        h(
+          'optgroup',
+          { label: texts.presets.saved },
+          mine.map((preset) => h('option', { value: `own:${preset.name}` }, preset.name)),
+        ),
     );
     select.value = selected;
     if (select.selectedIndex < 0) select.value = '';
@@ -142,26 +154,35 @@ export function presetBar({ settings, load }) {
       h(
         'div',
         { class: 'actions' },
-        button(texts.presets.delete, async () => {
-          try {
-            await del(`presets/${encodeURIComponent(wanted)}`);
-            await refresh();
-            fill(note, notice('info', h('p', {}, texts.presets.deleted(wanted))));
-            select.focus();
-          } catch (error) {
-            fill(note, errorNotice(error));
-          }
-        }, { kind: 'small' }),
-        button(texts.presets.keep, () => {
-          fill(note);
-          byId('preset-delete').focus();
-        }, { kind: 'small quiet' }),
+        button(
+          texts.presets.delete,
+          async () => {
+            try {
+              await del(`presets/${encodeURIComponent(wanted)}`);
+              await refresh();
+              fill(note, notice('info', h('p', {}, texts.presets.deleted(wanted))));
+              select.focus();
+            } catch (error) {
+              fill(note, errorNotice(error));
+            }
+          },
+          { kind: 'small' },
+        ),
+        button(
+          texts.presets.keep,
+          () => {
+            fill(note);
+            byId('preset-delete').focus();
+          },
+          { kind: 'small quiet' },
+        ),
       ),
     );
     fill(note, ask);
-    ask.querySelector('button').focus();
+    ask.querySelector('button')?.focus();
   }
 
+  /** @param {File} chosen */
   async function openFile(chosen) {
     fill(note);
     try {

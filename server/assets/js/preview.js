@@ -1,6 +1,6 @@
 // The preview of an export: the plan and the first rows, updated while the form is edited.
 
-import { post } from './api.js';
+import { isAbort, post, toApiError } from './api.js';
 import { byId, fill, h, icon } from './dom.js';
 import { duration, number } from './format.js';
 import { errorNotice, errorText, notice } from './page.js';
@@ -12,15 +12,19 @@ const ROWS = 10;
 /**
  * The preview. `onAnswer` gets the response (`columns` as `{name, kind}`, `plan`). `onRejected` gets an error of the
  * request and returns whether it has shown it at a field.
+ * @param {{ onAnswer: (answer: Preview) => void, onRejected: (error: import('./api.js').ApiError) => boolean }} callbacks
  */
 export function preview({ onAnswer, onRejected }) {
   const section = byId('preview');
   const place = byId('preview-rows');
   const plan = byId('preview-plan');
+  /** @type {Timer} */
   let timer = 0;
+  /** @type {AbortController | null} */
   let running = null;
   let last = '';
 
+  /** @param {ExportRequest} request */
   async function show(request) {
     running = new AbortController();
     const { signal } = running;
@@ -32,17 +36,25 @@ export function preview({ onAnswer, onRejected }) {
       onAnswer(answer);
       fill(plan, planWords(answer.plan));
       fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : []));
-    } catch (error) {
-      if (signal.aborted || error.name === 'AbortError') return;
+    } catch (failure) {
+      if (signal.aborted || isAbort(failure)) return;
+      const error = toApiError(failure);
       last = '';
       fill(plan);
       const shownAtField = error.status === 400 && onRejected(error);
-      fill(place, shownAtField ? notice('warning', h('p', {}, texts.preview.waiting), errorText(error)) : errorNotice(error, () => ask(request, { now: true })));
+      fill(
+        place,
+        shownAtField ? notice('warning', h('p', {}, texts.preview.waiting), errorText(error)) : errorNotice(error, () => ask(request, { now: true })),
+      );
     } finally {
       if (!signal.aborted) section.removeAttribute('aria-busy');
     }
   }
 
+  /**
+   * @param {ExportRequest} request
+   * @param {Timing} [timing]
+   */
   function ask(request, { now = false } = {}) {
     const limited = { ...request, limit: Math.min(request.limit ?? ROWS, ROWS) };
     const state = JSON.stringify(limited);
@@ -57,7 +69,10 @@ export function preview({ onAnswer, onRejected }) {
   return { ask };
 }
 
-/** The plan of the export: a summary and its steps. */
+/**
+ * The plan of the export: a summary and its steps.
+ * @param {Preview['plan'] | null | undefined} plan
+ */
 function planWords(plan) {
   if (!plan) return null;
   const { source, users, capped = false, filtered, sorted, requests, before, lines = [] } = plan;
@@ -78,23 +93,39 @@ function planWords(plan) {
       h('p', {}, `${parts.join('; ')}.`, Number.isFinite(requests) && h('span', { class: 'soft' }, ` ${texts.plan.requests(requests, number(requests))}.`)),
       before && h('p', {}, texts.plan.before(before.users, number(before.users), duration(before.seconds))),
       lines.length > 0 &&
-        h('details', { class: 'more' }, h('summary', {}, texts.plan.details), h('dl', { class: 'facts' }, lines.map(({ title, text }) => [h('dt', {}, title), h('dd', {}, text)]))),
+        h(
+          'details',
+          { class: 'more' },
+          h('summary', {}, texts.plan.details),
+          h(
+            'dl',
+            { class: 'facts' },
+            lines.map(({ title, text }) => [h('dt', {}, title), h('dd', {}, text)]),
+          ),
+        ),
     ),
   );
 }
 
+/**
+ * @param {Preview['columns']} columns
+ * @param {Preview['rows']} rows
+ */
 function table(columns, rows) {
   if (rows.length === 0) return h('p', { class: 'empty' }, texts.preview.noUsers);
   let faults = 0;
   const body = rows.map((row) =>
-    h('tr', {}, row.map((cell) => {
-      if (cell && 'error' in cell && cell.error !== null) {
-        faults += 1;
-        const text = typeof cell.error === 'string' ? cell.error : (cell.error.message ?? JSON.stringify(cell.error));
-        return h('td', { class: 'fault' }, h('span', { class: 'visually-hidden' }, texts.preview.error), text);
-      }
-      return h('td', {}, cellContent(cell?.value));
-    })),
+    h(
+      'tr',
+      {},
+      row.map((cell) => {
+        if (cell && 'error' in cell) {
+          faults += 1;
+          return h('td', { class: 'fault' }, h('span', { class: 'visually-hidden' }, texts.preview.error), cell.error);
+        }
+        return h('td', {}, cellContent(cell?.value));
+      }),
+    ),
   );
   return [
     h('p', { class: 'help', role: 'status' }, texts.preview.rows(rows.length, number(rows.length)), faults > 0 && ` ${texts.preview.faults(faults)}`),
@@ -104,17 +135,36 @@ function table(columns, rows) {
       h(
         'table',
         { class: 'table preview-table' },
-        h('thead', {}, h('tr', {}, columns.map(({ name, kind }) =>
-          h('th', { scope: 'col' }, name, ' ', kind && kind !== 'path' && h('span', { class: 'kind', 'data-kind': kind }, texts.export.kinds[kind] ?? kind))))),
+        h(
+          'thead',
+          {},
+          h(
+            'tr',
+            {},
+            columns.map(({ name, kind }) =>
+              h(
+                'th',
+                { scope: 'col' },
+                name,
+                ' ',
+                kind && kind !== 'path' && h('span', { class: 'kind', 'data-kind': kind }, texts.export.kinds[kind] ?? kind),
+              ),
+            ),
+          ),
+        ),
         h('tbody', {}, body),
       ),
     ),
   ];
 }
 
-/** The content of a table cell for a value. */
+/**
+ * The content of a table cell for a value.
+ * @param {unknown} value
+ */
 export function cellContent(value) {
-  if (value === null || value === undefined || value === '') return h('span', { class: 'soft' }, h('span', { 'aria-hidden': 'true' }, '–'), h('span', { class: 'visually-hidden' }, texts.preview.empty));
+  if (value === null || value === undefined || value === '')
+    return h('span', { class: 'soft' }, h('span', { 'aria-hidden': 'true' }, '–'), h('span', { class: 'visually-hidden' }, texts.preview.empty));
   if (typeof value === 'object') return h('code', {}, JSON.stringify(value));
   return String(value);
 }

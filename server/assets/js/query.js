@@ -1,17 +1,24 @@
 // Counts the matching users while the query is typed.
 
-import { get } from './api.js';
+import { get, isAbort, toApiError } from './api.js';
 
 const DELAY_MS = 400;
 
 /**
  * A counter. Calls `changed` with `{state: 'counting'}`, then with `{state: 'known', total, capped}` or
  * `{state: 'failed', error}`. The response to an outdated query is dropped.
+ * @param {(count: Count) => void} changed
  */
 export function counter(changed) {
+  /** @type {Timer} */
   let timer = 0;
+  /** @type {AbortController | null} */
   let running = null;
 
+  /**
+   * @param {string} connection
+   * @param {string} query
+   */
   async function count(connection, query) {
     running = new AbortController();
     const { signal } = running;
@@ -22,12 +29,17 @@ export function counter(changed) {
       const answer = await get(`users?${parameters}`, { signal });
       if (!signal.aborted) changed({ state: 'known', total: answer.total, capped: answer.capped === true });
     } catch (error) {
-      if (!signal.aborted && error.name !== 'AbortError') changed({ state: 'failed', error });
+      if (!signal.aborted && !isAbort(error)) changed({ state: 'failed', error: toApiError(error) });
     }
   }
 
   return {
-    /** Counts again, after a pause in typing unless `now`. */
+    /**
+     * Counts again, after a pause in typing unless `now`.
+     * @param {string} connection
+     * @param {string} query
+     * @param {Timing} [timing]
+     */
     ask(connection, query, { now = false } = {}) {
       clearTimeout(timer);
       running?.abort();

@@ -11,7 +11,15 @@ const PAGE = 50;
 /** Maximum number of rows listed on the page; the download has all of them. */
 const MAX_ROWS = 10_000;
 
-/** A bar of parts, `[kind, count, label]`, with its legend. */
+/**
+ * A part of a bar: its kind, its count and the words for the count.
+ * @typedef {[kind: string, count: number, label: (count: number) => string]} BarPart
+ */
+
+/**
+ * A bar of parts with its legend.
+ * @param {BarPart[]} parts
+ */
 export function outcomeBar(parts) {
   const bar = h('div', { class: 'outcome', 'aria-hidden': 'true' });
   for (const [kind, count] of parts) {
@@ -28,12 +36,17 @@ export function outcomeBar(parts) {
   return h('div', {}, bar, legend);
 }
 
-/** The outcomes of an import as a bar and in figures. */
+/**
+ * The outcomes of an import as a bar and in figures.
+ * @param {Job} job
+ * @param {{ dryRun?: boolean }} [options]
+ */
 export function outcome(job, { dryRun = false } = {}) {
   const { inserted = 0, updated = 0, failed = 0, total = inserted + updated + failed } = job.summary ?? {};
   if (total === 0) return h('p', { class: 'help' }, texts.import.emptyResult);
   const left = total - inserted - updated - failed;
-  const expected = job.summary.look_up;
+  const expected = job.summary?.look_up;
+  /** @type {BarPart[]} */
   const parts = [
     ['inserted', inserted, texts.import.inserted],
     ['updated', updated, texts.import.updated],
@@ -41,7 +54,11 @@ export function outcome(job, { dryRun = false } = {}) {
   ];
   if (left > 0) parts.push(['left', left, texts.import.notSent]);
   if (!dryRun) return outcomeBar(parts);
-  if (!expected) return outcomeBar([['inserted', total - failed, texts.import.good], ['failed', failed, texts.import.faulty]]);
+  if (!expected)
+    return outcomeBar([
+      ['inserted', total - failed, texts.import.good],
+      ['failed', failed, texts.import.faulty],
+    ]);
   return outcomeBar([
     ['inserted', expected.inserted, texts.import.wouldInsert],
     ['updated', expected.updated, texts.import.wouldUpdate],
@@ -50,53 +67,95 @@ export function outcome(job, { dryRun = false } = {}) {
   ]);
 }
 
-/** The result of an import that has ended. `retry` gets a function that starts a retry of the failed rows. */
+/**
+ * Starts a retry of the failed rows and returns its job.
+ * @typedef {(options: UploadOptions) => Promise<JobView>} Begin
+ */
+
+/**
+ * The result of an import that has ended. `retry` gets a function that starts a retry of the failed rows.
+ * @param {JobView} job
+ * @param {{ dryRun: boolean, retry?: (begin: Begin) => unknown, level?: 'h3' }} options
+ */
 export function importResult(job, { dryRun, retry, level = 'h3' }) {
   const known = Number.isFinite(job.summary?.total);
   return [
     job.status === 'canceled' && notice('info', h('p', {}, dryRun ? texts.job.canceled : texts.job.canceledImport)),
     known && outcome(job, { dryRun }),
-    known && inputs(job.summary),
-    job.summary?.backup && backup(job),
+    known && job.summary && inputs(job.summary),
+    job.summary?.backup && backup(job, job.summary.backup.users),
     warnings(job),
     faults(job) > 0 && report(job, { level }),
     faults(job) > 0 && !dryRun && retry && retryOffer(job.id, retry),
   ];
 }
 
-/** The backup of the users that an update changed. */
-function backup({ id, status, summary }) {
-  const { users } = summary.backup;
+/**
+ * The backup of the users that an update changed.
+ * @param {JobView} job
+ * @param {number} users the number of users in it
+ */
+function backup({ id, status }, users) {
   if (users === 0) return h('p', { class: 'help' }, texts.report.backupEmpty);
   const problem = h('div');
-  const push = button(texts.report.backupDownload, () => withBusy(push, async () => {
-    fill(problem);
-    try {
-      await save(`jobs/${encodeURIComponent(id)}/backup`, texts.report.backupName(id));
-    } catch (error) {
-      fill(problem, errorNotice(error));
-    }
-  }), { kind: 'small' });
+  const push = button(
+    texts.report.backupDownload,
+    () =>
+      withBusy(push, async () => {
+        fill(problem);
+        try {
+          await save(`jobs/${encodeURIComponent(id)}/backup`, texts.report.backupName(id));
+        } catch (error) {
+          fill(problem, errorNotice(error));
+        }
+      }),
+    { kind: 'small' },
+  );
   return h('div', { class: 'kept' }, h('p', {}, texts.report.backup(users, number(users))), status !== 'expired' && push, problem);
 }
 
-/** The detected formats of the files. */
+/**
+ * The detected formats of the files.
+ * @param {JobSummary} summary
+ */
 function inputs({ inputs: list = [], hashes }) {
   const words = list.map(({ file, format, encoding, delimiter, gzip }) =>
-    [file, texts.mapping.formats[format] ?? format, delimiter && texts.mapping.delimiter(texts.mapping.delimiters[delimiter] ?? delimiter), encoding, gzip && texts.mapping.gzip].filter(Boolean).join(' · '));
+    [
+      file,
+      texts.mapping.formats[format] ?? format,
+      delimiter && texts.mapping.delimiter(texts.mapping.delimiters[delimiter] ?? delimiter),
+      encoding,
+      gzip && texts.mapping.gzip,
+    ]
+      .filter(Boolean)
+      .join(' · '),
+  );
   if (words.length === 0 && !hashes) return null;
-  return h('ul', { class: 'inputs' }, words.map((text) => h('li', {}, text)), hashes && h('li', {}, texts.report.hashes(number(hashes.joined), number(hashes.read))));
+  return h(
+    'ul',
+    { class: 'inputs' },
+    words.map((text) => h('li', {}, text)),
+    hashes && h('li', {}, texts.report.hashes(number(hashes.joined), number(hashes.read))),
+  );
 }
 
 /** The server reports up to this number of lines per reason. */
 const MAX_LINES_PER_REASON = 5;
 
-/** The first lines with a reason. */
-const lines = ({ lines: some = [], count }) => some.length > 0 && h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length && some.length >= MAX_LINES_PER_REASON));
+/**
+ * The first lines with a reason.
+ * @param {Reason} reason
+ */
+const lines = ({ lines: some = [], count }) =>
+  some.length > 0 &&
+  h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length && some.length >= MAX_LINES_PER_REASON));
 
 let lists = 0;
 
-/** A list of error and warning reasons; if it has both, warnings can be hidden. */
+/**
+ * A list of error and warning reasons; if it has both, warnings can be hidden.
+ * @param {Reason[]} [reasons]
+ */
 export function reasonList(reasons = []) {
   if (reasons.length === 0) return null;
   const most = Math.max(...reasons.map(({ count }) => count));
@@ -104,23 +163,45 @@ export function reasonList(reasons = []) {
     'ul',
     { class: 'reason-list' },
     reasons.map((reason) =>
-      h('li', { class: `reason ${reason.severity}` }, h('strong', {}, number(reason.count)), h('span', {}, reason.severity === 'warning' && h('strong', { class: 'warning' }, texts.report.warning, ' '), reason.message, ' ', h('code', {}, reason.code), ' ', lines(reason), reason.hint && h('span', { class: 'hint' }, reason.hint)), shareBar(reason.count / most))),
+      h(
+        'li',
+        { class: `reason ${reason.severity}` },
+        h('strong', {}, number(reason.count)),
+        h(
+          'span',
+          {},
+          reason.severity === 'warning' && h('strong', { class: 'warning' }, texts.report.warning, ' '),
+          reason.message,
+          ' ',
+          h('code', {}, reason.code),
+          ' ',
+          lines(reason),
+          reason.hint && h('span', { class: 'hint' }, reason.hint),
+        ),
+        shareBar(reason.count / most),
+      ),
+    ),
   );
   const kinds = new Set(reasons.map(({ severity }) => severity));
   if (kinds.size < 2) return list;
   lists += 1;
   const id = `only-errors-${lists}`;
+  /** @type {HTMLInputElement} */
   const only = h('input', { type: 'checkbox', id, on: { change: () => list.classList.toggle('only-errors', only.checked) } });
   return [h('div', { class: 'check compact' }, only, h('label', { for: id }, texts.report.onlyErrors)), list];
 }
 
+/** @param {number} share */
 function shareBar(share) {
   const bar = h('span');
   bar.style.width = `${Math.max(share * 100, 4)}%`;
   return h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar);
 }
 
-/** The warnings, grouped by reason. Rows with warnings are imported. */
+/**
+ * The warnings, grouped by reason. Rows with warnings are imported.
+ * @param {JobView} job
+ */
 function warnings(job) {
   const found = (job.summary?.reasons ?? []).filter(({ severity }) => severity === 'warning');
   if (found.length === 0) return null;
@@ -128,16 +209,22 @@ function warnings(job) {
   return h('details', { class: 'more warnings', open: faults(job) === 0 }, h('summary', {}, texts.report.warnings(count, number(count))), reasonList(found));
 }
 
-/** Reads up to `MAX_ROWS` rows of a report. */
+/**
+ * Reads up to `MAX_ROWS` rows of a report.
+ * @param {`jobs/${string}/report`} path
+ */
 async function readRows(path) {
-  const reader = (await stream(path)).pipeThrough(new TextDecoderStream()).getReader();
+  const body = await stream(path);
+  if (!body) return { rows: [], complete: true };
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  /** @type {ReportRow[]} */
   const rows = [];
   let rest = '';
   for (;;) {
     const { value, done } = await reader.read();
     rest += value ?? '';
     const parts = rest.split('\n');
-    rest = done ? '' : parts.pop();
+    rest = done ? '' : (parts.pop() ?? '');
     for (const part of parts) {
       // A line holds one element of the array, or its bracket.
       const text = part.replace(/,\s*$/, '').trim();
@@ -152,9 +239,13 @@ async function readRows(path) {
   }
 }
 
-/** The rows of a job that have errors, with paging and a download. */
+/**
+ * The rows of a job that have errors, with paging and a download.
+ * @param {JobView} job
+ * @param {{ level?: 'h3' }} [options]
+ */
 export function report(job, { level = 'h3' } = {}) {
-  const path = `jobs/${encodeURIComponent(job.id)}/report`;
+  const path = /** @type {const} */ (`jobs/${encodeURIComponent(job.id)}/report`);
   const element = h('div', { class: 'report' }, h('p', { class: 'help', role: 'status' }, texts.report.loading));
   load();
   return element;
@@ -168,6 +259,10 @@ export function report(job, { level = 'h3' } = {}) {
     }
   }
 
+  /**
+   * @param {ReportRow[]} rows
+   * @param {boolean} complete
+   */
   function show(rows, complete) {
     if (rows.length === 0) {
       fill(element, h('p', { class: 'help' }, texts.report.none));
@@ -178,11 +273,22 @@ export function report(job, { level = 'h3' } = {}) {
     const several = rows.some((row) => row.file);
     let shown = rows;
     let first = 0;
+    /** @param {number} step */
     const turn = (step) => {
       first += step;
       const last = Math.min(first + PAGE, shown.length);
-      fill(body, shown.slice(first, last).map((row) => line(row, several)));
-      fill(position, shown.length === 0 ? texts.report.nothing : shown.length > PAGE ? texts.report.page(number(first + 1), number(last), number(shown.length)) : texts.report.shown(shown.length, number(shown.length)));
+      fill(
+        body,
+        shown.slice(first, last).map((row) => line(row, several)),
+      );
+      fill(
+        position,
+        shown.length === 0
+          ? texts.report.nothing
+          : shown.length > PAGE
+            ? texts.report.page(number(first + 1), number(last), number(shown.length))
+            : texts.report.shown(shown.length, number(shown.length)),
+      );
       previous.hidden = shown.length <= PAGE;
       next.hidden = shown.length <= PAGE;
       previous.disabled = first === 0;
@@ -196,6 +302,10 @@ export function report(job, { level = 'h3' } = {}) {
       turn(0);
     });
     turn(0);
+    /**
+     * @param {string} text
+     * @param {Properties} [properties]
+     */
     const column = (text, properties = {}) => h('th', { scope: 'col', role: 'columnheader', ...properties }, text);
     fill(
       element,
@@ -205,12 +315,11 @@ export function report(job, { level = 'h3' } = {}) {
       h(
         'table',
         { class: 'table stack faults', role: 'table' },
-        h('thead', { role: 'rowgroup' },
-          h('tr', { role: 'row' },
-            column(texts.report.line, { class: 'tight number' }),
-            column(texts.report.user),
-            column(texts.report.reason),
-          )),
+        h(
+          'thead',
+          { role: 'rowgroup' },
+          h('tr', { role: 'row' }, column(texts.report.line, { class: 'tight number' }), column(texts.report.user), column(texts.report.reason)),
+        ),
         body,
       ),
       h('div', { class: 'pager' }, position, previous, next),
@@ -224,30 +333,51 @@ export function report(job, { level = 'h3' } = {}) {
       Object.entries(texts.report.formats).map(([value, label]) => h('option', { value }, label)),
     );
     const problem = h('div');
-    const push = button(texts.report.download, () => withBusy(push, async () => {
-      fill(problem);
-      try {
-        await save(`${path}?format=${format.value}`, texts.report.fileName(job.id, format.value));
-      } catch (error) {
-        fill(problem, errorNotice(error));
-      }
-    }), { kind: 'small' });
+    const push = button(
+      texts.report.download,
+      () =>
+        withBusy(push, async () => {
+          fill(problem);
+          try {
+            await save(`${path}?format=${format.value}`, texts.report.fileName(job.id, format.value));
+          } catch (error) {
+            fill(problem, errorNotice(error));
+          }
+        }),
+      { kind: 'small' },
+    );
     return h('div', {}, h('div', { class: 'actions' }, format, push), problem);
   }
 }
 
+/**
+ * @param {ReportRow} row
+ * @returns {ReportError[]}
+ */
 const errorsOf = (row) => (typeof row === 'object' && row !== null && Array.isArray(row.errors) ? row.errors : []);
-/** Removes list indexes, so that errors at different indexes of one attribute have the same reason. */
+/**
+ * Removes list indexes, so that errors at different indexes of one attribute have the same reason.
+ * @param {string} path
+ */
 const withoutIndexes = (path) => String(path).replaceAll(/\[\d+\]/g, '[]');
-/** The key of a reason: the error code and the attribute, if known. */
+/**
+ * The key of a reason: the error code and the attribute, if known.
+ * @param {ReportError} error
+ */
 const reasonOf = (error) => JSON.stringify([error.code ?? error.message ?? '', error.path ? withoutIndexes(error.path) : null]);
-const nameOf = ({ user = {} }) => [user.email, user.name, user.username, user.phone_number, user.user_id].find((value) => typeof value === 'string' && value);
+/** @param {ReportRow} row */
+const nameOf = ({ user = {} }) =>
+  [user.email, user.name, user.username, user.phone_number, user.user_id].filter((value) => typeof value === 'string').find((value) => value !== '');
 
 /**
  * Filters for the rows: one button per reason, the most frequent first, and a field that searches line, user and
  * error. Calls `choose` with the matching rows.
+ * @param {ReportRow[]} rows
+ * @param {(rows: ReportRow[]) => void} choose
  */
 function rowFilter(rows, choose) {
+  /** @typedef {{ key: string, error: ReportError, count: number, same: boolean }} RowReason */
+  /** @type {Map<string, RowReason>} */
   const reasons = new Map();
   for (const row of rows) {
     const seen = new Set();
@@ -262,7 +392,9 @@ function rowFilter(rows, choose) {
     }
   }
 
+  /** @type {string | null} */
   let wanted = null;
+  /** @type {string[]} */
   let words = [];
   const entries = [...reasons.values()].sort((a, b) => b.count - a.count);
   const most = entries[0]?.count ?? 1;
@@ -284,7 +416,14 @@ function rowFilter(rows, choose) {
       h('strong', {}, number(entry.count)),
       entry.key === null
         ? h('span', {}, texts.report.showAll)
-        : h('span', {}, entry.error.message, ' ', entry.error.code && h('code', {}, entry.error.code), !entry.same && ` ${texts.report.andMore(number(entry.count - 1))}`),
+        : h(
+            'span',
+            {},
+            entry.error.message,
+            ' ',
+            entry.error.code && h('code', {}, entry.error.code),
+            !entry.same && ` ${texts.report.andMore(number(entry.count - 1))}`,
+          ),
       entry.key === null ? null : shareBar(entry.count / most),
     );
     return push;
@@ -304,13 +443,16 @@ function rowFilter(rows, choose) {
   });
 
   function apply() {
-    choose(rows.filter((row) => {
-      const errors = errorsOf(row);
-      if (wanted !== null && !errors.some((error) => reasonOf(error) === wanted)) return false;
-      if (words.length === 0) return true;
-      const text = `${row.line ?? ''} ${row.file ?? ''} ${nameOf(row) ?? ''} ${errors.map(({ code, message, path }) => `${code} ${message} ${path ?? ''}`).join(' ')}`.toLowerCase();
-      return words.every((word) => text.includes(word));
-    }));
+    choose(
+      rows.filter((row) => {
+        const errors = errorsOf(row);
+        if (wanted !== null && !errors.some((error) => reasonOf(error) === wanted)) return false;
+        if (words.length === 0) return true;
+        const text =
+          `${row.line ?? ''} ${row.file ?? ''} ${nameOf(row) ?? ''} ${errors.map(({ code, message, path }) => `${code} ${message} ${path ?? ''}`).join(' ')}`.toLowerCase();
+        return words.every((word) => text.includes(word));
+      }),
+    );
   }
 
   if (reasons.size < 2 && rows.length <= PAGE) return null;
@@ -323,16 +465,18 @@ function rowFilter(rows, choose) {
 /**
  * Buttons that send the failed rows of an import again, unchanged or from a corrected file. `started` gets a function
  * that starts the job and returns a promise.
+ * @param {string} id
+ * @param {(begin: Begin) => unknown} started
  */
 function retryOffer(id, started) {
-  const path = `jobs/${encodeURIComponent(id)}/retry`;
+  const path = /** @type {const} */ (`jobs/${encodeURIComponent(id)}/retry`);
   const file = h('input', {
     type: 'file',
     hidden: true,
     accept: '.json,.ndjson,.jsonl,.csv,.gz',
     on: {
       change: () => {
-        const [corrected] = file.files;
+        const corrected = file.files?.[0];
         file.value = '';
         if (!corrected) return;
         const form = new FormData();
@@ -344,7 +488,13 @@ function retryOffer(id, started) {
   return h(
     'div',
     { class: 'retry' },
-    h('div', { class: 'actions' }, button(texts.report.retry, () => started(() => post(path))), button(texts.report.retryFile, () => file.click(), { kind: 'quiet' }), file),
+    h(
+      'div',
+      { class: 'actions' },
+      button(texts.report.retry, () => started(() => post(path))),
+      button(texts.report.retryFile, () => file.click(), { kind: 'quiet' }),
+      file,
+    ),
     h('p', { class: 'help' }, texts.report.retryHelp),
   );
 }
@@ -352,16 +502,38 @@ function retryOffer(id, started) {
 /**
  * Whether other rows precede this row in its line, as in JSON without line breaks. Not used for several files, because
  * their rows are numbered across all files.
+ * @param {ReportRow} row
  */
-const sharesLine = (row) => row.line > 0 && row.row > row.line;
+const sharesLine = ({ line = 0, row = 0 }) => line > 0 && row > line;
 
+/**
+ * @param {ReportRow} row
+ * @param {boolean} several
+ */
 function line(row, several) {
+  /**
+   * @param {string} label
+   * @param {Properties} properties
+   * @param {Child[]} children
+   */
   const cell = (label, properties, ...children) => h('td', { role: 'cell', 'data-label': label, ...properties }, h('div', {}, ...children));
   return h(
     'tr',
     { role: 'row' },
-    cell(texts.report.line, { class: 'tight number' }, row.line > 0 ? number(row.line) : '–', !several && sharesLine(row) && h('span', { class: 'soft file' }, texts.report.row(number(row.row))), several && row.file && h('span', { class: 'soft file' }, row.file)),
+    cell(
+      texts.report.line,
+      { class: 'tight number' },
+      row.line && row.line > 0 ? number(row.line) : '–',
+      !several && sharesLine(row) && h('span', { class: 'soft file' }, texts.report.row(number(row.row ?? 0))),
+      several && row.file && h('span', { class: 'soft file' }, row.file),
+    ),
     cell(texts.report.user, {}, nameOf(row) ?? h('span', { class: 'soft' }, texts.report.unnamed)),
-    cell(texts.report.reason, {}, errorsOf(row).map((error) => h('p', {}, error.message ?? String(error), ' ', error.code && h('code', {}, error.code), error.hint && h('span', { class: 'hint' }, error.hint)))),
+    cell(
+      texts.report.reason,
+      {},
+      errorsOf(row).map((error) =>
+        h('p', {}, error.message ?? String(error), ' ', error.code && h('code', {}, error.code), error.hint && h('span', { class: 'hint' }, error.hint)),
+      ),
+    ),
   );
 }

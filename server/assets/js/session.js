@@ -12,13 +12,18 @@ const CHANNEL = 'user-import-export-extension:session';
 /** How long logging out waits for the server, in milliseconds. */
 const LOG_OUT_MS = 5000;
 
-/** The configuration that the server writes into its pages. */
-export const config = JSON.parse(byId('config').textContent);
+/**
+ * The configuration that the server writes into its pages.
+ * @type {PageConfig}
+ */
+export const config = JSON.parse(byId('config').textContent ?? '');
 
 /** Whether the page is in a frame. */
 export const framed = window.top !== window.self;
 
+/** @type {Promise<never>} */
 const never = new Promise(() => {});
+/** @type {Promise<string> | null} */
 let renewing = null;
 /** Whether the page may hold work that leaving it would lose. */
 let inUse = false;
@@ -28,7 +33,11 @@ export function keepPage() {
   inUse = true;
 }
 
-/** The claims of a session token; null if it is malformed or expires within one second. */
+/**
+ * The claims of a session token; null if it is malformed or expires within one second.
+ * @param {string} token
+ * @returns {Claims | null}
+ */
 function claims(token) {
   try {
     const part = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
@@ -52,14 +61,22 @@ export function currentClaims() {
   return stored ? claims(stored) : null;
 }
 
-/** A valid token; signs in if needed. Never settles if the browser leaves the page. */
+/**
+ * A valid token; signs in if needed. Never settles if the browser leaves the page.
+ * @returns {Promise<string>}
+ */
 export async function ensureToken() {
   return token() ?? renewToken();
 }
 
-/** Drops the session and signs in again. `rejected` is the token that the server rejected. */
+/**
+ * Drops the session and signs in again. `rejected` is the token that the server rejected.
+ * @param {string | null} [rejected]
+ * @returns {Promise<string>}
+ */
 export async function renewToken(rejected = null) {
-  if (rejected !== null && token() !== null && token() !== rejected) return token();
+  const current = token();
+  if (rejected !== null && current !== null && current !== rejected) return current;
   renewing ??= (framed || inUse ? signInByPopup() : leaveForLogin()).finally(() => {
     renewing = null;
   });
@@ -129,13 +146,15 @@ function signInByPopup() {
   const gate = byId('gate');
   const page = byId('page');
   const problem = h('p', { class: 'field-error', role: 'alert' });
+  /** @type {Window | null} */
   let popup = null;
 
   return new Promise((resolve) => {
+    /** @param {MessageEvent} event */
     const receive = (event) => {
-      const expected = event.origin === location.origin && popup !== null && event.source === popup;
       const data = event.data;
-      if (!expected || data?.type !== MESSAGE || typeof data.token !== 'string' || !claims(data.token)) return;
+      if (event.origin !== location.origin || popup === null || event.source !== popup) return;
+      if (data?.type !== MESSAGE || typeof data.token !== 'string' || !claims(data.token)) return;
       window.removeEventListener('message', receive);
       sessionStorage.setItem(KEY, data.token);
       hide();
@@ -152,6 +171,7 @@ function signInByPopup() {
     const hide = inUse ? showDialog(signIn) : showGate(signIn);
   });
 
+  /** @param {HTMLElement} signIn */
   function showGate(signIn) {
     fill(
       gate,
@@ -174,6 +194,7 @@ function signInByPopup() {
     };
   }
 
+  /** @param {HTMLElement} signIn */
   function showDialog(signIn) {
     const before = document.activeElement;
     const dialog = h(
@@ -191,7 +212,7 @@ function signInByPopup() {
     return () => {
       dialog.close();
       dialog.remove();
-      before?.focus?.();
+      if (before instanceof HTMLElement) before.focus();
     };
   }
 }

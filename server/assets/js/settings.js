@@ -1,6 +1,6 @@
 // The Settings page: permissions, sessions, and what the server allows.
 
-import { del, get } from './api.js';
+import { ApiError, del, get } from './api.js';
 import { announce, withBusy, button, byId, fill, h, icon } from './dom.js';
 import { binarySize, dateText, number, period, time } from './format.js';
 import { errorNotice, leave, start } from './page.js';
@@ -22,17 +22,22 @@ async function loadAbout() {
     fill(byId('permissions'), permissions(about.permissions));
     fill(byId('server'), facts(about));
   } catch (error) {
-    fill(byId('settings-error'), errorNotice(error, () => {
-      fill(byId('settings-error'));
-      loadAbout();
-    }));
+    fill(
+      byId('settings-error'),
+      errorNotice(error, () => {
+        fill(byId('settings-error'));
+        loadAbout();
+      }),
+    );
   } finally {
     byId('permissions').removeAttribute('aria-busy');
     byId('server').removeAttribute('aria-busy');
   }
 }
 
+/** @param {string[]} held */
 function permissions(held) {
+  /** @param {string} name */
   const row = (name) => {
     const granted = held.includes(name);
     return h(
@@ -46,7 +51,12 @@ function permissions(held) {
   return h('ul', { class: 'permissions' }, PERMISSIONS.map(row));
 }
 
+/** @param {ResponseBody<'get', 'about'>} about */
 function facts(about) {
+  /**
+   * @param {string} name
+   * @param {Child[]} value
+   */
   const fact = (name, ...value) => [h('dt', {}, name), h('dd', {}, value)];
   const { limits } = about;
   return h(
@@ -65,6 +75,7 @@ function facts(about) {
   );
 }
 
+/** @param {{ asked?: boolean }} [options] */
 async function loadSessions({ asked = false } = {}) {
   try {
     const { sessions } = await get('sessions');
@@ -72,14 +83,19 @@ async function loadSessions({ asked = false } = {}) {
     showSessions(sessions);
     if (asked) announce(texts.settings.reloaded(sessions.length));
   } catch (error) {
-    fill(byId('settings-error'), errorNotice(error, () => loadSessions({ asked: true })));
+    fill(
+      byId('settings-error'),
+      errorNotice(error, () => loadSessions({ asked: true })),
+    );
   } finally {
     byId('sessions').removeAttribute('aria-busy');
   }
 }
 
+/** @param {SessionInfo[]} sessions */
 function showSessions(sessions) {
   const own = sessions.find(({ current }) => current)?.subject;
+  /** @param {Child} text */
   const column = (text) => h('th', { scope: 'col', role: 'columnheader' }, text);
   fill(
     byId('sessions'),
@@ -89,21 +105,39 @@ function showSessions(sessions) {
       h(
         'table',
         { class: 'table stack sessions', role: 'table' },
-        h('thead', { role: 'rowgroup' },
-          h('tr', { role: 'row' },
+        h(
+          'thead',
+          { role: 'rowgroup' },
+          h(
+            'tr',
+            { role: 'row' },
             column(texts.settings.person),
             column(texts.settings.signedIn),
             column(texts.settings.lastUsed),
             column(texts.settings.endsAt),
             column(h('span', { class: 'visually-hidden' }, texts.history.actions)),
-          )),
-        h('tbody', { role: 'rowgroup' }, sessions.map((session) => row(session, session.subject === own))),
+          ),
+        ),
+        h(
+          'tbody',
+          { role: 'rowgroup' },
+          sessions.map((session) => row(session, session.subject === own)),
+        ),
       ),
     ),
   );
 }
 
+/**
+ * @param {SessionInfo} session
+ * @param {boolean} mine
+ */
 function row(session, mine) {
+  /**
+   * @param {string} label
+   * @param {Properties} properties
+   * @param {Child[]} children
+   */
   const cell = (label, properties, ...children) => h('td', { role: 'cell', 'data-label': label, ...properties }, ...children);
   const person = session.email ?? session.subject;
   const note = session.current ? texts.settings.thisOne : mine && texts.settings.yours;
@@ -118,6 +152,11 @@ function row(session, mine) {
   );
 }
 
+/**
+ * @param {SessionInfo} session
+ * @param {boolean} mine
+ * @param {string} person
+ */
 function actions(session, mine, person) {
   if (session.current) return button(texts.settings.logOut, leave, { kind: 'small', 'aria-label': texts.settings.logOutLabel });
   const when = dateText(session.created_at);
@@ -129,17 +168,27 @@ function actions(session, mine, person) {
   ];
 }
 
+/**
+ * @param {string} label
+ * @param {string} description
+ * @param {string} kind
+ * @param {() => unknown} work
+ */
 function action(label, description, kind, work) {
   const push = button(label, () => withBusy(push, work), { kind, 'aria-label': description });
   return push;
 }
 
-/** Ends sessions, then reloads the list. A session that has ended in the meantime is not an error. */
+/**
+ * Ends sessions, then reloads the list. A session that has ended in the meantime is not an error.
+ * @param {`sessions/${string}`} path
+ * @param {string} done
+ */
 async function end(path, done) {
   try {
     await del(path);
   } catch (error) {
-    if (error.code !== 'inexistent_session') {
+    if (!(error instanceof ApiError && error.code === 'inexistent_session')) {
       fill(byId('settings-error'), errorNotice(error));
       return;
     }
@@ -149,14 +198,23 @@ async function end(path, done) {
   byId('reload').focus();
 }
 
-/** Asks for confirmation before all sessions of another user are ended. */
+/**
+ * Asks for confirmation before all sessions of another user are ended.
+ * @param {string} person
+ * @param {() => unknown} work
+ */
 function confirm(person, work) {
   const dialog = byId('confirm');
   const close = () => dialog.close();
-  const push = button(texts.settings.endAll, () => withBusy(push, async () => {
-    close();
-    await work();
-  }), { kind: 'primary' });
+  const push = button(
+    texts.settings.endAll,
+    () =>
+      withBusy(push, async () => {
+        close();
+        await work();
+      }),
+    { kind: 'primary' },
+  );
   fill(
     dialog,
     h('h2', { id: 'confirm-title' }, texts.settings.confirmTitle(person)),

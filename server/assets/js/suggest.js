@@ -3,30 +3,51 @@
 import { h } from './dom.js';
 import { texts } from './texts.js';
 
-/** Data of this tenant to suggest from; the pages fill it as responses arrive. */
+/**
+ * Data of this tenant to suggest from; the pages fill it as responses arrive.
+ * @type {{ attributes: Attribute[], transforms: Transform[], documented: string[] }}
+ */
 export const tenantData = { attributes: [], transforms: [], documented: [] };
 
-/** A value of an attribute, as text. */
+/**
+ * A value of an attribute, as text.
+ * @param {unknown} value
+ */
 export const exampleText = (value) => (typeof value === 'string' ? value : JSON.stringify(value)) ?? '';
 
-/** The signature of a transform: `name(parameter, parameter?)`. */
+/**
+ * The signature of a transform: `name(parameter, parameter?)`.
+ * @param {TransformLike} transform
+ */
 export const signature = ({ name, parameters = [] }) =>
   `${name}(${parameters.map((parameter) => parameter.name + (parameter.optional ? '?' : '')).join(', ')})`;
 
+/** @type {{ [type: string]: string | undefined }} */
 const EXAMPLE_ARGUMENTS = { text: 'user.email', number: '1', boolean: 'true', json: 'user.app_metadata', user: 'user', any: 'user.email' };
 
-/** Example arguments for the required parameters of a transform and, in any case, for the first. */
+/**
+ * Example arguments for the required parameters of a transform and, in any case, for the first.
+ * @param {TransformLike} transform
+ */
 function exampleArguments(transform) {
   // The first parameter is the input of the transform, even if it is optional.
   const needed = (transform.parameters ?? []).filter((parameter, index) => index === 0 || !parameter.optional);
   return needed.map((parameter) => (parameter.secret ? 'secret("NAME")' : (EXAMPLE_ARGUMENTS[parameter.type] ?? 'user.email')));
 }
 
-/** An example call of a transform. */
+/**
+ * An example call of a transform.
+ * @param {TransformLike} transform
+ */
 export const exampleCall = (transform) => `${transform.name}(${exampleArguments(transform).join(', ')})`;
 
+/** @param {number} share */
 const percent = (share) => (share > 0 && share < 0.005 ? '<1 %' : `${Math.round(share * 100)} %`);
 
+/**
+ * @param {Attribute} attribute
+ * @returns {Child[]}
+ */
 function attributeHelp({ path, type, share, example }) {
   return [
     h('p', {}, h('code', {}, path)),
@@ -35,7 +56,12 @@ function attributeHelp({ path, type, share, example }) {
   ];
 }
 
-/** Help for a transform; the parameter at `current` is highlighted. */
+/**
+ * Help for a transform; the parameter at `current` is highlighted.
+ * @param {Transform} transform
+ * @param {number} [current]
+ * @returns {Child[]}
+ */
 function transformHelp(transform, current = -1) {
   const parameters = transform.parameters ?? [];
   const pieces = parameters.map((parameter, index) => {
@@ -48,12 +74,34 @@ function transformHelp(transform, current = -1) {
     h('p', {}, h('code', {}, transform.name, '(', pieces, ')')),
     h('p', {}, transform.summary),
     shown.map((parameter) =>
-      h('p', {}, h('code', {}, parameter.name), ' ', h('span', { class: 'soft' }, [texts.transforms.types[parameter.type] ?? parameter.type, parameter.optional && texts.transforms.optional, parameter.secret && texts.transforms.secret].filter(Boolean).join(', ')), parameter.description && ` ${parameter.description}`)),
+      h(
+        'p',
+        {},
+        h('code', {}, parameter.name),
+        ' ',
+        h(
+          'span',
+          { class: 'soft' },
+          [
+            texts.transforms.types[parameter.type] ?? parameter.type,
+            parameter.optional && texts.transforms.optional,
+            parameter.secret && texts.transforms.secret,
+          ]
+            .filter(Boolean)
+            .join(', '),
+        ),
+        parameter.description && ` ${parameter.description}`,
+      ),
+    ),
     example && h('p', { class: 'soft' }, h('code', {}, example.call), ` ${texts.transforms.becomes} `, h('code', {}, exampleText(example.gives))),
   ];
 }
 
-/** The rank of a name for the typed text, 0 is best; null if it does not match. */
+/**
+ * The rank of a name for the typed text, 0 is best; null if it does not match.
+ * @param {string} name
+ * @param {string} typed
+ */
 function rank(name, typed) {
   const [text, wanted] = [name.toLowerCase(), typed.toLowerCase()];
   if (wanted === '' || text.startsWith(wanted)) return 0;
@@ -61,15 +109,29 @@ function rank(name, typed) {
   return at < 0 ? null : /[._[]/.test(text[at - 1] ?? '') ? 1 : 2;
 }
 
-/** The matching entries, best first, otherwise in their order. */
+/**
+ * The matching entries, best first, otherwise in their order.
+ * @template Entry
+ * @param {Entry[]} entries
+ * @param {string} typed
+ * @param {(entry: Entry) => string} name
+ */
 function rankedMatches(entries, typed, name) {
-  const ranked = entries.map((entry) => [rank(name(entry), typed), entry]).filter(([order]) => order !== null);
-  return ranked.sort(([a], [b]) => a - b).map(([, entry]) => entry);
+  const ranked = entries.flatMap((entry) => {
+    const order = rank(name(entry), typed);
+    return order === null ? [] : [{ order, entry }];
+  });
+  return ranked.sort((a, b) => a.order - b.order).map(({ entry }) => entry);
 }
 
-/** Whether the caret is inside a string literal, and in which argument of which call. */
+/**
+ * Whether the caret is inside a string literal, and in which argument of which call.
+ * @param {string} text
+ */
 function callAt(text) {
+  /** @type {{ name: string, argument: number }[]} */
   const calls = [];
+  /** @type {string | null} */
   let quote = null;
   for (let at = 0; at < text.length; at += 1) {
     const character = text[at];
@@ -82,14 +144,20 @@ function callAt(text) {
       calls.push({ name: /([A-Za-z_$][\w$]*)\s*$/.exec(text.slice(0, at))?.[1] ?? '', argument: 0 });
     } else if (')]}'.includes(character)) {
       calls.pop();
-    } else if (character === ',' && calls.length > 0) {
-      calls.at(-1).argument += 1;
+    } else if (character === ',') {
+      const call = calls.at(-1);
+      if (call) call.argument += 1;
     }
   }
   return { inText: quote !== null, call: calls.at(-1) ?? null };
 }
 
-/** Suggestions for an expression field (a column or the sort expression). */
+/**
+ * Suggestions for an expression field (a column or the sort expression).
+ * @param {string} text
+ * @param {number} caret
+ * @returns {Suggestions}
+ */
 export function suggestExpression(text, caret) {
   const before = text.slice(0, caret);
   const { inText, call } = callAt(before);
@@ -101,21 +169,27 @@ export function suggestExpression(text, caret) {
   // After a complete value only an operator is possible.
   if (typed === '' && /[\w$)\]"'`]\s*$/.test(before)) return { from: caret, to: caret, options: [], help };
   const from = caret - typed.length;
-  const to = caret + /^[\w$.]*/.exec(text.slice(caret))[0].length;
+  const to = caret + (/^[\w$.]*/.exec(text.slice(caret))?.[0].length ?? 0);
   // Every attribute is a member of `user`; the prefix is optional.
   const bare = 'user'.startsWith(typed) ? '' : typed.replace(/^user\??\./, '').replaceAll('?.', '.');
   const paths = tenantData.attributes.map(({ path }) => path);
-  const documented = tenantData.documented.filter((path) => !paths.includes(path)).map((path) => ({ path, type: '', share: NaN }));
+  /** @type {Attribute[]} */
+  const documented = tenantData.documented.filter((path) => !paths.includes(path)).map((path) => ({ path, type: '', share: NaN, example: null }));
   const attributes = [...tenantData.attributes, ...documented];
   const transforms = typed.startsWith('user.') ? [] : rankedMatches(tenantData.transforms, typed, ({ name }) => name);
+  /** @type {Suggestion[]} */
   const options = [
     ...rankedMatches(attributes, bare, ({ path }) => path.replace(/^user\./, '')).map((attribute) => ({
       label: attribute.path,
-      detail: Number.isNaN(attribute.share) ? texts.completion.documented : `${texts.picker.types[attribute.type] ?? attribute.type} · ${percent(attribute.share)}`,
+      detail: Number.isNaN(attribute.share)
+        ? texts.completion.documented
+        : `${texts.picker.types[attribute.type] ?? attribute.type} · ${percent(attribute.share)}`,
       insert: attribute.path,
-      help: () => (Number.isNaN(attribute.share) ? [h('p', {}, h('code', {}, attribute.path)), h('p', {}, texts.completion.documentedHelp)] : attributeHelp(attribute)),
+      help: () =>
+        Number.isNaN(attribute.share) ? [h('p', {}, h('code', {}, attribute.path)), h('p', {}, texts.completion.documentedHelp)] : attributeHelp(attribute),
     })),
   ];
+  /** @type {Suggestion[]} */
   const calls = transforms.map((transform) => {
     const [first = ''] = exampleArguments(transform);
     const start = transform.name.length + 1;
@@ -128,21 +202,35 @@ export function suggestExpression(text, caret) {
     };
   });
   // Transforms come first if the typed text is a prefix of one; without typed text both kinds are shown.
-  const mixed = typed === '' ? [...options.slice(0, 5), ...calls] : calls.some(({ label }) => label.startsWith(typed)) ? [...calls, ...options] : [...options.slice(0, 6), ...calls.slice(0, 2), ...options.slice(6)];
+  const mixed =
+    typed === ''
+      ? [...options.slice(0, 5), ...calls]
+      : calls.some(({ label }) => label.startsWith(typed))
+        ? [...calls, ...options]
+        : [...options.slice(0, 6), ...calls.slice(0, 2), ...options.slice(6)];
   const complete = mixed.length === 1 && mixed[0].insert === typed;
   return { from, to, options: complete ? [] : mixed, help };
 }
 
-/** The name of an attribute in a query; null if it cannot be written in a query. */
+/**
+ * The name of an attribute in a query; null if it cannot be written in a query.
+ * @param {string} path
+ */
 function searchName(path) {
   const name = path.replace(/^user\./, '').replaceAll(/\[\d+\]/g, '');
   return /^[\w.-]+$/.test(name) ? name : null;
 }
 
-/** Suggestions for the query field. */
+/**
+ * Suggestions for the query field.
+ * @param {string} text
+ * @param {number} caret
+ * @returns {Suggestions | null}
+ */
 export function suggestQuery(text, caret) {
   const before = text.slice(0, caret);
   if ((before.match(/(?<!\\)"/g) ?? []).length % 2 === 1) return null;
+  /** @type {Map<string, Attribute>} */
   const fields = new Map();
   for (const attribute of tenantData.attributes) {
     const name = searchName(attribute.path);
@@ -153,8 +241,10 @@ export function suggestQuery(text, caret) {
     const attribute = fields.get(value[1]);
     if (!attribute || value[2] !== '') return null;
     const example = exampleText(attribute.example);
-    const literal = { boolean: ['true', 'false'], number: [example, '[1 TO 10]'], date: [`[${example.slice(0, 10)} TO *]`, `[* TO ${example.slice(0, 10)}]`] }[attribute.type]
-      ?? (typeof attribute.example === 'string' && !/["\\…]/.test(example) ? [`"${example}"`] : []);
+    const day = example.slice(0, 10);
+    /** @type {{ [type: string]: string[] | undefined }} */
+    const ofType = { boolean: ['true', 'false'], number: [example, '[1 TO 10]'], date: [`[${day} TO *]`, `[* TO ${day}]`] };
+    const literal = ofType[attribute.type] ?? (typeof attribute.example === 'string' && !/["\\…]/.test(example) ? [`"${example}"`] : []);
     return {
       from: caret,
       to: caret,
@@ -163,18 +253,24 @@ export function suggestQuery(text, caret) {
   }
   const typed = value ? value[2] : (/[\w.-]*$/.exec(before)?.[0] ?? '');
   if (typed === '' && before.trim() !== '' && !/(?:\b(?:AND|OR|NOT)|[(])\s*$/.test(before) && !value) return null;
-  const names = rankedMatches([...fields.keys()], typed, (name) => name);
+  const names = rankedMatches([...fields], typed, ([name]) => name);
   const ending = value ? '' : ':';
-  const exists = !value && '_exists_'.startsWith(typed) && { label: '_exists_:', detail: texts.completion.exists, insert: '_exists_:', help: () => h('p', {}, texts.completion.existsHelp) };
+  const exists = !value &&
+    '_exists_'.startsWith(typed) && {
+      label: '_exists_:',
+      detail: texts.completion.exists,
+      insert: '_exists_:',
+      help: () => h('p', {}, texts.completion.existsHelp),
+    };
   return {
     from: caret - typed.length,
     to: caret,
     options: [
-      ...names.slice(0, exists ? 7 : 8).map((name) => ({
+      ...names.slice(0, exists ? 7 : 8).map(([name, attribute]) => ({
         label: name,
-        detail: `${texts.picker.types[fields.get(name).type] ?? ''} · ${percent(fields.get(name).share)}`,
+        detail: `${texts.picker.types[attribute.type] ?? ''} · ${percent(attribute.share)}`,
         insert: name + ending,
-        help: () => attributeHelp(fields.get(name)),
+        help: () => attributeHelp(attribute),
       })),
       exists,
     ].filter(Boolean),

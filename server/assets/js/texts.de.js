@@ -1,7 +1,13 @@
 // Every text that the scripts show, in German. Same keys as texts.en.js.
 
+/**
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
 const plural = (count, one, many) => (count === 1 ? one : many);
 
+/** @type {Texts} */
 export const texts = {
   session: {
     signedOutTitle: 'Anmelden, um fortzufahren',
@@ -113,7 +119,12 @@ export const texts = {
     rows: (count, formatted) => `${formatted} ${plural(count, 'Zeile', 'Zeilen')}`,
     moreRows: (formatted) => `mehr als ${formatted} Zeilen`,
     unknown: (count, formatted) => `${formatted} ${plural(count, 'Spalte ist', 'Spalten sind')} noch nicht zugeordnet`,
-    someProposed: (count, formatted) => plural(count, 'Eine Spalte wurde anhand ihres Namens zugeordnet. Bitte prüfen.', `${formatted} Spalten wurden anhand ihrer Namen zugeordnet. Bitte prüfen.`),
+    someProposed: (count, formatted) =>
+      plural(
+        count,
+        'Eine Spalte wurde anhand ihres Namens zugeordnet. Bitte prüfen.',
+        `${formatted} Spalten wurden anhand ihrer Namen zugeordnet. Bitte prüfen.`,
+      ),
     allKnown: (count, formatted) => plural(count, 'Die Spalte ist erkannt', `Alle ${formatted} Spalten sind erkannt`),
     allDecided: (count, formatted) => plural(count, 'Die Spalte ist zugeordnet', `Alle ${formatted} Spalten sind zugeordnet`),
     help: 'Wählen Sie ein Auth0-Attribut wie email oder einen eigenen Schlüssel in user_metadata oder app_metadata. Lassen Sie ein Feld leer, um die Spalte zu überspringen.',
@@ -131,7 +142,8 @@ export const texts = {
     chosen: 'Zugeordnet',
     open: 'Nicht zugeordnet',
     undecided: 'Attribut wählen …',
-    openTable: (count, formatted) => plural(count, 'Ordnen Sie noch eine Spalte zu oder überspringen Sie sie.', `Ordnen Sie noch ${formatted} Spalten zu oder überspringen Sie sie.`),
+    openTable: (count, formatted) =>
+      plural(count, 'Ordnen Sie noch eine Spalte zu oder überspringen Sie sie.', `Ordnen Sie noch ${formatted} Spalten zu oder überspringen Sie sie.`),
     openJson: 'Auth0 lehnt Zeilen mit einem unbekannten Attribut ab. Ordnen Sie es zu oder überspringen Sie es, um diese Zeilen zu importieren.',
     take: (target) => `${target} verwenden`,
     takeOf: (name, target) => `${target} verwenden für ${name}`,
@@ -149,7 +161,8 @@ export const texts = {
     checkedOf: (name) => `Prüfergebnis für ${name}`,
     allRows: (count, formatted) => plural(count, 'Die einzige Zeile wurde geprüft.', `Alle ${formatted} Zeilen wurden geprüft.`),
     firstRows: (formatted) => `Die ersten ${formatted} Zeilen wurden geprüft. Alle Zeilen werden geprüft, bevor etwas gesendet wird.`,
-    users: (count) => plural(count, 'Vorschau: der erste Benutzer, wie er an Auth0 gesendet wird', `Vorschau: die ersten ${count} Benutzer, wie sie an Auth0 gesendet werden`),
+    users: (count) =>
+      plural(count, 'Vorschau: der erste Benutzer, wie er an Auth0 gesendet wird', `Vorschau: die ersten ${count} Benutzer, wie sie an Auth0 gesendet werden`),
   },
 
   report: {
@@ -166,14 +179,16 @@ export const texts = {
     incomplete: (shown, all) => `Hier sind die ersten ${shown} von ${all} Zeilen aufgelistet. Die Datei zum Herunterladen enthält alle.`,
     shown: (count, formatted) => `${formatted} ${plural(count, 'Zeile', 'Zeilen')}`,
     andMore: (formatted) => `und ${formatted} weitere Werte`,
-    backup: (count, formatted) => plural(count, 'Ein vorhandener Benutzer wurde vor der Änderung gesichert.', `${formatted} vorhandene Benutzer wurden vor der Änderung gesichert.`),
+    backup: (count, formatted) =>
+      plural(count, 'Ein vorhandener Benutzer wurde vor der Änderung gesichert.', `${formatted} vorhandene Benutzer wurden vor der Änderung gesichert.`),
     backupEmpty: 'Es gab vorher keinen dieser Benutzer, also auch nichts zu sichern.',
     backupDownload: 'Sicherung herunterladen',
     backupName: (id) => `backup-${id}.json`,
     retry: 'Fehlgeschlagene Zeilen erneut senden',
     retryFile: 'Korrigierte Datei hochladen',
     retrying: (name) => `Fehlgeschlagene Zeilen von ${name}`,
-    retryHelp: 'Sendet nur die fehlgeschlagenen Zeilen noch einmal, mit den Einstellungen dieses Imports: unverändert oder aus der heruntergeladenen Datei, nachdem Sie sie korrigiert haben.',
+    retryHelp:
+      'Sendet nur die fehlgeschlagenen Zeilen noch einmal, mit den Einstellungen dieses Imports: unverändert oder aus der heruntergeladenen Datei, nachdem Sie sie korrigiert haben.',
     loading: 'Die Fehler werden geladen …',
     none: 'Der Auftrag wurde erfolgreich beendet.',
     line: 'Zeile',
@@ -226,7 +241,8 @@ export const texts = {
       json: 'Keine Spalten gewählt: Die Datei enthält das ganze Profil jedes Benutzers.',
       ndjson: 'Keine Spalten gewählt: Die Datei enthält das ganze Profil jedes Benutzers.',
     },
-    importColumns: 'Importfertig: jedes Attribut, das importiert werden kann, unter seinem eigenen Namen. Eine Spalte, die Sie hinzufügen, ersetzt das Attribut desselben Namens.',
+    importColumns:
+      'Importfertig: jedes Attribut, das importiert werden kann, unter seinem eigenen Namen. Eine Spalte, die Sie hinzufügen, ersetzt das Attribut desselben Namens.',
     kinds: { path: 'Attribut', transform: 'Transform', javascript: 'JavaScript' },
     kindHelp: {
       path: 'Unverändert vom Benutzer gelesen',
@@ -255,7 +271,8 @@ export const texts = {
     more: (left) => `Mehr zeigen (noch ${left})`,
     example: 'zum Beispiel ',
     added: (name) => `${name} hinzugefügt`,
-    sampled: (formatted, count) => `Gefunden bei ${plural(count, 'Ihrem neuesten', `${formatted} Ihrer neuesten`)} Benutzer. Wählen Sie aus, was als Spalte exportiert werden soll.`,
+    sampled: (formatted, count) =>
+      `Gefunden bei ${plural(count, 'Ihrem neuesten', `${formatted} Ihrer neuesten`)} Benutzer. Wählen Sie aus, was als Spalte exportiert werden soll.`,
     found: (count, formatted) => `${formatted} ${plural(count, 'passendes Attribut', 'passende Attribute')}`,
     nothing: (words) => `Kein Attribut passt zu „${words}“. Jedes andere Attribut können Sie mit „Spalte hinzufügen“ eingeben.`,
     noUsers: 'Es gibt noch keine Benutzer.',
@@ -336,7 +353,9 @@ export const texts = {
     does: 'Was es tut',
     noManifest: 'Diese Datei enthält kein Manifest eines Transforms. Der Server nimmt nur Dateien an, die mit dem SDK für Transforms gebaut wurden.',
     exists: (name, version, own) =>
-      own ? `Fügt eine neue Version von ${name} hinzu. Vorlagen und Aufträge mit Version ${version} behalten diese.` : `${name} ${version} gibt es bereits und kann durch Hochladen nicht ersetzt werden. Verwenden Sie einen anderen Namen.`,
+      own
+        ? `Fügt eine neue Version von ${name} hinzu. Vorlagen und Aufträge mit Version ${version} behalten diese.`
+        : `${name} ${version} gibt es bereits und kann durch Hochladen nicht ersetzt werden. Verwenden Sie einen anderen Namen.`,
     take: 'Dieses Transform hinzufügen',
     checking: 'Die Datei wird geprüft, ihre Beispiele werden ausgeführt …',
     uploadsOff: 'Auf diesem Server können keine Transforms hochgeladen werden. Wer ihn betreibt, kann sie in seinen Ordner legen.',
@@ -348,7 +367,8 @@ export const texts = {
     makeActiveOf: (version, sha256) => `Diese Version verwenden: ${version}, SHA-256 ${sha256}`,
     madeActive: (name, version) => `Neue Ausdrücke verwenden jetzt ${name} ${version}.`,
     deleteVersionOf: (version, sha256) => `Version ${version} löschen, SHA-256 ${sha256}`,
-    reallyDeleteVersion: (name, version) => `Version ${version} von ${name} für alle löschen? Vorlagen und wartende Aufträge, die sie verwenden, funktionieren dann nicht mehr.`,
+    reallyDeleteVersion: (name, version) =>
+      `Version ${version} von ${name} für alle löschen? Vorlagen und wartende Aufträge, die sie verwenden, funktionieren dann nicht mehr.`,
     secretsTitle: 'Geheimnisse',
     secretsHint: (binding) => `Wer diesen Server betreibt, stellt ein Geheimnis bereit mit TRANSFORM_SECRETS=NAME=${binding}`,
     taken: (name, version) => `${name} ${version} wurde hinzugefügt und kann jetzt in Exporten verwendet werden.`,
@@ -366,7 +386,8 @@ export const texts = {
     deleted: (name) => `„${name}“ wurde gelöscht.`,
     nameWrong: (longest) => `Bitte der Vorlage einen Namen von 1 bis ${longest} Zeichen geben.`,
     notPreset: (name) => `${name}: Das ist keine Vorlage. Wählen Sie eine Datei, die mit „Vorlage herunterladen“ gespeichert wurde.`,
-    olderVersions: (names) => `Diese Einstellungen verwenden eine ältere Version von ${names.join(', ')}, wie beim Speichern. Eine neuere Version ist verfügbar.`,
+    olderVersions: (names) =>
+      `Diese Einstellungen verwenden eine ältere Version von ${names.join(', ')}, wie beim Speichern. Eine neuere Version ist verfügbar.`,
     useNewest: 'Neueste Versionen verwenden',
   },
 

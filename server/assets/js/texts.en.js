@@ -1,8 +1,14 @@
 // Every text that the scripts show, in English. A text with values is a function. Numbers are already formatted; a
 // number that decides between singular and plural is also passed unformatted.
 
+/**
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
 const plural = (count, one, many) => (count === 1 ? one : many);
 
+/** @type {Texts} */
 export const texts = {
   session: {
     signedOutTitle: 'Sign in to continue',
@@ -114,7 +120,8 @@ export const texts = {
     rows: (count, formatted) => `${formatted} ${plural(count, 'row', 'rows')}`,
     moreRows: (formatted) => `more than ${formatted} rows`,
     unknown: (count, formatted) => `${formatted} ${plural(count, 'column needs a mapping', 'columns need a mapping')}`,
-    someProposed: (count, formatted) => plural(count, 'One column was matched by name. Please review.', `${formatted} columns were matched by name. Please review.`),
+    someProposed: (count, formatted) =>
+      plural(count, 'One column was matched by name. Please review.', `${formatted} columns were matched by name. Please review.`),
     allKnown: (count, formatted) => plural(count, 'The column is matched', `All ${formatted} columns are matched`),
     allDecided: (count, formatted) => plural(count, 'The column is mapped', `All ${formatted} columns are mapped`),
     help: 'Choose an Auth0 attribute such as email, or a custom key in user_metadata or app_metadata. Leave a field empty to skip the column.',
@@ -167,7 +174,8 @@ export const texts = {
     incomplete: (shown, all) => `The first ${shown} of ${all} rows are listed here. Download the file to see all of them.`,
     shown: (count, formatted) => `${formatted} ${plural(count, 'row', 'rows')} shown`,
     andMore: (formatted) => `and ${formatted} more values`,
-    backup: (count, formatted) => plural(count, 'One existing user was backed up before the update.', `${formatted} existing users were backed up before the update.`),
+    backup: (count, formatted) =>
+      plural(count, 'One existing user was backed up before the update.', `${formatted} existing users were backed up before the update.`),
     backupEmpty: 'No user existed before, so there was nothing to back up.',
     backupDownload: 'Download backup',
     backupName: (id) => `backup-${id}.json`,
@@ -337,7 +345,9 @@ export const texts = {
     does: 'What it does',
     noManifest: 'This file has no transform manifest. The server accepts only files that were built with the transforms SDK.',
     exists: (name, version, own) =>
-      own ? `Adds a new version of ${name}. Presets and jobs that use version ${version} keep it.` : `${name} ${version} already exists, and an upload cannot replace it. Use another name.`,
+      own
+        ? `Adds a new version of ${name}. Presets and jobs that use version ${version} keep it.`
+        : `${name} ${version} already exists, and an upload cannot replace it. Use another name.`,
     take: 'Add this transform',
     checking: 'Checking the file and running its examples…',
     uploadsOff: 'Uploads are disabled on this server. Its operator can add transforms to its folder.',
