@@ -54,7 +54,7 @@ const QUERIES: [&str; 6] = [
 
 const SORTS: [&str; 4] = ["", "logins_count", "user_metadata.x || email", "app_metadata"];
 
-/// Input: eight bytes of [`Options`], then a file of users.
+/// Input: eight bytes of `Options`, then a file of users.
 ///
 /// Invariants: the output is a JSON array, JSON lines, or CSV with rows of equal length, and has as many rows as the
 /// summary; CSV cells equal those of the same export as JSON; exporting exported users again changes nothing; the size
