@@ -1,7 +1,7 @@
 //! Files that are built into the binary: a new one must lead to a new build.
 
 fn main() {
-    for directory in ["assets", "migrations", "templates"] {
+    for directory in ["assets", "templates"] {
         println!("cargo::rerun-if-changed={directory}");
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use user_import_export::import::{self, ImportRequest, ImportSpec, InputFile};
-use user_import_export::progress::Progress;
+use uie_core::progress::Progress;
+use uie_import::{ImportRequest, ImportSpec, InputFile};
 
 /// Default number of users.
 const USERS: u64 = 200_000;
@@ -48,18 +48,18 @@ fn open(path: &Path) -> Box<dyn Read + Send> {
     Box::new(File::open(path).expect("the users"))
 }
 
-fn check(path: &Path, chunks: Option<&Path>) -> import::CheckSummary {
+fn check(path: &Path, chunks: Option<&Path>) -> uie_import::CheckSummary {
     let spec = ImportSpec::new(&ImportRequest { dry_run: true, ..ImportRequest::default() }).expect("no mapping");
     let path = path.to_owned();
     let input = InputFile { name: None, open: Box::new(move || Ok(open(&path))), reopenable: true };
-    import::check_files(&spec, vec![input], chunks, None, &mut |_| Ok(()), &Progress::default()).expect("a summary")
+    uie_import::check_files(&spec, vec![input], chunks, None, &mut |_| Ok(()), &Progress::default()).expect("a summary")
 }
 
 /// Validates the users of a file against the schema, once. Writes the verdicts as a string of 1 and 0.
 fn validate_against_schema(path: &Path, verdicts: Option<&Path>) {
     let mut output = verdicts.map(|path| BufWriter::new(File::create(path).expect("a file")));
     let mut counts = [0_u64; 2];
-    import::schema_verdicts(open(path), &mut |_, accepted| {
+    uie_import::schema_verdicts(open(path), &mut |_, accepted| {
         counts[usize::from(accepted)] += 1;
         if let Some(output) = &mut output {
             output.write_all(if accepted { b"1" } else { b"0" }).expect("written");
@@ -93,7 +93,7 @@ fn main() {
     let path = directory.path().join("users.ndjson");
     write_users(&path, users);
 
-    let schema = serde_json::from_str(include_str!("../src/import/documented-schema.json")).expect("JSON");
+    let schema = serde_json::from_str(include_str!("../crates/import/src/documented-schema.json")).expect("JSON");
     let general = jsonschema::options()
         .should_validate_formats(true)
         .with_email_options(jsonschema::EmailOptions::default().without_display_text())
@@ -110,12 +110,12 @@ fn main() {
     let mut ours = Vec::new();
     let schema_time = measure(|| {
         ours.clear();
-        import::schema_verdicts(open(&path), &mut |_, accepted| ours.push(accepted)).expect("verdicts");
+        uie_import::schema_verdicts(open(&path), &mut |_, accepted| ours.push(accepted)).expect("verdicts");
     });
     let differing = ours.iter().zip(&theirs).filter(|(one, other)| one != other).count();
     assert!(ours.len() == theirs.len() && differing == 0, "{differing} verdicts differ");
 
-    let mut summary = import::CheckSummary::default();
+    let mut summary = uie_import::CheckSummary::default();
     let check_time = measure(|| summary = check(&path, None));
     let chunks = directory.path().join("chunks");
     let split_time = measure(|| summary = check(&path, Some(&chunks)));

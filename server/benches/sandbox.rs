@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use transforms_sdk::Value;
-use user_import_export::config::{Purpose, Settings};
-use user_import_export::sandbox::{Origin, Sandbox, Transform};
+use uie_core::config::{Purpose, Settings};
+use uie_sandbox::{Origin, Sandbox, Transform};
 
 /// Number of transforms in the large catalog.
 const MANY: usize = 200;

@@ -1,160 +1,83 @@
-//! Checks in the source code the permitted dependencies between modules (docs/ARCHITECTURE.md).
+//! Checks of the structure that Cargo cannot express (docs/ARCHITECTURE.md): which crate may use which library, where
+//! unsafe code is, and that the files of a crate do not import each other in a circle.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+#[path = "architecture/import_graph.rs"]
+mod import_graph;
+#[path = "architecture/source.rs"]
+mod source;
 
-/// The layers of the server, lowest first. A module may use modules of lower layers; modules of one layer may not use
-/// each other.
+use std::path::Path;
+
+use import_graph::ImportGraph;
+use source::{Crate, crates};
+
+/// The crates in layers, lowest first. A crate may depend on crates of lower layers only.
 const LAYERS: &[&[&str]] = &[
-    &["error"],
-    &["blocking", "config", "encryption", "printable", "progress", "simd", "source_snippet", "telemetry", "user"],
-    &["auth0", "store", "sandbox"],
-    &["access", "expression"],
-    &["query"],
-    &["export", "import"],
-    &["jobs"],
-    &["web"],
-    &["cli"],
+    &["uie-core", "uie-json"],
+    &["uie-auth0", "uie-records", "uie-sandbox", "uie-store"],
+    &["uie-access", "uie-expression"],
+    &["uie-query"],
+    &["uie-export", "uie-import"],
+    &["uie-jobs"],
+    &["user-import-export"],
 ];
 
-/// Dependencies that the layers permit but that are forbidden nevertheless.
-const FORBIDDEN: &[(&str, &str)] = &[
-    ("export", "access"),
-    ("import", "access"),
-    ("expression", "auth0"),
-    ("expression", "store"),
-    ("query", "access"),
-    ("query", "auth0"),
-    ("query", "store"),
-    ("query", "sandbox"),
-];
-
-/// Libraries that only one module uses, and the files that may use them.
+/// Libraries that only some crates may use.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("actix_web", &["web/", "cli/serve.rs", "cli/demo.rs"]),
-    ("actix_multipart", &["web/"]),
-    ("tera", &["web/"]),
-    ("sqlx", &["store/"]),
-    ("reqwest", &["auth0/"]),
-    ("simulated_tenant", &["cli/demo.rs"]),
-    ("wasmtime", &["sandbox/"]),
-    ("wit_component", &["sandbox/"]),
-    ("wide", &["simd.rs", "expression/structural_index.rs"]),
+    ("actix-multipart", &["user-import-export"]),
+    ("actix-web", &["user-import-export"]),
+    ("reqwest", &["uie-auth0"]),
+    ("simulated-tenant", &["user-import-export"]),
+    ("sqlx", &["uie-store"]),
+    ("tera", &["user-import-export"]),
+    ("tracing-actix-web", &["user-import-export"]),
+    ("wasmtime", &["uie-sandbox"]),
+    ("wide", &["uie-json"]),
+    ("wit-component", &["uie-sandbox"]),
 ];
 
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
-}
+/// Libraries that only some files of the binary may use.
+const FILES: &[(&str, &[&str])] = &[
+    ("actix_multipart", &["web/"]),
+    ("actix_web", &["web/", "cli/serve.rs", "cli/demo.rs"]),
+    ("simulated_tenant", &["cli/demo.rs"]),
+    ("tera", &["web/"]),
+    ("utoipa", &["web/"]),
+];
 
-fn files(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).expect("the source can be read") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
-/// Returns the path below `src` and the text of each source file, without comments and test code.
-fn sources() -> Vec<(String, String)> {
-    let mut paths = Vec::new();
-    files(&source(), &mut paths);
-    let shipped = |path: &PathBuf| {
-        let name = path.strip_prefix(source()).expect("below src").to_string_lossy().replace('\\', "/");
-        (!name.split('/').any(|part| part == "tests" || part == "tests.rs")).then_some(name)
-    };
-    paths
-        .iter()
-        .filter_map(|path| Some((shipped(path)?, path)))
-        .map(|(name, path)| {
-            let text = std::fs::read_to_string(path).expect("a source file");
-            let tests = text.match_indices("#[cfg(test)]\n").map(|(at, mark)| (at, &text[at + mark.len()..]));
-            let mut tests = tests.filter(|(_, code)| code.starts_with("mod ") || code.starts_with("pub(super) mod "));
-            let text = &text[..tests.next().map_or(text.len(), |(at, _)| at)];
-            let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-            (name, lines.collect::<Vec<_>>().join("\n"))
-        })
-        .collect()
-}
-
-fn module_of(file: &str) -> &str {
-    file.split('/').next().unwrap_or_default().trim_end_matches(".rs")
-}
-
-fn layer(module: &str) -> Option<usize> {
-    LAYERS.iter().position(|modules| modules.contains(&module))
-}
-
-/// Returns the modules named after `crate::`, including groups in braces.
-fn used_modules(code: &str) -> BTreeSet<String> {
-    let mut used = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        let Some(group) = rest.strip_prefix('{') else {
-            used.insert(first_name(rest));
-            continue;
-        };
-        let mut depth = 0_i32;
-        let mut item = String::new();
-        for character in group.chars() {
-            match character {
-                '}' if depth == 0 => break,
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                ',' if depth == 0 => {
-                    used.insert(first_name(std::mem::take(&mut item).trim()));
-                }
-                _ if depth == 0 => item.push(character),
-                _ => {}
-            }
-        }
-        used.insert(first_name(item.trim()));
-    }
-    used.remove("");
-    used
-}
-
-fn first_name(text: &str) -> String {
-    text.chars().take_while(|character| character.is_ascii_alphanumeric() || *character == '_').collect()
+fn layer(name: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&name))
 }
 
 #[test]
-fn modules_use_only_lower_layers() {
+fn crates_depend_on_lower_layers_only() {
     let mut wrong = Vec::new();
-    for (file, code) in sources() {
-        let module = module_of(&file);
-        if matches!(module, "lib" | "main") {
-            continue;
-        }
-        let Some(own) = layer(module) else {
-            wrong.push(format!("{file}: the module {module} is not in LAYERS"));
-            continue;
-        };
-        for used in used_modules(&code) {
-            let below = layer(&used).is_some_and(|layer| layer < own) && !FORBIDDEN.contains(&(module, used.as_str()));
-            if used != module && !below {
-                wrong.push(format!("{file} uses {used}, but {module} may not"));
+    for Crate { name, dependencies, .. } in crates() {
+        let own = layer(&name).unwrap_or_else(|| panic!("{name} is not in LAYERS"));
+        for dependency in dependencies.iter().filter(|dependency| dependency.starts_with("uie-")) {
+            if layer(dependency).is_none_or(|layer| layer >= own) {
+                wrong.push(format!("{name} depends on {dependency}"));
             }
-        }
-        // The check above does not cover a module that uses another one through `super::`.
-        let depth = file.split('/').count() - usize::from(file.ends_with("mod.rs"));
-        if code.contains(&"super::".repeat(depth)) {
-            wrong.push(format!("{file} uses another module through super::"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn libraries_are_used_by_their_module_only() {
+fn libraries_are_used_by_their_crate_only() {
     let mut wrong = Vec::new();
-    for (file, code) in sources() {
+    for Crate { name, dependencies, .. } in crates() {
         for (library, homes) in LIBRARIES {
-            let named = code.contains(&format!("{library}::"));
-            if named && !homes.iter().any(|home| file.starts_with(home)) {
-                wrong.push(format!("{file} names {library}"));
+            if dependencies.iter().any(|dependency| dependency == library) && !homes.contains(&name.as_str()) {
+                wrong.push(format!("{name} depends on {library}"));
+            }
+        }
+    }
+    let binary = crates().into_iter().find(|member| member.name == "user-import-export").expect("the binary");
+    for (file, code) in binary.sources() {
+        for (library, homes) in FILES {
+            if code.contains(&format!("{library}::")) && !homes.iter().any(|home| file.starts_with(home)) {
+                wrong.push(format!("{file} of the binary names {library}"));
             }
         }
     }
@@ -164,22 +87,59 @@ fn libraries_are_used_by_their_module_only() {
 #[test]
 fn unsafe_code_is_in_two_files_only() {
     let unsafe_word = ["un", "safe "].concat();
-    let mut places: Vec<_> = sources()
-        .into_iter()
-        .filter(|(_, code)| code.contains(&unsafe_word))
-        .map(|(file, code)| (file, code.matches(&unsafe_word).count()))
-        .collect();
-    places.sort();
-    let expected = [("expression/structural_index.rs", 1), ("sandbox/cache.rs", 1)];
+    let mut found = Vec::new();
+    for member in crates() {
+        for (file, code) in member.sources() {
+            let count = code.matches(&unsafe_word).count();
+            if count > 0 {
+                found.push((format!("{}/{file}", member.name), count));
+            }
+        }
+    }
+    found.sort();
+    let expected = [("uie-json/structural_index.rs", 1), ("uie-sandbox/cache.rs", 1)];
     assert_eq!(
-        places,
+        found,
         expected.map(|(file, count)| (file.to_owned(), count)),
         "only code selection for the processor and loading compiled code need unsafe code"
     );
 }
 
 #[test]
-fn modules_in_groups_are_found() {
-    let used = used_modules("use crate::{auth0::{A, b::C}, error::E, store};\nfn f() { crate::web::x() }");
-    assert_eq!(used.into_iter().collect::<Vec<_>>(), ["auth0", "error", "store", "web"]);
+fn no_files_of_a_crate_import_each_other_in_a_circle() {
+    let mut circles = Vec::new();
+    for member in crates() {
+        let graph = ImportGraph::new(&member.sources());
+        circles.extend(graph.cycles().into_iter().map(|files| format!("{}: {}", member.name, files.join(", "))));
+    }
+    assert!(circles.is_empty(), "move the shared items to a lower file:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn circles_between_files_are_found() {
+    let file = |path: &str, code: &str| (path.to_owned(), code.to_owned());
+    let graph = ImportGraph::new(&[
+        file("lib.rs", "mod a;\nmod b;\nmod c;\npub use a::A;"),
+        file("a.rs", "use crate::b::{self, B};\nuse std::fmt;"),
+        file("b.rs", "use super::{c::{C, D}, Unknown};"),
+        file("c/mod.rs", "mod inner;\nfn f() { crate::a::x() }"),
+        file("c/inner.rs", "use std::io;"),
+    ]);
+    assert_eq!(graph.cycles(), [["a.rs", "b.rs", "c/mod.rs"]]);
+    let graph = ImportGraph::new(&[
+        file("lib.rs", "mod a;\npub struct Root;\nuse a::A;"),
+        file("a.rs", "use crate::Root;"),
+        file("d.rs", "mod e;\nfn f() { e::g() }"),
+        file("d/e.rs", "use super::super::a;"),
+    ]);
+    assert_eq!(graph.cycles(), [["a.rs", "lib.rs"]]);
+}
+
+#[test]
+fn every_crate_has_its_directory_name() {
+    for member in crates() {
+        let directory = Path::new(&member.directory).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let expected = member.name.strip_prefix("uie-").unwrap_or("server");
+        assert_eq!(directory, expected);
+    }
 }

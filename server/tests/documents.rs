@@ -13,8 +13,8 @@ mod references;
 
 use std::fmt::Write;
 
-use user_import_export::config::KEYS;
-use user_import_export::error::Code;
+use uie_core::config::KEYS;
+use uie_core::error::Code;
 
 use files::root;
 

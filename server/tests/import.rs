@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use simulated_tenant::{Control, Fault, FaultKind, Tenant, TenantSettings};
 use tempfile::TempDir;
-use user_import_export::auth0::{Backoff, JobSummary, ManagementClient};
-use user_import_export::config::{ClientCredentials, TenantHost};
-use user_import_export::error::{Code, Result};
-use user_import_export::import::{self, ImportRequest, ImportSpec, PollPolicy, RowFault};
-use user_import_export::progress::Progress;
-use user_import_export::store::{JobKind, NewJob, Store};
+use uie_auth0::{Backoff, JobSummary, ManagementClient};
+use uie_core::config::{ClientCredentials, TenantHost};
+use uie_core::error::{Code, Result};
+use uie_core::progress::Progress;
+use uie_import::{ImportRequest, ImportSpec, PollPolicy, RowFault};
+use uie_store::{JobKind, NewJob, Store};
 
 const POST: &str = "/jobs/users-imports";
 
@@ -78,7 +78,7 @@ impl ImportHarness {
     async fn run(&self, id: &str, request: &ImportRequest, progress: Arc<Progress>) -> Result<JobSummary> {
         let files = self.store.job_files(id);
         let spec = ImportSpec::new(request).expect("a mapping of paths");
-        import::run_with_policy(id, &spec, &files, self.client.clone(), &self.store, progress, poll_policy()).await
+        uie_import::run_with_policy(id, &spec, &files, self.client.clone(), &self.store, progress, poll_policy()).await
     }
 
     /// Creates and runs a job.
@@ -88,7 +88,7 @@ impl ImportHarness {
     }
 
     fn faults(&self, id: &str) -> Vec<RowFault> {
-        import::faults(&self.store.job_files(id)).expect("faults").map(|fault| fault.expect("a fault")).collect()
+        uie_import::faults(&self.store.job_files(id)).expect("faults").map(|fault| fault.expect("a fault")).collect()
     }
 
     /// Waits until `condition` is true of the tenant, which runs in a separate thread.
@@ -147,7 +147,7 @@ async fn valid_rows_are_imported_and_errors_are_reported_with_their_lines() {
     assert_eq!(harness.control.job_counts().completion_emails, 0);
     assert_eq!(harness.control.violations(), Vec::<String>::new());
     let mut report = Vec::new();
-    import::write_report(&harness.store.job_files("job"), None, &mut report).expect("the report");
+    uie_import::write_report(&harness.store.job_files("job"), None, &mut report).expect("the report");
     let report: Vec<Value> = serde_json::from_slice(&report).expect("JSON");
     assert_eq!(report.len(), 20);
     assert_eq!(report[0]["errors"][0]["code"], "DUPLICATED_USER");
@@ -371,8 +371,8 @@ async fn refused_users_are_matched_to_rows_despite_hidden_secrets_and_letter_cas
     // The file for the next import contains them.
     let files = harness.store.job_files("second");
     let mut failed = Vec::new();
-    let format = import::original_format(&files).expect("a format");
-    import::write_report(&files, Some(format), &mut failed).expect("the failed rows");
+    let format = uie_import::original_format(&files).expect("a format");
+    uie_import::write_report(&files, Some(format), &mut failed).expect("the failed rows");
     assert_eq!(String::from_utf8(failed).expect("text"), format!("{refused}\n"));
 }
 
@@ -392,7 +392,7 @@ async fn several_files_are_one_import_and_password_hashes_are_joined() {
     write("000003-hashes.ndjson", json!({ "_id": { "$oid": id }, "passwordHash": hash }).to_string());
     let outcome = harness.run("job", &harness.request(), Arc::default()).await.expect("the import");
     assert_eq!(outcome, summary(3, 2, 0, 1));
-    let details = import::details(&files).expect("details");
+    let details = uie_import::details(&files).expect("details");
     assert_eq!(details.hashes.map(|hashes| (hashes.read, hashes.joined)), Some((1, 1)));
     let formats: Vec<_> = details.inputs.iter().map(|input| input.format.as_str()).collect();
     assert_eq!(formats, ["password-hashes", "csv", "json"]);
@@ -402,7 +402,7 @@ async fn several_files_are_one_import_and_password_hashes_are_joined() {
     let sent = files.subdirectory("chunks").read("000001.json").expect("the chunk");
     assert!(String::from_utf8(sent).expect("text").contains(hash));
     let mut failed = Vec::new();
-    import::write_report(&files, Some(import::original_format(&files).expect("a format")), &mut failed)
+    uie_import::write_report(&files, Some(uie_import::original_format(&files).expect("a format")), &mut failed)
         .expect("the failed rows");
     assert_eq!(String::from_utf8(failed).expect("text"), "{\"email\":\"invalid\"}\n");
 }
@@ -428,7 +428,7 @@ async fn an_import_with_an_expired_token_continues_with_a_new_one() {
         .expect("a client with an expired token");
     let (request, files) = (harness.request(), harness.store.job_files("job"));
     let spec = ImportSpec::new(&request).expect("no mapping");
-    let error = import::run("job", &spec, &files, ended, &harness.store, Arc::default()).await;
+    let error = uie_import::run("job", &spec, &files, ended, &harness.store, Arc::default()).await;
     assert_eq!(error.expect_err("the token has expired").code, Code::Auth0TokenEnded);
     let outcome = harness.run("job", &request, Arc::default()).await.expect("the import");
     assert_eq!(outcome, summary(3, 3, 0, 0));
@@ -447,7 +447,7 @@ async fn a_canceled_import_sends_no_further_chunk_and_can_be_resumed() {
     });
     assert_eq!(outcome.expect_err("it was canceled").code, Code::Canceled);
     assert_eq!(harness.control.job_counts().imports, 2);
-    let known = import::outcome("job", &harness.store).await.expect("the outcome so far");
+    let known = uie_import::outcome("job", &harness.store).await.expect("the outcome so far");
     assert_eq!(known, summary(9, 0, 0, 0));
     // Auth0 ends the two hanging jobs after two hours; the other chunks are accepted.
     harness.control.advance(Duration::from_hours(3));
@@ -466,7 +466,7 @@ async fn a_dry_run_predicts_the_result_by_looking_up_few_users_by_email_and_many
             let request = ImportRequest { dry_run: true, look_up: true, upsert, ..harness.request() };
             let content = format!("{{}}\n{}", users(count, 1).replace("user3@example.com", "USER3@Example.com"));
             assert_eq!(harness.import(&content, &request).await.expect("the check"), summary(count + 1, 0, 0, 1));
-            let details = import::details(&harness.store.job_files("job")).expect("details");
+            let details = uie_import::details(&harness.store.job_files("job")).expect("details");
             let found = details.look_up.expect("it was looked up");
             let expected = if upsert { (count - 7, 7, 0) } else { (count - 7, 0, 7) };
             assert_eq!((found.inserted, found.updated, found.refused), expected);
@@ -496,7 +496,7 @@ async fn a_lookup_survives_expired_links_and_interrupted_downloads() {
         harness.control.add(Fault::new("/exports/", kind.clone()).once());
         let request = ImportRequest { dry_run: true, look_up: true, ..harness.request() };
         harness.import(&users(260, 1), &request).await.expect("the check");
-        let found = import::details(&harness.store.job_files("job")).expect("details").look_up.expect("looked up");
+        let found = uie_import::details(&harness.store.job_files("job")).expect("details").look_up.expect("looked up");
         assert_eq!((found.inserted, found.refused), (10, 250), "{kind:?}");
     }
 }
@@ -520,11 +520,11 @@ async fn importing_the_back_up_of_an_upsert_restores_metadata() {
         let request = ImportRequest { upsert: true, backup: true, ..harness.request() };
         assert_eq!(harness.import(&changes, &request).await.expect("the import"), summary(count, 1, count - 1, 0));
         let files = harness.store.job_files("job");
-        assert_eq!(import::details(&files).expect("details").backup.map(|backup| backup.users), Some(count - 1));
+        assert_eq!(uie_import::details(&files).expect("details").backup.map(|backup| backup.users), Some(count - 1));
         assert_eq!(of(0)["user_metadata"], json!({ "new": 1 }));
 
         let mut backup = String::new();
-        let file = import::backup_file(&files).expect("a file that can be read");
+        let file = uie_import::backup_file(&files).expect("a file that can be read");
         file.expect("a back-up").read_to_string(&mut backup).expect("text");
         let on_disk = std::fs::read(files.path("backup.json")).expect("the file");
         assert!(backup.contains("@example.com") && !on_disk.windows(12).any(|part| part == b"@example.com"));
@@ -581,7 +581,7 @@ async fn a_deleted_connection_fails_the_job_and_keeps_the_counts() {
     let error = harness.import(&users(9, 120_000), &harness.request()).await.expect_err("the connection was deleted");
     assert!(error.message.contains("connection"), "{}", error.message);
     assert_eq!(harness.faults("job"), [], "no row is reported");
-    let known = import::outcome("job", &harness.store).await.expect("the outcome so far");
+    let known = uie_import::outcome("job", &harness.store).await.expect("the outcome so far");
     assert_eq!((known.total, known.failed), (9, 0));
     harness.control.clear();
     let outcome = harness.run("job", &harness.request(), Arc::default()).await.expect("the connection exists again");

@@ -10,8 +10,8 @@ use simulated_tenant::{Tenant, TenantSettings};
 
 use super::logging::start_logging;
 use super::serve::Server;
-use crate::config::{Purpose, Settings};
-use crate::error::{Code, Error, Result};
+use uie_core::config::{Purpose, Settings};
+use uie_core::error::{Code, Error, Result};
 
 /// Options of `demo`.
 #[derive(Debug, Args)]

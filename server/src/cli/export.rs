@@ -14,16 +14,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
 use super::run_with_progress::{Verbosity, run_with_progress};
-use crate::auth0::ManagementClient;
-use crate::config::{Purpose, Settings};
-use crate::error::{Code, Error, Result};
-use crate::export::{
-    self, ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, Reading, SortRequest,
+use uie_auth0::ManagementClient;
+use uie_core::config::{Purpose, Settings};
+use uie_core::error::{Code, Error, Result};
+use uie_core::progress::Progress;
+use uie_core::user::DEFAULT_COLUMNS;
+use uie_export::{
+    ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, Reading, SortRequest,
 };
-use crate::expression::{Pins, TransformContext, split_column};
-use crate::progress::Progress;
-use crate::sandbox::Sandbox;
-use crate::user::DEFAULT_COLUMNS;
+use uie_expression::{Pins, TransformContext, split_column};
+use uie_sandbox::Sandbox;
 
 /// Arguments of `export`.
 #[derive(Args, Debug)]
@@ -242,7 +242,7 @@ fn from_file(
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let (spec, working) = (spec.clone(), Arc::clone(&progress));
-        let work = tokio::task::spawn_blocking(move || export::run_file(&spec, input, writer, &working));
+        let work = tokio::task::spawn_blocking(move || uie_export::run_file(&spec, input, writer, &working));
         let work = async { work.await.map_err(Error::internal)? };
         run_with_progress(&progress, progress.or_abandon(work), Verbosity::Warnings, || {}).await
     });
@@ -276,7 +276,7 @@ fn from_tenant(
     let bar = ProgressDisplay::start(&progress, None);
     let target = Output::open(output)?;
     let writer = target.writer()?;
-    let export = export::run(Arc::new(spec), client, writer, Arc::clone(&progress), None);
+    let export = uie_export::run(Arc::new(spec), client, writer, Arc::clone(&progress), None);
     let result = runtime.block_on(run_with_progress(&progress, export, Verbosity::Warnings, || {}));
     runtime.shutdown_background();
     bar.finish();
@@ -284,7 +284,7 @@ fn from_tenant(
 }
 
 /// Prints the plan of the export.
-fn explain(plan: &export::Plan) -> Result<Option<ExportSummary>> {
+fn explain(plan: &uie_export::Plan) -> Result<Option<ExportSummary>> {
     write!(std::io::stdout(), "{plan}")?;
     Ok(None)
 }

@@ -12,19 +12,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::logging::start_logging;
 use super::run_with_progress::{Verbosity, run_with_progress};
-use crate::auth0::{JobSummary, ManagementClient};
-use crate::config::{Purpose, Settings};
-use crate::error::{Code, Error, Result};
-use crate::expression::{Expression, Kind, TransformContext};
-use crate::import::{
-    self, ImportRequest, ImportSpec, InputFile, InputFormat, JoinedHashes, LookUpBy, LookedUp, MapRule, PollPolicy,
-    Reason, ReasonCounter, RowFault, Severity,
+use uie_auth0::{JobSummary, ManagementClient};
+use uie_core::config::{Purpose, Settings};
+use uie_core::error::{Code, Error, Result};
+use uie_core::progress::Progress;
+use uie_expression::{Expression, Kind, TransformContext};
+use uie_import::{
+    ImportRequest, ImportSpec, InputFile, InputFormat, JoinedHashes, LookUpBy, LookedUp, MapRule, PollPolicy, Reason,
+    ReasonCounter, RowFault, Severity,
 };
-use crate::jobs;
-use crate::jobs::secrets;
-use crate::progress::Progress;
-use crate::sandbox::Sandbox;
-use crate::store::{Files, JobKind, JobState, NewJob, Store};
+use uie_jobs::secrets;
+use uie_sandbox::Sandbox;
+use uie_store::{Files, JobKind, JobState, NewJob, Store};
 
 /// Faults that are printed; `--report` writes all of them.
 const SHOWN_FAULTS: usize = 10;
@@ -163,16 +162,17 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         report.push(fault)
     };
     let progress = Progress::default();
-    let checked = import::check_files(&spec, inputs, args.chunks.as_deref(), identities.as_ref(), &mut keep, &progress);
+    let checked =
+        uie_import::check_files(&spec, inputs, args.chunks.as_deref(), identities.as_ref(), &mut keep, &progress);
     bar.finish_and_clear();
     let summary = checked?;
     let looked_up = match (&tenant, &identities) {
         (Some((runtime, client)), Some(files)) => {
             eprintln!("{}", LookUpBy::for_rows(summary.good).description(summary.good));
             let progress = Arc::new(Progress::default());
-            let lookup = import::find_existing_users(&spec, files, client, &progress, PollPolicy::default());
+            let lookup = uie_import::find_existing_users(&spec, files, client, &progress, PollPolicy::default());
             let existing_users = runtime.block_on(lookup)?;
-            for fault in import::faults(files)? {
+            for fault in uie_import::faults(files)? {
                 keep(&fault?)?;
             }
             existing_users.look_up
@@ -208,7 +208,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let client_id = settings.client.as_ref().map_or("", |client| client.id.as_str());
     let mut report = Report::create(args.report.as_deref())?;
     let new_job = async |store: &Store, request: &ImportRequest, connection: Option<String>| {
-        let id = jobs::new_id();
+        let id = uie_jobs::new_id();
         let new = NewJob {
             request: stored_request(store, &id, request, settings)?,
             id,
@@ -221,7 +221,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         };
         let files = store.create_job_files(&new.id)?;
         let copied = match &args.retry {
-            Some(failed) if args.files.is_empty() => import::keep_failed_rows(&store.job_files(failed), &files),
+            Some(failed) if args.files.is_empty() => uie_import::keep_failed_rows(&store.job_files(failed), &files),
             _ => copy_files(&args.files, &files),
         };
         if let Err(error) = copied {
@@ -239,7 +239,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     } else if let Some(failed) = &args.retry {
         let store = Store::open_with(settings).await?;
         let job = store.job(tenant.host(), failed).await?;
-        let connection = jobs::check_retryable(&job)?;
+        let connection = uie_jobs::check_retryable(&job)?;
         let request: ImportRequest = secrets::open(&store, &job.id, &job.request)?;
         client.importable_connection(&request.connection_id).await?;
         let id = new_job(&store, &request, connection).await?;
@@ -263,7 +263,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     {
         eprintln!("Wrote the backup of the existing users to {}.", path.display());
     }
-    for fault in import::faults(&files)? {
+    for fault in uie_import::faults(&files)? {
         report.push(&fault?)?;
     }
     match result {
@@ -275,7 +275,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
                 summary.updated,
                 summary.failed
             );
-            let details = import::details(&files)?;
+            let details = uie_import::details(&files)?;
             text.push_str(&describe_inputs(&details.inputs, details.hashes));
             text.push_str(&describe_reasons(&details.reasons));
             if let Some(path) = &args.failed {
@@ -291,7 +291,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             Ok(summary.failed)
         }
         Err(error) => {
-            let partial = import::outcome(&id, &store).await?;
+            let partial = uie_import::outcome(&id, &store).await?;
             if partial.inserted + partial.updated > 0 {
                 eprintln!(
                     "Before the interruption: {} inserted, {} updated, {} failed.",
@@ -328,7 +328,7 @@ fn client(settings: &Settings) -> Result<ManagementClient> {
 
 /// Copies the backup of a job, decrypted, to the file of `--backup`. Returns false if there is no backup.
 fn copy_backup(files: &Files, path: &Path) -> Result<bool> {
-    let Some(mut from) = import::backup_file(files)? else { return Ok(false) };
+    let Some(mut from) = uie_import::backup_file(files)? else { return Ok(false) };
     let mut copy = || {
         if is_stdin(path) {
             io::copy(&mut from, &mut io::stdout())
@@ -389,9 +389,9 @@ fn copy_files(paths: &[PathBuf], files: &Files) -> Result<()> {
         io::copy(&mut open(from)?, &mut to)?;
         Ok(to.finish(true)?)
     };
-    let several = files.subdirectory(jobs::UPLOAD);
+    let several = files.subdirectory(uie_jobs::UPLOAD);
     match paths {
-        [path] => copy(path, files, jobs::UPLOAD),
+        [path] => copy(path, files, uie_jobs::UPLOAD),
         paths => several.create_directory().map_err(Error::from).and_then(|()| {
             paths.iter().enumerate().try_for_each(|(index, file)| {
                 let name = if is_stdin(file) {
@@ -411,12 +411,12 @@ fn map_rules(args: &ImportArgs) -> Result<Vec<MapRule>> {
 
 fn write_failed(files: &Files, path: &Path) -> Result<()> {
     let named = |error: io::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
-    let format = import::original_format(files)?;
+    let format = uie_import::original_format(files)?;
     if is_stdin(path) {
-        return import::write_report(files, Some(format), &mut io::stdout().lock());
+        return uie_import::write_report(files, Some(format), &mut io::stdout().lock());
     }
     let mut output = BufWriter::new(File::create(path).map_err(named)?);
-    import::write_report(files, Some(format), &mut output)?;
+    uie_import::write_report(files, Some(format), &mut output)?;
     output.flush().map_err(named)
 }
 
@@ -468,14 +468,14 @@ async fn run_job(
     }
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
-    let work = import::run(id, spec, files, client, store, Arc::clone(&progress));
+    let work = uie_import::run(id, spec, files, client, store, Arc::clone(&progress));
     let running = run_with_progress(&progress, work, Verbosity::Details, || draw(&bar, &progress));
     let result = Box::pin(running).await;
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {
         Ok(summary) => {
-            let summary = import::summary(*summary, files)?;
+            let summary = uie_import::summary(*summary, files)?;
             store.finish_job(id, JobState::Completed, Some(&summary), None, None).await?;
         }
         Err(error) => {

@@ -11,8 +11,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::LogFormat;
-use crate::error::{Code, Error, Result};
+use uie_core::config::LogFormat;
+use uie_core::error::{Code, Error, Result};
 
 /// Starts logging to standard error. Fails with [`Code::InvalidSettings`] if `filter` is invalid.
 pub(super) fn start_logging(filter: &str, format: LogFormat) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The command line, one file per subcommand.
 
+#[cfg(feature = "demo")]
 mod demo;
 mod export;
 mod hardening;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::sandbox::{self, FuelMetering};
+use uie_sandbox::FuelMetering;
 
 /// Exports and imports the users of an Auth0 tenant, as a server with web pages or on the command line.
 #[derive(Debug, Parser)]
@@ -36,6 +37,7 @@ enum Command {
     /// Start the server with the web pages and the API for a tenant
     Serve,
     /// Start a simulated tenant with users, and a server for it
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     /// Export users of a tenant, or convert a file of users
     Export(export::ExportArgs),
@@ -46,7 +48,7 @@ enum Command {
     /// Check the settings without starting the server
     ValidateConfig,
     /// Compile a component from standard input; the sandbox starts this command, with limits, for uploaded transforms
-    #[command(hide = true, name = sandbox::SUBCOMMAND)]
+    #[command(hide = true, name = uie_sandbox::SUBCOMMAND)]
     CompileTransform {
         /// CPU time limit in seconds
         seconds: u64,
@@ -54,6 +56,18 @@ enum Command {
         #[arg(long)]
         fuel: bool,
     },
+}
+
+impl Command {
+    /// Returns whether the command keeps users or secrets in memory.
+    fn handles_personal_data(&self) -> bool {
+        match self {
+            Self::Serve | Self::Export(_) | Self::Import(_) => true,
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => true,
+            Self::Transform(_) | Self::ValidateConfig | Self::CompileTransform { .. } => false,
+        }
+    }
 }
 
 /// Returns a path that starts this program again, on Linux even if its file was replaced meanwhile.
@@ -66,13 +80,14 @@ fn program_path() -> Option<PathBuf> {
 pub fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     if let Some(program) = program_path() {
-        sandbox::compile_with(program);
+        uie_sandbox::compile_with(program);
     }
-    if matches!(command, Command::Serve | Command::Demo(_) | Command::Export(_) | Command::Import(_)) {
+    if command.handles_personal_data() {
         hardening::protect_memory();
     }
     let result = match command {
         Command::Serve => serve::run(config.as_deref()),
+        #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments, config.as_deref()),
         Command::Export(arguments) => export::run(&arguments, config.as_deref()),
         Command::Import(arguments) => import::run(&arguments, config.as_deref()),
@@ -80,7 +95,7 @@ pub fn main() -> ExitCode {
         Command::ValidateConfig => validate_config::run(config.as_deref()),
         Command::CompileTransform { seconds, fuel } => {
             let counting = if fuel { FuelMetering::On } else { FuelMetering::Off };
-            Ok(ExitCode::from(sandbox::serve_compilation(seconds, counting)))
+            Ok(ExitCode::from(uie_sandbox::serve_compilation(seconds, counting)))
         }
     };
     result.unwrap_or_else(|error| {

@@ -3,8 +3,8 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use crate::error::Result;
-use crate::progress::Progress;
+use uie_core::error::Result;
+use uie_core::progress::Progress;
 
 /// Exit status of a process that Ctrl-C ended: 128 plus the number of the signal, as in shells.
 const INTERRUPTED: i32 = 130;

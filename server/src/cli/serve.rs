@@ -11,12 +11,12 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logging::start_logging;
-use crate::access::Access;
-use crate::config::{Purpose, Settings};
-use crate::error::{Code, Error, Result};
-use crate::jobs::Jobs;
-use crate::store::Store;
 use crate::web;
+use uie_access::Access;
+use uie_core::config::{Purpose, Settings};
+use uie_core::error::{Code, Error, Result};
+use uie_jobs::Jobs;
+use uie_store::Store;
 
 /// Serves until the process receives SIGINT or SIGTERM.
 pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
@@ -122,6 +122,7 @@ pub(super) struct Server {
     pub(super) base_url: Arc<str>,
     /// The local address, which is not that of the URL if there is a proxy.
     address: std::net::SocketAddr,
+    access: Arc<Access>,
     jobs: Jobs,
     http: actix_web::dev::Server,
     /// The listener of `METRICS_ADDRESS`.
@@ -146,7 +147,7 @@ impl Server {
         let app = web::App {
             settings,
             base_url: Arc::clone(&base_url),
-            access,
+            access: Arc::clone(&access),
             store,
             jobs: jobs.clone(),
             metrics: web::Metrics::new()?,
@@ -171,14 +172,16 @@ impl Server {
             .run();
         ignore_file_size_signal()?;
         jobs.recover().await?;
-        Ok(Self { base_url, address, jobs, http, metrics })
+        Ok(Self { base_url, address, access, jobs, http, metrics })
     }
 
     /// Serves until the process receives SIGINT or SIGTERM. Then the server becomes not ready, running jobs stop and
     /// are continued at the next start, and open requests are completed.
     pub(super) async fn run_until_stopped(self) -> Result<()> {
-        let clean_up = self.jobs.clone();
-        let clean_up = actix_web::rt::spawn(async move { clean_up.keep_clean().await });
+        let (jobs, access) = (self.jobs.clone(), self.access);
+        let clean_up = actix_web::rt::spawn(async move {
+            jobs.keep_clean(async |now| access.delete_ended_sessions(now).await).await;
+        });
         let result = self.http.await;
         if let Some(metrics) = self.metrics {
             metrics.stop(false).await;

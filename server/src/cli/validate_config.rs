@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{Login, Purpose, Settings};
-use crate::error::Result;
+use uie_core::config::{Login, Purpose, Settings};
+use uie_core::error::Result;
 
 /// Checks the settings of `serve` and prints a summary without secrets.
 pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {

@@ -1,16 +1,11 @@
 //! Limits on request bodies. They apply to every route, before an extractor or handler reads a byte.
 
-use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -18,149 +13,23 @@ use actix_web::{HttpMessage, HttpResponse, ResponseError};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 
+use super::app::App;
+use super::body_gate::{BodyGate, Failure, GatedBody};
+use super::error_response::ApiError;
+use super::route_limits::body_limit;
 use super::slow_requests::{MinRateBody, is_too_slow};
-use super::{ApiError, App, api, auth0_extension};
-use crate::error::{Code, Error};
+use uie_core::error::{Code, Error};
 
 /// Maximum body size in bytes of a route without a limit of its own. Such routes ignore their body.
 const DEFAULT_LIMIT: u64 = 64 << 10;
-
-/// Maximum number of bytes of all bodies of requests without a session that are held at the same time.
-const UNAUTHENTICATED_BYTES: usize = 16 << 20;
-
-/// Memory budget for the bodies of requests without a session, shared by all connections. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct BodyBudget(Arc<AtomicUsize>);
-
-impl Default for BodyBudget {
-    fn default() -> Self {
-        Self(Arc::new(AtomicUsize::new(UNAUTHENTICATED_BYTES)))
-    }
-}
-
-impl BodyBudget {
-    /// Takes `bytes` from the budget. Returns `false` if fewer are left.
-    fn reserve(&self, bytes: usize) -> bool {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(bytes)).is_ok()
-    }
-
-    fn release(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
-/// Why a body was ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
-    /// It is larger than the route allows.
-    TooLarge,
-    /// It arrives too slowly.
-    TooSlow,
-    /// Too many bodies of requests without a session arrive at once.
-    Busy,
-}
-
-/// Controls the body of one request; kept in the extensions of the request.
-#[derive(Debug)]
-pub(super) struct BodyGate {
-    /// Maximum number of bytes that are passed on.
-    limit: u64,
-    /// Whether the route needs a session. Then nothing is read before [`BodyGate::admit`].
-    needs_session: bool,
-    admitted: Cell<bool>,
-    /// Wakes the reader of the body once it is admitted.
-    waker: RefCell<Option<Waker>>,
-    failure: Cell<Option<Failure>>,
-    budget: BodyBudget,
-    /// Bytes taken from the budget.
-    reserved: Cell<usize>,
-}
-
-impl BodyGate {
-    fn new(limit: u64, needs_session: bool, budget: BodyBudget) -> Self {
-        Self {
-            limit,
-            needs_session,
-            admitted: Cell::new(false),
-            waker: RefCell::new(None),
-            failure: Cell::new(None),
-            budget,
-            reserved: Cell::new(0),
-        }
-    }
-
-    /// Allows reading the body, after the session of the request was validated.
-    pub(super) fn admit(&self) {
-        self.admitted.set(true);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn fail(&self, failure: Failure) -> PayloadError {
-        self.failure.set(Some(failure));
-        PayloadError::Overflow
-    }
-
-    fn check(&self, received: u64, bytes: usize) -> Result<(), PayloadError> {
-        if received > self.limit {
-            return Err(self.fail(Failure::TooLarge));
-        }
-        if !self.admitted.get() {
-            if !self.budget.reserve(bytes) {
-                return Err(self.fail(Failure::Busy));
-            }
-            self.reserved.set(self.reserved.get() + bytes);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for BodyGate {
-    fn drop(&mut self) {
-        self.budget.release(self.reserved.get());
-    }
-}
-
-/// A body that is read as far as its gate allows.
-struct GatedBody {
-    body: Payload,
-    gate: Rc<BodyGate>,
-    received: u64,
-    ended: bool,
-}
-
-impl Stream for GatedBody {
-    type Item = Result<Bytes, PayloadError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        if self.gate.needs_session && !self.gate.admitted.get() {
-            self.gate.waker.replace(Some(context.waker().clone()));
-            return Poll::Pending;
-        }
-        let Poll::Ready(next) = Pin::new(&mut self.body).poll_next(context) else { return Poll::Pending };
-        let Some(Ok(bytes)) = next else { return Poll::Ready(next) };
-        self.received += bytes.len() as u64;
-        match self.gate.check(self.received, bytes.len()) {
-            Ok(()) => Poll::Ready(Some(Ok(bytes))),
-            Err(error) => {
-                self.ended = true;
-                Poll::Ready(Some(Err(error)))
-            }
-        }
-    }
-}
 
 /// Middleware that refuses compressed bodies (RFC 9110, 8.4 and 15.5.16) and bounds all others:
 ///
 /// - A body that exceeds the limit of its route is ended: 413.
 /// - A body that arrives too slowly is ended: 408.
 /// - Below `/api` no byte of a body is read before the session was validated.
-/// - Bodies of other routes come from requests without a session. Together they hold at most
-///   [`UNAUTHENTICATED_BYTES`]; beyond that: 503.
+/// - Bodies of other routes come from requests without a session. Together they hold at most the bytes of one
+///   [`BodyBudget`](super::body_gate::BodyBudget); beyond that: 503.
 pub(super) async fn limit_body<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -178,7 +47,7 @@ pub(super) async fn limit_body<B: MessageBody>(
     let (limit, needs_session) = body_rules(&request);
     let budget = request.app_data::<Data<App>>().map(|app| app.bodies.clone()).unwrap_or_default();
     let gate = Rc::new(BodyGate::new(limit, needs_session, budget));
-    let body = GatedBody { body: payload, gate: Rc::clone(&gate), received: 0, ended: false };
+    let body = GatedBody::new(payload, Rc::clone(&gate));
     let body: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(body);
     let body = if needs_session {
         MinRateBody::new(Payload::from(body))
@@ -188,14 +57,14 @@ pub(super) async fn limit_body<B: MessageBody>(
     let failing_gate = Rc::clone(&gate);
     let body: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(body.inspect_err(move |error| {
         if is_too_slow(error) {
-            failing_gate.failure.set(Some(Failure::TooSlow));
+            failing_gate.set_failure(Failure::TooSlow);
         }
     }));
     request.set_payload(Payload::from(body));
     request.extensions_mut().insert(Rc::clone(&gate));
     let response = next.call(request).await?;
     // A handler may report a body that was ended early as malformed. Its response is kept if the status is the same.
-    match gate.failure.get().map(|failure| error_of(failure, limit)) {
+    match gate.failure().map(|failure| error_of(failure, limit)) {
         Some(error) if error.status() != response.status().as_u16() => {
             let (request, _) = response.into_parts();
             Ok(ServiceResponse::new(request, ApiError(error).error_response()).map_into_right_body())
@@ -220,13 +89,8 @@ fn error_of(failure: Failure, limit: u64) -> Error {
 fn body_rules(request: &ServiceRequest) -> (u64, bool) {
     let app = request.app_data::<Data<App>>();
     let pattern = request.match_pattern().unwrap_or_default();
-    let limit = app.and_then(|app| body_limit(request.method(), &pattern, app));
+    let limit = app.and_then(|app| body_limit(request.method(), &pattern, &app.settings));
     (limit.unwrap_or(DEFAULT_LIMIT), request.path().starts_with("/api/"))
-}
-
-/// Returns the maximum body size of a route in bytes; `None` if it reads no body.
-fn body_limit(method: &Method, pattern: &str, app: &App) -> Option<u64> {
-    api::body_limit(method, pattern, app).or_else(|| auth0_extension::body_limit(method, pattern))
 }
 
 /// Returns the first content coding that is not `identity`; `None` if the body is not compressed.
@@ -251,8 +115,6 @@ fn unsupported_encoding(encoding: &str) -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream;
-
     use super::*;
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -273,45 +135,5 @@ mod tests {
         {
             assert!(foreign_encoding(&headers(refused)).is_some(), "{refused:?}");
         }
-    }
-
-    /// Returns how many of `chunks` chunks of 1 KiB are passed on, and why no more.
-    async fn pass_chunks(gate: &Rc<BodyGate>, chunks: usize) -> (usize, Option<Failure>) {
-        let chunks = stream::iter((0..chunks).map(|_| Ok(Bytes::from_static(&[0; 1024]))));
-        let body: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(chunks);
-        let body = GatedBody { body: Payload::from(body), gate: Rc::clone(gate), received: 0, ended: false };
-        let count = body.try_fold(0, async |count, _| Ok(count + 1)).await;
-        (count.unwrap_or_default(), gate.failure.get())
-    }
-
-    #[actix_web::test]
-    async fn a_body_is_ended_at_its_limit() {
-        let gate = |limit| Rc::new(BodyGate::new(limit, false, BodyBudget::default()));
-        assert_eq!(pass_chunks(&gate(4096), 4).await, (4, None));
-        assert_eq!(pass_chunks(&gate(4095), 4).await, (0, Some(Failure::TooLarge)));
-    }
-
-    #[actix_web::test]
-    async fn bodies_without_a_session_share_one_budget() {
-        let budget = BodyBudget(Arc::new(AtomicUsize::new(6 << 10)));
-        let gate = || Rc::new(BodyGate::new(u64::MAX, false, budget.clone()));
-        let first = gate();
-        assert_eq!(pass_chunks(&first, 4).await, (4, None));
-        assert_eq!(pass_chunks(&gate(), 4).await, (0, Some(Failure::Busy)));
-        let admitted = gate();
-        admitted.admit();
-        assert_eq!(pass_chunks(&admitted, 4).await, (4, None), "a body with a session does not use the budget");
-        drop(first);
-        assert_eq!(pass_chunks(&gate(), 4).await, (4, None), "the bytes of an answered request are released");
-        assert_eq!(budget.0.load(Ordering::Relaxed), 6 << 10);
-    }
-
-    #[actix_web::test]
-    async fn a_body_that_needs_a_session_is_not_read_before_it_is_validated() {
-        let gate = Rc::new(BodyGate::new(u64::MAX, true, BodyBudget(Arc::default())));
-        let mut reading = std::pin::pin!(pass_chunks(&gate, 4));
-        assert!(futures_util::poll!(reading.as_mut()).is_pending());
-        gate.admit();
-        assert_eq!(reading.await, (4, None));
     }
 }

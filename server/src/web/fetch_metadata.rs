@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 
-use crate::error::{Code, Error, Result};
+use uie_core::error::{Code, Error, Result};
 
 /// Fails with [`Code::CrossSite`] for a state-changing request that a page of another site made according to the
 /// browser. Requests without the header, from programs and old browsers, are accepted. The form of the login callback

@@ -1,45 +1,13 @@
-//! `GET /metrics`: metrics for Prometheus, without personal data: labels are routes, not paths.
+//! Metrics for Prometheus, without personal data: labels are routes, not paths.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderName, HeaderValue, VIA};
-use actix_web::http::uri::Authority;
-use actix_web::middleware::Next;
-use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
-use secrecy::ExposeSecret;
-use tracing_actix_web::RequestId;
 
-use super::reply::{get_resource, not_found};
-use super::{ApiError, App, request_log};
-use crate::encryption::constant_time_eq;
-use crate::error::{Code, Error, Result};
-use crate::telemetry::{self, Counter};
-
-/// Adds `/metrics` to all other routes.
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(get_resource("/metrics", read));
-}
-
-/// Adds `/metrics` to a dedicated listener, which answers 404 to all other paths.
-pub(super) fn configure_dedicated(config: &mut ServiceConfig) {
-    config
-        .app_data(Data::new(DedicatedListener))
-        .service(get_resource("/metrics", read))
-        .default_service(web::to(not_found_response));
-}
-
-/// Marks the listener of `METRICS_ADDRESS`.
-struct DedicatedListener;
-
-async fn not_found_response(request: HttpRequest) -> HttpResponse {
-    ApiError(not_found(&request)).error_response()
-}
+use uie_core::error::{Code, Error, Result};
+use uie_core::telemetry::{self, Counter};
+use uie_store::{JobKind, JobState};
 
 /// The metrics of this process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -121,8 +89,25 @@ impl Metrics {
         Ok(Self(Arc::new(inner)))
     }
 
+    /// Counts a request that was answered after `duration`. `route` is the pattern of its route.
+    pub(super) fn count_request(&self, method: &str, route: &str, status: &str, duration: Duration) {
+        self.0.requests.with_label_values(&[method, route, status]).inc();
+        self.0.seconds.with_label_values(&[method, route]).observe(duration.as_secs_f64());
+    }
+
+    /// Sets the numbers of the jobs in the history, by kind and state, and of the jobs that run, wait or are queued.
+    pub(super) fn set_jobs(&self, history: &[(JobKind, JobState, u64)], running: usize) {
+        let metrics = &*self.0;
+        metrics.jobs.reset();
+        for (kind, state, count) in history {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            metrics.jobs.with_label_values(&[kind.as_str(), state.as_str()]).set(count);
+        }
+        metrics.running.set(i64::try_from(running).unwrap_or(i64::MAX));
+    }
+
     /// Updates the metrics from the counters in `telemetry`.
-    fn update(&self) {
+    pub(super) fn update(&self) {
         let inner = &*self.0;
         let microseconds = 1e-6;
         for (metric, count, unit) in [
@@ -145,7 +130,8 @@ impl Metrics {
         inner.cleanup_suspended.set(telemetry::CLEANUP_SUSPENDED.get().into());
     }
 
-    fn text(&self) -> Result<String> {
+    /// Returns the metrics in the text format of Prometheus.
+    pub(super) fn text(&self) -> Result<String> {
         TextEncoder::new()
             .encode_to_string(&self.0.registry.gather())
             .map_err(|error| Error::new(Code::Internal, format!("The metrics cannot be encoded: {error}")))
@@ -155,111 +141,4 @@ impl Metrics {
 /// Increases a counter to a count, which never decreases.
 fn raise_to(metric: &prometheus::Counter, count: f64) {
     metric.inc_by((count - metric.get()).max(0.0));
-}
-
-/// Response header with the request's id in the log, so that users can report it.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Middleware that counts a request by the pattern of its route, because paths contain ids, adds its id to the
-/// response, and logs a failed or refused request.
-pub(super) async fn observe_request(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> std::result::Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let started = Instant::now();
-    let metrics = request.app_data::<Data<App>>().map(|app| app.metrics.clone());
-    let method = request_log::method_label(&request);
-    let id = request.extensions().get::<RequestId>().and_then(|id| HeaderValue::try_from(id.to_string()).ok());
-    let mut outcome = next.call(request).await;
-    if let (Ok(response), Some(id)) = (&mut outcome, id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    let (status, code, pattern) = match &outcome {
-        Ok(response) => {
-            let code = response.response().extensions().get::<Code>().copied();
-            (response.status(), code, response.request().match_pattern())
-        }
-        Err(error) => {
-            (error.as_response_error().status_code(), error.as_error::<ApiError>().map(|error| error.0.code), None)
-        }
-    };
-    request_log::log_failure(status, code);
-    if let Some(metrics) = metrics {
-        let route = request_log::route_label(pattern);
-        let labels = [method, route.as_str(), status.as_str()];
-        metrics.0.requests.with_label_values(&labels).inc();
-        metrics.0.seconds.with_label_values(&[method, &route]).observe(started.elapsed().as_secs_f64());
-    }
-    outcome
-}
-
-/// Returns the metrics in the text format of Prometheus. With a public URL they need `METRICS_TOKEN`; otherwise
-/// programs on the server's machine can read them without it.
-#[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, content_type = "text/plain"), (status = 401, body = crate::error::ErrorBody),
-              (status = 404, body = crate::error::ErrorBody)))]
-pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::Result<HttpResponse, ApiError> {
-    authorize(&request, &app)?;
-    let metrics = &app.metrics.0;
-    metrics.jobs.reset();
-    for (kind, state, count) in app.jobs.counts().await? {
-        metrics.jobs.with_label_values(&[kind.as_str(), state.as_str()]).set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-    app.metrics.update();
-    metrics.running.set(i64::try_from(app.jobs.running()).unwrap_or(i64::MAX));
-    Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(app.metrics.text()?))
-}
-
-/// Headers that a proxy adds to a request, beside `X-Forwarded-*`.
-const PROXIED: [HeaderName; 3] = [FORWARDED, VIA, HeaderName::from_static("x-real-ip")];
-
-/// Accepts a request with the token or, if no token is needed, a request of a program on this machine.
-///
-/// With a public URL requests come through a proxy, which may be on this machine. So the token is needed, and without
-/// one in the settings the response is 404. The listener of `METRICS_ADDRESS` is not behind the proxy; it needs no
-/// token unless one is set.
-fn authorize(request: &HttpRequest, app: &App) -> Result<()> {
-    let settings = &app.settings;
-    let bearer_token = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
-    if let (Some(bearer_token), Some(token)) = (bearer_token, &settings.metrics_token)
-        && constant_time_eq(bearer_token, token.expose_secret())
-    {
-        return Ok(());
-    }
-    let is_dedicated = request.app_data::<Data<DedicatedListener>>().is_some();
-    let (needs_token, listener) = match settings.metrics_address {
-        Some(address) if is_dedicated => (settings.metrics_token.is_some(), address.ip()),
-        _ => (settings.base_url.is_some(), settings.host),
-    };
-    if needs_token && settings.metrics_token.is_none() {
-        return Err(not_found(request).with_hint("Set METRICS_TOKEN, or METRICS_ADDRESS for a dedicated listener."));
-    }
-    if !needs_token && bearer_token.is_none() && is_local(request, listener) {
-        return Ok(());
-    }
-    Err(Error::new(Code::CredentialsRequired, "The metrics need METRICS_TOKEN, or a direct request from this machine.")
-        .with_hint("Send the header `Authorization: Bearer <METRICS_TOKEN>`."))
-}
-
-/// Returns whether a program on this machine sent the request directly: without a proxy, and with a host name of this
-/// machine. After DNS rebinding, a browser sends the name of the other site as host.
-fn is_local(request: &HttpRequest, listener: IpAddr) -> bool {
-    let headers = request.headers();
-    let proxied = headers.keys().any(|name| PROXIED.contains(name) || name.as_str().starts_with("x-forwarded-"));
-    let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
-    let names_this_machine = |authority: &str| {
-        let host = authority.parse::<Authority>().ok();
-        let host = host.as_ref().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost")
-            || host.parse::<IpAddr>().is_ok_and(|ip| is_loopback(ip) || ip == listener)
-    };
-    let hosts = headers.get_all(HOST).map(|host| host.to_str().unwrap_or_default());
-    let hosts = hosts.chain(request.uri().authority().map(Authority::as_str));
-    request.peer_addr().is_some_and(|peer| is_loopback(peer.ip()))
-        && !proxied
-        && hosts.into_iter().all(names_this_machine)
 }

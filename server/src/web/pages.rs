@@ -20,12 +20,14 @@ use rust_embed::Embed;
 use serde::Serialize;
 use tera::Context;
 
+use super::app::App;
+use super::docs_pages;
+use super::error_response::{ApiError, not_found};
 use super::language::Language;
-use super::reply::{get_resource, not_found};
+use super::resource::get_resource;
 use super::templates::render_in;
-use super::{ApiError, App, docs_pages};
-use crate::error::{Code, Error};
-use crate::user::{ATTRIBUTES, DEFAULT_COLUMNS};
+use uie_core::error::{Code, Error};
+use uie_core::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
 #[derive(Embed)]
 #[folder = "assets/"]

@@ -1,14 +1,21 @@
-//! Request logging: the tracing span of a request, and the log line of a failed or refused request.
+//! What is recorded about a request: its tracing span, its metrics, and the log line of a failed or refused request.
+
+use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{Error, HttpMessage};
 use tracing::Span;
 use tracing::field::{Empty, display};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
-use crate::error::Code;
+use super::app::App;
+use super::error_response::ApiError;
+use uie_core::error::Code;
 
 /// Builds the span of a request with its id, method, route and status.
 ///
@@ -44,19 +51,19 @@ impl RootSpanBuilder for RequestSpan {
 }
 
 /// Returns the method of a request, or `other` for an unknown one.
-pub(super) fn method_label(request: &ServiceRequest) -> &'static str {
+fn method_label(request: &ServiceRequest) -> &'static str {
     const KNOWN: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == request.method().as_str()).unwrap_or("other")
 }
 
 /// Returns the pattern of a route, or `none` if no route matches.
-pub(super) fn route_label(pattern: Option<String>) -> String {
+fn route_label(pattern: Option<String>) -> String {
     pattern.unwrap_or_else(|| "none".to_owned())
 }
 
 /// Logs the status and error code of a failed or refused request, so that the operator finds its result by the
 /// request's id. The message of the error is not logged, because it may quote the request.
-pub(super) fn log_failure(status: StatusCode, code: Option<Code>) {
+fn log_failure(status: StatusCode, code: Option<Code>) {
     let code = code.map_or("none", Code::as_str);
     let status = status.as_u16();
     match status {
@@ -64,6 +71,40 @@ pub(super) fn log_failure(status: StatusCode, code: Option<Code>) {
         401 | 403 | 429 => tracing::info!(status, code, "a request was refused"),
         _ => {}
     }
+}
+
+/// Response header with the request's id in the log, so that users can report it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Middleware that counts a request by the pattern of its route, because paths contain ids, adds its id to the
+/// response, and logs a failed or refused request.
+pub(super) async fn observe_request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let started = Instant::now();
+    let metrics = request.app_data::<Data<App>>().map(|app| app.metrics.clone());
+    let method = method_label(&request);
+    let id = request.extensions().get::<RequestId>().and_then(|id| HeaderValue::try_from(id.to_string()).ok());
+    let mut outcome = next.call(request).await;
+    if let (Ok(response), Some(id)) = (&mut outcome, id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let (status, code, pattern) = match &outcome {
+        Ok(response) => {
+            let code = response.response().extensions().get::<Code>().copied();
+            (response.status(), code, response.request().match_pattern())
+        }
+        Err(error) => {
+            (error.as_response_error().status_code(), error.as_error::<ApiError>().map(|error| error.0.code), None)
+        }
+    };
+    log_failure(status, code);
+    if let Some(metrics) = metrics {
+        let route = route_label(pattern);
+        metrics.count_request(method, &route, status.as_str(), started.elapsed());
+    }
+    outcome
 }
 
 #[cfg(test)]
@@ -77,8 +118,6 @@ mod tests {
     use tracing_actix_web::TracingLogger;
 
     use super::*;
-    use crate::web::ApiError;
-    use crate::web::metrics::observe_request;
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
@@ -128,7 +167,7 @@ mod tests {
             tracing_subscriber::fmt().json().with_max_level(tracing::Level::ERROR).with_writer(move || writer.clone());
         let guard = tracing::subscriber::set_default(subscriber.finish());
         let failing = |_: web::Path<String>| async {
-            Err::<HttpResponse, _>(ApiError(crate::error::Error::new(Code::Storage, "marked-text")))
+            Err::<HttpResponse, _>(ApiError(uie_core::error::Error::new(Code::Storage, "marked-text")))
         };
         let app = App::new()
             .wrap(from_fn(observe_request))

@@ -6,7 +6,7 @@ use rust_embed::Embed;
 use tera::{Context, Tera};
 
 use super::language::Language;
-use crate::error::{Code, Error, Result};
+use uie_core::error::{Code, Error, Result};
 
 #[derive(Embed)]
 #[folder = "templates/"]

@@ -99,15 +99,14 @@ async fn endless_previews_of_one_user_do_not_delay_those_of_another() {
 /// The module that [`guests`] imports from its parent.
 mod validate {
     use transforms_sdk::manifest::Manifest;
-    use user_import_export::sandbox;
 
     pub fn with_manifest(bytes: &[u8], manifest: &Manifest) -> Vec<u8> {
-        sandbox::with_manifest("guest", bytes, manifest).expect("a transform")
+        uie_sandbox::with_manifest("guest", bytes, manifest).expect("a transform")
     }
 }
 
 #[allow(dead_code)] // written for the tests of the sandbox, which use all of it
-#[path = "../../src/sandbox/tests/guests.rs"]
+#[path = "../../crates/sandbox/src/tests/guests.rs"]
 mod guests;
 
 /// Returns a transform whose compilation takes too long: many blocks are targets of one branch, and thousands of values

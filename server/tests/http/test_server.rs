@@ -15,10 +15,10 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tempfile::TempDir;
-use user_import_export::access::{Access, Admission, Permissions, SignIn};
-use user_import_export::config::{Purpose, Settings};
-use user_import_export::jobs::Jobs;
-use user_import_export::store::Store;
+use uie_access::{Access, Admission, Permissions, SignIn};
+use uie_core::config::{Purpose, Settings};
+use uie_jobs::Jobs;
+use uie_store::Store;
 use user_import_export::web;
 
 /// `EXTENSION_SECRET` of all test servers.

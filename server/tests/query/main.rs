@@ -8,8 +8,9 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 use simulated_tenant::generate;
-use user_import_export::expression::{Expression, Json, ProjectionMask, parse_row};
-use user_import_export::query::{Filter, Query};
+use uie_expression::Expression;
+use uie_json::{Json, ProjectionMask, parse_row};
+use uie_query::{Filter, Query};
 
 const SEED: u64 = 20;
 

@@ -8,9 +8,9 @@ use bytesize::ByteSize;
 use transforms_sdk::Value;
 use transforms_sdk::testing::read_cases;
 
-use crate::config::Settings;
-use crate::error::{Code, Error, Result};
-use crate::sandbox::{FuelMetering, Runner, Sandbox, Transform, Usage};
+use uie_core::config::Settings;
+use uie_core::error::{Code, Error, Result};
+use uie_sandbox::{FuelMetering, Runner, Sandbox, Transform, Usage};
 
 /// Number of rows computed before the measurement.
 const WARM_UP: usize = 1024;

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use transforms_sdk::manifest::Manifest;
 
 use super::toolchain::Toolchain;
-use crate::error::{Code, Error, Result};
-use crate::sandbox::{self, Origin, Sandbox, TARGET, Transform};
+use uie_core::error::{Code, Error, Result};
+use uie_sandbox::{Origin, Sandbox, TARGET, Transform};
 
 /// Arguments of `transform build`.
 #[derive(Args, Debug)]
@@ -118,5 +118,5 @@ fn add_manifest(component: &Path, manifest: &Path) -> Result<Vec<u8>> {
         fields.entry("contract").or_insert_with(|| transforms_sdk::manifest::CONTRACT.into());
     }
     let parsed: Manifest = serde_json::from_value(json).map_err(invalid)?;
-    sandbox::with_manifest(&component.display().to_string(), &read(component)?, &parsed)
+    uie_sandbox::with_manifest(&component.display().to_string(), &read(component)?, &parsed)
 }

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::config::{Purpose, Settings};
-use crate::error::Result;
-use crate::sandbox::{Sandbox, Transform};
+use uie_core::config::{Purpose, Settings};
+use uie_core::error::Result;
+use uie_sandbox::{Sandbox, Transform};
 
 /// Arguments of `transform`.
 #[derive(Args, Debug)]

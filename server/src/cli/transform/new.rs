@@ -5,8 +5,8 @@ use std::path::Path;
 use rust_embed::{Embed, EmbeddedFile};
 use transforms_sdk::manifest::is_reserved;
 
-use crate::error::{Code, Error, Result};
-use crate::sandbox::is_name;
+use uie_core::error::{Code, Error, Result};
+use uie_sandbox::is_name;
 
 #[derive(Embed)]
 #[folder = "../transforms-sdk/template"]

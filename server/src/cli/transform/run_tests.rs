@@ -7,8 +7,8 @@ use transforms_sdk::testing::read_cases;
 
 use super::build::{cargo_build, cargo_missing};
 use super::toolchain::cargo;
-use crate::error::{Code, Error, Result};
-use crate::sandbox::{CheckResult, Sandbox, StopSignal, Transform};
+use uie_core::error::{Code, Error, Result};
+use uie_sandbox::{CheckResult, Sandbox, StopSignal, Transform};
 
 /// The result of the tests.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use bytesize::ByteSize;
 use transforms_sdk::manifest::Parameter;
 
-use crate::printable;
-use crate::sandbox::{Catalog, LARGEST_FILE, Origin, Sandbox, Transform};
+use uie_core::printable;
+use uie_sandbox::{Catalog, LARGEST_FILE, Origin, Sandbox, Transform};
 
 /// Describes a transform: its manifest, and whether it starts in the sandbox.
 pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {

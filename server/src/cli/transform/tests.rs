@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::error::Code;
+use uie_core::error::Code;
 
 fn settings(data_dir: &Path, more: &[(&str, &Path)]) -> Settings {
     let variables = [("DATA_DIR", data_dir)];
@@ -150,11 +150,11 @@ fn texts_of_a_file_are_escaped_for_the_terminal() {
     let file = find(&transforms.join("bidi.wasm"), &sandbox).expect("a transform");
     let (list, left_out) = show::list(&sandbox.catalog());
     for text in [show::inspect(&file, &sandbox), list, left_out] {
-        assert_eq!(crate::printable::first_hidden_in_lines(&text), None, "{text:?}");
+        assert_eq!(uie_core::printable::first_hidden_in_lines(&text), None, "{text:?}");
         assert!(text.contains("\\u{202e}"), "{text}");
     }
     let error = find(&transforms.join("bad\u{1b}[31m\u{202e}.wasm"), &sandbox).expect_err("no transform");
-    assert_eq!(crate::printable::first_hidden_in_lines(&error.to_string()), None, "{error}");
+    assert_eq!(uie_core::printable::first_hidden_in_lines(&error.to_string()), None, "{error}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::error::{Code, Error, Result};
-use crate::sandbox::TARGET;
+use uie_core::error::{Code, Error, Result};
+use uie_sandbox::TARGET;
 
 /// Linkers for WASM outside of a Rust toolchain, newest first.
 const LINKERS: &[&str] = &["wasm-ld", "wasm-ld-22", "wasm-ld-21", "wasm-ld-20", "wasm-ld-19"];

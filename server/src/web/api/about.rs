@@ -5,10 +5,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::{AnySession, ApiError, App, Authorized};
-use super::{JSON_LIMIT, get_resource};
-use crate::error::ErrorBody;
-use crate::jobs;
+use crate::web::app::App;
+use crate::web::authorization::{AnySession, Authorized};
+use crate::web::error_response::ApiError;
+use crate::web::resource::get_resource;
+use crate::web::route_limits::JSON_LIMIT;
+use uie_core::error::ErrorBody;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(get_resource("/about", read));
@@ -92,9 +94,9 @@ pub(super) async fn read(
             history_ttl_seconds: settings.history_ttl.as_secs(),
             sandbox_memory_bytes: settings.sandbox_memory,
             sandbox_timeout_ms: u64::try_from(settings.sandbox_timeout.as_millis()).unwrap_or(u64::MAX),
-            jobs: jobs::quota::JOBS.max(),
-            uploads: jobs::quota::UPLOADS.max(),
-            reads: jobs::quota::READS.max(),
+            jobs: uie_jobs::quota::JOBS.max(),
+            uploads: uie_jobs::quota::UPLOADS.max(),
+            reads: uie_jobs::quota::READS.max(),
         },
         permissions: session.permissions.names(),
         session: AboutSession {

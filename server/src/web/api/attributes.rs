@@ -4,11 +4,13 @@ use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::get_resource;
-use crate::auth0::{UserSearch, connection_query};
-use crate::error::ErrorBody;
-use crate::export::attributes::{Attribute, discover_attributes};
+use crate::web::app::App;
+use crate::web::authorization::{Authorized, ReadUsers};
+use crate::web::error_response::ApiError;
+use crate::web::resource::get_resource;
+use uie_auth0::{UserSearch, connection_query};
+use uie_core::error::ErrorBody;
+use uie_export::attributes::{Attribute, discover_attributes};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(get_resource("/attributes", list));
@@ -49,7 +51,7 @@ pub(super) async fn list(
         sort: Some(("created_at".to_owned(), true)),
         ..UserSearch::default()
     };
-    let page = app.jobs.client_provider().for_session(&session)?.users(&search).await?;
+    let page = app.jobs.client_provider().for_principal(&session.principal())?.users(&search).await?;
     let users = page.users.iter().filter_map(|user| serde_json::from_str(user.get()).ok()).collect::<Vec<_>>();
     Ok(Json(Attributes { users: users.len(), attributes: discover_attributes(&users) }))
 }

@@ -3,9 +3,11 @@
 use actix_web::web::{Data, Json, Query, ServiceConfig};
 use serde::Deserialize;
 
-use super::super::{ApiError, App, Authorized, ReadConnections};
-use super::get_resource;
-use crate::auth0::Connection;
+use crate::web::app::App;
+use crate::web::authorization::{Authorized, ReadConnections};
+use crate::web::error_response::ApiError;
+use crate::web::resource::get_resource;
+use uie_auth0::Connection;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(get_resource("/connections", list));
@@ -21,7 +23,7 @@ pub(super) struct Filter {
 /// Any non-empty `strategy` means `auth0`, as in the original extension (docs/auth0/original-extension.md#routes).
 #[utoipa::path(get, path = "/api/connections", tag = "connections",
     params(("strategy" = Option<String>, Query, description = "`auth0`: databases only")),
-    responses((status = 200, body = Vec<Connection>), (status = 401, body = crate::error::ErrorBody), (status = 403, body = crate::error::ErrorBody)),
+    responses((status = 200, body = Vec<Connection>), (status = 401, body = uie_core::error::ErrorBody), (status = 403, body = uie_core::error::ErrorBody)),
     security(("session" = ["read:connections"])))]
 pub(super) async fn list(
     Authorized { session, .. }: Authorized<ReadConnections>,
@@ -29,7 +31,7 @@ pub(super) async fn list(
     filter: Query<Filter>,
 ) -> Result<Json<Vec<Connection>>, ApiError> {
     let strategy = filter.strategy.as_deref().filter(|strategy| !strategy.is_empty()).map(|_| "auth0");
-    let mut connections = app.jobs.client_provider().for_session(&session)?.connections(strategy).await?;
+    let mut connections = app.jobs.client_provider().for_principal(&session.principal())?.connections(strategy).await?;
     connections.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Json(connections))
 }

@@ -12,11 +12,13 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 
-use super::jobs::CHUNK_SIZE;
-use crate::blocking::run_blocking;
-use crate::error::Result;
-use crate::jobs::QuotaGuard;
-use crate::store::FileReader;
+use uie_core::blocking::run_blocking;
+use uie_core::error::Result;
+use uie_jobs::QuotaGuard;
+use uie_store::FileReader;
+
+/// Number of bytes of an upload or download that are encrypted or decrypted at once.
+pub(super) const CHUNK_SIZE: usize = 256 << 10;
 
 /// Returns a response with a file, or with the part or status that the request's range and conditions ask for.
 /// `describe` sets the headers of the file.
@@ -129,7 +131,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-    use crate::store::Files;
+    use uie_store::Files;
 
     const LENGTH: usize = 700_000;
 

@@ -4,9 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig};
 use serde_json::json;
 
-use super::super::{ApiError, App};
-use super::get_resource;
-use crate::error::{Code, Error};
+use crate::web::app::App;
+use crate::web::error_response::ApiError;
+use crate::web::resource::get_resource;
+use uie_core::error::{Code, Error};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(get_resource("/healthz", alive)).service(get_resource("/readyz", ready));
@@ -20,7 +21,7 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// Reports whether the process is ready: the database answers, DATA_DIR is writable, and the server is not stopping.
 #[utoipa::path(get, path = "/readyz", tag = "operation",
-    responses((status = 200), (status = 503, body = crate::error::ErrorBody)))]
+    responses((status = 200), (status = 503, body = uie_core::error::ErrorBody)))]
 pub(super) async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
     if app.jobs.is_stopping() {
         return Err(Error::new(Code::Stopping, "The server is stopping.").into());

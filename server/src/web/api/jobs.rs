@@ -10,17 +10,20 @@ use futures_util::TryStreamExt;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::slow_requests::is_too_slow;
-use super::super::{ApiError, App, Authorized, ReadUsers, ReadUsersAndConnections};
-use super::file_response::{file_response, stream_chunks};
-use super::{get_resource, resource};
-use crate::blocking::run_blocking;
-use crate::error::{Code, Error, ErrorBody, Result};
-use crate::export::ExportRequest;
-use crate::expression::Pins;
-use crate::import::{self, ImportRequest, Inspection, MapRule, ReportFormat};
-use crate::jobs::{JobView, UPLOAD, Upload, require_import_permission};
-use crate::store::FileWriter;
+use super::file_response::{CHUNK_SIZE, file_response, stream_chunks};
+use crate::web::app::App;
+use crate::web::authorization::{Authorized, ReadUsers, ReadUsersAndConnections};
+use crate::web::error_response::ApiError;
+use crate::web::resource::{get_resource, resource};
+use crate::web::route_limits::{INSPECT_LIMIT, MAX_FILES, MAX_OTHER_PARTS, MAX_TEXT_PART_BYTES};
+use crate::web::slow_requests::is_too_slow;
+use uie_core::blocking::run_blocking;
+use uie_core::error::{Code, Error, ErrorBody, Result};
+use uie_export::ExportRequest;
+use uie_expression::Pins;
+use uie_import::{ImportRequest, Inspection, MapRule, ReportFormat};
+use uie_jobs::{JobView, UPLOAD, Upload, require_import_permission};
+use uie_store::FileWriter;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
@@ -36,20 +39,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(get_resource("/jobs/{id}/download", download));
 }
 
-/// Maximum size in bytes of a text part of a form.
-const MAX_TEXT_PART_BYTES: usize = 64 << 10;
-
-/// Maximum number of files of one import.
-const MAX_FILES: usize = 1000;
-
-/// Maximum number of parts of a form that are not files.
-const MAX_OTHER_PARTS: usize = 100;
-
 /// Maximum total size in bytes of the unknown parts of a form, which are ignored, as Auth0 does.
 const MAX_UNKNOWN_BYTES: usize = 64 << 10;
-
-/// Maximum size in bytes of a form without the contents of its files: the headers of all parts and the other parts.
-pub(super) const FORM_OVERHEAD: u64 = (MAX_FILES as u64 * 4096) + (MAX_OTHER_PARTS * MAX_TEXT_PART_BYTES) as u64;
 
 /// Starts an export.
 #[utoipa::path(post, path = "/api/jobs/export", tag = "jobs", request_body = ExportRequest,
@@ -61,7 +52,7 @@ pub(super) async fn start_export(
     app: Data<App>,
     request: Json<ExportRequest>,
 ) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(app.jobs.start_export(&session, &request).await?))
+    Ok(Json(app.jobs.start_export(&session.principal(), &request).await?))
 }
 
 /// The parts of an import's form.
@@ -116,24 +107,25 @@ pub(super) async fn start_import(
     app: Data<App>,
     form: Multipart,
 ) -> Result<Json<JobView>, ApiError> {
-    let upload = app.jobs.receive(&session)?;
+    let principal = session.principal();
+    let upload = app.jobs.receive(&principal)?;
     let mut request = read_form(form, &upload, app.settings.upload_limit).await?;
-    require_import_permission(&session, request.dry_run)?;
+    require_import_permission(&principal, request.dry_run)?;
     if request.connection_id.is_empty() && !request.dry_run {
         return Err(Error::new(Code::InvalidBody, "Must provide 'connection_id' as multipart part.")
             .with_hint("Send the id of a database connection; GET /api/connections lists them.")
             .with_field("connection_id")
             .into());
     }
-    import::validate_upload(upload.files(), &app.jobs.import_spec(&request).await?).await?;
+    uie_import::validate_upload(upload.files(), &app.jobs.import_spec(&request).await?).await?;
     let mut name = None;
     if !request.connection_id.is_empty() {
-        let client = app.jobs.client_provider().for_session(&session)?;
+        let client = app.jobs.client_provider().for_principal(&principal)?;
         let connection = client.importable_connection(&request.connection_id).await?;
         request.connection_id = connection.id;
         name = Some(connection.name);
     }
-    Ok(Json(app.jobs.start_import(&session, &request, name, upload).await?))
+    Ok(Json(app.jobs.start_import(&principal, &request, name, upload).await?))
 }
 
 /// The parts of the form of an inspection.
@@ -159,9 +151,6 @@ pub(super) struct InspectForm {
     keep_id_prefix: Option<bool>,
 }
 
-/// Maximum size in bytes of a file to inspect. Bytes after the first 4 MiB are ignored.
-pub(super) const INSPECT_LIMIT: usize = 16 << 20;
-
 /// Inspects a file, or its beginning, before an import: format, columns with suggested attributes, first rows, and
 /// their errors with the given mapping. Nothing is stored, and no request is sent to the tenant.
 #[utoipa::path(post, path = "/api/import/inspect", tag = "jobs",
@@ -174,7 +163,8 @@ pub(super) async fn inspect(
     app: Data<App>,
     mut form: Multipart,
 ) -> Result<Json<Inspection>, ApiError> {
-    let _quota_guard = app.jobs.acquire_preview_slot(&session)?;
+    let principal = session.principal();
+    let _quota_guard = app.jobs.acquire_preview_slot(&principal)?;
     let mut request = ImportRequest::default();
     let (mut sample, mut partial) = (None, false);
     let mut others = OtherParts::default();
@@ -196,7 +186,7 @@ pub(super) async fn inspect(
         }
     }
     let sample = sample.ok_or_else(users_file_missing)?;
-    Ok(Json(app.jobs.inspect(&session, &request, sample, partial).await?))
+    Ok(Json(app.jobs.inspect(&principal, &request, sample, partial).await?))
 }
 
 fn users_file_missing() -> Error {
@@ -214,7 +204,7 @@ async fn read_sample(mut field: Field) -> Result<(Vec<u8>, bool)> {
                 .with_field("users")
                 .with_hint("Send only the first 4 MiB of the file, and the part partial=true."));
         }
-        let remaining = import::INSPECTED_BYTES - bytes.len();
+        let remaining = uie_import::INSPECTED_BYTES - bytes.len();
         bytes.extend_from_slice(more.get(..remaining).unwrap_or(&more));
     }
     let cut = received > bytes.len();
@@ -346,9 +336,6 @@ async fn write_file(mut field: Field, mut file: FileWriter, left: u64, limit: u6
     Ok(size)
 }
 
-/// Number of bytes of an upload or download that are encrypted or decrypted at once.
-pub(super) const CHUNK_SIZE: usize = 256 << 10;
-
 /// Reads a text part.
 async fn read_text(mut field: Field, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
@@ -434,7 +421,7 @@ pub(super) async fn read(
     app: Data<App>,
     id: Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(app.jobs.job(&session, &id).await?))
+    Ok(Json(app.jobs.job(&session.principal(), &id).await?))
 }
 
 /// Cancels a job.
@@ -447,7 +434,7 @@ pub(super) async fn cancel(
     app: Data<App>,
     id: Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(app.jobs.cancel(&session, &id).await?))
+    Ok(Json(app.jobs.cancel(&session.principal(), &id).await?))
 }
 
 /// Resumes a failed or canceled job. Also needs `create:users` for an import, except for a dry run.
@@ -460,7 +447,7 @@ pub(super) async fn resume(
     app: Data<App>,
     id: Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(app.jobs.resume(&session, &id).await?))
+    Ok(Json(app.jobs.resume(&session.principal(), &id).await?))
 }
 
 /// Imports the failed rows of a completed import again, as a new job with the same settings: without a body the
@@ -478,16 +465,17 @@ pub(super) async fn retry(
     http: HttpRequest,
     body: Payload,
 ) -> Result<Json<JobView>, ApiError> {
+    let principal = session.principal();
     let is_form = http.content_type().eq_ignore_ascii_case("multipart/form-data");
     let corrected = if is_form {
-        let upload = app.jobs.receive(&session)?;
+        let upload = app.jobs.receive(&principal)?;
         // The settings in the form are ignored: those of the first import apply.
         read_form(Multipart::new(http.headers(), body), &upload, app.settings.upload_limit).await?;
         Some(upload)
     } else {
         None
     };
-    Ok(Json(app.jobs.retry(&session, &id, corrected).await?))
+    Ok(Json(app.jobs.retry(&principal, &id, corrected).await?))
 }
 
 /// The form of a retry.
@@ -529,7 +517,7 @@ pub(super) async fn report(
     id: Path<String>,
     query: Query<ReportQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let quota_guard = app.jobs.acquire_read_slot(&session)?;
+    let quota_guard = app.jobs.acquire_read_slot(&session.principal())?;
     let files = app.jobs.report_files(&id).await?;
     let requested = query.format;
     let (format, report) = run_blocking(move || {
@@ -538,9 +526,9 @@ pub(super) async fn report(
             Some(FileFormat::Json) => Some(ReportFormat::Json),
             Some(FileFormat::Ndjson) => Some(ReportFormat::Ndjson),
             Some(FileFormat::Csv) => Some(ReportFormat::Csv),
-            Some(FileFormat::Original) => Some(import::original_format(&files)?),
+            Some(FileFormat::Original) => Some(uie_import::original_format(&files)?),
         };
-        Ok((format, import::Report::open(&files, format)?))
+        Ok((format, uie_import::Report::open(&files, format)?))
     })
     .await?;
     let mut reply = HttpResponse::Ok();
@@ -572,9 +560,9 @@ pub(super) async fn backup(
     id: Path<String>,
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let quota_guard = app.jobs.acquire_read_slot(&session)?;
+    let quota_guard = app.jobs.acquire_read_slot(&session.principal())?;
     let files = app.jobs.report_files(&id).await?;
-    let file = run_blocking(move || import::backup_file(&files)).await?.ok_or_else(|| {
+    let file = run_blocking(move || uie_import::backup_file(&files)).await?.ok_or_else(|| {
         Error::new(Code::JobState, format!("Job {id} has no backup yet, or was started without one."))
     })?;
     // A backup does not change.

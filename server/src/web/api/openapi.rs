@@ -6,9 +6,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{
-    about, attributes, connections, get_resource, health, history, jobs, presets, preview, sessions, transforms, users,
-};
+use super::{about, attributes, connections, health, history, jobs, presets, preview, sessions, transforms, users};
+use crate::web::metrics_route;
+use crate::web::resource::get_resource;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(get_resource("/openapi.json", document));
@@ -46,7 +46,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         about::read,
         health::alive,
         health::ready,
-        crate::web::metrics::read,
+        metrics_route::read,
     ),
     modifiers(&SessionScheme, &ErrorResponses)
 )]

@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::{get_resource, json_config, resource};
-use crate::error::{Code, Error, ErrorBody, Result};
-use crate::export::ExportRequest;
-use crate::expression::Pins;
-use crate::import::{ImportRequest, MapRule};
-use crate::store::{JobKind, PRESET_LIMIT, Preset, PresetEntry};
+use super::extractors::json_config;
+use crate::web::app::App;
+use crate::web::authorization::{Authorized, ReadUsers};
+use crate::web::error_response::ApiError;
+use crate::web::resource::{get_resource, resource};
+use uie_core::error::{Code, Error, ErrorBody, Result};
+use uie_export::ExportRequest;
+use uie_expression::Pins;
+use uie_import::{ImportRequest, MapRule};
+use uie_store::{JobKind, PRESET_LIMIT, Preset, PresetEntry};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(get_resource("/presets", list)).service(

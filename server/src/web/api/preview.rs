@@ -3,10 +3,12 @@
 use actix_web::web::{Data, Json, ServiceConfig};
 use serde_json::Value;
 
-use super::super::{ApiError, App, Authorized, ReadUsersAndConnections};
-use super::resource;
-use crate::error::{Code, Error, ErrorBody};
-use crate::export::{ExportRequest, Preview};
+use crate::web::app::App;
+use crate::web::authorization::{Authorized, ReadUsersAndConnections};
+use crate::web::error_response::ApiError;
+use crate::web::resource::resource;
+use uie_core::error::{Code, Error, ErrorBody};
+use uie_export::{ExportRequest, Preview};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(resource("/preview", "POST").post(preview));
@@ -29,5 +31,5 @@ pub(super) async fn preview(
     }
     let request: ExportRequest = serde_json::from_value(request)
         .map_err(|error| Error::new(Code::InvalidBody, format!("The JSON body is invalid: {error}")))?;
-    Ok(Json(app.jobs.preview_export(&session, &request).await?))
+    Ok(Json(app.jobs.preview_export(&session.principal(), &request).await?))
 }

@@ -5,10 +5,12 @@ use actix_web::web::{Data, Json, Path, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{AnySession, ApiError, App, Authorized};
-use super::{get_resource, resource};
-use crate::access::SessionInfo;
-use crate::error::ErrorBody;
+use crate::web::app::App;
+use crate::web::authorization::{AnySession, Authorized};
+use crate::web::error_response::ApiError;
+use crate::web::resource::{get_resource, resource};
+use uie_access::SessionInfo;
+use uie_core::error::ErrorBody;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(get_resource("/sessions", list)).service(resource("/sessions/{id}", "DELETE").delete(end));

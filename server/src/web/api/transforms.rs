@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::resource;
-use crate::blocking::run_blocking;
-use crate::error::{Code, Error, ErrorBody, Result};
-use crate::sandbox::{self, Catalog, LARGEST_FILE, Origin, Problem, Sandbox, StopSignal, Transform};
-use crate::store::TransformUpload;
+use crate::web::app::App;
+use crate::web::authorization::{Authorized, ReadUsers};
+use crate::web::error_response::ApiError;
+use crate::web::resource::resource;
+use uie_core::blocking::run_blocking;
+use uie_core::error::{Code, Error, ErrorBody, Result};
+use uie_sandbox::{Catalog, LARGEST_FILE, Origin, Problem, Sandbox, StopSignal, Transform};
+use uie_store::TransformUpload;
 
 /// Maximum number of failed examples in an error message.
 const MAX_LISTED_EXAMPLES: usize = 5;
@@ -182,8 +184,8 @@ impl TransformView {
     }
 }
 
-impl From<sandbox::Limits> for LimitsView {
-    fn from(limits: sandbox::Limits) -> Self {
+impl From<uie_sandbox::Limits> for LimitsView {
+    fn from(limits: uie_sandbox::Limits) -> Self {
         Self {
             memory: limits.memory,
             time_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
@@ -233,7 +235,8 @@ pub(super) async fn upload(
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
     app.jobs.sandbox().require_uploads()?;
-    let _quota_guard = app.jobs.acquire_upload_slot(&session)?;
+    let principal = session.principal();
+    let _quota_guard = app.jobs.acquire_upload_slot(&principal)?;
     let content_length =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if content_length.is_some_and(|length| length > LARGEST_FILE) {
@@ -243,7 +246,7 @@ pub(super) async fn upload(
     let sandbox = app.jobs.sandbox().clone();
     let (transform, catalog) = app
         .jobs
-        .compute(&session, move |stop| {
+        .compute(&principal, move |stop| {
             let transform = check_and_store(&sandbox, bytes, stop)?;
             Ok((transform, sandbox.catalog()))
         })

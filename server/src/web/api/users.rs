@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::super::{ApiError, App, Authorized, ReadUsers};
-use super::get_resource;
-use crate::export;
+use crate::web::app::App;
+use crate::web::authorization::{Authorized, ReadUsers};
+use crate::web::error_response::ApiError;
+use crate::web::resource::get_resource;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(get_resource("/users", count));
@@ -43,8 +44,8 @@ pub(super) struct Matches {
 #[utoipa::path(get, path = "/api/users", tag = "users",
     params(("connection" = Option<String>, Query, description = "a connection's name"),
            ("q" = Option<String>, Query, description = "a query in Auth0's search syntax v3")),
-    responses((status = 200, body = Matches), (status = 400, body = crate::error::ErrorBody),
-              (status = 401, body = crate::error::ErrorBody), (status = 403, body = crate::error::ErrorBody)),
+    responses((status = 200, body = Matches), (status = 400, body = uie_core::error::ErrorBody),
+              (status = 401, body = uie_core::error::ErrorBody), (status = 403, body = uie_core::error::ErrorBody)),
     security(("session" = ["read:users"])))]
 pub(super) async fn count(
     Authorized { session, .. }: Authorized<ReadUsers>,
@@ -54,9 +55,9 @@ pub(super) async fn count(
     let non_empty =
         |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let (query, connection) = (non_empty(&filter.q), non_empty(&filter.connection));
-    let client = app.jobs.client_provider().for_session(&session)?;
-    let export::Matches { first, total, capped } =
-        export::count_matches(query.as_deref(), connection.as_deref(), &client).await?;
+    let client = app.jobs.client_provider().for_principal(&session.principal())?;
+    let uie_export::Matches { first, total, capped } =
+        uie_export::count_matches(query.as_deref(), connection.as_deref(), &client).await?;
     let users: Vec<_> = first.into_iter().collect();
     Ok(Json(Matches { start: 0, limit: 1, length: users.len() as u64, users, total, capped }))
 }

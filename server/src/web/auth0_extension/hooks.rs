@@ -4,8 +4,9 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::super::{ApiError, App};
-use super::resource;
+use crate::web::app::App;
+use crate::web::error_response::ApiError;
+use crate::web::resource::resource;
 
 pub(super) const INSTALL: &str = "/.extensions/on-install";
 pub(super) const UPDATE: &str = "/.extensions/on-update";

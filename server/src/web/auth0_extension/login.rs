@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, ContentType, LOCATION};
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, ContentType, HeaderName, HeaderValue, LOCATION,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::web::{Data, Form, FormConfig, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use base64::Engine;
@@ -15,31 +18,31 @@ use serde::Deserialize;
 use serde_json::json;
 use tera::Context;
 
-use super::super::templates::render;
-use super::super::{ApiError, App};
-use super::{PRIVATE_HEADERS, method_not_allowed, resource};
-use crate::access::{CookieKind, ExtensionCallback, LoginDone, STORAGE_KEY, TenantCallback};
-use crate::config::Login;
-use crate::error::{Code, Error, Result};
+use crate::web::app::App;
+use crate::web::error_response::{ApiError, method_not_allowed};
+use crate::web::resource::resource;
+use crate::web::route_limits::LOGIN_FORM_LIMIT;
+use crate::web::templates::render;
+use uie_access::{CookieKind, ExtensionCallback, LoginDone, STORAGE_KEY, TenantCallback};
+use uie_core::config::Login;
+use uie_core::error::{Code, Error, Result};
 
-/// Maximum size in bytes of the form of a callback: two tokens of an admin with many scopes and roles.
-pub(super) const MAX_FORM_BYTES: usize = 64 * 1024;
-
-/// Path of the login callback.
-pub(super) const CALLBACK: &str = "/login/callback";
+/// Headers of every response to a browser, against caching, content sniffing, and referrers to other sites.
+const PRIVATE_HEADERS: [(HeaderName, &str); 3] =
+    [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer")];
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(resource("/login", "GET").get(login));
     config.service(
-        resource(CALLBACK, "GET, POST")
-            .app_data(FormConfig::default().limit(MAX_FORM_BYTES))
+        resource("/login/callback", "GET, POST")
+            .app_data(FormConfig::default().limit(LOGIN_FORM_LIMIT))
             .get(tenant_callback)
             .post(extension_callback),
     );
     config.service(resource("/logout", "GET").get(logout));
     config.service(
         resource("/backchannel-logout", "POST")
-            .app_data(FormConfig::default().limit(MAX_FORM_BYTES))
+            .app_data(FormConfig::default().limit(LOGIN_FORM_LIMIT))
             .post(backchannel_logout),
     );
 }
@@ -79,7 +82,7 @@ async fn extension_callback(
     let done = app.access.finish_extension_login(&form, |name| cookies.get(name).copied()).await;
     if let Ok(done) = &done {
         // Jobs that wait for a token of this admin continue with the new one.
-        app.jobs.handle_sign_in(&done.session).await;
+        app.jobs.handle_sign_in(&done.session.principal()).await;
     }
     complete_login(&request, &app, done, form.popup())
 }
@@ -184,7 +187,7 @@ fn login_failed(request: &HttpRequest, app: &App, error: Error, popup: bool) -> 
     }
     let mut reply = ApiError(error).error_response();
     for (name, value) in PRIVATE_HEADERS {
-        reply.headers_mut().insert(name, actix_web::http::header::HeaderValue::from_static(value));
+        reply.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     reply
 }

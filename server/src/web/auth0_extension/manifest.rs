@@ -6,8 +6,8 @@ use actix_web::http::header::ContentType;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Serialize;
 
-use super::super::App;
-use super::resource;
+use crate::web::app::App;
+use crate::web::resource::resource;
 
 /// The manifest, from the root of the repository.
 const MANIFEST: &str = include_str!("../../../../webtask.json");
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_manifest_and_the_login_request_the_same_scopes() {
-        assert_eq!(manifest()["auth0"]["scopes"], crate::access::SCOPES);
+        assert_eq!(manifest()["auth0"]["scopes"], uie_access::SCOPES);
     }
 
     #[test]

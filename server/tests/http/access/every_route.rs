@@ -12,7 +12,7 @@ use actix_web::test::TestRequest;
 use actix_web::web::Bytes;
 use futures_util::stream;
 use serde_json::Value;
-use user_import_export::access::Permissions;
+use uie_access::Permissions;
 
 use crate::test_server::{Body, Reply, Server, person};
 

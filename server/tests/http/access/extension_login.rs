@@ -3,7 +3,7 @@
 use actix_web::test::TestRequest;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use user_import_export::store::{JobKind, NewJob};
+use uie_store::{JobKind, NewJob};
 
 use crate::login_tenant::{KEY, OTHER_KEY, Tenant, now, public, sign};
 use crate::test_server::{Reply, SECRET, Server};

@@ -4,7 +4,7 @@
 use actix_web::test::TestRequest;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use user_import_export::access::{Admission, Permissions, SignIn};
+use uie_access::{Admission, Permissions, SignIn};
 
 use super::extension_login::{Callback, payload, session, setup};
 use crate::login_tenant::now;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
-use user_import_export::store::{JobKind, NewJob};
+use uie_store::{JobKind, NewJob};
 
 use super::{Harness, id, valid_users};
 

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
 
-use user_import_export::config::{Purpose, Settings};
-use user_import_export::store::Store;
+use uie_core::config::{Purpose, Settings};
+use uie_store::Store;
 
 use super::job_tokens::token;
 use super::{BASE, Harness, id, tenant};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use simulated_tenant::{Tenant, TenantSettings};
-use user_import_export::access::Permissions;
+use uie_access::Permissions;
 
 use super::{Harness, id, tenant};
 use crate::test_server::person;
@@ -42,7 +42,7 @@ async fn a_job_whose_token_ended_waits_for_the_next_sign_in() {
     let renewed = harness.server.sign_in("auth0|ada", Some(&token(&tenant).await)).await;
     let signed_in =
         harness.server.app.access.session(Some(&format!("Bearer {renewed}")), false).await.expect("a session");
-    harness.server.app.jobs.handle_sign_in(&signed_in).await;
+    harness.server.app.jobs.handle_sign_in(&signed_in.principal()).await;
     let job = harness.wait_for_end(&reply).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["summary"]["rows"], tenant.control().user_count());
@@ -135,11 +135,12 @@ async fn a_403_for_an_admins_own_token_applies_to_later_jobs() {
     let harness = Harness::start(tenant, &settings, Some(&own)).await;
     let access = &harness.server.app.access;
     let session = access.session(Some(&format!("Bearer {}", harness.session)), false).await.expect("a session");
-    assert!(!harness.server.app.jobs.client_provider().rights(&session).refused);
+    let principal = session.principal();
+    assert!(!harness.server.app.jobs.client_provider().rights(&principal).refused);
     assert_eq!(harness.get("/api/connections").await.status, 200);
-    assert!(!harness.server.app.jobs.client_provider().rights(&session).refused);
+    assert!(!harness.server.app.jobs.client_provider().rights(&principal).refused);
     assert_eq!(harness.get("/api/users").await.status, 403);
-    assert!(harness.server.app.jobs.client_provider().rights(&session).refused);
+    assert!(harness.server.app.jobs.client_provider().rights(&principal).refused);
 }
 
 #[actix_web::test]

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use user_import_export::auth0::{
-    Backoff, ExportField, ExportJobRequest, JobErrors, JobFormat, ManagementClient, UserSearch,
-};
-use user_import_export::config::TenantHost;
-use user_import_export::error::{Code, Error};
+use uie_auth0::{Backoff, ExportField, ExportJobRequest, JobErrors, JobFormat, ManagementClient, UserSearch};
+use uie_core::config::TenantHost;
+use uie_core::error::{Code, Error};
 
 use crate::fixture::assert_displayable;
 use crate::stub_server::StubServer;
@@ -72,7 +70,7 @@ async fn call_client(call: u8, status: u16, body: &[u8], client: &ManagementClie
         3 => {
             if let Some(job) = ok_or_check_error(client.job("job_0123456789abcdef").await) {
                 let text = serde_json::to_vec(&job).expect("a job is JSON");
-                let again: user_import_export::auth0::Job = serde_json::from_slice(&text).expect("a job");
+                let again: uie_auth0::Job = serde_json::from_slice(&text).expect("a job");
                 assert_eq!(again.status, job.status);
             }
         }

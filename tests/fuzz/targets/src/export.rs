@@ -9,10 +9,10 @@ use flate2::write::GzEncoder;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use user_import_export::export::{
+use uie_core::progress::Progress;
+use uie_export::{
     ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, SortRequest, run_file,
 };
-use user_import_export::progress::Progress;
 
 use crate::fixture::{ChunkedReader, assert_displayable};
 
@@ -178,7 +178,7 @@ impl Write for SharedBuffer {
     }
 }
 
-fn run(spec: &ExportSpec, file: &[u8], step: usize) -> user_import_export::error::Result<(Vec<u8>, ExportSummary)> {
+fn run(spec: &ExportSpec, file: &[u8], step: usize) -> uie_core::error::Result<(Vec<u8>, ExportSummary)> {
     let output = SharedBuffer::default();
     let input = Box::new(ChunkedReader::new(file, step));
     let summary = run_file(spec, input, Box::new(output.clone()), &Progress::default())?;

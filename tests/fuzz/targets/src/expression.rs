@@ -1,6 +1,7 @@
 //! Column expressions.
 
-use user_import_export::expression::{Expression, Formula, Kind, ProjectionMask, parse_row, split_column};
+use uie_expression::{Expression, Formula, Kind, split_column};
+use uie_json::{ProjectionMask, parse_row};
 
 use crate::fixture::{USERS, assert_displayable, split_at_nul};
 

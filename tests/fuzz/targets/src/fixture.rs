@@ -3,8 +3,8 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-use user_import_export::access::{Admission, Permissions, SignIn};
-use user_import_export::error::Error;
+use uie_access::{Admission, Permissions, SignIn};
+use uie_core::error::Error;
 
 /// The `EXTENSION_SECRET` of every server in the targets.
 pub const SECRET: &str = "91c4e07d3b68f25aa5d01f7e8c429b36";

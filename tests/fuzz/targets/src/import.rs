@@ -8,12 +8,12 @@ use arbitrary::Unstructured;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use user_import_export::error::Result;
-use user_import_export::import::{
+use uie_core::error::Result;
+use uie_core::progress::Progress;
+use uie_import::{
     CheckSummary, ImportRequest, ImportSpec, InputFile, MAX_CHUNK_BYTES, MapRule, RowFault, Severity, check,
     check_files, fits_schema,
 };
-use user_import_export::progress::Progress;
 
 use crate::fixture::{ChunkedReader, assert_displayable, temp_root};
 
@@ -199,7 +199,7 @@ pub fn import_rows(data: &[u8]) {
 
 thread_local! {
     static REFERENCE_VALIDATOR: jsonschema::Validator = {
-        let schema = include_str!("../../../../server/src/import/documented-schema.json");
+        let schema = include_str!("../../../../server/crates/import/src/documented-schema.json");
         jsonschema::options()
             .should_validate_formats(true)
             .with_email_options(jsonschema::EmailOptions::default().without_display_text())

@@ -10,10 +10,10 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use user_import_export::access::{Access, ExtensionCallback};
-use user_import_export::auth0::signing_keys;
-use user_import_export::config::{Purpose, Settings};
-use user_import_export::store::Store;
+use uie_access::{Access, ExtensionCallback};
+use uie_auth0::signing_keys;
+use uie_core::config::{Purpose, Settings};
+use uie_store::Store;
 
 use crate::fixture::{SECRET, assert_displayable, split_at_nul};
 use crate::stub_server::StubServer;

@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
-use user_import_export::expression::{Expression, ProjectionMask, parse_row};
-use user_import_export::query::{self, Filter, Query};
+use uie_expression::Expression;
+use uie_json::{ProjectionMask, parse_row};
+use uie_query::{Filter, Query};
 
 use crate::fixture::{USERS, assert_displayable, split_at_nul};
 
@@ -23,11 +24,11 @@ pub fn query(data: &[u8]) {
     let parsed = match Query::parse(text) {
         Ok(parsed) => parsed,
         Err(error) => {
-            assert!(query::check(text).is_err(), "the check accepts an invalid query");
+            assert!(uie_query::check(text).is_err(), "the check accepts an invalid query");
             return assert_displayable(&error);
         }
     };
-    let checked = query::check(text).expect("a valid query");
+    let checked = uie_query::check(text).expect("a valid query");
     assert_eq!(checked.remarks, parsed.remarks());
     assert_eq!(checked.only_here, parsed.unsupported_by_auth0());
     let read_as = parsed.to_string();

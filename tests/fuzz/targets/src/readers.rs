@@ -1,9 +1,10 @@
 //! All parsers of a user row, compared with each other and with `serde_json`.
 
 use serde_json::Value;
-use user_import_export::expression::{
-    Cell, Cursor, Expression, Json, Path, Projection, ProjectionMask, RowParseError, RowSpan, StructuralIndex,
-    check_row, parse_row, parse_row_both_ways,
+use uie_expression::Expression;
+use uie_json::{
+    Cell, Cursor, Json, Path, Projection, ProjectionMask, RowParseError, RowSpan, StructuralIndex, check_row,
+    parse_row, parse_row_both_ways,
 };
 
 use crate::fixture::split_at_nul;

@@ -10,10 +10,10 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use user_import_export::access::{Access, Admission, SESSION_AUDIENCE, Session};
-use user_import_export::config::{Purpose, Settings};
-use user_import_export::error::Result;
-use user_import_export::store::Store;
+use uie_access::{Access, Admission, SESSION_AUDIENCE, Session};
+use uie_core::config::{Purpose, Settings};
+use uie_core::error::Result;
+use uie_store::Store;
 
 use crate::fixture::{SECRET, assert_displayable, sign_in, split_at_nul};
 

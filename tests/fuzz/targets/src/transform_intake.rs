@@ -1,8 +1,8 @@
 //! Validation of uploaded transforms.
 
 use transforms_sdk::manifest::{CONTRACT, SECTION};
-use user_import_export::error::Code;
-use user_import_export::sandbox::{Origin, Transform, is_name, with_manifest};
+use uie_core::error::Code;
+use uie_sandbox::{Origin, Transform, is_name, with_manifest};
 
 use crate::fixture::assert_displayable;
 

@@ -15,10 +15,10 @@ use futures_util::future::LocalBoxFuture;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
-use user_import_export::access::{Access, Admission};
-use user_import_export::config::{Purpose, Settings};
-use user_import_export::jobs::Jobs;
-use user_import_export::store::Store;
+use uie_access::{Access, Admission};
+use uie_core::config::{Purpose, Settings};
+use uie_jobs::Jobs;
+use uie_store::Store;
 use user_import_export::web;
 
 use crate::fixture::{SECRET, sign_in, temp_root};

@@ -1,0 +1,29 @@
+//! Exports: plan -> source -> filter -> columns -> sort -> encode -> artifact.
+
+pub mod attributes;
+mod encode;
+mod format;
+mod input;
+mod pipeline;
+mod plan;
+mod preview;
+mod request;
+mod run;
+mod sort;
+mod source;
+mod spec;
+mod summary;
+
+pub use format::Format;
+pub use plan::{EvaluatedBy, Filtering, Plan, PlanLine, PlanView, PreviousRun, Source, SourceKind, UserCount};
+pub use preview::{
+    MAX_PREVIEW_ROWS, Matches, Preview, PreviewCell, PreviewColumn, count_matches, preview, preview_limit,
+};
+pub use request::{ExportRequest, FieldRequest, OnError, Preset, SortRequest};
+pub use run::{run, run_file};
+pub use source::ExportCheckpoint;
+pub use spec::{ExportSpec, Reading};
+pub use summary::ExportSummary;
+
+#[cfg(test)]
+mod tests;

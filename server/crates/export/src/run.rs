@@ -1,0 +1,34 @@
+//! Runs the export of a file or of a tenant.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use super::pipeline;
+use super::source::{self, ExportCheckpoint};
+use super::spec::ExportSpec;
+use super::summary::ExportSummary;
+use uie_auth0::ManagementClient;
+use uie_core::error::Result;
+use uie_core::progress::Progress;
+
+/// Exports a file of users: a JSON array or NDJSON, optionally gzip; the format is detected. Blocking.
+pub fn run_file(
+    spec: &ExportSpec,
+    input: Box<dyn Read + Send>,
+    output: Box<dyn Write + Send>,
+    progress: &Progress,
+) -> Result<ExportSummary> {
+    pipeline::run(&spec.for_file()?, input, pipeline::Origin::File, output, progress)
+}
+
+/// Exports a tenant's users. With a `checkpoint`, a job that was interrupted reuses its export job inside Auth0. If the
+/// job is canceled, this returns without waiting for threads that still compute.
+pub async fn run(
+    spec: Arc<ExportSpec>,
+    client: ManagementClient,
+    output: Box<dyn Write + Send>,
+    progress: Arc<Progress>,
+    checkpoint: Option<ExportCheckpoint>,
+) -> Result<ExportSummary> {
+    source::run(spec, client, output, progress, checkpoint, source::PollPolicy::default()).await
+}

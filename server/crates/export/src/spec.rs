@@ -1,0 +1,404 @@
+//! A validated export: all expressions are parsed and all options are in range.
+
+use std::num::NonZeroUsize;
+use std::path::{Path as FilePath, PathBuf};
+
+use super::encode::{Column, Csv, Encoder, Shape};
+use super::format::Format;
+use super::request::{ExportRequest, FieldRequest, OnError, Preset};
+use uie_core::error::{Code, Error, Result};
+use uie_core::user::{ATTRIBUTES, DEFAULT_COLUMNS};
+use uie_expression::{Expression, Formula, Kind, SandboxCount, TransformContext, formula_projection};
+use uie_json::{Path, Projection, ProjectionMask, parse_row};
+use uie_query::{Filter, Query};
+
+/// How lines are read. The result is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// By a structural index of many lines, which is built in one pass. Lines that cannot be indexed are scanned.
+    #[default]
+    Index,
+    /// Byte by byte, line by line.
+    Scan,
+}
+
+/// A validated export: all expressions are parsed and all options are in range.
+#[derive(Clone, Debug)]
+pub struct ExportSpec {
+    pub(super) encoder: Encoder,
+    pub(super) sort: Option<Sort>,
+    /// The attributes that columns, sort and filter read.
+    pub(super) wanted: ProjectionMask,
+    /// The paths of columns and sort, the arguments of computed formulas, and the user's id, in this order. `None` if
+    /// some of them cannot be read by a projection.
+    pub(super) projection: Option<Projection>,
+    /// The attributes that the filter reads.
+    pub(super) filter_mask: ProjectionMask,
+    pub(super) limit: Option<u64>,
+    pub(super) gzip: bool,
+    pub(super) on_error: OnError,
+    pub(super) connection: Option<String>,
+    pub(super) query: Option<Query>,
+    /// The filter that this program evaluates. `None` if there is no query or Auth0 evaluates it.
+    pub(super) filter: Option<Filter>,
+    /// Memory of the sort in bytes, before it spills to files.
+    pub(super) sort_memory: usize,
+    pub(super) spill_directory: PathBuf,
+    pub(super) threads: usize,
+    pub(super) reading: Reading,
+    /// Remarks of the plan about versions of transforms.
+    pub(super) version_remarks: Vec<String>,
+}
+
+/// The order of rows.
+#[derive(Clone, Debug)]
+pub(super) struct Sort {
+    pub formula: Formula,
+    /// Index among the computed formulas. `None` for a path.
+    pub computed_index: Option<usize>,
+    pub descending: bool,
+}
+
+/// Returns the valid expressions of a request. Invalid ones are refused later.
+fn valid_expressions(request: &ExportRequest) -> Vec<Expression> {
+    let fields = request.fields.iter().flatten().map(|field| &field.name);
+    fields.chain(request.sort.iter().map(|sort| &sort.by)).filter_map(|source| Expression::parse(source).ok()).collect()
+}
+
+impl ExportSpec {
+    /// Validates a request whose expressions are all paths. `sort_memory` is in bytes.
+    ///
+    /// Fails if an expression, the delimiter, a limit or a combination of options is invalid.
+    pub fn new(request: &ExportRequest, sort_memory: u64) -> Result<Self> {
+        Self::check(request, sort_memory, None)
+    }
+
+    /// Like [`ExportSpec::new`], for expressions that may also be calls of transforms or JavaScript. Compiles the
+    /// transforms, which takes a second or two if they are not in the cache.
+    pub fn with_tools(request: &ExportRequest, sort_memory: u64, tools: &TransformContext) -> Result<Self> {
+        Self::check(request, sort_memory, Some(tools))
+    }
+
+    fn check(request: &ExportRequest, sort_memory: u64, tools: Option<&TransformContext>) -> Result<Self> {
+        if request.limit == Some(0) {
+            return Err(Error::new(Code::InvalidBody, "The limit is 0; expected 1 or more, or none for all users.")
+                .with_field("limit"));
+        }
+        let delimiter = request
+            .delimiter
+            .as_deref()
+            .map_or(Ok(b','), parse_delimiter)
+            .map_err(|error| error.with_field("delimiter"))?;
+        let csv = Csv { delimiter, bom: request.bom, raw: request.raw_cells };
+        if request.format != Format::Csv {
+            for (given, name) in
+                [(request.delimiter.is_some(), "delimiter"), (request.bom, "bom"), (request.raw_cells, "raw_cells")]
+            {
+                if given {
+                    return Err(Error::new(
+                        Code::InvalidBody,
+                        format!("`{name}` is for CSV only; the format is {}.", request.format.extension()),
+                    )
+                    .with_field(name));
+                }
+            }
+        }
+        let fields = request.fields.as_deref().unwrap_or_default();
+        if fields.len() > MAX_COLUMNS {
+            return Err(Error::new(
+                Code::InvalidBody,
+                format!("{} columns are too many; {MAX_COLUMNS} are allowed.", fields.len()),
+            )
+            .with_field("fields"));
+        }
+        let tools = tools.map(|tools| tools.with_pins(&request.transforms));
+        let version_remarks = match &tools {
+            Some(tools) if !request.transforms.is_empty() => tools.version_remarks(&valid_expressions(request)),
+            _ => Vec::new(),
+        };
+        let mut formulas = FormulaBuilder { tools: tools.as_ref(), sandboxes: SandboxCount::default() };
+        let mut shape = match request.preset {
+            Some(Preset::Import) if request.format != Format::Json => {
+                return Err(Error::new(
+                    Code::InvalidBody,
+                    format!(
+                        "The preset `import` makes a JSON array, since that is what Auth0 imports; the format is {}.",
+                        request.format.extension()
+                    ),
+                )
+                .with_field("format"));
+            }
+            Some(Preset::Import) => Shape::Import(import_columns(fields, &mut formulas)?),
+            None if !fields.is_empty() && request.format == Format::Csv => Shape::Columns(formulas.columns(fields)?),
+            None if !fields.is_empty() => Shape::Columns(keep_last_of_each_name(formulas.columns(fields)?)),
+            None if request.format == Format::Csv => Shape::Columns(default_columns(&mut formulas)?),
+            None => Shape::Whole,
+        };
+        let sort = match &request.sort {
+            Some(sort) => {
+                let formula = formulas
+                    .formula(&sort.by, &|| "The sort expression".to_owned())
+                    .map_err(|error| error.with_field("sort.by"))?;
+                let computed_index = (formula.kind() != Kind::Path).then_some(shape.number_computed());
+                Some(Sort { formula, computed_index, descending: sort.descending })
+            }
+            None => None,
+        };
+        let computes =
+            shape.number_computed() > 0 || sort.as_ref().is_some_and(|sort: &Sort| sort.computed_index.is_some());
+        let formulas = shape.columns().iter().map(|column| &column.formula);
+        let paths = formulas.chain(sort.as_ref().map(|sort| &sort.formula)).flat_map(Formula::paths);
+        // Messages of faults contain the user's id.
+        let user_id = Path::attribute("user_id");
+        let wanted = ProjectionMask::new(paths.chain(computes.then_some(&user_id)));
+        let formulas = shape.columns().iter().map(|column| &column.formula);
+        let projection = formula_projection(formulas.chain(sort.as_ref().map(|sort| &sort.formula)), &user_id);
+        let sort_memory = usize::try_from(sort_memory).unwrap_or(usize::MAX);
+        if sort_memory < MIN_SORT_MEMORY {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("{sort_memory} bytes are too little memory to sort with; {MIN_SORT_MEMORY} are needed."),
+            ));
+        }
+        let non_empty =
+            |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        Ok(Self {
+            encoder: Encoder { format: request.format, shape, csv },
+            sort,
+            wanted,
+            projection,
+            filter_mask: ProjectionMask::default(),
+            limit: request.limit,
+            gzip: request.gzip,
+            on_error: request.on_error,
+            connection: non_empty(&request.connection_id),
+            query: non_empty(&request.query)
+                .map(|query| Query::parse(&query))
+                .transpose()
+                .map_err(|error| error.with_field("query"))?,
+            filter: None,
+            sort_memory,
+            spill_directory: std::env::temp_dir(),
+            threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            reading: Reading::default(),
+            version_remarks,
+        })
+    }
+
+    /// Sets the number of threads, at least one. The default is the number of processors.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Sets how lines are read.
+    #[must_use]
+    pub fn with_reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
+        self
+    }
+
+    /// Sets the directory for the temporary files of the sort. The default is the system's directory for temporary
+    /// files.
+    #[must_use]
+    pub fn with_spill_directory(mut self, directory: &FilePath) -> Self {
+        directory.clone_into(&mut self.spill_directory);
+        self
+    }
+
+    /// Returns remarks about the query that its author may not expect, such as the precedence of AND and OR.
+    pub fn remarks(&self) -> &[String] {
+        self.query.as_ref().map_or(&[], Query::remarks)
+    }
+
+    fn query_filter(&self) -> Result<Option<Filter>> {
+        let filter = self.query.as_ref().map(Query::filter).transpose();
+        filter.map_err(|error| error.with_field("query"))
+    }
+
+    /// Returns the same export with its query evaluated by this program. Fails if only Auth0 can evaluate the query.
+    pub(super) fn with_local_filter(&self) -> Result<Self> {
+        Ok(self.clone().with_filter(self.query_filter()?))
+    }
+
+    /// Returns the same export of a file: this program evaluates query and connection. Fails if it cannot evaluate the
+    /// query, or if the connection is given by its id.
+    pub(super) fn for_file(&self) -> Result<Self> {
+        let Some(connection) = &self.connection else { return self.with_local_filter() };
+        if is_connection_id(connection) {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("The connection {connection} is given by its id, but users in a file carry its name."),
+            )
+            .with_hint("Give the connection's name, as in identities[0].connection."));
+        }
+        let connection = Filter::connection(connection);
+        let filter = match self.query_filter()? {
+            Some(filter) => filter.and(connection),
+            None => connection,
+        };
+        Ok(self.clone().with_filter(Some(filter)))
+    }
+
+    /// Whether a user matches the filter. True if there is no filter, false if the text is not a user.
+    pub(super) fn matches_filter(&self, user: &[u8]) -> bool {
+        let matches = |filter: &Filter| parse_row(user, &self.wanted).is_ok_and(|user| filter.matches(&user));
+        self.filter.as_ref().is_none_or(matches)
+    }
+
+    fn with_filter(mut self, filter: Option<Filter>) -> Self {
+        if let Some(filter) = &filter {
+            self.filter_mask = filter.extend_mask(ProjectionMask::default());
+            self.wanted = filter.extend_mask(self.wanted);
+        }
+        self.filter = filter;
+        self
+    }
+
+    /// Returns the formulas of columns and sort. Those that are not paths are in the order of `ComputedRow::cells`.
+    pub(super) fn formulas(&self) -> impl Iterator<Item = &Formula> {
+        let columns = self.encoder.shape.columns().iter().map(|column| &column.formula);
+        columns.chain(self.sort.as_ref().map(|sort| &sort.formula))
+    }
+
+    /// Returns the names of computed formulas in messages, in the order of `ComputedRow::cells`.
+    pub(super) fn computed_names(&self) -> Vec<String> {
+        let columns = self.encoder.shape.columns().iter().filter(|column| column.formula.kind() != Kind::Path);
+        let sort = self.sort.as_ref().filter(|sort| sort.computed_index.is_some());
+        columns
+            .map(|column| format!("column {:?}", column.name))
+            .chain(sort.map(|_| "the sort expression".to_owned()))
+            .collect()
+    }
+
+    /// Whether every valid user becomes a row.
+    pub(super) fn writes_every_user(&self) -> bool {
+        self.filter.is_none() && !matches!(self.encoder.shape, Shape::Import(_))
+    }
+
+    /// Whether sort or filter need a user's values, even if whole users are written as they were read.
+    pub(super) fn needs_values(&self) -> bool {
+        self.sort.is_some() || self.filter.is_some()
+    }
+
+    /// Whether whole users are written.
+    pub(super) fn writes_whole_users(&self) -> bool {
+        matches!(self.encoder.shape, Shape::Whole)
+    }
+}
+
+/// Whether a text is a connection id (docs/auth0/README.md#constants).
+fn is_connection_id(text: &str) -> bool {
+    text.strip_prefix("con_").is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Maximum number of columns of an export.
+const MAX_COLUMNS: usize = 1000;
+
+/// Minimum memory of the sort, in bytes. With less, each temporary file would have a few rows only.
+const MIN_SORT_MEMORY: usize = 1 << 20;
+
+/// Parses the delimiter. Fails unless it is one ASCII character that is not a quote, a line end or NUL.
+fn parse_delimiter(text: &str) -> Result<u8> {
+    let byte = match text.as_bytes() {
+        _ if text == "\\t" || text.eq_ignore_ascii_case("tab") => Some(b'\t'),
+        [byte] => Some(*byte),
+        _ => None,
+    };
+    byte.filter(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0)).ok_or_else(|| {
+        Error::new(
+            Code::InvalidBody,
+            format!("The delimiter is {text:?}; expected one ASCII character, but no quote and no line end."),
+        )
+        .with_hint("Usual ones are , ; | and \\t (tab).")
+    })
+}
+
+fn default_columns(formulas: &mut FormulaBuilder<'_>) -> Result<Vec<Column>> {
+    DEFAULT_COLUMNS.iter().map(|(expression, name)| formulas.column(expression, Some(name))).collect()
+}
+
+/// Parses the expressions of a request and creates formulas, up to the limit of sandboxes.
+struct FormulaBuilder<'t> {
+    tools: Option<&'t TransformContext>,
+    sandboxes: SandboxCount,
+}
+
+impl FormulaBuilder<'_> {
+    /// Creates a formula. `subject` returns the name of the expression for error messages.
+    fn formula(&mut self, expression: &str, subject: &dyn Fn() -> String) -> Result<Formula> {
+        let named = |error| prefix_message(&subject(), error);
+        let expression = Expression::parse(expression).map_err(named)?;
+        self.sandboxes.add(&expression, Code::InvalidBody).map_err(|error| {
+            error.with_hint("Use paths where a column only picks an attribute, or export in two parts.")
+        })?;
+        Formula::new(&expression, self.tools).map_err(named)
+    }
+
+    fn column(&mut self, expression: &str, name: Option<&str>) -> Result<Column> {
+        let formula = self
+            .formula(expression, &|| format!("Column {:?}", name.unwrap_or(expression)))
+            .map_err(|error| error.with_field("name"))?;
+        let name = name.unwrap_or(formula.masked_source());
+        if name.is_empty() {
+            let shown = formula.masked_source();
+            return Err(Error::new(Code::InvalidExpression, format!("The column `{shown}` has an empty name."))
+                .with_hint("Leave the name out to name the column by its expression.")
+                .with_field("export_as"));
+        }
+        let name = name.to_owned();
+        Ok(Column::new(&name, formula))
+    }
+
+    fn columns(&mut self, fields: &[FieldRequest]) -> Result<Vec<Column>> {
+        let columns = fields.iter().enumerate().map(|(index, field)| {
+            let column = self.column(&field.name, field.export_as.as_deref());
+            column.map_err(|error| error.with_field(format!("fields[{index}]")))
+        });
+        columns.collect()
+    }
+}
+
+/// Removes duplicate names, as JavaScript does for members of an object: the last column of each name is kept, at the
+/// position of the first.
+fn keep_last_of_each_name(columns: Vec<Column>) -> Vec<Column> {
+    let mut members: Vec<Column> = Vec::with_capacity(columns.len());
+    for column in columns {
+        match members.iter_mut().find(|member| member.name == column.name) {
+            Some(member) => *member = column,
+            None => members.push(column),
+        }
+    }
+    members
+}
+
+fn import_columns(fields: &[FieldRequest], formulas: &mut FormulaBuilder<'_>) -> Result<Vec<Column>> {
+    let own = formulas.columns(fields)?;
+    let importable = |name: &str| ATTRIBUTES.iter().any(|attribute| attribute.importable && attribute.name == name);
+    if let Some((index, column)) = own.iter().enumerate().find(|(_, column)| !importable(&column.name)) {
+        let nearest = uie_core::user::nearest_importable(&column.name);
+        let error = Error::new(
+            Code::InvalidBody,
+            format!("Column {:?} cannot be imported: Auth0 knows no such attribute in an import file.", column.name),
+        )
+        .with_field(format!("fields[{index}].export_as"));
+        return Err(match nearest {
+            Some(nearest) => error.with_hint(format!("Did you mean {nearest}?")),
+            None => error,
+        });
+    }
+    let attributes = ATTRIBUTES.iter().filter(|attribute| attribute.importable).map(|attribute| attribute.name);
+    attributes
+        .map(|name| match own.iter().rfind(|column| column.name == name) {
+            Some(column) => Ok(column.clone()),
+            None => formulas.column(name, None),
+        })
+        .collect()
+}
+
+/// Adds the name of an expression to the message of an error.
+fn prefix_message(subject: &str, mut error: Error) -> Error {
+    error.message = format!("{subject}: {}", error.message);
+    error
+}

@@ -1,0 +1,789 @@
+//! Formulas: expressions that are checked against the installed transforms and computed over batches of users.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use secrecy::{ExposeSecret, SecretString};
+use transforms_sdk::Value;
+use transforms_sdk::manifest::{Parameter, Type};
+
+use super::call::{Argument, Call, Input, SECRET};
+use super::expression::{Expression, Kind};
+use super::javascript::Script;
+use super::parse_error::ParseError;
+use super::parser::Form;
+use super::sandbox_count::SandboxCount;
+use uie_core::error::{Code, Error, Result};
+use uie_core::printable;
+use uie_core::user::ATTRIBUTES;
+use uie_json::ProjectionMask;
+use uie_json::{Cell, Json};
+use uie_json::{Literal, Node, Path};
+use uie_json::{Projection, RowView};
+use uie_sandbox::{Catalog, Origin, ResultBatch, RowFault, Rows, Runner, Sandbox, Transform, ValueRef};
+
+/// The transform that runs JavaScript.
+const JAVASCRIPT_ENGINE: &str = "javascript";
+
+/// How a message of the engine starts if it cannot compile the code.
+const COMPILE_ERROR_PREFIX: &str = "cannot be compiled: ";
+
+/// Replaces a secret wherever an expression is shown.
+const MASK: &str = "***";
+
+/// The pinned version of each transform of a request: the SHA-256 of its file, by name.
+pub type Pins = BTreeMap<String, String>;
+
+/// What transform calls and JavaScript need: a sandbox with the current transforms, named secrets and the time that
+/// JavaScript sees. One per job, so that all rows of the job see the same.
+#[derive(Clone)]
+pub struct TransformContext {
+    sandbox: Sandbox,
+    catalog: Arc<Catalog>,
+    secrets: BTreeMap<String, SecretString>,
+    pins: Pins,
+    /// The result of `Date.now()`, in milliseconds since 1970.
+    now: f64,
+}
+
+impl fmt::Debug for TransformContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransformContext")
+            .field("sandbox", &self.sandbox)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TransformContext {
+    /// Returns a context with the current transforms of `sandbox`, the settings `SECRET_<NAME>` and the current time.
+    pub fn new(sandbox: &Sandbox, secrets: &BTreeMap<String, SecretString>) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as f64;
+        let (catalog, pins) = (sandbox.catalog(), Pins::default());
+        Self { sandbox: sandbox.clone(), catalog, secrets: secrets.clone(), pins, now }
+    }
+
+    /// Returns the context of a request that pins these versions of transforms.
+    #[must_use]
+    pub fn with_pins(&self, pins: &Pins) -> Self {
+        Self { pins: pins.clone(), ..self.clone() }
+    }
+
+    /// Returns the pins of a request with these expressions: the existing pins, and the current versions of other
+    /// transforms that they call.
+    ///
+    /// Shipped transforms are not pinned, since no other transform can have their names. Fails if an expression cannot
+    /// be parsed.
+    pub fn resolve_pins<'a>(&self, expressions: impl IntoIterator<Item = &'a str>) -> Result<Pins> {
+        let mut pins = Pins::default();
+        for source in expressions {
+            for name in Expression::parse(source)?.transforms() {
+                let now = self.catalog.get(name).filter(|transform| transform.origin() != Origin::Shipped);
+                let pin = self.pins.get(name).cloned().or_else(|| Some(now?.sha256().to_owned()));
+                if let Some(pin) = pin {
+                    pins.insert(name.to_owned(), pin);
+                }
+            }
+        }
+        Ok(pins)
+    }
+
+    /// Returns remarks for the plan: which pinned versions of transforms are outdated or have been replaced.
+    pub fn version_remarks<'a>(&self, expressions: impl IntoIterator<Item = &'a Expression>) -> Vec<String> {
+        let names: BTreeSet<&str> = expressions.into_iter().flat_map(Expression::transforms).collect();
+        names
+            .into_iter()
+            .filter_map(|name| {
+                let (pin, now) = (self.pins.get(name)?, self.catalog.get(name)?);
+                let used = self.transform(name).ok()??;
+                if now.sha256() == pin {
+                    None
+                } else if used.sha256() == pin {
+                    Some(format!(
+                        "The saved version of `{name}` is used ({}, SHA-256 {}…); a newer one is installed ({}, \
+                         SHA-256 {}…).",
+                        used.manifest().version,
+                        short_digest(used.sha256()),
+                        now.manifest().version,
+                        short_digest(now.sha256())
+                    ))
+                } else {
+                    Some(format!("`{name}` has changed since this was saved: its file was replaced on the server."))
+                }
+            })
+            .collect()
+    }
+
+    /// Returns the transform `name`: the pinned version, or the active one. `None` if no transform has the name.
+    ///
+    /// Fails with a message if the pinned version was deleted and another upload has its name.
+    fn transform(&self, name: &str) -> std::result::Result<Option<&Arc<Transform>>, String> {
+        let now = self.catalog.get(name);
+        let Some(pin) = self.pins.get(name) else { return Ok(now) };
+        match self.catalog.version(name, pin) {
+            Some(version) => Ok(Some(version)),
+            // The operator replaces files in place, and shipped transforms change with the release: not an error.
+            None if now.is_none_or(|now| now.origin() != Origin::Upload) => Ok(now),
+            None => Err(format!("the saved version of `{name}` was deleted (SHA-256 {}…)", short_digest(pin))),
+        }
+    }
+
+    /// Returns the context with another result of `Date.now()`, in milliseconds since 1970.
+    #[must_use]
+    pub fn with_time(mut self, now: f64) -> Self {
+        self.now = now;
+        self
+    }
+}
+
+/// Returns the first 12 characters of a digest, enough to distinguish versions.
+fn short_digest(sha256: &str) -> Cow<'_, str> {
+    printable::line(sha256.get(..12).unwrap_or(sha256))
+}
+
+/// A completely checked expression, ready to be computed.
+#[derive(Clone, Debug)]
+pub struct Formula {
+    kind: Kind,
+    masked_source: String,
+    computation: Computation,
+}
+
+/// How a formula is computed.
+#[derive(Clone, Debug)]
+enum Computation {
+    Path(Path),
+    Computed(Arc<PreparedCall>),
+}
+
+/// A checked call of a transform, with its literal arguments bound.
+struct PreparedCall {
+    /// The runner that every thread clones its own from.
+    template: Mutex<Runner>,
+    /// The arguments that differ from row to row.
+    inputs: Vec<ArgSource>,
+    label: String,
+}
+
+/// Where an argument that differs from row to row comes from.
+enum ArgSource {
+    Path(Path),
+    Call(Arc<PreparedCall>),
+    /// The attributes of a user that JavaScript reads, as JSON text.
+    UserJson(ProjectionMask, Vec<Path>),
+}
+
+impl fmt::Debug for PreparedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Omits the literals: some are secrets.
+        write!(f, "PreparedCall({})", self.label)
+    }
+}
+
+impl Formula {
+    /// Checks every name and every argument of an expression. All but paths need a `context`.
+    pub fn new(expression: &Expression, context: Option<&TransformContext>) -> Result<Self> {
+        SandboxCount::default().add(expression, Code::InvalidExpression)?;
+        let source = expression.source();
+        let kind = expression.kind();
+        let context = || {
+            context.ok_or_else(|| {
+                expression.path().err().unwrap_or_else(|| {
+                    Error::new(Code::Internal, "Internal error: a formula needs a transform context.")
+                })
+            })
+        };
+        let (computation, hidden) = match &expression.form {
+            Form::Path(path) => (Computation::Path(path.clone()), Vec::new()),
+            Form::Transform(call) => {
+                let mut checker = Checker { source, context: context()?, hidden: Vec::new() };
+                let prepared = checker.call(call)?;
+                (Computation::Computed(Arc::new(prepared)), checker.hidden)
+            }
+            Form::JavaScript(script) => {
+                let checker = Checker { source, context: context()?, hidden: Vec::new() };
+                (Computation::Computed(Arc::new(checker.script(script)?)), Vec::new())
+            }
+        };
+        Ok(Self { kind, masked_source: mask_ranges(source, hidden), computation })
+    }
+
+    /// Returns the formula of a path, which needs no check.
+    pub fn path(path: Path) -> Self {
+        Self { kind: Kind::Path, masked_source: path.to_string(), computation: Computation::Path(path) }
+    }
+
+    /// Returns the kind of the expression.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Returns the expression with secrets replaced by `***`.
+    pub fn masked_source(&self) -> &str {
+        &self.masked_source
+    }
+
+    /// Returns the path; `None` if the formula is a call or JavaScript.
+    pub fn as_path(&self) -> Option<&Path> {
+        match &self.computation {
+            Computation::Path(path) => Some(path),
+            Computation::Computed(_) => None,
+        }
+    }
+
+    /// Returns the paths that it reads of a user.
+    pub fn paths(&self) -> Vec<&Path> {
+        match &self.computation {
+            Computation::Path(path) => vec![path],
+            Computation::Computed(call) => call.paths(),
+        }
+    }
+}
+
+impl PreparedCall {
+    /// Returns whether it or an inner call reads a user as JSON text.
+    fn reads_text(&self) -> bool {
+        self.inputs.iter().any(|input| match input {
+            ArgSource::Path(_) => false,
+            ArgSource::Call(call) => call.reads_text(),
+            ArgSource::UserJson(..) => true,
+        })
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        self.inputs
+            .iter()
+            .flat_map(|input| match input {
+                ArgSource::Path(path) => vec![path],
+                ArgSource::Call(call) => call.paths(),
+                ArgSource::UserJson(_, paths) => paths.iter().collect(),
+            })
+            .collect()
+    }
+}
+
+/// Replaces the byte ranges `hidden` of `source` by `***`.
+fn mask_ranges(source: &str, hidden: Vec<(usize, usize)>) -> String {
+    let mut masked_source = String::new();
+    let mut written = 0;
+    for (start, end) in hidden {
+        masked_source.push_str(source.get(written..start).unwrap_or_default());
+        masked_source.push_str(MASK);
+        written = end;
+    }
+    masked_source.push_str(source.get(written..).unwrap_or_default());
+    masked_source
+}
+
+/// Checks one expression against a context.
+struct Checker<'a> {
+    source: &'a str,
+    context: &'a TransformContext,
+    /// The byte ranges of secret literals, in order.
+    hidden: Vec<(usize, usize)>,
+}
+
+impl Checker<'_> {
+    fn fail<T>(&self, at: usize, message: impl Into<String>, hint: impl Into<String>) -> Result<T> {
+        Err(ParseError::invalid(at, message, hint).into_error(self.source))
+    }
+
+    fn call(&mut self, call: &Call) -> Result<PreparedCall> {
+        let name = call.name.as_str();
+        if name == SECRET {
+            return self.fail(
+                call.at,
+                "`secret(…)` can only be the argument of a secret parameter",
+                "pass it to a secret parameter: pseudonymize(user.email, secret(\"KEY\"))",
+            );
+        }
+        let context = self.context;
+        let transform = match context.transform(name) {
+            Ok(transform) => transform,
+            Err(message) => {
+                return self.fail(call.at, message, "save the settings again to use the current version");
+            }
+        };
+        let Some(transform) = transform else {
+            return self.fail(call.at, format!("there is no transform `{name}`"), self.suggest_transform(name));
+        };
+        let manifest = transform.manifest();
+        let signature = signature(name, &manifest.parameters);
+        let expected = manifest.parameters.len();
+        if let Some(more) = call.arguments.get(expected) {
+            let takes = match expected {
+                0 => "no arguments".to_owned(),
+                1 => "one argument".to_owned(),
+                expected => format!("{expected} arguments"),
+            };
+            return self.fail(more.at, format!("`{name}` takes {takes}"), format!("it is {signature}"));
+        }
+        let missing = manifest.parameters.iter().skip(call.arguments.len()).find(|parameter| !parameter.optional);
+        if let Some(missing) = missing {
+            return self.fail(
+                call.at,
+                format!("`{name}` needs another argument, `{}`", missing.name),
+                format!("it is {signature}"),
+            );
+        }
+        let mut literals = Vec::new();
+        let mut inputs = Vec::new();
+        for (argument, parameter) in call.arguments.iter().zip(&manifest.parameters) {
+            match self.argument(argument, parameter, transform, &signature)? {
+                CheckedArgument::Literal(value) => literals.push(Some(value)),
+                CheckedArgument::Row(input) => {
+                    literals.push(None);
+                    inputs.push(input);
+                }
+            }
+        }
+        let label = format!("{}@{}", manifest.name, manifest.version);
+        let template = Mutex::new(self.context.sandbox.start(transform, &literals)?);
+        Ok(PreparedCall { template, inputs, label })
+    }
+
+    fn argument(
+        &mut self,
+        argument: &Argument,
+        parameter: &Parameter,
+        transform: &Transform,
+        signature: &str,
+    ) -> Result<CheckedArgument> {
+        let name = &parameter.name;
+        match &argument.input {
+            Input::Call(call) if call.name == SECRET => {
+                if !parameter.secret {
+                    return self.fail(
+                        argument.at,
+                        format!("`{name}` is not a secret parameter, so its value could be shown"),
+                        format!("it is {signature}; use a path or a literal"),
+                    );
+                }
+                self.resolve_secret(call, transform).map(|text| CheckedArgument::Literal(Value::Text(text)))
+            }
+            Input::Call(call) => {
+                if parameter.secret {
+                    return self.fail_needs_secret(argument, name);
+                }
+                let prepared = self.call(call)?;
+                if let Ok(Some(transform)) = self.context.transform(&call.name) {
+                    let output = transform.manifest().output;
+                    if !accepts(parameter.kind, output) {
+                        return self.fail(
+                            argument.at,
+                            format!(
+                                "`{name}` takes {}, and `{}` gives {}",
+                                with_article(parameter.kind),
+                                call.name,
+                                with_article(output)
+                            ),
+                            format!("it is {signature}"),
+                        );
+                    }
+                }
+                Ok(CheckedArgument::Row(ArgSource::Call(Arc::new(prepared))))
+            }
+            Input::Path(Path(Node::Literal(literal))) => {
+                let (value, given) = match literal {
+                    Literal::Nothing => (Value::Nothing, None),
+                    Literal::Boolean(boolean) => (Value::Boolean(*boolean), Some(Type::Boolean)),
+                    Literal::Number(number) => (Value::Number(*number), Some(Type::Number)),
+                    Literal::Text(text) => (Value::Text(text.clone()), Some(Type::Text)),
+                };
+                if parameter.secret {
+                    self.hidden.push((argument.at, argument.end));
+                }
+                match given {
+                    None if !parameter.optional => self.fail(
+                        argument.at,
+                        format!("`{name}` needs a value"),
+                        format!("it is {signature}; expected {}", with_article(parameter.kind)),
+                    ),
+                    Some(given) if !accepts(parameter.kind, given) => {
+                        // The source snippet would show a secret, so the error must not contain it.
+                        let message = format!(
+                            "`{name}` takes {}, and this is {}",
+                            with_article(parameter.kind),
+                            with_article(given)
+                        );
+                        let hint = format!("it is {signature}");
+                        if parameter.secret {
+                            return Err(Error::new(Code::InvalidExpression, format!("In the expression {message}."))
+                                .with_hint(hint));
+                        }
+                        self.fail(argument.at, message, hint)
+                    }
+                    _ => Ok(CheckedArgument::Literal(value)),
+                }
+            }
+            Input::Path(_) if parameter.secret => self.fail_needs_secret(argument, name),
+            Input::Path(path) => {
+                let whole = matches!(&path.0, Node::Access(keys) if keys.is_empty());
+                if parameter.kind == Type::User && !whole {
+                    return self.fail(
+                        argument.at,
+                        format!("`{name}` takes a whole user"),
+                        format!("it is {signature}; write user"),
+                    );
+                }
+                if whole && !matches!(parameter.kind, Type::User | Type::Json | Type::Any) {
+                    return self.fail(
+                        argument.at,
+                        format!("`{name}` takes {}, and this is a whole user", with_article(parameter.kind)),
+                        format!("it is {signature}; expected an attribute such as user.email"),
+                    );
+                }
+                Ok(CheckedArgument::Row(ArgSource::Path(path.clone())))
+            }
+        }
+    }
+
+    fn fail_needs_secret<T>(&self, argument: &Argument, name: &str) -> Result<T> {
+        self.fail(
+            argument.at,
+            format!("`{name}` is a secret, the same for every user"),
+            "expected secret(\"NAME\") for the setting SECRET_NAME, or a text in quotes",
+        )
+    }
+
+    /// Returns the value of a named secret. Fails if it does not exist or `transform` may not have it.
+    fn resolve_secret(&self, call: &Call, transform: &Transform) -> Result<String> {
+        let [Argument { input: Input::Path(Path(Node::Literal(Literal::Text(name)))), .. }] = call.arguments.as_slice()
+        else {
+            return self.fail(
+                call.at,
+                "`secret(…)` takes one name in quotes",
+                "expected secret(\"NAME\") for the setting SECRET_NAME",
+            );
+        };
+        if !self.context.sandbox.may_have_secret(transform, name) {
+            let (label, sha256) = (&transform.manifest().name, transform.sha256());
+            return self.fail(
+                call.at,
+                format!("the transform `{label}` may not have the secret {name:?} (SHA-256 {sha256})"),
+                format!("the operator of this server allows it with TRANSFORM_SECRETS={name}=sha256:{sha256}"),
+            );
+        }
+        if let Some(secret) = self.context.secrets.get(name) {
+            return Ok(secret.expose_secret().to_owned());
+        }
+        let hint = match nearest(name, self.context.secrets.keys().map(String::as_str)) {
+            Some(near) => format!("set SECRET_{name}, or did you mean {near}?"),
+            None => format!("set SECRET_{name}"),
+        };
+        self.fail(call.at, format!("there is no secret {name:?}"), hint)
+    }
+
+    fn suggest_transform(&self, name: &str) -> String {
+        if let Some(near) = nearest(name, self.context.catalog.names()) {
+            return format!("did you mean {near}?");
+        }
+        let names: Vec<&str> = self.context.catalog.names().filter(|name| *name != JAVASCRIPT_ENGINE).collect();
+        if names.is_empty() {
+            "no transforms are installed".to_owned()
+        } else {
+            format!("there are {}", names.join(", "))
+        }
+    }
+
+    fn script(&self, script: &Script) -> Result<PreparedCall> {
+        let context = self.context;
+        if let Some(unknown) = &script.unknown {
+            let name = unknown.name.as_str();
+            if context.catalog.get(name).is_some() || name == SECRET {
+                return self.fail(
+                    unknown.at,
+                    format!("the transform `{name}` cannot be mixed into JavaScript"),
+                    "call transforms by themselves, with paths, literals and other calls as arguments",
+                );
+            }
+            let hint = if unknown.called {
+                match nearest(name, context.catalog.names()) {
+                    Some(near) => format!("did you mean the transform {near}?"),
+                    None => "expected a function of ECMAScript or a method such as user.name.trim()".to_owned(),
+                }
+            } else if ATTRIBUTES.iter().any(|attribute| attribute.name == name) {
+                format!("did you mean user.{name}?")
+            } else {
+                format!("JavaScript has `user`: did you mean user.{name}?")
+            };
+            return self.fail(unknown.at, format!("`{name}` is not defined"), hint);
+        }
+        let Some(engine) = context.catalog.get(JAVASCRIPT_ENGINE) else {
+            return Err(Error::new(Code::UnsupportedExpression, "This server has no JavaScript engine."));
+        };
+        let run = |code: String| -> Result<Runner> {
+            let literals = vec![Some(Value::Text(code)), None, Some(Value::Number(context.now))];
+            context.sandbox.start(engine, &literals)
+        };
+        // Compiles the code now, without running it, so that errors are found before the job.
+        let trial = run(format!("true || (\n{}\n)", self.source))?.apply(&[vec![Value::Nothing]]);
+        if let Some(Err(fault)) = trial.first() {
+            let reason = fault.message.strip_prefix(COMPILE_ERROR_PREFIX).unwrap_or(&fault.message);
+            return self.fail(0, format!("the engine refuses it: {reason}"), "expected ECMAScript 2025");
+        }
+        let needs: Vec<Path> = script.needs.iter().map(|keys| Path(Node::Access(keys.clone()))).collect();
+        let needed = ProjectionMask::from_accesses(script.needs.iter().map(Vec::as_slice));
+        let manifest = engine.manifest();
+        Ok(PreparedCall {
+            template: Mutex::new(run(self.source.to_owned())?),
+            inputs: vec![ArgSource::UserJson(needed, needs)],
+            label: format!("{}@{}", manifest.name, manifest.version),
+        })
+    }
+}
+
+/// An argument of a call: fixed, or different for each row.
+enum CheckedArgument {
+    Literal(Value),
+    Row(ArgSource),
+}
+
+/// Returns the signature of a transform, such as `name(first: text, second?: number)`.
+fn signature(name: &str, parameters: &[Parameter]) -> String {
+    let parameters: Vec<String> = parameters
+        .iter()
+        .map(|parameter| {
+            let optional = if parameter.optional { "?" } else { "" };
+            let secret = if parameter.secret { "secret " } else { "" };
+            format!("{}{optional}: {secret}{}", parameter.name, type_name(parameter.kind))
+        })
+        .collect();
+    format!("{name}({})", parameters.join(", "))
+}
+
+fn type_name(kind: Type) -> &'static str {
+    match kind {
+        Type::Boolean => "boolean",
+        Type::Number => "number",
+        Type::Text => "text",
+        Type::Json => "JSON",
+        Type::User => "user",
+        Type::Any => "any value",
+    }
+}
+
+/// Returns the type for a sentence, such as `a number`.
+fn with_article(kind: Type) -> &'static str {
+    match kind {
+        Type::Boolean => "true or false",
+        Type::Number => "a number",
+        Type::Text => "text",
+        Type::Json => "an object or an array",
+        Type::User => "a whole user",
+        Type::Any => "any value",
+    }
+}
+
+fn accepts(expected: Type, given: Type) -> bool {
+    expected == given || expected == Type::Any || given == Type::Any
+}
+
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    names
+        .filter(|known| *known != JAVASCRIPT_ENGINE)
+        .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known))
+        .filter(|(distance, known)| *distance <= known.len().max(name.len()) / 3)
+        .min()
+        .map(|(_, known)| known.to_owned())
+}
+
+/// Returns the projection for formulas; `None` if users must be read as trees.
+///
+/// Its paths are, in this order: one per formula (the path, or a placeholder for a computed formula); if any formula is
+/// computed, also the inputs of the calls, as an [`Evaluator`] of the same formulas numbers them, and `extra`.
+pub fn formula_projection<'a>(formulas: impl IntoIterator<Item = &'a Formula>, extra: &'a Path) -> Option<Projection> {
+    const NOTHING: &Path = &Path(Node::Literal(Literal::Nothing));
+    let (mut paths, mut inputs, mut computes) = (Vec::new(), Vec::new(), false);
+    for formula in formulas {
+        match &formula.computation {
+            Computation::Path(path) => paths.push(path),
+            Computation::Computed(call) => {
+                if call.reads_text() {
+                    return None;
+                }
+                computes = true;
+                paths.push(NOTHING);
+                inputs.extend(call.paths());
+            }
+        }
+    }
+    if computes {
+        paths.append(&mut inputs);
+        paths.push(extra);
+    }
+    Projection::new(paths)
+}
+
+/// The values that formulas read of a user.
+#[derive(Clone, Copy, Debug)]
+pub enum RowValues<'u, 'a> {
+    /// A tree of JSON values.
+    Tree(&'u Json<'a>),
+    /// A row of the [`formula_projection`] of the same formulas.
+    View(RowView<'u, 'a>),
+}
+
+/// The results of a formula: a value or an error for each user.
+#[derive(Debug)]
+pub struct Cells {
+    answers: ResultBatch,
+    /// Results that are objects or arrays, each with the index of its user, in order.
+    trees: Vec<(usize, Json<'static>)>,
+}
+
+impl Cells {
+    fn new(answers: ResultBatch) -> Self {
+        let trees = answers.iter().enumerate().filter_map(|(user, answer)| match answer {
+            Ok(ValueRef::Json(json)) => Some((user, Json::from(json.clone()))),
+            _ => None,
+        });
+        Self { trees: trees.collect(), answers }
+    }
+
+    /// Returns the value for a user; `None` beyond the last user.
+    ///
+    /// An error has the form `transform@version: reason` and may contain personal data.
+    #[inline]
+    pub fn get(&self, user: usize) -> Option<std::result::Result<Cell<'_>, &RowFault>> {
+        Some(Ok(match self.answers.get(user)? {
+            Ok(ValueRef::Nothing) => Cell::Nothing,
+            Ok(ValueRef::Boolean(boolean)) => Cell::Boolean(boolean),
+            Ok(ValueRef::Number(number)) => Cell::Number(number),
+            Ok(ValueRef::Text(text)) => Cell::Text(Cow::Borrowed(text)),
+            Ok(ValueRef::Json(_)) => {
+                let position = self.trees.binary_search_by_key(&user, |(user, _)| *user).ok()?;
+                Cell::from(&self.trees.get(position)?.1)
+            }
+            Err(fault) => return Some(Err(fault)),
+        }))
+    }
+
+    /// Returns the results of all users, in order.
+    pub fn iter(&self) -> impl Iterator<Item = std::result::Result<Cell<'_>, &RowFault>> {
+        (0..self.answers.len()).filter_map(|user| self.get(user))
+    }
+
+    /// Returns the indexes of the users that failed, with their errors.
+    pub fn faults(&self) -> impl Iterator<Item = (usize, &RowFault)> {
+        self.answers.iter().enumerate().filter_map(|(user, answer)| Some((user, answer.err()?)))
+    }
+}
+
+/// Computes formulas on one thread.
+#[derive(Debug, Default)]
+pub struct Evaluator(Vec<Instance>);
+
+/// A call with its runner for this thread.
+struct Instance {
+    call: Arc<PreparedCall>,
+    runner: Runner,
+    /// The inputs that are calls, in order.
+    inner: Vec<Instance>,
+    /// The indexes in the projection of the inputs that are paths, in order.
+    path_indexes: Vec<usize>,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+impl Evaluator {
+    /// Prepares the formulas that are not paths.
+    pub fn new<'a>(formulas: impl IntoIterator<Item = &'a Formula>) -> Self {
+        let formulas: Vec<&Formula> = formulas.into_iter().collect();
+        // The order of `formula_projection`.
+        let mut next_index = formulas.len();
+        let computed = formulas.iter().filter_map(|formula| match &formula.computation {
+            Computation::Path(_) => None,
+            Computation::Computed(call) => Some(Instance::new(call, &mut next_index)),
+        });
+        Self(computed.collect())
+    }
+
+    /// Returns whether there is nothing to compute: all formulas are paths.
+    pub fn is_idle(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Computes the formulas that are not paths; returns the results of each, in their order.
+    pub fn compute(&mut self, users: &[RowValues<'_, '_>]) -> Vec<Cells> {
+        self.0.iter_mut().map(|instance| Cells::new(instance.compute(users))).collect()
+    }
+}
+
+impl Instance {
+    fn new(call: &Arc<PreparedCall>, next_index: &mut usize) -> Self {
+        let (mut inner, mut path_indexes) = (Vec::new(), Vec::new());
+        // The order of `PreparedCall::paths`.
+        for input in &call.inputs {
+            match input {
+                ArgSource::Path(_) => {
+                    path_indexes.push(*next_index);
+                    *next_index += 1;
+                }
+                ArgSource::Call(call) => inner.push(Self::new(call, next_index)),
+                ArgSource::UserJson(_, paths) => *next_index += paths.len(),
+            }
+        }
+        let runner = call.template.lock().unwrap_or_else(PoisonError::into_inner).clone_for_thread();
+        Self { call: Arc::clone(call), runner, inner, path_indexes }
+    }
+
+    fn compute(&mut self, users: &[RowValues<'_, '_>]) -> ResultBatch {
+        let call = Arc::clone(&self.call);
+        let inner: Vec<ResultBatch> = self.inner.iter_mut().map(|instance| instance.compute(users)).collect();
+        let mut rows = Rows::with_capacity(users.len(), call.inputs.len());
+        // A row whose inner call failed is not passed to the transform: it has the error of the inner call.
+        let mut faults: Vec<(usize, RowFault)> = Vec::new();
+        for (at, user) in users.iter().enumerate() {
+            let mut inner = inner.iter().map(|answers| answers.get(at));
+            let mut path_indexes = self.path_indexes.iter();
+            let mut fault = None;
+            for input in &call.inputs {
+                match (input, *user) {
+                    (ArgSource::Path(path), RowValues::Tree(user)) => push_cell(path.evaluate(user), &mut rows),
+                    (ArgSource::Path(_), RowValues::View(user)) => {
+                        push_cell(path_indexes.next().map_or(Cell::Nothing, |index| user.cell(*index)), &mut rows);
+                    }
+                    // JSON written from a tree is valid UTF-8.
+                    (ArgSource::UserJson(mask, _), RowValues::Tree(user)) => {
+                        rows.push_text_with(|text| mask.write_json(user, text));
+                    }
+                    // Unreachable: formulas with such inputs have no projection.
+                    (ArgSource::UserJson(..), RowValues::View(_)) => rows.push_nothing(),
+                    (ArgSource::Call(_), _) => match inner.next().flatten() {
+                        Some(Ok(answer)) => rows.push_ref(answer),
+                        Some(Err(why)) => fault = fault.or(Some(why)),
+                        None => rows.push_nothing(),
+                    },
+                }
+            }
+            if let Some(why) = fault {
+                rows.drop_row();
+                faults.push((at, why.clone()));
+            } else {
+                rows.end_row();
+            }
+        }
+        self.runner.run(&rows).with_faults(faults)
+    }
+}
+
+/// Appends the value of a path as an argument of a transform.
+fn push_cell(cell: Cell<'_>, rows: &mut Rows) {
+    match cell {
+        Cell::Nothing => rows.push_nothing(),
+        Cell::Boolean(boolean) => rows.push_boolean(boolean),
+        // Neither JSON nor the values of transforms can represent these numbers.
+        Cell::Number(number) if !number.is_finite() => rows.push_nothing(),
+        Cell::Number(number) => rows.push_number(number),
+        Cell::Text(text) => rows.push_text(&text),
+        Cell::Json(json) => rows.push_json(|made| json.write(made)),
+    }
+}

@@ -1,0 +1,313 @@
+//! The mapping of an import: computes attributes from the contents of a row.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::path::{self, Step, parse_path};
+use super::read::{HeaderPolicy, RowError};
+use super::rows::{Content, Row};
+use super::schema::{self, Target};
+use super::type_inference::coerce;
+use super::{ImportRequest, suggest};
+use uie_core::error::{Code, Error, Result};
+use uie_core::user;
+use uie_expression::{Evaluator, Expression, Formula, RowValues, SandboxCount, TransformContext, split_column};
+use uie_json::{ProjectionMask, parse_row};
+
+/// An attribute of an import and the expression that computes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MapRule {
+    /// An expression; `user` is the row, and columns of a CSV file are its attributes.
+    pub expression: String,
+    /// Path of the attribute; with the expression `null`, the name of a column or attribute that is not imported.
+    pub attribute: String,
+}
+
+impl MapRule {
+    /// Parses `EXPR=attribute`. Fails if either part is missing.
+    pub fn parse(text: &str) -> Result<Self> {
+        match split_column(text) {
+            (expression, Some(attribute)) if !expression.is_empty() && !attribute.is_empty() => {
+                Ok(Self { expression: expression.to_owned(), attribute: attribute.to_owned() })
+            }
+            _ => Err(Error::new(Code::InvalidMapping, format!("The mapping {text:?} is not EXPR=attribute."))),
+        }
+    }
+
+    /// Parses mappings in JSON: `{"attribute": "EXPR"}`, or an array of `"EXPR=attribute"` or of
+    /// `{"expression", "attribute"}`.
+    pub fn parse_json(json: &str) -> Result<Vec<Self>> {
+        let wrong = |what: &str| {
+            Error::new(Code::InvalidMapping, format!("The mapping {what}."))
+                .with_hint("Send a JSON object such as {\"name\": \"user[\\\"Full name\\\"]\"}.")
+                .with_field("map")
+        };
+        match serde_json::from_str(json).map_err(|error| wrong(&format!("is not valid JSON: {error}")))? {
+            Value::Object(members) => members
+                .into_iter()
+                .map(|(attribute, expression)| match expression {
+                    Value::String(expression) => Ok(Self { expression, attribute }),
+                    _ => Err(wrong(&format!("of {attribute} is not a string"))),
+                })
+                .collect(),
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| match item {
+                    Value::String(text) => Self::parse(&text),
+                    other => serde_json::from_value(other).map_err(|error| wrong(&format!("is not complete: {error}"))),
+                })
+                .collect(),
+            _ => Err(wrong("is neither an object nor an array")),
+        }
+    }
+}
+
+/// The validated, compiled mapping of an import.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    rules: Vec<Rule>,
+    projection: ProjectionMask,
+    /// Root attributes that are only read by the mapping: they are removed from the user.
+    source_only: Vec<String>,
+    dropped: Vec<String>,
+    /// Whether an expression reads the whole row.
+    reads_whole_row: bool,
+}
+
+#[derive(Debug)]
+struct Rule {
+    formula: Formula,
+    /// Whether it only removes its attribute.
+    is_removal: bool,
+    attribute: String,
+    steps: Vec<Step>,
+    target: Target,
+}
+
+impl Mapping {
+    /// Compiles the mapping of a request. Expressions other than paths need `tools`.
+    pub(super) fn from_request(request: &ImportRequest, tools: Option<&TransformContext>) -> Result<Self> {
+        let mut mapping = Self::new(&request.map, tools)?;
+        if request.drop_read_only {
+            let read_only = user::ATTRIBUTES.iter().filter(|attribute| !attribute.importable);
+            mapping.dropped.extend(read_only.map(|attribute| attribute.name.to_owned()));
+        }
+        Ok(mapping)
+    }
+
+    /// Validates and compiles every rule.
+    fn new(rules: &[MapRule], tools: Option<&TransformContext>) -> Result<Self> {
+        let mut compiled: Vec<Rule> = Vec::new();
+        let mut dropped = Vec::new();
+        let mut sandboxes = SandboxCount::default();
+        for rule in rules {
+            let in_rule = |error: Error| error.with_field(format!("map.{}", rule.attribute.trim()));
+            let expression = Expression::parse(&rule.expression).map_err(in_rule)?;
+            let is_removal = is_removal(&expression);
+            let attribute = rule.attribute.trim();
+            let destination =
+                parse_path(attribute).and_then(|steps| schema::target(&steps).map(|target| (steps, target)));
+            let Some((steps, target)) = destination else {
+                if is_removal {
+                    dropped.push(attribute.to_owned());
+                    continue;
+                }
+                let error = Error::new(
+                    Code::InvalidMapping,
+                    format!("The target of the mapping {attribute:?} is not an attribute of an import."),
+                );
+                return Err(in_rule(match suggest::nearest_attribute(attribute) {
+                    Some(nearest) => error.with_hint(format!("Did you mean {nearest}?")),
+                    None => error.with_hint("Put custom data into user_metadata or app_metadata."),
+                }));
+            };
+            if let Some(other) =
+                compiled.iter().find(|other| other.steps.starts_with(&steps) || steps.starts_with(&other.steps))
+            {
+                return Err(in_rule(Error::new(
+                    Code::InvalidMapping,
+                    format!(
+                        "The mappings of {} and {attribute} have the same or overlapping targets.",
+                        other.attribute
+                    ),
+                )));
+            }
+            sandboxes.add(&expression, Code::InvalidMapping).map_err(|error| {
+                let hint = "Use paths in rules that only copy an attribute, or transform the file before the import.";
+                in_rule(error.with_hint(hint))
+            })?;
+            let formula = Formula::new(&expression, tools).map_err(in_rule)?;
+            compiled.push(Rule { formula, is_removal, attribute: attribute.to_owned(), steps, target });
+        }
+        let projection = ProjectionMask::new(compiled.iter().flat_map(|rule| rule.formula.paths()));
+        let read: Option<Vec<String>> =
+            projection.attributes().map(|names| names.into_iter().map(str::to_owned).collect());
+        let reads_whole_row = read.is_none();
+        let mut source_only = read.unwrap_or_default();
+        source_only.retain(|name| !is_importable(name));
+        Ok(Self { rules: compiled, projection, source_only, dropped, reads_whole_row })
+    }
+
+    /// Returns which columns of a CSV file the mapping allows.
+    pub(super) fn headers(&self) -> HeaderPolicy {
+        HeaderPolicy {
+            mapped: self.source_only.clone(),
+            dropped: self.dropped.clone(),
+            email_is_mapped: self.rules.iter().any(|rule| rule.attribute == "email"),
+            accept_any: self.reads_whole_row,
+            lenient: false,
+        }
+    }
+
+    /// Returns whether the mapping changes no row.
+    pub(super) fn is_idle(&self) -> bool {
+        self.rules.is_empty() && self.dropped.is_empty()
+    }
+
+    /// Returns a mapper for one thread.
+    pub(super) fn mapper(&self) -> Mapper<'_> {
+        let evaluator = Evaluator::new(self.rules.iter().map(|rule| &rule.formula));
+        Mapper { mapping: self, evaluator }
+    }
+
+    /// Returns whether a root attribute is removed from the user.
+    fn removes(&self, name: &str) -> bool {
+        self.source_only.iter().chain(&self.dropped).any(|removed| removed == name)
+            || (self.reads_whole_row && !is_importable(name))
+    }
+}
+
+fn is_importable(name: &str) -> bool {
+    user::find(name).is_some_and(|attribute| attribute.importable)
+}
+
+/// The results of the rules for a row: the new value, or `None` to remove the attribute. Rules without a result are
+/// absent.
+type RuleResults<'m> = Vec<(&'m Rule, Option<Value>)>;
+
+/// Applies a mapping to rows on one thread.
+pub(super) struct Mapper<'m> {
+    mapping: &'m Mapping,
+    evaluator: Evaluator,
+}
+
+impl<'m> Mapper<'m> {
+    /// Returns whether the mapping is faster with many rows per call.
+    pub(super) fn wants_batches(&self) -> bool {
+        !self.evaluator.is_idle()
+    }
+
+    /// Replaces the contents of every row by the mapped user, or by its errors. Rows that are already invalid stay
+    /// unchanged.
+    pub(super) fn apply(&mut self, rows: &mut [Row]) {
+        if self.mapping.is_idle() {
+            return;
+        }
+        let results = self.compute(rows);
+        for (row, result) in rows.iter_mut().zip(results) {
+            match result {
+                None => {}
+                Some(Err(row_errors)) => row.content = Content::Invalid(row_errors),
+                Some(Ok(values)) => {
+                    if let Err(row_error) = self.update_row(row, values) {
+                        row.content = Content::Invalid(vec![row_error]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Evaluates the rules for each row; `None` for rows that are not objects.
+    fn compute(&mut self, rows: &[Row]) -> Vec<Option<std::result::Result<RuleResults<'m>, Vec<RowError>>>> {
+        let mapping = self.mapping;
+        let mut results: Vec<Option<std::result::Result<RuleResults<'m>, Vec<RowError>>>> =
+            Vec::with_capacity(rows.len());
+        let mut users = Vec::with_capacity(rows.len());
+        for row in rows {
+            results.push(match &row.content {
+                Content::User(Value::Object(_)) => match parse_row(&row.raw.bytes, &mapping.projection) {
+                    Ok(user) => {
+                        users.push(user);
+                        Some(Ok(Vec::with_capacity(mapping.rules.len())))
+                    }
+                    // Fails only for rows that are nested more deeply than this parser allows.
+                    Err(error) => Some(Err(vec![mapping_error(None, format!("The row is {error}."))])),
+                },
+                _ => None,
+            });
+        }
+        let borrowed: Vec<RowValues<'_, '_>> = users.iter().map(RowValues::Tree).collect();
+        let computed = if self.evaluator.is_idle() { Vec::new() } else { self.evaluator.compute(&borrowed) };
+        let mut text = Vec::new();
+        let mapped = results.iter_mut().flatten().filter(|result| result.is_ok());
+        for (index, (user, outcome)) in users.iter().zip(mapped).enumerate() {
+            let mut values = Vec::with_capacity(mapping.rules.len());
+            let mut row_errors = Vec::new();
+            let mut columns = computed.iter();
+            for rule in &mapping.rules {
+                text.clear();
+                if let Some(path) = rule.formula.as_path() {
+                    path.evaluate(user).write_json(&mut text);
+                } else {
+                    match columns.next().and_then(|cells| cells.get(index)) {
+                        Some(Ok(cell)) => cell.write_json(&mut text),
+                        Some(Err(reason)) => {
+                            let message = format!("The mapping of {} failed: {reason}", rule.attribute);
+                            row_errors.push(mapping_error(Some(&rule.attribute), message));
+                            continue;
+                        }
+                        None => text.extend_from_slice(b"null"),
+                    }
+                }
+                let value: Value = match serde_json::from_slice(&text) {
+                    Ok(value) => value,
+                    Err(error) => {
+                        let message = format!("The mapped value of {} is not valid JSON: {error}.", rule.attribute);
+                        row_errors.push(mapping_error(Some(&rule.attribute), message));
+                        continue;
+                    }
+                };
+                let value = (!value.is_null() && value != "").then(|| coerce(value, rule.target));
+                // A rule without a value keeps the row's attribute, unless it removes the attribute.
+                if value.is_some() || rule.is_removal {
+                    values.push((rule, value));
+                }
+            }
+            *outcome = if row_errors.is_empty() { Ok(values) } else { Err(row_errors) };
+        }
+        results
+    }
+
+    fn update_row(&self, row: &mut Row, values: RuleResults<'_>) -> std::result::Result<(), RowError> {
+        let Content::User(user) = &mut row.content else { return Ok(()) };
+        let mut changed = !values.is_empty();
+        if let Value::Object(members) = user {
+            let before = members.len();
+            members.retain(|name, _| !self.mapping.removes(name));
+            changed |= members.len() != before;
+        }
+        for (rule, value) in values {
+            if !path::set(user, &rule.steps, value) {
+                let message = format!("Cannot set {} in this row: another value is in its path.", rule.attribute);
+                return Err(mapping_error(Some(&rule.attribute), message));
+            }
+        }
+        if changed {
+            row.raw.bytes.clear();
+            serde_json::to_writer(&mut row.raw.bytes, user).map_err(|error| mapping_error(None, error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether the expression removes its attribute.
+fn is_removal(expression: &Expression) -> bool {
+    matches!(expression.source(), "null" | "undefined")
+}
+
+fn mapping_error(attribute: Option<&str>, message: String) -> RowError {
+    RowError {
+        attribute: attribute.map(str::to_owned),
+        ..RowError::new("MAPPING", message, "Correct the row, or the mapping.")
+    }
+}

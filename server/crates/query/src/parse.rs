@@ -1,0 +1,743 @@
+//! Parses a query into a [`Node`]: the grammar of Lucene's query parser as far as Auth0 documents it
+//! (docs/auth0/search-syntax.md), with the precedence of docs/query.md.
+
+use super::node::{Bound, Field, IgnoredByEq, Node, PatternToken, Test};
+use super::query_error::QueryError;
+
+/// The maximum nesting of parentheses. The parser recurses, so this bounds the stack.
+const MAX_DEPTH: usize = 100;
+
+/// The result of parsing a query.
+pub(super) struct ParsedQuery {
+    pub root: Node,
+    pub remarks: Vec<String>,
+    /// Why the query has more than one possible meaning; `None` if it has one.
+    pub ambiguity: Option<QueryError>,
+}
+
+pub(super) fn parse(source: &str) -> Result<ParsedQuery, QueryError> {
+    let mut parser = Parser { source, at: 0, depth: 0, remarks: Vec::new(), ambiguity: None };
+    let root = parser.parse_alternatives(None, None)?;
+    Ok(ParsedQuery { root, remarks: parser.remarks, ambiguity: parser.ambiguity })
+}
+
+struct Parser<'a> {
+    source: &'a str,
+    /// The current offset in `source`, in bytes.
+    at: usize,
+    depth: usize,
+    remarks: Vec<String>,
+    ambiguity: Option<QueryError>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prefix {
+    None,
+    /// `+`
+    Must,
+    /// NOT, `!`, `-`
+    Not,
+}
+
+/// One of the clauses of a group, which are side by side or joined by OR.
+struct Clause {
+    node: Node,
+    at: usize,
+    /// The prefix of a clause that is a single term.
+    prefix: Prefix,
+    /// Whether the clause has several terms, joined by AND.
+    joined: bool,
+    /// Whether several terms are joined by AND and the first is negated.
+    first_not: bool,
+    /// Whether several terms are joined by AND and one has a `+`.
+    any_must: bool,
+    /// Whether an OR precedes the clause.
+    after_or: bool,
+}
+
+/// A sequence of characters; for each, whether it was escaped or quoted.
+struct Word {
+    at: usize,
+    chars: Vec<(char, bool)>,
+    quoted: bool,
+}
+
+/// Returns whether Lucene treats a character as whitespace.
+fn is_whitespace(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{3000}')
+}
+
+/// Returns whether a character ends a word.
+fn ends_word(c: char) -> bool {
+    is_whitespace(c) || matches!(c, ':' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '~' | '^')
+}
+
+impl Parser<'_> {
+    fn rest(&self) -> &str {
+        self.source.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn bump(&mut self) -> Option<char> {
+        let next = self.peek()?;
+        self.at += next.len_utf8();
+        Some(next)
+    }
+
+    fn eat(&mut self, wanted: char) -> bool {
+        let found = self.peek() == Some(wanted);
+        if found {
+            self.at += wanted.len_utf8();
+        }
+        found
+    }
+
+    fn skip_whitespace(&mut self) {
+        while self.peek().is_some_and(is_whitespace) {
+            self.bump();
+        }
+    }
+
+    /// Returns whether an operator is next, as a whole word.
+    fn is_at_operator(&self, operator: &str) -> bool {
+        self.rest()
+            .strip_prefix(operator)
+            .is_some_and(|rest| rest.chars().next().is_none_or(|next| ends_word(next) || next == '!'))
+    }
+
+    fn eat_operator(&mut self, names: [&str; 2]) -> bool {
+        self.skip_whitespace();
+        match names.into_iter().find(|name| self.is_at_operator(name)) {
+            Some(name) => {
+                self.at += name.len();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Parses the clauses of a group up to its end. `opened` is the offset of its parenthesis; `None` for the whole
+    /// query.
+    fn parse_alternatives(&mut self, field: Option<&Field>, opened: Option<usize>) -> Result<Node, QueryError> {
+        let mut clauses: Vec<Clause> = Vec::new();
+        let mut pending: Option<usize> = None;
+        loop {
+            self.skip_whitespace();
+            let at = self.at;
+            let ended = match (self.peek(), opened) {
+                (None, Some(opened)) => {
+                    return Err(QueryError::new(opened, "this parenthesis is not closed", "Add the missing )."));
+                }
+                (Some(')'), None) => {
+                    return Err(QueryError::new(
+                        at,
+                        "found `)`, but no parenthesis is open",
+                        "Remove it, or write \\) if it belongs to a value.",
+                    ));
+                }
+                (None, None) | (Some(')'), Some(_)) => true,
+                _ => false,
+            };
+            if ended {
+                if let Some(operator) = pending {
+                    return Err(QueryError::new(operator, "expected a term after OR", ""));
+                }
+                if clauses.is_empty() {
+                    let message = if opened.is_some() { "there is nothing in the parentheses" } else { "it is empty" };
+                    return Err(QueryError::new(at, message, "Expected a term such as email:*@example.com."));
+                }
+                return Ok(self.combine(clauses));
+            }
+            if self.eat_operator(["OR", "||"]) {
+                if clauses.is_empty() || pending.is_some() {
+                    return Err(QueryError::new(at, "expected a term before OR", ""));
+                }
+                pending = Some(at);
+                continue;
+            }
+            let clause = self.parse_conjunction(field, pending.take().is_some())?;
+            clauses.push(clause);
+        }
+    }
+
+    /// Parses `a AND b AND c`, or a single term.
+    fn parse_conjunction(&mut self, field: Option<&Field>, after_or: bool) -> Result<Clause, QueryError> {
+        let at = self.at;
+        let (first, prefix) = self.parse_prefixed_term(field)?;
+        let mut nodes = vec![first];
+        let mut any_must = prefix == Prefix::Must;
+        while self.eat_operator(["AND", "&&"]) {
+            let (node, prefix) = self.parse_prefixed_term(field)?;
+            any_must |= prefix == Prefix::Must;
+            nodes.push(node);
+        }
+        let joined = nodes.len() > 1;
+        Ok(Clause {
+            node: Node::all(nodes),
+            at,
+            prefix: if joined { Prefix::None } else { prefix },
+            joined,
+            first_not: joined && prefix == Prefix::Not,
+            any_must: joined && any_must,
+            after_or,
+        })
+    }
+
+    /// Parses a term with an optional prefix.
+    fn parse_prefixed_term(&mut self, field: Option<&Field>) -> Result<(Node, Prefix), QueryError> {
+        let prefix = self.parse_prefix();
+        if prefix == Prefix::None {
+            return Ok((self.parse_term(field)?, prefix));
+        }
+        self.skip_whitespace();
+        let at = self.at;
+        if self.parse_prefix() != Prefix::None {
+            return Err(QueryError::new(
+                at,
+                "a term can have one of +, -, ! and NOT only",
+                "Use parentheses, or write \\- if it belongs to a value.",
+            ));
+        }
+        let node = self.parse_term(field)?;
+        Ok((if prefix == Prefix::Not { Node::Not(Box::new(node)) } else { node }, prefix))
+    }
+
+    fn parse_prefix(&mut self) -> Prefix {
+        if self.eat_operator(["NOT", "NOT"]) || self.eat('!') || self.eat('-') {
+            Prefix::Not
+        } else if self.eat('+') {
+            Prefix::Must
+        } else {
+            Prefix::None
+        }
+    }
+
+    fn parse_group(&mut self, field: Option<&Field>, opened: usize) -> Result<Node, QueryError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(QueryError::new(opened, format!("it is nested deeper than {MAX_DEPTH} levels"), ""));
+        }
+        let node = self.parse_alternatives(field, Some(opened))?;
+        self.eat(')');
+        self.depth -= 1;
+        self.refuse_suffix()?;
+        Ok(node)
+    }
+
+    fn parse_term(&mut self, field: Option<&Field>) -> Result<Node, QueryError> {
+        self.skip_whitespace();
+        let at = self.at;
+        match self.peek() {
+            Some('(') => {
+                self.bump();
+                return self.parse_group(field, at);
+            }
+            Some('[' | '{') if field.is_none() => {
+                return Err(QueryError::new(
+                    at,
+                    "a range needs a field in front of it",
+                    "Write for example logins_count:[1 TO *].",
+                ));
+            }
+            Some('[' | '{') => return self.parse_value(field),
+            Some('/') => return Err(regular_expression_error(at)),
+            _ => {}
+        }
+        for operator in ["AND", "&&", "OR", "||"] {
+            if self.is_at_operator(operator) {
+                return Err(QueryError::new(
+                    at,
+                    format!("found {operator}, expected a term"),
+                    "An operator goes between two terms; quote it to search for the word.",
+                ));
+            }
+        }
+        let name = self.parse_name()?;
+        self.skip_whitespace();
+        if self.eat(':') {
+            let name = split_field(name)?;
+            return self.parse_field_test(&name);
+        }
+        self.at = at;
+        let word = self.parse_word()?;
+        self.build_term(word, field)
+    }
+
+    /// Parses the value or group after the name of a field and its colon.
+    fn parse_field_test(&mut self, name: &Field) -> Result<Node, QueryError> {
+        self.skip_whitespace();
+        let at = self.at;
+        if name.parts.len() == 1 && name.root() == "_exists_" {
+            return self.parse_exists(at);
+        }
+        if let [root, last] = name.parts.as_slice()
+            && last == "raw"
+            && uie_core::user::find(root).is_some_and(|attribute| attribute.kind == uie_core::user::Kind::Text)
+        {
+            return Err(QueryError::new(
+                name.at.0,
+                "the suffix .raw belongs to the older search v2",
+                format!("Write {root}:\"…\": values are compared whole without it."),
+            ));
+        }
+        if self.eat('(') {
+            return self.parse_group(Some(name), at);
+        }
+        self.parse_value(Some(name))
+    }
+
+    fn parse_exists(&mut self, at: usize) -> Result<Node, QueryError> {
+        let expected = |at| {
+            QueryError::new(
+                at,
+                "expected the name of one field, without wildcards",
+                "Write for example _exists_:user_metadata.plan.",
+            )
+        };
+        if self.peek().is_none_or(|next| ends_word(next) && next != '"') {
+            return Err(expected(at));
+        }
+        let word = if self.peek() == Some('"') {
+            // After `_exists_:` a phrase is the whole name; its dots separate parts.
+            let phrase = self.parse_word()?;
+            let chars = phrase.chars.into_iter().map(|(c, _)| (c, c != '.')).collect();
+            Word { chars, quoted: false, ..phrase }
+        } else {
+            self.parse_name()?
+        };
+        if word.chars.iter().any(|(c, literal)| !literal && matches!(c, '*' | '?')) {
+            return Err(expected(at));
+        }
+        let field = split_field(word)?;
+        self.refuse_suffix()?;
+        Ok(Node::Exists(field))
+    }
+
+    fn parse_value(&mut self, field: Option<&Field>) -> Result<Node, QueryError> {
+        let at = self.at;
+        let name = || field.map_or_else(|| "field".to_owned(), ToString::to_string);
+        match self.peek() {
+            Some(open @ ('[' | '{')) => {
+                self.bump();
+                let test = self.parse_range(at, open == '[')?;
+                self.refuse_suffix()?;
+                return Ok(Node::Match { field: field.cloned(), test, at: IgnoredByEq(at) });
+            }
+            Some(sign @ ('-' | '+')) => {
+                return Err(QueryError::new(
+                    at,
+                    format!("a value cannot start with {sign} unless it is quoted"),
+                    format!("Write {}:\"{sign}…\".", name()),
+                ));
+            }
+            Some('!') => {
+                return Err(QueryError::new(at, "a value cannot start with !", "Write \\! or quote the value."));
+            }
+            Some('/') => return Err(regular_expression_error(at)),
+            Some(sign @ ('<' | '>')) => {
+                let or_equal = self.rest().chars().nth(1) == Some('=');
+                let range = match (sign, or_equal) {
+                    ('>', true) => "[x TO *]",
+                    ('>', false) => "{x TO *]",
+                    (_, true) => "[* TO x]",
+                    (_, false) => "[* TO x}",
+                };
+                return Err(QueryError::new(
+                    at,
+                    format!("{sign} belongs to the older search v2"),
+                    format!("Write a range: {}:{range}.", name()),
+                ));
+            }
+            None | Some(')') => {
+                return Err(QueryError::new(at, format!("expected a value after {}:", name()), ""));
+            }
+            Some(_) => {}
+        }
+        let word = self.parse_word()?;
+        self.build_term(word, field)
+    }
+
+    /// Builds a term from a parsed value.
+    fn build_term(&mut self, word: Word, field: Option<&Field>) -> Result<Node, QueryError> {
+        self.refuse_suffix()?;
+        let at = word.at;
+        if !word.quoted && self.peek() == Some(':') {
+            return Err(QueryError::new(
+                self.at,
+                "found a second `:`",
+                "Quote the value, or write \\: if the colon belongs to it.",
+            ));
+        }
+        if !word.quoted {
+            let text: String = word.chars.iter().map(|(c, _)| c).collect();
+            if let "and" | "or" | "not" = text.as_str() {
+                let remark =
+                    format!("`{text}` in lower case is a word to search for; the operator is {}", text.to_uppercase());
+                if !self.remarks.contains(&remark) {
+                    self.remarks.push(remark);
+                }
+            }
+        }
+        let test = if word.chars.iter().any(|(c, literal)| !literal && matches!(c, '*' | '?')) {
+            Test::Like(
+                word.chars
+                    .into_iter()
+                    .map(|(c, literal)| match c {
+                        '*' if !literal => PatternToken::AnyText,
+                        '?' if !literal => PatternToken::AnyChar,
+                        c => PatternToken::Char(c),
+                    })
+                    .collect(),
+            )
+        } else {
+            Test::Is(word.chars.into_iter().map(|(c, _)| c).collect())
+        };
+        Ok(Node::Match { field: field.cloned(), test, at: IgnoredByEq(at) })
+    }
+
+    fn refuse_suffix(&self) -> Result<(), QueryError> {
+        match self.peek() {
+            Some('~') => Err(QueryError::new(
+                self.at,
+                "Auth0 has no search for similar or near words (~)",
+                "Use a wildcard such as name:ada*, or write \\~ if it belongs to the value.",
+            )),
+            Some('^') => Err(QueryError::new(
+                self.at,
+                "a boost (^) has no meaning here, since users are found or not",
+                "Leave it out, or write \\^ if it belongs to the value.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Parses the name of a field, whose parts may be quoted: `app_metadata."favourite colour"`.
+    fn parse_name(&mut self) -> Result<Word, QueryError> {
+        let mut name = self.parse_word()?;
+        let mut after_quote = name.quoted;
+        loop {
+            let goes_on = match self.peek() {
+                Some('"') => !after_quote && name.chars.last() == Some(&('.', false)),
+                Some('.') => after_quote,
+                _ => false,
+            };
+            if !goes_on {
+                return Ok(name);
+            }
+            let part = self.parse_word()?;
+            after_quote = part.quoted;
+            name.quoted |= part.quoted;
+            name.chars.extend(part.chars);
+        }
+    }
+
+    /// Parses a phrase in quotes, or a word with escapes.
+    fn parse_word(&mut self) -> Result<Word, QueryError> {
+        let at = self.at;
+        if self.peek() == Some('"') {
+            let text = self.parse_phrase()?;
+            return Ok(Word { at, chars: text.chars().map(|c| (c, true)).collect(), quoted: true });
+        }
+        let mut chars = Vec::new();
+        while let Some(next) = self.peek() {
+            let offset = self.at;
+            match next {
+                '\\' => chars.push((self.parse_escape()?, true)),
+                _ if ends_word(next) => break,
+                '!' => {
+                    return Err(QueryError::new(offset, "found `!` inside a word", "Write \\! or quote the value."));
+                }
+                '“' | '”' | '„' | '‟' => {
+                    return Err(QueryError::new(
+                        offset,
+                        "found a typographic quotation mark",
+                        "Use the plain one: \".",
+                    ));
+                }
+                _ if next.is_whitespace() || next.is_control() => {
+                    let message = format!("found the character U+{:04X}, which looks like a blank", u32::from(next));
+                    return Err(QueryError::new(offset, message, "Use a plain blank, or quote the value."));
+                }
+                '&' | '|' if self.rest().starts_with("&&") || self.rest().starts_with("||") => {
+                    let operator = if next == '&' { "&&" } else { "||" };
+                    return Err(QueryError::new(
+                        offset,
+                        format!("found {operator} inside a word"),
+                        format!("Put blanks around the operator {operator}, or quote the value."),
+                    ));
+                }
+                _ => {
+                    self.bump();
+                    chars.push((next, false));
+                }
+            }
+        }
+        if chars.is_empty() {
+            let message = match self.peek() {
+                Some(found) => format!("found `{found}`, expected a term"),
+                None => "expected a term at the end".to_owned(),
+            };
+            return Err(QueryError::new(
+                at,
+                message,
+                "Special characters need a \\ in front or quotes around the value.",
+            ));
+        }
+        Ok(Word { at, chars, quoted: false })
+    }
+
+    /// Parses an escaped character; `\u0041` is a UTF-16 code unit, as in Lucene.
+    fn parse_escape(&mut self) -> Result<char, QueryError> {
+        let at = self.at;
+        self.bump();
+        match self.bump() {
+            None => Err(QueryError::new(
+                at,
+                "a backslash is at the end",
+                "Write \\\\ for a backslash that belongs to a value.",
+            )),
+            Some('u') => {
+                let wrong = || {
+                    QueryError::new(
+                        at,
+                        "expected four hexadecimal digits of a character after \\u",
+                        "For example \\u00e9.",
+                    )
+                };
+                let first = self.parse_hex_unit().ok_or_else(wrong)?;
+                if !(0xd800..0xdc00).contains(&first) {
+                    return char::from_u32(u32::from(first)).ok_or_else(wrong);
+                }
+                if !(self.eat('\\') && self.eat('u')) {
+                    return Err(wrong());
+                }
+                let second = self.parse_hex_unit().ok_or_else(wrong)?;
+                char::decode_utf16([first, second]).next().and_then(Result::ok).ok_or_else(wrong)
+            }
+            Some(c) => Ok(c),
+        }
+    }
+
+    fn parse_hex_unit(&mut self) -> Option<u16> {
+        let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        let unit = u16::from_str_radix(digits, 16).ok();
+        self.at += 4;
+        unit
+    }
+
+    fn parse_phrase(&mut self) -> Result<String, QueryError> {
+        let opened = self.at;
+        self.bump();
+        let mut text = String::new();
+        loop {
+            match self.peek() {
+                None => {
+                    return Err(QueryError::new(opened, "this quotation mark is not closed", "Add the missing \"."));
+                }
+                Some('"') => {
+                    self.bump();
+                    return Ok(text);
+                }
+                Some('\\') => text.push(self.parse_escape()?),
+                Some(c) => {
+                    self.bump();
+                    text.push(c);
+                }
+            }
+        }
+    }
+
+    fn parse_range(&mut self, opened: usize, low_inclusive: bool) -> Result<Test, QueryError> {
+        let low = self.parse_range_end(low_inclusive)?;
+        self.skip_whitespace();
+        if !self.rest().strip_prefix("TO").is_some_and(|rest| rest.starts_with(|c| is_whitespace(c) || c == '"')) {
+            return Err(QueryError::new(
+                self.at,
+                "expected TO between the ends of a range",
+                "Write [a TO b], with * for an end that is open.",
+            ));
+        }
+        self.at += "TO".len();
+        let mut high = self.parse_range_end(true)?;
+        self.skip_whitespace();
+        let at = self.at;
+        match self.bump() {
+            Some(']') => {}
+            Some('}') => {
+                if let Bound::Inclusive { text, at } = high {
+                    high = Bound::Exclusive { text, at };
+                }
+            }
+            None => return Err(QueryError::new(opened, "this range is not closed", "Add ] or }.")),
+            Some(_) => {
+                return Err(QueryError::new(
+                    at,
+                    "expected ] or } at the end of a range",
+                    "Quote ends that hold blanks.",
+                ));
+            }
+        }
+        Ok(Test::Range { low, high })
+    }
+
+    fn parse_range_end(&mut self, inclusive: bool) -> Result<Bound, QueryError> {
+        self.skip_whitespace();
+        let at = self.at;
+        let bound = |text| {
+            let at = IgnoredByEq(at);
+            if inclusive { Bound::Inclusive { text, at } } else { Bound::Exclusive { text, at } }
+        };
+        if self.peek() == Some('"') {
+            return self.parse_phrase().map(bound);
+        }
+        let mut text = String::new();
+        let mut escaped = false;
+        while let Some(next) = self.peek() {
+            match next {
+                '\\' => {
+                    escaped = true;
+                    text.push(self.parse_escape()?);
+                }
+                _ if is_whitespace(next) || matches!(next, ']' | '}' | '[' | '{' | '"') => break,
+                '*' | '?' if !(next == '*' && text.is_empty()) => {
+                    return Err(QueryError::new(
+                        self.at,
+                        "a range has no wildcards",
+                        "Only a single * means an open end; quote it if it belongs to the value.",
+                    ));
+                }
+                _ => {
+                    self.bump();
+                    text.push(next);
+                }
+            }
+        }
+        match text.as_str() {
+            "" => Err(QueryError::new(
+                at,
+                "expected an end of the range",
+                "Write [a TO b], with * for an end that is open.",
+            )),
+            "*" if !escaped => Ok(Bound::Open),
+            star if star.starts_with('*') && !escaped => Err(QueryError::new(
+                at,
+                "a range has no wildcards",
+                "Only a single * means an open end; quote it if it belongs to the value.",
+            )),
+            "TO" => Err(QueryError::new(at, "expected an end of the range before TO", "")),
+            _ => Ok(bound(text)),
+        }
+    }
+
+    /// Combines the clauses of a group. Clauses side by side are alternatives unless they have prefixes; a clause next
+    /// to OR is always an alternative.
+    fn combine(&mut self, mut clauses: Vec<Clause>) -> Node {
+        if clauses.len() == 1 {
+            return clauses.remove(0).node;
+        }
+        let followed: Vec<bool> = clauses.iter().skip(1).map(|clause| clause.after_or).chain([false]).collect();
+        let mixed = clauses.iter().any(|clause| clause.joined);
+        let (mut required, mut prohibited, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let mut by_or = false;
+        for (place, (clause, before_or)) in clauses.into_iter().zip(followed).enumerate() {
+            let beside = place > 0 && !clause.after_or;
+            self.note_ambiguity(&clause, beside, before_or);
+            by_or |= before_or;
+            match clause.prefix {
+                Prefix::Not if !clause.after_or && !before_or => prohibited.push(clause.node),
+                Prefix::Must if !clause.after_or && !before_or => required.push(clause.node),
+                _ => others.push(clause.node),
+            }
+        }
+        let is_surprising = mixed || (by_or && !prohibited.is_empty());
+        let has_idle_terms = !required.is_empty() && !others.is_empty();
+        let mut all = required;
+        if all.is_empty() && !others.is_empty() {
+            all.push(Node::any(others));
+        }
+        all.append(&mut prohibited);
+        let node = Node::all(all);
+        if has_idle_terms {
+            self.remarks.push(format!(
+                "next to a term with +, terms without it only change the order in a search engine; this was read as: \
+                 {node}"
+            ));
+        } else if is_surprising {
+            self.remarks.push(format!(
+                "AND and OR are mixed without parentheses (AND binds tighter); this was read as: {node}"
+            ));
+        }
+        node
+    }
+
+    /// Records the first clause whose meaning is ambiguous.
+    fn note_ambiguity(&mut self, clause: &Clause, beside: bool, before_or: bool) {
+        if self.ambiguity.is_some() {
+            return;
+        }
+        let not = (clause.prefix == Prefix::Not && before_or) || clause.first_not;
+        if beside && not {
+            let operator = if clause.first_not { "AND" } else { "OR" };
+            self.ambiguity = Some(QueryError::new(
+                clause.at,
+                format!("it is unclear whether this belongs to the term before it or to the {operator} after it"),
+                "Write AND NOT or OR NOT, and parentheses.",
+            ));
+        } else if clause.any_must || (clause.prefix == Prefix::Must && (clause.after_or || before_or)) {
+            self.ambiguity = Some(QueryError::new(
+                clause.at,
+                "the meaning of + next to AND and OR is unclear",
+                "Leave the + out, and use parentheses.",
+            ));
+        }
+    }
+}
+
+fn regular_expression_error(at: usize) -> QueryError {
+    QueryError::new(
+        at,
+        "Auth0 has no search by regular expression",
+        "Use a wildcard, or write \\/ or quotes if the / belongs to the value.",
+    )
+}
+
+/// Splits the name of a field at its unescaped dots.
+fn split_field(word: Word) -> Result<Field, QueryError> {
+    let at = word.at;
+    let mut parts = vec![String::new()];
+    for (c, literal) in word.chars {
+        match c {
+            '.' if !literal => parts.push(String::new()),
+            '*' | '?' if !literal => {
+                return Err(QueryError::new(
+                    at,
+                    "the name of a field has no wildcards",
+                    "Name one field; an empty query finds all users.",
+                ));
+            }
+            c => {
+                if let Some(part) = parts.last_mut() {
+                    part.push(c);
+                }
+            }
+        }
+    }
+    if parts.iter().any(String::is_empty) {
+        return Err(QueryError::new(
+            at,
+            "the name of a field has an empty part",
+            "Write for example app_metadata.plan:pro.",
+        ));
+    }
+    if parts.len() > uie_json::MAX_DEPTH {
+        return Err(QueryError::new(
+            at,
+            format!("the name of a field has {} parts", parts.len()),
+            format!("A user is nested at most {} levels deep.", uie_json::MAX_DEPTH),
+        ));
+    }
+    Ok(Field { parts, at: IgnoredByEq(at), quoted: IgnoredByEq(word.quoted) })
+}

@@ -1,0 +1,169 @@
+//! A parsed query: what Auth0's search does with it, and its filter.
+
+use std::fmt;
+
+use super::filter::Filter;
+use super::node::{Field, Node, PatternToken, Test};
+use super::parse;
+use super::query_error::QueryError;
+use uie_core::error::{Code, Error, Result};
+use uie_core::user;
+
+/// The maximum length of a query, in bytes.
+const MAX_LEN: usize = 64 * 1024;
+
+/// The maximum length of a query in a URL to Auth0, percent-encoded, in bytes.
+///
+/// Auth0 does not publish its limit for URLs; 8 KB is safe (docs/auth0/search-syntax.md), and sort, fields and a time
+/// range need some of that.
+const MAX_URL_LEN: usize = 6 * 1024;
+
+/// A parsed query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    source: String,
+    pub(super) root: Node,
+    remarks: Vec<String>,
+    /// Why the query has more than one possible meaning; `None` if it has one.
+    pub(super) ambiguity: Option<QueryError>,
+}
+
+/// The result of [`check`] for a valid query.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Checked {
+    /// Remarks on what the user may not expect, such as how AND and OR without parentheses were read.
+    pub remarks: Vec<String>,
+    /// Why Auth0's search does not accept the query, so that all users are read and filtered here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_here: Option<String>,
+    /// Why only Auth0's search can carry out the query, so that it cannot be used for a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_auth0: Option<String>,
+}
+
+/// Checks a query while it is being typed. It is fast and needs no request to Auth0.
+///
+/// Errors show the query with a `^` under the offset, what was expected there and a hint.
+pub fn check(query: &str) -> Result<Checked> {
+    let query = Query::parse(query)?;
+    Ok(Checked {
+        remarks: query.remarks().to_vec(),
+        only_here: query.unsupported_by_auth0(),
+        only_auth0: query.filter().err().map(|error| error.message),
+    })
+}
+
+impl Query {
+    /// Parses a query. Errors show it with a `^` under the offset, and what was expected there.
+    pub fn parse(source: &str) -> Result<Self> {
+        let source = source.trim();
+        if source.len() > MAX_LEN {
+            let message = format!("A query of {} bytes is too long; {MAX_LEN} are allowed.", source.len());
+            return Err(Error::new(Code::InvalidSearch, message));
+        }
+        let parsed = parse::parse(source).map_err(|error| error.into_error("The query cannot be read", source))?;
+        let mut query =
+            Self { source: source.to_owned(), root: parsed.root, remarks: parsed.remarks, ambiguity: parsed.ambiguity };
+        let mut unknown = Vec::new();
+        query.root.visit_fields(&mut |field| {
+            if let Some(remark) = unknown_attribute(field)
+                && !unknown.contains(&remark)
+            {
+                unknown.push(remark);
+            }
+        });
+        query.remarks.append(&mut unknown);
+        Ok(query)
+    }
+
+    /// Returns the query as it was written, trimmed.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Returns remarks for the user: how ambiguous parts were read, and likely typing errors.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// Returns why Auth0's search refuses or misinterprets this query; `None` if it accepts it.
+    pub fn unsupported_by_auth0(&self) -> Option<String> {
+        if self.source.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>() > MAX_URL_LEN
+        {
+            return Some("the query is too long for a URL".to_owned());
+        }
+        let mut reason = None;
+        self.root.visit(&mut |node| {
+            if reason.is_none() {
+                reason = unsupported_by_auth0(node);
+            }
+        });
+        reason
+    }
+
+    /// Returns the filter for local evaluation. Fails if a part cannot be evaluated exactly like in Auth0.
+    pub fn filter(&self) -> Result<Filter> {
+        let to_error = |error: QueryError| error.into_error("The query cannot be evaluated here", &self.source);
+        match &self.ambiguity {
+            Some(error) => Err(to_error(error.clone())),
+            None => Filter::new(&self.root).map_err(to_error),
+        }
+    }
+}
+
+/// Displays how the query was parsed: the same meaning, with all significant parentheses.
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root.fmt(f)
+    }
+}
+
+fn is_metadata(field: &Field) -> bool {
+    matches!(field.root(), "app_metadata" | "user_metadata")
+}
+
+fn unsupported_by_auth0(node: &Node) -> Option<String> {
+    let field = match node {
+        Node::Exists(field) => Some(field),
+        Node::Match { field, test, .. } => {
+            if let Some(reason) = test_unsupported_by_auth0(field.as_ref(), test) {
+                return Some(reason.to_owned());
+            }
+            field.as_ref()
+        }
+        Node::Any(_) | Node::All(_) | Node::Not(_) => None,
+    }?;
+    if field.quoted.0 {
+        return Some("Auth0 has no quoted field names".to_owned());
+    }
+    if field.parts.iter().any(|part| part.contains('.')) {
+        return Some("Auth0 has no field names with a dot in them".to_owned());
+    }
+    user::find(field.root())
+        .filter(|attribute| attribute.exportable && !attribute.searchable)
+        .map(|attribute| format!("Auth0 cannot search `{}`", attribute.name))
+}
+
+fn test_unsupported_by_auth0(field: Option<&Field>, test: &Test) -> Option<&'static str> {
+    match test {
+        Test::Is(_) => None,
+        Test::Range { .. } => field.is_some_and(is_metadata).then_some("Auth0 has no ranges on metadata"),
+        Test::Like(_) if field.is_some_and(is_metadata) => Some("Auth0 has no wildcards on metadata"),
+        Test::Like(tokens) if tokens.contains(&PatternToken::AnyChar) => Some("Auth0 does not know the wildcard ?"),
+        Test::Like(tokens) => {
+            let literal = tokens.iter().filter(|token| matches!(token, PatternToken::Char(_))).count();
+            (tokens.first() == Some(&PatternToken::AnyText) && literal < 3)
+                .then_some("Auth0 wants at least three characters with a wildcard in front")
+        }
+    }
+}
+
+/// Returns a remark if the name of a field is probably misspelled.
+fn unknown_attribute(field: &Field) -> Option<String> {
+    let root = field.root();
+    if user::find(root).is_some() || root == "organization_id" {
+        return None;
+    }
+    let nearest = user::nearest_exportable(root).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+    Some(format!("Auth0 documents no attribute `{root}`{nearest}"))
+}

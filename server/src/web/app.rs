@@ -1,0 +1,38 @@
+//! The shared state of the request handlers.
+
+use std::sync::Arc;
+
+use super::body_gate::BodyBudget;
+use super::metrics::Metrics;
+use uie_access::Access;
+use uie_core::config::Settings;
+use uie_jobs::Jobs;
+use uie_store::Store;
+
+/// The shared state of the request handlers.
+#[derive(Clone)]
+pub struct App {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// Public base URL without a trailing slash. Its path is the prefix under which a proxy serves the application.
+    pub base_url: Arc<str>,
+    /// Access control.
+    pub access: Arc<Access>,
+    /// The database and files.
+    pub store: Store,
+    /// Exports and imports.
+    pub jobs: Jobs,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Memory budget for the bodies of requests without a session.
+    pub bodies: BodyBudget,
+}
+
+impl App {
+    /// Returns the path of the base URL, with a slash at both ends (docs/auth0/login.md#base-url-and-base-path).
+    pub fn base_path(&self) -> String {
+        let path = url::Url::parse(&self.base_url).map(|url| url.path().to_owned()).unwrap_or_default();
+        let path = path.trim_matches('/');
+        if path.is_empty() { "/".to_owned() } else { format!("/{path}/") }
+    }
+}
