@@ -42,7 +42,7 @@ fn the_list_of_error_codes_is_generated_from_the_table() {
     let mut text = String::from(
         "# Error codes\n\nEvery error answer has the shape `{statusCode, error, message, errorCode, hint?}`. Where Auth0 \
          refused a request, status, error, message and errorCode are Auth0's own. This list is generated from \
-         `server/src/error.rs`.\n\n| errorCode | status | what to do |\n|---|---|---|\n",
+         `server/crates/core/src/error.rs`.\n\n| errorCode | status | what to do |\n|---|---|---|\n",
     );
     for code in Code::ALL {
         let hint = code.hint().unwrap_or("The message says it.");

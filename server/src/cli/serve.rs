@@ -144,15 +144,7 @@ impl Server {
         let store = Store::open_with(&settings).await?;
         let access = Arc::new(Access::new(&settings, &base_url, store.clone())?);
         let jobs = Jobs::new(Arc::clone(&settings), store.clone(), Arc::clone(&base_url))?;
-        let app = web::App {
-            settings,
-            base_url: Arc::clone(&base_url),
-            access: Arc::clone(&access),
-            store,
-            jobs: jobs.clone(),
-            metrics: web::Metrics::new()?,
-            bodies: web::BodyBudget::default(),
-        };
+        let app = web::App::new(settings, Arc::clone(&base_url), store, Arc::clone(&access), jobs.clone())?;
         let stop = shutdown_signal(jobs.clone(), app.settings.shutdown_delay)?;
         let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let connections = max_connections(raise_open_file_limit());

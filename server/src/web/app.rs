@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::body_gate::BodyBudget;
 use super::metrics::Metrics;
+use super::page_cache::PageCache;
 use uie_access::Access;
 use uie_core::config::Settings;
+use uie_core::error::Result;
 use uie_jobs::Jobs;
 use uie_store::Store;
 
@@ -26,9 +28,23 @@ pub struct App {
     pub metrics: Metrics,
     /// Memory budget for the bodies of requests without a session.
     pub bodies: BodyBudget,
+    /// Rendered pages.
+    pub pages: PageCache,
 }
 
 impl App {
+    /// Creates the state of one server. `base_url` has no trailing slash.
+    pub fn new(
+        settings: Arc<Settings>,
+        base_url: Arc<str>,
+        store: Store,
+        access: Arc<Access>,
+        jobs: Jobs,
+    ) -> Result<Self> {
+        let (bodies, pages) = (BodyBudget::default(), PageCache::default());
+        Ok(Self { settings, base_url, access, store, jobs, metrics: Metrics::new()?, bodies, pages })
+    }
+
     /// Returns the path of the base URL, with a slash at both ends (docs/auth0/login.md#base-url-and-base-path).
     pub fn base_path(&self) -> String {
         let path = url::Url::parse(&self.base_url).map(|url| url.path().to_owned()).unwrap_or_default();

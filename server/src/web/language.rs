@@ -11,7 +11,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AcceptLanguage, Header, Preference};
 
 /// A language of the pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Language {
     /// English, the language of the templates.
     #[default]

@@ -14,6 +14,7 @@ mod fetch_metadata;
 mod language;
 mod metrics;
 mod metrics_route;
+mod page_cache;
 mod pages;
 mod request_log;
 mod resource;
@@ -28,3 +29,4 @@ pub use authorization::{AnySession, Authorized, ReadConnections, ReadUsers, Read
 pub use body_gate::BodyBudget;
 pub use error_response::ApiError;
 pub use metrics::Metrics;
+pub use page_cache::PageCache;

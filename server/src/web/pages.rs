@@ -24,6 +24,7 @@ use super::app::App;
 use super::docs_pages;
 use super::error_response::{ApiError, not_found};
 use super::language::Language;
+use super::page_cache::{NONCE_PLACEHOLDER, PageKey};
 use super::resource::get_resource;
 use super::templates::render_in;
 use uie_core::error::{Code, Error};
@@ -259,33 +260,41 @@ struct MenuItem {
 }
 
 fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, ApiError> {
-    html_response(request, app, |template| template.html(page))
+    html_response(request, app, (page.name(), ""), |template| template.html(page))
 }
 
 async fn guide(request: HttpRequest, app: Data<App>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     match docs_pages::find(&name) {
-        Some(guide) => html_response(&request, &app, |template| template.guide(guide)),
+        Some(guide) => html_response(&request, &app, ("guide", guide.name), |template| template.guide(guide)),
         None => Err(Error::new(Code::NotFound, format!("There is no guide {name:?}.")).into()),
     }
 }
 
+/// Returns the response for a page. `name` is its template, and the guide that it shows.
 fn html_response(
     request: &HttpRequest,
     app: &App,
+    (template, guide): (&'static str, &'static str),
     html: impl FnOnce(&PageTemplate<'_>) -> Result<String, Error>,
 ) -> Result<HttpResponse, ApiError> {
-    let base_path = app.base_path();
     let nonce = nonce();
     let options = DisplayOptions::parse(request.query_string());
-    let template = PageTemplate {
-        language: options.language.unwrap_or_else(|| Language::of_request(request)),
-        options,
-        base_path: &base_path,
-        tenant: app.settings.domain.as_ref().map_or("", |domain| domain.host()),
-        manage_url: app.settings.manage_url.as_str(),
-        upload_limit: app.settings.upload_limit,
-        nonce: &nonce,
+    let is_default = options == DisplayOptions::default();
+    let language = options.language.unwrap_or_else(|| Language::of_request(request));
+    let render = || {
+        html(&PageTemplate {
+            language,
+            options,
+            base_path: &app.base_path(),
+            tenant: app.settings.domain.as_ref().map_or("", |domain| domain.host()),
+            manage_url: app.settings.manage_url.as_str(),
+            upload_limit: app.settings.upload_limit,
+            nonce: NONCE_PLACEHOLDER,
+        })
     };
+    // Pages with other options are rare, and there are many combinations.
+    let page =
+        if is_default { app.pages.get(PageKey { template, guide, language }, render)? } else { render()?.into() };
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -302,7 +311,7 @@ fn html_response(
             header::PERMISSIONS_POLICY,
             "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
         ))
-        .body(html(&template)?))
+        .body(page.replace(NONCE_PLACEHOLDER, &nonce)))
 }
 
 /// The values for the template of a page.

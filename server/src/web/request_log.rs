@@ -10,7 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage};
 use tracing::Span;
-use tracing::field::{Empty, display};
+use tracing::field::Empty;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
 use super::app::App;
@@ -28,17 +28,13 @@ impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let id = request.extensions().get::<RequestId>().copied();
         // Error level, so that no filter removes the span: log lines are found by the request's id.
-        let span = tracing::error_span!(
+        tracing::error_span!(
             "request",
-            request_id = Empty,
+            request_id = id.map(display),
             method = method_label(request),
             route = route_label(request.match_pattern()),
             status = Empty,
-        );
-        if let Some(id) = id {
-            span.record("request_id", display(id));
-        }
-        span
+        )
     }
 
     fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {

@@ -59,15 +59,9 @@ impl Server {
         // Separate state, but compiled transforms are shared by all test servers.
         let own = Settings { data_dir: directory.path().to_owned(), ..Settings::clone(&settings) };
         let store = Store::open_with(&own).await.expect("a store");
-        let app = web::App {
-            access: Arc::new(Access::new(&settings, &base_url, store.clone()).expect("access")),
-            jobs: Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs"),
-            metrics: web::Metrics::new().expect("metrics"),
-            bodies: web::BodyBudget::default(),
-            settings,
-            base_url,
-            store,
-        };
+        let access = Arc::new(Access::new(&settings, &base_url, store.clone()).expect("access"));
+        let jobs = Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs");
+        let app = web::App::new(settings, base_url, store, access, jobs).expect("an application");
         Self { app, directory }
     }
 

@@ -329,11 +329,12 @@ impl Store {
 
     /// Returns the latest jobs of a tenant, oldest first, with the parts of their requests that lists need.
     pub async fn history(&self, tenant: &str, limit: u32) -> Result<Vec<JobRecord>> {
+        // The limit is part of the text: SQLite compiles a statement whose limit is a parameter again at each use.
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT * FROM (SELECT {LIST_COLUMNS}, rowid AS entry FROM jobs WHERE tenant = ? ORDER BY created_at DESC, entry DESC LIMIT ?) \
+            "SELECT * FROM (SELECT {LIST_COLUMNS}, rowid AS entry FROM jobs WHERE tenant = ? ORDER BY created_at DESC, entry DESC LIMIT {limit}) \
              ORDER BY created_at, entry"
         ));
-        let rows = sqlx::query(statement).bind(tenant).bind(limit).fetch_all(self.pool()).await.map_err(db_error)?;
+        let rows = sqlx::query(statement).bind(tenant).fetch_all(self.pool()).await.map_err(db_error)?;
         self.read_jobs(&rows)
     }
 
@@ -342,9 +343,9 @@ impl Store {
     pub async fn completed_exports(&self, tenant: &str, limit: u32) -> Result<Vec<JobRecord>> {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT {LIST_COLUMNS} FROM jobs WHERE tenant = ? AND type = 'export' AND status IN ('completed', 'expired') \
-             ORDER BY created_at DESC, rowid DESC LIMIT ?"
+             ORDER BY created_at DESC, rowid DESC LIMIT {limit}"
         ));
-        let rows = sqlx::query(statement).bind(tenant).bind(limit).fetch_all(self.pool()).await.map_err(db_error)?;
+        let rows = sqlx::query(statement).bind(tenant).fetch_all(self.pool()).await.map_err(db_error)?;
         self.read_jobs(&rows)
     }
 

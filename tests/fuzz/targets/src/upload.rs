@@ -86,15 +86,8 @@ impl Server {
         let base_url = Arc::<str>::from(BASE_URL);
         let store = Store::open(directory.path()).await.expect("a store");
         let jobs = Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs");
-        let app = web::App {
-            access: Arc::new(Access::new(&settings, &base_url, store.clone()).expect("access")),
-            jobs: jobs.clone(),
-            metrics: web::Metrics::new().expect("metrics"),
-            bodies: web::BodyBudget::default(),
-            settings,
-            base_url,
-            store,
-        };
+        let access = Arc::new(Access::new(&settings, &base_url, store.clone()).expect("access"));
+        let app = web::App::new(settings, base_url, store, access, jobs.clone()).expect("an application");
         let service = test::init_service(web::application(&app, web::Routes::All)).await;
         let service = Rc::new(service);
         let call: Call = Box::new(move |request| {
