@@ -55,6 +55,18 @@ fn validate_config_accepts_complete_settings() {
     let settings = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("EXTENSION_SECRET", "8d3f1c6b5a2e4970b16d8e0f7c93a254")];
     let output = run(directory.path(), &["validate-config"], &settings);
     assert_eq!(status(&output), 0, "{}", errors(&output));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (summary, list) = text.split_once("settings:\n").expect("a list of settings");
+    assert!(summary.starts_with("The settings are valid.\n  tenant      https://acme.eu.auth0.com\n"), "{summary}");
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    for row in [
+        ["AUTH0_DOMAIN", "acme.eu.auth0.com", "environment"],
+        ["EXTENSION_SECRET", "(set)", "environment"],
+        ["ARTIFACT_TTL", "7d", "default"],
+    ] {
+        assert!(rows.iter().any(|other| *other == row), "{row:?} is not in {text}");
+    }
+    assert!(!text.contains("8d3f1c6b"), "a secret is shown: {text}");
 }
 
 #[test]

@@ -14,9 +14,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 use uie_core::config::LogFormat;
 use uie_core::error::{Code, Error, Result};
 
+/// Target of the events of this program in `LOG`: the name of the binary.
+const PROGRAM_TARGET: &str = "user_import_export";
+
+/// Prefix of the targets of the crates below `server/crates`.
+const CRATES_TARGET: &str = "uie";
+
 /// Starts logging to standard error. Fails with [`Code::InvalidSettings`] if `filter` is invalid.
 pub(super) fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
-    let filter = EnvFilter::try_new(filter)
+    let filter = EnvFilter::try_new(with_crates(filter))
         .map_err(|error| Error::new(Code::InvalidSettings, format!("LOG is {filter:?}: {error}")))?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer =
@@ -26,6 +32,16 @@ pub(super) fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
         LogFormat::Json => registry.with(layer.json()).try_init(),
     };
     started.map_err(Error::internal)
+}
+
+/// Returns the filter with each directive for this program repeated for its crates, because `EnvFilter` compares
+/// targets by their beginning. The repetitions come first, so that a directive that names the crates replaces them.
+fn with_crates(filter: &str) -> String {
+    let for_crates = filter.split(',').filter_map(|directive| {
+        let rest = directive.strip_prefix(PROGRAM_TARGET)?;
+        (rest.is_empty() || rest.starts_with(['=', '['])).then(|| format!("{CRATES_TARGET}{rest}"))
+    });
+    for_crates.chain([filter.to_owned()]).collect::<Vec<_>>().join(",")
 }
 
 /// Formats fields as `name=value`, the message without a name, and control characters as escapes, so that text from
@@ -102,6 +118,38 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_directive_for_the_program_applies_to_its_crates() {
+        for (filter, expected) in [
+            ("user_import_export=debug,warn", "uie=debug,user_import_export=debug,warn"),
+            ("info,user_import_export", "uie,info,user_import_export"),
+            ("user_import_export[job]=trace", "uie[job]=trace,user_import_export[job]=trace"),
+            ("uie_store=trace,user_import_export=debug", "uie=debug,uie_store=trace,user_import_export=debug"),
+            ("user_import_export::web=debug,info", "user_import_export::web=debug,info"),
+            ("user_import_exporter=debug", "user_import_exporter=debug"),
+            ("info,actix_server=warn", "info,actix_server=warn"),
+            ("", ""),
+        ] {
+            assert_eq!(with_crates(filter), expected);
+        }
+        let levels = |filter: &str| {
+            let filter = EnvFilter::try_new(with_crates(filter)).unwrap();
+            let log = Log::default();
+            let writer = log.clone();
+            let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(filter).with(layer), || {
+                tracing::debug!(target: "user_import_export::web", "program");
+                tracing::debug!(target: "uie_auth0::client", "crate");
+                tracing::debug!(target: "actix_http", "library");
+            });
+            let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            ["program", "crate", "library"].map(|name| text.contains(name))
+        };
+        assert_eq!(levels("user_import_export=debug,info"), [true, true, false]);
+        assert_eq!(levels("uie=info,user_import_export=debug"), [true, false, false]);
+        assert_eq!(levels("info"), [false, false, false]);
     }
 
     #[test]

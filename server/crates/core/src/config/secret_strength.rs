@@ -13,6 +13,13 @@ use std::collections::HashSet;
 use zxcvbn::matching::patterns::MatchPattern;
 use zxcvbn::zxcvbn;
 
+/// Minimum length of a secret in bytes.
+pub(super) const MIN_SECRET_LENGTH: usize = 16;
+
+/// Minimum strength of a secret: the base-2 logarithm of the number of attempts to guess it. 16 random bytes are far
+/// above it in every notation.
+const MIN_GUESS_BITS: f64 = 60.0;
+
 /// Number of characters of a secret that are examined. Further characters do not change the estimate.
 const MAX_EXAMINED: usize = 256;
 
@@ -129,8 +136,18 @@ const PAIRS: [&[u8; 26]; 26] = [
     b"49992999399598499995395954",
 ];
 
+/// Returns why a secret is too weak for signatures that an attacker can test offline; `None` if it is strong enough.
+pub(super) fn weak_secret_reason(secret: &str) -> Option<String> {
+    if secret.len() < MIN_SECRET_LENGTH {
+        return Some(format!("is too short ({} of {MIN_SECRET_LENGTH} bytes)", secret.len()));
+    }
+    let bits = guess_bits(secret);
+    (bits < MIN_GUESS_BITS)
+        .then(|| format!("can be guessed with about 2^{bits:.0} attempts, fewer than 2^{MIN_GUESS_BITS:.0}"))
+}
+
 /// Estimates the base-2 logarithm of the number of attempts to guess a secret.
-pub(super) fn guess_bits(secret: &str) -> f64 {
+fn guess_bits(secret: &str) -> f64 {
     // The dictionaries of zxcvbn take 7 MiB for the life of the process.
     if is_random_hex(secret.as_bytes()) {
         return HEX_DIGIT * secret.len().min(MAX_EXAMINED) as f64;
@@ -290,7 +307,6 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
-    use crate::config::MIN_GUESS_BITS;
     use crate::encryption::{hex, random};
 
     #[test]
