@@ -13,7 +13,7 @@ const { positionals: [file], values: options } = parseArgs({
   allowPositionals: true,
   options: { chunks: { type: "string" }, verdicts: { type: "string" } },
 });
-const schema = JSON.parse(readFileSync(new URL("../../src/import/documented-schema.json", import.meta.url)));
+const schema = JSON.parse(readFileSync(new URL("../../crates/import/src/documented-schema.json", import.meta.url)));
 const ajv = new Ajv({ allErrors: false, strict: false });
 addFormats(ajv);
 const accepts = ajv.compile(schema);

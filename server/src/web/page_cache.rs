@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::language::Language;
 use uie_core::error::Result;
 
-/// Stands for the nonce in a rendered page. A private-use character, which no template and no setting contains.
+/// Placeholder of the nonce in a rendered page: a private-use character, which no template and no setting contains.
 pub(super) const NONCE_PLACEHOLDER: &str = "\u{f8ff}";
 
 /// What a rendered page depends on, apart from the settings and the nonce.

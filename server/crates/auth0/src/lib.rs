@@ -1,5 +1,5 @@
 //! Clients of Auth0: the Management API (tokens, connections, users, jobs, rate limits; docs/auth0/management-api.md)
-//! and the OpenID provider. No other module makes requests to Auth0.
+//! and the OpenID provider. No other crate makes requests to Auth0.
 
 mod client;
 mod connections;

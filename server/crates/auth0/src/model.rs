@@ -12,7 +12,8 @@ use uie_core::error::Result;
 
 /// The members of a connection that the API lists and that an import needs. Other options are never kept, because they
 /// may hold scripts and secrets (docs/auth0/management-api.md#value-patterns).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Connection {
     /// `con_` and 16 letters or digits.
     pub id: String,
@@ -127,7 +128,8 @@ pub enum JobStatus {
 }
 
 /// Number of users of a finished import, by result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobSummary {
     /// Rejected users.
     #[serde(default)]

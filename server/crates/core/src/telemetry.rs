@@ -1,4 +1,4 @@
-//! Counters and gauges of this process. The modules that do the work update them; `web::metrics` exposes them
+//! Counters and gauges of this process. The crates that do the work update them; `web::metrics` exposes them
 //! at `/metrics`. They hold no names or other personal data.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};

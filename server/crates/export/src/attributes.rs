@@ -17,7 +17,8 @@ const MAX_ATTRIBUTES: usize = 500;
 const MAX_EXAMPLE_CHARS: usize = 80;
 
 /// The type of an attribute's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AttributeType {
     /// Text.
@@ -37,7 +38,8 @@ pub enum AttributeType {
 }
 
 /// An attribute that some users have.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attribute {
     /// Its path as an expression, such as `user.app_metadata.plan`.
     pub path: String,

@@ -380,7 +380,8 @@ pub(super) fn combine(query: Option<&str>, connection: Option<&str>) -> String {
 }
 
 /// A plan in the API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanView {
     /// Where the users come from.
     pub source: SourceKind,
@@ -404,8 +405,9 @@ pub struct PlanView {
 }
 
 /// The size and duration of an earlier export of all users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[schema(as = Before)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Before))]
 pub struct PreviousRun {
     /// Number of exported users.
     pub users: u64,
@@ -414,7 +416,8 @@ pub struct PreviousRun {
 }
 
 /// Where users come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
     /// A file.
@@ -428,9 +431,10 @@ pub enum SourceKind {
 }
 
 /// What does a part of the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
-#[schema(as = Decider)]
+#[cfg_attr(feature = "openapi", schema(as = Decider))]
 pub enum EvaluatedBy {
     /// Auth0.
     Auth0,
@@ -439,7 +443,8 @@ pub enum EvaluatedBy {
 }
 
 /// A line of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanLine {
     /// Its subject; empty if it continues the previous line.
     pub title: &'static str,

@@ -21,7 +21,8 @@ pub const MAX_PREVIEW_ROWS: u64 = 50;
 const DEFAULT_PREVIEW_ROWS: u64 = 10;
 
 /// The first few rows of an export.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Preview {
     /// The columns; a single one named `user` if whole users are exported.
     pub columns: Vec<PreviewColumn>,
@@ -34,7 +35,8 @@ pub struct Preview {
 }
 
 /// A column of a preview.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PreviewColumn {
     /// Its name.
     pub name: String,
@@ -43,11 +45,12 @@ pub struct PreviewColumn {
 }
 
 /// A cell of a preview.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PreviewCell {
     /// Its value; `null` if it is empty.
-    #[schema(value_type = Value)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     Value(JsonValue),
     /// Why it cannot be computed.
     Error(String),

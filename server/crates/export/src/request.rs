@@ -6,7 +6,8 @@ use super::format::Format;
 use uie_expression::Pins;
 
 /// The body of `POST /api/jobs/export`. The command line creates it too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
     /// Output format.
@@ -47,12 +48,13 @@ pub struct ExportRequest {
     /// Versions of transforms: the SHA-256 of the file, by name. Transforms that are not listed use their active
     /// version.
     #[serde(default, skip_serializing_if = "Pins::is_empty")]
-    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::BTreeMap<String, String>))]
     pub transforms: Pins,
 }
 
 /// A predefined set of columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// A JSON array that can be imported into another tenant without changes: only importable attributes under their
@@ -62,7 +64,8 @@ pub enum Preset {
 }
 
 /// A column of a request; `name` is an expression.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FieldRequest {
     /// The expression.
@@ -73,7 +76,8 @@ pub struct FieldRequest {
 }
 
 /// The order of rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SortRequest {
     /// The expression to sort by.
@@ -84,7 +88,8 @@ pub struct SortRequest {
 }
 
 /// What to do with a row if one of its cells cannot be computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
     /// Leave the cell empty and count it.

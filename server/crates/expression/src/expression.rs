@@ -11,7 +11,8 @@ use uie_json::Path;
 const MAX_LEN: usize = 64 * 1024;
 
 /// The kind of an expression, as the UI and `/api/preview` name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Alternatives of paths and literals, computed natively.

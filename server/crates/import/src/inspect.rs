@@ -7,7 +7,6 @@ use std::io::{Cursor, Read};
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
 use super::check::{Checker, RowLocation};
 use super::read::{HeaderPolicy, RawRow, RowReader, damaged_gzip};
@@ -39,7 +38,8 @@ const SHOWN_FAULTS: usize = 20;
 const MAX_COLUMNS: usize = 500;
 
 /// A column of CSV, or a root attribute of JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InspectedColumn {
     /// Its name in the file; empty for a column without one.
     pub name: String,
@@ -62,17 +62,19 @@ pub struct InspectedColumn {
 }
 
 /// A row of the file.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InspectedRow {
     /// Physical line where it starts, from 1.
     pub line: u64,
     /// A value for each column, null if absent; secrets are hidden.
-    #[schema(value_type = Vec<Value>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Value>))]
     pub values: Vec<Value>,
 }
 
 /// Result of the check of the inspected rows with the given mapping.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Checked {
     /// Rows without errors.
     pub good: u64,
@@ -85,12 +87,13 @@ pub struct Checked {
     /// The first row errors and warnings.
     pub faults: Vec<RowFault>,
     /// The first users as they would be sent, with secrets hidden.
-    #[schema(value_type = Vec<Object>)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub users: Vec<Value>,
 }
 
 /// Result of inspecting the beginning of a file.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Inspection {
     /// Format, encoding, delimiter, compression.
     pub input: InputFormat,
@@ -104,7 +107,7 @@ pub struct Inspection {
     pub sample: Vec<InspectedRow>,
     /// The suggested mapping in the form of `map`: `{"email": "user.Mail"}`. If several columns suggest the same
     /// attribute, the first one gets it.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub proposed_map: Map<String, Value>,
     /// Why the file cannot be imported with the given mapping; absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -148,7 +148,8 @@ impl ImportSpec {
 }
 
 /// Severity of a row error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The row is not imported.
@@ -158,7 +159,8 @@ pub enum Severity {
 }
 
 /// What is wrong with a row: a line of `--report`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RowFault {
     /// Physical line where the row starts, from 1; 0 if Auth0 reported a user that matches no row.
     pub line: u64,
@@ -183,7 +185,8 @@ pub struct RowFault {
 }
 
 /// Format of a file, detected from its content.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InputFormat {
     /// Name of the file; present only if the import has several files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,7 +203,8 @@ pub struct InputFormat {
 }
 
 /// Result of joining an export of password hashes to the users.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JoinedHashes {
     /// Hashes in the export.
     pub read: u64,

@@ -43,7 +43,8 @@ const CONCURRENT_REQUESTS: usize = 4;
 const MAX_ATTEMPTS: u32 = 5;
 
 /// How users are looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LookUpBy {
     /// Each by its e-mail address, `GET /users-by-email`.
@@ -73,7 +74,8 @@ impl LookUpBy {
 
 /// Predicted result of an import, from the e-mail addresses that exist in its connection. Rows may still be refused
 /// because another user has the same id, username or phone number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LookedUp {
     /// How the users were looked up.
     pub by: LookUpBy,
@@ -86,7 +88,8 @@ pub struct LookedUp {
 }
 
 /// The back-up of the users that an upsert is about to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Backup {
     /// Number of users in the back-up.
     pub users: u64,

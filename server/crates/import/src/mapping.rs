@@ -15,7 +15,8 @@ use uie_expression::{Evaluator, Expression, Formula, RowValues, SandboxCount, Tr
 use uie_json::{ProjectionMask, parse_row};
 
 /// An attribute of an import and the expression that computes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MapRule {
     /// An expression; `user` is the row, and columns of a CSV file are its attributes.
     pub expression: String,

@@ -18,7 +18,8 @@ use uie_core::error::{Code, Error, Result};
 use uie_store::{FileReader, Files};
 
 /// Format of the file with failed rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ReportFormat {
     /// One JSON array.

@@ -22,7 +22,8 @@ const MAX_REASONS: usize = 100;
 const LINES_PER_REASON: usize = 5;
 
 /// A kind of error or warning, and how often it occurs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reason {
     /// Error code.
     pub code: String,
@@ -42,7 +43,8 @@ pub struct Reason {
 }
 
 /// Summary of an import besides its counts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Details {
     /// Formats of the files.
     pub inputs: Vec<InputFormat>,

@@ -1,7 +1,7 @@
 //! Runs export and import jobs in the background: queue, progress, cancel, resume, downloads, and the removal
 //! of expired data.
 //!
-//! The database holds every job; this module holds those that run in this process. A server that stops leaves
+//! The database holds every job; this crate holds those that run in this process. A server that stops leaves
 //! its jobs unfinished in the database and continues them at the next start ([`Jobs::recover`]).
 
 mod clean_up;

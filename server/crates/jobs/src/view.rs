@@ -4,7 +4,6 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use super::secrets;
 use uie_core::error::ErrorBody;
@@ -12,7 +11,8 @@ use uie_core::progress::Progress;
 use uie_store::{ChunkState, ImportChunk, JobKind, JobRecord, JobState};
 
 /// The type of a job, named as in Auth0's API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobType {
     /// Users from a file into the tenant.
@@ -31,7 +31,8 @@ impl From<JobKind> for JobType {
 }
 
 /// The parts of an import by state. Each part is sent as one Auth0 job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Parts {
     /// All parts.
     pub total: u64,
@@ -61,7 +62,8 @@ impl Parts {
 }
 
 /// A job.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobView {
     /// `job_` and 16 letters or digits.
     pub id: String,
@@ -71,7 +73,7 @@ pub struct JobView {
     /// Its state.
     pub status: JobState,
     /// When it was created.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     #[serde(serialize_with = "milliseconds")]
     pub created_at: Timestamp,
     /// Id of the connection; absent if none was chosen.
@@ -113,13 +115,13 @@ pub struct JobView {
     pub parts: Option<Parts>,
     /// The counts of the result; absent while the job runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub summary: Option<Value>,
     /// Why it failed; absent if it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
     /// The request with secrets masked, to start the same job again.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub settings: Value,
 }
 
@@ -187,7 +189,8 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// An entry of the history (docs/auth0/original-extension.md#routes).
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistoryEntry {
     /// `job_` and 16 letters or digits.
     pub id: String,
@@ -195,13 +198,13 @@ pub struct HistoryEntry {
     #[serde(rename = "type")]
     pub kind: JobKind,
     /// When it was created.
-    #[schema(value_type = String, format = DateTime)]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     #[serde(serialize_with = "milliseconds")]
     pub date: Timestamp,
     /// Its state.
     pub status: JobState,
     /// The counts of the result; empty while it runs.
-    #[schema(value_type = Object)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub summary: Value,
     /// E-mail address of the user who started the job, or their `sub` if the address is not known.
     pub by: String,
@@ -237,7 +240,8 @@ impl From<&JobRecord> for HistoryEntry {
 }
 
 /// The history.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistoryView {
     /// The latest 200 jobs, oldest first.
     pub jobs: Vec<HistoryEntry>,

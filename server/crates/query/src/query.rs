@@ -29,7 +29,8 @@ pub struct Query {
 }
 
 /// The result of [`check`] for a valid query.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Checked {
     /// Remarks on what the user may not expect, such as how AND and OR without parentheses were read.
     pub remarks: Vec<String>,

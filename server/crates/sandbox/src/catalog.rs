@@ -40,7 +40,8 @@ const MAX_FOREIGN_ENTRIES: usize = 1000;
 struct Shipped;
 
 /// Where a transform comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// It is part of this program.
@@ -169,7 +170,8 @@ impl Transform {
 }
 
 /// A file that is not in the catalog, and the reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// The file's name.
     pub file: String,

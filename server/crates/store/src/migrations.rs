@@ -1,4 +1,4 @@
-//! The migrations of the database schema, compiled into the binary from `server/migrations`.
+//! The migrations of the database schema, compiled into the binary from `server/crates/store/migrations`.
 //!
 //! `sqlx::migrate!` does the same, but its macro compiles SQLite and `sqlx` a second time, for the compiler.
 
