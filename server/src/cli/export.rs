@@ -20,7 +20,7 @@ use uie_core::error::{Code, Error, Result};
 use uie_core::progress::Progress;
 use uie_core::user::DEFAULT_COLUMNS;
 use uie_export::{
-    ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, OnError, Preset, Reading, SortRequest,
+    ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, InputFile, OnError, Preset, Reading, SortRequest,
 };
 use uie_expression::{Pins, TransformContext, split_column};
 use uie_sandbox::Sandbox;
@@ -28,10 +28,10 @@ use uie_sandbox::Sandbox;
 /// Arguments of `export`.
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// Read users from this file instead of the tenant: a JSON array or NDJSON, optionally compressed with gzip;
-    /// `-` is standard input
+    /// Read users from this file instead of the tenant: a JSON array, NDJSON or CSV, optionally compressed with gzip;
+    /// `-` is standard input. Can be repeated: the files are read in this order
     #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
+    from: Vec<PathBuf>,
     /// Only users of this connection; with --from its name, not its id
     #[arg(long, value_name = "NAME|ID")]
     connection: Option<String>,
@@ -140,12 +140,9 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
         }
     }
     let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
-    let Some(summary) = (match &args.from {
-        Some(from) => from_file(args, &spec, from, output)?,
-        None => from_tenant(args, spec, config, output)?,
-    }) else {
-        return Ok(ExitCode::SUCCESS);
-    };
+    let summary =
+        if args.from.is_empty() { from_tenant(args, spec, config, output)? } else { from_files(args, &spec, output)? };
+    let Some(summary) = summary else { return Ok(ExitCode::SUCCESS) };
     Ok(print_errors(&summary))
 }
 
@@ -154,7 +151,7 @@ fn spec(args: &ExportArgs, request: &ExportRequest, config: Option<&Path>) -> Re
     let sort_memory = args.sort_memory.as_u64();
     match ExportSpec::new(request, sort_memory) {
         Err(error) if error.code == Code::UnsupportedExpression => {
-            let purpose = if args.from.is_some() { Purpose::Local } else { Purpose::Tenant };
+            let purpose = if args.from.is_empty() { Purpose::Tenant } else { Purpose::Local };
             let settings = Settings::load(purpose, config)?;
             let tools = TransformContext::new(&Sandbox::open(&settings)?, &settings.secrets);
             ExportSpec::with_tools(request, sort_memory, &tools)
@@ -211,30 +208,29 @@ fn request(args: &ExportArgs) -> ExportRequest {
     }
 }
 
-/// Exports the users of a file. Returns `None` with `--explain`, or if the reader of standard output closed it.
-fn from_file(
-    args: &ExportArgs,
-    spec: &ExportSpec,
-    from: &Path,
-    output: Option<&Path>,
-) -> Result<Option<ExportSummary>> {
+/// Exports the users of files. Returns `None` with `--explain`, or if the reader of standard output closed it.
+fn from_files(args: &ExportArgs, spec: &ExportSpec, output: Option<&Path>) -> Result<Option<ExportSummary>> {
     if args.explain {
         return explain(&spec.plan_file()?);
     }
-    let (input, size): (Box<dyn Read + Send>, Option<u64>) = if from == Path::new("-") {
-        (Box::new(std::io::stdin()), None)
-    } else {
-        let unreadable =
-            |error: std::io::Error| Error::new(Code::InvalidUsersFile, format!("--from {}: {error}", from.display()));
-        let file = File::open(from).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if metadata.is_dir() {
-            return Err(Error::new(Code::InvalidUsersFile, format!("--from {} is a directory.", from.display())));
-        }
-        (Box::new(file), metadata.is_file().then_some(metadata.len()))
-    };
+    if args.from.iter().filter(|from| is_standard_input(from)).count() > 1 {
+        return Err(Error::new(Code::InvalidArgument, "--from - is given twice, but standard input can be read once."));
+    }
     let read = Arc::new(AtomicU64::new(0));
-    let input = Box::new(CountingReader { input, read: Arc::clone(&read) });
+    let sizes: Vec<Option<u64>> = args.from.iter().map(|from| file_size(from)).collect::<Result<_>>()?;
+    let size: Option<u64> = sizes.into_iter().sum();
+    let several = args.from.len() > 1;
+    let files = args.from.iter().map(|from| {
+        let name = several.then(|| from.display().to_string());
+        let (from, read) = (from.clone(), Arc::clone(&read));
+        let open = Box::new(move || {
+            let input: Box<dyn Read + Send> =
+                if is_standard_input(&from) { Box::new(std::io::stdin()) } else { Box::new(open_file(&from)?) };
+            Ok(Box::new(CountingReader { input, read }) as Box<dyn Read + Send>)
+        });
+        InputFile { name, open }
+    });
+    let files: Vec<InputFile> = files.collect();
     let progress = Arc::new(Progress::default());
     let bar = ProgressDisplay::start(&progress, size.map(|size| (size, read)));
     let target = Output::open(output)?;
@@ -242,7 +238,7 @@ fn from_file(
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let (spec, working) = (spec.clone(), Arc::clone(&progress));
-        let work = tokio::task::spawn_blocking(move || uie_export::run_file(&spec, input, writer, &working));
+        let work = tokio::task::spawn_blocking(move || uie_export::run_files(&spec, files, writer, &working));
         let work = async { work.await.map_err(Error::internal)? };
         run_with_progress(&progress, progress.or_abandon(work), Verbosity::Warnings, || {}).await
     });
@@ -250,6 +246,34 @@ fn from_file(
     runtime.shutdown_background();
     bar.finish();
     target.finish(result)
+}
+
+fn is_standard_input(from: &Path) -> bool {
+    from == Path::new("-")
+}
+
+fn open_file(from: &Path) -> Result<File> {
+    File::open(from).map_err(|error| unreadable(from, &error))
+}
+
+fn unreadable(from: &Path, error: &std::io::Error) -> Error {
+    Error::new(Code::InvalidUsersFile, format!("--from {}: {error}", from.display()))
+}
+
+/// Returns the size of a file; `None` for standard input and other streams. Fails if the file cannot be read.
+fn file_size(from: &Path) -> Result<Option<u64>> {
+    if is_standard_input(from) {
+        return Ok(None);
+    }
+    let metadata = std::fs::metadata(from).map_err(|error| unreadable(from, &error))?;
+    if metadata.is_dir() {
+        return Err(Error::new(Code::InvalidUsersFile, format!("--from {} is a directory.", from.display())));
+    }
+    if metadata.is_file() {
+        // Report a file without permission before anything is read or written.
+        open_file(from)?;
+    }
+    Ok(metadata.is_file().then_some(metadata.len()))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -4,8 +4,8 @@ use super::format::Format;
 use uie_expression::{Cells, Formula, Kind};
 use uie_json::simd;
 use uie_json::{
-    Cell, Json, ProjectionMask, RowParseError, RowView, check_row, parse_row, parse_row_with_text, write_json_text,
-    write_number,
+    Cell, Json, ProjectionMask, RowParseError, RowView, check_row, minify, parse_row, parse_row_with_text,
+    write_json_text, write_number,
 };
 
 /// A column: its name and its formula.
@@ -256,7 +256,7 @@ impl Encoder {
                 out.push(b'}');
             }
             (Shape::Import(columns), _) => write_import_row(columns, cells, out)?,
-            (Shape::Whole, _) if text.has_whitespace => minify(text.text, out),
+            (Shape::Whole, _) if text.has_whitespace => minify(text.text.as_bytes(), out),
             (Shape::Whole, _) => out.extend_from_slice(text.text.as_bytes()),
         }
         if self.format != Format::Json {
@@ -359,42 +359,4 @@ impl Csv {
         out.extend_from_slice(text.get(written..).unwrap_or_default());
         out.push(b'"');
     }
-}
-
-/// Writes valid JSON without the whitespace between its tokens. Everything else is unchanged.
-fn minify(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        match first {
-            b' ' | b'\t' | b'\r' | b'\n' => rest = after,
-            b'"' => {
-                let length = string_length(rest);
-                let (string, after) = rest.split_at(length.min(rest.len()));
-                out.extend_from_slice(string);
-                rest = after;
-            }
-            _ => {
-                let length = rest
-                    .iter()
-                    .position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'"'))
-                    .unwrap_or(rest.len());
-                let (tokens, after) = rest.split_at(length);
-                out.extend_from_slice(tokens);
-                rest = after;
-            }
-        }
-    }
-}
-
-/// Returns the length of the JSON string at the start, including its quotes.
-fn string_length(bytes: &[u8]) -> usize {
-    let mut at = 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if bytes.get(at) == Some(&b'"') {
-            return at + 1;
-        }
-        at += 2;
-    }
-    bytes.len()
 }

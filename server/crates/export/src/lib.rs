@@ -1,6 +1,7 @@
 //! Exports: plan -> source -> filter -> columns -> sort -> encode -> artifact.
 
 pub mod attributes;
+mod csv_columns;
 mod encode;
 mod format;
 mod input;
@@ -15,12 +16,13 @@ mod spec;
 mod summary;
 
 pub use format::Format;
+pub use input::{InputFile, Opener};
 pub use plan::{EvaluatedBy, Filtering, Plan, PlanLine, PlanView, PreviousRun, Source, SourceKind, UserCount};
 pub use preview::{
     MAX_PREVIEW_ROWS, Matches, Preview, PreviewCell, PreviewColumn, count_matches, preview, preview_limit,
 };
 pub use request::{ExportRequest, FieldRequest, OnError, Preset, SortRequest};
-pub use run::{run, run_file};
+pub use run::{run, run_file, run_files};
 pub use source::ExportCheckpoint;
 pub use spec::{ExportSpec, Reading};
 pub use summary::ExportSummary;

@@ -4,15 +4,16 @@
 //! earlier chunks are written, and pass it to the collector. So rows keep their order, and memory is limited to one
 //! chunk per thread and the memory of the sort.
 
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::csv_columns;
 use super::encode::{CellSource, ComputedRow, MissingEmail, ProjectedCells, TreeCells, UserText};
-use super::input::{Chunk, Input, MAX_ROW_BYTES, Peeked, Rows};
+use super::input::{InputFile, Inputs};
 use super::request::OnError;
 use super::sort::{Sorter, write_key};
 use super::spec::{ExportSpec, Reading};
@@ -20,7 +21,8 @@ use super::summary::ExportSummary;
 use uie_core::error::{Code, Error, Result};
 use uie_core::progress::Progress;
 use uie_expression::{Evaluator, RowValues};
-use uie_json::{Cell, Cursor, Json, Path, Projection, RowBuffer, StructuralIndex, parse_row};
+use uie_json::{Cell, Cursor, Json, Path, Projection, RowBuffer, StructuralIndex};
+use uie_records::{Chunk, ColumnAssignment, Peeked, RowProblem, Rows};
 
 /// Typical number of users in a chunk, for initial capacities.
 const TYPICAL_CHUNK_ROWS: usize = 256;
@@ -50,6 +52,14 @@ impl Origin {
         }
     }
 
+    /// Returns how the columns of CSV become attributes; `None` if the rows cannot be CSV.
+    fn csv(self) -> Option<ColumnAssignment> {
+        match self {
+            Self::File => Some(csv_columns::assign_columns),
+            Self::Tenant { .. } => None,
+        }
+    }
+
     /// Fails with [`Code::Auth0ExportLost`] if a tenant returned fewer rows than its search counted.
     ///
     /// The search index is updated with a delay (docs/query.md), and users may be deleted while an export runs: a tenth
@@ -65,12 +75,12 @@ impl Origin {
     }
 }
 
-/// Runs an export: reads users from `input` and writes the file to `output`.
+/// Runs an export: reads users from `inputs`, in order, and writes the file to `output`.
 ///
 /// Fails with [`Code::Auth0ExportLost`] if the rows of a tenant are damaged or incomplete.
 pub(super) fn run(
     spec: &ExportSpec,
-    input: Box<dyn Read + Send>,
+    inputs: Vec<InputFile>,
     origin: Origin,
     output: Box<dyn Write + Send>,
     progress: &Progress,
@@ -79,7 +89,7 @@ pub(super) fn run(
         spec,
         origin,
         progress,
-        reader: Mutex::new(Reader { input: Input::new(input)?, next: 0, ended: false }),
+        reader: Mutex::new(Reader { inputs: Inputs::new(inputs, origin.csv()), next: 0, ended: false }),
         ordered_output: Mutex::new(OrderedOutput { next: 0, collector: Collector::new(spec, output)?, failure: None }),
         advanced: Condvar::new(),
         stopped: AtomicBool::new(false),
@@ -103,7 +113,7 @@ pub(super) fn run(
     let reader = pipeline.reader.into_inner().unwrap_or_else(PoisonError::into_inner);
     // If the limit was reached, the rest of the input was not read and cannot be counted.
     if reader.ended && !pipeline.stopped.into_inner() {
-        origin.check_count(reader.input.rows())?;
+        origin.check_count(reader.inputs.rows())?;
     }
     ordered_output.collector.finish(progress)
 }
@@ -125,7 +135,7 @@ struct Pipeline<'a> {
 }
 
 struct Reader {
-    input: Input,
+    inputs: Inputs,
     /// Number of the next chunk.
     next: u64,
     ended: bool,
@@ -151,6 +161,8 @@ struct EncodedChunk {
     faults: Vec<Fault>,
     /// Number of the first row that is not a user.
     unreadable: Option<u64>,
+    /// Name of the file of the rows; `None` if the export has one file.
+    file: Option<Arc<str>>,
 }
 
 /// A row that cannot be written, or a cell that cannot be computed.
@@ -172,6 +184,7 @@ impl EncodedChunk {
         self.key_ends.clear();
         self.faults.clear();
         self.unreadable = None;
+        self.file = None;
     }
 
     /// Adds the fault of a row that is not a user.
@@ -200,7 +213,7 @@ enum FastRow<'r> {
     /// The row's line, and its text; the values are in the row buffer.
     Projected(u64, UserText<'r>),
     /// The row must be read on the slow path.
-    SlowPath(u64, Option<&'r [u8]>),
+    SlowPath(u64, std::result::Result<&'r [u8], RowProblem>),
 }
 
 /// A row that was read, until its cells are computed.
@@ -232,8 +245,8 @@ impl<'a> Pipeline<'a> {
         let mut index = StructuralIndex::default();
         let mut evaluator = Evaluator::new(self.spec.formulas());
         loop {
-            let Some((number, read)) = self.next_chunk(&mut chunk) else { return };
             encoded.clear();
+            let Some((number, read)) = self.next_chunk(&mut chunk, &mut encoded) else { return };
             if read.is_ok() {
                 self.encode(&chunk, &mut index, &mut evaluator, &mut encoded);
             }
@@ -283,12 +296,14 @@ impl<'a> Pipeline<'a> {
 
     /// Reads the next chunk and returns its number. `None` at the end. An error has a number too: it is reported after
     /// all earlier chunks, unless they reach the limit.
-    fn next_chunk(&self, chunk: &mut Chunk) -> Option<(u64, Result<()>)> {
+    fn next_chunk(&self, chunk: &mut Chunk, encoded: &mut EncodedChunk) -> Option<(u64, Result<()>)> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         if reader.ended || self.stopped.load(Ordering::Acquire) {
             return None;
         }
-        let read = self.progress.check().and_then(|()| reader.input.next_chunk(chunk));
+        let reader = &mut *reader;
+        let read = self.progress.check().and_then(|()| reader.inputs.next_chunk(chunk));
+        encoded.file = reader.inputs.file();
         let number = reader.next;
         reader.next += 1;
         reader.ended = !matches!(read, Ok(true));
@@ -328,7 +343,7 @@ impl<'a> Pipeline<'a> {
     ) {
         let mut buffer = projection.new_buffer();
         let mut rows = chunk.rows();
-        let mut cursor = self.index_cursor(&rows, index);
+        let mut cursor = self.index_cursor(chunk, &rows, index);
         while let Some(next) = self.next_row(&mut rows, projection, cursor.as_mut(), &mut buffer) {
             match next {
                 FastRow::Filtered => {}
@@ -351,11 +366,13 @@ impl<'a> Pipeline<'a> {
 
     /// Returns a cursor over the structural index of the chunk. `None` if the chunk cannot be indexed or the index is
     /// switched off.
-    fn index_cursor<'r, 'i>(&self, rows: &Rows<'r>, index: &'i mut StructuralIndex) -> Option<Cursor<'r, 'i>> {
-        match rows.peek()? {
-            Peeked::Line(text, _) if self.spec.reading == Reading::Index => Cursor::new(text, index),
-            _ => None,
-        }
+    fn index_cursor<'r, 'i>(
+        &self,
+        chunk: &'i Chunk,
+        rows: &Rows<'r>,
+        index: &'i mut StructuralIndex,
+    ) -> Option<Cursor<'r, 'i>> {
+        if self.spec.reading == Reading::Index { chunk.cursor(rows, index) } else { None }
     }
 
     /// Takes the next row. If it matches the filter, it is read into the row buffer if possible. `None` at the end.
@@ -390,9 +407,21 @@ impl<'a> Pipeline<'a> {
                     failed.then_some(end)
                 })
             }
-            (Some(filter), Peeked::Whole(text)) => {
-                let read = parse_row(text.as_bytes(), &spec.filter_mask).ok();
-                read.map(|user| (!filter.matches(&user)).then_some(text.len()))
+            (Some(filter), Peeked::Element { text, start, end }) => {
+                let (read, after) = match &cursor {
+                    Some(cursor) => {
+                        let mut fork = cursor.fork();
+                        (spec.filter_mask.parse_indexed_element(&mut fork, start, end), Some(fork))
+                    }
+                    None => (text.get(start..end).and_then(|text| spec.filter_mask.parse_whole(text)), None),
+                };
+                read.map(|user| {
+                    let failed = !filter.matches(&user);
+                    if let (true, Some(cursor), Some(after)) = (failed, &mut cursor, after) {
+                        **cursor = after;
+                    }
+                    failed.then_some(end)
+                })
             }
         };
         if let Some(Some(end)) = filtered {
@@ -404,7 +433,13 @@ impl<'a> Pipeline<'a> {
                 Some(cursor) => (text, projection.parse_indexed_line(cursor, at, buffer)),
                 None => (text, projection.parse_line(text, at, buffer)),
             },
-            Peeked::Whole(text) => (text, projection.parse_whole(text, buffer)),
+            Peeked::Element { text, start, end } => match cursor {
+                Some(cursor) => (text, projection.parse_indexed_element(cursor, start, end, buffer)),
+                None => {
+                    let text = text.get(start..end).unwrap_or_default();
+                    (text, projection.parse_whole(text, buffer))
+                }
+            },
         };
         let Some(scanned) = scanned.filter(|_| filtered.is_some()) else {
             return rows.next().map(|(line, row)| FastRow::SlowPath(line, row));
@@ -427,7 +462,7 @@ impl<'a> Pipeline<'a> {
         let mut buffer = None;
         if let Some(projection) = &self.spec.projection {
             let buffer = buffer.insert(projection.new_buffer_for(TYPICAL_CHUNK_ROWS));
-            let mut cursor = self.index_cursor(&all, index);
+            let mut cursor = self.index_cursor(chunk, &all, index);
             while let Some(next) = self.next_row(&mut all, projection, cursor.as_mut(), buffer) {
                 match next {
                     FastRow::Filtered => {}
@@ -491,7 +526,11 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Reads a row on the slow path, to be written later. `None` if the user does not match the filter.
-    fn buffer_row<'r>(&self, line: u64, row: Option<&'r [u8]>) -> Option<(u64, BufferedRow<'r>)> {
+    fn buffer_row<'r>(
+        &self,
+        line: u64,
+        row: std::result::Result<&'r [u8], RowProblem>,
+    ) -> Option<(u64, BufferedRow<'r>)> {
         let buffered = match self.read(row) {
             Ok(user) => user.map(|(text, user)| BufferedRow::Tree(text, user))?,
             Err(message) => BufferedRow::Unreadable(message),
@@ -500,7 +539,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Reads and writes a row on the slow path, if no formulas are computed.
-    fn encode_row(&self, line: u64, row: Option<&[u8]>, encoded: &mut EncodedChunk) {
+    fn encode_row(&self, line: u64, row: std::result::Result<&[u8], RowProblem>, encoded: &mut EncodedChunk) {
         match self.read(row) {
             Ok(Some((text, user))) => {
                 self.write_tree(line, UserText { text, has_whitespace: true }, &user, ComputedRow::NONE, encoded);
@@ -525,9 +564,12 @@ impl<'a> Pipeline<'a> {
 
     /// Reads the needed attributes of a row. `None` if the user does not match the filter. Fails with a message if the
     /// row is not a user.
-    fn read<'r>(&self, row: Option<&'r [u8]>) -> std::result::Result<Option<(&'r str, Json<'r>)>, String> {
+    fn read<'r>(
+        &self,
+        row: std::result::Result<&'r [u8], RowProblem>,
+    ) -> std::result::Result<Option<(&'r str, Json<'r>)>, String> {
         let spec = self.spec;
-        let Some(row) = row else { return Err(format!("longer than {} MiB", MAX_ROW_BYTES >> 20)) };
+        let row = row.map_err(|problem| problem.to_string())?;
         let (text, user) =
             spec.encoder.read(row, &spec.wanted, spec.needs_values()).map_err(|unreadable| unreadable.to_string())?;
         let matches = spec.filter.as_ref().is_none_or(|filter| filter.matches(&user));
@@ -616,7 +658,8 @@ impl<'a> Collector<'a> {
         let wanted = left.map_or(rows, |left| rows.min(left));
         let (mut faults, mut lost_rows) = (0, 0);
         for fault in encoded.faults.iter().filter(|fault| left.is_none_or(|left| fault.before < left)) {
-            let text = format!("{unit} {}: {}", fault.number, fault.message);
+            let file = encoded.file.as_deref().map(|file| format!("{file}, ")).unwrap_or_default();
+            let text = format!("{file}{unit} {}: {}", fault.number, fault.message);
             if self.spec.on_error == OnError::Fail {
                 return Err(Error::new(Code::RowFault, format!("The export stopped at {text}.")));
             }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use super::input::InputFile;
 use super::pipeline;
 use super::source::{self, ExportCheckpoint};
 use super::spec::ExportSpec;
@@ -11,14 +12,24 @@ use uie_auth0::ManagementClient;
 use uie_core::error::Result;
 use uie_core::progress::Progress;
 
-/// Exports a file of users: a JSON array or NDJSON, optionally gzip; the format is detected. Blocking.
+/// Exports the users of several files, in order. Blocking.
+pub fn run_files(
+    spec: &ExportSpec,
+    files: Vec<InputFile>,
+    output: Box<dyn Write + Send>,
+    progress: &Progress,
+) -> Result<ExportSummary> {
+    pipeline::run(&spec.for_file()?, files, pipeline::Origin::File, output, progress)
+}
+
+/// Exports a file of users: a JSON array, NDJSON or CSV, optionally gzip; the format is detected. Blocking.
 pub fn run_file(
     spec: &ExportSpec,
     input: Box<dyn Read + Send>,
     output: Box<dyn Write + Send>,
     progress: &Progress,
 ) -> Result<ExportSummary> {
-    pipeline::run(&spec.for_file()?, input, pipeline::Origin::File, output, progress)
+    run_files(spec, vec![InputFile::single(input)], output, progress)
 }
 
 /// Exports a tenant's users. With a `checkpoint`, a job that was interrupted reuses its export job inside Auth0. If the

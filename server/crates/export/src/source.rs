@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::input::DecompressingReader;
+use super::input::InputFile;
 use super::pipeline;
 use super::plan::{PAGE, Plan, SEARCH_CAP, Source, UserCount};
 use super::spec::ExportSpec;
@@ -25,6 +25,7 @@ use super::summary::ExportSummary;
 use uie_auth0::{ExportJobRequest, JobStatus, ManagementClient, PartialDownload, UserSearch, may_have_happened};
 use uie_core::error::{Code, Error, Result};
 use uie_core::progress::Progress;
+use uie_records::GzipInput;
 use uie_store::Store;
 
 /// How often and how long a running job is polled.
@@ -136,7 +137,7 @@ pub(super) async fn run(
     let users = Box::new(UserReader::new(stream_requests));
     let pipeline = tokio::task::spawn_blocking({
         let progress = Arc::clone(&progress);
-        move || pipeline::run(&spec, users, origin, output, &progress)
+        move || pipeline::run(&spec, vec![InputFile::single(users)], origin, output, &progress)
     });
     let feeding = async {
         while let Some(to) = requested_streams.recv().await {
@@ -677,7 +678,7 @@ const WIDEST_RANGE: (i64, i64) = (1_262_304_000_000, 4_102_444_800_000);
 struct UserReader {
     /// Requests a stream: the network side sends the file from its start to the sender.
     stream_requests: Sender<Sender<Chunk>>,
-    current: Option<DecompressingReader>,
+    current: Option<GzipInput>,
     /// Number of bytes that were returned, and their checksum.
     returned: u64,
     checksum: Crc,
@@ -691,11 +692,10 @@ impl UserReader {
     }
 
     /// Requests a stream and skips the bytes that were already returned. Fails if they are not the same.
-    fn open(&mut self) -> std::io::Result<DecompressingReader> {
+    fn open(&mut self) -> std::io::Result<GzipInput> {
         let (sender, receiver) = channel(CHANNEL_CAPACITY);
         self.stream_requests.blocking_send(sender).map_err(|_| interrupted())?;
-        let mut reader =
-            DecompressingReader::new(Box::new(ChannelReader { receiver, chunk: Bytes::new(), ended: false }))?;
+        let mut reader = GzipInput::new(Box::new(ChannelReader { receiver, chunk: Bytes::new(), ended: false }))?;
         let mut repeated_checksum = Crc::new();
         let mut buffer = vec![0; 64 * 1024];
         let mut left = self.returned;

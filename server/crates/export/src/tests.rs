@@ -215,6 +215,114 @@ fn every_input_format_has_the_same_rows() {
 }
 
 #[test]
+fn csv_has_the_same_rows_as_the_users_that_it_was_written_from() {
+    // The default columns, metadata, and a column of another system.
+    let columns = &[
+        ("user_id", "Id"),
+        ("email", "email"),
+        ("email_verified", "Email Verified"),
+        ("identities[0].connection", "Connection"),
+        ("logins_count", "logins_count"),
+        ("app_metadata.plan", "app_metadata.plan"),
+        ("user_metadata", "user_metadata"),
+        ("user['Shoe size']", "Shoe size"),
+    ];
+    let users = [
+        json!({
+            "user_id": "auth0|1", "email": "josé@example.com", "email_verified": true, "logins_count": 0,
+            "identities": [{"connection": "Users"}], "app_metadata": {"plan": "a;\"b\"\nc"},
+            "user_metadata": {"x": [1, "y"]}, "Shoe size": "0042",
+        }),
+        json!({"user_id": "auth0|2", "email_verified": false, "app_metadata": {"plan": 5}}),
+        json!({"user_id": "auth0|3", "email": "b@example.com", "app_metadata": {"plan": "=1"}}),
+    ];
+    let rows = lines(users.iter().map(JsonValue::to_string));
+    for format in [Format::Csv, Format::Ndjson] {
+        let (expected, _) = export(&request(format, columns), rows.as_str());
+        for delimiter in [",", ";"] {
+            let written = ExportRequest { delimiter: Some(delimiter.to_owned()), ..request(Format::Csv, columns) };
+            let (csv, _) = export(&written, rows.as_str());
+            let utf16 = |text: &str| {
+                let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+                units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+            };
+            let windows_1252 =
+                csv.replace('é', "\u{1}").bytes().map(|byte| if byte == 1 { 0xe9 } else { byte }).collect();
+            for (name, input) in [
+                ("UTF-8", csv.clone().into_bytes()),
+                ("gzip", gzip(csv.as_bytes())),
+                ("UTF-16", utf16(&csv)),
+                ("Windows-1252", windows_1252),
+            ] {
+                let (text, summary) = export(&request(format, columns), input);
+                assert_eq!((text.as_str(), summary.faults), (expected.as_str(), 0), "{name} {delimiter}");
+            }
+        }
+    }
+    let array = format!("[{}]", users.map(|user| user.to_string()).join(","));
+    let utf16: Vec<u8> = [0xfe, 0xff].into_iter().chain(array.encode_utf16().flat_map(u16::to_be_bytes)).collect();
+    let expected = export(&request(Format::Csv, columns), array);
+    assert_eq!(export(&request(Format::Csv, columns), utf16), expected, "JSON in UTF-16");
+}
+
+#[test]
+fn faults_of_csv_have_the_line_of_the_record() {
+    let csv = "email,name,\na@b.c,\"two\nlines\",\nb@b.c\nc@b.c,c,x\nd@b.c,d,\n\"e";
+    let (text, summary) = export(&request(Format::Csv, &[("email", "E"), ("name", "N")]), csv);
+    assert_eq!(text, "E,N\na@b.c,\"two\nlines\"\nd@b.c,d\n");
+    assert_eq!(
+        summary.first_faults,
+        [
+            "line 4: the row has 1 cell; the header has 3",
+            "line 5: the row has a value in column 3, which has no name",
+            "line 7: the file ends inside a quoted cell of the row",
+        ]
+    );
+    let (text, _) = export(&request(Format::Csv, &[("email", "E")]), "a@b.c\nb@b.c\n");
+    assert_eq!(text, "E\na@b.c\nb@b.c\n", "a list of addresses has no header");
+    let (text, summary) = export(&request(Format::Csv, &[("a", "A")]), "nonsense\n{\"a\":1}\n");
+    assert_eq!((text.as_str(), summary.faults), ("A\n1\n", 1), "a damaged first line does not make a file CSV");
+}
+
+fn input_file(name: &str, content: &str) -> InputFile {
+    let content = content.to_owned().into_bytes();
+    InputFile { name: Some(name.to_owned()), open: Box::new(move || Ok(Box::new(std::io::Cursor::new(content)))) }
+}
+
+#[test]
+fn several_files_are_exported_in_order_and_faults_name_the_file() {
+    let files = || {
+        vec![
+            input_file("a.ndjson", "{\"email\":\"a@b.c\"}\nnonsense\n"),
+            input_file("empty", ""),
+            input_file("b.json", "[{\"email\":\"b@b.c\"}]"),
+            input_file("c.csv", "email,name\nc@b.c,C\nd@b.c\n"),
+        ]
+    };
+    let run = |request: &ExportRequest, files: Vec<InputFile>| {
+        let spec = ExportSpec::new(request, MEMORY).unwrap().with_threads(2);
+        let output = Output::default();
+        run_files(&spec, files, Box::new(output.clone()), &Progress::default()).map(|summary| (output.text(), summary))
+    };
+    let columns = request(Format::Csv, &[("email", "E")]);
+    let (text, summary) = run(&columns, files()).unwrap();
+    assert_eq!(text, "E\na@b.c\nb@b.c\nc@b.c\n");
+    assert_eq!(
+        summary.first_faults,
+        [
+            "a.ndjson, line 2: not valid JSON at byte 2 of the row",
+            "c.csv, line 3: the row has 1 cell; the header has 2"
+        ]
+    );
+    let limited = ExportRequest { limit: Some(2), ..columns.clone() };
+    assert_eq!(run(&limited, files()).unwrap().0, "E\na@b.c\nb@b.c\n");
+    let damaged = vec![input_file("good", "{}"), input_file("bad", "[{},]")];
+    let error = run(&columns, damaged).unwrap_err();
+    assert_eq!(error.code, Code::InvalidUsersFile);
+    assert!(error.message.starts_with("bad: Line 1: found `]`"), "{}", error.message);
+}
+
+#[test]
 fn gzip_output_decompresses_to_the_same_rows() {
     let plain = export(&request(Format::Csv, COLUMNS), USERS).0;
     let spec = ExportSpec::new(&ExportRequest { gzip: true, ..request(Format::Csv, COLUMNS) }, MEMORY).unwrap();
@@ -285,7 +393,9 @@ fn damaged_input_fails_the_export() {
         (b"[,]".to_vec(), "found `,`, expected a user"),
         (b"[{\"a\":{]}}]".to_vec(), "found `}`, expected `,` or `]`"),
         (b"[{}]\n{}".to_vec(), "Line 2: found `{`, expected nothing"),
-        (b"\xff\xfe{\0}\0".to_vec(), "UTF-16"),
+        (b"PK\x03\x04".to_vec(), "a ZIP archive or a spreadsheet, neither JSON nor CSV"),
+        (b"<html>".to_vec(), "HTML or XML, neither JSON nor CSV"),
+        (b"email,name,Email\n".to_vec(), "Columns 1 and 3 of the file mean the same attribute"),
     ] {
         let error = try_export(&request(Format::Csv, COLUMNS), input).unwrap_err();
         assert_eq!(error.code, Code::InvalidUsersFile, "{}", error.message);
@@ -554,6 +664,28 @@ proptest! {
     fn the_reader_does_not_panic_on_any_input(bytes in "[\\[\\]{},:\"\\\\a1 \n\u{feff}]{0,40}", compressed in any::<bool>()) {
         let input = if compressed { gzip(bytes.as_bytes()) } else { bytes.into_bytes() };
         let _ = try_export(&request(Format::Csv, COLUMNS), input);
+    }
+
+    #[test]
+    fn an_array_has_the_same_rows_as_lines(
+        rows in prop::collection::vec((any_cell(), 0_usize..40_000, any::<bool>()), 0..30),
+        separator in prop::sample::select(vec![",", ",\n", " , ", "\r\n,\n\n"]),
+        filtered in any::<bool>(),
+    ) {
+        let users: Vec<JsonValue> = rows
+            .iter()
+            .map(|(cell, length, nested)| {
+                let long = "é\\\"{".repeat(*length / 5);
+                json!({"a": cell, "x": if *nested { json!([{"y": long}, []]) } else { json!(long) }})
+            })
+            .collect();
+        let array = users.iter().map(JsonValue::to_string).collect::<Vec<_>>().join(separator);
+        let pretty = users.iter().map(|user| serde_json::to_string_pretty(user).unwrap()).collect::<Vec<_>>().join(separator);
+        let query = filtered.then(|| "_exists_:a".to_owned());
+        let request = ExportRequest { query, ..request(Format::Csv, &[("a", "a"), ("x.length", "l"), ("x[0].y", "y")]) };
+        let expected = export(&request, lines(users.iter().map(JsonValue::to_string)));
+        prop_assert_eq!(&export(&request, format!("[{array}]")), &expected);
+        prop_assert_eq!(&export(&request, format!("\n[ {pretty}\n]\n")), &expected);
     }
 
     #[test]

@@ -12,9 +12,10 @@ use super::chunks::{MAX_ROW_IN_CHUNK, RowIdentity};
 use super::dedup_index::SpillingHashIndex;
 use super::fast_check::{FastCheck, UncheckedRow, ValidRowText, fast_check};
 use super::redact;
-use super::schema::{self, Finding, is_bcrypt_body, member};
+use super::schema::{self, Finding, is_bcrypt_body};
 use super::{RowFault, Severity};
 use uie_core::error::Result;
+use uie_records::member;
 
 /// The prefix that Auth0 adds to the id of every imported user (docs/auth0/import-schema.md#attributes).
 pub(super) const ID_PREFIX: &str = "auth0|";
@@ -54,6 +55,8 @@ pub(super) struct RowLocation {
 #[derive(Debug)]
 pub(super) struct Checker {
     keep_id_prefix: bool,
+    /// Names of root members that the check of a text removes; none of them is importable.
+    dropped: Vec<String>,
     seen: SeenIdentifiers,
     phone_warning_emitted: bool,
 }
@@ -62,7 +65,12 @@ impl Checker {
     /// `scratch` is a directory for data that does not fit into memory.
     pub(super) fn new(keep_id_prefix: bool, scratch: &Path) -> Self {
         let seen = SeenIdentifiers { hasher: RandomState::new(), rows: SpillingHashIndex::new(scratch) };
-        Self { keep_id_prefix, seen, phone_warning_emitted: false }
+        Self { keep_id_prefix, dropped: Vec::new(), seen, phone_warning_emitted: false }
+    }
+
+    /// Removes these root members, of which none is importable, from rows that are checked by their text.
+    pub(super) fn dropping(self, names: &[String]) -> Self {
+        Self { dropped: names.to_vec(), ..self }
     }
 
     /// Checks a row by its text alone. Returns the valid row, perhaps with a warning, or a row that needs the full
@@ -74,7 +82,7 @@ impl Checker {
         text: &'r [u8],
         is_whole: bool,
     ) -> Result<Option<FastChecked<'r>>> {
-        let row = match fast_check(text, is_whole, self.phone_warning_emitted) {
+        let row = match fast_check(text, is_whole, self.phone_warning_emitted, &self.dropped) {
             None => return Ok(None),
             Some(FastCheck::NeedsFullCheck(row)) => return Ok(Some(FastChecked::NeedsFullCheck(row))),
             Some(FastCheck::Valid(row)) => row,

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
-use memchr::memchr2;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -14,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::check::{ID_PREFIX, RowLocation};
 use uie_core::error::{Code, Error, Result};
+use uie_json::minify;
 use uie_store::{FileWriter, Files};
 
 /// Maximum size of a chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the difference is for the other
@@ -309,39 +309,6 @@ pub(super) fn compact(row: &[u8], user_id: Option<&str>, output: &mut Vec<u8>) -
     }
     output.push(b'}');
     Ok(())
-}
-
-/// Appends valid JSON to `output` without the white space between tokens.
-pub(super) fn minify(json: &[u8], output: &mut Vec<u8>) {
-    let mut rest = json;
-    while let Some((first, after)) = rest.split_first() {
-        match first {
-            b' ' | b'\t' | b'\r' | b'\n' => rest = after,
-            b'"' => {
-                let end = string_end(after) + 1;
-                let (string, after) = rest.split_at(end.min(rest.len()));
-                output.extend_from_slice(string);
-                rest = after;
-            }
-            byte => {
-                output.push(*byte);
-                rest = after;
-            }
-        }
-    }
-}
-
-/// Returns the offset after the closing quote of a string; `text` starts after its opening quote.
-fn string_end(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if text.get(at) == Some(&b'"') {
-            return at + 1;
-        }
-        at += 2;
-    }
-    text.len()
 }
 
 /// The members of an object in order, with the unparsed text of their values.

@@ -8,15 +8,10 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::check::{FORBIDDEN_APP_METADATA, ID_PREFIX, has_no_findings, is_plain_username};
-use super::chunks::{MAX_ROW_IN_CHUNK, minify};
+use super::chunks::MAX_ROW_IN_CHUNK;
 use super::schema;
-use uie_json::simd::{contains_any, find_escape};
-
-/// Rows nested more deeply are left to the parser.
-const MAX_DEPTH: u32 = 100;
-
-/// Numbers with more digits are left to the parser, which checks that they are finite.
-const MAX_DIGITS: usize = 200;
+use uie_json::simd::contains_any;
+use uie_json::{MemberVisitor, RawString, ValueScanner, minify, visit_object};
 
 /// Numbers of `app_metadata` and `user_metadata` among the members of a row.
 const METADATA_MEMBERS: [u32; 2] = [14, 15];
@@ -45,40 +40,28 @@ pub(super) struct ValidRowText<'a> {
     has_whitespace: bool,
     /// Ranges of `app_metadata` and `user_metadata` in `text`; empty if absent.
     metadata: [Range<usize>; 2],
+    removed: RemovedMembers,
 }
 
 impl<'a> ValidRowText<'a> {
-    /// Appends the row as compact JSON; removes the prefix of the id unless `keep_id_prefix`.
+    /// Appends the row as compact JSON, without removed members; removes the prefix of the id unless `keep_id_prefix`.
     pub(super) fn write_compact(&self, keep_id_prefix: bool, output: &mut Vec<u8>) {
-        let text = self.text.as_bytes();
-        let remove_prefix = self.user_id.is_some_and(|id| id.starts_with(ID_PREFIX)) && !keep_id_prefix;
-        let (first, last) = if remove_prefix {
-            // Up to and including the opening quote of the id, and from the end of the prefix.
-            (text.get(..self.id_offset), text.get(self.id_offset + ID_PREFIX.len()..))
+        let has_prefix = self.user_id.is_some_and(|id| id.starts_with(ID_PREFIX));
+        let prefix = (has_prefix && !keep_id_prefix).then(|| self.id_offset..self.id_offset + ID_PREFIX.len());
+        if !self.has_whitespace {
+            self.removed.write_rest(self.text, prefix, output);
+        } else if prefix.is_none() && self.removed.is_empty() {
+            minify(self.text.as_bytes(), output);
         } else {
-            (Some(text), None)
-        };
-        let first = first.unwrap_or_default();
-        match (self.has_whitespace, last) {
-            (false, last) => {
-                output.extend_from_slice(first);
-                output.extend_from_slice(last.unwrap_or_default());
-            }
-            (true, None) => minify(first, output),
-            (true, Some(last)) => {
-                minify(first.get(..first.len().saturating_sub(1)).unwrap_or_default(), output);
-                output.push(b'"');
-                // `last` starts inside a string; copy up to its closing quote unchanged.
-                let end = memchr::memchr(b'"', last).map_or(last.len(), |at| at + 1);
-                output.extend_from_slice(last.get(..end).unwrap_or_default());
-                minify(last.get(end..).unwrap_or_default(), output);
-            }
+            let mut text = Vec::with_capacity(self.text.len());
+            self.removed.write_rest(self.text, prefix, &mut text);
+            minify(&text, output);
         }
     }
 
     /// Converts to a row that needs the full check, for rows refused for a reason outside their text (duplicates).
     pub(super) fn into_unchecked(self) -> UncheckedRow<'a> {
-        UncheckedRow { text: self.text, metadata: self.metadata }
+        UncheckedRow { text: self.text, metadata: self.metadata, removed: self.removed }
     }
 }
 
@@ -89,25 +72,84 @@ pub(super) struct UncheckedRow<'a> {
     pub(super) text: &'a str,
     /// Ranges of metadata that is known to be valid; otherwise empty.
     metadata: [Range<usize>; 2],
+    removed: RemovedMembers,
 }
 
 impl UncheckedRow<'_> {
-    /// Parses the row with `{}` in place of valid metadata; the full check reports the same errors as for the complete
-    /// row. `None` if parsing fails.
+    /// Parses the row without removed members, with `{}` in place of valid metadata; the full check reports the same
+    /// errors as for the complete row. `None` if parsing fails.
     pub(super) fn build(&self) -> Option<Value> {
-        let [mut first, mut second] = self.metadata.clone();
-        if first.start > second.start {
-            std::mem::swap(&mut first, &mut second);
-        }
+        let metadata = self.metadata.iter().filter(|range| !range.is_empty()).map(|range| (range, "{}"));
+        let mut edits: Vec<_> = metadata.chain(self.removed.0.iter().map(|range| (range, ""))).collect();
+        edits.sort_unstable_by_key(|(range, _)| range.start);
         let mut text = String::with_capacity(self.text.len());
         let mut done = 0;
-        for range in [first, second].into_iter().filter(|range| !range.is_empty()) {
+        for (range, replacement) in edits {
             text.push_str(self.text.get(done..range.start)?);
-            text.push_str("{}");
+            text.push_str(replacement);
             done = range.end;
         }
         text.push_str(self.text.get(done..)?);
         serde_json::from_str(&text).ok()
+    }
+
+    /// Returns the text of the row without removed members.
+    pub(super) fn text_to_check(&self) -> Cow<'_, [u8]> {
+        if self.removed.is_empty() {
+            return Cow::Borrowed(self.text.as_bytes());
+        }
+        let mut text = Vec::with_capacity(self.text.len());
+        self.removed.write_rest(self.text, None, &mut text);
+        Cow::Owned(text)
+    }
+}
+
+/// The ranges of root members that are not imported, each with one of the commas around it, in ascending order.
+#[derive(Debug, Default)]
+struct RemovedMembers(Vec<Range<usize>>);
+
+impl RemovedMembers {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The number of bytes.
+    fn length(&self) -> usize {
+        self.0.iter().map(Range::len).sum()
+    }
+
+    /// Adds a member. `previous` is the end of the value before it, and `kept` whether an earlier member is kept.
+    fn add(&mut self, previous: usize, member: Range<usize>, kept: bool) {
+        match self.0.last_mut() {
+            Some(last) if last.end == previous => last.end = member.end,
+            _ => self.0.push(if kept { previous..member.end } else { member }),
+        }
+    }
+
+    /// Extends the members before the first kept one, which starts at `start`, by the comma after them.
+    fn keep_first(&mut self, start: usize) {
+        if let Some(last) = self.0.last_mut() {
+            last.end = start;
+        }
+    }
+
+    /// Appends the text without these ranges and without `prefix`, which is in none of them.
+    fn write_rest(&self, text: &str, prefix: Option<Range<usize>>, output: &mut Vec<u8>) {
+        let text = text.as_bytes();
+        let mut done = 0;
+        let mut skip = |range: &Range<usize>| {
+            output.extend_from_slice(text.get(done..range.start).unwrap_or_default());
+            done = range.end;
+        };
+        let mut prefix = prefix;
+        for range in &self.0 {
+            if let Some(prefix) = prefix.take_if(|prefix| prefix.start < range.start) {
+                skip(&prefix);
+            }
+            skip(range);
+        }
+        prefix.iter().for_each(skip);
+        output.extend_from_slice(text.get(done..).unwrap_or_default());
     }
 }
 
@@ -115,61 +157,32 @@ impl UncheckedRow<'_> {
 /// unusual or malformed and must be parsed.
 ///
 /// A row is valid if it has no errors, and no warnings except one about the prefix of its id. Duplicates are not
-/// checked here. With `phone_warning_emitted` a phone number causes no warning.
-pub(super) fn fast_check(bytes: &[u8], is_whole: bool, phone_warning_emitted: bool) -> Option<FastCheck<'_>> {
-    let mut cursor = JsonCursor { text: bytes, at: 0, has_whitespace: false };
-    let mut ranges = MemberRanges::default();
-    let mut seen_members = 0_u32;
-    let mut is_valid = true;
-    if is_whole {
-        cursor.skip_whitespace();
-    }
-    cursor.expect_byte(b'{')?;
-    cursor.skip_whitespace();
-    loop {
-        let key = cursor.string()?;
-        cursor.expect_colon()?;
-        let start = cursor.at;
-        let Some(member) = cursor.check_member(&key, phone_warning_emitted, &mut ranges) else {
-            // Skip the value and scan the rest of the row.
-            cursor.at = start;
-            cursor.value(MAX_DEPTH, false)?;
-            is_valid = false;
-            match cursor.next_token()? {
-                b',' => cursor.skip_whitespace(),
-                b'}' => break,
-                _ => return None,
-            }
-            continue;
-        };
-        // The last value of a repeated key counts.
-        is_valid &= seen_members & (1 << member) == 0;
-        seen_members |= 1 << member;
-        if let Some(index) = METADATA_MEMBERS.iter().position(|metadata| *metadata == member)
-            && let Some(range) = ranges.metadata.get_mut(index)
-        {
-            *range = start..cursor.at;
-        }
-        match cursor.next_token()? {
-            b',' => cursor.skip_whitespace(),
-            b'}' => break,
-            _ => return None,
-        }
-    }
-    let end = cursor.at;
-    if is_whole {
-        let has_whitespace = cursor.has_whitespace;
-        cursor.skip_whitespace();
-        if cursor.at != bytes.len() {
-            return None;
-        }
-        cursor.has_whitespace = has_whitespace;
-    }
-    let text = simdutf8::basic::from_utf8(bytes.get(..end)?).ok()?;
+/// checked here. With `phone_warning_emitted` a phone number causes no warning. Root members whose names are in
+/// `dropped`, which has no importable attributes, are removed.
+pub(super) fn fast_check<'a>(
+    bytes: &'a [u8],
+    is_whole: bool,
+    phone_warning_emitted: bool,
+    dropped: &[String],
+) -> Option<FastCheck<'a>> {
+    let mut row = RowVisitor {
+        dropped,
+        phone_warning_emitted,
+        ranges: MemberRanges::default(),
+        seen_members: 0,
+        is_valid: true,
+        removed: RemovedMembers::default(),
+        any_kept: false,
+        previous_end: 0,
+    };
+    let visited = visit_object(bytes, is_whole, &mut row)?;
+    let RowVisitor { ranges, seen_members, is_valid, removed, .. } = row;
+    let text = simdutf8::basic::from_utf8(bytes.get(..visited.end)?).ok()?;
     let MemberRanges { metadata, email, user_id, username, phone_number } = ranges;
     let both_hashes = seen_members & (1 << 12) != 0 && seen_members & (1 << 13) != 0;
-    if !is_valid || both_hashes || end > MAX_ROW_IN_CHUNK || email.is_empty() {
-        return Some(FastCheck::NeedsFullCheck(UncheckedRow { text, metadata }));
+    let is_too_large = visited.end - removed.length() > MAX_ROW_IN_CHUNK;
+    if !is_valid || both_hashes || is_too_large || email.is_empty() {
+        return Some(FastCheck::NeedsFullCheck(UncheckedRow { text, metadata, removed }));
     }
     let part = |range: Range<usize>| text.get(range).filter(|text| !text.is_empty());
     Some(FastCheck::Valid(ValidRowText {
@@ -179,8 +192,9 @@ pub(super) fn fast_check(bytes: &[u8], is_whole: bool, phone_warning_emitted: bo
         user_id: part(user_id),
         username: part(username).map(lower),
         phone_number: part(phone_number),
-        has_whitespace: cursor.has_whitespace,
+        has_whitespace: visited.has_whitespace,
         metadata,
+        removed,
     }))
 }
 
@@ -253,316 +267,159 @@ fn is_plain_url(text: &[u8]) -> bool {
         && labels().next_back().is_some_and(|label| label.iter().all(u8::is_ascii_alphabetic))
 }
 
-/// A cursor in the text of a row. Its methods return `None` if the text is not what they expect.
-struct JsonCursor<'a> {
-    text: &'a [u8],
-    at: usize,
-    has_whitespace: bool,
-}
-
-/// A JSON string as written, without its quotes.
-struct JsonString<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    escaped: bool,
-}
-
-impl JsonString<'_> {
-    fn range(&self) -> Range<usize> {
-        self.at..self.at + self.bytes.len()
-    }
-}
-
 fn as_str(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-impl<'a> JsonCursor<'a> {
+/// Validates the members of a row.
+struct RowVisitor<'d> {
+    dropped: &'d [String],
+    phone_warning_emitted: bool,
+    ranges: MemberRanges,
+    /// One bit for the number of each member.
+    seen_members: u32,
+    is_valid: bool,
+    removed: RemovedMembers,
+    /// Whether an earlier member was not removed.
+    any_kept: bool,
+    /// The end of the value before.
+    previous_end: usize,
+}
+
+impl MemberVisitor for RowVisitor<'_> {
     #[inline]
-    fn skip_whitespace(&mut self) {
-        if self.text.get(self.at).is_some_and(|byte| *byte <= b' ') {
-            self.skip_whitespace_run();
+    fn visit_member(&mut self, name: RawString<'_>, value: &mut ValueScanner<'_>) -> Option<()> {
+        let (start, mark) = (value.at(), value.mark());
+        let member = if name.has_escapes { None } else { self.check_member(name.bytes, value) };
+        let name_start = name.start - 1;
+        if let Some(member) = member {
+            // The last value of a repeated key counts.
+            self.is_valid &= self.seen_members & (1 << member) == 0;
+            self.seen_members |= 1 << member;
+            if let Some(index) = METADATA_MEMBERS.iter().position(|metadata| *metadata == member)
+                && let Some(range) = self.ranges.metadata.get_mut(index)
+            {
+                *range = start..value.at();
+            }
+        } else {
+            // The value is not certainly valid: skip it.
+            value.rewind(mark);
+            value.skip()?;
+            if !self.dropped.is_empty() {
+                if name.has_escapes {
+                    // The parser decodes the name.
+                    return None;
+                }
+                if self.dropped.iter().any(|dropped| dropped.as_bytes() == name.bytes) {
+                    self.removed.add(self.previous_end, name_start..value.at(), self.any_kept);
+                    self.previous_end = value.at();
+                    return Some(());
+                }
+            }
+            self.is_valid = false;
         }
-    }
-
-    #[cold]
-    fn skip_whitespace_run(&mut self) {
-        while matches!(self.text.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-            self.has_whitespace = true;
-            self.at += 1;
+        if !self.any_kept {
+            self.removed.keep_first(name_start);
+            self.any_kept = true;
         }
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<u8> {
-        let byte = *self.text.get(self.at)?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    /// Skips white space and returns the next byte.
-    #[inline]
-    fn next_token(&mut self) -> Option<u8> {
-        self.skip_whitespace();
-        self.next()
-    }
-
-    #[inline]
-    fn expect_byte(&mut self, expected: u8) -> Option<()> {
-        self.next().filter(|byte| *byte == expected).map(|_| ())
-    }
-
-    /// Consumes the colon between a key and its value, with white space around it.
-    #[inline]
-    fn expect_colon(&mut self) -> Option<()> {
-        self.skip_whitespace();
-        self.expect_byte(b':')?;
-        self.skip_whitespace();
+        self.previous_end = value.at();
         Some(())
     }
+}
 
-    fn literal(&mut self, expected: &[u8]) -> Option<()> {
-        self.text.get(self.at..)?.starts_with(expected).then(|| self.at += expected.len())
-    }
-
-    fn boolean(&mut self) -> Option<()> {
-        self.literal(b"true").or_else(|| self.literal(b"false"))
-    }
-
-    /// Consumes a JSON string whose escapes are valid and contain no unpaired surrogate.
-    #[inline]
-    fn string(&mut self) -> Option<JsonString<'a>> {
-        self.expect_byte(b'"')?;
-        let start = self.at;
-        let mut escaped = false;
-        loop {
-            self.at = find_escape(self.text, self.at);
-            match self.next()? {
-                b'"' => return Some(JsonString { bytes: self.text.get(start..self.at - 1)?, at: start, escaped }),
-                b'\\' => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                // A control character.
-                _ => return None,
-            }
-        }
-    }
-
-    /// Consumes the part of an escape after the backslash.
-    fn escape(&mut self) -> Option<()> {
-        match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => {
-                let digits = self.text.get(self.at..self.at + 4)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit)
-                    || matches!(digits, [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..])
-                {
-                    return None;
-                }
-                self.at += 4;
-                Some(())
-            }
-            _ => None,
-        }
-    }
-
-    /// Consumes a string without escapes.
-    fn unescaped_string(&mut self) -> Option<JsonString<'a>> {
-        self.string().filter(|text| !text.escaped)
-    }
-
-    /// Consumes a string of 1 to `max` bytes as written, which has at most as many characters.
-    fn short_string(&mut self, max: usize) -> Option<()> {
-        self.string().filter(|text| (1..=max).contains(&text.bytes.len())).map(|_| ())
-    }
-
+impl RowVisitor<'_> {
     /// Consumes and validates the value of a root member; returns the member's number. `None` if the value is not
     /// certainly valid.
-    fn check_member(
-        &mut self,
-        key: &JsonString<'_>,
-        phone_warning_emitted: bool,
-        ranges: &mut MemberRanges,
-    ) -> Option<u32> {
-        if key.escaped {
-            return None;
-        }
-        Some(match key.bytes {
+    #[inline]
+    fn check_member(&mut self, name: &[u8], value: &mut ValueScanner<'_>) -> Option<u32> {
+        Some(match name {
             b"email" => {
-                let value = self.unescaped_string()?;
-                let short_enough = value.bytes.len() <= schema::MAX_EMAIL_LENGTH;
-                if !(is_plain_email(value.bytes) || (short_enough && schema::is_email(as_str(value.bytes)?))) {
+                let text = unescaped_string(value)?;
+                let short_enough = text.bytes.len() <= schema::MAX_EMAIL_LENGTH;
+                if !(is_plain_email(text.bytes) || (short_enough && schema::is_email(as_str(text.bytes)?))) {
                     return None;
                 }
-                ranges.email = value.range();
+                self.ranges.email = text.range();
                 0
             }
-            b"email_verified" => self.boolean().map(|()| 1)?,
+            b"email_verified" => value.boolean().map(|()| 1)?,
             b"phone_number" => {
-                let value = self.unescaped_string().filter(|_| phone_warning_emitted)?;
-                if !schema::is_phone(as_str(value.bytes)?) {
+                let text = unescaped_string(value).filter(|_| self.phone_warning_emitted)?;
+                if !schema::is_phone(as_str(text.bytes)?) {
                     return None;
                 }
-                ranges.phone_number = value.range();
+                self.ranges.phone_number = text.range();
                 2
             }
-            b"phone_verified" => self.boolean().map(|()| 3)?,
+            b"phone_verified" => value.boolean().map(|()| 3)?,
             b"user_id" => {
-                let value = self.unescaped_string()?;
-                if value.bytes.is_empty() || value.bytes == ID_PREFIX.as_bytes() {
+                let text = unescaped_string(value)?;
+                if text.bytes.is_empty() || text.bytes == ID_PREFIX.as_bytes() {
                     return None;
                 }
-                ranges.user_id = value.range();
+                self.ranges.user_id = text.range();
                 4
             }
             b"username" => {
-                let value = self.unescaped_string()?;
-                if !is_plain_username(as_str(value.bytes)?) {
+                let text = unescaped_string(value)?;
+                if !is_plain_username(as_str(text.bytes)?) {
                     return None;
                 }
-                ranges.username = value.range();
+                self.ranges.username = text.range();
                 5
             }
-            b"given_name" => self.short_string(150).map(|()| 6)?,
-            b"family_name" => self.short_string(150).map(|()| 7)?,
-            b"name" => self.short_string(150).map(|()| 8)?,
-            b"nickname" => self.short_string(350).map(|()| 9)?,
+            b"given_name" => short_string(value, 150).map(|()| 6)?,
+            b"family_name" => short_string(value, 150).map(|()| 7)?,
+            b"name" => short_string(value, 150).map(|()| 8)?,
+            b"nickname" => short_string(value, 350).map(|()| 9)?,
             b"picture" => {
-                let value = self.unescaped_string()?.bytes;
-                if !is_plain_url(value) && url::Url::parse(as_str(value)?).is_err() {
+                let text = unescaped_string(value)?.bytes;
+                if !is_plain_url(text) && url::Url::parse(as_str(text)?).is_err() {
                     return None;
                 }
                 10
             }
-            b"blocked" => self.boolean().map(|()| 11)?,
+            b"blocked" => value.boolean().map(|()| 11)?,
             b"password_hash" => {
-                let value = self.unescaped_string()?.bytes;
-                if !schema::is_import_bcrypt(as_str(value)?) {
+                let text = unescaped_string(value)?.bytes;
+                if !schema::is_import_bcrypt(as_str(text)?) {
                     return None;
                 }
                 12
             }
-            b"custom_password_hash" => self.check_parsed("custom_password_hash").map(|()| 13)?,
-            b"app_metadata" => self.check_metadata(&FORBIDDEN_APP_METADATA).map(|()| METADATA_MEMBERS[0])?,
-            b"user_metadata" => self.check_metadata(&[]).map(|()| METADATA_MEMBERS[1])?,
-            b"mfa_factors" => self.check_parsed("mfa_factors").map(|()| 16)?,
+            b"custom_password_hash" => check_parsed(value, "custom_password_hash").map(|()| 13)?,
+            b"app_metadata" => check_metadata(value, &FORBIDDEN_APP_METADATA).map(|()| METADATA_MEMBERS[0])?,
+            b"user_metadata" => check_metadata(value, &[]).map(|()| METADATA_MEMBERS[1])?,
+            b"mfa_factors" => check_parsed(value, "mfa_factors").map(|()| 16)?,
             _ => return None,
         })
     }
+}
 
-    /// Consumes and validates a rare or short member by parsing it.
-    fn check_parsed(&mut self, name: &str) -> Option<()> {
-        let start = self.at;
-        self.value(MAX_DEPTH, false)?;
-        let value: Value = serde_json::from_slice(self.text.get(start..self.at)?).ok()?;
-        has_no_findings(name, &value).then_some(())
-    }
+/// Consumes a string without escapes.
+fn unescaped_string<'a>(value: &mut ValueScanner<'a>) -> Option<RawString<'a>> {
+    value.string().filter(|text| !text.has_escapes)
+}
 
-    /// Consumes metadata: an object without the keys in `forbidden` at its root.
-    fn check_metadata(&mut self, forbidden: &[&str]) -> Option<()> {
-        if self.text.get(self.at) != Some(&b'{') {
-            return None;
-        }
-        self.object(MAX_DEPTH, true, forbidden)
-    }
+/// Consumes a string of 1 to `max` bytes as written, which has at most as many characters.
+fn short_string(value: &mut ValueScanner<'_>, max: usize) -> Option<()> {
+    value.string().filter(|text| (1..=max).contains(&text.bytes.len())).map(|_| ())
+}
 
-    /// Consumes any value; with `keys` also checks that the keys are allowed in metadata.
-    fn value(&mut self, depth: u32, keys: bool) -> Option<()> {
-        match self.text.get(self.at)? {
-            b'"' => self.string().map(|_| ()),
-            b'{' => self.object(depth, keys, &[]),
-            b'[' => self.array(depth, keys),
-            b't' => self.literal(b"true"),
-            b'f' => self.literal(b"false"),
-            b'n' => self.literal(b"null"),
-            _ => self.number(),
-        }
-    }
+/// Consumes and validates a rare or short member by parsing it.
+fn check_parsed(value: &mut ValueScanner<'_>, name: &str) -> Option<()> {
+    let start = value.at();
+    value.skip()?;
+    let parsed: Value = serde_json::from_slice(value.bytes_from(start)).ok()?;
+    has_no_findings(name, &parsed).then_some(())
+}
 
-    fn object(&mut self, depth: u32, keys: bool, forbidden: &[&str]) -> Option<()> {
-        let depth = depth.checked_sub(1)?;
-        self.at += 1;
-        self.skip_whitespace();
-        if self.text.get(self.at) == Some(&b'}') {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            let key = self.string()?;
-            if keys && (key.escaped || contains_any(key.bytes, [b'.', b'$', b'.', b'$'])) {
-                return None;
-            }
-            if forbidden.iter().any(|name| name.as_bytes() == key.bytes) {
-                return None;
-            }
-            self.expect_colon()?;
-            self.value(depth, keys)?;
-            match self.next_token()? {
-                b',' => self.skip_whitespace(),
-                b'}' => return Some(()),
-                _ => return None,
-            }
-        }
-    }
-
-    fn array(&mut self, depth: u32, keys: bool) -> Option<()> {
-        let depth = depth.checked_sub(1)?;
-        self.at += 1;
-        self.skip_whitespace();
-        if self.text.get(self.at) == Some(&b']') {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            self.value(depth, keys)?;
-            match self.next_token()? {
-                b',' => self.skip_whitespace(),
-                b']' => return Some(()),
-                _ => return None,
-            }
-        }
-    }
-
-    fn digits(&mut self) -> usize {
-        let start = self.at;
-        while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        self.at - start
-    }
-
-    /// Consumes a JSON number that is certainly finite.
-    fn number(&mut self) -> Option<()> {
-        let start = self.at;
-        if self.text.get(self.at) == Some(&b'-') {
-            self.at += 1;
-        }
-        let leading_zero = self.text.get(self.at) == Some(&b'0');
-        let whole = self.digits();
-        if whole == 0 || (leading_zero && whole > 1) {
-            return None;
-        }
-        if self.text.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            if self.digits() == 0 {
-                return None;
-            }
-        }
-        if self.at - start > MAX_DIGITS {
-            return None;
-        }
-        if matches!(self.text.get(self.at), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.text.get(self.at), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            if !(1..=2).contains(&self.digits()) {
-                return None;
-            }
-        }
-        Some(())
-    }
+/// Consumes metadata: an object without the keys in `forbidden`, and without `.` and `$` in the keys at any depth.
+fn check_metadata(value: &mut ValueScanner<'_>, forbidden: &[&str]) -> Option<()> {
+    value.object_with_names(
+        |name| !forbidden.iter().any(|forbidden| forbidden.as_bytes() == name.bytes),
+        |name| !name.has_escapes && !contains_any(name.bytes, [b'.', b'$', b'.', b'$']),
+    )
 }
 
 #[cfg(test)]
@@ -586,7 +443,7 @@ mod tests {
     }
 
     fn valid_row(text: &[u8], phone_warning_emitted: bool) -> Option<ValidRowText<'_>> {
-        match fast_check(text, true, phone_warning_emitted)? {
+        match fast_check(text, true, phone_warning_emitted, &[])? {
             FastCheck::Valid(row_text) => Some(row_text),
             FastCheck::NeedsFullCheck(_) => None,
         }
@@ -654,7 +511,7 @@ mod tests {
                 text = if first { format!("{{{other},{}", &text[1..]) } else { format!("{},{other}}}", &text[..text.len() - 1]) };
             }
             let behind = format!("{text} ,{{}}]");
-            match (fast_check(text.as_bytes(), true, true), fast_check(behind.as_bytes(), false, true)) {
+            match (fast_check(text.as_bytes(), true, true, &[]), fast_check(behind.as_bytes(), false, true, &[])) {
                 (Some(FastCheck::NeedsFullCheck(whole)), Some(FastCheck::NeedsFullCheck(element))) => {
                     prop_assert_eq!(whole.text, &text);
                     prop_assert_eq!(element.text, &text);
@@ -672,6 +529,75 @@ mod tests {
                 other => prop_assert!(false, "{:?}", other),
             }
         }
+    }
+
+    /// Returns the row as it is sent, without the members of these names; `None` if it has errors.
+    fn sent_without(text: &[u8], is_whole: bool, dropped: &[String]) -> Option<Option<Value>> {
+        match fast_check(text, is_whole, true, dropped)? {
+            FastCheck::Valid(row) => {
+                let mut sent = Vec::new();
+                row.write_compact(true, &mut sent);
+                let sent: Value = serde_json::from_slice(&sent).unwrap();
+                // The full check gives the same result for the value without the members.
+                assert_eq!(row.into_unchecked().build().map(|built| faults(&built)), Some(faults(&sent)));
+                Some(Some(sent))
+            }
+            FastCheck::NeedsFullCheck(row) => {
+                let text: Value = serde_json::from_slice(&row.text_to_check()).unwrap();
+                assert_eq!(faults(&row.build().unwrap()), faults(&text));
+                Some(None)
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn removing_members_of_the_text_equals_removing_members_of_the_value(
+            row in mutated(),
+            places in prop::collection::vec((0_usize..30, 0_usize..4, any::<bool>()), 0..6),
+            custom in any::<bool>(),
+            pretty in any::<bool>(),
+        ) {
+            let dropped = ["created_at", "identities", "last_ip", "logins_count"].map(str::to_owned);
+            let values = [json!("2024-01-01"), json!([{"user_id": "1", "a.b": {"$": [1, "}"]}}]), json!("\\\"{"), json!(7)];
+            let mut expected = without_one_hash(row, custom);
+            if let Value::Object(members) = &mut expected {
+                members.retain(|name, _| !dropped.contains(name));
+            }
+            let mut members: Vec<(String, Value)> = expected.as_object().cloned().unwrap_or_default().into_iter().collect();
+            for (place, name, twice) in places {
+                for _ in 0..=usize::from(twice) {
+                    members.insert(place.min(members.len()), (dropped[name].clone(), values[name].clone()));
+                }
+            }
+            let members = members.iter().map(|(name, value)| {
+                let (name, value) = (json!(name), if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) }.unwrap());
+                if pretty { format!(" {name} : {value} ") } else { format!("{name}:{value}") }
+            });
+            let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+            prop_assume!(expected.is_object());
+            let whole = sent_without(text.as_bytes(), true, &dropped);
+            let element = sent_without(format!("{text} ,{{}}]").as_bytes(), false, &dropped);
+            prop_assert_eq!(&whole, &element);
+            let without = expected.to_string();
+            prop_assert_eq!(whole.is_some(), fast_check(without.as_bytes(), true, true, &[]).is_some());
+            match whole {
+                Some(Some(sent)) => prop_assert_eq!(sent, expected),
+                // A row that is not certainly valid is not certainly valid without the members either.
+                Some(None) => prop_assert!(valid_row(without.as_bytes(), true).is_none()),
+                None => {}
+            }
+        }
+    }
+
+    #[test]
+    fn names_with_escapes_are_left_to_the_parser_if_members_are_removed() {
+        let dropped = ["created_at".to_owned()];
+        let text = r#"{"email":"a@b.c","\u0063reated_at":1}"#;
+        assert!(fast_check(text.as_bytes(), true, true, &dropped).is_none());
+        assert!(fast_check(text.as_bytes(), true, true, &[]).is_some());
     }
 
     proptest! {

@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 use super::check::{Checker, RowLocation};
 use super::read::{HeaderPolicy, RawRow, RowReader, damaged_gzip};
 use super::rows::{Content, Rows};
-use super::schema::member;
 use super::{
     ImportSpec, InputFormat, Reason, ReasonCounter, RowFault, Severity, chunks, hashes, ignored_columns, redact,
     suggest,
 };
 use uie_core::error::{ErrorBody, Result};
 use uie_core::user;
+use uie_records::member;
 
 /// Number of bytes of a file that are inspected, compressed or not.
 pub const INSPECTED_BYTES: usize = 4 << 20;

@@ -346,7 +346,7 @@ pub fn schema_verdicts(input: Box<dyn Read + Send>, verdict: &mut dyn FnMut(u64,
 /// Returns the length of the row at the start of `text` and whether the schema accepts it; `None` if the row must be
 /// parsed first.
 fn schema_verdict(text: &[u8], is_whole: bool) -> Option<(usize, bool)> {
-    match fast_check(text, is_whole, true)? {
+    match fast_check(text, is_whole, true, &[])? {
         FastCheck::Valid(row) => Some((row.text.len(), true)),
         FastCheck::NeedsFullCheck(row) => Some((row.text.len(), fits_schema(&row.build()?))),
     }
@@ -373,7 +373,8 @@ fn check_rows(
     let headers = spec.mapping.headers();
     let mut summary = CheckSummary::default();
     let mut hashes = join_hashes(&mut inputs, scratch, &mut summary)?;
-    let checker = Checker::new(spec.request.keep_id_prefix, scratch);
+    let dropped = spec.mapping.dropped_by_text().unwrap_or_default();
+    let checker = Checker::new(spec.request.keep_id_prefix, scratch).dropping(dropped);
     let mut run = CheckRun { checker, outputs, summary, fault, compact: Vec::new() };
     for InputFile { name, mut open, .. } in inputs {
         let in_file = in_file(name.as_deref());
@@ -475,7 +476,7 @@ impl CheckRun<'_> {
             }
             Some(FastChecked::NeedsFullCheck(row)) => match row.build() {
                 Some(value) => {
-                    self.check_value(location, &value, row.text.as_bytes())?;
+                    self.check_value(location, &value, &row.text_to_check())?;
                     Ok(Some(row.text.len()))
                 }
                 None => Ok(None),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::path::{self, Step, parse_path};
+use super::path;
 use super::read::{HeaderPolicy, RowError};
 use super::rows::{Content, Row};
 use super::schema::{self, Target};
@@ -13,6 +13,7 @@ use uie_core::error::{Code, Error, Result};
 use uie_core::user;
 use uie_expression::{Evaluator, Expression, Formula, RowValues, SandboxCount, TransformContext, split_column};
 use uie_json::{ProjectionMask, parse_row};
+use uie_records::{Step, parse_path};
 
 /// An attribute of an import and the expression that computes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +164,13 @@ impl Mapping {
     /// Returns whether the mapping changes no row.
     pub(super) fn is_idle(&self) -> bool {
         self.rules.is_empty() && self.dropped.is_empty()
+    }
+
+    /// Returns the names of root members to remove, if the mapping does nothing else and none of them is importable: the
+    /// check of a row's text removes them then. Otherwise `None`.
+    pub(super) fn dropped_by_text(&self) -> Option<&[String]> {
+        let only_removes = self.rules.is_empty() && !self.dropped.iter().any(|name| is_importable(name));
+        only_removes.then_some(self.dropped.as_slice())
     }
 
     /// Returns a mapper for one thread.

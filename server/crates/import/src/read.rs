@@ -6,61 +6,21 @@
 //! the next element would be uncertain, so reading fails with line and column.
 
 mod csv;
-mod encoding;
-mod gzip;
+mod error;
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::Read;
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::memchr;
 use serde_json::Value;
 
 use self::csv::Csv;
 pub(super) use self::csv::{Column, HeaderPolicy, IgnoredColumn};
+pub(super) use self::error::damaged_gzip;
+use self::error::{empty_error, format_error, read_error};
 use super::InputFormat;
-use uie_core::error::{Code, Error, Result};
-
-/// Maximum size of a row in memory, in bytes of the file. Auth0 accepts at most 500,000 bytes per request
-/// (docs/auth0/import-schema.md); the difference allows for indentation.
-pub(super) const MAX_ROW_BYTES: usize = 4 << 20;
-
-/// Maximum nesting of objects and arrays: the limit of `serde_json`.
-pub(super) const MAX_NESTING: usize = 127;
-
-const READ_BUFFER: usize = 64 << 10;
-
-/// A row as text.
-#[derive(Debug, Default)]
-pub(super) struct RawRow {
-    /// Its number in this file, from 1.
-    pub(super) number: u64,
-    /// Physical line where it starts, from 1.
-    pub(super) line: u64,
-    /// Column where it starts, in characters from 1.
-    column: u64,
-    /// Its JSON, without the line end; only the first [`MAX_ROW_BYTES`] if `truncated`.
-    pub(super) bytes: Vec<u8>,
-    /// The row is larger than [`MAX_ROW_BYTES`].
-    pub(super) truncated: bool,
-    /// CSV: the text of the record, without the line end.
-    pub(super) source: Vec<u8>,
-    /// CSV: number of cells.
-    cells: usize,
-    /// CSV: why the record cannot be converted.
-    row_error: Option<RowError>,
-}
-
-/// The next row, in the read buffer.
-#[derive(Debug)]
-pub(super) struct PeekedRow<'a> {
-    /// Physical line where it starts, from 1.
-    pub(super) line: u64,
-    /// Starts with the row.
-    pub(super) text: &'a [u8],
-    /// Whether `text` is exactly the row. Otherwise the row ends where its JSON value ends, or continues beyond `text`.
-    pub(super) is_whole: bool,
-}
+use uie_core::error::Result;
+use uie_records::{FileFormat, Layout, MAX_IMPORTED_ROW_BYTES, MAX_NESTING, Position, RowProblem, TextInput};
+pub(super) use uie_records::{PeekedRow, Record as RawRow};
 
 /// Why a row cannot be read or mapped; the rows after it can still be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,250 +38,151 @@ impl RowError {
     }
 }
 
-/// The layout of the rows in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// One JSON array.
-    Array,
-    /// One JSON value per line.
-    Lines,
-    /// A header and records of cells.
-    Csv,
+impl From<RowProblem> for RowError {
+    fn from(problem: RowProblem) -> Self {
+        match problem {
+            RowProblem::TooLong(_) => row_too_large(),
+            RowProblem::OpenQuote => Self::new(
+                "OPEN_QUOTE",
+                "The file ends inside a quoted cell of this row.".to_owned(),
+                "Close the quotes; a quote inside a quoted cell is written twice.",
+            ),
+            RowProblem::Ragged { cells, columns } => {
+                let unit = if cells == 1 { "cell" } else { "cells" };
+                Self::new(
+                    "RAGGED_ROW",
+                    format!("The row has {cells} {unit}; the header has {columns}."),
+                    "Put cells that hold the delimiter or a line break into quotes.",
+                )
+            }
+            RowProblem::Encoding => Self::new(
+                "ENCODING",
+                "The row contains bytes that are not UTF-8, but the text before it is UTF-8.".to_owned(),
+                "Save the file as UTF-8.",
+            ),
+            RowProblem::UnnamedColumn(column) => Self::new(
+                "UNNAMED_COLUMN",
+                format!("The row has a value in column {column}, which has no name."),
+                "Name the column in the header, or empty the cell.",
+            ),
+        }
+    }
 }
 
 /// Reads the rows of one file.
 pub(super) struct RowReader {
-    input: Box<dyn BufRead + Send>,
-    layout: Layout,
-    /// Present if the layout is CSV.
-    csv: Option<Box<Csv>>,
-    gzip: bool,
-    /// The encoding of the byte order mark, if the file starts with one of UTF-16.
-    encoding: Option<&'static str>,
-    /// Set when the text is detected to be Windows-1252.
-    is_windows_1252: Arc<AtomicBool>,
-    position: Position,
-    rows: u64,
-    /// Array: the last token was a value.
-    after_value: bool,
-    ended: bool,
+    rows: LayoutReader,
+    any: bool,
 }
 
-/// A position in the file.
-#[derive(Clone, Copy, Debug)]
-struct Position {
-    line: u64,
-    column: u64,
-}
-
-impl Position {
-    /// Advances past these bytes.
-    fn advance(&mut self, bytes: &[u8]) {
-        let newlines = memchr_iter(b'\n', bytes).count() as u64;
-        let rest = if newlines == 0 {
-            bytes
-        } else {
-            self.line += newlines;
-            self.column = 1;
-            memchr::memrchr(b'\n', bytes).map_or(bytes, |at| &bytes[at + 1..])
-        };
-        self.column += characters(rest);
-    }
-}
-
-/// Returns the number of UTF-8 characters that start in these bytes.
-fn characters(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| (**byte & 0xC0) != 0x80).count() as u64
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-fn format_error(message: String) -> Error {
-    Error::new(Code::UsersFileFormat, message)
-}
-
-fn empty_error(message: &str) -> Error {
-    Error::new(Code::UsersFileEmpty, message)
+enum LayoutReader {
+    Json(Box<uie_records::RowReader>),
+    Csv(Box<Csv>),
 }
 
 impl RowReader {
     /// Detects the format from the first bytes. Fails if the file is empty, is neither JSON nor text, or has a CSV
     /// header that `headers` does not accept.
-    pub(super) fn open(mut input: Box<dyn Read + Send>, headers: &HeaderPolicy) -> Result<Self> {
-        let head = read_up_to(&mut input, 2)?;
-        let gzip = head == [0x1F, 0x8B];
-        let input: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(input));
-        let mut input: Box<dyn Read + Send> = if gzip { Box::new(gzip::LimitedGzDecoder::new(input)) } else { input };
-        let mut head = read_up_to(&mut input, 3).map_err(|error| read_error(error, gzip))?;
-        let encoding = encoding::from_byte_order_mark(&head);
-        if let Some(encoding) = encoding {
-            let rest = Cursor::new(head.split_off(2)).chain(input);
-            input = Box::new(encoding::DecodingReader::new(rest, encoding));
-            head.clear();
-        } else if head == [0xEF, 0xBB, 0xBF] {
-            head.clear();
-        }
-        if let Some(found) = detect_binary_format(&head) {
-            return Err(format_error(format!("The users file is {found}, neither JSON nor CSV.")));
-        }
-        let input = BufReader::with_capacity(READ_BUFFER, Cursor::new(head).chain(input));
-        let mut reader = Self {
-            input: Box::new(input),
-            layout: Layout::Lines,
-            csv: None,
-            gzip,
-            encoding: encoding.map(encoding_rs::Encoding::name),
-            is_windows_1252: Arc::default(),
-            position: Position { line: 1, column: 1 },
-            rows: 0,
-            after_value: false,
-            ended: false,
+    pub(super) fn open(input: Box<dyn Read + Send>, headers: &HeaderPolicy) -> Result<Self> {
+        let mut input = TextInput::open(input).map_err(read_error)?;
+        let rows = match input.detect_layout().map_err(read_error)? {
+            Layout::Csv => LayoutReader::Csv(Box::new(Csv::open(input, headers)?)),
+            layout => LayoutReader::Json(Box::new(uie_records::RowReader::new(input, layout))),
         };
-        match reader.skip_space()? {
-            None => Err(empty_error("The users file has no content.")),
-            Some(b'{') => Ok(reader),
-            Some(b'[') => {
-                reader.layout = Layout::Array;
-                reader.consume(1);
-                Ok(reader)
-            }
-            Some(byte) => match detect_non_text(byte) {
-                Some(kind) => {
-                    let line = reader.position.line;
-                    Err(format_error(format!("The users file is {kind}, neither JSON nor CSV, as line {line} shows.")))
-                }
-                None => reader.open_csv(headers),
-            },
-        }
+        Ok(Self { rows, any: false })
     }
 
-    fn open_csv(mut self, headers: &HeaderPolicy) -> Result<Self> {
-        if self.encoding.is_none() {
-            let fallback = encoding::Windows1252Fallback::new(self.input, Arc::clone(&self.is_windows_1252));
-            self.input = Box::new(BufReader::with_capacity(READ_BUFFER, fallback));
+    fn csv(&self) -> Option<&Csv> {
+        match &self.rows {
+            LayoutReader::Csv(csv) => Some(csv),
+            LayoutReader::Json(_) => None,
         }
-        let sample =
-            read_up_to(&mut self.input, csv::SAMPLE_BYTES as u64).map_err(|error| read_error(error, self.gzip))?;
-        let input = Cursor::new(sample.clone()).chain(self.input);
-        self.input = Box::new(BufReader::with_capacity(READ_BUFFER, input));
-        self.layout = Layout::Csv;
-        let csv = Csv::open(&sample, &mut *self.input, &mut self.position, headers, self.gzip)?;
-        self.csv = Some(Box::new(csv));
-        Ok(self)
     }
 
     /// Returns the detected format; the encoding is certain at the end of the file only.
     pub(super) fn format(&self) -> InputFormat {
-        let encoding = match self.encoding {
-            Some(name) => name,
-            None if self.is_windows_1252.load(Ordering::Relaxed) => "windows-1252",
-            None => "UTF-8",
+        let (format, FileFormat { encoding, gzip }) = match &self.rows {
+            LayoutReader::Csv(csv) => ("csv", csv.records.input().format()),
+            LayoutReader::Json(rows) if rows.layout() == Layout::Array => ("json", rows.input().format()),
+            LayoutReader::Json(rows) => ("ndjson", rows.input().format()),
         };
         InputFormat {
             file: None,
-            format: match self.layout {
-                Layout::Array => "json",
-                Layout::Lines => "ndjson",
-                Layout::Csv => "csv",
-            }
-            .to_owned(),
+            format: format.to_owned(),
             encoding: encoding.to_owned(),
-            delimiter: self.csv.as_ref().map(|csv| char::from(csv.dialect.delimiter).to_string()),
-            gzip: self.gzip,
+            delimiter: self.csv().map(|csv| char::from(csv.records.dialect().delimiter).to_string()),
+            gzip,
         }
     }
 
     /// Returns the text of the header of a CSV file; `None` for JSON.
     pub(super) fn header(&self) -> Option<&[u8]> {
-        self.csv.as_ref().map(|csv| csv.header.as_slice())
+        self.csv().map(|csv| csv.records.header())
     }
 
     /// Returns whether the file has been read completely.
     pub(super) fn is_exhausted(&mut self) -> bool {
-        self.input.fill_buf().is_ok_and(<[u8]>::is_empty)
+        match &mut self.rows {
+            LayoutReader::Csv(csv) => csv.records.is_exhausted(),
+            LayoutReader::Json(rows) => rows.is_exhausted(),
+        }
     }
 
     /// Returns the columns of a CSV file and the attribute of each without a mapping; `None` for JSON.
     pub(super) fn columns(&self) -> Option<&[Column]> {
-        self.csv.as_ref().map(|csv| csv.names.as_slice())
+        self.csv().map(|csv| csv.names.as_slice())
     }
 
     /// Returns the cells of the last row of a CSV file; empty for JSON.
     pub(super) fn cells(&self, row: &RawRow) -> Vec<String> {
-        self.csv.as_ref().map_or_else(Vec::new, |csv| csv.texts(row.cells))
+        self.csv().map_or_else(Vec::new, |csv| csv.texts(row))
     }
 
     /// Returns the CSV columns that cannot be imported, and the line of the header.
     pub(super) fn ignored_columns(&self) -> (&[IgnoredColumn], u64) {
-        self.csv.as_ref().map_or((&[], 0), |csv| (&csv.ignored_columns, csv.header_line))
+        self.csv().map_or((&[], 0), |csv| (&csv.ignored_columns, csv.records.header_line()))
     }
 
     /// Reads the next row into `row`, reusing its buffers; `false` at the end of the file.
     pub(super) fn next(&mut self, row: &mut RawRow) -> Result<bool> {
-        row.bytes.clear();
-        row.source.clear();
-        row.truncated = false;
-        row.row_error = None;
-        let found = match self.layout {
-            Layout::Lines => self.next_line(row)?,
-            Layout::Array => self.next_element(row)?,
-            Layout::Csv => match &mut self.csv {
-                Some(csv) => csv.next(&mut *self.input, &mut self.position, row, self.gzip)?,
-                None => false,
-            },
+        let found = match &mut self.rows {
+            LayoutReader::Csv(csv) => csv.records.next(row),
+            LayoutReader::Json(rows) => rows.next(row),
         };
-        if found {
-            self.rows += 1;
-            row.number = self.rows;
-            if self.layout == Layout::Lines && self.rows == 1 {
-                self.reject_multiline_object(row)?;
-            }
-        } else if self.rows == 0 {
-            return Err(empty_error("The users file contains no users."));
-        }
-        Ok(found)
+        let found = found.map_err(read_error)?;
+        self.any |= found;
+        if self.any { Ok(found) } else { Err(empty_error("The users file contains no users.")) }
     }
 
     /// Returns the next row in the read buffer, without copying it. `None` if it must be read with
     /// [`next`](Self::next): for CSV, for the first row, and if a line is not completely in the buffer.
     pub(super) fn peek(&mut self) -> Result<Option<PeekedRow<'_>>> {
-        if self.rows == 0 || self.layout == Layout::Csv || (self.layout == Layout::Array && !self.seek_element()?) {
-            return Ok(None);
+        match &mut self.rows {
+            LayoutReader::Csv(_) => Ok(None),
+            LayoutReader::Json(rows) => rows.peek().map_err(read_error),
         }
-        let (gzip, line) = (self.gzip, self.position.line);
-        let text = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
-        if self.layout == Layout::Array {
-            return Ok(Some(PeekedRow { line, text, is_whole: false }));
-        }
-        let text = memchr(b'\n', text).and_then(|end| text.get(..end));
-        Ok(text.map(|text| PeekedRow { line, text, is_whole: true }))
     }
 
     /// Consumes the peeked row, whose JSON is `length` bytes long, and white space up to the end of its line.
     pub(super) fn advance(&mut self, length: usize) -> Result<()> {
-        let gzip = self.gzip;
-        let buffer = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
-        let row = buffer.get(..length).unwrap_or(buffer);
-        let taken = if self.layout == Layout::Array {
-            self.position.advance(row);
-            self.after_value = true;
-            row.len()
-        } else {
-            self.position = Position { line: self.position.line + 1, column: 1 };
-            let end = buffer.get(row.len()..).and_then(|rest| memchr(b'\n', rest));
-            end.map_or(buffer.len(), |end| row.len() + end + 1)
-        };
-        self.input.consume(taken);
-        self.rows += 1;
-        Ok(())
+        match &mut self.rows {
+            LayoutReader::Csv(_) => Ok(()),
+            LayoutReader::Json(rows) => rows.advance(length).map_err(read_error),
+        }
+    }
+
+    fn is_array(&self) -> bool {
+        matches!(&self.rows, LayoutReader::Json(rows) if rows.layout() == Layout::Array)
+    }
+
+    fn is_lines(&self) -> bool {
+        matches!(&self.rows, LayoutReader::Json(rows) if rows.layout() == Layout::Lines)
     }
 
     /// Parses the row that was read last. The inner error concerns this row only; the outer one ends the file.
     pub(super) fn parse(&self, row: &RawRow) -> Result<Result<Value, RowError>> {
-        if let Some(row_error) = &row.row_error {
-            return Ok(Err(row_error.clone()));
+        if let Some(problem) = &row.problem {
+            return Ok(Err(problem.clone().into()));
         }
         let parsed = serde_json::from_slice::<Value>(&row.bytes);
         let error = match parsed {
@@ -329,7 +190,7 @@ impl RowReader {
             Ok(_) => return Ok(Err(row_too_large())),
             Err(error) => error,
         };
-        let row_error = if row.truncated && (error.is_eof() || self.layout == Layout::Lines) {
+        let row_error = if row.truncated && (error.is_eof() || self.is_lines()) {
             row_too_large()
         } else if nesting(&row.bytes) > MAX_NESTING {
             RowError::new(
@@ -343,7 +204,7 @@ impl RowReader {
                 if reason == "invalid unicode code point" { "the text is not UTF-8".to_owned() } else { reason };
             // After these errors the start of the next array element is still certain.
             let contained = reason.starts_with("number out of range") || reason.contains("surrogate");
-            if self.layout == Layout::Array && !contained {
+            if self.is_array() && !contained {
                 return Err(format_error(format!(
                     "The users file is not valid JSON at line {}, column {}, in user {}, which starts at line {}: {reason}.",
                     position.line, position.column, row.number, row.line
@@ -357,212 +218,12 @@ impl RowReader {
         };
         Ok(Err(row_error))
     }
-
-    fn next_line(&mut self, row: &mut RawRow) -> Result<bool> {
-        loop {
-            row.bytes.clear();
-            row.truncated = false;
-            row.line = self.position.line;
-            row.column = self.position.column;
-            let mut any = false;
-            loop {
-                let gzip = self.gzip;
-                let buffer = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
-                if buffer.is_empty() {
-                    break;
-                }
-                any = true;
-                let end = memchr(b'\n', buffer);
-                let part = end.map_or(buffer, |at| &buffer[..at]);
-                append_limited(&mut row.bytes, &mut row.truncated, part);
-                let taken = end.map_or(buffer.len(), |at| at + 1);
-                if end.is_some() {
-                    self.position = Position { line: self.position.line + 1, column: 1 };
-                }
-                self.input.consume(taken);
-                if end.is_some() {
-                    break;
-                }
-            }
-            if !any {
-                return Ok(false);
-            }
-            if !row.bytes.iter().all(|byte| is_space(*byte)) {
-                if !row.truncated && row.bytes.last() == Some(&b'\r') {
-                    row.bytes.pop();
-                }
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Fails if the file is a single object on several lines. It starts like NDJSON; without this check every one of
-    /// its lines would be reported as a malformed row.
-    fn reject_multiline_object(&mut self, row: &RawRow) -> Result<()> {
-        let unfinished = serde_json::from_slice::<serde::de::IgnoredAny>(&row.bytes).is_err_and(|error| error.is_eof());
-        if unfinished && !row.truncated && !matches!(self.skip_space()?, None | Some(b'{')) {
-            return Err(format_error(format!(
-                "The users file is a single JSON object that starts at line {} and goes on over several lines.",
-                row.line
-            )));
-        }
-        Ok(())
-    }
-
-    /// Array: advances to the next element; `false` at the end of the array.
-    fn seek_element(&mut self) -> Result<bool> {
-        if self.ended {
-            return Ok(false);
-        }
-        loop {
-            let Some(byte) = self.skip_space()? else {
-                return Err(format_error(format!(
-                    "The users file ends at line {}, column {}, before its array is closed by ].",
-                    self.position.line, self.position.column
-                )));
-            };
-            match byte {
-                b']' if self.after_value || self.rows == 0 => {
-                    self.consume(1);
-                    self.ended = true;
-                    if self.skip_space()?.is_some() {
-                        return Err(format_error(format!(
-                            "The users file goes on after the end of its array, at line {}, column {}.",
-                            self.position.line, self.position.column
-                        )));
-                    }
-                    return Ok(false);
-                }
-                b',' if self.after_value => {
-                    self.consume(1);
-                    self.after_value = false;
-                }
-                _ if self.after_value || matches!(byte, b']' | b',') => {
-                    let expected = if self.after_value { "`,` or `]`" } else { "a user" };
-                    return Err(format_error(format!(
-                        "The users file is not valid JSON at line {}, column {}: expected {expected}.",
-                        self.position.line, self.position.column
-                    )));
-                }
-                _ => return Ok(true),
-            }
-        }
-    }
-
-    fn next_element(&mut self, row: &mut RawRow) -> Result<bool> {
-        if !self.seek_element()? {
-            return Ok(false);
-        }
-        row.line = self.position.line;
-        row.column = self.position.column;
-        let mut value_end = ValueEnd::default();
-        loop {
-            let gzip = self.gzip;
-            let buffer = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
-            if buffer.is_empty() {
-                break;
-            }
-            let end = value_end.find(buffer);
-            let taken = end.unwrap_or(buffer.len());
-            append_limited(&mut row.bytes, &mut row.truncated, &buffer[..taken]);
-            self.position.advance(&buffer[..taken]);
-            self.input.consume(taken);
-            if end.is_some() {
-                break;
-            }
-        }
-        self.after_value = true;
-        Ok(true)
-    }
-
-    /// Skips white space and returns the next byte without consuming it; `None` at the end of the file.
-    fn skip_space(&mut self) -> Result<Option<u8>> {
-        loop {
-            let gzip = self.gzip;
-            let buffer = self.input.fill_buf().map_err(|error| read_error(error, gzip))?;
-            if buffer.is_empty() {
-                return Ok(None);
-            }
-            let spaces = buffer.iter().position(|byte| !is_space(*byte));
-            let taken = spaces.unwrap_or(buffer.len());
-            let next = spaces.and_then(|at| buffer.get(at)).copied();
-            self.position.advance(&buffer[..taken]);
-            self.input.consume(taken);
-            if next.is_some() {
-                return Ok(next);
-            }
-        }
-    }
-
-    /// Consumes bytes of the buffer that contain no line end.
-    fn consume(&mut self, count: usize) {
-        self.position.column += count as u64;
-        self.input.consume(count);
-    }
-}
-
-/// Finds the end of a JSON value by its brackets and quotes, across buffers. Does not validate the value.
-#[derive(Default)]
-struct ValueEnd {
-    depth: u64,
-    in_string: bool,
-    escaped: bool,
-    started: bool,
-}
-
-impl ValueEnd {
-    /// Returns the offset after the value's last byte; `None` if the value does not end in `buffer`.
-    fn find(&mut self, buffer: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        while let Some(&byte) = buffer.get(at) {
-            if self.in_string {
-                if self.escaped {
-                    self.escaped = false;
-                    at += 1;
-                    continue;
-                }
-                let rest = buffer.get(at..).unwrap_or_default();
-                let found = memchr2(b'"', b'\\', rest)?;
-                at += found + 1;
-                if rest.get(found) == Some(&b'\\') {
-                    self.escaped = true;
-                } else {
-                    self.in_string = false;
-                    if self.depth == 0 {
-                        return Some(at);
-                    }
-                }
-                continue;
-            }
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' if self.depth > 0 => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        return Some(at + 1);
-                    }
-                }
-                b',' | b']' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 && self.started => return Some(at),
-                _ => {}
-            }
-            self.started = true;
-            at += 1;
-        }
-        None
-    }
-}
-
-fn append_limited(bytes: &mut Vec<u8>, truncated: &mut bool, part: &[u8]) {
-    let room = MAX_ROW_BYTES - bytes.len();
-    *truncated |= part.len() > room;
-    bytes.extend_from_slice(part.get(..room).unwrap_or(part));
 }
 
 fn row_too_large() -> RowError {
     RowError::new(
         "ROW_TOO_LARGE",
-        format!("The row is larger than {MAX_ROW_BYTES} bytes."),
+        format!("The row is larger than {MAX_IMPORTED_ROW_BYTES} bytes."),
         "Auth0 accepts at most 500,000 bytes at a time: shorten the metadata of this user.",
     )
 }
@@ -577,7 +238,7 @@ fn locate_error(error: &serde_json::Error, row: &RawRow) -> (Position, String) {
         position = Position { line: position.line + 1, column: 1 };
     }
     let before = rest.get(..error.column().saturating_sub(1)).unwrap_or(rest);
-    position.column += characters(before);
+    position.advance(before);
     let text = error.to_string();
     let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
     (position, reason)
@@ -602,59 +263,13 @@ fn nesting(bytes: &[u8]) -> usize {
     deepest
 }
 
-/// Reads up to `count` bytes.
-fn read_up_to(input: &mut dyn Read, count: u64) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    input.take(count).read_to_end(&mut head)?;
-    Ok(head)
-}
-
-fn read_error(error: io::Error, gzip: bool) -> Error {
-    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    let error = match error.downcast::<Error>() {
-        Ok(own) => return own,
-        Err(error) => error,
-    };
-    if gzip && matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) {
-        damaged_gzip()
-    } else {
-        error.into()
-    }
-}
-
-/// Returns the error for a gzip file that cannot be decompressed completely.
-pub(super) fn damaged_gzip() -> Error {
-    format_error("The gzip file is damaged or incomplete.".to_owned())
-}
-
-/// Returns the format of a file that starts with the signature of a known binary format.
-fn detect_binary_format(head: &[u8]) -> Option<&'static str> {
-    match head {
-        [b'P', b'K', 3, ..] => Some("a ZIP archive or a spreadsheet"),
-        [0x28, 0xB5, 0x2F, ..] => Some("compressed with Zstandard"),
-        [b'B', b'Z', b'h', ..] => Some("compressed with bzip2"),
-        [0xFD, b'7', b'z', ..] => Some("compressed with xz"),
-        [b'%', b'P', b'D', ..] => Some("a PDF document"),
-        _ => None,
-    }
-}
-
-/// Returns the kind of a file that starts with this byte; `None` if it may be the header of a CSV file.
-fn detect_non_text(byte: u8) -> Option<&'static str> {
-    match byte {
-        b'<' => Some("HTML or XML"),
-        b'}' | b']' => Some("broken JSON"),
-        0..b' ' | 0x7F => Some("binary data"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{self, Cursor, Write};
 
     use proptest::prelude::*;
     use serde_json::json;
+    use uie_core::error::{Code, Error};
 
     use super::*;
 
@@ -930,18 +545,18 @@ mod tests {
 
     #[test]
     fn too_large_a_row_is_an_error_of_that_row_and_is_truncated() {
-        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ROW_BYTES));
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_IMPORTED_ROW_BYTES));
         for content in [format!("{large}\n{{\"a\":1}}\n"), format!("[{large},{{\"a\":1}}]")] {
             let mut reader =
                 RowReader::open(Box::new(Cursor::new(content.into_bytes())), &HeaderPolicy::default()).unwrap();
             let mut raw = RawRow::default();
             assert!(reader.next(&mut raw).unwrap());
-            assert_eq!(raw.bytes.len(), MAX_ROW_BYTES);
+            assert_eq!(raw.bytes.len(), MAX_IMPORTED_ROW_BYTES);
             assert_eq!(reader.parse(&raw).unwrap().unwrap_err().code, "ROW_TOO_LARGE");
             assert!(reader.next(&mut raw).unwrap());
             assert!(reader.parse(&raw).unwrap().is_ok());
         }
-        let unclosed = format!("[{{\"a\":\"x\ny{}", "x".repeat(MAX_ROW_BYTES));
+        let unclosed = format!("[{{\"a\":\"x\ny{}", "x".repeat(MAX_IMPORTED_ROW_BYTES));
         assert!(failure(unclosed).message.contains("line 1"), "the error is at the control character");
     }
 

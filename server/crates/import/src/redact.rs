@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::path::{Step, parse_path};
+use uie_records::{Step, parse_path};
 
 /// The replacement of a secret.
 pub(super) const REPLACEMENT: &str = "*****";

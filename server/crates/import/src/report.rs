@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::chunks::{compact, with_path};
 use super::faults;
-use super::path::{Step, parse_path};
 use super::read::{HeaderPolicy, RawRow, RowReader};
-use super::schema::{self, member};
+use super::schema;
 use super::send::{UPLOAD, uploads};
-use super::{InputFile, RowFault, Severity, hashes, redact, type_inference};
+use super::{InputFile, RowFault, Severity, hashes, redact};
 use uie_core::error::{Code, Error, Result};
+use uie_records::{Step, guard, member, parse_path};
 use uie_store::{FileReader, Files};
 
 /// Format of the file with failed rows.
@@ -438,7 +438,7 @@ fn cell(path: &str, value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => {
             let steps: Option<Vec<Step>> = parse_path(path);
-            type_inference::guard(text, steps.and_then(|steps| schema::target(&steps)))
+            guard(text, steps.and_then(|steps| schema::target(&steps)))
         }
         other => other.to_string(),
     }

@@ -64,7 +64,7 @@ impl<'m> Rows<'m> {
         Self {
             reader,
             mapper: mapping.mapper(),
-            parse_all: parse_all || !mapping.is_idle(),
+            parse_all: parse_all || mapping.dropped_by_text().is_none(),
             current: Row::default(),
             batch: Vec::new(),
             filled: 0,
@@ -109,10 +109,11 @@ impl<'m> Rows<'m> {
         &mut self.current
     }
 
-    /// Parses the current row if necessary. Fails if the file cannot be read beyond it.
+    /// Parses and maps the current row if necessary. Fails if the file cannot be read beyond it.
     pub(super) fn build(&mut self) -> Result<&mut Row> {
         if matches!(self.current.content, Content::Text) {
             self.current.content = Content::from_parsed(self.reader.parse(&self.current.raw)?);
+            self.mapper.apply(std::slice::from_mut(&mut self.current));
         }
         Ok(&mut self.current)
     }

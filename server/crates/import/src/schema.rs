@@ -8,8 +8,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 
-use super::path::Step;
 use uie_core::user;
+pub(super) use uie_records::Target;
+use uie_records::{Step, member};
 
 /// The required type of a value.
 #[derive(Debug)]
@@ -167,18 +168,6 @@ const MFA_FACTOR: Object = Object {
 const TOTP: Object = object(&[("secret", form(Form::Base32))], &["secret"]);
 const MFA_PHONE: Object = object(&[("value", form(Form::Phone))], &["value"]);
 const MFA_EMAIL: Object = object(&[("value", form(Form::Email))], &["value"]);
-
-/// The kind of value that an import accepts at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    Boolean,
-    Integer,
-    Text,
-    /// An object or an array of the schema, or all of the metadata.
-    Json,
-    /// Any value, inside metadata.
-    Free,
-}
 
 /// Returns the kind of value at a path; `None` if the schema has no such path.
 pub(super) fn target(path: &[Step]) -> Option<Target> {
@@ -391,18 +380,6 @@ fn unknown_member(path: &str, name: &str) -> Finding {
         (Some(_), _) => finding.with_hint("Auth0 sets this attribute itself; leave it out."),
         (None, Some(nearest)) => finding.with_hint(format!("Did you mean {nearest}?")),
         (None, None) => finding.with_hint("Put custom data into user_metadata or app_metadata."),
-    }
-}
-
-/// Returns the path of a member, in the syntax of column expressions (docs/expressions.md#paths).
-pub(super) fn member(path: &str, name: &str) -> String {
-    let mut letters = name.chars();
-    let plain = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, '_' | '$'))
-        && letters.all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '$'));
-    match (plain, path.is_empty()) {
-        (true, true) => name.to_owned(),
-        (true, false) => format!("{path}.{name}"),
-        (false, _) => format!("{path}[{}]", Value::from(name)),
     }
 }
 

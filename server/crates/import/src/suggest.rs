@@ -103,7 +103,7 @@ pub(super) fn suggest_attribute(name: &str) -> String {
         return attribute.to_owned();
     }
     let key: String = to_words(name).chars().map(|c| if c == ' ' { '_' } else { c }).take(40).collect();
-    if key.is_empty() { "user_metadata.column".to_owned() } else { super::schema::member("user_metadata", &key) }
+    if key.is_empty() { "user_metadata.column".to_owned() } else { uie_records::member("user_metadata", &key) }
 }
 
 #[cfg(test)]

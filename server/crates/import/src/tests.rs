@@ -756,8 +756,8 @@ fn the_fast_check_and_the_full_check_have_the_same_result() {
     let pretty = |row: &String| serde_json::to_string_pretty(&serde_json::from_str::<Value>(row).unwrap()).unwrap();
     let array = format!("[{}]", rows.join(","));
     let spread = format!("[\n  {}\n]\n", rows.iter().map(pretty).collect::<Vec<_>>().join("\n  ,\n"));
-    // With a mapping, even one without effect, every row is parsed.
-    let built_by = mapped(&["null=no such attribute"]);
+    // With a rule, even one without effect, every row is parsed.
+    let built_by = mapped(&["user.no_such_attribute=app_metadata.no_such_attribute"]);
     for content in [lines(&rows), lines(&rows).replace('\n', " \r\n\n"), array, spread] {
         let (one, other, third) =
             (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -769,6 +769,26 @@ fn the_fast_check_and_the_full_check_have_the_same_result() {
         let short_reads = Box::new(ShortReader(Cursor::new(content.into_bytes()), 4099));
         assert!(checked_from(&ImportRequest::default(), short_reads, Some(third.path())) == built);
         assert!(chunks_in(third.path()) == chunks_in(other.path()));
+    }
+}
+
+#[test]
+fn read_only_attributes_are_dropped_alike_by_the_fast_check_and_by_the_full_check() {
+    let rows: Vec<String> = (0..2000).map(|index| simulated_tenant::generate::export_user(index, 3)).collect();
+    let array = format!("[{}]", rows.join(","));
+    let fast = ImportRequest { drop_read_only: true, ..ImportRequest::default() };
+    // With a rule, even one without effect, every row is parsed.
+    let built_by =
+        ImportRequest { drop_read_only: true, ..mapped(&["user.no_such_attribute=app_metadata.no_such_attribute"]) };
+    let users = |directory: &Path| users_of(directory);
+    for content in [lines(&rows), lines(&rows).replace(',', " , "), array] {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let built = checked(&built_by, &content, Some(other.path()));
+        let fast_checked = checked(&fast, &content, Some(one.path()));
+        assert!(built.0.good > 1000 && built.0.failed > 100, "{:?}", built.0);
+        assert_eq!(fast_checked.0, built.0);
+        assert!(fast_checked.1 == built.1);
+        assert!(users(one.path()) == users(other.path()));
     }
 }
 

@@ -1,125 +1,7 @@
-//! Converts CSV cells to JSON values: infers their types, and removes or adds apostrophe guards.
+//! Converts mapped values to the types of their targets.
 
-use std::io;
-
-use serde::de::IgnoredAny;
 use serde_json::Value;
-
-use super::schema::Target;
-
-/// Maximum number of digits of an inferred number: every JSON parser reads these exactly. Longer ones are probably ids.
-const MAX_DIGITS: usize = 15;
-
-/// An export writes an apostrophe before these characters, so that a spreadsheet does not evaluate the text as a
-/// formula (docs/decisions/0018-csv-cells.md; docs/auth0/jobs.md#export-files).
-const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-
-/// Returns the text of a cell without the apostrophe guard of an export, and whether there was one. With `always` the
-/// file is an export of Auth0 itself, where every text has a guard.
-pub(super) fn strip_guard(cell: &str, target: Target, always: bool) -> (&str, bool) {
-    match cell.strip_prefix('\'') {
-        Some(text) if always || needs_guard(text.trim_start_matches('\''), target) => (text, true),
-        _ => (cell, false),
-    }
-}
-
-/// Returns a text as a cell, with an apostrophe guard if it would otherwise be a formula, or be imported as another
-/// type than text.
-pub(super) fn guard(text: &str, target: Option<Target>) -> String {
-    if needs_guard(text.trim_start_matches('\''), target.unwrap_or(Target::Text)) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
-}
-
-fn needs_guard(text: &str, target: Target) -> bool {
-    text.starts_with(FORMULA_STARTS) || (target == Target::Free && infer_type(text) != InferredType::Text)
-}
-
-/// The inferred type of a cell for a path that accepts any value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InferredType {
-    Boolean(bool),
-    /// A number, an object or an array, used as written.
-    Json,
-    Text,
-}
-
-fn infer_type(text: &str) -> InferredType {
-    match text.as_bytes().first() {
-        Some(b'{' | b'[') if is_json(text) => InferredType::Json,
-        Some(b't' | b'T' | b'f' | b'F') => parse_boolean(text).map_or(InferredType::Text, InferredType::Boolean),
-        Some(b'-' | b'0'..=b'9') if is_plain_number(text) => InferredType::Json,
-        _ => InferredType::Text,
-    }
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
-}
-
-fn parse_boolean(text: &str) -> Option<bool> {
-    if text.eq_ignore_ascii_case("true") {
-        Some(true)
-    } else if text.eq_ignore_ascii_case("false") {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-/// Returns whether `text` is a JSON number without exponent that is represented exactly.
-fn is_plain_number(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    all_digits(whole)
-        && (whole.len() == 1 || !whole.starts_with('0'))
-        && fraction.is_none_or(all_digits)
-        && digits.len() <= MAX_DIGITS
-        && text != "-0"
-}
-
-/// Appends the JSON of a cell that is not empty. Text that does not fit `target` stays text, so that the check reports
-/// it.
-pub(super) fn write_cell(cell: &str, target: Target, always_guarded: bool, output: &mut Vec<u8>) -> io::Result<()> {
-    let (text, is_text) = strip_guard(cell, target, always_guarded);
-    let plain = text.trim();
-    let boolean_text = |value: bool| if value { "true" } else { "false" };
-    let json = match target {
-        Target::Boolean => match plain {
-            "1" => Some("true"),
-            "0" => Some("false"),
-            plain => parse_boolean(plain).or_else(|| parse_yes_or_no(plain)).map(boolean_text),
-        },
-        Target::Integer if is_plain_number(plain) => Some(plain),
-        Target::Json if plain.starts_with(['{', '[']) && is_json(plain) => Some(plain),
-        Target::Free if !is_text => match infer_type(text) {
-            InferredType::Boolean(value) => Some(boolean_text(value)),
-            InferredType::Json => Some(text),
-            InferredType::Text => None,
-        },
-        _ => None,
-    };
-    match json {
-        Some(json) => {
-            output.extend_from_slice(json.as_bytes());
-            Ok(())
-        }
-        None => Ok(serde_json::to_writer(output, text)?),
-    }
-}
-
-fn parse_yes_or_no(text: &str) -> Option<bool> {
-    if text.eq_ignore_ascii_case("yes") {
-        Some(true)
-    } else if text.eq_ignore_ascii_case("no") {
-        Some(false)
-    } else {
-        None
-    }
-}
+use uie_records::{Target, write_cell};
 
 /// Converts a mapped value to the type of its target: `"true"` becomes `true` for a boolean, a number becomes text for
 /// a string. A value that does not fit is unchanged, so that the check reports it.
@@ -144,44 +26,9 @@ pub(super) fn coerce(value: Value, target: Target) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-
-    fn read(cell: &str, target: Target) -> Value {
-        let mut json = Vec::new();
-        write_cell(cell, target, false, &mut json).unwrap();
-        serde_json::from_slice(&json).unwrap()
-    }
-
-    #[test]
-    fn cells_are_converted_to_the_type_of_their_target() {
-        for (cell, target, value) in [
-            ("TRUE", Target::Boolean, json!(true)),
-            ("0", Target::Boolean, json!(false)),
-            (" yes ", Target::Boolean, json!(true)),
-            ("maybe", Target::Boolean, json!("maybe")),
-            ("64", Target::Integer, json!(64)),
-            ("many", Target::Integer, json!("many")),
-            ("42", Target::Text, json!("42")),
-            ("'+12125550001", Target::Text, json!("+12125550001")),
-            ("'s-Gravenhage", Target::Text, json!("'s-Gravenhage")),
-            ("{\"plan\":\"pro\"}", Target::Json, json!({ "plan": "pro" })),
-            ("{plan", Target::Json, json!("{plan")),
-            ("42", Target::Free, json!(42)),
-            ("-1.5", Target::Free, json!(-1.5)),
-            ("01067", Target::Free, json!("01067")),
-            ("1234567890123456", Target::Free, json!("1234567890123456")),
-            ("True", Target::Free, json!(true)),
-            ("[1,\n2]", Target::Free, json!([1, 2])),
-            ("'42", Target::Free, json!("42")),
-            ("[1", Target::Free, json!("[1")),
-            ("fun", Target::Free, json!("fun")),
-        ] {
-            assert_eq!(read(cell, target), value, "{cell}");
-        }
-    }
 
     #[test]
     fn mapped_values_are_converted_or_left_for_the_check() {
@@ -191,14 +38,5 @@ mod tests {
         assert_eq!(coerce(json!("[]"), Target::Json), json!([]));
         assert_eq!(coerce(json!("x"), Target::Integer), json!("x"));
         assert_eq!(coerce(json!("42"), Target::Free), json!("42"));
-    }
-
-    proptest! {
-        #[test]
-        fn guarded_text_is_read_as_the_same_text(text in "['=+@0-9a-f\\[\\]{}\"., -]{1,9}|true|false|.*", free in any::<bool>()) {
-            prop_assume!(!text.is_empty());
-            let target = if free { Target::Free } else { Target::Text };
-            prop_assert_eq!(read(&guard(&text, Some(target)), target), Value::from(text));
-        }
     }
 }

@@ -30,12 +30,20 @@ impl<'a, 'i> Cursor<'a, 'i> {
     ///
     /// Returns `None` if the text must be read line by line instead: see [`StructuralIndex`].
     pub fn new(text: &'a str, index: &'i mut StructuralIndex) -> Option<Self> {
-        let offsets = index.build(text)?;
+        index.build(text).map(|offsets| Self::from_offsets(text, offsets))
+    }
+
+    /// Returns a cursor over a text whose elements were found by [`StructuralIndex::split_elements`].
+    pub fn over_elements(text: &'a str, index: &'i StructuralIndex) -> Self {
+        Self::from_offsets(text, index.offsets())
+    }
+
+    fn from_offsets(text: &'a str, offsets: &'i [Offset]) -> Self {
         let bytes = text.as_bytes();
         let mut cursor =
             Self { text, bytes, offsets, next_offset: 0, end: 0, at: 0, byte: 0, depth: 0, saw_whitespace: false };
         cursor.advance();
-        Some(cursor)
+        cursor
     }
 
     /// Returns a second cursor at the same position.
@@ -153,7 +161,8 @@ impl<'a, 'i> Cursor<'a, 'i> {
 
 #[inline(never)]
 fn is_whitespace(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+    // A line feed is a token of the index, and so never here, if rows are lines.
+    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 #[inline(never)]

@@ -316,6 +316,23 @@ impl Projection {
         cursor.line_end().map(|row_end| RowSpan { start, end, has_whitespace, row_end })
     }
 
+    /// Reads the user at `start` in an indexed text, which ends at `end`. `start` must not be before the cursor. `None` if
+    /// the value is not a user or is unusual.
+    #[inline]
+    pub fn parse_indexed_element<'a>(
+        &self,
+        cursor: &mut Cursor<'a, '_>,
+        start: usize,
+        end: usize,
+        buffer: &mut RowBuffer<'a>,
+    ) -> Option<RowSpan> {
+        cursor.seek_line(start).then_some(())?;
+        cursor.take_saw_whitespace();
+        self.parse_user(cursor, buffer)?;
+        let has_whitespace = cursor.take_saw_whitespace();
+        (cursor.token_end() == end).then_some(RowSpan { start, end, has_whitespace, row_end: end })
+    }
+
     /// Reads a user that is the whole of `text`; `None` if the text is not a user or is unusual.
     pub fn parse_whole<'a>(&self, text: &'a str, buffer: &mut RowBuffer<'a>) -> Option<RowSpan> {
         let mut tokenizer = Tokenizer::new(text, 0, Whitespace::Any);

@@ -67,11 +67,24 @@ impl ProjectionMask {
         tokenizer::parse_line_fast(text, at, self.seed())
     }
 
+    /// Reads the selected parts of a user that is the whole of `text`; `None` if the slow parser is needed.
+    pub fn parse_whole<'a>(&self, text: &'a str) -> Option<Json<'a>> {
+        tokenizer::parse_fast(text, self.seed()).filter(|user| matches!(user, Json::Object(_)))
+    }
+
     /// Like [`parse_line`](Self::parse_line), for an indexed text. `at` must not be before the cursor.
     pub fn parse_indexed_line<'a>(&self, cursor: &mut Cursor<'a, '_>, at: usize) -> Option<(Json<'a>, usize)> {
         (cursor.seek_line(at) && cursor.peek() == b'{').then_some(())?;
         let user = cursor.parse_value(self.seed())?;
         cursor.line_end().map(|end| (user, end))
+    }
+
+    /// Reads the selected parts of the user at `start` in an indexed text, which ends at `end`. `start` must not be before
+    /// the cursor. `None` if the slow parser is needed or the value is not a user.
+    pub fn parse_indexed_element<'a>(&self, cursor: &mut Cursor<'a, '_>, start: usize, end: usize) -> Option<Json<'a>> {
+        (cursor.seek_line(start) && cursor.peek() == b'{').then_some(())?;
+        let user = cursor.parse_value(self.seed())?;
+        (cursor.token_end() == end).then_some(user)
     }
 }
 
@@ -310,8 +323,8 @@ mod tests {
             assert!(matches!(reason(broken), RowParseError::NotJson(_)), "{}", String::from_utf8_lossy(broken));
         }
         let deep = |levels: usize| format!("{{\"b\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-        assert_eq!(reason(deep(10_000_000).as_bytes()), RowParseError::TooDeep(200));
-        assert!(parse_row(deep(199).as_bytes(), &mask).is_ok());
+        assert_eq!(reason(deep(10_000_000).as_bytes()), RowParseError::TooDeep(MAX_DEPTH));
+        assert!(parse_row(deep(MAX_DEPTH - 1).as_bytes(), &mask).is_ok());
         let brackets = format!("{{\"b\":\"{}\"}}", "[".repeat(10_000));
         assert!(parse_row(brackets.as_bytes(), &mask).is_ok(), "brackets in strings do not nest");
     }

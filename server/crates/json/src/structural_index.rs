@@ -22,6 +22,10 @@ const BLOCK_LEN: usize = 64;
 /// A longer chunk contains an enormous row, whose index could need four times the memory of the row.
 const MAX_CHUNK_LEN: usize = 1 << 20;
 
+/// Masks that make line ends outside strings tokens, or white space.
+const LINE_ENDS_ARE_TOKENS: u64 = u64::MAX;
+const LINE_ENDS_ARE_WHITESPACE: u64 = 0;
+
 /// The offsets of the tokens in a text of many lines. Its memory is reused for the next text.
 ///
 /// A text is not indexed, and must be read line by line, if it is longer than 1 MiB, if a string is unterminated or
@@ -81,29 +85,84 @@ impl StructuralIndex {
         if text.len() > MAX_CHUNK_LEN {
             return None;
         }
-        let is_indexed = fill(self, text.as_bytes());
+        let is_indexed = fill(self, text.as_bytes(), LINE_ENDS_ARE_TOKENS, |_, _| {}) == Some(false);
         if is_indexed { self.offsets.get(..self.count) } else { None }
     }
 
-    /// Builds the index with `classify`; returns whether the text can be indexed.
+    /// Returns the offsets of the text that was indexed last.
+    pub(super) fn offsets(&self) -> &[Offset] {
+        self.offsets.get(..self.count).unwrap_or_default()
+    }
+
+    /// Indexes a part of a JSON array, of which the object or array at offset `from` is an element, and calls `found`
+    /// with start and end of that element and of those that follow it, up to the first one that is incomplete or has
+    /// another type. `bytes` starts outside a string.
+    ///
+    /// Returns the end of the last element, for which `found` was called; `from` if there is none. Elements are split by
+    /// their brackets and not validated. `None` if the part cannot be indexed: see [`StructuralIndex`].
+    pub fn split_elements(&mut self, bytes: &[u8], from: usize, mut found: impl FnMut(usize, usize)) -> Option<usize> {
+        if bytes.len() > MAX_CHUNK_LEN {
+            return None;
+        }
+        let (mut depth, mut start, mut end, mut is_stopped) = (0_usize, from, from, false);
+        let brackets = |block: usize, mut bits: u64| {
+            while bits != 0 && !is_stopped {
+                let at = block + bits.trailing_zeros() as usize;
+                bits &= bits.wrapping_sub(1);
+                if at < from {
+                    continue;
+                }
+                let byte = bytes.get(at).copied().unwrap_or_default();
+                if matches!(byte, b'{' | b'[') {
+                    if depth == 0 {
+                        is_stopped = end > from && !bytes.get(end..at).is_some_and(is_comma);
+                        start = at;
+                    }
+                    depth += 1;
+                } else if depth == 1 {
+                    end = at + 1;
+                    depth = 0;
+                    found(start, end);
+                } else {
+                    is_stopped |= depth == 0;
+                    depth = depth.saturating_sub(1);
+                }
+            }
+        };
+        // The part may end inside a string: the element with it is incomplete.
+        fill(self, bytes, LINE_ENDS_ARE_WHITESPACE, brackets)?;
+        self.count = self.offsets().partition_point(|offset| offset.get() < end);
+        Some(end)
+    }
+
+    /// Builds the index with `classify`; returns whether the text ends inside a string. `None` if it cannot be indexed.
+    /// Calls `brackets` for each block with its offset and the bits of its brackets outside strings.
     #[inline(always)]
-    fn fill_with(&mut self, bytes: &[u8], classify: impl Fn(&[u8; BLOCK_LEN]) -> BlockMasks) -> bool {
+    fn fill_with(
+        &mut self,
+        bytes: &[u8],
+        line_end_tokens: u64,
+        mut brackets: impl FnMut(usize, u64),
+        classify: impl Fn(&[u8; BLOCK_LEN]) -> BlockMasks,
+    ) -> Option<bool> {
         self.count = 0;
         let mut carry = Carry::default();
         let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
         let mut start = 0;
         for block in blocks {
-            let Some(found) = carry.token_bits(classify(block), block) else { return false };
-            self.push_offsets(start, found);
+            let found = carry.token_bits(classify(block), block, line_end_tokens)?;
+            brackets(start as usize, found.brackets);
+            self.push_offsets(start, found.tokens);
             start += BLOCK_LEN as u32;
         }
         if !rest.is_empty() {
             let mut block = [b' '; BLOCK_LEN];
             block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            let Some(found) = carry.token_bits(classify(&block), &block) else { return false };
-            self.push_offsets(start, found);
+            let found = carry.token_bits(classify(&block), &block, line_end_tokens)?;
+            brackets(start as usize, found.brackets);
+            self.push_offsets(start, found.tokens);
         }
-        carry.in_string == 0
+        Some(carry.in_string != 0)
     }
 
     /// Appends the offsets of the bits that are set in `bits`; `start` is the offset of the block.
@@ -130,7 +189,7 @@ impl Carry {
     ///
     /// `None` if a string contains a control character, or if one that is not whitespace is between tokens.
     #[inline(always)]
-    fn token_bits(&mut self, block: BlockMasks, bytes: &[u8; BLOCK_LEN]) -> Option<u64> {
+    fn token_bits(&mut self, block: BlockMasks, bytes: &[u8; BLOCK_LEN], line_end_tokens: u64) -> Option<FoundBits> {
         let escapes = self.escapes(block.backslashes);
         let quotes = block.quotes & !escapes.escaped;
         // From every opening quote to the byte before the closing one.
@@ -148,7 +207,9 @@ impl Carry {
         self.in_scalar = scalars >> 63;
         // The bytes of strings, without the opening quotes.
         let strings = in_string ^ quotes;
-        Some((block.brackets | content & !follows) & !strings | block.line_ends | escapes.starts)
+        let brackets = block.brackets & !strings;
+        let tokens = brackets | content & !follows & !strings | block.line_ends & line_end_tokens | escapes.starts;
+        Some(FoundBits { tokens, brackets })
     }
 
     /// Returns which backslashes start an escape, and which bytes they escape.
@@ -169,6 +230,12 @@ impl Carry {
     }
 }
 
+/// The bits of the bytes of a block that belong in the index, and of the brackets among them.
+struct FoundBits {
+    tokens: u64,
+    brackets: u64,
+}
+
 struct Escapes {
     starts: u64,
     escaped: u64,
@@ -178,6 +245,17 @@ struct Escapes {
 #[inline(always)]
 fn prefix_xor(bits: u64) -> u64 {
     [1, 2, 4, 8, 16, 32].into_iter().fold(bits, |bits, shift| bits ^ bits << shift)
+}
+
+/// Returns whether the bytes are a comma with white space around it.
+#[inline]
+fn is_comma(bytes: &[u8]) -> bool {
+    matches!(bytes, b"," | b",\n") || is_comma_in_whitespace(bytes)
+}
+
+#[inline(never)]
+fn is_comma_in_whitespace(bytes: &[u8]) -> bool {
+    bytes.trim_ascii() == b"," && !bytes.contains(&b'\x0c')
 }
 
 /// Returns the bits of the tabs and carriage returns of a block.
@@ -210,8 +288,13 @@ fn classify(block: &[u8; BLOCK_LEN]) -> BlockMasks {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn fill(index: &mut StructuralIndex, bytes: &[u8]) -> bool {
-    index.fill_with(bytes, classify)
+fn fill(
+    index: &mut StructuralIndex,
+    bytes: &[u8],
+    line_end_tokens: u64,
+    brackets: impl FnMut(usize, u64),
+) -> Option<bool> {
+    index.fill_with(bytes, line_end_tokens, brackets, classify)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -228,18 +311,28 @@ mod avx2 {
 
     /// Builds the index with AVX2 if the processor has it.
     #[allow(unsafe_code)]
-    pub(super) fn fill(index: &mut StructuralIndex, bytes: &[u8]) -> bool {
+    pub(super) fn fill(
+        index: &mut StructuralIndex,
+        bytes: &[u8],
+        line_end_tokens: u64,
+        brackets: impl FnMut(usize, u64),
+    ) -> Option<bool> {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt") {
             // SAFETY: the processor has all features that the function requires, as was checked above.
-            unsafe { fill_with_avx2(index, bytes) }
+            unsafe { fill_with_avx2(index, bytes, line_end_tokens, brackets) }
         } else {
-            index.fill_with(bytes, structural_index::classify)
+            index.fill_with(bytes, line_end_tokens, brackets, structural_index::classify)
         }
     }
 
     #[target_feature(enable = "avx2,bmi1,popcnt")]
-    fn fill_with_avx2(index: &mut StructuralIndex, bytes: &[u8]) -> bool {
-        index.fill_with(bytes, |block| classify(block))
+    fn fill_with_avx2(
+        index: &mut StructuralIndex,
+        bytes: &[u8],
+        line_end_tokens: u64,
+        brackets: impl FnMut(usize, u64),
+    ) -> Option<bool> {
+        index.fill_with(bytes, line_end_tokens, brackets, |block| classify(block))
     }
 
     #[inline]
@@ -363,7 +456,8 @@ mod tests {
             prop_assert_eq!(&seen, &build_slowly(&text), "{:?}", text);
             // Without AVX2.
             let mut index = StructuralIndex::default();
-            let found = index.fill_with(text.as_bytes(), classify).then(|| index.offsets[..index.count].iter().map(Offset::get).collect());
+            let filled = index.fill_with(text.as_bytes(), LINE_ENDS_ARE_TOKENS, |_, _| {}, classify);
+            let found = (filled == Some(false)).then(|| index.offsets[..index.count].iter().map(Offset::get).collect());
             prop_assert_eq!(found, seen);
         }
     }

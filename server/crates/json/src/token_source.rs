@@ -11,8 +11,9 @@ use super::object_builder::ObjectBuilder;
 use super::projection_mask::MaskSeed;
 use super::value::Json;
 
-/// The maximum nesting of a row, in levels. Auth0 itself allows far less.
-pub const MAX_DEPTH: usize = 200;
+/// The maximum nesting of a row, in levels: the limit of `serde_json`, by which transforms, the check of an import and
+/// most other programs read JSON.
+pub const MAX_DEPTH: usize = 127;
 
 /// A position between two JSON tokens of a text.
 ///

@@ -66,6 +66,32 @@ impl<'a> Tokenizer<'a> {
         Self { text, bytes: text.as_bytes(), at, depth: 0, whitespace, saw_whitespace: false }
     }
 
+    /// Reads bytes that need not be UTF-8: strings can be skipped. What would return text returns `None`.
+    pub(super) fn over_bytes(bytes: &'a [u8]) -> Self {
+        Self { text: "", bytes, at: 0, depth: 0, whitespace: Whitespace::Any, saw_whitespace: false }
+    }
+
+    /// Returns the text.
+    #[inline]
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Returns to an earlier offset, where `depth` objects and arrays were open.
+    #[inline]
+    pub(super) fn rewind(&mut self, at: usize, depth: usize) {
+        self.at = at;
+        self.depth = depth;
+    }
+
+    /// Checks and consumes a string; returns whether it has escapes.
+    #[inline]
+    pub(super) fn skip_raw_string(&mut self) -> Option<bool> {
+        self.take_byte(b'"').then_some(())?;
+        self.at = find_escape(self.bytes, self.at);
+        if self.take_byte(b'"') { Some(false) } else { self.skip_escaped().map(|()| true) }
+    }
+
     /// Returns the current offset.
     #[inline]
     pub(super) fn at(&self) -> usize {

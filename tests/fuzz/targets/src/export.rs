@@ -15,6 +15,7 @@ use uie_export::{
 };
 
 use crate::fixture::{ChunkedReader, assert_displayable};
+use crate::records::assert_row_readers_agree;
 
 /// Options of the export, one per byte at the start of the input.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ const SORTS: [&str; 4] = ["", "logins_count", "user_metadata.x || email", "app_m
 
 /// Input: eight bytes of `Options`, then a file of users.
 ///
-/// Invariants: the output is a JSON array, JSON lines, or CSV with rows of equal length, and has as many rows as the
+/// Invariants: rows are read alike one at a time and in chunks; the output is a JSON array, JSON lines, or CSV with rows of equal length, and has as many rows as the
 /// summary; CSV cells equal those of the same export as JSON; exporting exported users again changes nothing; the size
 /// of the reads makes no difference.
 pub fn export(data: &[u8]) {
@@ -66,6 +67,7 @@ pub fn export(data: &[u8]) {
     };
     let options = Options { format, columns, query, sort, delimiter, flags, limit, source };
     let file = compress(source & 3, file);
+    assert_row_readers_agree(&file, usize::from(source >> 2));
     let request = request(options);
     let Ok(spec) = ExportSpec::new(&request, 1 << 20) else { return };
     let spec = spec.with_threads(1);

@@ -12,6 +12,7 @@ mod login;
 mod mutator;
 mod query;
 mod readers;
+mod records;
 mod stub_server;
 mod tokens;
 mod transform_intake;

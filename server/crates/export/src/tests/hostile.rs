@@ -126,11 +126,11 @@ fn nesting_of_ten_thousand_levels_is_one_fault() {
     for (open, close) in [("[", "]"), ("{\"b\":", "}")] {
         for name in ["a", "unwanted", "b"] {
             let deep = format!("{{\"{name}\":{}1{}}}", open.repeat(10_000), close.repeat(10_000));
-            assert_eq!(export_between_valid_rows(deep), fault("nested deeper than 200 levels"));
+            assert_eq!(export_between_valid_rows(deep), fault("nested deeper than 127 levels"));
         }
     }
     let unclosed = rows(format!("{{\"a\":{}\n{{\"a\":2}}", "[".repeat(10_000)));
-    assert_eq!(unclosed, (vec!["2,".into()], vec!["line 1: nested deeper than 200 levels".into()]));
+    assert_eq!(unclosed, (vec!["2,".into()], vec!["line 1: nested deeper than 127 levels".into()]));
 }
 
 #[test]

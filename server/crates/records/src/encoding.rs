@@ -14,7 +14,7 @@ const WINDOW_BYTES: u64 = 64 << 10;
 const BLOCK_BYTES: usize = 16 << 10;
 
 /// Returns the encoding of a byte order mark of two bytes; `None` if there is no such mark.
-pub(super) fn from_byte_order_mark(head: &[u8]) -> Option<&'static Encoding> {
+pub(crate) fn from_byte_order_mark(head: &[u8]) -> Option<&'static Encoding> {
     match head {
         [0xFF, 0xFE, ..] => Some(UTF_16LE),
         [0xFE, 0xFF, ..] => Some(UTF_16BE),
@@ -23,7 +23,7 @@ pub(super) fn from_byte_order_mark(head: &[u8]) -> Option<&'static Encoding> {
 }
 
 /// Decodes a text in another encoding to UTF-8.
-pub(super) struct DecodingReader<R> {
+pub(crate) struct DecodingReader<R> {
     input: R,
     decoder: Decoder,
     output: DecodedBuffer,
@@ -32,7 +32,7 @@ pub(super) struct DecodingReader<R> {
 
 impl<R: Read> DecodingReader<R> {
     /// `input` is the text after the byte order mark.
-    pub(super) fn new(input: R, encoding: &'static Encoding) -> Self {
+    pub(crate) fn new(input: R, encoding: &'static Encoding) -> Self {
         Self {
             input,
             decoder: encoding.new_decoder_without_bom_handling(),
@@ -89,7 +89,7 @@ impl DecodedBuffer {
 
 /// Reads text in UTF-8 or Windows-1252 as UTF-8. The encoding is detected at the first character that is not ASCII:
 /// Windows-1252 if the bytes that follow contain more invalid than valid UTF-8 sequences.
-pub(super) struct Windows1252Fallback<R> {
+pub(crate) struct Windows1252Fallback<R> {
     input: R,
     state: State,
     output: DecodedBuffer,
@@ -105,7 +105,7 @@ enum State {
 
 impl<R: BufRead> Windows1252Fallback<R> {
     /// Sets `is_windows_1252` when the text is detected to be Windows-1252.
-    pub(super) fn new(input: R, is_windows_1252: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(input: R, is_windows_1252: Arc<AtomicBool>) -> Self {
         Self { input, state: State::Ascii, output: DecodedBuffer::default(), is_windows_1252 }
     }
 

@@ -1,11 +1,13 @@
 //! Gzip decoding with a limit against decompression bombs.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Chain, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::READ_BUFFER;
 use uie_core::error::{Code, Error};
+
+/// Size of the buffer of compressed input, in bytes.
+const COMPRESSED_BUFFER: usize = 128 << 10;
 
 /// Output up to this size is allowed for any input, in bytes.
 const UNLIMITED_BYTES: u64 = 64 << 20;
@@ -14,20 +16,57 @@ const UNLIMITED_BYTES: u64 = 64 << 20;
 /// thirtieth; the maximum ratio of gzip is 1032.
 const MAX_RATIO: u64 = 200;
 
+/// A source with its first bytes put back.
+type RewoundSource = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+
+/// Decompresses its source if it is gzip, including files with several members.
+pub enum GzipInput {
+    /// The source is not gzip.
+    Plain(RewoundSource),
+    /// The source is gzip.
+    Gzip(Box<LimitedGzDecoder<RewoundSource>>),
+}
+
+impl GzipInput {
+    /// Detects gzip by the first two bytes.
+    pub fn new(mut source: Box<dyn Read + Send>) -> io::Result<Self> {
+        let mut head = Vec::with_capacity(2);
+        source.by_ref().take(2).read_to_end(&mut head)?;
+        let is_gzip = head == [0x1F, 0x8B];
+        let source = Cursor::new(head).chain(source);
+        Ok(if is_gzip { Self::Gzip(Box::new(LimitedGzDecoder::new(source))) } else { Self::Plain(source) })
+    }
+
+    /// Returns whether the source is gzip.
+    pub fn is_gzip(&self) -> bool {
+        matches!(self, Self::Gzip(_))
+    }
+}
+
+impl Read for GzipInput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(source) => source.read(buffer),
+            Self::Gzip(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
 /// Decompresses all members of a gzip file. Fails if the ratio of output to input exceeds the limit.
-pub(super) struct LimitedGzDecoder<R> {
+pub struct LimitedGzDecoder<R> {
     decoder: MultiGzDecoder<BufReader<CountingReader<R>>>,
     output_bytes: u64,
     unlimited_bytes: u64,
 }
 
 impl<R: Read> LimitedGzDecoder<R> {
-    pub(super) fn new(input: R) -> Self {
+    /// `input` is the compressed file.
+    pub fn new(input: R) -> Self {
         Self::with_unlimited_bytes(input, UNLIMITED_BYTES)
     }
 
     fn with_unlimited_bytes(input: R, unlimited_bytes: u64) -> Self {
-        let input = BufReader::with_capacity(READ_BUFFER, CountingReader { input, read: 0 });
+        let input = BufReader::with_capacity(COMPRESSED_BUFFER, CountingReader { input, read: 0 });
         Self { decoder: MultiGzDecoder::new(input), output_bytes: 0, unlimited_bytes }
     }
 }

@@ -1,0 +1,470 @@
+//! CSV: detects delimiter and quotes, splits records into cells, and converts them to JSON.
+//!
+//! The caller assigns columns to attributes. The text of the record is kept for a file of failed rows.
+
+use csv_core::ReadRecordResult;
+
+use super::cells::{Target, write_cell};
+use super::error::{ReadError, RowProblem};
+use super::input::TextInput;
+use super::limits::MAX_IMPORTED_ROW_BYTES;
+use super::path::{MAX_ELEMENTS, Step};
+use super::row_reader::{Record, append_limited};
+
+/// Size of the sample from which the dialect is detected, in bytes.
+const SAMPLE_BYTES: usize = 64 << 10;
+
+/// Maximum number of records of the sample that are compared with the header.
+const SAMPLED_RECORDS: usize = 100;
+
+/// Delimiters that are recognized; the first one is used for files with one column.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// Maximum number of columns. Auth0's own exports have at most 30 (docs/auth0/README.md#constants).
+const MAX_COLUMNS: usize = 10_000;
+
+/// The CSV dialect of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// The byte between cells.
+    pub delimiter: u8,
+    /// The quote around cells.
+    pub quote: u8,
+}
+
+impl Dialect {
+    fn records(self, sample: &[u8]) -> Vec<csv::ByteRecord> {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.delimiter)
+            .quote(self.quote)
+            .from_reader(sample);
+        reader.byte_records().take(SAMPLED_RECORDS).map_while(std::result::Result::ok).collect()
+    }
+
+    /// Detects the dialect that fits a sample best: by the number of known names in the header, then by the number of
+    /// rows with as many cells as the header.
+    fn detect(sample: &[u8], is_known: &dyn Fn(&str) -> bool) -> Self {
+        let first_line = sample.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+        let candidates = DELIMITERS.iter().map(|delimiter| {
+            let single = first_line.starts_with(b"'")
+                && !first_line.contains(&b'"')
+                && first_line
+                    .split(|byte| byte == delimiter)
+                    .all(|cell| cell.len() > 1 && cell.starts_with(b"'") && cell.ends_with(b"'"));
+            Self { delimiter: *delimiter, quote: if single { b'\'' } else { b'"' } }
+        });
+        let mut best = (0, 0, 1);
+        let mut detected = Self { delimiter: b',', quote: b'"' };
+        for dialect in candidates {
+            let records = dialect.records(sample);
+            let Some((header, rows)) = records.split_first() else { continue };
+            let known = header.iter().filter(|cell| std::str::from_utf8(cell).is_ok_and(is_known)).count();
+            // The last record may be truncated by the end of the sample.
+            let rows = rows.split_last().map_or(rows, |(_, rest)| if rest.is_empty() { rows } else { rest });
+            let even = rows.iter().filter(|row| row.len() == header.len()).count() * 100 / rows.len().max(1);
+            let score = (known, if header.len() > 1 { even } else { 0 }, header.len());
+            if score > best {
+                best = score;
+                detected = dialect;
+            }
+        }
+        detected
+    }
+}
+
+/// The JSON structure of a row, with column numbers as leaves.
+#[derive(Debug)]
+enum CellTree {
+    Cell(usize, Target),
+    /// Members; names are JSON strings with quotes.
+    Object(Vec<(Vec<u8>, CellTree)>),
+    Array(Vec<CellTree>),
+}
+
+impl CellTree {
+    /// Adds a leaf for a column; `false` if it conflicts with another column.
+    fn add(&mut self, steps: &[Step], column: usize, target: Target) -> bool {
+        let Some((first, rest)) = steps.split_first() else { return false };
+        let fresh = || match rest.first() {
+            None => CellTree::Cell(column, target),
+            Some(Step::Member(_)) => CellTree::Object(Vec::new()),
+            Some(Step::Index(_)) => CellTree::Array(Vec::new()),
+        };
+        let (child, is_new) = match (self, first) {
+            (Self::Object(members), Step::Member(name)) => {
+                let name = serde_json::Value::from(name.as_str()).to_string().into_bytes();
+                let at = members.iter().position(|(known, _)| *known == name);
+                if at.is_none() {
+                    members.push((name, fresh()));
+                }
+                let last = members.len().saturating_sub(1);
+                (members.get_mut(at.unwrap_or(last)).map(|(_, child)| child), at.is_none())
+            }
+            (Self::Array(items), Step::Index(index)) if *index < MAX_ELEMENTS => {
+                let is_new = *index >= items.len();
+                while items.len() < *index {
+                    // A placeholder until the column of this element is added; not written if it is never added.
+                    items.push(CellTree::Array(Vec::new()));
+                }
+                if is_new {
+                    items.push(fresh());
+                }
+                let empty = matches!(items.get(*index), Some(CellTree::Array(children)) if children.is_empty());
+                if let (true, Some(item)) = (empty, items.get_mut(*index)) {
+                    *item = fresh();
+                }
+                (items.get_mut(*index), is_new || empty)
+            }
+            _ => return false,
+        };
+        match child {
+            Some(_) if is_new && rest.is_empty() => true,
+            Some(child) if !rest.is_empty() => child.add(rest, column, target),
+            _ => false,
+        }
+    }
+
+    /// Appends the JSON of all cells that have a value; appends nothing and returns `false` if no
+    /// cell has a value.
+    fn write<'c>(&self, cell: &dyn Fn(usize) -> &'c str, guarded: bool, output: &mut Vec<u8>) -> std::io::Result<bool> {
+        let start = output.len();
+        let mut any = false;
+        match self {
+            Self::Cell(column, target) => {
+                let text = cell(*column);
+                if text.is_empty() || (guarded && text == "'") {
+                    return Ok(false);
+                }
+                write_cell(text, *target, guarded, output)?;
+                return Ok(true);
+            }
+            Self::Object(members) => {
+                for (name, child) in members {
+                    let before = output.len();
+                    output.push(if any { b',' } else { b'{' });
+                    output.extend_from_slice(name);
+                    output.push(b':');
+                    if child.write(cell, guarded, output)? {
+                        any = true;
+                    } else {
+                        output.truncate(before);
+                    }
+                }
+                output.push(b'}');
+            }
+            Self::Array(items) => {
+                for child in items {
+                    let before = output.len();
+                    output.push(if any { b',' } else { b'[' });
+                    if child.write(cell, guarded, output)? {
+                        any = true;
+                    } else {
+                        output.truncate(before);
+                    }
+                }
+                output.push(b']');
+            }
+        }
+        if !any {
+            output.truncate(start);
+        }
+        Ok(any)
+    }
+}
+
+/// Reads the records of a CSV file.
+pub struct CsvReader {
+    input: TextInput,
+    dialect: Dialect,
+    parser: csv_core::Reader,
+    /// The first records of the file, while the columns are assigned.
+    sampled: Vec<csv::ByteRecord>,
+    /// The text of the header; empty if it was not read.
+    header: Vec<u8>,
+    header_line: u64,
+    /// Number of cells of the header.
+    columns: usize,
+    /// Columns without a name.
+    unnamed: Vec<usize>,
+    /// The attributes of columns.
+    assigned: Vec<(Vec<Step>, usize)>,
+    tree: CellTree,
+    /// Every text starts with an apostrophe, as in Auth0's own exports (docs/auth0/jobs.md#export-files).
+    guarded: bool,
+    /// Lines end with CR alone.
+    carriage_returns: bool,
+    cells: Vec<u8>,
+    ends: Vec<usize>,
+    rows: u64,
+}
+
+/// Properties of a record that was read into [`CsvReader::cells`].
+struct RecordCells {
+    cells: usize,
+    /// The file ends inside a quoted cell.
+    unclosed: bool,
+    too_large: bool,
+}
+
+impl CsvReader {
+    /// Detects the dialect; `is_known` returns whether the name of a column is that of an attribute. Windows-1252 is
+    /// decoded. The next record is the header, if the file has one.
+    pub fn open(input: TextInput, is_known: &dyn Fn(&str) -> bool) -> Result<Self, ReadError> {
+        let (sample, mut input) = input.allow_windows_1252().sample(SAMPLE_BYTES)?;
+        let (dialect, declaration_length) = match declared_delimiter(&sample) {
+            Some((delimiter, length)) => (Dialect { delimiter, quote: b'"' }, length),
+            None => (Dialect::detect(&sample, is_known), 0),
+        };
+        input.fill_buf()?;
+        input.advance(declaration_length)?;
+        let sample = sample.get(declaration_length..).unwrap_or_default();
+        Ok(Self {
+            dialect,
+            parser: csv_core::ReaderBuilder::new().delimiter(dialect.delimiter).quote(dialect.quote).build(),
+            sampled: dialect.records(sample),
+            header: Vec::new(),
+            header_line: input.position().line,
+            columns: 1,
+            unnamed: Vec::new(),
+            assigned: Vec::new(),
+            tree: CellTree::Object(Vec::new()),
+            guarded: false,
+            carriage_returns: sample.contains(&b'\r') && !sample.contains(&b'\n'),
+            cells: vec![0; 4096],
+            ends: vec![0; 64],
+            rows: 0,
+            input,
+        })
+    }
+
+    /// The dialect of the file.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The file.
+    pub fn input(&self) -> &TextInput {
+        &self.input
+    }
+
+    /// Returns whether the file has been read completely.
+    pub fn is_exhausted(&mut self) -> bool {
+        self.input.is_exhausted()
+    }
+
+    /// The text of the header; empty if the file has none.
+    pub fn header(&self) -> &[u8] {
+        &self.header
+    }
+
+    /// Physical line of the header.
+    pub fn header_line(&self) -> u64 {
+        self.header_line
+    }
+
+    /// Returns the only cell of the first record; `None` if it has several, or is not UTF-8.
+    pub fn single_first_cell(&self) -> Option<&str> {
+        let cell = self.sampled.first().filter(|record| record.len() == 1).and_then(|record| record.get(0))?;
+        std::str::from_utf8(cell).ok().map(str::trim)
+    }
+
+    /// Reads the header and returns the names of the columns, without white space around them. Fails if the file has no
+    /// records, or if a name is not UTF-8.
+    pub fn read_header(&mut self) -> Result<Vec<String>, ReadError> {
+        let mut record = Record::default();
+        if self.record(&mut record)?.is_none() {
+            return Err(ReadError::NoContent);
+        }
+        if record.truncated {
+            return Err(ReadError::HeaderTooLong);
+        }
+        self.columns = record.cells;
+        self.header_line = record.line;
+        self.header = record.source;
+        (0..self.columns)
+            .map(|column| match std::str::from_utf8(self.cell(column)) {
+                Ok(name) => Ok(name.trim().to_owned()),
+                Err(_) => Err(ReadError::HeaderEncoding(column + 1)),
+            })
+            .collect()
+    }
+
+    /// Declares that a column has no name: a row must not have a value in it.
+    pub fn set_unnamed(&mut self, column: usize) {
+        self.unnamed.push(column);
+    }
+
+    /// Assigns a column, from 0, to an attribute. Returns the earlier column with the same attribute, or with one within
+    /// the other, as an error; `None` as an error if the attribute conflicts with earlier ones in another way.
+    pub fn assign(&mut self, column: usize, steps: Vec<Step>, target: Target) -> Result<(), Option<usize>> {
+        let other = self.assigned.iter().find(|(other, _)| {
+            let shared = other.len().min(steps.len());
+            other.get(..shared) == steps.get(..shared)
+        });
+        if let Some((_, other)) = other {
+            return Err(Some(*other));
+        }
+        if !self.tree.add(&steps, column, target) {
+            return Err(None);
+        }
+        self.assigned.push((steps, column));
+        Ok(())
+    }
+
+    /// Returns the column that is assigned to a root attribute.
+    pub fn column_of(&self, root: &str) -> Option<usize> {
+        let is_root = |steps: &[Step]| matches!(steps, [Step::Member(name)] if name == root);
+        self.assigned.iter().find(|(steps, _)| is_root(steps)).map(|(_, column)| *column)
+    }
+
+    /// Detects the apostrophes of Auth0's own exports by the texts in this column.
+    pub fn detect_guards(&mut self, column: usize) {
+        let sampled = std::mem::take(&mut self.sampled);
+        let mut texts =
+            sampled.iter().skip(1).filter_map(|record| record.get(column)).filter(|cell| !cell.is_empty()).peekable();
+        self.guarded = texts.peek().is_some() && texts.all(|cell| cell.starts_with(b"'"));
+    }
+
+    fn ends_of(&self, count: usize) -> &[usize] {
+        self.ends.get(..count).unwrap_or_default()
+    }
+
+    fn cell(&self, column: usize) -> &[u8] {
+        let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(column).copied().unwrap_or(start);
+        self.cells.get(start..end).unwrap_or_default()
+    }
+
+    /// Returns the first `count` cells of the record that was read last.
+    pub fn texts(&self, count: usize) -> Vec<String> {
+        (0..count).map(|column| String::from_utf8_lossy(self.cell(column)).into_owned()).collect()
+    }
+
+    /// Reads the next record that is not empty and converts it to JSON; `false` at the end of the file.
+    pub fn next(&mut self, row: &mut Record) -> Result<bool, ReadError> {
+        row.clear();
+        loop {
+            let Some(record) = self.record(row)? else { return Ok(false) };
+            // Spreadsheets write empty rows as rows of delimiters; skip them.
+            let blank = !record.too_large
+                && (0..record.cells).all(|column| self.cell(column).iter().all(u8::is_ascii_whitespace));
+            if !blank {
+                row.problem = self.convert(&record, row)?;
+                self.rows += 1;
+                row.number = self.rows;
+                return Ok(true);
+            }
+        }
+    }
+
+    fn convert(&self, record: &RecordCells, row: &mut Record) -> Result<Option<RowProblem>, ReadError> {
+        row.bytes.clear();
+        if record.unclosed {
+            return Ok(Some(RowProblem::OpenQuote));
+        }
+        if record.too_large {
+            return Ok(Some(RowProblem::TooLong(MAX_IMPORTED_ROW_BYTES)));
+        }
+        if record.cells != self.columns {
+            return Ok(Some(RowProblem::Ragged { cells: record.cells, columns: self.columns }));
+        }
+        let cells = self.cells.get(..self.ends_of(record.cells).last().copied().unwrap_or(0)).unwrap_or_default();
+        let Ok(text) = std::str::from_utf8(cells) else { return Ok(Some(RowProblem::Encoding)) };
+        let cell = |column: usize| {
+            let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+            self.ends.get(column).and_then(|end| text.get(start..*end)).unwrap_or_default()
+        };
+        if let Some(column) = self.unnamed.iter().find(|column| !cell(**column).trim().is_empty()) {
+            return Ok(Some(RowProblem::UnnamedColumn(column + 1)));
+        }
+        if !self.tree.write(&cell, self.guarded, &mut row.bytes).map_err(ReadError::Source)? {
+            row.bytes.extend_from_slice(b"{}");
+        }
+        Ok(None)
+    }
+
+    /// Reads one record into `cells` and `ends`, and its text into the row; `None` at the end of the file.
+    fn record(&mut self, row: &mut Record) -> Result<Option<RecordCells>, ReadError> {
+        row.source.clear();
+        row.truncated = false;
+        loop {
+            let buffer = self.input.fill_buf()?;
+            if buffer.is_empty() {
+                return Ok(None);
+            }
+            let skipped = buffer.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(buffer.len());
+            let more = skipped == buffer.len();
+            self.advance(skipped)?;
+            if !more {
+                break;
+            }
+        }
+        let start = self.input.position();
+        (row.line, row.column) = (start.line, start.column);
+        let (mut written, mut ended) = (0, 0);
+        let (mut unclosed, mut too_large) = (false, false);
+        loop {
+            let buffer = self.input.fill_buf()?;
+            let at_end = buffer.is_empty();
+            // At the end of the file, a line end completes the last record, unless a quote is open.
+            let bytes = match (at_end, unclosed) {
+                (false, _) => buffer,
+                (true, false) => b"\n",
+                (true, true) => b"",
+            };
+            let output = self.cells.get_mut(written..).unwrap_or_default();
+            let ends = self.ends.get_mut(ended..).unwrap_or_default();
+            let (result, read, cells, fields) = self.parser.read_record(bytes, output, ends);
+            written += cells;
+            ended += fields;
+            if !at_end {
+                append_limited(&mut row.source, &mut row.truncated, buffer.get(..read).unwrap_or_default());
+                self.advance(read)?;
+            }
+            match result {
+                ReadRecordResult::InputEmpty => unclosed = at_end,
+                ReadRecordResult::OutputFull if self.cells.len() < MAX_IMPORTED_ROW_BYTES => {
+                    self.cells.resize(self.cells.len() * 2, 0);
+                }
+                ReadRecordResult::OutputEndsFull if self.ends.len() < MAX_COLUMNS => {
+                    self.ends.resize(self.ends.len() * 2, 0);
+                }
+                // Read and discard the rest of the record.
+                ReadRecordResult::OutputFull => (too_large, written) = (true, 0),
+                ReadRecordResult::OutputEndsFull => (too_large, ended) = (true, 0),
+                ReadRecordResult::Record | ReadRecordResult::End => break,
+            }
+        }
+        while matches!(row.source.last(), Some(b'\r' | b'\n')) && !unclosed {
+            row.source.pop();
+        }
+        row.cells = ended;
+        row.truncated |= too_large;
+        Ok(Some(RecordCells { cells: ended, unclosed, too_large: row.truncated }))
+    }
+
+    /// Consumes bytes of the read buffer. A carriage return is a line end if no line feed is.
+    fn advance(&mut self, count: usize) -> Result<(), ReadError> {
+        if self.carriage_returns {
+            let bytes = self.input.fill_buf()?;
+            let lines = memchr::memchr_iter(b'\r', bytes.get(..count).unwrap_or_default()).count() as u64;
+            self.input.position_mut().line += lines;
+        }
+        self.input.advance(count)
+    }
+}
+
+/// Returns the delimiter declared in a first line `sep=;`, as Excel reads and writes it, and the length of that line.
+fn declared_delimiter(sample: &[u8]) -> Option<(u8, usize)> {
+    let rest = sample.strip_prefix(b"sep=").or_else(|| sample.strip_prefix(b"SEP="))?;
+    let (delimiter, rest) = rest.split_first()?;
+    let end = match rest {
+        [b'\r', b'\n', ..] => 2,
+        [b'\n' | b'\r', ..] => 1,
+        _ => return None,
+    };
+    (delimiter.is_ascii() && !delimiter.is_ascii_alphanumeric() && !matches!(delimiter, b'"' | b'\r' | b'\n'))
+        .then_some((*delimiter, 5 + end))
+}
