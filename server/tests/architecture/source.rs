@@ -61,11 +61,14 @@ fn collect_files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns the text without comments, and without the modules of tests, which are at the end of a file.
+/// Returns the text without comments and without the inline modules of tests, which are at the end of a file.
 fn shipped_code(text: &str) -> String {
-    let marks = text.match_indices("#[cfg(test)]\n").map(|(at, mark)| (at, &text[at + mark.len()..]));
-    let is_module = |code: &str| code.split_once("mod ").is_some_and(|(before, _)| before.len() < 12);
-    let end = marks.filter(|(_, code)| is_module(code)).map(|(at, _)| at).next();
+    let marks = text.match_indices("#[cfg(").filter(|(at, _)| {
+        let mut lines = text[*at..].lines();
+        let is_test = lines.next().is_some_and(|line| line.contains("test"));
+        is_test && lines.next().is_some_and(|line| line.contains("mod ") && line.ends_with('{'))
+    });
+    let end = marks.map(|(at, _)| at).next();
     let lines = text[..end.unwrap_or(text.len())].lines();
     lines.map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }

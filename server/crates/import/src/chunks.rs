@@ -1,62 +1,17 @@
 //! Writes valid rows to chunk files, JSON arrays of up to Auth0's size limit, and records which rows are in each chunk
 //! (docs/auth0/jobs.md#imports).
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::check::{ID_PREFIX, RowLocation};
+use super::compact_row::MAX_CHUNK_BYTES;
+use super::io_error::with_path;
+use super::row_identity::RowIdentity;
 use uie_core::error::{Code, Error, Result};
-use uie_json::minify;
 use uie_store::{FileWriter, Files};
-
-/// Maximum size of a chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the difference is for the other
-/// parts of the request (docs/auth0/open-questions.md#upload-limit).
-pub const MAX_CHUNK_BYTES: usize = 500_000;
-
-/// Maximum size of a row: a chunk with one row, minus the brackets of the array.
-pub(super) const MAX_ROW_IN_CHUNK: usize = MAX_CHUNK_BYTES - 2;
-
-/// Origin and identifiers of a row, to match it with users in Auth0's reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct RowIdentity {
-    pub(super) row: u64,
-    pub(super) line: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) file: Option<String>,
-    /// In lower case, as Auth0 stores it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) email: Option<String>,
-    /// As sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) user_id: Option<String>,
-    /// In lower case, as Auth0 stores it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) username: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) phone_number: Option<String>,
-}
-
-impl RowIdentity {
-    pub(super) fn new(location: &RowLocation, user: &Value, sent_id: impl Fn(&str) -> String) -> Self {
-        let text = |name: &str| user.get(name).and_then(Value::as_str);
-        Self {
-            row: location.row,
-            line: location.line,
-            file: location.file.clone(),
-            email: text("email").map(str::to_lowercase),
-            user_id: text("user_id").map(sent_id),
-            username: text("username").map(str::to_lowercase),
-            phone_number: text("phone_number").map(str::to_owned),
-        }
-    }
-}
 
 /// A chunk file on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +41,8 @@ impl ChunkWriter {
         Ok(Self { files, rows_files, chunk: Vec::new(), identities: Vec::new(), rows: 0, written: Vec::new() })
     }
 
-    /// Adds a row. `write` appends its compact JSON, at most [`MAX_ROW_IN_CHUNK`] bytes.
+    /// Adds a row. `write` appends its compact JSON, at most [`MAX_ROW_IN_CHUNK`](super::compact_row::MAX_ROW_IN_CHUNK)
+    /// bytes.
     pub(super) fn push(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>),
@@ -243,95 +199,4 @@ pub(super) fn split(files: &Files, number: u32, parts: [u32; 2]) -> Result<Optio
 
 fn write_file(files: &Files, name: &str, bytes: &[u8], sync: bool) -> Result<()> {
     files.write(name, bytes, sync).map_err(|error| with_path(error, &files.path(name)))
-}
-
-/// Prefixes the message of an I/O error with the path.
-pub(super) fn with_path(error: std::io::Error, path: &Path) -> Error {
-    Error::from(error).with_context(path.display())
-}
-
-/// Finds rows of a chunk by the identifiers in Auth0's report. Reports hide secrets and may differ in letter case, so
-/// complete users cannot be compared.
-pub(super) struct RowIndex<'a> {
-    rows: &'a [RowIdentity],
-    by_identifier: HashMap<(&'static str, &'a str), usize>,
-}
-
-impl<'a> RowIndex<'a> {
-    pub(super) fn new(rows: &'a [RowIdentity]) -> Self {
-        let mut by_identifier = HashMap::new();
-        for (index, row) in rows.iter().enumerate() {
-            let identities = [
-                ("email", &row.email),
-                ("user_id", &row.user_id),
-                ("username", &row.username),
-                ("phone_number", &row.phone_number),
-            ];
-            for (name, value) in identities.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
-                by_identifier.entry((name, value)).or_insert(index);
-            }
-        }
-        Self { rows, by_identifier }
-    }
-
-    /// Returns the row of a reported user; `None` if no identifier matches.
-    pub(super) fn find(&self, user: &Value) -> Option<&'a RowIdentity> {
-        let text = |name: &str| user.get(name).and_then(Value::as_str);
-        let find_row = |name: &'static str, value: &str| self.rows.get(*self.by_identifier.get(&(name, value))?);
-        let find_id = |id: &str| find_row("user_id", id).or_else(|| find_row("user_id", id.strip_prefix(ID_PREFIX)?));
-        text("email")
-            .and_then(|email| find_row("email", &email.to_lowercase()))
-            .or_else(|| find_id(text("user_id")?))
-            .or_else(|| find_row("username", &text("username")?.to_lowercase()))
-            .or_else(|| find_row("phone_number", text("phone_number")?))
-    }
-}
-
-/// Replaces `output` by the row as compact JSON: its exact text without white space between tokens, so numbers keep
-/// every digit. With `user_id`, replaces the id.
-pub(super) fn compact(row: &[u8], user_id: Option<&str>, output: &mut Vec<u8>) -> Result<()> {
-    output.clear();
-    let Some(user_id) = user_id else {
-        minify(row, output);
-        return Ok(());
-    };
-    let members: Members<'_> = serde_json::from_slice(row)
-        .map_err(|error| Error::new(Code::Internal, format!("A checked row is not valid JSON: {error}")))?;
-    for (index, (name, value)) in members.0.iter().enumerate() {
-        output.push(if index == 0 { b'{' } else { b',' });
-        output.extend_from_slice(Value::from(name.as_str()).to_string().as_bytes());
-        output.push(b':');
-        if name == "user_id" {
-            output.extend_from_slice(Value::from(user_id).to_string().as_bytes());
-        } else {
-            minify(value.get().as_bytes(), output);
-        }
-    }
-    output.push(b'}');
-    Ok(())
-}
-
-/// The members of an object in order, with the unparsed text of their values.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
-    }
 }

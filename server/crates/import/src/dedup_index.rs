@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::chunks::with_path;
+use super::io_error::with_path;
 use uie_core::error::Result;
 
 /// Maximum number of entries in memory before they are written to a run on disk.

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::check::{FORBIDDEN_APP_METADATA, ID_PREFIX, has_no_findings, is_plain_username};
-use super::chunks::MAX_ROW_IN_CHUNK;
+use super::attribute_rules::{FORBIDDEN_APP_METADATA, has_no_findings, is_plain_username};
+use super::compact_row::MAX_ROW_IN_CHUNK;
+use super::row_identity::ID_PREFIX;
 use super::schema;
 use uie_json::simd::contains_any;
 use uie_json::{MemberVisitor, RawString, ValueScanner, minify, visit_object};
@@ -427,8 +428,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::check::{Checker, RowLocation};
-    use super::super::chunks::compact;
+    use super::super::check::Checker;
+    use super::super::compact_row::compact;
+    use super::super::row_fault::{RowFault, RowLocation};
     use super::super::schema::tests::{full, mutated};
     use super::*;
 
@@ -449,7 +451,7 @@ mod tests {
         }
     }
 
-    fn faults(row: &Value) -> Vec<crate::RowFault> {
+    fn faults(row: &Value) -> Vec<RowFault> {
         let mut checker = Checker::new(false, &std::env::temp_dir());
         checker.check(&RowLocation::default(), row, 0).unwrap()
     }

@@ -4,31 +4,13 @@ use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
-use super::chunks::with_path;
-use super::read::RowError;
-use super::{RowFault, RowLocation, Severity};
+use super::io_error::with_path;
+use super::row_fault::RowFault;
 use uie_core::error::{Code, Error, Result};
 use uie_store::{FileReader, FileWriter, Files};
 
 /// Directory with the row errors of a job.
 pub(super) const DIRECTORY: &str = "faults";
-
-impl RowError {
-    /// Converts to the reported form, with the location of the row.
-    pub(super) fn into_fault(self, location: &RowLocation) -> RowFault {
-        RowFault {
-            line: location.line,
-            row: location.row,
-            attribute: self.attribute,
-            code: self.code.to_owned(),
-            message: self.message,
-            hint: Some(self.hint.to_owned()),
-            value: None,
-            severity: Severity::Error,
-            file: location.file.clone(),
-        }
-    }
-}
 
 /// Writes the row errors of one step to a temporary file; [`FaultFile::finish`] replaces the file of an earlier run of
 /// that step.

@@ -5,16 +5,27 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::InputFormat;
-use super::chunks::with_path;
 use super::dedup_index::SpillingHashIndex;
+use super::input_file::InputFormat;
+use super::io_error::with_path;
 use super::read::{HeaderPolicy, RawRow, RowReader};
 use super::schema::is_import_bcrypt;
 use uie_core::encryption::{ChunkSize, DecryptingReader};
 use uie_core::error::{Code, Error, Result};
 use uie_store::TempFile;
+
+/// Result of joining an export of password hashes to the users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JoinedHashes {
+    /// Hashes in the export.
+    pub read: u64,
+    /// Hashes whose user is in the import.
+    pub joined: u64,
+}
 
 /// Returns id and hash of a line of the export; `None` if the line has another layout. Auth0 does not document the
 /// layout; the name of the id has two spellings.
@@ -35,6 +46,12 @@ pub(super) fn is_export(content: Box<dyn Read + Send>) -> bool {
     let mut row = RawRow::default();
     matches!(reader.next(&mut row), Ok(true))
         && matches!(reader.parse(&row), Ok(Ok(value)) if parse_entry(&value).is_some())
+}
+
+/// Returns the error for an import that contains password hashes but no users.
+pub(super) fn hashes_without_users() -> Error {
+    Error::new(Code::UsersFileFormat, "The file is Auth0's export of password hashes, which contains no users.")
+        .with_hint("Upload it together with an export of the users: the hashes are joined to them by user_id.")
 }
 
 /// The file with the hashes: first written, then read.

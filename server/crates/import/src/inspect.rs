@@ -8,13 +8,19 @@ use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::check::{Checker, RowLocation};
+use super::check::Checker;
+use super::check_run::ignored_columns;
+use super::compact_row;
+use super::hashes;
+use super::input_file::InputFormat;
 use super::read::{HeaderPolicy, RawRow, RowReader, damaged_gzip};
-use super::rows::{Content, Rows};
-use super::{
-    ImportSpec, InputFormat, Reason, ReasonCounter, RowFault, Severity, chunks, hashes, ignored_columns, redact,
-    suggest,
-};
+use super::redact;
+use super::row_content::Content;
+use super::row_fault::{RowFault, RowLocation, Severity};
+use super::rows::Rows;
+use super::spec::ImportSpec;
+use super::suggest;
+use super::summary::{Reason, ReasonCounter};
 use uie_core::error::{ErrorBody, Result};
 use uie_core::user;
 use uie_records::member;
@@ -171,8 +177,8 @@ impl Sample {
 
     /// Checks the rows, except the last one if it may be truncated.
     fn check(&self, spec: &ImportSpec) -> Result<Checked> {
-        let reader = self.open(&spec.mapping.headers())?;
-        let mut checker = Checker::new(spec.request.keep_id_prefix, &std::env::temp_dir());
+        let reader = self.open(&spec.mapping().headers())?;
+        let mut checker = Checker::new(spec.request().keep_id_prefix, &std::env::temp_dir());
         let mut checked = Checked::default();
         let mut reasons = ReasonCounter::default();
         let mut record = |fault: RowFault, checked: &mut Checked| {
@@ -185,7 +191,7 @@ impl Sample {
         for warning in ignored_columns(&reader, None) {
             record(warning, &mut checked);
         }
-        let mut rows = Rows::new(reader, &spec.mapping, true);
+        let mut rows = Rows::new(reader, spec.mapping(), true);
         let mut compact = Vec::new();
         for number in 1..=INSPECTED_ROWS {
             match rows.next() {
@@ -203,7 +209,7 @@ impl Sample {
                 Content::User(user) => {
                     let id = user.get("user_id").and_then(Value::as_str);
                     let sent = id.map(|id| checker.sent_id(id)).filter(|sent| Some(*sent) != id).map(str::to_owned);
-                    chunks::compact(&row.raw.bytes, sent.as_deref(), &mut compact)?;
+                    compact_row::compact(&row.raw.bytes, sent.as_deref(), &mut compact)?;
                     let faults = checker.check(&location, &user, compact.len())?;
                     if checked.users.len() < SHOWN_ROWS {
                         let mut user = user;
@@ -278,7 +284,7 @@ fn inspect_rows(sample: &Sample) -> Result<Inspection> {
             match reader.parse(&raw) {
                 Ok(Ok(Value::Object(members))) => {
                     if rows == 1 && hashes::parse_entry(&Value::Object(members.clone())).is_some() {
-                        return Err(super::hashes_without_users());
+                        return Err(hashes::hashes_without_users());
                     }
                     for (name, value) in members {
                         let at = columns.index_of(&name);
@@ -410,12 +416,13 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::ImportRequest;
+    use super::super::map_rule::MapRule;
+    use super::super::request::ImportRequest;
     use super::*;
     use uie_core::error::Code;
 
     fn inspected(content: &[u8], partial: bool, map: &[&str]) -> Inspection {
-        let map = map.iter().map(|rule| super::super::MapRule::parse(rule).unwrap()).collect();
+        let map = map.iter().map(|rule| MapRule::parse(rule).unwrap()).collect();
         let spec = ImportSpec::new(&ImportRequest { map, ..ImportRequest::default() }).unwrap();
         inspect(&spec, content.to_vec(), partial).unwrap_or_else(|error| panic!("{error}"))
     }

@@ -13,12 +13,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-use super::check::ID_PREFIX;
-use super::chunks::{RowIdentity, identities, with_path};
+use super::chunks::identities;
 use super::dedup_index::SpillingHashIndex;
 use super::faults::FaultFile;
-use super::send::is_gone;
-use super::{ImportSpec, PollPolicy, RowFault, Severity};
+use super::io_error::with_path;
+use super::polling::{PollPolicy, is_gone};
+use super::row_fault::{RowFault, Severity};
+use super::row_identity::{ID_PREFIX, RowIdentity};
+use super::spec::ImportSpec;
 use uie_auth0::{ExportField, ExportJobRequest, JobFormat, JobStatus, ManagementClient, may_have_happened};
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, Result};

@@ -17,7 +17,8 @@ use self::csv::Csv;
 pub(super) use self::csv::{Column, HeaderPolicy, IgnoredColumn};
 pub(super) use self::error::damaged_gzip;
 use self::error::{empty_error, format_error, read_error};
-use super::InputFormat;
+use super::input_file::InputFormat;
+use super::row_fault::{RowFault, RowLocation, Severity};
 use uie_core::error::Result;
 use uie_records::{FileFormat, Layout, MAX_IMPORTED_ROW_BYTES, MAX_NESTING, Position, RowProblem, TextInput};
 pub(super) use uie_records::{PeekedRow, Record as RawRow};
@@ -35,6 +36,21 @@ pub(super) struct RowError {
 impl RowError {
     pub(super) fn new(code: &'static str, message: String, hint: &'static str) -> Self {
         Self { code, message, hint, attribute: None }
+    }
+
+    /// Converts to the reported form, with the location of the row.
+    pub(super) fn into_fault(self, location: &RowLocation) -> RowFault {
+        RowFault {
+            line: location.line,
+            row: location.row,
+            attribute: self.attribute,
+            code: self.code.to_owned(),
+            message: self.message,
+            hint: Some(self.hint.to_owned()),
+            value: None,
+            severity: Severity::Error,
+            file: location.file.clone(),
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! Reads the rows of one file, parses them and applies the mapping, in batches if the mapping uses transforms or
 //! JavaScript.
 
-use serde_json::Value;
-
 use super::mapping::{Mapper, Mapping};
-use super::read::{PeekedRow, RawRow, RowError, RowReader};
+use super::read::{PeekedRow, RowReader};
+use super::row_content::{Content, Row};
 use uie_core::error::{Error, Result};
 
 /// Maximum number of rows per batch, which is one call of a transform.
@@ -12,35 +11,6 @@ const ROWS_PER_BATCH: usize = 256;
 
 /// A batch of this size takes no further row.
 const MAX_BATCH_BYTES: usize = 1 << 20;
-
-/// The processed contents of a row.
-#[derive(Debug, Default)]
-pub(super) enum Content {
-    /// Not parsed yet.
-    #[default]
-    Text,
-    /// Parsed, with the mapping applied.
-    User(Value),
-    /// Cannot be parsed or mapped.
-    Invalid(Vec<RowError>),
-}
-
-impl Content {
-    fn from_parsed(parsed: std::result::Result<Value, RowError>) -> Self {
-        match parsed {
-            Ok(user) => Self::User(user),
-            Err(row_error) => Self::Invalid(vec![row_error]),
-        }
-    }
-}
-
-/// A row with its text and contents.
-#[derive(Debug, Default)]
-pub(super) struct Row {
-    /// Its text; the mapping updates it together with `content`.
-    pub(super) raw: RawRow,
-    pub(super) content: Content,
-}
 
 /// The rows of a file, in order.
 pub(super) struct Rows<'m> {

@@ -1,7 +1,8 @@
 //! The import schema as a table, and the validation of rows against it (docs/auth0/import-schema.md).
 //!
 //! Implements Auth0's JSON Schema only, so that tests can compare the results with a general validator. Rules that a
-//! schema cannot express are in [`mod@super::check`].
+//! schema cannot express are in [`mod@super::attribute_rules`], [`mod@super::custom_password_hash`] and
+//! [`mod@super::check`].
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -6,8 +6,6 @@
 //! the first attempt was inserted by it (docs/decisions/0009-import-chunks.md).
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -19,11 +17,17 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::chunks::{self, ChunkWriter, IdentityFile, RowIdentity, RowIndex, chunk_name, read_identities, with_path};
-use super::faults::{self, FaultFile};
-use super::{
-    ImportRequest, ImportSpec, InputFile, Outputs, RowFault, Severity, check_rows, find_existing_users, redact, summary,
-};
+use super::chunks::{self, chunk_name, read_identities};
+use super::faults::FaultFile;
+use super::io_error::with_path;
+use super::lookup::find_existing_users;
+use super::polling::{PollPolicy, is_gone};
+use super::redact;
+use super::request::ImportRequest;
+use super::row_fault::{RowFault, Severity};
+use super::row_identity::{ID_PREFIX, RowIdentity, RowIndex};
+use super::spec::ImportSpec;
+use super::staged_check::check_upload;
 use uie_auth0::{
     ImportJobRequest, Job, JobErrors, JobStatus, JobSummary, ManagementClient, UserErrors, is_import_limit,
     may_have_happened,
@@ -31,7 +35,7 @@ use uie_auth0::{
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, Result};
 use uie_core::progress::Progress;
-use uie_store::{CheckedImport, ChunkOutcome, ChunkState, Files, ImportChunk, Store};
+use uie_store::{ChunkOutcome, ChunkState, Files, ImportChunk, Store};
 
 /// Maximum number of concurrent import jobs of a tenant (docs/auth0/README.md#constants).
 const MAX_CONCURRENT_JOBS: usize = 2;
@@ -42,40 +46,6 @@ const MAX_CONSECUTIVE_REFUSALS: u32 = 40;
 
 /// Concurrent lookups of single users.
 const CONCURRENT_LOOKUPS: usize = 4;
-
-/// Intervals and limits for polling and retries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PollPolicy {
-    /// Interval between the first two polls of a running job, unless earlier jobs predict its duration. Each further
-    /// interval is 1.5 times as long.
-    pub first_poll: Duration,
-    /// Maximum interval between two polls of a running job.
-    pub longest_poll: Duration,
-    /// Interval between two attempts to send while the tenant runs its maximum number of import jobs.
-    pub busy: Duration,
-    /// Delay before a chunk is sent again whose response was lost; doubled for each further attempt.
-    pub resend: Duration,
-    /// Maximum number of attempts per chunk if responses are lost or jobs disappear.
-    pub attempts: u32,
-    /// Maximum duration of a job in Auth0. Auth0 itself ends an import after two hours.
-    pub longest_job: Duration,
-    /// How long a canceled import waits for jobs that are already running, to count their rows.
-    pub cancel_grace: Duration,
-}
-
-impl Default for PollPolicy {
-    fn default() -> Self {
-        Self {
-            first_poll: Duration::from_secs(1),
-            longest_poll: Duration::from_secs(5),
-            busy: Duration::from_secs(5),
-            resend: Duration::from_secs(2),
-            attempts: 5,
-            longest_job: Duration::from_hours(3),
-            cancel_grace: Duration::from_secs(15),
-        }
-    }
-}
 
 /// Runs an import job, or continues an earlier run of the same job. `files` is the job's directory: it contains the
 /// uploaded file `upload` (or a directory `upload` with several files, in the order of their names) and all data of the
@@ -167,126 +137,6 @@ pub async fn outcome(job_id: &str, store: &Store) -> Result<JobSummary> {
         summary.failed += chunk.outcome.failed;
     }
     Ok(summary)
-}
-
-/// Name of the uploaded file of a job, or of the directory of uploaded files.
-pub(super) const UPLOAD: &str = "upload";
-
-/// Returns the uploaded files of a job, in order.
-pub(super) fn uploads(files: &Files) -> Result<Vec<InputFile<'static>>> {
-    let several = files.subdirectory(UPLOAD);
-    let path = several.directory();
-    if !path.is_dir() {
-        return Ok(vec![upload_file(files.clone(), UPLOAD.to_owned(), None)]);
-    }
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path).map_err(|error| with_path(error, path))? {
-        let entry = entry.map_err(|error| with_path(error, path))?;
-        names.push(entry.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    let file = |name: String| {
-        // Stored names start with a number: it keeps the order and separates files of the same name.
-        let shown = name.split_once('-').map_or(&*name, |(_, name)| name).to_owned();
-        upload_file(several.clone(), name, Some(shown))
-    };
-    Ok(names.into_iter().map(file).collect())
-}
-
-fn upload_file(files: Files, name: String, shown: Option<String>) -> InputFile<'static> {
-    let open = move || match files.open(&name) {
-        Ok(file) => Ok(Box::new(file) as Box<dyn Read + Send>),
-        Err(error) => Err(with_path(error, &files.path(&name))),
-    };
-    InputFile { name: shown, open: Box::new(open), reopenable: true }
-}
-
-/// Stops the blocking check when the future that waits for it is dropped.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Checks the whole file and writes chunks and row errors. They are written to a temporary directory, since an
-/// abandoned check may still be running when the next one starts, and become valid when they are registered in the
-/// store.
-async fn check_upload(
-    job_id: &str,
-    spec: &ImportSpec,
-    files: &Files,
-    store: &Store,
-    progress: &Arc<Progress>,
-) -> Result<()> {
-    let directory = files.directory();
-    for entry in fs::read_dir(directory).map_err(|error| with_path(error, directory))? {
-        let path = entry.map_err(|error| with_path(error, directory))?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("check-")) {
-            // Left by an abandoned check; if that still runs, removing its directory makes it fail.
-            let _ = fs::remove_dir_all(&path);
-        }
-    }
-    let staging_files = files.subdirectory(&format!("check-{:016x}", rand::random::<u64>()));
-    let staging = staging_files.directory().to_owned();
-    staging_files.create_directory().map_err(|error| with_path(error, &staging))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let guard = StopOnDrop(Arc::clone(&stop));
-    let (summary, written) = {
-        let (spec, files, staging) = (spec.clone(), files.clone(), staging_files);
-        let progress = Arc::clone(progress);
-        run_blocking(move || {
-            let request = spec.request();
-            let writer = if request.dry_run {
-                None
-            } else {
-                Some(ChunkWriter::new(staging.subdirectory("chunks"), Some(staging.subdirectory("rows")))?)
-            };
-            let identities = request.look_up.then(|| IdentityFile::create(&staging)).transpose()?;
-            let mut faults = FaultFile::for_check(&staging)?;
-            let checked = check_rows(
-                &spec,
-                uploads(&files)?,
-                Outputs { chunks: writer, identities },
-                staging.directory(),
-                &mut |fault| faults.push(fault),
-                &mut |summary| {
-                    if summary.total % 1000 == 1 {
-                        progress.set_details(Some(format!("Checking the file: row {}", summary.total)));
-                        progress.set_processed(if request.dry_run { summary.total } else { summary.failed });
-                    }
-                    if stop.load(Ordering::Relaxed) {
-                        return Err(Error::new(Code::Canceled, "The check was abandoned."));
-                    }
-                    progress.check()
-                },
-            );
-            progress.set_details(None);
-            let checked = checked?;
-            faults.finish()?;
-            summary::write_inputs(&staging, &checked.0)?;
-            Ok(checked)
-        })
-        .await
-    }
-    .inspect_err(|_| {
-        let _ = fs::remove_dir_all(&staging);
-    })?;
-    drop(guard);
-    for name in ["chunks", "rows", chunks::IDENTITIES, faults::DIRECTORY, summary::INPUTS_FILE] {
-        let (from, to) = (staging.join(name), directory.join(name));
-        if to.is_dir() {
-            fs::remove_dir_all(&to).map_err(|error| with_path(error, &to))?;
-        }
-        if from.exists() {
-            fs::rename(&from, &to).map_err(|error| with_path(error, &to))?;
-        }
-    }
-    fs::remove_dir(&staging).map_err(|error| with_path(error, &staging))?;
-    let checked = CheckedImport { total: summary.total, refused: summary.failed, warnings: summary.warnings };
-    let rows: Vec<u64> = written.iter().map(|chunk| chunk.rows).collect();
-    store.register_import(job_id, checked, &rows).await
 }
 
 /// Returns the semaphore for the two job slots of a DATA_DIR's tenant, shared by all its imports: they queue here
@@ -756,7 +606,7 @@ async fn is_inserted_since(client: ManagementClient, row: RowIdentity, since: Ti
 fn was_created_by_row(user: &Value, row: &RowIdentity, since: Timestamp) -> bool {
     let created = user.get("created_at").and_then(Value::as_str).and_then(|date| date.parse::<Timestamp>().ok());
     // Users of other kinds of connection may have the same address.
-    let id = user.get("user_id").and_then(Value::as_str).and_then(|id| id.strip_prefix(super::check::ID_PREFIX));
+    let id = user.get("user_id").and_then(Value::as_str).and_then(|id| id.strip_prefix(ID_PREFIX));
     created.is_some_and(|created| created >= since)
         && id.is_some_and(|id| row.user_id.as_deref().is_none_or(|wanted| wanted == id))
 }
@@ -830,10 +680,6 @@ fn unlisted_failures_error(users: u64, id: &str) -> RowFault {
         severity: Severity::Error,
         file: None,
     }
-}
-
-pub(super) fn is_gone(error: &Error) -> bool {
-    error.upstream.as_ref().is_some_and(|upstream| upstream.status_code == 404)
 }
 
 /// Returns whether a refusal concerns the connection or a setting, and so every chunk, and not the users in this one

@@ -6,14 +6,15 @@ use std::collections::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chunks::with_path;
-use super::{Backup, CheckSummary, ExistingUsers, InputFormat, JoinedHashes, LookedUp, RowFault, Severity, faults};
+use super::detected_inputs::read_inputs;
+use super::faults::faults;
+use super::hashes::JoinedHashes;
+use super::input_file::InputFormat;
+use super::lookup::{Backup, ExistingUsers, LookedUp};
+use super::row_fault::{RowFault, Severity};
 use uie_auth0::JobSummary;
 use uie_core::error::{Error, Result};
 use uie_store::Files;
-
-/// File in the job's directory with the detected formats of its files.
-pub(super) const INPUTS_FILE: &str = "inputs.json";
 
 /// Maximum number of distinct reasons; further ones are counted as `OTHER`.
 const MAX_REASONS: usize = 100;
@@ -61,25 +62,9 @@ pub struct Details {
     pub reasons: Vec<Reason>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
-struct DetectedInputs {
-    inputs: Vec<InputFormat>,
-    hashes: Option<JoinedHashes>,
-}
-
-/// Writes the formats of the files that a check detected.
-pub(super) fn write_inputs(files: &Files, summary: &CheckSummary) -> Result<()> {
-    let inputs = DetectedInputs { inputs: summary.inputs.clone(), hashes: summary.hashes };
-    let json = serde_json::to_vec(&inputs).map_err(Error::internal)?;
-    files.write(INPUTS_FILE, &json, true).map_err(|error| with_path(error, &files.path(INPUTS_FILE)))
-}
-
 /// Returns the details of the import in this directory. Reads every row error once. Blocking.
 pub fn details(files: &Files) -> Result<Details> {
-    let detected: DetectedInputs = match files.read(INPUTS_FILE) {
-        Ok(json) => serde_json::from_slice(&json).unwrap_or_default(),
-        Err(_) => DetectedInputs::default(),
-    };
+    let detected = read_inputs(files);
     let mut reasons = ReasonCounter::default();
     for fault in faults(files)? {
         reasons.push(&fault?);

@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use uie_core::error::Code;
+use uie_core::error::{Code, Result};
+use uie_core::progress::Progress;
+use uie_store::Files;
 
 fn checked(request: &ImportRequest, content: &str, chunks: Option<&Path>) -> (CheckSummary, Vec<RowFault>) {
     checked_from(request, Box::new(Cursor::new(content.as_bytes().to_vec())), chunks)

@@ -60,7 +60,7 @@ macro_rules! settings {
         pub struct $settings { $($(#[$doc])* pub $field: $type,)* }
 
         $(#[$keys_doc])*
-        pub const $keys: &[$crate::config::Key] =
+        pub const $keys: &[$crate::config::key::Key] =
             &[$($($crate::config::settings_macro::settings!(@key $key $kind $($attribute: $text,)+),)*)*];
 
         impl $settings {
@@ -72,7 +72,7 @@ macro_rules! settings {
                     let $field: $type = {
                         $(
                             let $key = {
-                                const KEY: $crate::config::Key =
+                                const KEY: $crate::config::key::Key =
                                     $crate::config::settings_macro::settings!(@key $key $kind $($attribute: $text,)+);
                                 $loader.$kind(&KEY $(, $parse)?)
                             };
@@ -86,11 +86,11 @@ macro_rules! settings {
     };
 
     (@key $key:ident $kind:ident $($attribute:ident: $text:expr,)+) => {
-        $crate::config::Key {
+        $crate::config::key::Key {
             name: stringify!($key),
             secret: $crate::config::settings_macro::settings!(@is_secret $kind),
             $($attribute: $text,)+
-            ..$crate::config::Key::EMPTY
+            ..$crate::config::key::Key::EMPTY
         }
     };
 

@@ -1,0 +1,44 @@
+//! The settings of an import.
+
+use serde::{Deserialize, Serialize};
+
+use super::map_rule::MapRule;
+use uie_expression::Pins;
+
+/// Settings of one import, stored with its job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRequest {
+    /// The connection's id; empty for a dry run without a tenant.
+    pub connection_id: String,
+    /// Update existing users, matched by e-mail; their metadata is replaced.
+    #[serde(default)]
+    pub upsert: bool,
+    /// E-mail the tenant's owners after every chunk.
+    #[serde(default)]
+    pub send_completion_email: bool,
+    /// Text that Auth0 stores with its jobs and returns.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// Keep the prefix `auth0|` of a `user_id`.
+    #[serde(default)]
+    pub keep_id_prefix: bool,
+    /// Only check the file; send nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Attributes computed from the contents of a row.
+    #[serde(default)]
+    pub map: Vec<MapRule>,
+    /// Drop attributes that Auth0 sets itself (`created_at`, `identities`, `last_login`, …), so that an export of
+    /// complete users can be imported.
+    #[serde(default)]
+    pub drop_read_only: bool,
+    /// With `dry_run`: look up which users exist and count the rows that would be inserted, updated or refused.
+    #[serde(default)]
+    pub look_up: bool,
+    /// With `upsert`: back up the existing users before anything is sent.
+    #[serde(default)]
+    pub backup: bool,
+    /// Pinned versions of transforms: name to SHA-256 of the file. Transforms that are not listed use the current file.
+    #[serde(default, skip_serializing_if = "Pins::is_empty")]
+    pub transforms: Pins,
+}

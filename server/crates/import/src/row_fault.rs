@@ -1,0 +1,49 @@
+//! What is wrong with a row of an import, and where the row is.
+
+use serde::{Deserialize, Serialize};
+
+/// Severity of a row error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The row is not imported.
+    Error,
+    /// The row is imported, but the result may not be what the user intended.
+    Warning,
+}
+
+/// What is wrong with a row: a line of `--report`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RowFault {
+    /// Physical line where the row starts, from 1; 0 if Auth0 reported a user that matches no row.
+    pub line: u64,
+    /// Number of the row, from 1, counted through all files of the import; 0 as above, and for problems of a whole
+    /// file.
+    pub row: u64,
+    /// The attribute's path; `None` if the whole row is affected.
+    pub attribute: Option<String>,
+    /// Stable code: Auth0's own where one fits (docs/auth0/import-schema.md#error-codes), or what Auth0 reported.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+    /// How to fix it.
+    pub hint: Option<String>,
+    /// The value; secrets are replaced by asterisks.
+    pub value: Option<serde_json::Value>,
+    /// Error or warning.
+    pub severity: Severity,
+    /// Name of the file; present only if the import has several files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// Location of a row in the import.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RowLocation {
+    pub(super) row: u64,
+    pub(super) line: u64,
+    /// Name of the file; `None` if the import has one file.
+    pub(super) file: Option<String>,
+}
