@@ -32,6 +32,8 @@ impl Files {
         files.write("lines", &gzip(lines.as_bytes()));
         files.write("array.txt", &gzip(array.as_bytes()));
         files.write("marked.ndjson", format!("\u{feff}{}\r\n", users.join("\r\n")).as_bytes());
+        let utf16: Vec<u8> = format!("\u{feff}{array}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        files.write("utf16.json", &utf16);
         files
     }
 
@@ -84,7 +86,7 @@ fn every_file_format_and_standard_input_give_the_same_output() {
     let options = ["--column", "user_id", "--column", "user.app_metadata.name || user.name=Name"];
     let expected = files.export(&[&["--from", "users.ndjson"][..], &options].concat());
     assert_eq!(csv::Reader::from_reader(&expected[..]).records().count() as u64, USERS);
-    for name in ["users.json", "lines", "array.txt", "marked.ndjson"] {
+    for name in ["users.json", "lines", "array.txt", "marked.ndjson", "utf16.json"] {
         assert!(files.export(&[&["--from", name][..], &options].concat()) == expected, "{name}");
         let mut child = command(files.path())
             .args(["export", "--from", "-"])
@@ -101,6 +103,23 @@ fn every_file_format_and_standard_input_give_the_same_output() {
         writing.join().unwrap();
         assert!(output.status.success() && output.stdout == expected && output.stderr.is_empty(), "{name} as input");
     }
+}
+
+#[test]
+fn several_files_are_exported_in_order() {
+    let files = Files::new();
+    let columns = ["--column", "user_id", "--column", "email"];
+    let one = files.text(&[&["--from", "users.ndjson"][..], &columns].concat());
+    // A CSV file with the names of attributes, written by this program, has the same cells.
+    files.write("users.csv", one.as_bytes());
+    let several = ["--from", "array.txt", "--from", "users.csv", "--from", "users.ndjson"];
+    let rows = one.split_once('\n').unwrap().1;
+    assert!(files.text(&[&several[..], &columns].concat()) == format!("{one}{rows}{rows}"));
+
+    files.write("faulty.csv", b"user_id,email\n1\n2,b@b.c\n");
+    let faulty = files.run(&["--from", "lines", "--from", "faulty.csv", "--column", "user_id"]);
+    let said = String::from_utf8_lossy(&faulty.stderr);
+    assert!(said.contains("faulty.csv, line 2: the row has 1 cell; the header has 2"), "{said}");
 }
 
 #[test]
@@ -265,6 +284,8 @@ fn exit_statuses_distinguish_success_row_errors_wrong_usage_and_failure() {
         &["--from", "missing.json"][..],
         &["--from", "."],
         &["--from", "cut.gz"],
+        &["--from", "lines", "--from", "missing.json"],
+        &["--from", "-", "--from", "-"],
         &["--from", "lines", "--limit", "0"],
         &["--from", "lines", "--delimiter", "ab"],
         &["--from", "lines", "--format", "json", "--bom"],

@@ -50,7 +50,11 @@ pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCod
     }
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let has_data_dir = environment("DATA_DIR").is_some();
-    let temporary = tempfile::Builder::new().prefix("user-import-export-demo-").tempdir()?;
+    let mut temporary = tempfile::Builder::new();
+    temporary.prefix("user-import-export-demo-");
+    #[cfg(unix)]
+    temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let temporary = temporary.tempdir()?;
     let data_dir = environment("DATA_DIR").unwrap_or_else(|| temporary.path().display().to_string());
     actix_web::rt::System::new().block_on(async {
         // The accounts for signing in are users too.

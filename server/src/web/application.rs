@@ -8,6 +8,7 @@ use actix_web::web::Data;
 use tracing_actix_web::TracingLogger;
 
 use super::app::App;
+use super::route_limits::BodyLimits;
 use super::{api, auth0_extension, base_path, body_limits, metrics_route, pages, request_log, security_headers};
 
 /// Which routes an application has.
@@ -33,9 +34,11 @@ pub fn application(
         InitError = (),
     > + use<>,
 > {
+    let body_limits = BodyLimits::new(api::body_limits().chain(auth0_extension::body_limits()), &app.settings);
     // The last middleware is the outermost.
     actix_web::App::new()
         .app_data(Data::new(app.clone()))
+        .app_data(body_limits)
         .wrap(from_fn(body_limits::limit_body))
         .wrap(from_fn(request_log::observe_request))
         .wrap(Compress::default())
@@ -45,7 +48,6 @@ pub fn application(
         .configure(|config| match routes {
             Routes::All => {
                 auth0_extension::configure(config);
-                metrics_route::configure(config);
                 api::configure(config);
                 pages::configure(config);
             }

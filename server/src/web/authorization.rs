@@ -1,5 +1,7 @@
-//! The extractor for a session with the required permissions.
+//! The extractors that decide who may call a handler: a session with the required permissions, or public access.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -65,6 +67,52 @@ pub struct Authorized<R> {
     pub session: Session,
     requirement: PhantomData<R>,
 }
+
+/// The first argument of a handler of the API that needs no session. The handler checks what else its callers need.
+#[derive(Debug)]
+pub(super) struct PublicAccess;
+
+impl FromRequest for PublicAccess {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self))
+    }
+}
+
+/// What the callers of a handler need, as its first argument states: [`Authorized`] or [`PublicAccess`].
+#[diagnostic::on_unimplemented(
+    message = "the first argument of a handler of the API must be `Authorized<R>` or `PublicAccess`"
+)]
+pub(super) trait AccessRule {
+    /// The required permissions; `None` if no session is needed.
+    const PERMISSIONS: Option<&'static [Permission]>;
+}
+
+impl<R: Requirement> AccessRule for Authorized<R> {
+    const PERMISSIONS: Option<&'static [Permission]> = Some(R::PERMISSIONS);
+}
+
+impl AccessRule for PublicAccess {
+    const PERMISSIONS: Option<&'static [Permission]> = None;
+}
+
+/// Implements [`AccessRule`] for the arguments of a handler: the first one decides.
+macro_rules! impl_access_rule {
+    ($($other:ident),*) => {
+        impl<First: AccessRule, $($other),*> AccessRule for (First, $($other,)*) {
+            const PERMISSIONS: Option<&'static [Permission]> = First::PERMISSIONS;
+        }
+    };
+}
+
+impl_access_rule!();
+impl_access_rule!(B);
+impl_access_rule!(B, C);
+impl_access_rule!(B, C, D);
+impl_access_rule!(B, C, D, E);
+impl_access_rule!(B, C, D, E, F);
 
 impl<R: Requirement> FromRequest for Authorized<R> {
     type Error = ApiError;

@@ -16,7 +16,7 @@ use futures_util::{Stream, TryStreamExt};
 use super::app::App;
 use super::body_gate::{BodyGate, Failure, GatedBody};
 use super::error_response::ApiError;
-use super::route_limits::body_limit;
+use super::route_limits::BodyLimits;
 use super::slow_requests::{MinRateBody, is_too_slow};
 use uie_core::error::{Code, Error};
 
@@ -87,9 +87,8 @@ fn error_of(failure: Failure, limit: u64) -> Error {
 
 /// Returns the maximum body size of a request, and whether the body may only be read with a session.
 fn body_rules(request: &ServiceRequest) -> (u64, bool) {
-    let app = request.app_data::<Data<App>>();
     let pattern = request.match_pattern().unwrap_or_default();
-    let limit = app.and_then(|app| body_limit(request.method(), &pattern, &app.settings));
+    let limit = request.app_data::<BodyLimits>().and_then(|limits| limits.get(request.method(), &pattern));
     (limit.unwrap_or(DEFAULT_LIMIT), request.path().starts_with("/api/"))
 }
 

@@ -52,10 +52,12 @@ fn retry_after(code: Code) -> Option<u32> {
 }
 
 /// Returns the response 405 with the allowed methods.
-pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
+pub(super) fn method_not_allowed(allowed: &str) -> HttpResponse {
     let error = Error::new(Code::MethodNotAllowed, format!("This path accepts only {allowed}."));
     let mut reply = ApiError(error).error_response();
-    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    if let Ok(allowed) = HeaderValue::from_str(allowed) {
+        reply.headers_mut().insert(ALLOW, allowed);
+    }
     reply
 }
 

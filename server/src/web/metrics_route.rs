@@ -9,15 +9,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::ExposeSecret;
 
 use super::app::App;
+use super::authorization::PublicAccess;
 use super::error_response::{ApiError, not_found, not_found_response};
 use super::resource::get_resource;
 use uie_core::encryption::constant_time_eq;
 use uie_core::error::{Code, Error, Result};
-
-/// Adds `/metrics` to all other routes.
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(get_resource("/metrics", read));
-}
 
 /// Adds `/metrics` to a dedicated listener, which answers 404 to all other paths.
 pub(super) fn configure_dedicated(config: &mut ServiceConfig) {
@@ -32,10 +28,14 @@ struct DedicatedListener;
 
 /// Returns the metrics in the text format of Prometheus. With a public URL they need `METRICS_TOKEN`; otherwise
 /// programs on the server's machine can read them without it.
-#[utoipa::path(get, path = "/metrics", tag = "operation",
+#[utoipa::path(get, path = "/metrics", tag = "operation", operation_id = "metrics_read",
     responses((status = 200, content_type = "text/plain"), (status = 401, body = uie_core::error::ErrorBody),
               (status = 404, body = uie_core::error::ErrorBody)))]
-pub(super) async fn read(request: HttpRequest, app: Data<App>) -> std::result::Result<HttpResponse, ApiError> {
+pub(super) async fn read(
+    _access: PublicAccess,
+    request: HttpRequest,
+    app: Data<App>,
+) -> std::result::Result<HttpResponse, ApiError> {
     authorize(&request, &app)?;
     app.metrics.set_jobs(&app.jobs.counts().await?, app.jobs.running());
     app.metrics.update();

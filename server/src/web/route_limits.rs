@@ -1,10 +1,8 @@
-//! The maximum body size of each route.
+//! The maximum body sizes of routes.
 
 use actix_web::http::Method;
 
 use uie_core::config::Settings;
-use uie_sandbox::LARGEST_FILE;
-use uie_store::PRESET_LIMIT;
 
 /// Maximum size in bytes of a JSON body: enough for hundreds of columns with long expressions.
 pub(super) const JSON_LIMIT: usize = 1 << 20;
@@ -32,17 +30,49 @@ pub(super) const LOGIN_FORM_LIMIT: usize = 64 << 10;
 /// is too large.
 const EXCESS: u64 = 64 << 10;
 
-/// Returns the maximum body size of an operation in bytes; `None` if it has no limit of its own.
-pub(super) fn body_limit(method: &Method, pattern: &str, settings: &Settings) -> Option<u64> {
-    match (method.as_str(), pattern) {
-        ("POST", "/api/jobs/export" | "/api/preview") => Some(JSON_LIMIT as u64 + EXCESS),
-        ("PUT", "/api/presets/{name}") => Some(PRESET_LIMIT as u64 + EXCESS),
-        ("POST", "/api/jobs/import" | "/api/jobs/{id}/retry") => {
-            Some(settings.upload_limit.saturating_add(FORM_OVERHEAD))
+/// The maximum body size of a route, stated where the route is registered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BodyLimit {
+    /// A JSON body of at most this many bytes, which the extractor `Json` checks.
+    Json(usize),
+    /// A body of at most this many bytes, which the handler checks.
+    File(u64),
+    /// A form that is read completely before the handler is called.
+    LoginForm,
+    /// A form with the files of an import, which have at most `UPLOAD_LIMIT` bytes together.
+    ImportForm,
+    /// A form with a file to inspect.
+    InspectForm,
+}
+
+impl BodyLimit {
+    /// Returns the maximum number of bytes that are read.
+    fn bytes(self, settings: &Settings) -> u64 {
+        match self {
+            Self::Json(limit) => limit as u64 + EXCESS,
+            Self::File(limit) => limit + EXCESS,
+            Self::LoginForm => LOGIN_FORM_LIMIT as u64,
+            Self::ImportForm => settings.upload_limit.saturating_add(FORM_OVERHEAD),
+            Self::InspectForm => INSPECT_LIMIT as u64 + FORM_OVERHEAD,
         }
-        ("POST", "/api/import/inspect") => Some(INSPECT_LIMIT as u64 + FORM_OVERHEAD),
-        ("POST", "/api/transforms") => Some(LARGEST_FILE + EXCESS),
-        ("POST", "/login/callback") => Some(LOGIN_FORM_LIMIT as u64),
-        _ => None,
+    }
+}
+
+/// The routes of an application that have a body limit of their own.
+pub(super) struct BodyLimits(Vec<(Method, &'static str, u64)>);
+
+impl BodyLimits {
+    /// Collects the limits of `routes`, which are given as method, path pattern and limit.
+    pub(super) fn new(
+        routes: impl IntoIterator<Item = (Method, &'static str, BodyLimit)>,
+        settings: &Settings,
+    ) -> Self {
+        let bytes = |(method, pattern, limit): (_, _, BodyLimit)| (method, pattern, limit.bytes(settings));
+        Self(routes.into_iter().map(bytes).collect())
+    }
+
+    /// Returns the maximum body size of a route in bytes; `None` if it has no limit of its own.
+    pub(super) fn get(&self, method: &Method, pattern: &str) -> Option<u64> {
+        self.0.iter().find(|route| route.0 == method && route.1 == pattern).map(|route| route.2)
     }
 }

@@ -29,13 +29,12 @@ fn known_path(path: &str) -> Option<(Vec<Step>, Target)> {
     let Some((Step::Member(root), rest)) = steps.split_first() else { return None };
     let kind = user::find(root)?.kind;
     let target = match (kind, rest.first()) {
-        (Kind::Text | Kind::Date, None) => Target::Text,
+        // Members of a list of Auth0, such as `identities[0].user_id`, must not become numbers.
+        (Kind::Text | Kind::Date, None) | (Kind::Array, Some(Step::Index(_))) => Target::Text,
         (Kind::Boolean, None) => Target::Boolean,
         (Kind::Integer, None) => Target::Integer,
         (Kind::Object | Kind::Array, None) => Target::Json,
         (Kind::Object, Some(Step::Member(_))) => Target::Free,
-        // Values of a list of Auth0, such as `identities[0].user_id`, which must not become a number.
-        (Kind::Array, Some(Step::Index(_))) => Target::Text,
         _ => return None,
     };
     Some((steps, target))

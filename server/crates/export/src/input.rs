@@ -74,7 +74,7 @@ impl Inputs {
         }
     }
 
-    /// Opens the next file; `false` if there is none.
+    /// Opens the next file; `false` at the end.
     fn open_next(&mut self) -> Result<bool> {
         let Some(InputFile { name, open }) = self.waiting.pop_front() else { return Ok(false) };
         self.file = name.map(Arc::from);

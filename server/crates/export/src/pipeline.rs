@@ -433,13 +433,14 @@ impl<'a> Pipeline<'a> {
                 Some(cursor) => (text, projection.parse_indexed_line(cursor, at, buffer)),
                 None => (text, projection.parse_line(text, at, buffer)),
             },
-            Peeked::Element { text, start, end } => match cursor {
-                Some(cursor) => (text, projection.parse_indexed_element(cursor, start, end, buffer)),
-                None => {
+            Peeked::Element { text, start, end } => {
+                if let Some(cursor) = cursor {
+                    (text, projection.parse_indexed_element(cursor, start, end, buffer))
+                } else {
                     let text = text.get(start..end).unwrap_or_default();
                     (text, projection.parse_whole(text, buffer))
                 }
-            },
+            }
         };
         let Some(scanned) = scanned.filter(|_| filtered.is_some()) else {
             return rows.next().map(|(line, row)| FastRow::SlowPath(line, row));

@@ -316,8 +316,8 @@ impl Projection {
         cursor.line_end().map(|row_end| RowSpan { start, end, has_whitespace, row_end })
     }
 
-    /// Reads the user at `start` in an indexed text, which ends at `end`. `start` must not be before the cursor. `None` if
-    /// the value is not a user or is unusual.
+    /// Reads the user at `start` in an indexed text, which ends at `end`. `start` must not be before the cursor. `None`
+    /// if the value is not a user or is unusual.
     #[inline]
     pub fn parse_indexed_element<'a>(
         &self,

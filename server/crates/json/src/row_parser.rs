@@ -79,8 +79,8 @@ impl ProjectionMask {
         cursor.line_end().map(|end| (user, end))
     }
 
-    /// Reads the selected parts of the user at `start` in an indexed text, which ends at `end`. `start` must not be before
-    /// the cursor. `None` if the slow parser is needed or the value is not a user.
+    /// Reads the selected parts of the user at `start` in an indexed text, which ends at `end`. `start` must not be
+    /// before the cursor. `None` if the slow parser is needed or the value is not a user.
     pub fn parse_indexed_element<'a>(&self, cursor: &mut Cursor<'a, '_>, start: usize, end: usize) -> Option<Json<'a>> {
         (cursor.seek_line(start) && cursor.peek() == b'{').then_some(())?;
         let user = cursor.parse_value(self.seed())?;

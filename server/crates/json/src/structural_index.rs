@@ -98,8 +98,8 @@ impl StructuralIndex {
     /// with start and end of that element and of those that follow it, up to the first one that is incomplete or has
     /// another type. `bytes` starts outside a string.
     ///
-    /// Returns the end of the last element, for which `found` was called; `from` if there is none. Elements are split by
-    /// their brackets and not validated. `None` if the part cannot be indexed: see [`StructuralIndex`].
+    /// Returns the end of the last element, for which `found` was called; `from` if no element is complete. Elements
+    /// are split by their brackets and not validated. `None` if the part cannot be indexed: see [`StructuralIndex`].
     pub fn split_elements(&mut self, bytes: &[u8], from: usize, mut found: impl FnMut(usize, usize)) -> Option<usize> {
         if bytes.len() > MAX_CHUNK_LEN {
             return None;
@@ -442,7 +442,46 @@ mod tests {
         assert!(offsets(&" ".repeat(MAX_CHUNK_LEN)).is_some() && offsets(&" ".repeat(MAX_CHUNK_LEN + 1)).is_none());
     }
 
+    /// Returns the elements found from the first bracket on, and the end.
+    fn split(text: &str, from: usize) -> Option<(Vec<&str>, usize)> {
+        let mut elements = Vec::new();
+        let end = StructuralIndex::default().split_elements(text.as_bytes(), from, |start, end| {
+            elements.push(&text[start..end]);
+        })?;
+        Some((elements, end))
+    }
+
+    #[test]
+    fn elements_are_split_up_to_an_incomplete_or_unusual_one() {
+        for (text, from, elements) in [
+            ("[{\"a\":\"}\\\"\"},\n[1,[2]] , {\n}]", 1, vec!["{\"a\":\"}\\\"\"}", "[1,[2]]", "{\n}"]),
+            (", {},{\"a\":{}", 2, vec!["{}"]),
+            ("{},{\"a", 0, vec!["{}"]),
+            ("{},5,{}", 0, vec!["{}"]),
+            ("{} {}", 0, vec!["{}"]),
+            ("{},,{}", 0, vec!["{}"]),
+            ("{},\"{},{}\",{}", 0, vec!["{}"]),
+            ("{}]]{}", 0, vec!["{}"]),
+            ("{\"a\":", 0, vec![]),
+        ] {
+            let (found, end) = split(text, from).unwrap();
+            assert_eq!(found, elements, "{text}");
+            let last = elements.last().map_or(from, |last| text.rfind(last).unwrap() + last.len());
+            assert!(end == last || text[from..end].ends_with(elements.last().unwrap()), "{text}");
+        }
+        assert_eq!(split("{\"a\nb\":1}", 0), None);
+    }
+
     proptest! {
+        #[test]
+        fn the_elements_of_an_array_are_split(values in prop::collection::vec("[\\PC\n\\\\\"{}\\[\\],:]{0,60}", 1..20), separator in "[ \n]{0,2},[ \r\t]{0,2}") {
+            let values: Vec<String> = values.iter().map(|text| serde_json::json!({"a": [text, {}], "b": 1}).to_string()).collect();
+            let text = format!("[{}]", values.join(&separator));
+            let (elements, end) = split(&text, 1).unwrap();
+            prop_assert_eq!(elements, values);
+            prop_assert_eq!(end, text.len() - 1);
+        }
+
         #[test]
         fn blocks_and_bytes_give_the_same_index(
             text in prop_oneof![

@@ -44,8 +44,8 @@ pub struct VisitedObject {
 /// Visits the members of the object at the start of `bytes`; with `is_whole`, `bytes` is the object, with white space
 /// around it.
 ///
-/// `None` if the slow parser is needed: the text is not an object, is invalid or unusual, or the visitor returned `None`.
-/// Whatever is visited, `serde_json` accepts, provided that it is UTF-8.
+/// `None` if the slow parser is needed: the text is not an object, is invalid or unusual, or the visitor returned
+/// `None`. Whatever is visited, `serde_json` accepts, provided that it is UTF-8.
 pub fn visit_object(bytes: &[u8], is_whole: bool, visitor: &mut impl MemberVisitor) -> Option<VisitedObject> {
     let mut tokens = Tokenizer::over_bytes(bytes);
     if is_whole {

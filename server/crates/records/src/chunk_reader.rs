@@ -279,8 +279,8 @@ pub struct ChunkReader {
 }
 
 impl ChunkReader {
-    /// Opens a source and detects its format. Content that is not JSON is read as CSV if `csv` is given, unless it looks
-    /// like NDJSON with a damaged first line; otherwise it is read as lines.
+    /// Opens a source and detects its format. Content that is not JSON is read as CSV if `csv` is given, unless it
+    /// looks like NDJSON with a damaged first line; otherwise it is read as lines.
     pub fn open(source: Box<dyn Read + Send>, csv: Option<ColumnAssignment>) -> Result<Self, ReadError> {
         let mut input = TextInput::open(source)?;
         let layout = match input.detect_layout() {

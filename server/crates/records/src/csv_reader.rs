@@ -296,8 +296,10 @@ impl CsvReader {
         self.unnamed.push(column);
     }
 
-    /// Assigns a column, from 0, to an attribute. Returns the earlier column with the same attribute, or with one within
-    /// the other, as an error; `None` as an error if the attribute conflicts with earlier ones in another way.
+    /// Assigns a column, from 0, to an attribute.
+    ///
+    /// Fails with the earlier column that has the same attribute, or one within the other; with `None` if the attribute
+    /// conflicts with earlier ones in another way.
     pub fn assign(&mut self, column: usize, steps: Vec<Step>, target: Target) -> Result<(), Option<usize>> {
         let other = self.assigned.iter().find(|(other, _)| {
             let shared = other.len().min(steps.len());

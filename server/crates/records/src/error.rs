@@ -55,7 +55,8 @@ impl ReadError {
     /// Converts an error of reading a file; `gzip` is whether the file is compressed.
     pub fn from_io(error: io::Error, gzip: bool) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof if gzip => Self::TruncatedGzip,
+            // Also of a source that decompresses itself.
+            io::ErrorKind::UnexpectedEof => Self::TruncatedGzip,
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput if gzip => Self::DamagedGzip(error),
             _ => Self::Source(error),
         }

@@ -78,7 +78,7 @@ impl<R: Read> Read for LimitedGzDecoder<R> {
         let input_bytes = self.decoder.get_ref().get_ref().read;
         if self.output_bytes > self.unlimited_bytes && self.output_bytes > input_bytes.saturating_mul(MAX_RATIO) {
             let message = format!("The gzip file expands to more than {MAX_RATIO} times its size.");
-            let error = Error::new(Code::PayloadTooLarge, message).with_hint("Upload the file without compression.");
+            let error = Error::new(Code::PayloadTooLarge, message).with_hint("Use the file without compression.");
             return Err(io::Error::other(error));
         }
         Ok(read)

@@ -1,6 +1,6 @@
 //! `GET /api/about`: version and limits of the server, and the permissions of the session.
 
-use actix_web::web::{Data, Json, ServiceConfig};
+use actix_web::web::{Data, Json};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -8,13 +8,8 @@ use utoipa::ToSchema;
 use crate::web::app::App;
 use crate::web::authorization::{AnySession, Authorized};
 use crate::web::error_response::ApiError;
-use crate::web::resource::get_resource;
 use crate::web::route_limits::JSON_LIMIT;
 use uie_core::error::ErrorBody;
-
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(get_resource("/about", read));
-}
 
 /// The server and the session of the request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -74,8 +69,7 @@ pub(super) struct AboutSession {
 
 /// Returns the server's version and limits, and the permissions of the session.
 #[utoipa::path(get, path = "/api/about", tag = "operation",
-    responses((status = 200, body = About), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("session" = [])))]
+    responses((status = 200, body = About), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn read(
     Authorized { session, .. }: Authorized<AnySession>,
     app: Data<App>,

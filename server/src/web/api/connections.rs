@@ -1,17 +1,12 @@
 //! `GET /api/connections`: the connections of the tenant.
 
-use actix_web::web::{Data, Json, Query, ServiceConfig};
+use actix_web::web::{Data, Json, Query};
 use serde::Deserialize;
 
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadConnections};
 use crate::web::error_response::ApiError;
-use crate::web::resource::get_resource;
 use uie_auth0::Connection;
-
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(get_resource("/connections", list));
-}
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -23,8 +18,7 @@ pub(super) struct Filter {
 /// Any non-empty `strategy` means `auth0`, as in the original extension (docs/auth0/original-extension.md#routes).
 #[utoipa::path(get, path = "/api/connections", tag = "connections",
     params(("strategy" = Option<String>, Query, description = "`auth0`: databases only")),
-    responses((status = 200, body = Vec<Connection>), (status = 401, body = uie_core::error::ErrorBody), (status = 403, body = uie_core::error::ErrorBody)),
-    security(("session" = ["read:connections"])))]
+    responses((status = 200, body = Vec<Connection>), (status = 401, body = uie_core::error::ErrorBody), (status = 403, body = uie_core::error::ErrorBody)))]
 pub(super) async fn list(
     Authorized { session, .. }: Authorized<ReadConnections>,
     app: Data<App>,

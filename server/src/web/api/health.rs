@@ -1,28 +1,24 @@
 //! `/healthz` and `/readyz`, for load balancers and service managers.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, ServiceConfig};
+use actix_web::web::Data;
 use serde_json::json;
 
 use crate::web::app::App;
+use crate::web::authorization::PublicAccess;
 use crate::web::error_response::ApiError;
-use crate::web::resource::get_resource;
 use uie_core::error::{Code, Error};
-
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(get_resource("/healthz", alive)).service(get_resource("/readyz", ready));
-}
 
 /// Reports that the process answers.
 #[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200)))]
-pub(super) async fn alive() -> HttpResponse {
+pub(super) async fn alive(_access: PublicAccess) -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
 /// Reports whether the process is ready: the database answers, DATA_DIR is writable, and the server is not stopping.
 #[utoipa::path(get, path = "/readyz", tag = "operation",
     responses((status = 200), (status = 503, body = uie_core::error::ErrorBody)))]
-pub(super) async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn ready(_access: PublicAccess, app: Data<App>) -> Result<HttpResponse, ApiError> {
     if app.jobs.is_stopping() {
         return Err(Error::new(Code::Stopping, "The server is stopping.").into());
     }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::{CACHE_CONTROL, ContentDisposition, DispositionParam, DispositionType, EntityTag};
-use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
@@ -12,9 +12,8 @@ use utoipa::ToSchema;
 
 use super::file_response::{CHUNK_SIZE, file_response, stream_chunks};
 use crate::web::app::App;
-use crate::web::authorization::{Authorized, ReadUsers, ReadUsersAndConnections};
+use crate::web::authorization::{Authorized, PublicAccess, ReadUsers, ReadUsersAndConnections};
 use crate::web::error_response::ApiError;
-use crate::web::resource::{get_resource, resource};
 use crate::web::route_limits::{INSPECT_LIMIT, MAX_FILES, MAX_OTHER_PARTS, MAX_TEXT_PART_BYTES};
 use crate::web::slow_requests::is_too_slow;
 use uie_core::blocking::run_blocking;
@@ -25,28 +24,13 @@ use uie_import::{ImportRequest, Inspection, MapRule, ReportFormat};
 use uie_jobs::{JobView, UPLOAD, Upload, require_import_permission};
 use uie_store::FileWriter;
 
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config
-        .service(resource("/jobs/export", "POST").post(start_export))
-        .service(resource("/jobs/import", "POST").post(start_import))
-        .service(resource("/import/inspect", "POST").post(inspect))
-        .service(get_resource("/jobs/{id}", read))
-        .service(resource("/jobs/{id}/cancel", "POST").post(cancel))
-        .service(resource("/jobs/{id}/resume", "POST").post(resume))
-        .service(resource("/jobs/{id}/retry", "POST").post(retry))
-        .service(resource("/jobs/{id}/report", "GET").get(report))
-        .service(resource("/jobs/{id}/backup", "GET").get(backup))
-        .service(get_resource("/jobs/{id}/download", download));
-}
-
 /// Maximum total size in bytes of the unknown parts of a form, which are ignored, as Auth0 does.
 const MAX_UNKNOWN_BYTES: usize = 64 << 10;
 
 /// Starts an export.
 #[utoipa::path(post, path = "/api/jobs/export", tag = "jobs", request_body = ExportRequest,
     responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-              (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users", "read:connections"])))]
+              (status = 429, body = ErrorBody)))]
 pub(super) async fn start_export(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
@@ -100,8 +84,7 @@ pub(super) struct ImportForm {
 #[utoipa::path(post, path = "/api/jobs/import", tag = "jobs",
     request_body(content = ImportForm, content_type = "multipart/form-data"),
     responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-              (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users", "read:connections"])))]
+              (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(super) async fn start_import(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
@@ -156,8 +139,7 @@ pub(super) struct InspectForm {
 #[utoipa::path(post, path = "/api/import/inspect", tag = "jobs",
     request_body(content = InspectForm, content_type = "multipart/form-data"),
     responses((status = 200, body = Inspection), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-              (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(super) async fn inspect(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
@@ -414,8 +396,7 @@ fn form_error(error: MultipartError) -> Error {
 
 /// Returns a job and its progress, for a completed export with a download link that is valid for 60 seconds.
 #[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+    responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn read(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
@@ -427,8 +408,7 @@ pub(super) async fn read(
 /// Cancels a job.
 #[utoipa::path(post, path = "/api/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-              (status = 409, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 409, body = ErrorBody)))]
 pub(super) async fn cancel(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
@@ -440,8 +420,7 @@ pub(super) async fn cancel(
 /// Resumes a failed or canceled job. Also needs `create:users` for an import, except for a dry run.
 #[utoipa::path(post, path = "/api/jobs/{id}/resume", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-              (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users", "read:connections"])))]
+              (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(super) async fn resume(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
@@ -456,8 +435,7 @@ pub(super) async fn resume(
     request_body(content = Option<RetryForm>, content_type = "multipart/form-data"),
     responses((status = 200, body = JobView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
               (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
-              (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users", "read:connections"])))]
+              (status = 429, body = ErrorBody)))]
 pub(super) async fn retry(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
@@ -509,8 +487,7 @@ enum FileFormat {
     params(("id" = String, Path), ("format" = Option<String>, Query, description = "json, ndjson, csv, or original: the format of the imported file")),
     responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
                  (status = 404, body = ErrorBody),
-              (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 409, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(super) async fn report(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
@@ -552,8 +529,7 @@ pub(super) async fn report(
 #[utoipa::path(get, path = "/api/jobs/{id}/backup", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = Vec<Object>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
                  (status = 404, body = ErrorBody),
-              (status = 409, body = ErrorBody), (status = 410, body = ErrorBody), (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 409, body = ErrorBody), (status = 410, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(super) async fn backup(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
@@ -589,6 +565,7 @@ pub(super) struct DownloadQuery {
                  (status = 404, body = ErrorBody),
               (status = 410, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(super) async fn download(
+    _access: PublicAccess,
     app: Data<App>,
     id: Path<String>,
     query: Query<DownloadQuery>,

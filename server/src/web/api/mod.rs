@@ -11,33 +11,34 @@ mod jobs;
 mod openapi;
 mod presets;
 mod preview;
+mod registration;
+mod routes;
 mod sessions;
 mod transforms;
 mod users;
 
+use actix_web::http::Method;
 use actix_web::web::{ServiceConfig, scope, to};
 
 use super::error_response::not_found_response;
-use super::route_limits::JSON_LIMIT;
+use super::route_limits::{BodyLimit, JSON_LIMIT};
 use extractors::{json_config, query_config};
+use routes::ROUTES;
 
-/// Adds the routes below `/api` and the health checks.
+/// The path of the API. Health checks and metrics are outside of it.
+const SCOPE: &str = "/api";
+
+/// Adds the routes below `/api`, the health checks and the metrics.
 pub fn configure(config: &mut ServiceConfig) {
-    config.configure(health::configure).service(
-        scope("/api")
-            .app_data(json_config(JSON_LIMIT))
-            .app_data(query_config())
-            .configure(openapi::configure)
-            .configure(connections::configure)
-            .configure(users::configure)
-            .configure(jobs::configure)
-            .configure(history::configure)
-            .configure(presets::configure)
-            .configure(attributes::configure)
-            .configure(transforms::configure)
-            .configure(preview::configure)
-            .configure(sessions::configure)
-            .configure(about::configure)
-            .default_service(to(not_found_response)),
-    );
+    let api = scope(SCOPE).app_data(json_config(JSON_LIMIT)).app_data(query_config()).configure(openapi::configure);
+    let api = ROUTES.resources_below(SCOPE).fold(api, actix_web::Scope::service);
+    config.service(api.default_service(to(not_found_response)));
+    for resource in ROUTES.resources_outside(SCOPE) {
+        config.service(resource);
+    }
+}
+
+/// Returns the routes with a body limit of their own.
+pub(super) fn body_limits() -> impl Iterator<Item = (Method, &'static str, BodyLimit)> {
+    ROUTES.body_limits()
 }

@@ -1,33 +1,20 @@
 //! `/api/presets`: saved settings of exports and imports, shared by all admins of the tenant.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path, ServiceConfig};
+use actix_web::web::{Data, Json, Path};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::extractors::json_config;
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadUsers};
 use crate::web::error_response::ApiError;
-use crate::web::resource::{get_resource, resource};
 use uie_core::error::{Code, Error, ErrorBody, Result};
 use uie_export::ExportRequest;
 use uie_expression::Pins;
 use uie_import::{ImportRequest, MapRule};
-use uie_store::{JobKind, PRESET_LIMIT, Preset, PresetEntry};
-
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(get_resource("/presets", list)).service(
-        resource("/presets/{name}", "GET, HEAD, PUT, DELETE")
-            .app_data(json_config(PRESET_LIMIT))
-            .get(read)
-            .head(read)
-            .put(write)
-            .delete(remove),
-    );
-}
+use uie_store::{JobKind, Preset, PresetEntry};
 
 /// Maximum number of characters of a preset's name.
 const MAX_NAME_LENGTH: usize = 100;
@@ -58,8 +45,7 @@ fn tenant(app: &App) -> Result<&str> {
 
 /// Returns all presets of the tenant.
 #[utoipa::path(get, path = "/api/presets", tag = "presets",
-    responses((status = 200, body = PresetList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+    responses((status = 200, body = PresetList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Result<Json<PresetList>, ApiError> {
     let presets = app.store.preset_entries(tenant(&app)?).await?;
     let view = |preset: PresetEntry| PresetView { name: preset.name, kind: preset.kind, updated_at: preset.updated_at };
@@ -68,8 +54,7 @@ pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Res
 
 /// Returns the settings of a preset as they were saved.
 #[utoipa::path(get, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
-    responses((status = 200, body = Object), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+    responses((status = 200, body = Object), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn read(
     _session: Authorized<ReadUsers>,
     app: Data<App>,
@@ -82,8 +67,7 @@ pub(super) async fn read(
 #[utoipa::path(put, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
     request_body = Object,
     responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-              (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 409, body = ErrorBody), (status = 413, body = ErrorBody)))]
 pub(super) async fn write(
     _session: Authorized<ReadUsers>,
     app: Data<App>,
@@ -100,8 +84,7 @@ pub(super) async fn write(
 
 /// Deletes a preset.
 #[utoipa::path(delete, path = "/api/presets/{name}", tag = "presets", params(("name" = String, Path)),
-    responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+    responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn remove(
     _session: Authorized<ReadUsers>,
     app: Data<App>,

@@ -1,26 +1,20 @@
 //! `POST /api/preview`: the first rows of an export, before it is started.
 
-use actix_web::web::{Data, Json, ServiceConfig};
+use actix_web::web::{Data, Json};
 use serde_json::Value;
 
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadUsersAndConnections};
 use crate::web::error_response::ApiError;
-use crate::web::resource::resource;
 use uie_core::error::{Code, Error, ErrorBody};
 use uie_export::{ExportRequest, Preview};
-
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(resource("/preview", "POST").post(preview));
-}
 
 /// Returns the first rows of an export: 10, or with `limit` up to 50, in no particular order. A cell that cannot be
 /// computed has an error. `format` is optional.
 #[utoipa::path(post, path = "/api/preview", tag = "jobs", request_body = ExportRequest,
     responses((status = 200, body = Preview), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-              (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users", "read:connections"])))]
-pub(super) async fn preview(
+              (status = 429, body = ErrorBody)))]
+pub(super) async fn compute(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     Json(mut request): Json<Value>,

@@ -1,20 +1,15 @@
 //! `/api/sessions`: lists and ends sessions.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path, Query, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::web::app::App;
 use crate::web::authorization::{AnySession, Authorized};
 use crate::web::error_response::ApiError;
-use crate::web::resource::{get_resource, resource};
 use uie_access::SessionInfo;
 use uie_core::error::ErrorBody;
-
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(get_resource("/sessions", list)).service(resource("/sessions/{id}", "DELETE").delete(end));
-}
 
 /// Sessions that can be used now.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,8 +27,7 @@ pub(super) struct EndQuery {
 
 /// Returns all sessions of this server that can be used now, the admin's own sessions first.
 #[utoipa::path(get, path = "/api/sessions", tag = "sessions",
-    responses((status = 200, body = SessionList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("session" = [])))]
+    responses((status = 200, body = SessionList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn list(
     Authorized { session, .. }: Authorized<AnySession>,
     app: Data<App>,
@@ -47,8 +41,7 @@ pub(super) async fn list(
     params(("id" = String, Path, description = "the id of a session, or `current`"),
            ("everywhere" = Option<bool>, Query, description = "end all sessions of this admin")),
     responses((status = 204), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-              (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("session" = [])))]
+              (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn end(
     Authorized { session, .. }: Authorized<AnySession>,
     app: Data<App>,

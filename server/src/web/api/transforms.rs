@@ -1,6 +1,6 @@
 //! `/api/transforms`: lists, uploads, activates and removes transforms.
 
-use actix_web::web::{Data, Json, Path, Payload, Query, ServiceConfig};
+use actix_web::web::{Data, Json, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_LENGTH};
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadUsers};
 use crate::web::error_response::ApiError;
-use crate::web::resource::resource;
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, ErrorBody, Result};
 use uie_sandbox::{Catalog, LARGEST_FILE, Origin, Problem, Sandbox, StopSignal, Transform};
@@ -18,13 +17,6 @@ use uie_store::TransformUpload;
 
 /// Maximum number of failed examples in an error message.
 const MAX_LISTED_EXAMPLES: usize = 5;
-
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config
-        .service(resource("/transforms", "GET, HEAD, POST").get(list).head(list).post(upload))
-        .service(resource("/transforms/{name}", "DELETE").delete(remove))
-        .service(resource("/transforms/{name}/active", "PUT").put(activate));
-}
 
 /// The available transforms.
 #[derive(Debug, Serialize, ToSchema)]
@@ -198,8 +190,7 @@ impl From<uie_sandbox::Limits> for LimitsView {
 
 /// Returns all transforms: the shipped ones, those in `TRANSFORMS_DIR`, and uploads.
 #[utoipa::path(get, path = "/api/transforms", tag = "transforms",
-    responses((status = 200, body = TransformList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+    responses((status = 200, body = TransformList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Result<Json<TransformList>, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
     let catalog = run_blocking(move || Ok(sandbox.catalog())).await?;
@@ -226,8 +217,7 @@ pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Res
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 201, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
               (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
-              (status = 429, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 429, body = ErrorBody)))]
 pub(super) async fn upload(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
@@ -272,8 +262,7 @@ pub(super) async fn upload(
 #[utoipa::path(put, path = "/api/transforms/{name}/active", tag = "transforms", params(("name" = String, Path)),
     request_body = ActiveVersion,
     responses((status = 200, body = TransformView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-              (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn activate(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
@@ -301,8 +290,7 @@ pub(super) async fn activate(
 #[utoipa::path(delete, path = "/api/transforms/{name}", tag = "transforms",
     params(("name" = String, Path), ("sha256" = Option<String>, Query)),
     responses((status = 204), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-              (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(super) async fn remove(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,

@@ -1,6 +1,6 @@
 //! `GET /api/users`: the number of matching users, and the first of them.
 
-use actix_web::web::{Data, Json, Query, ServiceConfig};
+use actix_web::web::{Data, Json, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -8,11 +8,6 @@ use utoipa::ToSchema;
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadUsers};
 use crate::web::error_response::ApiError;
-use crate::web::resource::get_resource;
-
-pub(super) fn configure(config: &mut ServiceConfig) {
-    config.service(get_resource("/users", count));
-}
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -45,8 +40,7 @@ pub(super) struct Matches {
     params(("connection" = Option<String>, Query, description = "a connection's name"),
            ("q" = Option<String>, Query, description = "a query in Auth0's search syntax v3")),
     responses((status = 200, body = Matches), (status = 400, body = uie_core::error::ErrorBody),
-              (status = 401, body = uie_core::error::ErrorBody), (status = 403, body = uie_core::error::ErrorBody)),
-    security(("session" = ["read:users"])))]
+              (status = 401, body = uie_core::error::ErrorBody), (status = 403, body = uie_core::error::ErrorBody)))]
 pub(super) async fn count(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,

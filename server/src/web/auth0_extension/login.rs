@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, ContentType, HeaderName, HeaderValue, LOCATION,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Form, FormConfig, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use base64::Engine;
@@ -21,7 +21,7 @@ use tera::Context;
 use crate::web::app::App;
 use crate::web::error_response::{ApiError, method_not_allowed};
 use crate::web::resource::resource;
-use crate::web::route_limits::LOGIN_FORM_LIMIT;
+use crate::web::route_limits::{BodyLimit, LOGIN_FORM_LIMIT};
 use crate::web::templates::render;
 use uie_access::{CookieKind, ExtensionCallback, LoginDone, STORAGE_KEY, TenantCallback};
 use uie_core::config::Login;
@@ -30,6 +30,9 @@ use uie_core::error::{Code, Error, Result};
 /// Headers of every response to a browser, against caching, content sniffing, and referrers to other sites.
 const PRIVATE_HEADERS: [(HeaderName, &str); 3] =
     [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer")];
+
+/// The body limit of the login callback.
+pub(super) const BODY_LIMIT: (Method, &str, BodyLimit) = (Method::POST, "/login/callback", BodyLimit::LoginForm);
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config.service(resource("/login", "GET").get(login));
