@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use end_to_end::{TestServer, wait_for};
+use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind, Tenant, TenantSettings};
@@ -105,18 +106,25 @@ async fn stalled_downloads_are_closed_and_free_their_quota() {
     let refused = server.anonymous(&path).send().await.expect("an answer");
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().ok()), (429, Some("5")));
     assert_eq!(server.get("/api/history").await.0, 200);
-    // The clients read no further. Once the server has closed their downloads, another one is allowed.
-    let allowed = async {
+    // The clients read no further. As many downloads at once as the limit allows succeed only after the server has closed
+    // every stalled one.
+    let whole_quota = async {
         loop {
             let job = server.job(&id).await;
             let link = job["location"].as_str().and_then(|link| link.strip_prefix(server.program.address()));
-            match server.anonymous(link.expect("a link")).send().await.expect("an answer") {
-                reply if reply.status() == 429 => tokio::time::sleep(Duration::from_secs(1)).await,
-                reply => return reply.status(),
+            let path = link.expect("a link").to_owned();
+            let replies = join_all((0..MAX_DOWNLOADS).map(|_| server.anonymous(&path).send())).await;
+            let statuses: Vec<u16> =
+                replies.iter().map(|reply| reply.as_ref().expect("an answer").status().as_u16()).collect();
+            match statuses.iter().all(|status| *status == 200) {
+                true => return,
+                false => assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}"),
             }
+            drop(replies);
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    assert_eq!(wait_for("allowed download", allowed).await, 200);
+    wait_for("the whole quota of downloads", whole_quota).await;
     // The server closed every stalled connection before the file was complete.
     let complete = |mut stream: TcpStream| {
         let mut rest = Vec::new();
