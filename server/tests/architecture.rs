@@ -13,6 +13,7 @@ use source::{Crate, crates};
 
 /// The crates in layers, lowest first. A crate may depend on crates of lower layers only.
 const LAYERS: &[&[&str]] = &[
+    &["uie-message-macros"],
     &["uie-core", "uie-json"],
     &["uie-auth0", "uie-query", "uie-records", "uie-sandbox", "uie-store"],
     &["uie-access", "uie-expression"],

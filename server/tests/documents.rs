@@ -6,6 +6,8 @@ mod files;
 mod language;
 #[path = "documents/links.rs"]
 mod links;
+#[path = "documents/messages.rs"]
+mod messages;
 #[path = "documents/promises.rs"]
 mod promises;
 #[path = "documents/references.rs"]

@@ -290,7 +290,7 @@ async fn if_every_auth0_job_fails_all_rows_are_reported_with_the_reason() {
     assert_eq!(outcome, summary(200, 0, 0, 200));
     let faults = harness.faults("job");
     assert_eq!(faults.len(), 200);
-    assert!(faults.iter().all(|fault| fault.code == "auth0_job_failed" && !fault.message.is_empty()));
+    assert!(faults.iter().all(|fault| fault.code == "auth0_job_failed" && !fault.message.to_string().is_empty()));
     assert!(harness.control.job_counts().imports < 120, "chunks are not split further if none is accepted");
 }
 

@@ -30,6 +30,12 @@ export const toApiError = (error) => (error instanceof ApiError ? error : new Ap
  */
 export const isAbort = (error) => error instanceof Error && error.name === 'AbortError';
 
+/**
+ * The headers of every request. Error messages come in the language of the page.
+ * @param {string} token
+ */
+const requestHeaders = (token) => ({ Authorization: `Bearer ${token}`, 'Accept-Language': document.documentElement.lang });
+
 /** @param {string} path */
 const url = (path) => `${config.basePath}api/${path}`;
 
@@ -62,7 +68,7 @@ async function send(path, options = {}) {
     try {
       response = await fetch(url(path), {
         ...options,
-        headers: { ...options.headers, Authorization: `Bearer ${token}` },
+        headers: { ...options.headers, ...requestHeaders(token) },
         cache: 'no-store',
         credentials: 'same-origin',
       });
@@ -208,7 +214,7 @@ function transfer(address, form, token, onProgress, signal) {
     const request = new XMLHttpRequest();
     const abort = () => request.abort();
     request.open('POST', address);
-    request.setRequestHeader('Authorization', `Bearer ${token}`);
+    for (const [name, value] of Object.entries(requestHeaders(token))) request.setRequestHeader(name, value);
     request.upload.addEventListener('progress', (event) => {
       if (event.lengthComputable) onProgress(event.loaded, event.total);
     });

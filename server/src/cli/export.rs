@@ -17,6 +17,7 @@ use super::run_with_progress::{Verbosity, run_with_progress};
 use uie_auth0::ManagementClient;
 use uie_core::config::{Purpose, Settings};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::progress::Progress;
 use uie_core::user::DEFAULT_COLUMNS;
 use uie_export::{
@@ -358,7 +359,7 @@ impl Output {
         let Some(path) = output else { return Ok(Self::Standard(Arc::default())) };
         let unwritable = |error: std::io::Error| {
             let mut error = Error::from(error);
-            error.message = format!("--output {}: {}", path.display(), error.message);
+            error.message = message!("--output {}: {}", path.display(), error.message);
             error.with_hint("Check that its directory exists, is writable and has space.")
         };
         if path.is_dir() {
@@ -402,7 +403,7 @@ impl Output {
                 file.as_file().sync_all()?;
                 file.persist(&path).map_err(|failure| {
                     let mut error = Error::from(failure.error);
-                    error.message = format!("--output {}: {}", path.display(), error.message);
+                    error.message = message!("--output {}: {}", path.display(), error.message);
                     error
                 })?;
                 Ok(Some(summary))

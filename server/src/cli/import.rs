@@ -509,7 +509,7 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
         bar.set_style(style("{bar:40} {human_pos}/{human_len} rows  {per_sec}  {eta} left  {msg}"));
     }
     bar.set_position(progress.processed());
-    bar.set_message(progress.details().unwrap_or_default());
+    bar.set_message(progress.details().map(|details| details.to_string()).unwrap_or_default());
     bar.tick();
 }
 

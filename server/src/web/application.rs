@@ -9,7 +9,9 @@ use tracing_actix_web::TracingLogger;
 
 use super::app::App;
 use super::route_limits::BodyLimits;
-use super::{api, auth0_extension, base_path, body_limits, metrics_route, pages, request_log, security_headers};
+use super::{
+    api, auth0_extension, base_path, body_limits, localized, metrics_route, pages, request_log, security_headers,
+};
 
 /// Which routes an application has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,7 @@ pub fn application(
         .app_data(Data::new(app.clone()))
         .app_data(body_limits)
         .wrap(from_fn(body_limits::limit_body))
+        .wrap(from_fn(localized::localize_errors))
         .wrap(from_fn(request_log::observe_request))
         .wrap(Compress::default())
         .wrap(from_fn(security_headers::add_headers))

@@ -17,6 +17,7 @@ use super::error_response::ApiError;
 use super::fetch_metadata;
 use uie_access::{Permission, Session};
 use uie_core::error::{Code, Error};
+use uie_core::message::message;
 
 /// Requests with this header do not count as use of a session. Pages send it when they poll.
 const BACKGROUND: HeaderName = HeaderName::from_static("x-background");
@@ -123,11 +124,12 @@ impl<R: Requirement> FromRequest for Authorized<R> {
         Box::pin(async move {
             fetch_metadata::check(&request)?;
             let app = request.app_data::<Data<App>>().ok_or_else(|| {
-                Error::new(Code::Internal, "Internal error: `App` is missing in the application data.")
+                Error::new(Code::Internal, message!("Internal error: `App` is missing in the application data."))
             })?;
             let header = request.headers().get(AUTHORIZATION).map(HeaderValue::to_str).transpose();
-            let header = header
-                .map_err(|_| Error::new(Code::CredentialsBadFormat, "Format is Authorization: Bearer [token]"))?;
+            let header = header.map_err(|_| {
+                Error::new(Code::CredentialsBadFormat, message!("Format is Authorization: Bearer [token]"))
+            })?;
             let background = request.headers().contains_key(BACKGROUND);
             let session = app.access.session(header, background).await?;
             session.permissions.require(R::PERMISSIONS)?;

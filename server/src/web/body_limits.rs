@@ -19,6 +19,7 @@ use super::error_response::ApiError;
 use super::route_limits::BodyLimits;
 use super::slow_requests::{MinRateBody, is_too_slow};
 use uie_core::error::{Code, Error};
+use uie_core::message::message;
 
 /// Maximum body size in bytes of a route without a limit of its own. Such routes ignore their body.
 const DEFAULT_LIMIT: u64 = 64 << 10;
@@ -77,11 +78,11 @@ fn error_of(failure: Failure, limit: u64) -> Error {
     match failure {
         Failure::TooLarge => {
             let limit = bytesize::ByteSize(limit);
-            Error::new(Code::PayloadTooLarge, format!("The request body is larger than {limit}."))
-                .with_hint("Send a smaller body.")
+            Error::new(Code::PayloadTooLarge, message!("The request body is larger than {limit}."))
+                .with_hint(message!("Send a smaller body."))
         }
-        Failure::TooSlow => Error::new(Code::RequestTimeout, "The request body arrives too slowly."),
-        Failure::Busy => Error::new(Code::Busy, "Too many requests without a session are being received."),
+        Failure::TooSlow => Error::new(Code::RequestTimeout, message!("The request body arrives too slowly.")),
+        Failure::Busy => Error::new(Code::Busy, message!("Too many requests without a session are being received.")),
     }
 }
 
@@ -104,7 +105,7 @@ fn foreign_encoding(headers: &HeaderMap) -> Option<String> {
 fn unsupported_encoding(encoding: &str) -> HttpResponse {
     let error = Error::new(
         Code::UnsupportedContentEncoding,
-        format!("The request has the Content-Encoding {encoding}; compressed request bodies are not accepted."),
+        message!("The request has the Content-Encoding {encoding}; compressed request bodies are not accepted."),
     );
     let mut reply = ApiError(error).error_response();
     // The accepted coding (RFC 9110, 12.5.3).

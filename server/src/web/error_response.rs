@@ -5,6 +5,7 @@ use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE}
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use uie_core::error::{Code, Error};
+use uie_core::message::message;
 
 /// An error as an HTTP response (docs/decisions/0013-http-errors.md).
 #[derive(Debug)]
@@ -18,7 +19,7 @@ impl<E: Into<Error>> From<E> for ApiError {
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.message)
+        self.0.message.fmt(f)
     }
 }
 
@@ -35,9 +36,11 @@ impl ResponseError for ApiError {
         if let Some(seconds) = retry_after(self.0.code) {
             reply.insert_header((RETRY_AFTER, seconds));
         }
-        let mut reply = reply.json(self.0.body());
+        let body = self.0.body();
+        let mut reply = reply.json(&body);
         // The log has the code and not the message.
         reply.extensions_mut().insert(self.0.code);
+        reply.extensions_mut().insert(body);
         reply
     }
 }
@@ -53,7 +56,7 @@ fn retry_after(code: Code) -> Option<u32> {
 
 /// Returns the response 405 with the allowed methods.
 pub(super) fn method_not_allowed(allowed: &str) -> HttpResponse {
-    let error = Error::new(Code::MethodNotAllowed, format!("This path accepts only {allowed}."));
+    let error = Error::new(Code::MethodNotAllowed, message!("This path accepts only {methods}.", methods = allowed));
     let mut reply = ApiError(error).error_response();
     if let Ok(allowed) = HeaderValue::from_str(allowed) {
         reply.headers_mut().insert(ALLOW, allowed);
@@ -63,7 +66,8 @@ pub(super) fn method_not_allowed(allowed: &str) -> HttpResponse {
 
 /// Returns the error 404 for a request without a route.
 pub(super) fn not_found(request: &HttpRequest) -> Error {
-    Error::new(Code::NotFound, format!("Not found: {} {}.", request.method(), request.path()))
+    let (method, path) = (request.method(), request.path());
+    Error::new(Code::NotFound, message!("Not found: {method} {path}."))
 }
 
 /// Answers 404 to a request without a route.

@@ -7,6 +7,7 @@ use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Fails with [`Code::CrossSite`] for a state-changing request that a page of another site made according to the
 /// browser. Requests without the header, from programs and old browsers, are accepted. The form of the login callback
@@ -17,10 +18,8 @@ pub(super) fn check(request: &HttpRequest) -> Result<()> {
     if safe || matches!(site, None | Some(b"same-origin" | b"none")) {
         return Ok(());
     }
-    Err(Error::new(
-        Code::CrossSite,
-        format!("{} {} was sent by a page of another site.", request.method(), request.path()),
-    ))
+    let (method, path) = (request.method(), request.path());
+    Err(Error::new(Code::CrossSite, message!("{method} {path} was sent by a page of another site.")))
 }
 
 #[cfg(test)]

@@ -1,102 +1,69 @@
-//! The languages of the pages, and the choice of the language for a request.
+//! The choice of the language for a request, and the texts of the templates.
 //!
-//! Templates contain English texts between double brackets, `[[Log out]]`; `templates/de.json` has their German
-//! translations. The texts of the scripts are in `assets/js/texts.en.js` and `texts.de.js`. Error messages of the
-//! server are English.
-
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+//! Templates contain English texts between double brackets, `[[Log out]]`; `locales/de/pages.json` has their German
+//! translations. The texts of the scripts are in `assets/js/texts.en.js` and `texts.de.js`.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AcceptLanguage, Header, Preference};
 
-/// A language of the pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Language {
-    /// English, the language of the templates.
-    #[default]
-    English,
-    /// German.
-    German,
-}
+use uie_core::language::Language;
+use uie_core::translations::translation;
 
 /// Cookie with the user's choice, which the pages' scripts write.
 const COOKIE: &str = "user-import-export-language";
 
-/// German translations by English text.
-static GERMAN: LazyLock<BTreeMap<String, String>> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../templates/de.json")).unwrap_or_default());
+/// Returns the user's choice, or else the browser's preference, or else English.
+pub(super) fn requested_language(request: &HttpRequest) -> Language {
+    let chosen = request.cookie(COOKIE).and_then(|cookie| Language::of_tag(cookie.value()));
+    chosen.or_else(|| preferred_language(request)).unwrap_or_default()
+}
 
-impl Language {
-    /// All languages.
-    pub(super) const ALL: [Self; 2] = [Self::English, Self::German];
+/// Returns the language of an API request, which is that of the page that sends it, or English.
+pub(super) fn accepted_language(request: &HttpRequest) -> Language {
+    preferred_language(request).unwrap_or_default()
+}
 
-    /// Returns its tag, as in `<html lang>`.
-    pub(super) fn tag(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::German => "de",
-        }
+fn preferred_language(request: &HttpRequest) -> Option<Language> {
+    let accepted = AcceptLanguage::parse(request).ok()?;
+    accepted.ranked().into_iter().find_map(|preference| match preference {
+        Preference::Specific(tag) => Language::of_tag(tag.as_str()),
+        Preference::Any => Some(Language::default()),
+    })
+}
+
+/// Returns the translation of a text of the templates, or the English text if it is not translated.
+pub(super) fn translate_text(language: Language, english: &str) -> &str {
+    translation(language, english).unwrap_or(english)
+}
+
+/// Returns a template with its texts in a language.
+pub(super) fn translate_template(language: Language, template: &str) -> String {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("[[") {
+        let Some((text, after)) = after.split_once("]]") else { break };
+        out.push_str(before);
+        out.push_str(translate_text(language, text));
+        rest = after;
     }
-
-    /// Returns its name in the language itself.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::English => "English",
-            Self::German => "Deutsch",
-        }
-    }
-
-    /// Returns the language of a tag such as `de-AT`; `None` if it is not supported.
-    pub(super) fn of_tag(tag: &str) -> Option<Self> {
-        let primary = tag.split('-').next().unwrap_or_default();
-        Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
-    }
-
-    /// Returns the user's choice, or else the browser's preference, or else English.
-    pub(super) fn of_request(request: &HttpRequest) -> Self {
-        let chosen = request.cookie(COOKIE).and_then(|cookie| Self::of_tag(cookie.value()));
-        chosen.or_else(|| Self::preferred(request)).unwrap_or_default()
-    }
-
-    fn preferred(request: &HttpRequest) -> Option<Self> {
-        let accepted = AcceptLanguage::parse(request).ok()?;
-        accepted.ranked().into_iter().find_map(|preference| match preference {
-            Preference::Specific(tag) => Self::of_tag(tag.as_str()),
-            Preference::Any => Some(Self::default()),
-        })
-    }
-
-    /// Returns the translation of a text of the templates, or the English text if it is not translated.
-    pub(super) fn text(self, english: &str) -> &str {
-        match self {
-            Self::English => english,
-            Self::German => GERMAN.get(english).map_or(english, String::as_str),
-        }
-    }
-
-    /// Returns a template with its texts in this language.
-    pub(super) fn translate(self, template: &str) -> String {
-        let mut out = String::with_capacity(template.len());
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once("[[") {
-            let Some((text, after)) = after.split_once("]]") else { break };
-            out.push_str(before);
-            out.push_str(self.text(text));
-            rest = after;
-        }
-        out.push_str(rest);
-        out
-    }
+    out.push_str(rest);
+    out
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use actix_web::cookie::Cookie;
     use actix_web::http::header::ACCEPT_LANGUAGE;
     use actix_web::test::TestRequest;
 
     use super::*;
+
+    /// The translations of the templates.
+    fn german() -> BTreeMap<String, String> {
+        serde_json::from_str(include_str!("../../locales/de/pages.json")).expect("an object of texts")
+    }
 
     fn language_of(cookie: Option<&str>, accepted: Option<&str>) -> Language {
         let mut request = TestRequest::get();
@@ -106,7 +73,7 @@ mod tests {
         if let Some(value) = accepted {
             request = request.insert_header((ACCEPT_LANGUAGE, value));
         }
-        Language::of_request(&request.to_http_request())
+        requested_language(&request.to_http_request())
     }
 
     #[test]
@@ -138,14 +105,14 @@ mod tests {
 
     #[test]
     fn every_template_text_is_translated_and_no_translation_is_unused() {
-        let in_templates = template_texts();
+        let (in_templates, german) = (template_texts(), german());
         assert!(in_templates.len() > 100);
         // The labels of the menu are in the code.
         let menu = ["Import", "Export", "History", "Transforms"];
         for text in in_templates.iter().map(String::as_str).chain(menu) {
-            assert!(GERMAN.contains_key(text), "{text:?} is not translated");
+            assert!(german.contains_key(text), "{text:?} is not translated");
         }
-        for text in GERMAN.keys() {
+        for text in german.keys() {
             assert!(in_templates.contains(text) || menu.contains(&text.as_str()), "{text:?} is not in a template");
         }
     }
@@ -158,7 +125,7 @@ mod tests {
             parts.sort();
             parts
         };
-        for (english, german) in GERMAN.iter() {
+        for (english, german) in &german() {
             assert_eq!(parts(english, '<', '>'), parts(german, '<', '>'), "{english}");
             assert_eq!(parts(english, '{', '}'), parts(german, '{', '}'), "{english}");
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::telemetry::{self, Counter};
 use uie_store::{JobKind, JobState};
 
@@ -34,8 +35,9 @@ struct Inner {
 impl Metrics {
     /// Creates and registers all metrics with the value 0.
     pub fn new() -> Result<Self> {
-        let failed =
-            |error: prometheus::Error| Error::new(Code::Internal, format!("The metrics cannot be registered: {error}"));
+        let failed = |error: prometheus::Error| {
+            Error::new(Code::Internal, message!("The metrics cannot be registered: {error}"))
+        };
         let registry = Registry::new_custom(Some("user_import_export".to_owned()), None).map_err(failed)?;
         let labels = ["method", "route", "status"];
         let requests = prometheus::Opts::new("http_requests_total", "Requests that were answered.");
@@ -134,7 +136,7 @@ impl Metrics {
     pub(super) fn text(&self) -> Result<String> {
         TextEncoder::new()
             .encode_to_string(&self.0.registry.gather())
-            .map_err(|error| Error::new(Code::Internal, format!("The metrics cannot be encoded: {error}")))
+            .map_err(|error| Error::new(Code::Internal, message!("The metrics cannot be encoded: {error}")))
     }
 }
 

@@ -14,6 +14,7 @@ use super::error_response::{ApiError, not_found, not_found_response};
 use super::resource::get_resource;
 use uie_core::encryption::constant_time_eq;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Adds `/metrics` to a dedicated listener, which answers 404 to all other paths.
 pub(super) fn configure_dedicated(config: &mut ServiceConfig) {
@@ -68,13 +69,15 @@ fn authorize(request: &HttpRequest, app: &App) -> Result<()> {
         _ => (settings.base_url.is_some(), settings.host),
     };
     if needs_token && settings.metrics_token.is_none() {
-        return Err(not_found(request).with_hint("Set METRICS_TOKEN, or METRICS_ADDRESS for a dedicated listener."));
+        let hint = message!("Set METRICS_TOKEN, or METRICS_ADDRESS for a dedicated listener.");
+        return Err(not_found(request).with_hint(hint));
     }
     if !needs_token && bearer_token.is_none() && is_local(request, listener) {
         return Ok(());
     }
-    Err(Error::new(Code::CredentialsRequired, "The metrics need METRICS_TOKEN, or a direct request from this machine.")
-        .with_hint("Send the header `Authorization: Bearer <METRICS_TOKEN>`."))
+    let message = message!("The metrics need METRICS_TOKEN, or a direct request from this machine.");
+    Err(Error::new(Code::CredentialsRequired, message)
+        .with_hint(message!("Send the header `Authorization: Bearer <METRICS_TOKEN>`.")))
 }
 
 /// Returns whether a program on this machine sent the request directly: without a proxy, and with a host name of this

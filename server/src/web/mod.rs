@@ -12,6 +12,7 @@ mod docs_pages;
 mod error_response;
 mod fetch_metadata;
 mod language;
+mod localized;
 mod metrics;
 mod metrics_route;
 mod page_cache;

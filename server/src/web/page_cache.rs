@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::language::Language;
 use uie_core::error::Result;
+use uie_core::language::Language;
 
 /// Placeholder of the nonce in a rendered page: a private-use character, which no template and no setting contains.
 pub(super) const NONCE_PLACEHOLDER: &str = "\u{f8ff}";

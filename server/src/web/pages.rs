@@ -23,11 +23,13 @@ use tera::Context;
 use super::app::App;
 use super::docs_pages;
 use super::error_response::{ApiError, not_found};
-use super::language::Language;
+use super::language::{requested_language, translate_text};
 use super::page_cache::{NONCE_PLACEHOLDER, PageKey};
 use super::resource::get_resource;
 use super::templates::render_in;
 use uie_core::error::{Code, Error};
+use uie_core::language::Language;
+use uie_core::message::message;
 use uie_core::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 
 #[derive(Embed)]
@@ -157,12 +159,13 @@ async fn not_found_page(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let error = not_found(&request);
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") {
-        let nonce = nonce();
+        let (nonce, language) = (nonce(), requested_language(&request));
         let mut context = Context::new();
         context.insert("nonce", &nonce);
-        context.insert("message", &error.message);
+        context.insert("lang", language.tag());
+        context.insert("message", &error.message.in_language(language));
         context.insert("home", &app.base_path());
-        if let Ok(page) = render_in(Language::of_request(&request), "not_found.html", &context) {
+        if let Ok(page) = render_in(language, "not_found.html", &context) {
             let policy =
                 format!("default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'");
             return HttpResponse::NotFound()
@@ -266,7 +269,7 @@ fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, Ap
 async fn guide(request: HttpRequest, app: Data<App>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     match docs_pages::find(&name) {
         Some(guide) => html_response(&request, &app, ("guide", guide.name), |template| template.guide(guide)),
-        None => Err(Error::new(Code::NotFound, format!("There is no guide {name:?}.")).into()),
+        None => Err(Error::new(Code::NotFound, message!("There is no guide \"{name}\".")).into()),
     }
 }
 
@@ -280,7 +283,7 @@ fn html_response(
     let nonce = nonce();
     let options = DisplayOptions::parse(request.query_string());
     let is_default = options == DisplayOptions::default();
-    let language = options.language.unwrap_or_else(|| Language::of_request(request));
+    let language = options.language.unwrap_or_else(|| requested_language(request));
     let render = || {
         html(&PageTemplate {
             language,
@@ -327,7 +330,7 @@ struct PageTemplate<'a> {
 
 impl PageTemplate<'_> {
     fn html(&self, page: Page) -> Result<String, Error> {
-        let context = self.context(page.name(), Some(page), self.language.text(page.label()))?;
+        let context = self.context(page.name(), Some(page), translate_text(self.language, page.label()))?;
         render_in(self.language, &format!("{}.html", page.name()), &context)
     }
 
@@ -368,7 +371,7 @@ impl PageTemplate<'_> {
         let query = self.options.query();
         let menu = Page::MENU.map(|item| MenuItem {
             name: item.name(),
-            label: self.language.text(item.label()),
+            label: translate_text(self.language, item.label()),
             href: format!("{base_path}{}{query}", item.name()),
             current: Some(item) == current,
         });
@@ -437,7 +440,7 @@ fn script_json(value: &impl Serialize) -> Result<String, Error> {
 async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, ApiError> {
     let (version, name) = path.into_inner();
     let Some(asset) = ASSETS.get(&name) else {
-        return Err(Error::new(Code::NotFound, format!("There is no asset {name:?}.")).into());
+        return Err(Error::new(Code::NotFound, message!("There is no asset {name:?}.")).into());
     };
     let gzip = asset.gzip.as_ref().filter(|_| accepts_gzip(&request));
     // Caches must distinguish the compressed and the plain content.

@@ -163,7 +163,10 @@ mod tests {
             tracing_subscriber::fmt().json().with_max_level(tracing::Level::ERROR).with_writer(move || writer.clone());
         let guard = tracing::subscriber::set_default(subscriber.finish());
         let failing = |_: web::Path<String>| async {
-            Err::<HttpResponse, _>(ApiError(uie_core::error::Error::new(Code::Storage, "marked-text")))
+            Err::<HttpResponse, _>(ApiError(uie_core::error::Error::new(
+                Code::Storage,
+                uie_core::message::Message::verbatim("marked-text"),
+            )))
         };
         let app = App::new()
             .wrap(from_fn(observe_request))

@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use rust_embed::Embed;
 use tera::{Context, Tera};
 
-use super::language::Language;
+use super::language::translate_template;
 use uie_core::error::{Code, Error, Result};
+use uie_core::language::Language;
+use uie_core::message::message;
 
 #[derive(Embed)]
 #[folder = "templates/"]
@@ -18,15 +20,10 @@ fn load(language: Language) -> tera::TeraResult<Tera> {
     let mut tera = Tera::new();
     let templates = Templates::iter().filter(|name| name.ends_with(".html")).filter_map(|name| {
         let file = Templates::get(&name)?;
-        Some((name.into_owned(), language.translate(&String::from_utf8_lossy(&file.data))))
+        Some((name.into_owned(), translate_template(language, &String::from_utf8_lossy(&file.data))))
     });
     tera.add_raw_templates(templates.collect::<Vec<_>>())?;
     Ok(tera)
-}
-
-/// Renders a template in English. Values are escaped for HTML.
-pub fn render(name: &str, context: &Context) -> Result<String> {
-    render_in(Language::English, name, context)
 }
 
 /// Renders a template in a language. Values are escaped for HTML.
@@ -39,5 +36,5 @@ pub(super) fn render_in(language: Language, name: &str, context: &Context) -> Re
     tera.as_ref()
         .map_err(ToString::to_string)
         .and_then(|tera| tera.render(name, context).map_err(|error| error.to_string()))
-        .map_err(|error| Error::new(Code::Internal, format!("The page {name} cannot be rendered: {error}")))
+        .map_err(|error| Error::new(Code::Internal, message!("The page {name} cannot be rendered: {error}")))
 }

@@ -14,6 +14,7 @@ use super::tenant_login::{self, TenantCallback};
 use super::{backchannel_logout, jwt};
 use uie_core::config::{Login, Settings};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_store::{SessionSelection, Store};
 
 /// Checks sessions, logins and hook tokens.
@@ -100,7 +101,7 @@ impl Access {
         let token = backchannel_logout::check(&claims, client_id, now)?;
         let digest = jwt::digest(&format!("logout token {}", token.id));
         if self.store.is_token_used(&digest).await? {
-            return Err(Error::new(Code::LoginUnauthorized, "The logout token was used before."));
+            return Err(Error::new(Code::LoginUnauthorized, message!("The logout token was used before.")));
         }
         let selection = match (&token.sid, &token.subject) {
             (Some(sid), subject) => SessionSelection::Sid(sid, subject.as_deref()),
@@ -137,7 +138,9 @@ impl Access {
     ) -> Result<LoginDone> {
         match &self.flow {
             Flow::Extension(flow) => flow.finish(form, cookie, &self.sessions, Timestamp::now()).await,
-            Flow::Tenant(_) => Err(Error::new(Code::MethodNotAllowed, "With LOGIN=tenant a login ends with GET.")),
+            Flow::Tenant(_) => {
+                Err(Error::new(Code::MethodNotAllowed, message!("With LOGIN=tenant a login ends with GET.")))
+            }
         }
     }
 
@@ -150,7 +153,7 @@ impl Access {
     ) -> Result<LoginDone> {
         match &self.flow {
             Flow::Extension(_) => {
-                Err(Error::new(Code::MethodNotAllowed, "With LOGIN=extension a login ends with POST."))
+                Err(Error::new(Code::MethodNotAllowed, message!("With LOGIN=extension a login ends with POST.")))
             }
             Flow::Tenant(flow) => flow.finish(query, cookie, &self.sessions, Timestamp::now()).await,
         }

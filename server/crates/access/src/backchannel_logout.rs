@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::jwt::{CLOCK_SKEW_SECONDS, Claims};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 
 /// The member of `events` that identifies a logout token.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -23,29 +24,31 @@ pub(super) struct LogoutToken {
 /// Checks the claims that distinguish a logout token from other tokens. The caller has checked signature, issuer and
 /// times. Fails with [`Code::LoginUnauthorized`].
 pub(super) fn check(claims: &Claims, client_id: &str, now: Timestamp) -> Result<LogoutToken> {
-    let invalid = |message: &str| Error::new(Code::LoginUnauthorized, message);
+    let invalid = |message: Message| Error::new(Code::LoginUnauthorized, message);
     if !claims.is_for(client_id) {
-        return Err(invalid("The logout token is for another client."));
+        return Err(invalid(message!("The logout token is for another client.")));
     }
-    let issued = claims.number("iat").ok_or_else(|| invalid("The logout token has no iat."))?;
+    let issued = claims.number("iat").ok_or_else(|| invalid(message!("The logout token has no iat.")))?;
     if issued > now.as_second() as f64 + CLOCK_SKEW_SECONDS {
-        return Err(invalid("The logout token was issued in the future."));
+        return Err(invalid(message!("The logout token was issued in the future.")));
     }
     if claims.number("exp").is_none() {
-        return Err(invalid("The logout token has no exp."));
+        return Err(invalid(message!("The logout token has no exp.")));
     }
     let id = claims.text("jti").filter(|id| !id.is_empty());
-    let id = id.ok_or_else(|| invalid("The logout token has no jti."))?;
+    let id = id.ok_or_else(|| invalid(message!("The logout token has no jti.")))?;
     if !claims.0.get("events").and_then(|events| events.get(EVENT)).is_some_and(Value::is_object) {
-        return Err(invalid("The token is not a logout token: its claim `events` does not contain the logout event."));
+        return Err(invalid(message!(
+            "The token is not a logout token: its claim `events` does not contain the logout event."
+        )));
     }
     if claims.0.contains_key("nonce") {
-        return Err(invalid("A logout token must not have a nonce."));
+        return Err(invalid(message!("A logout token must not have a nonce.")));
     }
     let text = |name: &str| claims.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let (subject, sid) = (text("sub"), text("sid"));
     if subject.is_none() && sid.is_none() {
-        return Err(invalid("The logout token names neither sub nor sid."));
+        return Err(invalid(message!("The logout token names neither sub nor sid.")));
     }
     Ok(LogoutToken { id: id.to_owned(), subject, sid })
 }

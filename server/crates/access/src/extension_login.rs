@@ -17,6 +17,7 @@ use uie_auth0::Oidc;
 use uie_core::config::TenantHost;
 use uie_core::encryption::{constant_time_eq, hex, hmac_key, random};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::permissions::{Permission, Permissions};
 
 /// The cookies of this flow (docs/auth0/login.md#start-of-a-login).
@@ -89,7 +90,8 @@ impl Flow {
     /// storing every started login.
     fn nonce(&self) -> Result<String> {
         let random = hex(&random::<8>()?);
-        let key = self.keys.first().ok_or_else(|| Error::new(Code::Internal, "There is no key for logins."))?;
+        let key =
+            self.keys.first().ok_or_else(|| Error::new(Code::Internal, message!("There is no key for logins.")))?;
         Ok(format!("{random}{}", hex_hmac(key, "nonce", &random, 8)))
     }
 
@@ -136,8 +138,8 @@ impl Flow {
         sessions: &Sessions,
         now: Timestamp,
     ) -> Result<LoginDone> {
-        let failed = |message: &str| Error::new(Code::LoginValidation, message);
-        let unauthorized = |message: String| Error::new(Code::LoginUnauthorized, message);
+        let failed = |message: Message| Error::new(Code::LoginValidation, message);
+        let unauthorized = |message: Message| Error::new(Code::LoginUnauthorized, message);
         let state = form.state.as_deref();
         let state_matches = cookies_match([cookie("state"), cookie("state_compat")], state);
         if let Some(error) = form.error.as_deref().filter(|_| form.id_token.is_none()) {
@@ -145,17 +147,17 @@ impl Flow {
             return Err(if state_matches {
                 login_refused(error, form.error_description.as_deref())
             } else {
-                failed("Login failed. State mismatch.")
+                failed(message!("Login failed. State mismatch."))
             });
         }
         let unverified = form.id_token.as_deref().and_then(jwt::read);
-        let (_, unverified) = unverified.ok_or_else(|| failed("Login failed. Invalid token."))?;
+        let (_, unverified) = unverified.ok_or_else(|| failed(message!("Login failed. Invalid token.")))?;
         let nonce = unverified.text("nonce");
         if !cookies_match([cookie("nonce"), cookie("nonce_compat")], nonce) {
-            return Err(failed("Login failed. Nonce mismatch."));
+            return Err(failed(message!("Login failed. Nonce mismatch.")));
         }
         if !state_matches {
-            return Err(failed("Login failed. State mismatch."));
+            return Err(failed(message!("Login failed. State mismatch.")));
         }
         let id_token = required("id_token", form.id_token.as_deref())?;
         let access_token = required("access_token", form.access_token.as_deref())?;
@@ -163,17 +165,17 @@ impl Flow {
 
         let id_claims = verify_login_token(&self.oidc, id_token, now).await?;
         if !id_claims.is_for(&self.client_id) {
-            return Err(unauthorized(format!("Audience mismatch for: {}", self.client_id)));
+            return Err(unauthorized(message!("Audience mismatch for: {audience}", audience = self.client_id)));
         }
         let access_claims = verify_login_token(&self.oidc, access_token, now).await?;
         if !access_claims.is_for(&self.audience) {
-            return Err(unauthorized(format!("Audience mismatch for: {}", self.audience)));
+            return Err(unauthorized(message!("Audience mismatch for: {audience}", audience = self.audience)));
         }
         if access_claims.text("azp") != Some(self.client_id.as_str()) {
-            return Err(unauthorized("The access_token's azp does not match the id_token".to_owned()));
+            return Err(unauthorized(message!("The access_token's azp does not match the id_token")));
         }
         if id_claims.text("sub").is_none() || id_claims.text("sub") != access_claims.text("sub") {
-            return Err(unauthorized("Subjects don't match".to_owned()));
+            return Err(unauthorized(message!("Subjects don't match")));
         }
         let permissions = granted_permissions(&access_claims)?;
         // The nonce identifies the login, because it is part of the signed id_token, while an attacker with the tokens
@@ -183,10 +185,10 @@ impl Flow {
             && let Some(expected_state) = self.state_of(nonce)
         {
             if !constant_time_eq(state.strip_suffix(POPUP_SUFFIX).unwrap_or(state), &expected_state) {
-                return Err(failed("Login failed. State mismatch."));
+                return Err(failed(message!("Login failed. State mismatch.")));
             }
             if !self.completed_logins.insert_once(nonce) {
-                return Err(failed("Login failed. This login was completed before."));
+                return Err(failed(message!("Login failed. This login was completed before.")));
             }
         }
         let mut sign_in = SignIn::new(&id_claims, permissions, Admission::Token)?;
@@ -205,10 +207,10 @@ impl Flow {
 fn granted_permissions(claims: &Claims) -> Result<Permissions> {
     let permissions = Permissions::from_scope(claims.text("scope").unwrap_or_default());
     permissions.require(&[Permission::ReadUsers, Permission::ReadConnections]).map_err(|error| {
-        error.with_hint(
+        error.with_hint(message!(
             "Sign in again and accept every permission that Auth0 asks for. Where it does not ask, your role in the \
-             Auth0 dashboard does not include them: ask an administrator of the tenant.",
-        )
+             Auth0 dashboard does not include them: ask an administrator of the tenant."
+        ))
     })?;
     Ok(permissions)
 }
@@ -232,8 +234,8 @@ fn cookies_match(cookies: [Option<&str>; 2], expected: Option<&str>) -> bool {
 /// (docs/auth0/login.md#callback, step 4).
 fn required<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str> {
     match value {
-        None => Err(Error::new(Code::LoginArgument, format!("Must provide an {name}"))),
-        Some("") => Err(Error::new(Code::LoginArgument, format!("The provided {name} is invalid: "))),
+        None => Err(Error::new(Code::LoginArgument, message!("Must provide an {name}"))),
+        Some("") => Err(Error::new(Code::LoginArgument, message!("The provided {name} is invalid: "))),
         Some(value) => Ok(value),
     }
 }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use uie_core::encryption::hex;
+use uie_core::message::{Message, message};
 
 /// How many seconds the issuer's clock may be ahead of the local clock, for `nbf` and `iat`. Not applied to `exp`.
 pub(super) const CLOCK_SKEW_SECONDS: f64 = 30.0;
@@ -39,7 +40,7 @@ fn is_present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool,
     serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// Why a token is invalid. [`TokenError::message`] is the message of the original's libraries.
+/// Why a token is invalid. [`TokenError::message`] is in English the message of the original's libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenError {
     Malformed,
@@ -53,16 +54,16 @@ pub(super) enum TokenError {
 }
 
 impl TokenError {
-    pub(super) fn message(self) -> &'static str {
+    pub(super) fn message(self) -> Message {
         match self {
-            Self::Malformed => "jwt malformed",
-            Self::Unsigned => "jwt signature is required",
-            Self::Algorithm => "invalid algorithm",
-            Self::Critical => "jwt header parameter crit is not supported",
-            Self::Signature => "invalid signature",
-            Self::NotActive => "jwt not active",
-            Self::Expired => "jwt expired",
-            Self::BadTime => "invalid exp value",
+            Self::Malformed => message!("jwt malformed"),
+            Self::Unsigned => message!("jwt signature is required"),
+            Self::Algorithm => message!("invalid algorithm"),
+            Self::Critical => message!("jwt header parameter crit is not supported"),
+            Self::Signature => message!("invalid signature"),
+            Self::NotActive => message!("jwt not active"),
+            Self::Expired => message!("jwt expired"),
+            Self::BadTime => message!("invalid exp value"),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::jwt;
 use super::secrets::Secrets;
 use uie_core::config::TenantHost;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_store::Store;
 
 /// How many seconds after its date of issue a token without an expiry is accepted by a destructive hook.
@@ -55,8 +56,8 @@ impl HookTokens {
     ) -> Result<()> {
         let token = authorization.and_then(|header| header.strip_prefix("Bearer ")).filter(|token| !token.is_empty());
         let token =
-            token.ok_or_else(|| Error::new(Code::HookToken, format!("Hook token missing for the call to: {path}")))?;
-        let invalid = || Error::new(Code::HookToken, "Invalid hook token");
+            token.ok_or_else(|| Error::new(Code::HookToken, message!("Hook token missing for the call to: {path}")))?;
+        let invalid = || Error::new(Code::HookToken, message!("Invalid hook token"));
         let claims = jwt::verify_with_any(token, &self.keys, Algorithm::HS256).map_err(|_| invalid())?;
         claims.check_times(now).map_err(|_| invalid())?;
         let from_tenant = claims.text("iss") == Some(self.issuer.as_str());
@@ -73,11 +74,12 @@ impl HookTokens {
             let is_out_of_range =
                 |issued: f64| issued > seconds + jwt::CLOCK_SKEW_SECONDS || issued < seconds - MAX_AGE_SECONDS;
             if claims.number("iat").is_some_and(is_out_of_range) {
-                return Err(invalid().with_hint("The token of this hook is too old. Uninstall the extension again."));
+                let hint = message!("The token of this hook is too old. Uninstall the extension again.");
+                return Err(invalid().with_hint(hint));
             }
         }
         let is_first_use = self.store.use_token(&jwt::digest(jwt::signed_part(token)), expires_at, now).await?;
-        if is_first_use { Ok(()) } else { Err(invalid().with_hint("Each hook token works once.")) }
+        if is_first_use { Ok(()) } else { Err(invalid().with_hint(message!("Each hook token works once."))) }
     }
 }
 

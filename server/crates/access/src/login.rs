@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use super::session::Session;
 use uie_core::error::{Code, Error};
+use uie_core::message::message;
 
 /// The scopes requested at login and in the manifest: the minimum that the product needs
 /// (docs/auth0/extension.md#manifest).
@@ -78,8 +79,11 @@ pub(super) fn with_query(url: &str, parameters: &[(&str, &str)]) -> String {
 
 /// The error for the login tenant's error response (RFC 6749, 4.1.2.1).
 pub(super) fn login_refused(error: &str, description: Option<&str>) -> Error {
-    let description = description.unwrap_or("the login tenant gave no reason");
-    Error::new(Code::LoginUnauthorized, format!("Login failed. {error}: {description}"))
+    let message = match description {
+        Some(description) => message!("Login failed. {error}: {description}"),
+        None => message!("Login failed. {error}: the login tenant gave no reason"),
+    };
+    Error::new(Code::LoginUnauthorized, message)
 }
 
 #[cfg(test)]

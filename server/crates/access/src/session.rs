@@ -19,6 +19,7 @@ use super::secrets::Secrets;
 use uie_core::config::{Admins, Login, Settings};
 use uie_core::encryption::{Encryptor, hex, random};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::permissions::Permissions;
 use uie_core::principal::Principal;
 use uie_store::{SessionRecord, SessionSelection, Store};
@@ -128,10 +129,10 @@ impl SignIn {
     /// Creates a sign-in from the claims of a verified id_token. Fails with [`Code::LoginUnauthorized`] if it has no
     /// subject or expiry.
     pub(super) fn new(claims: &Claims, permissions: Permissions, admission: Admission) -> Result<Self> {
-        let invalid = |message: &str| Error::new(Code::LoginUnauthorized, message);
+        let invalid = |message: Message| Error::new(Code::LoginUnauthorized, message);
         let subject = claims.text("sub").filter(|subject| !subject.is_empty());
-        let subject = subject.ok_or_else(|| invalid("The id_token names no subject (sub)."))?;
-        let expires_at = claims.expiry().ok_or_else(|| invalid("The id_token has no expiry (exp)."))?;
+        let subject = subject.ok_or_else(|| invalid(message!("The id_token names no subject (sub).")))?;
+        let expires_at = claims.expiry().ok_or_else(|| invalid(message!("The id_token has no expiry (exp).")))?;
         Ok(Self {
             subject: subject.to_owned(),
             email: claims.text("email").map(str::to_owned),
@@ -219,7 +220,7 @@ impl Sessions {
         claims.insert("login".into(), self.login.as_str().into());
         claims.insert("scope".into(), sign_in.permissions.to_string().into());
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Value::Object(claims), &self.signing)
-            .map_err(|_| Error::new(Code::Internal, "The session token cannot be signed."))?;
+            .map_err(|_| Error::new(Code::Internal, message!("The session token cannot be signed.")))?;
         let admission = serde_json::to_string(&sign_in.admission).map_err(Error::internal)?;
         let record = SessionRecord {
             id: id.clone(),
@@ -268,33 +269,33 @@ impl Sessions {
     /// admit the admin.
     pub(super) async fn check(&self, authorization: Option<&str>, background: bool, now: Timestamp) -> Result<Session> {
         let token = bearer_token(authorization)?;
-        let invalid = |message: &str| Error::new(Code::InvalidToken, message);
+        let invalid = |message: Message| Error::new(Code::InvalidToken, message);
         let claims =
             jwt::verify_with_any(token, &self.verifying, Algorithm::HS256).map_err(|error| invalid(error.message()))?;
         claims.check_times(now).map_err(|error| invalid(error.message()))?;
         if !claims.is_for(SESSION_AUDIENCE) {
-            return Err(invalid(&format!("jwt audience invalid. expected: {SESSION_AUDIENCE}")));
+            return Err(invalid(message!("jwt audience invalid. expected: {audience}", audience = SESSION_AUDIENCE)));
         }
         if claims.text("iss") != Some(self.issuer.as_str()) {
-            return Err(invalid(&format!("jwt issuer invalid. expected: {}", self.issuer)));
+            return Err(invalid(message!("jwt issuer invalid. expected: {issuer}", issuer = self.issuer)));
         }
         // Every token of this server has an expiry, a subject and a session.
         if claims.number("exp").is_none() {
-            return Err(invalid("jwt has no expiry"));
+            return Err(invalid(message!("jwt has no expiry")));
         }
         let subject = claims.text("sub").filter(|subject| !subject.is_empty());
-        let subject = subject.ok_or_else(|| invalid("jwt names no subject"))?;
-        let id = claims.text("jti").ok_or_else(|| invalid("jwt names no session"))?;
+        let subject = subject.ok_or_else(|| invalid(message!("jwt names no subject")))?;
+        let id = claims.text("jti").ok_or_else(|| invalid(message!("jwt names no session")))?;
         let matches_settings =
             claims.text("tenant") == Some(&self.tenant) && claims.text("login") == Some(self.login.as_str());
         if !matches_settings {
-            return Err(invalid(
-                "The session was opened for another tenant or kind of login than the current settings.",
-            ));
+            return Err(invalid(message!(
+                "The session was opened for another tenant or kind of login than the current settings."
+            )));
         }
         let cached = self.find_live(id, now).await?;
         if cached.record.subject != subject {
-            return Err(invalid(UNKNOWN_SESSION));
+            return Err(invalid(unknown_session()));
         }
         if !background {
             self.record_use(id, now).await;
@@ -313,26 +314,27 @@ impl Sessions {
     /// current settings, and they still admit its admin. Fails with [`Code::InvalidToken`] or [`Code::NotAnAdmin`].
     async fn find_live(&self, id: &str, now: Timestamp) -> Result<CachedSession> {
         let cached = self.find(id).await?;
-        let invalid = |message: String| Error::new(Code::InvalidToken, message);
-        let cached = cached.ok_or_else(|| invalid(UNKNOWN_SESSION.to_owned()))?;
+        let invalid = |message: Message| Error::new(Code::InvalidToken, message);
+        let cached = cached.ok_or_else(|| invalid(unknown_session()))?;
         if cached.record.revoked_at.is_some() {
-            return Err(invalid("The session was ended.".to_owned()));
+            return Err(invalid(message!("The session was ended.")));
         }
         if cached.record.expires_at <= now {
-            return Err(invalid(jwt::TokenError::Expired.message().to_owned()));
+            return Err(invalid(jwt::TokenError::Expired.message()));
         }
         if cached.record.tenant != self.tenant || cached.record.login != self.login.as_str() {
-            return Err(invalid(UNKNOWN_SESSION.to_owned()));
+            return Err(invalid(unknown_session()));
         }
         if self.is_idle(&cached.record, Some(cached.used), now) {
             let limit = humantime::format_duration(self.idle_timeout.unsigned_abs());
-            return Err(invalid(format!("session idle for longer than {limit}"))
-                .with_hint("Sign in again at /login; SESSION_IDLE_TIMEOUT sets how long a session may be idle."));
+            return Err(invalid(message!("session idle for longer than {limit}")).with_hint(message!(
+                "Sign in again at /login; SESSION_IDLE_TIMEOUT sets how long a session may be idle."
+            )));
         }
         if self.login == Login::Tenant
             && !still_admitted(&self.admins, &cached.admission, &cached.record.subject, cached.record.email.as_deref())
         {
-            return Err(Error::new(Code::NotAnAdmin, "The settings of this server no longer admit you."));
+            return Err(Error::new(Code::NotAnAdmin, message!("The settings of this server no longer admit you.")));
         }
         Ok(cached)
     }
@@ -426,7 +428,7 @@ impl Sessions {
     /// Ends one session, or with `everywhere` all sessions of its admin. Fails with [`Code::SessionNotFound`] if there
     /// is no usable session with this id.
     pub(super) async fn end(&self, id: &str, everywhere: bool, now: Timestamp) -> Result<()> {
-        let not_found = || Error::new(Code::SessionNotFound, format!("There is no session {id:?}."));
+        let not_found = || Error::new(Code::SessionNotFound, message!("There is no session {id:?}."));
         let cached = match self.find(id).await? {
             Some(CachedSession { record, .. })
                 if record.tenant == self.tenant
@@ -474,8 +476,10 @@ impl Sessions {
     }
 }
 
-/// Message for a session without a row in the database.
-const UNKNOWN_SESSION: &str = "The session is not known to this server.";
+/// Returns the message for a session without a row in the database.
+fn unknown_session() -> Message {
+    message!("The session is not known to this server.")
+}
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -485,14 +489,14 @@ impl fmt::Debug for Sessions {
 
 /// Returns the token of an `Authorization` header. The scheme is case-insensitive (RFC 9110, 11.1).
 fn bearer_token(authorization: Option<&str>) -> Result<&str> {
-    let missing = || Error::new(Code::CredentialsRequired, "No authorization token was found");
+    let missing = || Error::new(Code::CredentialsRequired, message!("No authorization token was found"));
     let header = authorization.ok_or_else(missing)?;
     let mut parts = header.split(' ');
     let (Some(scheme), Some(token), None) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(Error::new(Code::CredentialsBadFormat, "Format is Authorization: Bearer [token]"));
+        return Err(Error::new(Code::CredentialsBadFormat, message!("Format is Authorization: Bearer [token]")));
     };
     if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(Error::new(Code::CredentialsBadScheme, "Format is Authorization: Bearer [token]"));
+        return Err(Error::new(Code::CredentialsBadScheme, message!("Format is Authorization: Bearer [token]")));
     }
     if token.is_empty() { Err(missing()) } else { Ok(token) }
 }
@@ -668,12 +672,12 @@ mod tests {
         };
         bench.check(&changed("name", json!("Ada"))).await.expect("signed with the secret, and of a session");
         for (token, text) in [
-            (changed("jti", json!("0123456789abcdef0123456789abcdef")), UNKNOWN_SESSION),
-            (changed("jti", Value::Null), "jwt names no session"),
-            (changed("sub", json!("auth0|mallory")), UNKNOWN_SESSION),
+            (changed("jti", json!("0123456789abcdef0123456789abcdef")), unknown_session()),
+            (changed("jti", Value::Null), message!("jwt names no session")),
+            (changed("sub", json!("auth0|mallory")), unknown_session()),
         ] {
             let error = bench.check(&token).await.unwrap_err();
-            assert_eq!((error.code, error.message.as_str()), (Code::InvalidToken, text));
+            assert_eq!((error.code, error.message), (Code::InvalidToken, text));
         }
         // As issued by version 3.0.0.
         let mut old = claims.clone();
@@ -737,7 +741,7 @@ mod tests {
         bench.restart(TENANT, &[]);
         assert_eq!(
             bench.check(&third).await.unwrap_err().message,
-            UNKNOWN_SESSION,
+            unknown_session(),
             "cleanup does not make a revoked session valid"
         );
     }
@@ -768,7 +772,10 @@ mod tests {
         assert_eq!(listed[0].last_seen_at, now() + seconds(1000));
         background(&bench, 1600).await.unwrap();
         let error = background(&bench, 1601).await.unwrap_err();
-        assert_eq!((error.code, error.message.as_str()), (Code::InvalidToken, "session idle for longer than 10m"));
+        assert_eq!(
+            (error.code, error.message.to_string().as_str()),
+            (Code::InvalidToken, "session idle for longer than 10m")
+        );
         assert!(bench.sessions.list(&session, now() + seconds(1601)).await.unwrap().is_empty());
         assert!(
             bench.check_at(&token, now() + seconds(1602)).await.is_err(),
@@ -835,7 +842,7 @@ mod tests {
             ("a.b.c".to_owned(), "jwt malformed"),
         ] {
             let error = bench.check(&token).await.unwrap_err();
-            assert_eq!((error.code, error.message.as_str()), (Code::InvalidToken, text));
+            assert_eq!((error.code, error.message.to_string().as_str()), (Code::InvalidToken, text));
         }
     }
 

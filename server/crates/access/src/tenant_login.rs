@@ -18,6 +18,7 @@ use uie_auth0::{ManagementClient, Oidc};
 use uie_core::config::{Admins, ClientCredentials, Settings, TenantHost};
 use uie_core::encryption::{Encryptor, constant_time_eq, hex, random};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::permissions::Permissions;
 
 /// Name of the cookie of this flow.
@@ -72,7 +73,7 @@ impl Flow {
         tenant: &TenantHost,
         base_url: &str,
     ) -> Result<Self> {
-        let absent = |name: &str| Error::new(Code::InvalidSettings, format!("{name} is not set"));
+        let absent = |name: &str| Error::new(Code::InvalidSettings, message!("{name} is not set"));
         let client = settings.login_client.clone().ok_or_else(|| absent("LOGIN_CLIENT_ID"))?;
         // The user's profile is only needed for admins by e-mail address.
         let management = if settings.admins.emails.is_empty() {
@@ -134,7 +135,7 @@ impl Flow {
         }
         let location = with_query(&self.host().url("/authorize"), &parameters);
         let json = serde_json::to_string(&pending).map_err(|error| {
-            Error::new(Code::Internal, format!("The state of the login cannot be serialized: {error}"))
+            Error::new(Code::Internal, message!("The state of the login cannot be serialized: {error}"))
         })?;
         let value = self.encryptor.seal(COOKIE, &json)?;
         Ok(LoginStart { location, cookies: vec![LoginCookie { name: COOKIE, value, kind: CookieKind::Lax }] })
@@ -154,25 +155,25 @@ impl Flow {
         sessions: &Sessions,
         now: Timestamp,
     ) -> Result<LoginDone> {
-        let failed = |message: &str| Error::new(Code::LoginValidation, message);
+        let failed = |message: Message| Error::new(Code::LoginValidation, message);
         let pending = self.read_pending(cookie(COOKIE), now);
         let pending = pending.ok_or_else(|| {
-            failed("Login failed. State mismatch.").with_hint(format!(
-                "A login has to end in the browser in which it began, within {} minutes. Sign in once more.",
-                LOGIN_TIMEOUT.as_mins()
+            failed(message!("Login failed. State mismatch.")).with_hint(message!(
+                "A login has to end in the browser in which it began, within {minutes} minutes. Sign in once more.",
+                minutes = LOGIN_TIMEOUT.as_mins()
             ))
         })?;
         if !query.state.as_deref().is_some_and(|state| constant_time_eq(state, &pending.state)) {
-            return Err(failed("Login failed. State mismatch."));
+            return Err(failed(message!("Login failed. State mismatch.")));
         }
         if !self.completed_logins.insert_once(&pending.state) {
-            return Err(failed("Login failed. This login was completed before."));
+            return Err(failed(message!("Login failed. This login was completed before.")));
         }
         if let Some(error) = &query.error {
             return Err(login_refused(error, query.error_description.as_deref()));
         }
         let code = query.code.as_deref().filter(|code| !code.is_empty());
-        let code = code.ok_or_else(|| Error::new(Code::LoginArgument, "Must provide a code"))?;
+        let code = code.ok_or_else(|| Error::new(Code::LoginArgument, message!("Must provide a code")))?;
         let id_token = self.oidc.exchange_code(&self.client, code, &self.redirect_uri(), &pending.verifier).await?;
         let claims = verify_login_token(&self.oidc, id_token.expose_secret(), now).await?;
         self.check_id_token(&claims, &pending.nonce, now)?;
@@ -184,26 +185,27 @@ impl Flow {
 
     /// Makes the checks of OpenID Connect Core 3.1.3.7 other than signature, times and issuer.
     fn check_id_token(&self, claims: &Claims, nonce: &str, now: Timestamp) -> Result<()> {
-        let unauthorized = |message: String| Error::new(Code::LoginUnauthorized, message);
+        let unauthorized = |message: Message| Error::new(Code::LoginUnauthorized, message);
         if !claims.is_for(&self.client.id) {
-            return Err(unauthorized(format!("Audience mismatch for: {}", self.client.id)));
+            return Err(unauthorized(message!("Audience mismatch for: {audience}", audience = self.client.id)));
         }
         let several = claims.0.get("aud").and_then(serde_json::Value::as_array).is_some_and(|all| all.len() > 1);
         if (several || claims.0.contains_key("azp")) && claims.text("azp") != Some(self.client.id.as_str()) {
-            return Err(unauthorized("The id_token's azp is another client".to_owned()));
+            return Err(unauthorized(message!("The id_token's azp is another client")));
         }
         if !claims.text("nonce").is_some_and(|found| constant_time_eq(found, nonce)) {
-            return Err(Error::new(Code::LoginValidation, "Login failed. Nonce mismatch."));
+            return Err(Error::new(Code::LoginValidation, message!("Login failed. Nonce mismatch.")));
         }
-        let issued = claims.number("iat").ok_or_else(|| unauthorized("The id_token has no iat".to_owned()))?;
+        let issued = claims.number("iat").ok_or_else(|| unauthorized(message!("The id_token has no iat")))?;
         if issued > now.as_second() as f64 + CLOCK_SKEW_SECONDS {
-            return Err(unauthorized("jwt not active".to_owned()));
+            return Err(unauthorized(message!("jwt not active")));
         }
         Ok(())
     }
 
     async fn admit(&self, claims: &Claims) -> Result<Admission> {
-        let denied = || Error::new(Code::NotAnAdmin, "You are signed in, but you are not an admin of this server.");
+        let denied =
+            || Error::new(Code::NotAnAdmin, message!("You are signed in, but you are not an admin of this server."));
         match authorize(&self.admins, claims) {
             Decision::Admit(admission) => Ok(admission),
             Decision::Deny => Err(denied()),

@@ -23,6 +23,7 @@ use super::retry::{Backoff, RetryState};
 use super::token::{CachedToken, TokenSource, new_token_rejected};
 use uie_core::config::{ClientCredentials, TenantHost};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::progress::Progress;
 
 /// Time limit for a request and its retries when an admin waits for the response.
@@ -94,7 +95,8 @@ impl ManagementClient {
         refused: Arc<AtomicBool>,
     ) -> Result<Self> {
         if HeaderValue::from_str(token.expose_secret()).is_err() {
-            let message = "The token for the Management API contains characters that are not allowed in a token.";
+            let message =
+                message!("The token for the Management API contains characters that are not allowed in a token.");
             return Err(Error::new(Code::Auth0TokenEnded, message));
         }
         Ok(Self::new(Arc::clone(&self.shared.transport), TokenSource::Admin { token, expires_at, refused }))
@@ -179,12 +181,13 @@ impl ManagementClient {
         }
         let url = query.url(self);
         if url.len() > MAX_URL_LENGTH {
-            let message = format!(
-                "The search is too long: its URL has {} bytes, Auth0 accepts about {MAX_URL_LENGTH}.",
-                url.len()
+            let message = message!(
+                "The search is too long: its URL has {bytes} bytes, Auth0 accepts about {limit}.",
+                bytes = url.len(),
+                limit = MAX_URL_LENGTH
             );
             return Err(Error::new(Code::InvalidSearch, message)
-                .with_hint("Shorten the query, or split it into several exports."));
+                .with_hint(message!("Shorten the query, or split it into several exports.")));
         }
         self.get("/users", url).await
     }
@@ -204,7 +207,7 @@ impl ManagementClient {
     /// Starts an export job. Not retried after a timeout, because the job may exist.
     pub async fn create_export_job(&self, request: &ExportJobRequest) -> Result<Job> {
         let text = serde_json::to_vec(request)
-            .map_err(|error| Error::new(Code::Internal, format!("The export request cannot be written: {error}")))?;
+            .map_err(|error| Error::new(Code::Internal, message!("The export request cannot be written: {error}")))?;
         self.create("/jobs/users-exports", Body::Json(Bytes::from(text))).await
     }
 
@@ -248,7 +251,8 @@ impl ManagementClient {
         let secure = location.starts_with("https://")
             || (location.starts_with("http://") && self.host().origin().starts_with("http://"));
         if !secure {
-            return Err(Error::new(Code::Auth0Answer, "The download link of the export is not an https address."));
+            let message = message!("The download link of the export is not an https address.");
+            return Err(Error::new(Code::Auth0Answer, message));
         }
         let mut retries = self.retry_state();
         let opened = loop {
@@ -275,9 +279,9 @@ impl ManagementClient {
                     }
                     Ok(Ok(None)) => break,
                     Ok(Err(error)) => describe(&error),
-                    Err(_elapsed) => format!("no data was received for {} s", idle.as_secs()),
+                    Err(_elapsed) => message!("no data was received for {seconds} s", seconds = idle.as_secs()),
                 };
-                let message = format!("The download of the export was interrupted after {received} bytes: {reason}");
+                let message = message!("The download of the export was interrupted after {received} bytes: {reason}");
                 Err(Error::new(Code::Auth0Unreachable, message))?;
             }
         });
@@ -300,11 +304,13 @@ impl ManagementClient {
     fn parse<T: DeserializeOwned>(&self, call: &Call<'_>, answer: &Answer) -> Result<T> {
         serde_json::from_slice(&answer.body).map_err(|error| {
             // Report only kind and position: serde's message could quote a user's data.
-            let what = match error.classify() {
-                serde_json::error::Category::Data => "does not have the documented members",
-                _ => "is not JSON",
+            let (line, column) = (error.line(), error.column());
+            let reason = match error.classify() {
+                serde_json::error::Category::Data => {
+                    message!("the answer does not have the documented members (line {line}, column {column})")
+                }
+                _ => message!("the answer is not JSON (line {line}, column {column})"),
             };
-            let reason = format!("the answer {what} (line {}, column {})", error.line(), error.column());
             self.shared.transport.unexpected_answer(call, &reason)
         })
     }

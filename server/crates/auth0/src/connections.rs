@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::client::{ApiUrl, ManagementClient, encode};
 use super::model::Connection;
 use uie_core::error::{Code, Error, Result, Upstream};
+use uie_core::message::{Message, message};
 
 /// Connections per page: Auth0's maximum.
 const PAGE_SIZE: usize = 100;
@@ -63,15 +64,14 @@ impl From<Row> for Connection {
         let custom = row.options.as_ref().is_some_and(|options| options.custom == Value::Bool(true));
         let import_mode = row.options.as_ref().is_some_and(|options| options.import_mode == Value::Bool(true));
         let unusable = if row.strategy != "auth0" {
-            Some(format!(
-                "Users can be imported into database connections only; the strategy of this one is {:?}. Choose one from Authentication > Database.",
-                row.strategy
+            Some(message!(
+                "Users can be imported into database connections only; the strategy of this one is {strategy:?}. Choose one from Authentication > Database.",
+                strategy = row.strategy
             ))
         } else if custom && !import_mode {
-            Some(
+            Some(message!(
                 "It uses a custom database without import mode. Switch on \"Import Users to Auth0\" in its settings under Authentication > Database."
-                    .to_owned(),
-            )
+            ))
         } else {
             None
         };
@@ -120,7 +120,7 @@ impl ManagementClient {
             match next {
                 None => return Ok(found.connections),
                 Some(next) if Some(&next) == from.as_ref() => {
-                    let message = format!("{} repeats a page of GET /connections", self.host().host());
+                    let message = message!("{host} repeats a page of GET /connections", host = self.host().host());
                     return Err(Error::new(Code::Auth0Answer, message));
                 }
                 Some(next) => from = Some(next),
@@ -143,7 +143,7 @@ impl ManagementClient {
             Page::Plain(rows) | Page::Object { connections: rows, .. } => rows,
         };
         rows.into_iter().find(|row| row.name == name_or_id).map(Connection::from).ok_or_else(|| {
-            let message = format!("There is no connection {name_or_id:?} in {}.", self.host().host());
+            let message = message!("There is no connection {name_or_id:?} in {host}.", host = self.host().host());
             Error::new(Code::ConnectionNotFound, message)
         })
     }
@@ -155,12 +155,13 @@ impl ManagementClient {
         if !is_id(id) {
             let message = "Payload validation error: 'String does not match pattern ^con_[A-Za-z0-9]{16}$' on property connection_id (The id of the connection to which users will be imported).";
             return Err(refused_import(message, "invalid_body")
-                .with_hint("Choose a connection by its id; GET /api/connections lists them."));
+                .with_hint(message!("Choose a connection by its id; GET /api/connections lists them.")));
         }
         let connection = match self.connection(id).await {
             Err(error) if error.code == Code::ConnectionNotFound => {
-                let hint = error.hint.unwrap_or_default();
-                return Err(refused_import("The connection does not exist.", "inexistent_connection").with_hint(hint));
+                let mut refusal = refused_import("The connection does not exist.", "inexistent_connection");
+                refusal.hint = error.hint;
+                return Err(refusal);
             }
             other => other?,
         };
@@ -182,15 +183,15 @@ impl ManagementClient {
 
     /// Returns why users cannot be imported into a connection, and what to change. Returns `None` if they can be, or if
     /// Auth0 does not let this client see whether an application may use the connection.
-    pub async fn importable(&self, connection: &Connection) -> Result<Option<String>> {
+    pub async fn importable(&self, connection: &Connection) -> Result<Option<Message>> {
         if connection.unusable.is_some() {
             return Ok(connection.unusable.clone());
         }
         let query = ApiUrl::new(&format!("/connections/{}/clients", encode(&connection.id))).add("take", "1");
         match self.get::<Clients>("/connections/{id}/clients", query.url(self)).await {
-            Ok(Clients { clients }) if clients.is_empty() => Ok(Some(format!(
-                "No application may use it. Enable at least one under Authentication > Database > {} > Applications.",
-                connection.name
+            Ok(Clients { clients }) if clients.is_empty() => Ok(Some(message!(
+                "No application may use it. Enable at least one under Authentication > Database > {name} > Applications.",
+                name = connection.name
             ))),
             Ok(_) => Ok(None),
             // Not every tenant and not every grant offers this list. Auth0 itself then refuses the import.

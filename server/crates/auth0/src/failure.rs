@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use uie_core::error::{Error, Upstream};
+use uie_core::message::Message;
 
 /// Why a request was not successful.
 #[derive(Debug)]
@@ -44,5 +45,5 @@ pub(super) enum Cause {
     /// A status that reports a temporary problem of Auth0.
     Answer(StatusCode),
     /// No complete response, with the reason.
-    NoResponse(String),
+    NoResponse(Message),
 }

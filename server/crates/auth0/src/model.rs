@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use uie_core::error::Result;
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message};
 
 /// The members of a connection that the API lists and that an import needs. Other options are never kept, because they
 /// may hold scripts and secrets (docs/auth0/management-api.md#value-patterns).
@@ -22,8 +24,15 @@ pub struct Connection {
     /// `auth0` for databases.
     pub strategy: String,
     /// Why users cannot be imported into the connection; absent if they can be.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub unusable: Option<String>,
+    pub unusable: Option<Message>,
+}
+
+impl Localize for Connection {
+    fn localize(&mut self, language: Language) {
+        self.unusable.localize(language);
+    }
 }
 
 /// A search for users (docs/auth0/management-api.md#users).

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use uie_core::config::{ClientCredentials, TenantHost};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Maximum number of fetches of the key set within [`FETCH_WINDOW`], regardless of how many tokens with unknown keys
 /// are received (docs/auth0/login.md#callback, step 6).
@@ -63,7 +64,7 @@ impl Oidc {
             .redirect(Policy::none())
             .user_agent(concat!("user-import-export/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::new(Code::Internal, format!("The HTTP client cannot be built: {error}")))?;
+            .map_err(|error| Error::new(Code::Internal, message!("The HTTP client cannot be built: {error}")))?;
         Ok(Self { host: host.clone(), http, keys: RwLock::default(), fetches: Mutex::default() })
     }
 
@@ -88,7 +89,8 @@ impl Oidc {
         clock: impl Fn() -> Instant,
     ) -> Result<Arc<DecodingKey>> {
         let Some(id) = id else {
-            return Err(Error::new(Code::LoginUnauthorized, "The token does not name the key that signed it (kid)."));
+            let message = message!("The token does not name the key that signed it (kid).");
+            return Err(Error::new(Code::LoginUnauthorized, message));
         };
         if let Some(key) = self.cached_key(id, clock()) {
             return Ok(key);
@@ -107,15 +109,14 @@ impl Oidc {
             let by_id = self.fetch_keys().await?;
             *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys { by_id, read_at: Some(now) };
         } else if !self.has_fresh_keys(now) {
-            return Err(Error::new(
-                Code::LoginUnavailable,
-                format!("{} returned no keys, and was requested too often.", self.host.url(KEYS_PATH)),
-            ));
+            let url = self.host.url(KEYS_PATH);
+            let message = message!("{url} returned no keys, and was requested too often.");
+            return Err(Error::new(Code::LoginUnavailable, message));
         }
         self.cached_key(id, now).ok_or_else(|| {
             // The id is untrusted input; truncate it.
             let id: String = id.chars().take(64).collect();
-            Error::new(Code::LoginUnauthorized, format!("Unable to find a signing key that matches '{id}'"))
+            Error::new(Code::LoginUnauthorized, message!("Unable to find a signing key that matches '{id}'"))
         })
     }
 
@@ -134,10 +135,10 @@ impl Oidc {
         let status = response.status();
         let body = read_body(&url, response).await?;
         if !status.is_success() {
-            return Err(Error::new(Code::LoginUnavailable, format!("{url} answered {status}.")));
+            return Err(Error::new(Code::LoginUnavailable, message!("{url} answered {status}.")));
         }
         signing_keys(&body)
-            .map_err(|error| Error::new(Code::LoginUnavailable, format!("{url} is not a key set: {error}")))
+            .map_err(|error| Error::new(Code::LoginUnavailable, message!("{url} is not a key set: {error}")))
     }
 
     /// Exchanges an authorization code for the id_token (RFC 6749, 4.1.3; RFC 7636, 4.5).
@@ -177,20 +178,24 @@ impl Oidc {
             let tokens: Option<Tokens> = serde_json::from_slice(&body).ok();
             return tokens
                 .and_then(|tokens| tokens.id_token)
-                .ok_or_else(|| Error::new(Code::LoginUnavailable, format!("{url} answered without an id_token.")));
+                .ok_or_else(|| Error::new(Code::LoginUnavailable, message!("{url} answered without an id_token.")));
         }
         let refusal: Option<Refusal> = serde_json::from_slice(&body).ok();
         Err(match refusal {
-            Some(refusal) if refusal.error == "invalid_grant" => Error::new(
-                Code::LoginUnauthorized,
-                format!("The login tenant refused the authorization code: {}", describe_oauth_error(&refusal.error, refusal.error_description.as_deref())),
-            ),
-            Some(refusal) if status.is_client_error() => Error::new(
-                Code::LoginUnavailable,
-                format!("{url} answered {status}: {}", describe_oauth_error(&refusal.error, refusal.error_description.as_deref())),
-            )
-            .with_hint("Check LOGIN_CLIENT_ID and LOGIN_CLIENT_SECRET, and that the application is a Regular Web Application with this server's /login/callback among its Allowed Callback URLs."),
-            _ => Error::new(Code::LoginUnavailable, format!("{url} answered {status}.")),
+            Some(refusal) if refusal.error == "invalid_grant" => {
+                let reason = describe_oauth_error(&refusal.error, refusal.error_description.as_deref());
+                let message = message!("The login tenant refused the authorization code: {reason}");
+                Error::new(Code::LoginUnauthorized, message)
+            }
+            Some(refusal) if status.is_client_error() => {
+                let reason = describe_oauth_error(&refusal.error, refusal.error_description.as_deref());
+                let message = message!("{url} answered {status}: {reason}");
+                Error::new(Code::LoginUnavailable, message).with_hint(message!(
+                    "Check LOGIN_CLIENT_ID and LOGIN_CLIENT_SECRET, and that the application is a Regular Web \
+                     Application with this server's /login/callback among its Allowed Callback URLs."
+                ))
+            }
+            _ => Error::new(Code::LoginUnavailable, message!("{url} answered {status}.")),
         })
     }
 }
@@ -231,8 +236,12 @@ fn describe_oauth_error(error: &str, description: Option<&str>) -> String {
 }
 
 fn unreachable_error(url: &str, error: &reqwest::Error) -> Error {
-    let why = if error.is_timeout() { "no answer in time" } else { "no connection" };
-    Error::new(Code::LoginUnavailable, format!("{url} cannot be reached: {why}."))
+    let message = if error.is_timeout() {
+        message!("{url} cannot be reached: no answer in time.")
+    } else {
+        message!("{url} cannot be reached: no connection.")
+    };
+    Error::new(Code::LoginUnavailable, message)
 }
 
 async fn read_body(url: &str, mut response: reqwest::Response) -> Result<Vec<u8>> {
@@ -240,10 +249,8 @@ async fn read_body(url: &str, mut response: reqwest::Response) -> Result<Vec<u8>
     while let Some(chunk) = response.chunk().await.map_err(|error| unreachable_error(url, &error))? {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_BODY_BYTES {
-            return Err(Error::new(
-                Code::LoginUnavailable,
-                format!("{url} answered more than {MAX_BODY_BYTES} bytes."),
-            ));
+            let message = message!("{url} answered more than {limit} bytes.", limit = MAX_BODY_BYTES);
+            return Err(Error::new(Code::LoginUnavailable, message));
         }
     }
     Ok(body)

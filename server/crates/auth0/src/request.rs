@@ -19,6 +19,7 @@ use super::model::{ImportJobRequest, PartialDownload};
 use super::requested_delay::{parse_http_date, retry_after};
 use uie_core::config::TenantHost;
 use uie_core::error::{Code, Error, Result, Upstream};
+use uie_core::message::{Message, message};
 use uie_core::telemetry;
 
 /// Timeout for opening a connection.
@@ -117,9 +118,10 @@ impl Transport {
         };
         let build = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| {
-                let message = format!("The HTTP client cannot start: {}", describe(&error));
-                Error::new(Code::Internal, message)
-                    .with_hint("Check that this machine's CA certificates are installed (package ca-certificates).")
+                let message = message!("The HTTP client cannot start: {reason}", reason = describe(&error));
+                Error::new(Code::Internal, message).with_hint(message!(
+                    "Check that this machine's CA certificates are installed (package ca-certificates)."
+                ))
             })
         };
         Ok(Self {
@@ -199,7 +201,8 @@ impl Transport {
             Ok(body) => Ok(Answer { status, body }),
             Err(BodyError::Transport(error)) => Err(self.transport_failure(call, &error)),
             Err(BodyError::TooLarge) => {
-                Err(self.unexpected_answer(call, &format!("it is larger than {} MiB", MAX_ANSWER_BYTES >> 20)).into())
+                let reason = message!("it is larger than {limit} MiB", limit = MAX_ANSWER_BYTES >> 20);
+                Err(self.unexpected_answer(call, &reason).into())
             }
         }
     }
@@ -228,7 +231,7 @@ impl Transport {
         }
         let response = match tokio::time::timeout(timeouts.idle, self.exchange(&call, request)).await {
             Ok(response) => response.map_err(|error| self.transport_failure(&call, &error))?,
-            Err(_elapsed) => return Err(self.no_response("no answer in time".to_owned())),
+            Err(_elapsed) => return Err(self.no_response(message!("no answer in time"))),
         };
         match response.status() {
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received.bytes > 0 => {
@@ -238,7 +241,7 @@ impl Transport {
                 // HTML or XML is a page of a proxy or an error page, not the file. Other types are not checked, because
                 // storage services differ.
                 if let Some(kind) = markup_type(&response) {
-                    let message = format!("The download link returned {kind} instead of the export's file.");
+                    let message = message!("The download link returned {kind} instead of the export's file.");
                     return Err(Failure::Final(Error::new(Code::Auth0ExportLost, message)));
                 }
                 let tag = strong_etag(&response);
@@ -249,7 +252,7 @@ impl Transport {
             }
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::Final(Error::new(
                 Code::Auth0LinkExpired,
-                "The download link of the export is no longer valid.",
+                message!("The download link of the export is no longer valid."),
             ))),
             _ => Err(self.status_failure(&call, response).await),
         }
@@ -270,7 +273,7 @@ impl Transport {
                 tracing::debug!(
                     method = %call.method,
                     path = call.template,
-                    reason = describe(error),
+                    reason = describe(error).to_string(),
                     milliseconds,
                     "Auth0 did not answer"
                 );
@@ -283,20 +286,21 @@ impl Transport {
     fn transport_failure(&self, call: &Call<'_>, error: &reqwest::Error) -> Failure {
         let reason = describe(error);
         if error.is_builder() {
-            let message = format!("{} {} cannot be sent: {reason}", call.method, call.template);
+            let (method, path) = (&call.method, call.template);
+            let message = message!("{method} {path} cannot be sent: {reason}");
             return Error::new(Code::Internal, message).into();
         }
         // Only a connection that was never opened guarantees that nothing was sent.
         if call.creates && !error.is_connect() {
-            let message =
-                format!("The answer of {} to {} {} was lost: {reason}", self.host.host(), call.method, call.template);
+            let (host, method, path) = (self.host.host(), &call.method, call.template);
+            let message = message!("The answer of {host} to {method} {path} was lost: {reason}");
             return Error::new(Code::Auth0AnswerLost, message).into();
         }
         self.no_response(reason)
     }
 
-    fn no_response(&self, reason: String) -> Failure {
-        let message = format!("{} does not answer: {reason}", self.host.host());
+    fn no_response(&self, reason: Message) -> Failure {
+        let message = message!("{host} does not answer: {reason}", host = self.host.host());
         let error = Error::new(Code::Auth0Unreachable, message);
         Failure::Retry(Retryable { error, cause: Cause::NoResponse(reason), wait: None })
     }
@@ -305,9 +309,10 @@ impl Transport {
     async fn status_failure(&self, call: &Call<'_>, response: Response) -> Failure {
         let status = response.status();
         if status.is_redirection() || status.is_informational() {
-            let message = format!("{} answered {} {} with {status}", self.host.host(), call.method, call.template);
+            let (host, method, path) = (self.host.host(), &call.method, call.template);
+            let message = message!("{host} answered {method} {path} with {status}");
             return Error::new(Code::Auth0Answer, message)
-                .with_hint("AUTH0_DOMAIN must be the tenant's own domain, for example acme.eu.auth0.com.")
+                .with_hint(message!("AUTH0_DOMAIN must be the tenant's own domain, for example acme.eu.auth0.com."))
                 .into();
         }
         let wait = retry_after(status, response.headers(), Timestamp::now());
@@ -315,7 +320,12 @@ impl Transport {
         if status == StatusCode::UNAUTHORIZED {
             return Failure::Unauthorized(upstream);
         }
-        let error = refused_with_hint(upstream);
+        let mut error = refused_with_hint(upstream);
+        let unexplained = without_explanation(status);
+        if error.message == unexplained {
+            // A text of this server and not of Auth0, which is translated.
+            error.message = unexplained;
+        }
         let cause = match status {
             StatusCode::TOO_MANY_REQUESTS if is_import_limit(&error) => return error.into(),
             StatusCode::TOO_MANY_REQUESTS => Cause::RateLimit,
@@ -331,9 +341,9 @@ impl Transport {
 
     /// Builds the error for a successful response with an undocumented body. If the request creates something, it took
     /// effect and its outcome is lost.
-    pub(super) fn unexpected_answer(&self, call: &Call<'_>, reason: &str) -> Error {
-        let host = self.host.host();
-        let message = format!("{host} answered {} {}, but {reason}", call.method, call.template);
+    pub(super) fn unexpected_answer(&self, call: &Call<'_>, reason: &Message) -> Error {
+        let (host, method, path) = (self.host.host(), &call.method, call.template);
+        let message = message!("{host} answered {method} {path}, but {reason}");
         Error::new(if call.creates { Code::Auth0AnswerLost } else { Code::Auth0Answer }, message)
     }
 }
@@ -382,7 +392,7 @@ fn markup_type(response: &Response) -> Option<&'static str> {
 }
 
 fn file_changed() -> Error {
-    Error::new(Code::Auth0ExportLost, "The export's file changed while it was downloaded.")
+    Error::new(Code::Auth0ExportLost, message!("The export's file changed while it was downloaded."))
 }
 
 /// Returns whether an error is Auth0's limit of two concurrent import jobs (docs/auth0/jobs.md#two-jobs-at-once). It is
@@ -405,11 +415,11 @@ pub fn may_have_happened(error: &Error) -> bool {
 /// Builds the error for Auth0's error response, with a hint if the response does not say what to do.
 fn refused_with_hint(upstream: Upstream) -> Error {
     let hint = match upstream.status_code {
-        403 => Some(
-            "Authorize the application for the Auth0 Management API with the scopes read:users, create:users and read:connections.",
-        ),
-        429 => Some("Auth0 limits requests per tenant; try again in a minute."),
-        500.. => Some("See https://status.auth0.com and try again later."),
+        403 => Some(message!(
+            "Authorize the application for the Auth0 Management API with the scopes read:users, create:users and read:connections."
+        )),
+        429 => Some(message!("Auth0 limits requests per tenant; try again in a minute.")),
+        500.. => Some(message!("See https://status.auth0.com and try again later.")),
         _ => None,
     };
     let error = Error::refused(upstream);
@@ -425,7 +435,10 @@ fn import_form(import: &ImportJobRequest) -> Result<Form> {
     let users = Part::stream_with_length(import.users.clone(), length)
         .file_name("users.json")
         .mime_str("application/json")
-        .map_err(|error| Error::new(Code::Internal, format!("The import cannot be sent: {}", describe(&error))))?;
+        .map_err(|error| {
+            let message = message!("The import cannot be sent: {reason}", reason = describe(&error));
+            Error::new(Code::Internal, message)
+        })?;
     let mut form = Form::new()
         .text("connection_id", import.connection_id.clone())
         .text("upsert", if import.upsert { "true" } else { "false" });
@@ -481,33 +494,38 @@ async fn parse_error_body(status: StatusCode, response: Response) -> Upstream {
     });
     Upstream {
         status_code: status.as_u16(),
-        message: message.unwrap_or_else(|| format!("Auth0 answered {status} without an explanation.")),
+        message: message.unwrap_or_else(|| without_explanation(status).to_string()),
         error,
         error_code: body.error_code,
     }
 }
 
+/// Returns the message for an error response without one.
+fn without_explanation(status: StatusCode) -> Message {
+    message!("Auth0 answered {status} without an explanation.")
+}
+
 /// Describes a transport error briefly and without the URL, whose query may contain personal data or a signature.
-pub(super) fn describe(error: &reqwest::Error) -> String {
+pub(super) fn describe(error: &reqwest::Error) -> Message {
     let mut deepest: &(dyn std::error::Error + 'static) = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }
     if let Some(error) = deepest.downcast_ref::<std::io::Error>() {
         match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => return "connection refused".to_owned(),
+            std::io::ErrorKind::ConnectionRefused => return message!("connection refused"),
             std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
-                return "connection closed".to_owned();
+                return message!("connection closed");
             }
             _ => {}
         }
     }
     if error.is_timeout() {
-        return if error.is_connect() { "no connection in time" } else { "no answer in time" }.to_owned();
+        return if error.is_connect() { message!("no connection in time") } else { message!("no answer in time") };
     }
     match error.source() {
-        Some(_) => deepest.to_string(),
-        None if error.is_builder() => "the request is not valid".to_owned(),
-        None => "connection closed".to_owned(),
+        Some(_) => Message::verbatim(deepest.to_string()),
+        None if error.is_builder() => message!("the request is not valid"),
+        None => message!("connection closed"),
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::failure::{Cause, Retryable};
 use super::requested_delay::MAX_DURATION;
 use uie_core::error::{Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::progress::Progress;
 use uie_core::telemetry;
 
@@ -96,10 +97,11 @@ impl RetryState {
     fn final_error(&self, retryable: Retryable) -> Error {
         let mut error = retryable.error;
         if self.failures > 1 && error.upstream.is_none() {
-            error.message = format!("{} (tried {} times)", error.message, self.failures);
+            error.message = message!("{message} (tried {count} times)", message = error.message, count = self.failures);
         }
         if let (Cause::RateLimit, Some(requested)) = (&retryable.cause, retryable.wait) {
-            error = error.with_hint(format!("Auth0 asks to wait {} s; try again then.", whole_seconds(requested)));
+            let seconds = whole_seconds(requested);
+            error = error.with_hint(message!("Auth0 asks to wait {seconds} s; try again then."));
         }
         error
     }
@@ -115,13 +117,13 @@ impl Drop for RetryState {
 }
 
 /// Describes for a job's progress why it waits and how long.
-fn describe_wait(cause: &Cause, delay: Duration) -> String {
+fn describe_wait(cause: &Cause, delay: Duration) -> Message {
     let seconds = whole_seconds(delay);
     match cause {
-        Cause::RateLimit => format!("Auth0 asks to wait {seconds} s (rate limit)"),
-        Cause::Answer(status) => format!("Auth0 answers {status}; trying again in {seconds} s"),
-        Cause::SlowQuery => format!("The search took Auth0 too long; trying again in {seconds} s"),
-        Cause::NoResponse(reason) => format!("Auth0 does not answer; trying again in {seconds} s: {reason}"),
+        Cause::RateLimit => message!("Auth0 asks to wait {seconds} s (rate limit)"),
+        Cause::Answer(status) => message!("Auth0 answers {status}; trying again in {seconds} s"),
+        Cause::SlowQuery => message!("The search took Auth0 too long; trying again in {seconds} s"),
+        Cause::NoResponse(reason) => message!("Auth0 does not answer; trying again in {seconds} s: {reason}"),
     }
 }
 

@@ -17,6 +17,7 @@ use super::request::{Body, Call, Timeouts, Transport};
 use super::requested_delay::MAX_DURATION;
 use uie_core::config::ClientCredentials;
 use uie_core::error::{Code, Error, Result, Upstream};
+use uie_core::message::{Message, message};
 
 /// How long before its expiry a token is renewed, so that it does not expire on the way to Auth0.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(30);
@@ -65,7 +66,9 @@ impl TokenSource {
             Self::Admin { token, expires_at, .. } if Timestamp::now() < *expires_at => {
                 Ok(Token { secret: token.clone(), generation: 0 })
             }
-            Self::Admin { .. } => Err(token_ended("its lifetime is over").into()),
+            Self::Admin { .. } => {
+                Err(token_ended(message!("The token for the Management API has ended: its lifetime is over.")).into())
+            }
             Self::Client { client, cached } => {
                 let mut cached = cached.lock().await;
                 if let Some((secret, until)) = &cached.token
@@ -97,7 +100,10 @@ impl TokenSource {
         match self {
             Self::Admin { refused, .. } => {
                 refused.store(true, Ordering::Relaxed);
-                Err(token_ended(&format!("Auth0 says: {}", upstream.message)))
+                Err(token_ended(message!(
+                    "The token for the Management API has ended: Auth0 says: {text}.",
+                    text = upstream.message
+                )))
             }
             Self::Client { cached, .. } => {
                 let mut cached = cached.lock().await;
@@ -113,13 +119,14 @@ impl TokenSource {
 /// Builds the error for a newly fetched token that Auth0 refuses.
 pub(super) fn new_token_rejected(transport: &Transport, upstream: &Upstream) -> Error {
     let host = transport.host().host();
-    Error::new(Code::Auth0Credentials, format!("{host} refuses its own tokens: {}", upstream.message)).with_hint(
-        "Check that AUTH0_DOMAIN is the tenant's own domain, not a custom one, and that this machine's clock is right.",
-    )
+    let message = message!("{host} refuses its own tokens: {text}", text = upstream.message);
+    Error::new(Code::Auth0Credentials, message).with_hint(message!(
+        "Check that AUTH0_DOMAIN is the tenant's own domain, not a custom one, and that this machine's clock is right."
+    ))
 }
 
-fn token_ended(why: &str) -> Error {
-    Error::new(Code::Auth0TokenEnded, format!("The token for the Management API has ended: {why}."))
+fn token_ended(message: Message) -> Error {
+    Error::new(Code::Auth0TokenEnded, message)
 }
 
 /// Fetches a token with client credentials. Returns the token and its lifetime.
@@ -153,8 +160,8 @@ async fn fetch_token(
     };
     let refused = |upstream: &Upstream| {
         let Upstream { error, message, .. } = upstream;
-        let message =
-            format!("{} refused AUTH0_CLIENT_ID {:?}: {message} ({error})", transport.host().host(), client.id);
+        let (host, client) = (transport.host().host(), &client.id);
+        let message = message!("{host} refused AUTH0_CLIENT_ID {client:?}: {message} ({error})");
         Failure::Final(Error::new(Code::Auth0Credentials, message))
     };
     let answer = match transport.send(&call, None, timeouts).await {
@@ -165,7 +172,8 @@ async fn fetch_token(
             // The request that needs the token was not sent. Its caller must not mistake a status of the token endpoint
             // for a response to that request.
             if let Some(upstream) = retryable.error.upstream.take() {
-                let message = format!("{} issues no token: {}", transport.host().host(), upstream.message);
+                let host = transport.host().host();
+                let message = message!("{host} issues no token: {text}", text = upstream.message);
                 retryable.error = Error::new(Code::Auth0Unreachable, message);
             }
             return Err(Failure::Retry(retryable));
@@ -174,10 +182,10 @@ async fn fetch_token(
     };
     // The message of serde_json could quote the token.
     let answer: Answer = serde_json::from_slice(&answer.body)
-        .map_err(|_error| transport.unexpected_answer(&call, "the answer has no access_token"))?;
+        .map_err(|_error| transport.unexpected_answer(&call, &message!("the answer has no access_token")))?;
     if reqwest::header::HeaderValue::from_str(answer.access_token.expose_secret()).is_err() {
         return Err(transport
-            .unexpected_answer(&call, "its access_token contains characters that are not allowed in a token")
+            .unexpected_answer(&call, &message!("its access_token contains characters that are not allowed in a token"))
             .into());
     }
     Ok((answer.access_token, Duration::from_secs(answer.expires_in)))

@@ -12,12 +12,13 @@ pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + 
 mod tests {
     use super::*;
     use crate::error::Code;
+    use crate::message::message;
 
     #[tokio::test]
     async fn errors_are_returned_and_panics_are_internal_errors() {
         assert_eq!(run_blocking(|| Ok(7)).await.unwrap(), 7);
-        let error = run_blocking(|| Err::<(), _>(Error::new(Code::Storage, "broken"))).await.unwrap_err();
-        assert_eq!((error.code, error.message.as_str()), (Code::Storage, "broken"));
+        let error = run_blocking(|| Err::<(), _>(Error::new(Code::Storage, message!("broken")))).await.unwrap_err();
+        assert_eq!((error.code, error.message.to_string().as_str()), (Code::Storage, "broken"));
         let error = run_blocking(|| -> Result<()> { panic!("a bug") }).await.unwrap_err();
         assert_eq!(error.code, Code::Internal);
     }

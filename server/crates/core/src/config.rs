@@ -24,6 +24,7 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Code, Error, Result};
+use crate::message::Message;
 use loader::SettingsLoader;
 use secret_strength::MIN_SECRET_LENGTH;
 use tenant_host::is_loopback;
@@ -42,7 +43,9 @@ impl Settings {
             return Self::parse(purpose, environment, None);
         };
         let name = path.display().to_string();
-        let failed = |error: std::io::Error| Error::new(Code::InvalidSettings, format!("--config {name}: {error}"));
+        let failed = |error: std::io::Error| {
+            Error::new(Code::InvalidSettings, Message::verbatim(format!("--config {name}: {error}")))
+        };
         let text = std::fs::read_to_string(path).map_err(failed)?;
         let is_exposed = value_file::is_accessible_to_others(&std::fs::metadata(path).map_err(failed)?);
         let mut settings = Self::parse(purpose, environment, Some((&name, &text)))?;
@@ -121,5 +124,5 @@ impl Settings {
 }
 
 fn missing(name: &str) -> Error {
-    Error::new(Code::InvalidSettings, key::missing(KEYS, name))
+    Error::new(Code::InvalidSettings, Message::verbatim(key::missing(KEYS, name)))
 }

@@ -4,11 +4,13 @@
 //! failing code adds the message, which names the thing and the value. An error of Auth0 is returned unchanged
 //! ([`Error::upstream`]).
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use crate::language::Language;
+use crate::message::{Localize, Message, message};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $name:expr, $hint:literal;)*) => {
@@ -209,9 +211,9 @@ pub struct Error {
     /// The row of the table.
     pub code: Code,
     /// Names the thing and the value that is wrong. Never holds a secret or personal data.
-    pub message: String,
+    pub message: Message,
     /// What to do: the hint of the table or a more specific one.
-    pub hint: Option<Cow<'static, str>>,
+    pub hint: Option<Message>,
     /// The field of the request that is wrong, with the index in a list: `fields[2].name`.
     pub field: Option<Box<str>>,
     /// The error of Auth0, if it comes from there. Boxed because it is rare and large.
@@ -233,12 +235,14 @@ pub struct ErrorBody {
     /// Reason phrase, or the name that the login of the original extension defines.
     pub error: String,
     /// What happened, with the thing and its value.
-    pub message: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub message: Message,
     /// Stable code; the code of Auth0 if Auth0 refused the request.
     pub error_code: String,
     /// What to do about it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub hint: Option<String>,
+    pub hint: Option<Message>,
     /// The field of the request that is wrong, with the index in a list: `fields[2].name`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<String>,
@@ -246,11 +250,11 @@ pub struct ErrorBody {
 
 impl Error {
     /// Creates an error with the hint of the table.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, message: impl Into<Message>) -> Self {
         Self {
             code,
             message: message.into(),
-            hint: code.hint().map(Cow::Borrowed),
+            hint: code.hint().map(Message::from_table),
             field: None,
             upstream: None,
             source: None,
@@ -259,7 +263,7 @@ impl Error {
 
     /// Creates an error with the message of the error that caused it.
     pub fn caused_by<E: std::error::Error + Send + Sync + 'static>(code: Code, source: E) -> Self {
-        let message = source.to_string();
+        let message = Message::verbatim(source.to_string());
         Self { source: Some(Arc::new(source)), ..Self::new(code, message) }
     }
 
@@ -270,8 +274,9 @@ impl Error {
 
     /// Puts what was being done before the message, for example the path of a file.
     #[must_use]
-    pub fn with_context(self, context: impl fmt::Display) -> Self {
-        Self { message: format!("{context}: {}", self.message), ..self }
+    pub fn with_context(self, context: impl Into<Message>) -> Self {
+        let (context, message) = (context.into(), self.message);
+        Self { message: message!("{context}: {message}"), ..self }
     }
 
     /// Replaces the code and keeps the rest.
@@ -294,7 +299,7 @@ impl Error {
 
     /// Replaces the hint.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<Message>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -303,7 +308,7 @@ impl Error {
     pub fn refused(upstream: Upstream) -> Self {
         Self {
             code: Code::Auth0Refused,
-            message: upstream.message.clone(),
+            message: Message::verbatim(upstream.message.as_str()),
             hint: None,
             field: None,
             upstream: Some(Box::new(upstream)),
@@ -344,9 +349,30 @@ impl Error {
             error,
             message: self.message.clone(),
             error_code: code,
-            hint: self.hint.as_ref().map(ToString::to_string),
+            hint: self.hint.clone(),
             field: self.field.as_deref().map(str::to_owned),
         }
+    }
+}
+
+impl ErrorBody {
+    /// Returns the JSON document to store with a failed job. It keeps the templates of its texts.
+    pub fn to_stored(&self) -> serde_json::Value {
+        let mut stored = serde_json::to_value(self).unwrap_or_default();
+        if let Some(members) = stored.as_object_mut() {
+            members.insert("message".to_owned(), self.message.to_stored());
+            if let Some(hint) = &self.hint {
+                members.insert("hint".to_owned(), hint.to_stored());
+            }
+        }
+        stored
+    }
+}
+
+impl Localize for ErrorBody {
+    fn localize(&mut self, language: Language) {
+        self.message.localize(language);
+        self.hint.localize(language);
     }
 }
 
@@ -414,9 +440,10 @@ mod tests {
 
     #[test]
     fn a_field_is_named_from_the_outside_in() {
-        let error = Error::new(Code::InvalidBody, "The name is empty.").with_field("name").with_field("fields[2]");
+        let error =
+            Error::new(Code::InvalidBody, message!("The name is empty.")).with_field("name").with_field("fields[2]");
         assert_eq!(error.body().field.as_deref(), Some("fields[2].name"));
-        let json = serde_json::to_value(Error::new(Code::NotFound, "").body()).unwrap();
+        let json = serde_json::to_value(Error::new(Code::NotFound, Message::verbatim("")).body()).unwrap();
         assert!(json.get("field").is_none(), "{json}");
     }
 
@@ -427,7 +454,7 @@ mod tests {
         assert_eq!(error.code, Code::DiskFull);
         assert!(error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>));
         // An error that passed through a reader is the same as before.
-        let error = Error::from(std::io::Error::other(Error::new(Code::RowFault, "row 1")));
+        let error = Error::from(std::io::Error::other(Error::new(Code::RowFault, message!("row 1"))));
         assert_eq!((error.code, error.source().is_none()), (Code::RowFault, true));
     }
 }

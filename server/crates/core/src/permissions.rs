@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Code, Error, Result};
+use crate::message::message;
 
 /// A scope of the Management API that the product uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +63,8 @@ impl Permissions {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(Error::new(Code::InsufficientScope, format!("This sign-in does not permit {}.", missing.join(", "))))
+        let message = message!("This sign-in does not permit {permissions}.", permissions = missing.join(", "));
+        Err(Error::new(Code::InsufficientScope, message))
     }
 
     fn iter(self) -> impl Iterator<Item = Permission> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Code, Error, Result};
+use crate::message::{Message, message};
 
 /// How long to wait for the threads of a canceled job before they are abandoned.
 const CANCEL_GRACE_PERIOD: Duration = Duration::from_millis(500);
@@ -16,7 +17,7 @@ const CANCEL_GRACE_PERIOD: Duration = Duration::from_millis(500);
 /// What a job is doing or waiting for.
 #[derive(Debug, Default)]
 struct Details {
-    text: Option<String>,
+    text: Option<Message>,
     /// Whether the text is a warning, such as that Auth0 does not respond.
     is_warning: bool,
 }
@@ -129,13 +130,13 @@ impl Progress {
     }
 
     /// Sets the text that informs users what the job is doing or waiting for; `None` while it makes progress.
-    pub fn set_details(&self, details: Option<String>) {
+    pub fn set_details(&self, details: Option<Message>) {
         self.put_details(Details { text: details, is_warning: false });
     }
 
     /// Sets a text that informs users what prevents progress.
-    pub fn set_warning(&self, text: String) {
-        self.put_details(Details { text: Some(text), is_warning: true });
+    pub fn set_warning(&self, text: impl Into<Message>) {
+        self.put_details(Details { text: Some(text.into()), is_warning: true });
     }
 
     fn put_details(&self, details: Details) {
@@ -143,12 +144,12 @@ impl Progress {
     }
 
     /// Returns what the job is doing or waiting for; `None` while it makes progress.
-    pub fn details(&self) -> Option<String> {
+    pub fn details(&self) -> Option<Message> {
         self.details.lock().unwrap_or_else(PoisonError::into_inner).text.clone()
     }
 
     /// Returns what prevents progress; `None` if nothing does.
-    pub fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<Message> {
         let details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
         details.text.clone().filter(|_| details.is_warning)
     }
@@ -165,14 +166,14 @@ impl Progress {
 
     /// Fails with [`Code::Canceled`] if the job was asked to stop. Call it between rows and requests.
     pub fn check(&self) -> Result<()> {
-        if self.is_canceled() { Err(Error::new(Code::Canceled, "The job was canceled.")) } else { Ok(()) }
+        if self.is_canceled() { Err(Error::new(Code::Canceled, message!("The job was canceled."))) } else { Ok(()) }
     }
 
     /// Runs a future until it ends or the job is canceled, whichever is first. Drops the future on cancellation.
     pub async fn or_canceled<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(Error::new(Code::Canceled, "The job was canceled.")),
+            () = self.cancel.cancelled() => Err(Error::new(Code::Canceled, message!("The job was canceled."))),
             result = future => result,
         }
     }

@@ -1,6 +1,7 @@
 //! Encodes rows as CSV, JSON and NDJSON (docs/decisions/0018-csv-cells.md).
 
 use super::format::Format;
+use uie_core::message::{Message, message};
 use uie_expression::{Cells, Formula, Kind};
 use uie_json::simd;
 use uie_json::{
@@ -28,9 +29,10 @@ impl Column {
     }
 
     /// Returns the fault of its cell in this row. `None` if the cell was computed or the column is a path.
-    pub fn fault(&self, computed: ComputedRow<'_>) -> Option<String> {
-        let cells = self.computed_index.and_then(|index| computed.cells.get(index));
-        cells.and_then(|cells| cells.get(computed.row)?.err()).map(ToString::to_string)
+    pub fn fault(&self, computed: ComputedRow<'_>) -> Option<Message> {
+        let cells = self.computed_index.and_then(|index| computed.cells.get(index))?;
+        let fault = cells.get(computed.row)?.err()?;
+        Some(message!("{transform}: {reason}", transform = fault.transform, reason = fault.message))
     }
 
     /// Returns its cell of a user; [`Cell::Nothing`] after a fault.

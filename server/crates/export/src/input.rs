@@ -5,6 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_records::{Chunk, ChunkReader, ColumnAssignment, Expected, MAX_EXPORTED_ROW_BYTES, ReadError};
 
 /// Opens a file from its start.
@@ -87,61 +88,72 @@ impl Inputs {
     /// Puts the name of the file before the message.
     fn in_file(&self, error: Error) -> Error {
         match &self.file {
-            Some(file) => error.with_context(file),
+            Some(file) => error.with_context(Message::verbatim(&**file)),
             None => error,
         }
     }
 }
 
-fn invalid(message: String) -> Error {
+fn invalid(message: Message) -> Error {
     Error::new(Code::InvalidUsersFile, message)
 }
 
 /// Converts a problem of a file to the error of an export. `line` is the last line that was read.
 fn file_error(error: ReadError, line: u64) -> Error {
-    let incomplete = "The file was probably not downloaded or copied completely; get it again.";
+    let incomplete = || message!("The file was probably not downloaded or copied completely; get it again.");
     match error {
         ReadError::Source(error) => read_error(error),
-        ReadError::TruncatedGzip => invalid(format!("The compressed file ends in the middle, after line {line}."))
-            .with_hint("It was probably not downloaded or copied completely; get it again."),
-        ReadError::DamagedGzip(error) => invalid(format!("The compressed file is damaged after line {line}: {error}."))
-            .with_hint("Get the file again, or check that all of it is gzip."),
+        ReadError::TruncatedGzip => invalid(message!("The compressed file ends in the middle, after line {line}."))
+            .with_hint(message!("It was probably not downloaded or copied completely; get it again.")),
+        ReadError::DamagedGzip(error) => {
+            invalid(message!("The compressed file is damaged after line {line}: {error}."))
+                .with_hint(message!("Get the file again, or check that all of it is gzip."))
+        }
         ReadError::UnclosedElement(line) => {
-            invalid(format!("The array ends in the middle of the user that starts in line {line}."))
-                .with_hint(incomplete)
+            invalid(message!("The array ends in the middle of the user that starts in line {line}."))
+                .with_hint(incomplete())
         }
         ReadError::UnclosedArray(at) => {
-            invalid(format!("The array that should end with `]` ends in line {} without it.", at.line))
-                .with_hint(incomplete)
+            invalid(message!("The array that should end with `]` ends in line {line} without it.", line = at.line))
+                .with_hint(incomplete())
         }
-        ReadError::ElementTooLong(line) => {
-            invalid(format!("The user that starts in line {line} is longer than {} MiB.", MAX_EXPORTED_ROW_BYTES >> 20))
-        }
+        ReadError::ElementTooLong(line) => invalid(message!(
+            "The user that starts in line {line} is longer than {limit} MiB.",
+            limit = MAX_EXPORTED_ROW_BYTES >> 20
+        )),
         ReadError::Unexpected { byte, at, expected } => {
-            let found =
-                if byte.is_ascii_graphic() { format!("`{}`", char::from(byte)) } else { format!("byte {byte:#04x}") };
-            let expected = match expected {
-                Expected::Element => "a user",
-                Expected::ElementAfterComma => "a user after the comma",
-                Expected::Separator => "`,` or `]` after a user",
-                Expected::End => "nothing after the `]` that ends the array",
+            let line = at.line;
+            let found = if byte.is_ascii_graphic() {
+                Message::verbatim(format!("`{}`", char::from(byte)))
+            } else {
+                message!("byte {byte:#04x}")
             };
-            invalid(format!("Line {}: found {found}, expected {expected}.", at.line))
-                .with_hint("A file of users is one JSON array of objects, or one object per line.")
+            let message = match expected {
+                Expected::Element => message!("Line {line}: found {found}, expected a user."),
+                Expected::ElementAfterComma => {
+                    message!("Line {line}: found {found}, expected a user after the comma.")
+                }
+                Expected::Separator => message!("Line {line}: found {found}, expected `,` or `]` after a user."),
+                Expected::End => {
+                    message!("Line {line}: found {found}, expected nothing after the `]` that ends the array.")
+                }
+            };
+            invalid(message)
+                .with_hint(message!("A file of users is one JSON array of objects, or one object per line."))
         }
-        ReadError::Binary(found) => invalid(format!("The file is {found}, neither JSON nor CSV.")),
+        ReadError::Binary(found) => invalid(message!("The file is {found}, neither JSON nor CSV.")),
         ReadError::NotRecords { kind, line } => {
-            invalid(format!("The file is {kind}, neither JSON nor CSV, as line {line} shows."))
+            invalid(message!("The file is {kind}, neither JSON nor CSV, as line {line} shows."))
         }
-        ReadError::HeaderTooLong => invalid("The header of the file is too long.".to_owned()),
-        ReadError::HeaderEncoding(column) => invalid(format!("The name of column {column} is not UTF-8.")),
+        ReadError::HeaderTooLong => invalid(message!("The header of the file is too long.")),
+        ReadError::HeaderEncoding(column) => invalid(message!("The name of column {column} is not UTF-8.")),
         ReadError::SameAttribute(column, other) => {
-            invalid(format!("Columns {other} and {column} of the file mean the same attribute."))
-                .with_hint("Rename or remove one of them.")
+            invalid(message!("Columns {other} and {column} of the file mean the same attribute."))
+                .with_hint(message!("Rename or remove one of them."))
         }
-        ReadError::NoContent => invalid("The file has no content.".to_owned()),
+        ReadError::NoContent => invalid(message!("The file has no content.")),
         ReadError::ObjectOverLines(line) => {
-            invalid(format!("The file is a single JSON object that starts at line {line}."))
+            invalid(message!("The file is a single JSON object that starts at line {line}."))
         }
     }
 }
@@ -152,7 +164,7 @@ fn read_error(error: std::io::Error) -> Error {
         Ok(own) => own,
         Err(error) => {
             let mut error = Error::from(error);
-            error.message = format!("The users cannot be read: {}", error.message);
+            error.message = message!("The users cannot be read: {reason}", reason = error.message);
             error
         }
     }

@@ -9,6 +9,7 @@ mod pipeline;
 mod plan;
 mod preview;
 mod request;
+mod row_messages;
 mod run;
 mod sort;
 mod source;

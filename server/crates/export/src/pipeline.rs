@@ -15,14 +15,16 @@ use super::csv_columns;
 use super::encode::{CellSource, ComputedRow, MissingEmail, ProjectedCells, TreeCells, UserText};
 use super::input::{InputFile, Inputs};
 use super::request::OnError;
+use super::row_messages::describe_problem;
 use super::sort::{Sorter, write_key};
 use super::spec::{ExportSpec, Reading};
 use super::summary::ExportSummary;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::progress::Progress;
 use uie_expression::{Evaluator, RowValues};
 use uie_json::{Cell, Cursor, Json, Path, Projection, RowBuffer, StructuralIndex};
-use uie_records::{Chunk, ColumnAssignment, Peeked, RowProblem, Rows};
+use uie_records::{Chunk, ColumnAssignment, Peeked, RowProblem, Rows, describe_parse_error};
 
 /// Typical number of users in a chunk, for initial capacities.
 const TYPICAL_CHUNK_ROWS: usize = 256;
@@ -44,11 +46,16 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// Returns the unit of row numbers in messages.
-    fn unit(self) -> &'static str {
-        match self {
-            Self::File => "line",
-            Self::Tenant { .. } => "row",
+    /// Returns the message of a fault with the place of its row before it.
+    fn locate(self, fault: &Fault, file: Option<&str>) -> Message {
+        let Fault { number, message, .. } = fault;
+        let place = match self {
+            Self::File => message!("line {number}"),
+            Self::Tenant { .. } => message!("row {number}"),
+        };
+        match file {
+            Some(file) => message!("{file}, {place}: {message}"),
+            None => message!("{place}: {message}"),
         }
     }
 
@@ -68,7 +75,7 @@ impl Origin {
         let Self::Tenant { counted } = self else { return Ok(()) };
         let missing = counted.saturating_sub(rows);
         if (rows == 0 && counted > 0) || missing > 10.max(counted / 10) {
-            let message = format!("The export ended after {rows} users, but the search counted at least {counted}.");
+            let message = message!("The export ended after {rows} users, but the search counted at least {counted}.");
             return Err(Error::new(Code::Auth0ExportLost, message));
         }
         Ok(())
@@ -130,7 +137,7 @@ struct Pipeline<'a> {
     /// Set when no more chunks are needed: the limit is reached, or an error occurred.
     stopped: AtomicBool,
     /// Names of the computed formulas in messages.
-    names: Vec<String>,
+    names: Vec<Message>,
     user_id: Path,
 }
 
@@ -171,7 +178,7 @@ struct Fault {
     before: u64,
     /// The row's number.
     number: u64,
-    message: String,
+    message: Message,
     /// Whether the row is omitted; otherwise one of its cells is empty.
     whole_row: bool,
 }
@@ -188,19 +195,19 @@ impl EncodedChunk {
     }
 
     /// Adds the fault of a row that is not a user.
-    fn add_unreadable(&mut self, number: u64, message: String) {
+    fn add_unreadable(&mut self, number: u64, message: Message) {
         self.unreadable.get_or_insert(number);
         self.add_fault(number, message);
     }
 
     /// Adds the fault of a row that is omitted.
-    fn add_fault(&mut self, number: u64, message: impl Into<String>) {
+    fn add_fault(&mut self, number: u64, message: Message) {
         let before = self.ends.len() as u64;
-        self.faults.push(Fault { before, number, message: message.into(), whole_row: true });
+        self.faults.push(Fault { before, number, message, whole_row: true });
     }
 
     /// Adds the fault of a cell of the next row.
-    fn add_cell_fault(&mut self, number: u64, message: String) {
+    fn add_cell_fault(&mut self, number: u64, message: Message) {
         let before = self.ends.len() as u64;
         self.faults.push(Fault { before, number, message, whole_row: false });
     }
@@ -222,7 +229,7 @@ enum BufferedRow<'r> {
     Projected(UserText<'r>, usize),
     Tree(&'r str, Json<'r>),
     /// Why the row cannot be read.
-    Unreadable(String),
+    Unreadable(Message),
 }
 
 /// Stops the other threads if a thread panics, so that they do not wait for it.
@@ -254,7 +261,7 @@ impl<'a> Pipeline<'a> {
             let written = read
                 .map_err(|error| self.read_error(error))
                 .and_then(|()| self.check_readable(&encoded))
-                .and_then(|()| ordered_output.collector.write_chunk(&encoded, self.origin.unit()));
+                .and_then(|()| ordered_output.collector.write_chunk(&encoded, self.origin));
             ordered_output.next += 1;
             match written {
                 Ok(chunk) => {
@@ -288,7 +295,10 @@ impl<'a> Pipeline<'a> {
         match (self.origin, encoded.unreadable) {
             (Origin::Tenant { .. }, Some(row)) => Err(Error::new(
                 Code::Auth0ExportLost,
-                format!("Row {row} of the tenant's answer is not a user; the {} rows before it are.", row - 1),
+                message!(
+                    "Row {row} of the tenant's answer is not a user; the {before} rows before it are.",
+                    before = row - 1
+                ),
             )),
             _ => Ok(()),
         }
@@ -506,8 +516,13 @@ impl<'a> Pipeline<'a> {
             let computed = ComputedRow { cells: &computed, row };
             row += 1;
             while let Some((_, formula, fault)) = faults.next_if(|(row, ..)| *row == computed.row) {
-                let name = self.names.get(formula).map_or("", String::as_str);
-                encoded.add_cell_fault(*line, format!("{}{name}: {fault}", self.user_label(*user)));
+                let name = self.names.get(formula).cloned().unwrap_or_else(|| Message::verbatim(""));
+                let (transform, reason) = (&fault.transform, &fault.message);
+                let message = match self.evaluate_user_id(*user) {
+                    Some(id) => message!("user {id}, {name}: {transform}: {reason}"),
+                    None => message!("{name}: {transform}: {reason}"),
+                };
+                encoded.add_cell_fault(*line, message);
             }
             match *user {
                 RowValues::Tree(user) => self.write_tree(*line, text, user, computed, encoded),
@@ -550,16 +565,16 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Returns the user's id for a message, `user auth0|1, `. Empty if the user has no id.
-    fn user_label(&self, user: RowValues<'_, '_>) -> String {
+    /// Returns the user's id for a message; `None` if the user has no id.
+    fn evaluate_user_id(&self, user: RowValues<'_, '_>) -> Option<String> {
         let id = match user {
             RowValues::Tree(user) => self.user_id.evaluate(user),
             // The user's id is the last path of the projection.
             RowValues::View(user) => user.last_cell(),
         };
         match id {
-            Cell::Text(id) => format!("user {id}, "),
-            _ => String::new(),
+            Cell::Text(id) => Some(id.into_owned()),
+            _ => None,
         }
     }
 
@@ -568,11 +583,13 @@ impl<'a> Pipeline<'a> {
     fn read<'r>(
         &self,
         row: std::result::Result<&'r [u8], RowProblem>,
-    ) -> std::result::Result<Option<(&'r str, Json<'r>)>, String> {
+    ) -> std::result::Result<Option<(&'r str, Json<'r>)>, Message> {
         let spec = self.spec;
-        let row = row.map_err(|problem| problem.to_string())?;
-        let (text, user) =
-            spec.encoder.read(row, &spec.wanted, spec.needs_values()).map_err(|unreadable| unreadable.to_string())?;
+        let row = row.map_err(|problem| describe_problem(&problem))?;
+        let (text, user) = spec
+            .encoder
+            .read(row, &spec.wanted, spec.needs_values())
+            .map_err(|unreadable| describe_parse_error(&unreadable))?;
         let matches = spec.filter.as_ref().is_none_or(|filter| filter.matches(&user));
         Ok(matches.then_some((text, user)))
     }
@@ -597,7 +614,7 @@ impl<'a> Pipeline<'a> {
         let start = encoded.bytes.len();
         if let Err(MissingEmail) = self.spec.encoder.write_row(text, cells, &mut encoded.bytes) {
             encoded.bytes.truncate(start);
-            encoded.add_fault(line, "the user has no e-mail address, which an import needs");
+            encoded.add_fault(line, message!("the user has no e-mail address, which an import needs"));
             return false;
         }
         encoded.ends.push(encoded.bytes.len());
@@ -636,7 +653,7 @@ struct Collector<'a> {
     written: u64,
     faults: u64,
     cells: u64,
-    first_faults: Vec<String>,
+    first_faults: Vec<Message>,
 }
 
 impl<'a> Collector<'a> {
@@ -651,7 +668,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Writes the rows of a chunk up to the limit. Fails at the first fault if the request says so.
-    fn write_chunk(&mut self, encoded: &EncodedChunk, unit: &str) -> Result<ChunkResult> {
+    fn write_chunk(&mut self, encoded: &EncodedChunk, origin: Origin) -> Result<ChunkResult> {
         let rows = encoded.ends.len() as u64;
         // A limit counts sorted rows, so all rows must be read first.
         let limit = self.spec.limit.filter(|_| self.sorter.is_none());
@@ -659,15 +676,14 @@ impl<'a> Collector<'a> {
         let wanted = left.map_or(rows, |left| rows.min(left));
         let (mut faults, mut lost_rows) = (0, 0);
         for fault in encoded.faults.iter().filter(|fault| left.is_none_or(|left| fault.before < left)) {
-            let file = encoded.file.as_deref().map(|file| format!("{file}, ")).unwrap_or_default();
-            let text = format!("{file}{unit} {}: {}", fault.number, fault.message);
             if self.spec.on_error == OnError::Fail {
-                return Err(Error::new(Code::RowFault, format!("The export stopped at {text}.")));
+                let fault = origin.locate(fault, encoded.file.as_deref());
+                return Err(Error::new(Code::RowFault, message!("The export stopped at {fault}.")));
             }
             faults += 1;
             lost_rows += u64::from(fault.whole_row);
             if self.first_faults.len() < MAX_FAULT_MESSAGES {
-                self.first_faults.push(text);
+                self.first_faults.push(origin.locate(fault, encoded.file.as_deref()));
             }
         }
         self.faults += faults;
@@ -755,6 +771,6 @@ impl Sink {
 
 fn write_error(error: std::io::Error) -> Error {
     let mut error = Error::from(error);
-    error.message = format!("The export cannot be written: {}", error.message);
+    error.message = message!("The export cannot be written: {reason}", reason = error.message);
     error
 }

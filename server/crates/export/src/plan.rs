@@ -8,6 +8,8 @@ use serde::Serialize;
 use super::spec::ExportSpec;
 use uie_auth0::{ExportField, ExportJobRequest, JobFormat, ManagementClient, UserSearch, UsersPage, connection_query};
 use uie_core::error::{Code, Error, Result};
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message, message};
 use uie_core::user::ATTRIBUTES;
 use uie_expression::Kind;
 
@@ -53,7 +55,7 @@ pub enum Filtering {
         /// The query as it was written. `None` if only the connection is filtered.
         query: Option<String>,
         /// Why Auth0 cannot evaluate it. `None` if Auth0 could, but finds too many users.
-        because: Option<String>,
+        because: Option<Message>,
     },
 }
 
@@ -69,7 +71,7 @@ pub struct Plan {
     /// What evaluates the query.
     pub filtering: Filtering,
     /// Remarks about the query and about versions of transforms.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Message>,
     /// Requested root attributes. `None` for whole users.
     pub attributes: Option<Vec<String>>,
     /// Minimum number of requests to the Management API, if known.
@@ -174,7 +176,7 @@ impl ExportSpec {
             }
             (Err(error), Some((_, upstream))) => return Err(upstream.unwrap_or(error)),
         };
-        let page = probed.ok_or_else(|| Error::new(Code::Internal, "A plan was made without a search."))?;
+        let page = probed.ok_or_else(|| Error::new(Code::Internal, message!("A plan was made without a search.")))?;
         Ok((Plan { connection: name, ..plan.add_requests(requests) }, page))
     }
 
@@ -291,9 +293,9 @@ async fn search_page(
 
 /// Returns the reason if an error means that Auth0 does not evaluate a query: it is invalid, too long for a URL, or
 /// takes longer than the limit of two seconds (docs/auth0/search-syntax.md#limits).
-pub(super) fn refusal_reason(error: &Error) -> Option<String> {
+pub(super) fn refusal_reason(error: &Error) -> Option<Message> {
     let upstream = error.upstream.as_ref().filter(|upstream| matches!(upstream.status_code, 400 | 414 | 503))?;
-    Some(format!("Auth0 refuses it: {}", upstream.message.trim_end_matches('.')))
+    Some(message!("Auth0 refuses it: {reason}", reason = upstream.message.trim_end_matches('.')))
 }
 
 impl Plan {
@@ -447,9 +449,20 @@ pub enum EvaluatedBy {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanLine {
     /// Its subject; empty if it continues the previous line.
-    pub title: &'static str,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub title: Message,
     /// Its text.
-    pub text: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub text: Message,
+}
+
+impl Localize for PlanView {
+    fn localize(&mut self, language: Language) {
+        for line in &mut self.lines {
+            line.title.localize(language);
+            line.text.localize(language);
+        }
+    }
 }
 
 impl From<&Plan> for PlanView {
@@ -485,109 +498,116 @@ impl Plan {
     /// Returns the plan as lines of text.
     pub fn lines(&self) -> Vec<PlanLine> {
         let mut lines = Vec::new();
-        let mut add = |title: &'static str, text: String| lines.push(PlanLine { title, text });
-        let source = match &self.source {
-            Source::File => "the file, read once from its start to its end",
-            Source::Search => "Auth0's search, 100 users a page",
-            Source::SplitSearch => {
-                "Auth0's search, split by created_at into spans with fewer than 1000 users, 100 users a page"
-            }
-            Source::Job(_) => "an export job inside Auth0, then its file",
-        };
-        add("Source", source.to_owned());
+        let mut add = |title: Message, text: Message| lines.push(PlanLine { title, text });
+        add(
+            message!("Source"),
+            match &self.source {
+                Source::File => message!("the file, read once from its start to its end"),
+                Source::Search => message!("Auth0's search, 100 users a page"),
+                Source::SplitSearch => message!(
+                    "Auth0's search, split by created_at into spans with fewer than 1000 users, 100 users a page"
+                ),
+                Source::Job(_) => message!("an export job inside Auth0, then its file"),
+            },
+        );
         if matches!(self.source, Source::Job(_)) {
             let instead = match self.expected {
-                UserCount::Exactly(_) => "Auth0's search, 100 users a page",
-                UserCount::Unknown | UserCount::AtLeast(_) => {
-                    "Auth0's search, split by created_at into spans with fewer than 1000 users"
+                UserCount::Exactly(_) => {
+                    message!(
+                        "Auth0's search, 100 users a page, where the tenant allows no export jobs or the job fails"
+                    )
                 }
+                UserCount::Unknown | UserCount::AtLeast(_) => message!(
+                    "Auth0's search, split by created_at into spans with fewer than 1000 users, where the tenant allows \
+                     no export jobs or the job fails"
+                ),
             };
-            add("Otherwise", format!("{instead}, where the tenant allows no export jobs or the job fails"));
+            add(message!("Otherwise"), instead);
         }
-        let matching = if self.filters_here() { "; how many match is not known before the end" } else { "" };
-        add(
-            "Users",
-            match self.expected {
-                UserCount::Unknown => "not known before the end".to_owned(),
-                UserCount::Exactly(users) => format!("{users}{matching}"),
-                UserCount::AtLeast(users) => format!("{users} or more (Auth0 stops counting there){matching}"),
-            },
-        );
+        let users = match self.expected {
+            UserCount::Unknown => message!("not known before the end"),
+            UserCount::Exactly(users) => Message::verbatim(users.to_string()),
+            UserCount::AtLeast(users) => message!("{users} or more (Auth0 stops counting there)"),
+        };
+        let users =
+            if self.filters_here() { message!("{users}; how many match is not known before the end") } else { users };
+        add(message!("Users"), users);
         if let Some(connection) = &self.connection {
-            let by = if matches!(self.source, Source::File) { " (here)" } else { "" };
-            add("Connection", format!("{connection}{by}"));
+            let is_file = matches!(self.source, Source::File);
+            let text = if is_file { message!("{connection} (here)") } else { Message::verbatim(connection.as_str()) };
+            add(message!("Connection"), text);
         }
-        match &self.filtering {
-            Filtering::Here { query: Some(query), because: Some(because) } => {
-                add("Filter", format!("{query} (here, since {because})"));
-            }
-            Filtering::Here { query: Some(query), because: None } => match self.source {
-                Source::File => add("Filter", format!("{query} (here)")),
-                _ => add("Filter", format!("{query} (here, since Auth0's search stops at {SEARCH_CAP} users)")),
-            },
-            Filtering::Here { query: None, .. } => {}
-            Filtering::None | Filtering::Auth0 => {
-                if !self.query.is_empty() && !matches!(self.source, Source::Job(_)) {
-                    add("Filter", format!("{} (by Auth0)", self.query));
-                }
-            }
-        }
+        self.add_filter(&mut add);
         for remark in &self.remarks {
-            add("Remark", remark.clone());
+            add(message!("Remark"), remark.clone());
         }
-        add(
-            "Attributes",
-            match &self.attributes {
-                None => "all".to_owned(),
-                Some(names) if names.is_empty() => "none".to_owned(),
-                Some(names) => names.join(", "),
-            },
-        );
+        let attributes = match &self.attributes {
+            None => message!("all"),
+            Some(names) if names.is_empty() => message!("none"),
+            Some(names) => Message::verbatim(names.join(", ")),
+        };
+        add(message!("Attributes"), attributes);
         for (index, (name, kind, expression)) in self.columns.iter().enumerate() {
-            let title = if index == 0 { "Columns" } else { "" };
+            let title = if index == 0 { message!("Columns") } else { Message::verbatim("") };
             let kind = match kind {
-                Kind::Path => "path",
-                Kind::Transform => "transform",
-                Kind::JavaScript => "JavaScript",
+                Kind::Path => message!("path"),
+                Kind::Transform => message!("transform"),
+                Kind::JavaScript => Message::verbatim("JavaScript"),
             };
             let name = if name == expression { String::new() } else { format!("{name}: ") };
-            add(title, format!("{name}{kind} {expression}"));
+            add(title, message!("{name}{kind} {expression}"));
         }
-        add(
-            "Sort",
-            match &self.sort {
-                Some((by, descending)) => {
-                    format!("by {by}, {} (here)", if *descending { "descending" } else { "ascending" })
-                }
-                None => "none, as they come".to_owned(),
-            },
-        );
+        let sort = match &self.sort {
+            Some((by, true)) => message!("by {by}, descending (here)"),
+            Some((by, false)) => message!("by {by}, ascending (here)"),
+            None => message!("none, as they come"),
+        };
+        add(message!("Sort"), sort);
         match (self.limit, &self.source) {
             (Some(limit), Source::Job(request)) if request.limit.is_some() => {
-                add("Limit", format!("{limit} users (by Auth0)"));
+                add(message!("Limit"), message!("{limit} users (by Auth0)"));
             }
-            (Some(limit), _) => add("Limit", format!("{limit} users (here)")),
+            (Some(limit), _) => add(message!("Limit"), message!("{limit} users (here)")),
             (None, _) => {}
         }
         if let Some(requests) = self.requests {
-            let unit = if requests == 1 { "request" } else { "requests" };
             let text = match self.source {
-                Source::Search | Source::File => format!("{requests} {unit} to Auth0"),
-                Source::SplitSearch => format!("{requests} or more to Auth0"),
+                Source::Search | Source::File if requests == 1 => message!("1 request to Auth0"),
+                Source::Search | Source::File => message!("{requests} requests to Auth0"),
+                Source::SplitSearch => message!("{requests} or more to Auth0"),
                 Source::Job(_) => {
-                    format!("{requests} or more to Auth0: one every 1 to 5 seconds while the job runs")
+                    message!("{requests} or more to Auth0: one every 1 to 5 seconds while the job runs")
                 }
             };
-            add("Requests", text);
+            add(message!("Requests"), text);
         }
         lines
+    }
+
+    /// Adds the line about the query.
+    fn add_filter(&self, add: &mut impl FnMut(Message, Message)) {
+        let text = match &self.filtering {
+            Filtering::Here { query: Some(query), because: Some(because) } => {
+                message!("{query} (here, since {because})")
+            }
+            Filtering::Here { query: Some(query), because: None } => match self.source {
+                Source::File => message!("{query} (here)"),
+                _ => message!("{query} (here, since Auth0's search stops at {limit} users)", limit = SEARCH_CAP),
+            },
+            Filtering::None | Filtering::Auth0 if !self.query.is_empty() && !matches!(self.source, Source::Job(_)) => {
+                message!("{query} (by Auth0)", query = self.query)
+            }
+            _ => return,
+        };
+        add(message!("Filter"), text);
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for PlanLine { title, text } in self.lines() {
-            let title = if title.is_empty() { String::new() } else { format!("{title}:") };
+            let title = title.to_string();
+            let title = if title.is_empty() { title } else { format!("{title}:") };
             writeln!(f, "{title:<12}{text}")?;
         }
         Ok(())

@@ -10,9 +10,12 @@ use super::request::ExportRequest;
 use super::spec::ExportSpec;
 use uie_auth0::{ManagementClient, UserSearch};
 use uie_core::error::{Code, Error, Result};
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message, message};
 use uie_expression::{Evaluator, Kind, RowValues};
 use uie_json::{ProjectionMask, parse_row};
 use uie_query::Query;
+use uie_records::describe_parse_error;
 
 /// Maximum number of users in a preview.
 pub const MAX_PREVIEW_ROWS: u64 = 50;
@@ -53,7 +56,19 @@ pub enum PreviewCell {
     #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     Value(JsonValue),
     /// Why it cannot be computed.
-    Error(String),
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    Error(Message),
+}
+
+impl Localize for Preview {
+    fn localize(&mut self, language: Language) {
+        self.plan.localize(language);
+        for cell in self.rows.iter_mut().flatten() {
+            if let PreviewCell::Error(message) = cell {
+                message.localize(language);
+            }
+        }
+    }
 }
 
 /// Returns the number of users in a preview. Fails if the request's limit is 0 or more than [`MAX_PREVIEW_ROWS`].
@@ -62,7 +77,7 @@ pub fn preview_limit(request: &ExportRequest) -> Result<u64> {
         limit @ 1..=MAX_PREVIEW_ROWS => Ok(limit),
         limit => Err(Error::new(
             Code::InvalidBody,
-            format!("The limit of a preview is {limit}; expected 1 to {MAX_PREVIEW_ROWS}."),
+            message!("The limit of a preview is {limit}; expected 1 to {max}.", max = MAX_PREVIEW_ROWS),
         )),
     }
 }
@@ -93,7 +108,6 @@ pub async fn preview<T: Send + 'static>(
         total = users.len() as u64;
     }
     users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let internal = |error: &dyn std::fmt::Display| Error::new(Code::Internal, error.to_string());
     let permit = permit.await?;
     // Transforms may take long. The permit is released after the computation, even if the caller has gone away.
     let computing = tokio::task::spawn_blocking(move || {
@@ -101,7 +115,7 @@ pub async fn preview<T: Send + 'static>(
         drop(permit);
         rows
     });
-    let (columns, rows) = computing.await.map_err(|error| internal(&error))?;
+    let (columns, rows) = computing.await.map_err(Error::internal)?;
     Ok(Preview { columns, rows, users: total, plan: PlanView::from(&plan) })
 }
 
@@ -141,7 +155,7 @@ pub async fn count_matches(
     let filter = match query.as_ref().map(Query::filter) {
         Some(Ok(filter)) => filter,
         Some(Err(error)) => return Err(refused.unwrap_or(error)),
-        None => return Err(Error::new(Code::Internal, "Auth0 refused a search without a query.")),
+        None => return Err(Error::new(Code::Internal, message!("Auth0 refused a search without a query."))),
     };
     let wanted = filter.extend_mask(ProjectionMask::new([]));
     let page = search(combine(None, connection), LOCAL_FILTER_USERS).await?;
@@ -157,8 +171,9 @@ fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<Pre
     let columns = spec.encoder.shape.columns();
     if columns.is_empty() {
         let rows = users.iter().map(|user| {
-            let value = serde_json::from_str(user).map_err(|error| error.to_string());
-            vec![value.map_or_else(PreviewCell::Error, PreviewCell::Value)]
+            let value = serde_json::from_str(user);
+            let unreadable = |error: serde_json::Error| PreviewCell::Error(Message::verbatim(error.to_string()));
+            vec![value.map_or_else(unreadable, PreviewCell::Value)]
         });
         return (vec![PreviewColumn { name: "user".to_owned(), kind: Kind::Path }], rows.collect());
     }
@@ -170,7 +185,10 @@ fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<Pre
     let computed = Evaluator::new(spec.formulas()).compute(&good);
     let mut row = 0;
     let rows = read.iter().map(|read| match read {
-        Err(unreadable) => columns.iter().map(|_| PreviewCell::Error(unreadable.to_string())).collect(),
+        Err(unreadable) => {
+            let message = describe_parse_error(unreadable);
+            columns.iter().map(|_| PreviewCell::Error(message.clone())).collect()
+        }
         Ok((_, user)) => {
             let computed = ComputedRow { cells: &computed, row };
             row += 1;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use uie_core::encryption::{ChunkSize, DecryptingReader};
 use uie_core::error::{Error, Result};
+use uie_core::message::message;
 use uie_json::Cell;
 use uie_store::TempFile;
 
@@ -240,8 +241,11 @@ impl Run {
     fn create(directory: &std::path::Path) -> Result<Self> {
         let file = TempFile::create(directory, ChunkSize::Medium).map_err(|error| {
             let mut error = Error::from(error);
-            error.message =
-                format!("The sort cannot create a temporary file in {}: {}", directory.display(), error.message);
+            error.message = message!(
+                "The sort cannot create a temporary file in {directory}: {reason}",
+                directory = directory.display(),
+                reason = error.message
+            );
             error
         })?;
         Ok(Self(file))
@@ -261,7 +265,7 @@ impl Run {
 
 fn temp_file_error(error: std::io::Error) -> Error {
     let mut error = Error::from(error);
-    error.message = format!("The sort's temporary file cannot be written or read: {}", error.message);
+    error.message = message!("The sort's temporary file cannot be written or read: {reason}", reason = error.message);
     error
 }
 

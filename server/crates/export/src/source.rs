@@ -24,6 +24,7 @@ use super::spec::ExportSpec;
 use super::summary::ExportSummary;
 use uie_auth0::{ExportJobRequest, JobStatus, ManagementClient, PartialDownload, UserSearch, may_have_happened};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::progress::Progress;
 use uie_records::GzipInput;
 use uie_store::Store;
@@ -147,7 +148,7 @@ pub(super) async fn run(
                 Err(StopReason::ReceiverClosed) => continue,
             };
             if sorts && end.is_ok() {
-                feed.progress.set_details(Some("Sorting and writing the users.".to_owned()));
+                feed.progress.set_details(Some(message!("Sorting and writing the users.")));
             }
             // Fails if the pipeline stopped reading.
             let _ = to.send(end).await;
@@ -155,7 +156,7 @@ pub(super) async fn run(
     };
     let working = async {
         let (result, ()) = tokio::join!(pipeline, feeding);
-        result.map_err(|error| Error::new(Code::Internal, format!("The export crashed (internal error): {error}")))?
+        result.map_err(|error| Error::new(Code::Internal, message!("The export crashed (internal error): {error}")))?
     };
     let outcome = progress.or_abandon(working).await;
     // Downloading the same file again does not help, so the next attempt must create another job.
@@ -224,7 +225,7 @@ impl Feed {
             Err(error) if needs_search_instead(&error) => error,
             Err(error) => return Err(error),
         };
-        tracing::warn!(reason = error.message, "the export job is not available; using Auth0's search instead");
+        tracing::warn!(reason = %error.message, "the export job is not available; using Auth0's search instead");
         self.progress.set_details(None);
         self.plan = self.plan.clone().without_job();
         Ok(())
@@ -262,7 +263,7 @@ impl Feed {
             if error.code != Code::Auth0ExportLost || created >= MAX_JOBS {
                 return Err(error);
             }
-            tracing::info!(reason = error.message, "creating another export job");
+            tracing::info!(reason = %error.message, "creating another export job");
         }
     }
 
@@ -289,7 +290,8 @@ impl Feed {
             if !retry {
                 return Err(error);
             }
-            self.progress.set_warning(format!("Auth0 has not started the export yet: {}", error.message));
+            self.progress
+                .set_warning(message!("Auth0 has not started the export yet: {reason}", reason = error.message));
             self.pause(wait).await?;
             self.progress.set_details(None);
             wait = self.poll.next_wait(wait);
@@ -314,7 +316,7 @@ impl Feed {
                 let mut seen = HashSet::new();
                 self.send_span(Span { from: None, to: None }, &mut seen, to).await.map(drop)
             }
-            Source::File => Err(Error::new(Code::Internal, "A file is not read through the tenant.").into()),
+            Source::File => Err(Error::new(Code::Internal, message!("A file is not read through the tenant.")).into()),
         }
     }
 
@@ -341,11 +343,11 @@ impl Feed {
                 return Err(error.into());
             }
             tracing::info!(
-                reason = error.message,
+                reason = %error.message,
                 at = delivered.received.bytes,
                 "resuming the download with a new link"
             );
-            self.progress.set_warning("The download was interrupted and will resume.".to_owned());
+            self.progress.set_warning(message!("The download was interrupted and will resume."));
             self.pause(wait).await?;
             self.progress.set_details(None);
             wait = self.poll.next_wait(wait);
@@ -392,13 +394,12 @@ impl Feed {
             self.deliver(bytes, to).await?;
         }
         if delivered.received.bytes == 0 && self.plan.expected != UserCount::Exactly(0) {
-            return Err(
-                Error::new(Code::Auth0ExportLost, "The export's file is empty, but the search found users.").into()
-            );
+            let message = message!("The export's file is empty, but the search found users.");
+            return Err(Error::new(Code::Auth0ExportLost, message).into());
         }
         let wanted = delivered.length.unwrap_or(0).max(delivered.received.bytes);
         if at < wanted {
-            let message = format!("The download of the export ended after {at} of {wanted} bytes.");
+            let message = message!("The download of the export ended after {at} of {wanted} bytes.");
             return Err(Error::new(Code::Auth0Unreachable, message).into());
         }
         Ok(())
@@ -408,7 +409,7 @@ impl Feed {
     /// is read again before every download (docs/auth0/jobs.md#download-links).
     async fn wait_until_completed(&mut self) -> Result<String> {
         let Some(id) = self.job.clone() else {
-            return Err(Error::new(Code::Internal, "The export job was never created."));
+            return Err(Error::new(Code::Internal, message!("The export job was never created.")));
         };
         let started = tokio::time::Instant::now();
         let mut wait = self.poll.initial;
@@ -424,35 +425,38 @@ impl Feed {
                     return job.location.ok_or_else(|| {
                         Error::new(
                             Code::Auth0ExportLost,
-                            format!("Export job {id} is completed, but has no link to its file."),
+                            message!("Export job {id} is completed, but has no link to its file."),
                         )
                     });
                 }
                 JobStatus::Failed => {
-                    let details = job.status_details.as_deref().unwrap_or("Auth0 gives no reason");
-                    let details = details.trim_end_matches('.');
-                    return Err(Error::new(
-                        Code::Auth0JobFailed,
-                        format!("Export job {id} failed inside Auth0: {details}."),
-                    ));
+                    let details = job.status_details.as_deref().map(|details| details.trim_end_matches('.'));
+                    let message = match details {
+                        Some(details) => message!("Export job {id} failed inside Auth0: {details}."),
+                        None => message!("Export job {id} failed inside Auth0: Auth0 gives no reason."),
+                    };
+                    return Err(Error::new(Code::Auth0JobFailed, message));
                 }
                 JobStatus::Expired => {
-                    return Err(Error::new(Code::Auth0ExportLost, format!("Export job {id} expired inside Auth0.")));
+                    return Err(Error::new(Code::Auth0ExportLost, message!("Export job {id} expired inside Auth0.")));
                 }
                 JobStatus::Pending | JobStatus::Processing | JobStatus::Other(_) => {}
             }
             if started.elapsed() > self.poll.timeout {
+                let hours = self.poll.timeout.as_secs() / 3600;
                 return Err(Error::new(
                     Code::Auth0JobFailed,
-                    format!("Export job {id} has not ended after {} hours.", self.poll.timeout.as_secs() / 3600),
+                    message!("Export job {id} has not ended after {hours} hours."),
                 ));
             }
-            let done = match (job.percentage_done, job.time_left_seconds) {
-                (Some(percent), Some(left)) => format!(" ({percent:.0} %, {left:.0} s left)"),
-                (Some(percent), None) => format!(" ({percent:.0} %)"),
-                (None, _) => String::new(),
+            let details = match (job.percentage_done, job.time_left_seconds) {
+                (Some(percent), Some(left)) => {
+                    message!("Auth0 is preparing the export ({percent:.0} %, {left:.0} s left).")
+                }
+                (Some(percent), None) => message!("Auth0 is preparing the export ({percent:.0} %)."),
+                (None, _) => message!("Auth0 is preparing the export."),
             };
-            self.progress.set_details(Some(format!("Auth0 is preparing the export{done}.")));
+            self.progress.set_details(Some(details));
             self.pause(wait).await?;
             wait = self.poll.next_wait(wait);
         }
@@ -480,14 +484,14 @@ impl Feed {
             if high - low <= 1 {
                 return Err(Error::new(
                     Code::InvalidSearch,
-                    format!(
-                        "More than {} matching users were created at {}; Auth0's search does not return more, and \
-                         spans cannot be shorter.",
-                        SEARCH_CAP - 1,
-                        format_time(low)
+                    message!(
+                        "More than {limit} matching users were created at {time}; Auth0's search does not return more, \
+                         and spans cannot be shorter.",
+                        limit = SEARCH_CAP - 1,
+                        time = format_time(low)
                     ),
                 )
-                .with_hint("Narrow the query, or export without one, so that an export job can be used.")
+                .with_hint(message!("Narrow the query, or export without one, so that an export job can be used."))
                 .into());
             }
             let middle = low + (high - low) / 2;
@@ -578,10 +582,10 @@ impl Feed {
                 if answer.users.len() < PAGE as usize {
                     let received = u64::from(page) * u64::from(PAGE) + answer.users.len() as u64;
                     if answer.total.saturating_sub(received) > 10.max(answer.total / 10) {
-                        let message = format!(
-                            "A page of the search has {} users, but {} more were counted.",
-                            answer.users.len(),
-                            answer.total - received
+                        let message = message!(
+                            "A page of the search has {users} users, but {missing} more were counted.",
+                            users = answer.users.len(),
+                            missing = answer.total - received
                         );
                         return Err(Error::new(Code::Auth0ExportLost, message).into());
                     }
@@ -622,7 +626,8 @@ impl Feed {
 fn parse_user_key(user: &serde_json::value::RawValue) -> Result<UserKey> {
     serde_json::from_str(user.get()).map_err(|error| {
         // Report the position only: the message of the error could quote the user.
-        let message = format!("Auth0's search gave a user that cannot be read, at byte {}.", error.column());
+        let message =
+            message!("Auth0's search gave a user that cannot be read, at byte {byte}.", byte = error.column());
         Error::new(Code::Auth0Answer, message)
     })
 }
@@ -631,7 +636,7 @@ fn parse_user_key(user: &serde_json::value::RawValue) -> Result<UserKey> {
 fn creation_time(user: &UserKey) -> Result<i64> {
     user.created_at
         .map(Timestamp::as_millisecond)
-        .ok_or_else(|| Error::new(Code::Auth0Answer, "Auth0's search gave a user without created_at."))
+        .ok_or_else(|| Error::new(Code::Auth0Answer, message!("Auth0's search gave a user without created_at.")))
 }
 
 /// Formats a time for a query.
@@ -644,14 +649,14 @@ fn job_error(id: &str, error: Error) -> Error {
     if error.upstream.as_ref().is_some_and(|upstream| upstream.status_code == 404) {
         return Error::new(
             Code::Auth0ExportLost,
-            format!("Export job {id} no longer exists; Auth0 keeps jobs for 24 hours."),
+            message!("Export job {id} no longer exists; Auth0 keeps jobs for 24 hours."),
         );
     }
     error
 }
 
 fn file_changed() -> Error {
-    Error::new(Code::Auth0ExportLost, "The export's file changed while it was downloaded.")
+    Error::new(Code::Auth0ExportLost, message!("The export's file changed while it was downloaded."))
 }
 
 /// Whether a search must be used instead of an export job: the tenant refuses jobs, the job failed, or it is unknown
@@ -746,7 +751,7 @@ impl Read for UserReader {
                 Err(error)
                     if matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) =>
                 {
-                    let message = format!("The export's compressed file is damaged: {error}.");
+                    let message = message!("The export's compressed file is damaged: {error}.");
                     return Err(std::io::Error::other(Error::new(Code::Auth0ExportLost, message)));
                 }
                 Err(error) => return Err(error),
@@ -760,7 +765,7 @@ fn interrupted() -> std::io::Error {
 }
 
 fn stopped() -> Error {
-    Error::new(Code::Interrupted, "The export was stopped.")
+    Error::new(Code::Interrupted, message!("The export was stopped."))
 }
 
 /// Reads the bytes of one stream from the channel.

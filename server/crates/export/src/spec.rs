@@ -7,6 +7,7 @@ use super::encode::{Column, Csv, Encoder, Shape};
 use super::format::Format;
 use super::request::{ExportRequest, FieldRequest, OnError, Preset};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 use uie_expression::{Expression, Formula, Kind, SandboxCount, TransformContext, formula_projection};
 use uie_json::{Path, Projection, ProjectionMask, parse_row};
@@ -47,7 +48,7 @@ pub struct ExportSpec {
     pub(super) threads: usize,
     pub(super) reading: Reading,
     /// Remarks of the plan about versions of transforms.
-    pub(super) version_remarks: Vec<String>,
+    pub(super) version_remarks: Vec<Message>,
 }
 
 /// The order of rows.
@@ -81,8 +82,11 @@ impl ExportSpec {
 
     fn check(request: &ExportRequest, sort_memory: u64, tools: Option<&TransformContext>) -> Result<Self> {
         if request.limit == Some(0) {
-            return Err(Error::new(Code::InvalidBody, "The limit is 0; expected 1 or more, or none for all users.")
-                .with_field("limit"));
+            return Err(Error::new(
+                Code::InvalidBody,
+                message!("The limit is 0; expected 1 or more, or none for all users."),
+            )
+            .with_field("limit"));
         }
         let delimiter = request
             .delimiter
@@ -97,7 +101,10 @@ impl ExportSpec {
                 if given {
                     return Err(Error::new(
                         Code::InvalidBody,
-                        format!("`{name}` is for CSV only; the format is {}.", request.format.extension()),
+                        message!(
+                            "`{name}` is for CSV only; the format is {format}.",
+                            format = request.format.extension()
+                        ),
                     )
                     .with_field(name));
                 }
@@ -107,7 +114,7 @@ impl ExportSpec {
         if fields.len() > MAX_COLUMNS {
             return Err(Error::new(
                 Code::InvalidBody,
-                format!("{} columns are too many; {MAX_COLUMNS} are allowed.", fields.len()),
+                message!("{count} columns are too many; {max} are allowed.", count = fields.len(), max = MAX_COLUMNS),
             )
             .with_field("fields"));
         }
@@ -121,9 +128,10 @@ impl ExportSpec {
             Some(Preset::Import) if request.format != Format::Json => {
                 return Err(Error::new(
                     Code::InvalidBody,
-                    format!(
-                        "The preset `import` makes a JSON array, since that is what Auth0 imports; the format is {}.",
-                        request.format.extension()
+                    message!(
+                        "The preset `import` makes a JSON array, since that is what Auth0 imports; the format is \
+                         {format}.",
+                        format = request.format.extension()
                     ),
                 )
                 .with_field("format"));
@@ -137,7 +145,7 @@ impl ExportSpec {
         let sort = match &request.sort {
             Some(sort) => {
                 let formula = formulas
-                    .formula(&sort.by, &|| "The sort expression".to_owned())
+                    .formula(&sort.by, &|| message!("The sort expression"))
                     .map_err(|error| error.with_field("sort.by"))?;
                 let computed_index = (formula.kind() != Kind::Path).then_some(shape.number_computed());
                 Some(Sort { formula, computed_index, descending: sort.descending })
@@ -157,7 +165,11 @@ impl ExportSpec {
         if sort_memory < MIN_SORT_MEMORY {
             return Err(Error::new(
                 Code::InvalidArgument,
-                format!("{sort_memory} bytes are too little memory to sort with; {MIN_SORT_MEMORY} are needed."),
+                message!(
+                    "{bytes} bytes are too little memory to sort with; {min} are needed.",
+                    bytes = sort_memory,
+                    min = MIN_SORT_MEMORY
+                ),
             ));
         }
         let non_empty =
@@ -208,7 +220,7 @@ impl ExportSpec {
     }
 
     /// Returns remarks about the query that its author may not expect, such as the precedence of AND and OR.
-    pub fn remarks(&self) -> &[String] {
+    pub fn remarks(&self) -> &[Message] {
         self.query.as_ref().map_or(&[], Query::remarks)
     }
 
@@ -229,9 +241,9 @@ impl ExportSpec {
         if is_connection_id(connection) {
             return Err(Error::new(
                 Code::InvalidArgument,
-                format!("The connection {connection} is given by its id, but users in a file carry its name."),
+                message!("The connection {connection} is given by its id, but users in a file carry its name."),
             )
-            .with_hint("Give the connection's name, as in identities[0].connection."));
+            .with_hint(message!("Give the connection's name, as in identities[0].connection.")));
         }
         let connection = Filter::connection(connection);
         let filter = match self.query_filter()? {
@@ -263,12 +275,12 @@ impl ExportSpec {
     }
 
     /// Returns the names of computed formulas in messages, in the order of `ComputedRow::cells`.
-    pub(super) fn computed_names(&self) -> Vec<String> {
+    pub(super) fn computed_names(&self) -> Vec<Message> {
         let columns = self.encoder.shape.columns().iter().filter(|column| column.formula.kind() != Kind::Path);
         let sort = self.sort.as_ref().filter(|sort| sort.computed_index.is_some());
         columns
-            .map(|column| format!("column {:?}", column.name))
-            .chain(sort.map(|_| "the sort expression".to_owned()))
+            .map(|column| message!("column {name:?}", name = column.name))
+            .chain(sort.map(|_| message!("the sort expression")))
             .collect()
     }
 
@@ -309,9 +321,9 @@ fn parse_delimiter(text: &str) -> Result<u8> {
     byte.filter(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0)).ok_or_else(|| {
         Error::new(
             Code::InvalidBody,
-            format!("The delimiter is {text:?}; expected one ASCII character, but no quote and no line end."),
+            message!("The delimiter is {text:?}; expected one ASCII character, but no quote and no line end."),
         )
-        .with_hint("Usual ones are , ; | and \\t (tab).")
+        .with_hint(message!("Usual ones are , ; | and \\t (tab)."))
     })
 }
 
@@ -327,24 +339,24 @@ struct FormulaBuilder<'t> {
 
 impl FormulaBuilder<'_> {
     /// Creates a formula. `subject` returns the name of the expression for error messages.
-    fn formula(&mut self, expression: &str, subject: &dyn Fn() -> String) -> Result<Formula> {
+    fn formula(&mut self, expression: &str, subject: &dyn Fn() -> Message) -> Result<Formula> {
         let named = |error| prefix_message(&subject(), error);
         let expression = Expression::parse(expression).map_err(named)?;
         self.sandboxes.add(&expression, Code::InvalidBody).map_err(|error| {
-            error.with_hint("Use paths where a column only picks an attribute, or export in two parts.")
+            error.with_hint(message!("Use paths where a column only picks an attribute, or export in two parts."))
         })?;
         Formula::new(&expression, self.tools).map_err(named)
     }
 
     fn column(&mut self, expression: &str, name: Option<&str>) -> Result<Column> {
         let formula = self
-            .formula(expression, &|| format!("Column {:?}", name.unwrap_or(expression)))
+            .formula(expression, &|| message!("Column {name:?}", name = name.unwrap_or(expression)))
             .map_err(|error| error.with_field("name"))?;
         let name = name.unwrap_or(formula.masked_source());
         if name.is_empty() {
             let shown = formula.masked_source();
-            return Err(Error::new(Code::InvalidExpression, format!("The column `{shown}` has an empty name."))
-                .with_hint("Leave the name out to name the column by its expression.")
+            return Err(Error::new(Code::InvalidExpression, message!("The column `{shown}` has an empty name."))
+                .with_hint(message!("Leave the name out to name the column by its expression."))
                 .with_field("export_as"));
         }
         let name = name.to_owned();
@@ -380,11 +392,14 @@ fn import_columns(fields: &[FieldRequest], formulas: &mut FormulaBuilder<'_>) ->
         let nearest = uie_core::user::nearest_importable(&column.name);
         let error = Error::new(
             Code::InvalidBody,
-            format!("Column {:?} cannot be imported: Auth0 knows no such attribute in an import file.", column.name),
+            message!(
+                "Column {name:?} cannot be imported: Auth0 knows no such attribute in an import file.",
+                name = column.name
+            ),
         )
         .with_field(format!("fields[{index}].export_as"));
         return Err(match nearest {
-            Some(nearest) => error.with_hint(format!("Did you mean {nearest}?")),
+            Some(nearest) => error.with_hint(message!("Did you mean {nearest}?")),
             None => error,
         });
     }
@@ -398,7 +413,7 @@ fn import_columns(fields: &[FieldRequest], formulas: &mut FormulaBuilder<'_>) ->
 }
 
 /// Adds the name of an expression to the message of an error.
-fn prefix_message(subject: &str, mut error: Error) -> Error {
-    error.message = format!("{subject}: {}", error.message);
+fn prefix_message(subject: &Message, mut error: Error) -> Error {
+    error.message = message!("{subject}: {reason}", reason = error.message);
     error
 }

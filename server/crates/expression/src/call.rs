@@ -1,5 +1,7 @@
 //! A call of a transform, parsed but not yet checked against a catalog.
 
+use std::ops::Range;
+
 use uie_json::Path;
 
 /// The function that returns a named secret: `secret("NAME")`. It is not a transform and needs no sandbox.
@@ -31,7 +33,19 @@ pub(super) enum Input {
     Call(Call),
 }
 
+impl Argument {
+    /// Returns its byte range in the source.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.at..self.end
+    }
+}
+
 impl Call {
+    /// Returns the byte range of the name in the source.
+    pub(super) fn name_span(&self) -> Range<usize> {
+        self.at..self.at + self.name.len()
+    }
+
     /// Returns the names of the called transforms, its own first.
     pub(super) fn transforms(&self) -> Vec<&str> {
         let inner = self.arguments.iter().flat_map(|argument| match &argument.input {

@@ -13,10 +13,12 @@ use transforms_sdk::manifest::{Parameter, Type};
 use super::call::{Argument, Call, Input, SECRET};
 use super::expression::{Expression, Kind};
 use super::javascript::Script;
-use super::parse_error::ParseError;
+use super::parse_error::invalid_expression;
 use super::parser::Form;
 use super::sandbox_count::SandboxCount;
+use uie_core::diagnostic::Diagnostic;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::printable;
 use uie_core::user::ATTRIBUTES;
 use uie_json::ProjectionMask;
@@ -92,7 +94,7 @@ impl TransformContext {
     }
 
     /// Returns remarks for the plan: which pinned versions of transforms are outdated or have been replaced.
-    pub fn version_remarks<'a>(&self, expressions: impl IntoIterator<Item = &'a Expression>) -> Vec<String> {
+    pub fn version_remarks<'a>(&self, expressions: impl IntoIterator<Item = &'a Expression>) -> Vec<Message> {
         let names: BTreeSet<&str> = expressions.into_iter().flat_map(Expression::transforms).collect();
         names
             .into_iter()
@@ -102,16 +104,16 @@ impl TransformContext {
                 if now.sha256() == pin {
                     None
                 } else if used.sha256() == pin {
-                    Some(format!(
-                        "The saved version of `{name}` is used ({}, SHA-256 {}…); a newer one is installed ({}, \
-                         SHA-256 {}…).",
-                        used.manifest().version,
-                        short_digest(used.sha256()),
-                        now.manifest().version,
-                        short_digest(now.sha256())
+                    Some(message!(
+                        "The saved version of `{name}` is used ({used}, SHA-256 {used_sha256}…); a newer one is \
+                         installed ({installed}, SHA-256 {installed_sha256}…).",
+                        used = used.manifest().version,
+                        used_sha256 = short_digest(used.sha256()),
+                        installed = now.manifest().version,
+                        installed_sha256 = short_digest(now.sha256())
                     ))
                 } else {
-                    Some(format!("`{name}` has changed since this was saved: its file was replaced on the server."))
+                    Some(message!("`{name}` has changed since this was saved: its file was replaced on the server."))
                 }
             })
             .collect()
@@ -120,14 +122,17 @@ impl TransformContext {
     /// Returns the transform `name`: the pinned version, or the active one. `None` if no transform has the name.
     ///
     /// Fails with a message if the pinned version was deleted and another upload has its name.
-    fn transform(&self, name: &str) -> std::result::Result<Option<&Arc<Transform>>, String> {
+    fn transform(&self, name: &str) -> std::result::Result<Option<&Arc<Transform>>, Message> {
         let now = self.catalog.get(name);
         let Some(pin) = self.pins.get(name) else { return Ok(now) };
         match self.catalog.version(name, pin) {
             Some(version) => Ok(Some(version)),
             // The operator replaces files in place, and shipped transforms change with the release: not an error.
             None if now.is_none_or(|now| now.origin() != Origin::Upload) => Ok(now),
-            None => Err(format!("the saved version of `{name}` was deleted (SHA-256 {}…)", short_digest(pin))),
+            None => Err(message!(
+                "the saved version of `{name}` was deleted (SHA-256 {sha256}…)",
+                sha256 = short_digest(pin)
+            )),
         }
     }
 
@@ -192,7 +197,7 @@ impl Formula {
         let context = || {
             context.ok_or_else(|| {
                 expression.path().err().unwrap_or_else(|| {
-                    Error::new(Code::Internal, "Internal error: a formula needs a transform context.")
+                    Error::new(Code::Internal, message!("Internal error: a formula needs a transform context."))
                 })
             })
         };
@@ -287,47 +292,45 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn fail<T>(&self, at: usize, message: impl Into<String>, hint: impl Into<String>) -> Result<T> {
-        Err(ParseError::invalid(at, message, hint).into_error(self.source))
+    fn fail<T>(&self, diagnostic: &Diagnostic) -> Result<T> {
+        Err(invalid_expression(diagnostic, self.source))
     }
 
     fn call(&mut self, call: &Call) -> Result<PreparedCall> {
         let name = call.name.as_str();
         if name == SECRET {
-            return self.fail(
-                call.at,
-                "`secret(…)` can only be the argument of a secret parameter",
-                "pass it to a secret parameter: pseudonymize(user.email, secret(\"KEY\"))",
-            );
+            let message = message!("`secret(…)` can only be the argument of a secret parameter");
+            let hint = message!("pass it to a secret parameter: pseudonymize(user.email, secret(\"KEY\"))");
+            return self.fail(&Diagnostic::in_span(call.name_span(), message).with_hint(hint));
         }
         let context = self.context;
         let transform = match context.transform(name) {
             Ok(transform) => transform,
             Err(message) => {
-                return self.fail(call.at, message, "save the settings again to use the current version");
+                let hint = message!("save the settings again to use the current version");
+                return self.fail(&Diagnostic::in_span(call.name_span(), message).with_hint(hint));
             }
         };
         let Some(transform) = transform else {
-            return self.fail(call.at, format!("there is no transform `{name}`"), self.suggest_transform(name));
+            let diagnostic = Diagnostic::in_span(call.name_span(), message!("there is no transform `{name}`"));
+            return self.fail(&diagnostic.with_hint(self.suggest_transform(name)));
         };
         let manifest = transform.manifest();
         let signature = signature(name, &manifest.parameters);
         let expected = manifest.parameters.len();
         if let Some(more) = call.arguments.get(expected) {
-            let takes = match expected {
-                0 => "no arguments".to_owned(),
-                1 => "one argument".to_owned(),
-                expected => format!("{expected} arguments"),
+            let message = match expected {
+                0 => message!("`{name}` takes no arguments"),
+                1 => message!("`{name}` takes one argument"),
+                count => message!("`{name}` takes {count} arguments"),
             };
-            return self.fail(more.at, format!("`{name}` takes {takes}"), format!("it is {signature}"));
+            return self.fail(&Diagnostic::in_span(more.span(), message).with_expected(signature_hint(&signature)));
         }
         let missing = manifest.parameters.iter().skip(call.arguments.len()).find(|parameter| !parameter.optional);
         if let Some(missing) = missing {
-            return self.fail(
-                call.at,
-                format!("`{name}` needs another argument, `{}`", missing.name),
-                format!("it is {signature}"),
-            );
+            let message = message!("`{name}` needs another argument, `{parameter}`", parameter = missing.name);
+            return self
+                .fail(&Diagnostic::in_span(call.name_span(), message).with_expected(signature_hint(&signature)));
         }
         let mut literals = Vec::new();
         let mut inputs = Vec::new();
@@ -356,11 +359,10 @@ impl Checker<'_> {
         match &argument.input {
             Input::Call(call) if call.name == SECRET => {
                 if !parameter.secret {
-                    return self.fail(
-                        argument.at,
-                        format!("`{name}` is not a secret parameter, so its value could be shown"),
-                        format!("it is {signature}; use a path or a literal"),
-                    );
+                    let message = message!("`{name}` is not a secret parameter, so its value could be shown");
+                    let diagnostic =
+                        Diagnostic::in_span(argument.span(), message).with_expected(signature_hint(signature));
+                    return self.fail(&diagnostic.with_hint(message!("use a path or a literal")));
                 }
                 self.resolve_secret(call, transform).map(|text| CheckedArgument::Literal(Value::Text(text)))
             }
@@ -372,16 +374,14 @@ impl Checker<'_> {
                 if let Ok(Some(transform)) = self.context.transform(&call.name) {
                     let output = transform.manifest().output;
                     if !accepts(parameter.kind, output) {
-                        return self.fail(
-                            argument.at,
-                            format!(
-                                "`{name}` takes {}, and `{}` gives {}",
-                                with_article(parameter.kind),
-                                call.name,
-                                with_article(output)
-                            ),
-                            format!("it is {signature}"),
+                        let message = message!(
+                            "`{name}` takes {expected}, and `{call}` gives {actual}",
+                            expected = with_article(parameter.kind),
+                            call = call.name,
+                            actual = with_article(output)
                         );
+                        let diagnostic = Diagnostic::in_span(argument.span(), message);
+                        return self.fail(&diagnostic.with_expected(signature_hint(signature)));
                     }
                 }
                 Ok(CheckedArgument::Row(ArgSource::Call(Arc::new(prepared))))
@@ -397,24 +397,27 @@ impl Checker<'_> {
                     self.hidden.push((argument.at, argument.end));
                 }
                 match given {
-                    None if !parameter.optional => self.fail(
-                        argument.at,
-                        format!("`{name}` needs a value"),
-                        format!("it is {signature}; expected {}", with_article(parameter.kind)),
-                    ),
+                    None if !parameter.optional => {
+                        let diagnostic = Diagnostic::in_span(argument.span(), message!("`{name}` needs a value"))
+                            .with_expected(signature_hint(signature));
+                        let hint = message!("expected {expected}", expected = with_article(parameter.kind));
+                        self.fail(&diagnostic.with_hint(hint))
+                    }
                     Some(given) if !accepts(parameter.kind, given) => {
                         // The source snippet would show a secret, so the error must not contain it.
-                        let message = format!(
-                            "`{name}` takes {}, and this is {}",
-                            with_article(parameter.kind),
-                            with_article(given)
+                        let message = message!(
+                            "`{name}` takes {expected}, and this is {actual}",
+                            expected = with_article(parameter.kind),
+                            actual = with_article(given)
                         );
-                        let hint = format!("it is {signature}");
                         if parameter.secret {
-                            return Err(Error::new(Code::InvalidExpression, format!("In the expression {message}."))
-                                .with_hint(hint));
+                            let message = message!("In the expression {message}.");
+                            return Err(
+                                Error::new(Code::InvalidExpression, message).with_hint(signature_hint(signature))
+                            );
                         }
-                        self.fail(argument.at, message, hint)
+                        let diagnostic = Diagnostic::in_span(argument.span(), message);
+                        self.fail(&diagnostic.with_expected(signature_hint(signature)))
                     }
                     _ => Ok(CheckedArgument::Literal(value)),
                 }
@@ -423,18 +426,18 @@ impl Checker<'_> {
             Input::Path(path) => {
                 let whole = matches!(&path.0, Node::Access(keys) if keys.is_empty());
                 if parameter.kind == Type::User && !whole {
-                    return self.fail(
-                        argument.at,
-                        format!("`{name}` takes a whole user"),
-                        format!("it is {signature}; write user"),
-                    );
+                    let diagnostic = Diagnostic::in_span(argument.span(), message!("`{name}` takes a whole user"))
+                        .with_expected(signature_hint(signature));
+                    return self.fail(&diagnostic.with_hint(message!("write user")));
                 }
                 if whole && !matches!(parameter.kind, Type::User | Type::Json | Type::Any) {
-                    return self.fail(
-                        argument.at,
-                        format!("`{name}` takes {}, and this is a whole user", with_article(parameter.kind)),
-                        format!("it is {signature}; expected an attribute such as user.email"),
+                    let message = message!(
+                        "`{name}` takes {expected}, and this is a whole user",
+                        expected = with_article(parameter.kind)
                     );
+                    let diagnostic =
+                        Diagnostic::in_span(argument.span(), message).with_expected(signature_hint(signature));
+                    return self.fail(&diagnostic.with_hint(message!("expected an attribute such as user.email")));
                 }
                 Ok(CheckedArgument::Row(ArgSource::Path(path.clone())))
             }
@@ -442,50 +445,45 @@ impl Checker<'_> {
     }
 
     fn fail_needs_secret<T>(&self, argument: &Argument, name: &str) -> Result<T> {
-        self.fail(
-            argument.at,
-            format!("`{name}` is a secret, the same for every user"),
-            "expected secret(\"NAME\") for the setting SECRET_NAME, or a text in quotes",
-        )
+        let message = message!("`{name}` is a secret, the same for every user");
+        let expected = message!("expected secret(\"NAME\") for the setting SECRET_NAME, or a text in quotes");
+        self.fail(&Diagnostic::in_span(argument.span(), message).with_expected(expected))
     }
 
     /// Returns the value of a named secret. Fails if it does not exist or `transform` may not have it.
     fn resolve_secret(&self, call: &Call, transform: &Transform) -> Result<String> {
         let [Argument { input: Input::Path(Path(Node::Literal(Literal::Text(name)))), .. }] = call.arguments.as_slice()
         else {
-            return self.fail(
-                call.at,
-                "`secret(…)` takes one name in quotes",
-                "expected secret(\"NAME\") for the setting SECRET_NAME",
-            );
+            let message = message!("`secret(…)` takes one name in quotes");
+            let expected = message!("expected secret(\"NAME\") for the setting SECRET_NAME");
+            return self.fail(&Diagnostic::in_span(call.name_span(), message).with_expected(expected));
         };
         if !self.context.sandbox.may_have_secret(transform, name) {
             let (label, sha256) = (&transform.manifest().name, transform.sha256());
-            return self.fail(
-                call.at,
-                format!("the transform `{label}` may not have the secret {name:?} (SHA-256 {sha256})"),
-                format!("the operator of this server allows it with TRANSFORM_SECRETS={name}=sha256:{sha256}"),
-            );
+            let message = message!("the transform `{label}` may not have the secret {name:?} (SHA-256 {sha256})");
+            let hint = message!("the operator of this server allows it with TRANSFORM_SECRETS={name}=sha256:{sha256}");
+            return self.fail(&Diagnostic::in_span(call.name_span(), message).with_hint(hint));
         }
         if let Some(secret) = self.context.secrets.get(name) {
             return Ok(secret.expose_secret().to_owned());
         }
         let hint = match nearest(name, self.context.secrets.keys().map(String::as_str)) {
-            Some(near) => format!("set SECRET_{name}, or did you mean {near}?"),
-            None => format!("set SECRET_{name}"),
+            Some(near) => message!("set SECRET_{name}, or did you mean {near}?"),
+            None => message!("set SECRET_{name}"),
         };
-        self.fail(call.at, format!("there is no secret {name:?}"), hint)
+        let message = message!("there is no secret {name:?}");
+        self.fail(&Diagnostic::in_span(call.name_span(), message).with_hint(hint))
     }
 
-    fn suggest_transform(&self, name: &str) -> String {
+    fn suggest_transform(&self, name: &str) -> Message {
         if let Some(near) = nearest(name, self.context.catalog.names()) {
-            return format!("did you mean {near}?");
+            return message!("did you mean {near}?");
         }
         let names: Vec<&str> = self.context.catalog.names().filter(|name| *name != JAVASCRIPT_ENGINE).collect();
         if names.is_empty() {
-            "no transforms are installed".to_owned()
+            message!("no transforms are installed")
         } else {
-            format!("there are {}", names.join(", "))
+            message!("there are {names}", names = names.join(", "))
         }
     }
 
@@ -493,27 +491,29 @@ impl Checker<'_> {
         let context = self.context;
         if let Some(unknown) = &script.unknown {
             let name = unknown.name.as_str();
+            let span = unknown.at..unknown.at + name.len();
             if context.catalog.get(name).is_some() || name == SECRET {
-                return self.fail(
-                    unknown.at,
-                    format!("the transform `{name}` cannot be mixed into JavaScript"),
-                    "call transforms by themselves, with paths, literals and other calls as arguments",
-                );
+                let message = message!("the transform `{name}` cannot be mixed into JavaScript");
+                let hint = message!("call transforms by themselves, with paths, literals and other calls as arguments");
+                return self.fail(&Diagnostic::in_span(span, message).with_hint(hint));
             }
-            let hint = if unknown.called {
+            let diagnostic = Diagnostic::in_span(span, message!("`{name}` is not defined"));
+            let diagnostic = if unknown.called {
                 match nearest(name, context.catalog.names()) {
-                    Some(near) => format!("did you mean the transform {near}?"),
-                    None => "expected a function of ECMAScript or a method such as user.name.trim()".to_owned(),
+                    Some(near) => diagnostic.with_hint(message!("did you mean the transform {near}?")),
+                    None => diagnostic.with_expected(message!(
+                        "expected a function of ECMAScript or a method such as user.name.trim()"
+                    )),
                 }
             } else if ATTRIBUTES.iter().any(|attribute| attribute.name == name) {
-                format!("did you mean user.{name}?")
+                diagnostic.with_hint(message!("did you mean user.{name}?"))
             } else {
-                format!("JavaScript has `user`: did you mean user.{name}?")
+                diagnostic.with_hint(message!("JavaScript has `user`: did you mean user.{name}?"))
             };
-            return self.fail(unknown.at, format!("`{name}` is not defined"), hint);
+            return self.fail(&diagnostic);
         }
         let Some(engine) = context.catalog.get(JAVASCRIPT_ENGINE) else {
-            return Err(Error::new(Code::UnsupportedExpression, "This server has no JavaScript engine."));
+            return Err(Error::new(Code::UnsupportedExpression, message!("This server has no JavaScript engine.")));
         };
         let run = |code: String| -> Result<Runner> {
             let literals = vec![Some(Value::Text(code)), None, Some(Value::Number(context.now))];
@@ -522,8 +522,12 @@ impl Checker<'_> {
         // Compiles the code now, without running it, so that errors are found before the job.
         let trial = run(format!("true || (\n{}\n)", self.source))?.apply(&[vec![Value::Nothing]]);
         if let Some(Err(fault)) = trial.first() {
-            let reason = fault.message.strip_prefix(COMPILE_ERROR_PREFIX).unwrap_or(&fault.message);
-            return self.fail(0, format!("the engine refuses it: {reason}"), "expected ECMAScript 2025");
+            let reason = match fault.message.to_string().strip_prefix(COMPILE_ERROR_PREFIX) {
+                Some(reason) => Message::verbatim(reason),
+                None => fault.message.clone(),
+            };
+            let diagnostic = Diagnostic::in_span(0..self.source.len(), message!("the engine refuses it: {reason}"));
+            return self.fail(&diagnostic.with_expected(message!("expected ECMAScript 2025")));
         }
         let needs: Vec<Path> = script.needs.iter().map(|keys| Path(Node::Access(keys.clone()))).collect();
         let needed = ProjectionMask::from_accesses(script.needs.iter().map(Vec::as_slice));
@@ -566,15 +570,20 @@ fn type_name(kind: Type) -> &'static str {
     }
 }
 
+/// Returns the hint with the signature of a transform.
+fn signature_hint(signature: &str) -> Message {
+    message!("it is {signature}")
+}
+
 /// Returns the type for a sentence, such as `a number`.
-fn with_article(kind: Type) -> &'static str {
+fn with_article(kind: Type) -> Message {
     match kind {
-        Type::Boolean => "true or false",
-        Type::Number => "a number",
-        Type::Text => "text",
-        Type::Json => "an object or an array",
-        Type::User => "a whole user",
-        Type::Any => "any value",
+        Type::Boolean => message!("true or false"),
+        Type::Number => message!("a number"),
+        Type::Text => message!("text"),
+        Type::Json => message!("an object or an array"),
+        Type::User => message!("a whole user"),
+        Type::Any => message!("any value"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::parser::{self, Form};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::source_snippet::SourceSnippet;
 use uie_json::Path;
 
@@ -37,10 +38,9 @@ impl Expression {
     pub fn parse(source: &str) -> Result<Self> {
         let source = source.trim();
         if source.len() > MAX_LEN {
-            return Err(Error::new(
-                Code::InvalidExpression,
-                format!("An expression of {} bytes is too long; {MAX_LEN} are allowed.", source.len()),
-            ));
+            let (length, limit) = (source.len(), MAX_LEN);
+            let message = message!("An expression of {length} bytes is too long; {limit} are allowed.");
+            return Err(Error::new(Code::InvalidExpression, message));
         }
         let form = parser::parse(source).map_err(|error| error.into_error(source))?;
         Ok(Self { source: source.to_owned(), form })
@@ -82,16 +82,21 @@ impl Expression {
     /// Calls of transforms and JavaScript fail with [`Code::UnsupportedExpression`] and a `^` under the offset where
     /// the expression stops being a path; [`Formula::new`](crate::Formula::new) accepts them too.
     pub fn path(&self) -> Result<&Path> {
-        let (at, what) = match &self.form {
+        let place = |offset| SourceSnippet { source: &self.source, offset };
+        let message = match &self.form {
             Form::Path(path) => return Ok(path),
-            Form::Transform(call) => (call.at, "calls a transform"),
-            Form::JavaScript(script) => (script.path_end, "is JavaScript"),
+            Form::Transform(call) => message!(
+                "The expression calls a transform, which cannot be used here; it stops being a path at this \
+                 place:\n{place}",
+                place = place(call.at)
+            ),
+            Form::JavaScript(script) => message!(
+                "The expression is JavaScript, which cannot be used here; it stops being a path at this \
+                 place:\n{place}",
+                place = place(script.path_end)
+            ),
         };
-        let place = SourceSnippet { source: &self.source, offset: at };
-        Err(Error::new(
-            Code::UnsupportedExpression,
-            format!("The expression {what}, which cannot be used here; it stops being a path at this place:\n{place}"),
-        ))
+        Err(Error::new(Code::UnsupportedExpression, message))
     }
 }
 

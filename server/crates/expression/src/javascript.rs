@@ -9,6 +9,8 @@ use oxc_semantic::{AstNodes, NodeId, SemanticBuilder};
 use oxc_span::{GetSpan, SourceType, Span};
 
 use super::parse_error::ParseError;
+use uie_core::diagnostic::Diagnostic;
+use uie_core::message::{Message, message};
 use uie_json::Key;
 use uie_json::MAX_DEPTH;
 
@@ -113,7 +115,9 @@ pub(super) fn analyze(source: &str) -> Result<Script, ParseError> {
             std::thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, || analyze_on_this_stack(source));
         match thread.map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(script)) => script,
-            Ok(Err(_)) | Err(_) => Err(ParseError::invalid(0, "it is too large to be read", "make it shorter")),
+            Ok(Err(_)) | Err(_) => Err(Diagnostic::at(0, message!("it is too large to be read"))
+                .with_hint(message!("make it shorter"))
+                .into()),
         }
     })
 }
@@ -188,13 +192,17 @@ fn analyze_on_this_stack(source: &str) -> Result<Script, ParseError> {
 
 /// Refuses valid JavaScript that is not allowed in a column: imports, and assignments outside functions.
 fn check_allowed(kind: AstKind<'_>, id: NodeId, nodes: &AstNodes<'_>) -> Result<(), ParseError> {
-    let at = || (kind.span().start as usize).saturating_sub(1);
+    // The parsed text has a parenthesis in front of the source.
+    let span = || {
+        let Span { start, end, .. } = kind.span();
+        (start as usize).saturating_sub(1)..(end as usize).saturating_sub(1)
+    };
     match kind {
-        AstKind::ImportExpression(_) | AstKind::ImportMeta(_) => Err(ParseError::invalid(
-            at(),
-            "nothing can be imported here",
-            "an expression has `user` and the language itself",
-        )),
+        AstKind::ImportExpression(_) | AstKind::ImportMeta(_) => {
+            Err(Diagnostic::in_span(span(), message!("nothing can be imported here"))
+                .with_hint(message!("an expression has `user` and the language itself"))
+                .into())
+        }
         AstKind::AssignmentExpression(_) | AstKind::UpdateExpression(_) => {
             let inside = nodes.ancestor_kinds(id).any(|kind| {
                 matches!(kind, AstKind::Function(_) | AstKind::ArrowFunctionExpression(_) | AstKind::Class(_))
@@ -202,11 +210,9 @@ fn check_allowed(kind: AstKind<'_>, id: NodeId, nodes: &AstNodes<'_>) -> Result<
             if inside {
                 return Ok(());
             }
-            Err(ParseError::invalid(
-                at(),
-                "an expression may not assign",
-                "compare with `===`; a column's name follows the last `=`",
-            ))
+            Err(Diagnostic::in_span(span(), message!("an expression may not assign"))
+                .with_hint(message!("compare with `===`; a column's name follows the last `=`"))
+                .into())
         }
         _ => Ok(()),
     }
@@ -272,6 +278,7 @@ fn offset_in_source(span: Span, source: &str, before: usize) -> usize {
     (0..=at).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0)
 }
 
+/// Converts an error of the parser; its texts are English.
 fn to_parse_error(error: &oxc_diagnostics::OxcDiagnostic, source: &str, before: usize) -> ParseError {
     let at = error.labels.iter().next().map_or(0, oxc_span::LabeledSpan::offset);
     let at = offset_in_source(Span::new(at, at), source, before);
@@ -281,17 +288,15 @@ fn to_parse_error(error: &oxc_diagnostics::OxcDiagnostic, source: &str, before: 
         first.make_ascii_lowercase();
     }
     let help = error.help.as_deref().map(|help| help.trim().trim_end_matches('.').to_owned());
-    ParseError::invalid(
-        at,
-        message,
-        help.unwrap_or_else(|| "expected one JavaScript expression over `user`".to_owned()),
-    )
+    let diagnostic = Diagnostic::at(at, Message::verbatim(message));
+    ParseError::Invalid(match help {
+        Some(help) => diagnostic.with_hint(Message::verbatim(help)),
+        None => diagnostic.with_expected(message!("expected one JavaScript expression over `user`")),
+    })
 }
 
 fn not_one_expression(source: &str, at: usize) -> ParseError {
-    ParseError::invalid(
-        at.min(source.len()),
-        "this is not one expression",
-        "expected one JavaScript expression over `user`",
-    )
+    Diagnostic::at(at.min(source.len()), message!("this is not one expression"))
+        .with_expected(message!("expected one JavaScript expression over `user`"))
+        .into()
 }

@@ -1,6 +1,8 @@
 //! A lexer for ECMAScript expressions. It recognizes strings, regular expressions, templates and comments, so that
 //! their content is not taken for operators.
 
+use uie_core::diagnostic::Diagnostic;
+use uie_core::message::{Message, message};
 use uie_json::{is_name_part, is_name_start};
 
 use super::parse_error::ParseError;
@@ -126,7 +128,11 @@ impl<'a> Lexer<'a> {
                 let start = self.at;
                 match self.rest().find("*/") {
                     Some(end) => self.at += end + 2,
-                    None => return Err(ParseError::invalid(start, "this comment has no end", "close it with `*/`")),
+                    None => {
+                        return Err(Diagnostic::in_span(start..start + 2, message!("this comment has no end"))
+                            .with_hint(message!("close it with `*/`"))
+                            .into());
+                    }
                 }
             } else {
                 return Ok(());
@@ -148,11 +154,11 @@ impl<'a> Lexer<'a> {
                 Ok(Token::PrivateName)
             }
             c if is_name_start(c) || c == '\\' => Ok(self.lex_name()),
-            _ => self.lex_punctuator(),
+            _ => self.lex_punctuator(first),
         }
     }
 
-    fn lex_punctuator(&mut self) -> Result<Token<'a>, ParseError> {
+    fn lex_punctuator(&mut self, first: char) -> Result<Token<'a>, ParseError> {
         let rest = self.rest();
         let found = PUNCTUATORS.iter().find(|punctuator| rest.starts_with(**punctuator));
         match found {
@@ -165,11 +171,12 @@ impl<'a> Lexer<'a> {
                 self.at += punctuator.len();
                 Ok(Token::Punctuator(punctuator))
             }
-            None => Err(ParseError::invalid(
-                self.at,
-                "this character means nothing in an expression",
-                "put it in quotes if it is part of a name: user[\"…\"]",
-            )),
+            None => Err(Diagnostic::in_span(
+                self.at..self.at + first.len_utf8(),
+                message!("this character means nothing in an expression"),
+            )
+            .with_hint(message!("put it in quotes if it is part of a name: user[\"…\"]"))
+            .into()),
         }
     }
 
@@ -214,41 +221,43 @@ impl<'a> Lexer<'a> {
                     self.bump();
                 }
                 if self.take_while(digits(10)).is_empty() {
-                    return Err(ParseError::invalid(self.at, "this number has no exponent", "write it as in 1e3"));
+                    return Err(Diagnostic::at(self.at, message!("this number has no exponent"))
+                        .with_hint(message!("write it as in 1e3"))
+                        .into());
                 }
             }
             let written = self.text.get(start..self.at).unwrap_or_default();
             let octal = written.len() > 1 && written.starts_with('0') && !written.contains(['.', 'e', 'E']);
             if octal {
-                return Err(ParseError::invalid(start, "a number cannot start with 0", "write octal numbers as 0o17"));
+                return Err(Diagnostic::in_span(start..self.at, message!("a number cannot start with 0"))
+                    .with_hint(message!("write octal numbers as 0o17"))
+                    .into());
             }
             written.replace('_', "").parse::<f64>().ok()
         } else {
             self.at += 2;
             let digits = self.take_while(digits(radix)).replace('_', "");
             if digits.is_empty() {
-                return Err(ParseError::invalid(self.at, "this number has no digits", "write it as in 0xff"));
+                return Err(Diagnostic::at(self.at, message!("this number has no digits"))
+                    .with_hint(message!("write it as in 0xff"))
+                    .into());
             }
             // Up to 128 bits are rounded to the nearest number as JavaScript does.
             u128::from_str_radix(&digits, radix).ok().map(|exact| exact as f64)
         };
         if misplaced_separator(self.text.get(start..self.at).unwrap_or_default()) {
-            return Err(ParseError::invalid(
-                start,
-                "`_` must be between two digits of a number",
-                "write it as in 1_000",
-            ));
+            return Err(Diagnostic::in_span(start..self.at, message!("`_` must be between two digits of a number"))
+                .with_hint(message!("write it as in 1_000"))
+                .into());
         }
         if self.peek() == Some('n') {
             self.bump();
             value = None;
         }
         if self.peek().is_some_and(is_name_part) {
-            return Err(ParseError::invalid(
-                self.at,
-                "a name cannot follow a number directly",
-                "put names that start with a digit in brackets and quotes: user[\"2fa\"]",
-            ));
+            return Err(Diagnostic::at(self.at, message!("a name cannot follow a number directly"))
+                .with_hint(message!("put names that start with a digit in brackets and quotes: user[\"2fa\"]"))
+                .into());
         }
         Ok(Token::Number(value))
     }
@@ -263,7 +272,9 @@ impl<'a> Lexer<'a> {
                 Some(c) if c == quote => break,
                 Some('\\') => self.lex_escape(&mut units)?,
                 None | Some('\n' | '\r') => {
-                    return Err(ParseError::invalid(start, "this string has no end", "close it with the same quote"));
+                    return Err(Diagnostic::in_span(start..start + 1, message!("this string has no end"))
+                        .with_hint(message!("close it with the same quote"))
+                        .into());
                 }
                 Some(c) => units.extend_from_slice(c.encode_utf16(&mut buffer)),
             }
@@ -274,7 +285,10 @@ impl<'a> Lexer<'a> {
     /// Appends the UTF-16 code units of an escape sequence, starting after the backslash.
     fn lex_escape(&mut self, units: &mut Vec<u16>) -> Result<(), ParseError> {
         let at = self.at;
-        let bad = |message| Err(ParseError::invalid(at.saturating_sub(1), message, "write a backslash itself as \\\\"));
+        let bad = |message: Message| {
+            let diagnostic = Diagnostic::at(at.saturating_sub(1), message);
+            Err(ParseError::Invalid(diagnostic.with_hint(message!("write a backslash itself as \\\\"))))
+        };
         let Some(c) = self.bump() else { return Ok(()) };
         let unit = match c {
             'n' => 0x0a,
@@ -284,17 +298,17 @@ impl<'a> Lexer<'a> {
             'v' => 0x0b,
             'f' => 0x0c,
             '0' if !self.peek().is_some_and(|c| c.is_ascii_digit()) => 0,
-            '0'..='9' => return bad("octal escapes are not allowed"),
+            '0'..='9' => return bad(message!("octal escapes are not allowed")),
             'x' => match self.hexadecimal(2) {
                 Some(unit) => unit,
-                None => return bad("`\\x` needs two hexadecimal digits"),
+                None => return bad(message!("`\\x` needs two hexadecimal digits")),
             },
             'u' if self.peek() == Some('{') => {
                 self.bump();
                 let digits = self.take_while(|c| c.is_ascii_hexdigit());
                 let code = u32::from_str_radix(digits, 16).ok().filter(|code| *code <= 0x10_ffff);
                 let (Some(code), Some('}')) = (code, self.bump()) else {
-                    return bad("`\\u{…}` needs the hexadecimal number of a character");
+                    return bad(message!("`\\u{{…}}` needs the hexadecimal number of a character"));
                 };
                 match char::from_u32(code) {
                     Some(character) => units.extend_from_slice(character.encode_utf16(&mut [0; 2])),
@@ -304,7 +318,7 @@ impl<'a> Lexer<'a> {
             }
             'u' => match self.hexadecimal(4) {
                 Some(unit) => unit,
-                None => return bad("`\\u` needs four hexadecimal digits"),
+                None => return bad(message!("`\\u` needs four hexadecimal digits")),
             },
             '\r' => {
                 if self.peek() == Some('\n') {
@@ -330,13 +344,16 @@ impl<'a> Lexer<'a> {
 
     fn lex_regex(&mut self) -> Result<Token<'a>, ParseError> {
         let start = self.at;
-        let unfinished = ParseError::invalid(start, "this regular expression has no end", "close it with `/`");
+        let unfinished = || {
+            Diagnostic::in_span(start..start + 1, message!("this regular expression has no end"))
+                .with_hint(message!("close it with `/`"))
+        };
         self.bump();
         let mut in_class = false;
         loop {
             match self.bump() {
-                None => return Err(unfinished),
-                Some(c) if is_line_end(c) => return Err(unfinished),
+                None => return Err(unfinished().into()),
+                Some(c) if is_line_end(c) => return Err(unfinished().into()),
                 Some('\\') => {
                     self.bump();
                 }
@@ -353,12 +370,18 @@ impl<'a> Lexer<'a> {
     fn lex_template(&mut self) -> Result<Token<'a>, ParseError> {
         let start = self.at;
         if self.template_depth == MAX_TEMPLATE_DEPTH {
-            return Err(ParseError::invalid(start, "templates are nested too deeply here", "use fewer of them"));
+            return Err(Diagnostic::in_span(start..start + 1, message!("templates are nested too deeply here"))
+                .with_hint(message!("use fewer of them"))
+                .into());
         }
         self.bump();
         loop {
             match self.bump() {
-                None => return Err(ParseError::invalid(start, "this template has no end", "close it with a backtick")),
+                None => {
+                    return Err(Diagnostic::in_span(start..start + 1, message!("this template has no end"))
+                        .with_hint(message!("close it with a backtick"))
+                        .into());
+                }
                 Some('`') => return Ok(Token::Template),
                 Some('\\') => {
                     self.bump();
@@ -388,7 +411,9 @@ impl<'a> Lexer<'a> {
                 Token::Punctuator("}") if open == 0 => break,
                 Token::Punctuator("}") => open -= 1,
                 Token::End => {
-                    return Err(ParseError::invalid(template, "this template has no end", "close `${` with `}`"));
+                    return Err(Diagnostic::in_span(template..template + 1, message!("this template has no end"))
+                        .with_hint(message!("close `${{` with `}}`"))
+                        .into());
                 }
                 _ => {}
             }

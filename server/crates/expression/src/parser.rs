@@ -1,9 +1,13 @@
 //! Classifies expressions as paths, transform calls or JavaScript, and parses paths and calls.
 
+use std::ops::Range;
+
 use super::call::{Argument, Call, Input};
 use super::javascript::{self, GLOBALS, Script};
 use super::lexer::{Lexeme, Lexer, Token};
 use super::parse_error::ParseError;
+use uie_core::diagnostic::Diagnostic;
+use uie_core::message::message;
 use uie_json::{INHERITED_BY_ALL, Key, Literal, Node, Path};
 
 /// The maximum nesting of parentheses and calls in a path or call. They are parsed by recursion, so this bounds the
@@ -94,19 +98,20 @@ pub(super) fn parse(source: &str) -> Result<Form, ParseError> {
     let mut parser = Parser { lexemes: &lexemes, at: 0, depth: 0 };
     match parser.parse_path() {
         Ok(node) => Ok(Form::Path(Path(node))),
-        Err(ParseError::NotAPath { at }) => {
+        Err(ParseError::NotAPath(span)) => {
             let mut parser = Parser { lexemes: &lexemes, at: 0, depth: 0 };
             let call = parser.parse_call().and_then(|call| parser.expect_end().map(|()| call));
             match call {
                 Ok(call) => Ok(Form::Transform(call)),
-                Err(error @ ParseError::TooLong { .. }) => Err(error),
-                Err(_) => Ok(Form::JavaScript(analyze_from(source, at)?)),
+                Err(error @ ParseError::TooLong(_)) => Err(error),
+                Err(_) => Ok(Form::JavaScript(analyze_from(source, span.start)?)),
             }
         }
-        Err(error @ ParseError::TooLong { .. }) => Err(error),
+        Err(error @ ParseError::TooLong(_)) => Err(error),
         // It may still be JavaScript, such as `(() => 1)()`. If not, the error of the path is more helpful.
-        Err(ParseError::Invalid { at, message, hint }) => {
-            analyze_from(source, at).map(Form::JavaScript).map_err(|_| ParseError::Invalid { at, message, hint })
+        Err(ParseError::Invalid(diagnostic)) => {
+            let at = diagnostic.span.as_ref().map_or(0, |span| span.start);
+            analyze_from(source, at).map(Form::JavaScript).map_err(|_| diagnostic.into())
         }
     }
 }
@@ -121,7 +126,9 @@ fn tokenize(source: &str) -> Result<Vec<Lexeme<'_>>, ParseError> {
         match lexeme.token {
             Token::Punctuator(bracket @ ("(" | "[" | "{")) => {
                 if open.len() == MAX_BRACKET_DEPTH {
-                    return Err(ParseError::invalid(lexeme.start, "this is nested too deeply", "use fewer brackets"));
+                    return Err(Diagnostic::in_span(lexeme.start..lexeme.end, message!("this is nested too deeply"))
+                        .with_hint(message!("use fewer brackets"))
+                        .into());
                 }
                 open.push((bracket, lexeme.start));
             }
@@ -134,18 +141,23 @@ fn tokenize(source: &str) -> Result<Vec<Lexeme<'_>>, ParseError> {
                 match open.pop() {
                     Some((found, _)) if found == opening => {}
                     Some((found, at)) => {
-                        return Err(ParseError::invalid(
-                            lexeme.start,
-                            format!("`{bracket}` does not close the `{found}` at character {}", at + 1),
-                            format!("expected {}", closing(found)),
-                        ));
+                        return Err(Diagnostic::in_span(
+                            lexeme.start..lexeme.end,
+                            message!(
+                                "`{bracket}` does not close the `{found}` at character {position}",
+                                position = at + 1
+                            ),
+                        )
+                        .with_expected(message!("expected {closing}", closing = closing(found)))
+                        .into());
                     }
                     None => {
-                        return Err(ParseError::invalid(
-                            lexeme.start,
-                            format!("there is no `{opening}` for this `{bracket}`"),
-                            "remove it, or open it before",
-                        ));
+                        return Err(Diagnostic::in_span(
+                            lexeme.start..lexeme.end,
+                            message!("there is no `{opening}` for this `{bracket}`"),
+                        )
+                        .with_hint(message!("remove it, or open it before"))
+                        .into());
                     }
                 }
             }
@@ -160,11 +172,9 @@ fn tokenize(source: &str) -> Result<Vec<Lexeme<'_>>, ParseError> {
     if let Some((bracket, at)) = open.pop() {
         // For a bracket at the very end, the error about the missing operand after it is more helpful.
         if lexemes.len() < 2 || lexemes.iter().rev().nth(1).is_none_or(|last| last.start != at) {
-            return Err(ParseError::invalid(
-                at,
-                format!("this `{bracket}` is never closed"),
-                format!("expected {}", closing(bracket)),
-            ));
+            return Err(Diagnostic::in_span(at..at + bracket.len(), message!("this `{bracket}` is never closed"))
+                .with_expected(message!("expected {closing}", closing = closing(bracket)))
+                .into());
         }
     }
     Ok(lexemes)
@@ -193,8 +203,9 @@ impl<'a> Parser<'a> {
         self.lexemes.get(self.at + 1).map_or(&Token::End, |lexeme| &lexeme.token)
     }
 
-    fn offset(&self) -> usize {
-        self.lexemes.get(self.at).or(self.lexemes.last()).map_or(0, |lexeme| lexeme.start)
+    /// Returns the position of the next token, in bytes.
+    fn span(&self) -> Range<usize> {
+        self.lexemes.get(self.at).or(self.lexemes.last()).map_or(0..0, |lexeme| lexeme.start..lexeme.end)
     }
 
     fn advance(&mut self) {
@@ -210,12 +221,14 @@ impl<'a> Parser<'a> {
     }
 
     fn not_a_path<T>(&self) -> Result<T, ParseError> {
-        Err(ParseError::NotAPath { at: self.offset() })
+        Err(ParseError::NotAPath(self.span()))
     }
 
     fn with_depth<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, ParseError>) -> Result<T, ParseError> {
         if self.depth == MAX_DEPTH {
-            return Err(ParseError::invalid(self.offset(), "this is nested too deeply", "use fewer parentheses"));
+            return Err(Diagnostic::in_span(self.span(), message!("this is nested too deeply"))
+                .with_hint(message!("use fewer parentheses"))
+                .into());
         }
         self.depth += 1;
         let result = read(self);
@@ -231,39 +244,44 @@ impl<'a> Parser<'a> {
 
     /// Fails unless the expression ends here; the error explains the unexpected token.
     fn expect_end(&self) -> Result<(), ParseError> {
-        const EXPECTED: &str = "expected `.`, `[`, `||`, `??` or the end";
+        let expected = || message!("expected `.`, `[`, `||`, `??` or the end");
         match self.peek() {
             Token::End => Ok(()),
             Token::Name("in" | "instanceof") | Token::Template | Token::PrivateName | Token::EscapedName => {
                 self.not_a_path()
             }
-            Token::Name(name) => Err(ParseError::invalid(
-                self.offset(),
-                format!("`{name}` does not fit after the text before it"),
-                suggest(name, EXPECTED),
-            )),
+            Token::Name(name) => Err(suggest(
+                Diagnostic::in_span(self.span(), message!("`{name}` does not fit after the text before it"))
+                    .with_expected(expected()),
+                name,
+            )
+            .into()),
             Token::Number(_) | Token::Text(_) | Token::Regex => {
-                Err(ParseError::invalid(self.offset(), "there is no operator between two values", EXPECTED))
+                Err(Diagnostic::in_span(self.span(), message!("there is no operator between two values"))
+                    .with_expected(expected())
+                    .into())
             }
             Token::Punctuator(
                 "=" | "+=" | "-=" | "*=" | "/=" | "%=" | "**=" | "<<=" | ">>=" | ">>>=" | "&=" | "|=" | "^=" | "&&="
                 | "||=" | "??=",
-            ) => Err(ParseError::invalid(
-                self.offset(),
-                "an expression may not assign",
-                "compare with `===`; a column's name follows the last `=`",
-            )),
+            ) => Err(Diagnostic::in_span(self.span(), message!("an expression may not assign"))
+                .with_hint(message!("compare with `===`; a column's name follows the last `=`"))
+                .into()),
             Token::Punctuator("++" | "--") => {
-                Err(ParseError::invalid(self.offset(), "an expression may not assign", EXPECTED))
+                Err(Diagnostic::in_span(self.span(), message!("an expression may not assign"))
+                    .with_expected(expected())
+                    .into())
             }
             Token::Punctuator(found @ (";" | ":" | "@" | "..." | "!" | "~" | ")" | "]" | "}" | "{")) => {
-                Err(ParseError::invalid(self.offset(), format!("`{found}` does not fit here"), EXPECTED))
+                Err(Diagnostic::in_span(self.span(), message!("`{found}` does not fit here"))
+                    .with_expected(expected())
+                    .into())
             }
-            Token::Punctuator(found @ ("|" | "?")) if *self.peek_second() == Token::End => Err(ParseError::invalid(
-                self.offset(),
-                format!("`{found}` does not fit here"),
-                suggest(found, EXPECTED),
-            )),
+            Token::Punctuator(found @ ("|" | "?")) if *self.peek_second() == Token::End => Err(suggest(
+                Diagnostic::in_span(self.span(), message!("`{found}` does not fit here")).with_expected(expected()),
+                found,
+            )
+            .into()),
             Token::Punctuator(_) => self.not_a_path(),
         }
     }
@@ -281,21 +299,28 @@ impl<'a> Parser<'a> {
         if let Token::Punctuator(other @ ("||" | "??" | "&&")) = self.peek()
             && (*other == "??" || operator == "??")
         {
-            return Err(ParseError::invalid(
-                self.offset(),
-                format!("JavaScript does not allow `{operator}` and `{other}` side by side"),
-                "put one of them in parentheses: (a ?? b) || c",
-            ));
+            return Err(Diagnostic::in_span(
+                self.span(),
+                message!("JavaScript does not allow `{operator}` and `{other}` side by side"),
+            )
+            .with_hint(message!("put one of them in parentheses: (a ?? b) || c"))
+            .into());
         }
         Ok(if operator == "||" { Node::Or(nodes) } else { Node::Nullish(nodes) })
     }
 
     fn parse_operand(&mut self) -> Result<Node, ParseError> {
-        const EXPECTED: &str = "expected a path such as user.email, a string or a number";
-        let offset = self.offset();
+        let expected = || message!("expected a path such as user.email, a string or a number");
+        let span = self.span();
         let node = match self.peek() {
-            Token::End if self.at == 0 => return Err(ParseError::invalid(offset, "it is empty", EXPECTED)),
-            Token::End => return Err(ParseError::invalid(offset, "something is missing at its end", EXPECTED)),
+            Token::End if self.at == 0 => {
+                return Err(Diagnostic::in_span(span, message!("it is empty")).with_expected(expected()).into());
+            }
+            Token::End => {
+                return Err(Diagnostic::in_span(span, message!("something is missing at its end"))
+                    .with_expected(expected())
+                    .into());
+            }
             Token::Name("true") => self.literal(Literal::Boolean(true)),
             Token::Name("false") => self.literal(Literal::Boolean(false)),
             Token::Name("null" | "undefined") => self.literal(Literal::Nothing),
@@ -329,7 +354,9 @@ impl<'a> Parser<'a> {
                 }
             }
             Token::Punctuator(found @ ("||" | "??" | "&&" | "." | "?." | ")" | "]" | "}" | "=" | "," | ";" | ":")) => {
-                return Err(ParseError::invalid(offset, format!("`{found}` has nothing before it"), EXPECTED));
+                return Err(Diagnostic::in_span(span, message!("`{found}` has nothing before it"))
+                    .with_expected(expected())
+                    .into());
             }
             _ => return self.not_a_path(),
         };
@@ -365,11 +392,11 @@ impl<'a> Parser<'a> {
                     Token::Text(Some(text)) => self.key(text)?,
                     Token::Number(Some(number)) => Key::new(ryu_js::Buffer::new().format(*number)),
                     Token::End | Token::Punctuator("]") => {
-                        return Err(ParseError::invalid(
-                            self.offset(),
-                            "the brackets are empty",
-                            "expected a number such as [0] or a name in quotes such as [\"a b\"]",
-                        ));
+                        return Err(Diagnostic::in_span(self.span(), message!("the brackets are empty"))
+                            .with_expected(message!(
+                                "expected a number such as [0] or a name in quotes such as [\"a b\"]"
+                            ))
+                            .into());
                     }
                     _ => return self.not_a_path(),
                 };
@@ -382,7 +409,7 @@ impl<'a> Parser<'a> {
                 return Ok(Node::Access(keys));
             }
             if keys.len() > MAX_STEPS {
-                return Err(ParseError::TooLong { at: self.offset() });
+                return Err(ParseError::TooLong(self.span()));
             }
         }
     }
@@ -396,17 +423,17 @@ impl<'a> Parser<'a> {
                 Ok(key)
             }
             Token::EscapedName => self.not_a_path(),
-            _ => Err(ParseError::invalid(
-                self.offset(),
-                format!("a name is missing after `{dot}`"),
-                "put names with other characters in brackets and quotes: user.user_metadata[\"favourite colour\"]",
-            )),
+            _ => Err(Diagnostic::in_span(self.span(), message!("a name is missing after `{dot}`"))
+                .with_hint(message!(
+                    "put names with other characters in brackets and quotes: user.user_metadata[\"favourite colour\"]"
+                ))
+                .into()),
         }
     }
 
     /// Parses a call of a transform: a name, and arguments that are paths, literals or calls.
     fn parse_call(&mut self) -> Result<Call, ParseError> {
-        let at = self.offset();
+        let at = self.span().start;
         let name = match self.peek() {
             Token::Name(name) if !RESERVED.contains(name) && !GLOBALS.contains(name) && *name != "user" => {
                 self.advance();
@@ -422,7 +449,7 @@ impl<'a> Parser<'a> {
             if self.eat(")") {
                 return Ok(Call { name, at, arguments });
             }
-            let start = self.offset();
+            let start = self.span().start;
             let is_call = matches!(self.peek(), Token::Name(_)) && *self.peek_second() == Token::Punctuator("(");
             let input = if is_call {
                 Input::Call(self.with_depth(Self::parse_call)?)
@@ -438,10 +465,10 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Returns the hint `expected`, with a correction if `found` is a known mistake.
-fn suggest(found: &str, expected: &str) -> String {
+/// Adds a correction to a diagnostic if `found` is a known mistake.
+fn suggest(diagnostic: Diagnostic, found: &str) -> Diagnostic {
     match LIKELY_MISTAKES.iter().find(|(written, _)| *written == found) {
-        Some((_, correction)) => format!("{expected}; did you mean `{correction}`?"),
-        None => expected.to_owned(),
+        Some((_, correction)) => diagnostic.with_hint(message!("did you mean `{correction}`?")),
+        None => diagnostic,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::expression::Expression;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// The maximum number of sandboxes for all expressions of one request, nested calls included. Each sandbox has its own
 /// memory on each thread.
@@ -18,8 +19,9 @@ impl SandboxCount {
         if self.0 > MAX_SANDBOXES {
             return Err(Error::new(
                 code,
-                format!(
-                    "More than {MAX_SANDBOXES} values are computed by transforms or JavaScript, nested calls included."
+                message!(
+                    "More than {limit} values are computed by transforms or JavaScript, nested calls included.",
+                    limit = MAX_SANDBOXES
                 ),
             ));
         }

@@ -361,7 +361,7 @@ proptest! {
         if let Ok(parsed) = Expression::parse(&text)
             && let Err(error) = parsed.path()
         {
-            prop_assert!(error.message.contains('^'));
+            prop_assert!(error.message.contains("^"));
         }
     }
 

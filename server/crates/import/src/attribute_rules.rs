@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::custom_password_hash::{check_custom_hash, check_hash_length};
 use super::schema::{self, Finding};
+use uie_core::message::message;
 use uie_records::member;
 
 /// Keys that `app_metadata` must not contain (docs/auth0/import-schema.md#metadata-keys).
@@ -47,8 +48,8 @@ pub(super) fn check_factors(factors: &[Value], findings: &mut Vec<Finding>) {
     for (index, _) in factors.iter().enumerate().filter(|(_, factor)| *factor == &Value::Object(Map::new())) {
         let path = format!("mfa_factors[{index}]");
         findings.push(
-            Finding::new(&path, "NOT_PASSED", format!("{path} contains no factor."))
-                .with_hint("Write totp, phone or email into it, or leave it out."),
+            Finding::new(&path, "NOT_PASSED", message!("{path} contains no factor."))
+                .with_hint(message!("Write totp, phone or email into it, or leave it out.")),
         );
     }
 }
@@ -61,8 +62,8 @@ pub(super) fn check_key_names(value: &Value, path: &str, findings: &mut Vec<Find
                 if name.contains(['.', '$']) {
                     let path = member(path, name);
                     findings.push(
-                        Finding::new(&path, "METADATA_KEY", format!("The key of {path} contains . or $."))
-                            .with_hint("Rename the key; nested data is written as an object."),
+                        Finding::new(&path, "METADATA_KEY", message!("The key of {path} contains . or $."))
+                            .with_hint(message!("Rename the key; nested data is written as an object.")),
                     );
                 }
                 if matches!(value, Value::Object(_) | Value::Array(_)) {
@@ -92,11 +93,13 @@ pub(super) fn is_plain_username(name: &str) -> bool {
 /// (docs/auth0/user-profile.md#attributes).
 pub(super) fn check_username(name: &str, warnings: &mut Vec<Finding>) {
     if !(1..=128).contains(&name.chars().count()) {
-        warnings.push(Finding::new("username", "MAX_LENGTH", "username must have 1 to 128 characters."));
+        warnings.push(Finding::new("username", "MAX_LENGTH", message!("username must have 1 to 128 characters.")));
     } else if !is_plain_username(name) {
         warnings.push(
-            Finding::new("username", "PATTERN", "username contains characters that Auth0 does not allow.")
-                .with_hint("Use letters and digits without accents and @ ` ^ $ ! - # . + ' ~ _; no e-mail address."),
+            Finding::new("username", "PATTERN", message!("username contains characters that Auth0 does not allow."))
+                .with_hint(message!(
+                    "Use letters and digits without accents and @ ` ^ $ ! - # . + ' ~ _; no e-mail address."
+                )),
         );
     }
 }

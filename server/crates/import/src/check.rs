@@ -16,6 +16,7 @@ use super::row_fault::{RowFault, RowLocation, Severity};
 use super::row_identity::{ID_PREFIX, RowIdentity};
 use super::schema::{self, Finding};
 use uie_core::error::Result;
+use uie_core::message::message;
 use uie_records::member;
 
 /// Checks the rows of one import, in order.
@@ -112,9 +113,12 @@ impl Checker {
                 Finding::new(
                     "",
                     "ROW_TOO_LARGE",
-                    format!("The user takes {size} bytes; Auth0 accepts at most {MAX_ROW_IN_CHUNK} at a time."),
+                    message!(
+                        "The user takes {size} bytes; Auth0 accepts at most {max} at a time.",
+                        max = MAX_ROW_IN_CHUNK
+                    ),
                 )
-                .with_hint("Shorten the metadata of this user."),
+                .with_hint(message!("Shorten the metadata of this user.")),
             );
         }
         if user.contains_key("password_hash") && user.contains_key("custom_password_hash") {
@@ -122,9 +126,9 @@ impl Checker {
                 Finding::new(
                     "custom_password_hash",
                     "NOT_PASSED",
-                    "A user may have password_hash or custom_password_hash, not both.",
+                    message!("A user may have password_hash or custom_password_hash, not both."),
                 )
-                .with_hint("Leave one of the two out."),
+                .with_hint(message!("Leave one of the two out.")),
             );
         }
         if let Some(Value::Object(hash)) = user.get("custom_password_hash") {
@@ -140,9 +144,9 @@ impl Checker {
                     Finding::new(
                         &member("app_metadata", name),
                         "NOT_PASSED",
-                        format!("app_metadata must not contain {name}."),
+                        message!("app_metadata must not contain {name}."),
                     )
-                    .with_hint("Rename the key, or leave it out."),
+                    .with_hint(message!("Rename the key, or leave it out.")),
                 );
             }
         }
@@ -163,14 +167,14 @@ impl Checker {
         if let Some(Value::String(picture)) = user.get("picture")
             && url::Url::parse(picture).is_err()
         {
-            warnings.push(Finding::new("picture", "FORMAT", "picture is not a URL."));
+            warnings.push(Finding::new("picture", "FORMAT", message!("picture is not a URL.")));
         }
         if user.contains_key("phone_number") && !self.phone_warning_emitted {
             self.phone_warning_emitted = true;
-            let message = "Auth0's documentation contradicts itself on whether phone_number can be imported.";
-            warnings.push(Finding::new("phone_number", "UNCERTAIN", message).with_hint(
-                "Import a few users first and check them in the tenant; this warning is shown once per import.",
-            ));
+            let message = message!("Auth0's documentation contradicts itself on whether phone_number can be imported.");
+            warnings.push(Finding::new("phone_number", "UNCERTAIN", message).with_hint(message!(
+                "Import a few users first and check them in the tenant; this warning is shown once per import."
+            )));
         }
     }
 
@@ -178,20 +182,23 @@ impl Checker {
         let sent = self.sent_id(id);
         if sent.is_empty() && !id.is_empty() {
             findings.push(
-                Finding::new("user_id", "MIN_LENGTH", "user_id consists of the prefix auth0| only.")
-                    .with_hint("Leave user_id out: Auth0 then generates one."),
+                Finding::new("user_id", "MIN_LENGTH", message!("user_id consists of the prefix auth0| only."))
+                    .with_hint(message!("Leave user_id out: Auth0 then generates one.")),
             );
         } else if sent.contains('|') {
             warnings.push(
                 Finding::new(
                     "user_id",
                     "ID_PREFIX",
-                    "user_id starts with the prefix of another connection; the id in the tenant will be auth0| followed by all of it.",
+                    message!(
+                        "user_id starts with the prefix of another connection; the id in the tenant will be auth0| \
+                         followed by all of it."
+                    ),
                 )
-                .with_hint(
+                .with_hint(message!(
                     "Give only the part after the last | if the user's id should not hold the prefix of another \
-                     connection.",
-                ),
+                     connection."
+                )),
             );
         }
     }
@@ -223,9 +230,9 @@ impl Checker {
                     Finding::new(
                         name,
                         "DUPLICATED_USER",
-                        format!("A user with this {name} was already provided in row {first}."),
+                        message!("A user with this {name} was already provided in row {first}."),
                     )
-                    .with_hint("Keep one of the two rows."),
+                    .with_hint(message!("Keep one of the two rows.")),
                 );
             }
         }

@@ -18,6 +18,7 @@ use super::row_identity::{ID_PREFIX, RowIdentity};
 use super::rows::Rows;
 use super::spec::ImportSpec;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::progress::Progress;
 use uie_store::Files;
 
@@ -55,7 +56,9 @@ pub fn check(
 ) -> Result<CheckSummary> {
     let mut input = Some(input);
     let open = Box::new(move || {
-        input.take().ok_or_else(|| Error::new(Code::Internal, "An input that can be opened once was opened twice."))
+        input
+            .take()
+            .ok_or_else(|| Error::new(Code::Internal, message!("An input that can be opened once was opened twice.")))
     });
     check_files(spec, vec![InputFile { name: None, open, reopenable: false }], chunks, None, fault, progress)
 }
@@ -300,7 +303,11 @@ pub(super) fn ignored_columns(reader: &RowReader, file: Option<&str>) -> Vec<Row
         row: 0,
         attribute: Some(column.attribute.to_owned()),
         code: "COLUMN_LEFT_OUT".to_owned(),
-        message: format!("The column {:?} is left out: Auth0 sets {} itself.", column.header, column.attribute),
+        message: message!(
+            "The column {column:?} is left out: Auth0 sets {attribute} itself.",
+            column = column.header,
+            attribute = column.attribute
+        ),
         hint: None,
         value: None,
         severity: Severity::Warning,

@@ -11,6 +11,7 @@ use super::compact_row::MAX_CHUNK_BYTES;
 use super::io_error::with_path;
 use super::row_identity::RowIdentity;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_store::{FileWriter, Files};
 
 /// A chunk file on disk.
@@ -159,7 +160,8 @@ pub(super) fn identities(files: &Files) -> Result<impl Iterator<Item = Result<Ro
 
 fn parse_identity(line: std::io::Result<String>, path: &Path) -> Result<RowIdentity> {
     let line = line.map_err(|error| with_path(error, path))?;
-    serde_json::from_str(&line).map_err(|error| Error::new(Code::Storage, format!("{}: {error}", path.display())))
+    serde_json::from_str(&line)
+        .map_err(|error| Error::new(Code::Storage, message!("{path}: {error}", path = path.display())))
 }
 
 /// Reads the identities of the rows of a chunk, in order.
@@ -175,7 +177,8 @@ pub(super) fn split(files: &Files, number: u32, parts: [u32; 2]) -> Result<Optio
     let (chunks, rows) = (files.subdirectory("chunks"), files.subdirectory("rows"));
     let path = chunks.path(&chunk_name(number));
     let bytes = chunks.read(&chunk_name(number)).map_err(|error| with_path(error, &path))?;
-    let broken = |error: serde_json::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
+    let broken =
+        |error: serde_json::Error| Error::new(Code::Storage, message!("{path}: {error}", path = path.display()));
     let users: Vec<&RawValue> = serde_json::from_slice(&bytes).map_err(broken)?;
     let identities = read_identities(&rows, number)?;
     if users.len() < 2 || users.len() != identities.len() {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_json::minify;
 
 /// Maximum size of a chunk, in bytes. Auth0 refuses requests above 512,000 bytes; the difference is for the other
@@ -24,7 +25,7 @@ pub(super) fn compact(row: &[u8], user_id: Option<&str>, output: &mut Vec<u8>) -
         return Ok(());
     };
     let members: Members<'_> = serde_json::from_slice(row)
-        .map_err(|error| Error::new(Code::Internal, format!("A checked row is not valid JSON: {error}")))?;
+        .map_err(|error| Error::new(Code::Internal, message!("A checked row is not valid JSON: {error}")))?;
     for (index, (name, value)) in members.0.iter().enumerate() {
         output.push(if index == 0 { b'{' } else { b',' });
         output.extend_from_slice(Value::from(name.as_str()).to_string().as_bytes());

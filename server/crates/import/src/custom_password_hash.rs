@@ -6,6 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::schema::{Finding, is_bcrypt_body};
+use uie_core::message::{Message, message};
 
 /// Requirements of a hash algorithm (docs/auth0/import-schema.md#custom-password-hashes). The schema checks the types
 /// of members.
@@ -19,8 +20,8 @@ struct Algorithm {
     form: Option<HashForm>,
 }
 
-/// A predicate, and a description of the values that satisfy it.
-type HashForm = (fn(&str) -> bool, &'static str);
+/// A predicate, and the message about a value at a path that does not satisfy it.
+type HashForm = (fn(&str) -> bool, fn(&str) -> Message);
 
 const BINARY: &[&str] = &["hex", "base64"];
 const TEXT: &[&str] = &["utf8"];
@@ -30,20 +31,24 @@ const ALGORITHMS: &[Algorithm] = &[
         name: "argon2",
         encodings: TEXT,
         salt: false,
-        form: Some((is_argon2, "a PHC string such as $argon2id$v=19$m=65536,t=2,p=1$<salt>$<hash>")),
+        form: Some((is_argon2, |path| {
+            message!("{path} is not a PHC string such as $argon2id$v=19$m=65536,t=2,p=1$<salt>$<hash>.")
+        })),
     },
     Algorithm {
         name: "bcrypt",
         encodings: TEXT,
         salt: true,
-        form: Some((is_bcrypt, "a bcrypt hash such as $2b$12$<salt and hash>")),
+        form: Some((is_bcrypt, |path| message!("{path} is not a bcrypt hash such as $2b$12$<salt and hash>."))),
     },
     Algorithm { name: "hmac", encodings: BINARY, salt: true, form: None },
     Algorithm {
         name: "ldap",
         encodings: TEXT,
         salt: false,
-        form: Some((is_ldap, "an RFC 2307 hash such as {SSHA}<Base64>, of scheme md5, smd5, sha* or ssha*")),
+        form: Some((is_ldap, |path| {
+            message!("{path} is not an RFC 2307 hash such as {{SSHA}}<Base64>, of scheme md5, smd5, sha* or ssha*.")
+        })),
     },
     Algorithm { name: "md4", encodings: BINARY, salt: true, form: None },
     Algorithm { name: "md5", encodings: BINARY, salt: true, form: None },
@@ -54,7 +59,9 @@ const ALGORITHMS: &[Algorithm] = &[
         name: "pbkdf2",
         encodings: TEXT,
         salt: false,
-        form: Some((is_pbkdf2, "a PHC string such as $pbkdf2-sha512$i=100000,l=64$<salt>$<hash>")),
+        form: Some((is_pbkdf2, |path| {
+            message!("{path} is not a PHC string such as $pbkdf2-sha512$i=100000,l=64$<salt>$<hash>.")
+        })),
     },
     Algorithm { name: "scrypt", encodings: BINARY, salt: true, form: None },
 ];
@@ -74,9 +81,9 @@ pub(super) fn check_custom_hash(custom: &Map<String, Value>, findings: &mut Vec<
                 Finding::new(
                     "custom_password_hash.salt",
                     "NOT_PASSED",
-                    format!("A salt is not allowed with the algorithm {name}."),
+                    message!("A salt is not allowed with the algorithm {name}."),
                 )
-                .with_hint("Its hash.value holds the salt already."),
+                .with_hint(message!("Its hash.value holds the salt already.")),
             );
         }
     }
@@ -84,17 +91,17 @@ pub(super) fn check_custom_hash(custom: &Map<String, Value>, findings: &mut Vec<
     if name == "scrypt" {
         if !custom.contains_key("keylen") {
             let path = "custom_password_hash.keylen";
-            findings.push(Finding::new(path, "OBJECT_REQUIRED", format!("{path} is missing; scrypt needs it.")));
+            findings.push(Finding::new(path, "OBJECT_REQUIRED", message!("{path} is missing; scrypt needs it.")));
         }
         for member in scrypt {
             let Some(number) = custom.get(member).and_then(Value::as_f64) else { continue };
             let path = format!("custom_password_hash.{member}");
             if number <= 0.0 {
-                findings.push(Finding::new(&path, "MINIMUM", format!("{path} must be greater than 0.")));
+                findings.push(Finding::new(&path, "MINIMUM", message!("{path} must be greater than 0.")));
             } else if member == "cost" && !is_power_of_two_above_one(number) {
                 findings.push(
-                    Finding::new(&path, "NOT_PASSED", format!("{path} must be a power of two greater than 1."))
-                        .with_hint("Auth0 takes 16384 when it is left out."),
+                    Finding::new(&path, "NOT_PASSED", message!("{path} must be a power of two greater than 1."))
+                        .with_hint(message!("Auth0 takes 16384 when it is left out.")),
                 );
             }
         }
@@ -102,8 +109,8 @@ pub(super) fn check_custom_hash(custom: &Map<String, Value>, findings: &mut Vec<
         for member in scrypt.iter().filter(|member| custom.contains_key(**member)) {
             let path = format!("custom_password_hash.{member}");
             findings.push(
-                Finding::new(&path, "NOT_PASSED", format!("{path} is not allowed with the algorithm {name}."))
-                    .with_hint("It belongs to scrypt only."),
+                Finding::new(&path, "NOT_PASSED", message!("{path} is not allowed with the algorithm {name}."))
+                    .with_hint(message!("It belongs to scrypt only.")),
             );
         }
     }
@@ -117,27 +124,31 @@ fn check_hash(algorithm: &Algorithm, hash: &Map<String, Value>, findings: &mut V
         None => None,
     };
     let path = "custom_password_hash.hash.encoding";
-    let expected = algorithm.encodings.join(" or ");
+    let expected = || match algorithm.encodings {
+        [only] => Message::verbatim(*only),
+        [first, second] => message!("{first} or {second}"),
+        several => Message::verbatim(several.join(", ")),
+    };
     match encoding {
         Some(encoding) if !algorithm.encodings.contains(&encoding) => findings.push(Finding::new(
             path,
             "ENUM_MISMATCH",
-            format!("{path} must be {expected} with the algorithm {name}."),
+            message!("{path} must be {expected} with the algorithm {name}.", expected = expected()),
         )),
         None if algorithm.encodings != TEXT => {
             findings.push(Finding::new(
                 path,
                 "OBJECT_REQUIRED",
-                format!("{path} is missing; {name} needs {expected}."),
+                message!("{path} is missing; {name} needs {expected}.", expected = expected()),
             ));
         }
         _ => {
             check_encoded(hash, "custom_password_hash.hash", findings);
-            if let (Some((fits, form)), Some(value)) = (&algorithm.form, hash.get("value").and_then(Value::as_str))
+            if let (Some((fits, message)), Some(value)) = (&algorithm.form, hash.get("value").and_then(Value::as_str))
                 && !fits(value)
             {
                 let path = "custom_password_hash.hash.value";
-                findings.push(Finding::new(path, "PATTERN", format!("{path} is not {form}.")));
+                findings.push(Finding::new(path, "PATTERN", message(path)));
             }
         }
     }
@@ -145,11 +156,11 @@ fn check_hash(algorithm: &Algorithm, hash: &Map<String, Value>, findings: &mut V
     for (member, there) in keyed {
         let path = format!("custom_password_hash.hash.{member}");
         if name == "hmac" && !there {
-            findings.push(Finding::new(&path, "OBJECT_REQUIRED", format!("{path} is missing; hmac needs it.")));
+            findings.push(Finding::new(&path, "OBJECT_REQUIRED", message!("{path} is missing; hmac needs it.")));
         } else if name != "hmac" && there {
             findings.push(
-                Finding::new(&path, "NOT_PASSED", format!("{path} is not allowed with the algorithm {name}."))
-                    .with_hint("It belongs to hmac only."),
+                Finding::new(&path, "NOT_PASSED", message!("{path} is not allowed with the algorithm {name}."))
+                    .with_hint(message!("It belongs to hmac only.")),
             );
         }
     }
@@ -170,9 +181,9 @@ fn check_encoded(holder: &Map<String, Value>, path: &str, findings: &mut Vec<Fin
     if !fits {
         let path = format!("{path}.value");
         let message = if value.is_empty() {
-            format!("{path} is empty.")
+            message!("{path} is empty.")
         } else {
-            format!("{path} is not written in {encoding}.")
+            message!("{path} is not written in {encoding}.")
         };
         findings.push(Finding::new(&path, "FORMAT", message));
     }
@@ -206,10 +217,14 @@ pub(super) fn check_hash_length(custom: &Map<String, Value>, warnings: &mut Vec<
     {
         let path = "custom_password_hash.hash.value";
         warnings.push(
-            Finding::new(path, "HASH_LENGTH", format!("{path} has {length} bytes; its algorithm produces {expected}."))
-                .with_hint(
-                    "The user cannot sign in with such a hash. Check the algorithm, the encoding, and the value.",
-                ),
+            Finding::new(
+                path,
+                "HASH_LENGTH",
+                message!("{path} has {length} bytes; its algorithm produces {expected}."),
+            )
+            .with_hint(message!(
+                "The user cannot sign in with such a hash. Check the algorithm, the encoding, and the value."
+            )),
         );
     }
 }

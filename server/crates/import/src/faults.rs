@@ -5,8 +5,9 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use super::io_error::with_path;
-use super::row_fault::RowFault;
+use super::row_fault::{RowFault, StoredFault};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_store::{FileReader, FileWriter, Files};
 
 /// Directory with the row errors of a job.
@@ -44,7 +45,7 @@ impl FaultFile {
     }
 
     pub(super) fn push(&mut self, fault: &RowFault) -> Result<()> {
-        serde_json::to_writer(&mut self.output, fault)
+        serde_json::to_writer(&mut self.output, &StoredFault(fault))
             .map_err(io::Error::from)
             .and_then(|()| self.output.write_all(b"\n"))
             .map_err(|error| with_path(error, &self.path))
@@ -110,5 +111,6 @@ impl Iterator for Lines {
 }
 
 pub(super) fn parse(line: &str, path: &Path) -> Result<RowFault> {
-    serde_json::from_str(line).map_err(|error| Error::new(Code::Storage, format!("{}: {error}", path.display())))
+    serde_json::from_str(line)
+        .map_err(|error| Error::new(Code::Storage, message!("{path}: {error}", path = path.display())))
 }

@@ -15,6 +15,7 @@ use super::read::{HeaderPolicy, RawRow, RowReader};
 use super::schema::is_import_bcrypt;
 use uie_core::encryption::{ChunkSize, DecryptingReader};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_store::TempFile;
 
 /// Result of joining an export of password hashes to the users.
@@ -35,7 +36,7 @@ pub(super) fn parse_entry(row: &Value) -> Option<(&str, &str)> {
 }
 
 fn written_after_reading() -> Error {
-    Error::new(Code::Internal, "Password hashes must be read before users.")
+    Error::new(Code::Internal, message!("Password hashes must be read before users."))
 }
 
 /// Returns whether a file is an export of password hashes, by its first line.
@@ -50,8 +51,11 @@ pub(super) fn is_export(content: Box<dyn Read + Send>) -> bool {
 
 /// Returns the error for an import that contains password hashes but no users.
 pub(super) fn hashes_without_users() -> Error {
-    Error::new(Code::UsersFileFormat, "The file is Auth0's export of password hashes, which contains no users.")
-        .with_hint("Upload it together with an export of the users: the hashes are joined to them by user_id.")
+    Error::new(
+        Code::UsersFileFormat,
+        message!("The file is Auth0's export of password hashes, which contains no users."),
+    )
+    .with_hint(message!("Upload it together with an export of the users: the hashes are joined to them by user_id."))
 }
 
 /// The file with the hashes: first written, then read.

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 use uie_core::error::{Error, Result};
+use uie_core::message::Message;
 
 /// Format of a file, detected from its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ pub struct InputFile<'a> {
 /// Returns a function that prefixes an error's message with the name of the file, if there is one.
 pub(super) fn in_file(name: Option<&str>) -> impl Fn(Error) -> Error {
     move |error| match name {
-        Some(name) => error.with_context(name),
+        Some(name) => error.with_context(Message::verbatim(name)),
         None => error,
     }
 }

@@ -22,6 +22,8 @@ use super::spec::ImportSpec;
 use super::suggest;
 use super::summary::{Reason, ReasonCounter};
 use uie_core::error::{ErrorBody, Result};
+use uie_core::language::Language;
+use uie_core::message::Localize;
 use uie_core::user;
 use uie_records::member;
 
@@ -121,6 +123,16 @@ pub struct Inspection {
     /// Result of the check of these rows; absent if `problem` prevents the check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<Checked>,
+}
+
+impl Localize for Inspection {
+    fn localize(&mut self, language: Language) {
+        self.problem.localize(language);
+        if let Some(checked) = &mut self.checked {
+            checked.reasons.localize(language);
+            checked.faults.localize(language);
+        }
+    }
 }
 
 /// Inspects a file that starts with `sample`; `partial` means that the file is longer. Blocking.

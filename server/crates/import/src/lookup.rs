@@ -24,6 +24,7 @@ use super::spec::ImportSpec;
 use uie_auth0::{ExportField, ExportJobRequest, JobFormat, JobStatus, ManagementClient, may_have_happened};
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::progress::Progress;
 use uie_core::user::ATTRIBUTES;
 use uie_store::{FileReader, FileWriter, Files};
@@ -62,13 +63,13 @@ impl LookUpBy {
     }
 
     /// Describes the lookup in a sentence, for the progress display.
-    pub fn description(self, rows: u64) -> String {
+    pub fn description(self, rows: u64) -> Message {
         match self {
             Self::Email => {
-                format!("Checking which of the {rows} users already exist, one by one by their e-mail addresses.")
+                message!("Checking which of the {rows} users already exist, one by one by their e-mail addresses.")
             }
             Self::Export => {
-                format!("Checking which of the {rows} users already exist, with an export of the connection.")
+                message!("Checking which of the {rows} users already exist, with an export of the connection.")
             }
         }
     }
@@ -268,11 +269,14 @@ impl LookupState {
 
 fn user_exists_warning(row: RowIdentity, upsert: bool) -> RowFault {
     let (message, hint) = if upsert {
-        ("A user with this email exists and would be updated.", "Metadata in the row replaces the user's metadata.")
+        (
+            message!("A user with this email exists and would be updated."),
+            message!("Metadata in the row replaces the user's metadata."),
+        )
     } else {
         (
-            "A user with this email exists; the row would be refused.",
-            "Import with upsert to update existing users; this replaces their metadata.",
+            message!("A user with this email exists; the row would be refused."),
+            message!("Import with upsert to update existing users; this replaces their metadata."),
         )
     };
     RowFault {
@@ -280,8 +284,8 @@ fn user_exists_warning(row: RowIdentity, upsert: bool) -> RowFault {
         row: row.row,
         attribute: Some("email".to_owned()),
         code: "USER_EXISTS".to_owned(),
-        message: message.to_owned(),
-        hint: Some(hint.to_owned()),
+        message,
+        hint: Some(hint),
         value: row.email.map(Value::from),
         severity: Severity::Warning,
         file: row.file,
@@ -368,7 +372,7 @@ impl Lookup<'_> {
                 Err(error) if is_gone(&error) => {
                     return Err(Error::new(
                         Code::Auth0JobFailed,
-                        format!("The export job {id} no longer exists in Auth0."),
+                        message!("The export job {id} no longer exists in Auth0."),
                     ));
                 }
                 job => job?,
@@ -376,8 +380,9 @@ impl Lookup<'_> {
             match (&job.status, job.location) {
                 (JobStatus::Completed, Some(location)) => return Ok(location),
                 (JobStatus::Failed | JobStatus::Expired, _) => {
-                    let reason = job.status_details.unwrap_or_else(|| "Auth0 gave no reason.".to_owned());
-                    let message = format!("The export that looks up existing users failed in Auth0: {reason}");
+                    let reason =
+                        job.status_details.map_or_else(|| message!("Auth0 gave no reason."), Message::verbatim);
+                    let message = message!("The export that looks up existing users failed in Auth0: {reason}");
                     return Err(Error::new(Code::Auth0JobFailed, message));
                 }
                 _ => {}
@@ -430,7 +435,7 @@ impl Lookup<'_> {
         drop(sender);
         let (state, read) = reading
             .await
-            .map_err(|error| Error::new(Code::Internal, format!("A step of the import panicked: {error}")))?;
+            .map_err(|error| Error::new(Code::Internal, message!("A step of the import panicked: {error}")))?;
         Ok((state, read, failure))
     }
 }
@@ -449,7 +454,7 @@ fn is_in(user: &Value, connection: &str) -> bool {
 
 fn read_users(input: impl Read, state: &mut LookupState) -> Result<()> {
     let broken = |error: io::Error| {
-        let message = format!("The export that looks up existing users cannot be read: {error}");
+        let message = message!("The export that looks up existing users cannot be read: {error}");
         Error::new(Code::Auth0Unreachable, message)
     };
     let mut lines = BufReader::with_capacity(64 << 10, MultiGzDecoder::new(input));
@@ -462,7 +467,7 @@ fn read_users(input: impl Read, state: &mut LookupState) -> Result<()> {
         if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
             let user = serde_json::from_slice(&line).map_err(|error| {
                 let message =
-                    format!("The export that looks up existing users contains a line that is not a user: {error}");
+                    message!("The export that looks up existing users contains a line that is not a user: {error}");
                 Error::new(Code::Auth0Answer, message)
             })?;
             state.record_user(user)?;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_expression::split_column;
 
 /// An attribute of an import and the expression that computes it.
@@ -23,34 +24,35 @@ impl MapRule {
             (expression, Some(attribute)) if !expression.is_empty() && !attribute.is_empty() => {
                 Ok(Self { expression: expression.to_owned(), attribute: attribute.to_owned() })
             }
-            _ => Err(Error::new(Code::InvalidMapping, format!("The mapping {text:?} is not EXPR=attribute."))),
+            _ => Err(Error::new(Code::InvalidMapping, message!("The mapping {text:?} is not EXPR=attribute."))),
         }
     }
 
     /// Parses mappings in JSON: `{"attribute": "EXPR"}`, or an array of `"EXPR=attribute"` or of
     /// `{"expression", "attribute"}`.
     pub fn parse_json(json: &str) -> Result<Vec<Self>> {
-        let wrong = |what: &str| {
-            Error::new(Code::InvalidMapping, format!("The mapping {what}."))
-                .with_hint("Send a JSON object such as {\"name\": \"user[\\\"Full name\\\"]\"}.")
+        let wrong = |message: Message| {
+            Error::new(Code::InvalidMapping, message)
+                .with_hint(message!("Send a JSON object such as {{\"name\": \"user[\\\"Full name\\\"]\"}}."))
                 .with_field("map")
         };
-        match serde_json::from_str(json).map_err(|error| wrong(&format!("is not valid JSON: {error}")))? {
+        match serde_json::from_str(json).map_err(|error| wrong(message!("The mapping is not valid JSON: {error}.")))? {
             Value::Object(members) => members
                 .into_iter()
                 .map(|(attribute, expression)| match expression {
                     Value::String(expression) => Ok(Self { expression, attribute }),
-                    _ => Err(wrong(&format!("of {attribute} is not a string"))),
+                    _ => Err(wrong(message!("The mapping of {attribute} is not a string."))),
                 })
                 .collect(),
             Value::Array(items) => items
                 .into_iter()
                 .map(|item| match item {
                     Value::String(text) => Self::parse(&text),
-                    other => serde_json::from_value(other).map_err(|error| wrong(&format!("is not complete: {error}"))),
+                    other => serde_json::from_value(other)
+                        .map_err(|error| wrong(message!("The mapping is not complete: {error}."))),
                 })
                 .collect(),
-            _ => Err(wrong("is neither an object nor an array")),
+            _ => Err(wrong(message!("The mapping is neither an object nor an array."))),
         }
     }
 }

@@ -11,10 +11,11 @@ use super::schema::{self, Target};
 use super::suggest;
 use super::type_inference::coerce;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::user;
 use uie_expression::{Evaluator, Expression, Formula, RowValues, SandboxCount, TransformContext};
 use uie_json::{ProjectionMask, parse_row};
-use uie_records::{Step, parse_path};
+use uie_records::{Step, describe_parse_error, parse_path};
 
 /// The validated, compiled mapping of an import.
 #[derive(Debug)]
@@ -68,11 +69,11 @@ impl Mapping {
                 }
                 let error = Error::new(
                     Code::InvalidMapping,
-                    format!("The target of the mapping {attribute:?} is not an attribute of an import."),
+                    message!("The target of the mapping {attribute:?} is not an attribute of an import."),
                 );
                 return Err(in_rule(match suggest::nearest_attribute(attribute) {
-                    Some(nearest) => error.with_hint(format!("Did you mean {nearest}?")),
-                    None => error.with_hint("Put custom data into user_metadata or app_metadata."),
+                    Some(nearest) => error.with_hint(message!("Did you mean {nearest}?")),
+                    None => error.with_hint(message!("Put custom data into user_metadata or app_metadata.")),
                 }));
             };
             if let Some(other) =
@@ -80,15 +81,16 @@ impl Mapping {
             {
                 return Err(in_rule(Error::new(
                     Code::InvalidMapping,
-                    format!(
-                        "The mappings of {} and {attribute} have the same or overlapping targets.",
-                        other.attribute
+                    message!(
+                        "The mappings of {other} and {attribute} have the same or overlapping targets.",
+                        other = other.attribute
                     ),
                 )));
             }
             sandboxes.add(&expression, Code::InvalidMapping).map_err(|error| {
-                let hint = "Use paths in rules that only copy an attribute, or transform the file before the import.";
-                in_rule(error.with_hint(hint))
+                in_rule(error.with_hint(message!(
+                    "Use paths in rules that only copy an attribute, or transform the file before the import."
+                )))
             })?;
             let formula = Formula::new(&expression, tools).map_err(in_rule)?;
             compiled.push(Rule { formula, is_removal, attribute: attribute.to_owned(), steps, target });
@@ -192,7 +194,10 @@ impl<'m> Mapper<'m> {
                         Some(Ok(Vec::with_capacity(mapping.rules.len())))
                     }
                     // Fails only for rows that are nested more deeply than this parser allows.
-                    Err(error) => Some(Err(vec![mapping_error(None, format!("The row is {error}."))])),
+                    Err(error) => Some(Err(vec![mapping_error(
+                        None,
+                        message!("The row is {reason}.", reason = describe_parse_error(&error)),
+                    )])),
                 },
                 _ => None,
             });
@@ -213,7 +218,12 @@ impl<'m> Mapper<'m> {
                     match columns.next().and_then(|cells| cells.get(index)) {
                         Some(Ok(cell)) => cell.write_json(&mut text),
                         Some(Err(reason)) => {
-                            let message = format!("The mapping of {} failed: {reason}", rule.attribute);
+                            let message = message!(
+                                "The mapping of {attribute} failed: {transform}: {reason}",
+                                attribute = rule.attribute,
+                                transform = reason.transform,
+                                reason = reason.message
+                            );
                             row_errors.push(mapping_error(Some(&rule.attribute), message));
                             continue;
                         }
@@ -223,7 +233,10 @@ impl<'m> Mapper<'m> {
                 let value: Value = match serde_json::from_slice(&text) {
                     Ok(value) => value,
                     Err(error) => {
-                        let message = format!("The mapped value of {} is not valid JSON: {error}.", rule.attribute);
+                        let message = message!(
+                            "The mapped value of {attribute} is not valid JSON: {error}.",
+                            attribute = rule.attribute
+                        );
                         row_errors.push(mapping_error(Some(&rule.attribute), message));
                         continue;
                     }
@@ -249,13 +262,17 @@ impl<'m> Mapper<'m> {
         }
         for (rule, value) in values {
             if !attribute_path::set(user, &rule.steps, value) {
-                let message = format!("Cannot set {} in this row: another value is in its path.", rule.attribute);
+                let message = message!(
+                    "Cannot set {attribute} in this row: another value is in its path.",
+                    attribute = rule.attribute
+                );
                 return Err(mapping_error(Some(&rule.attribute), message));
             }
         }
         if changed {
             row.raw.bytes.clear();
-            serde_json::to_writer(&mut row.raw.bytes, user).map_err(|error| mapping_error(None, error.to_string()))?;
+            serde_json::to_writer(&mut row.raw.bytes, user)
+                .map_err(|error| mapping_error(None, Message::verbatim(error.to_string())))?;
         }
         Ok(())
     }
@@ -266,9 +283,9 @@ fn is_removal(expression: &Expression) -> bool {
     matches!(expression.source(), "null" | "undefined")
 }
 
-fn mapping_error(attribute: Option<&str>, message: String) -> RowError {
+fn mapping_error(attribute: Option<&str>, message: Message) -> RowError {
     RowError {
         attribute: attribute.map(str::to_owned),
-        ..RowError::new("MAPPING", message, "Correct the row, or the mapping.")
+        ..RowError::new("MAPPING", message, message!("Correct the row, or the mapping."))
     }
 }

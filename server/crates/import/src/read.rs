@@ -20,6 +20,7 @@ use self::error::{empty_error, format_error, read_error};
 use super::input_file::InputFormat;
 use super::row_fault::{RowFault, RowLocation, Severity};
 use uie_core::error::Result;
+use uie_core::message::{Message, message};
 use uie_records::{FileFormat, Layout, MAX_IMPORTED_ROW_BYTES, MAX_NESTING, Position, RowProblem, TextInput};
 pub(super) use uie_records::{PeekedRow, Record as RawRow};
 
@@ -27,14 +28,14 @@ pub(super) use uie_records::{PeekedRow, Record as RawRow};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RowError {
     pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) hint: &'static str,
+    pub(super) message: Message,
+    pub(super) hint: Message,
     /// The affected attribute; `None` for the whole row.
     pub(super) attribute: Option<String>,
 }
 
 impl RowError {
-    pub(super) fn new(code: &'static str, message: String, hint: &'static str) -> Self {
+    pub(super) fn new(code: &'static str, message: Message, hint: Message) -> Self {
         Self { code, message, hint, attribute: None }
     }
 
@@ -46,7 +47,7 @@ impl RowError {
             attribute: self.attribute,
             code: self.code.to_owned(),
             message: self.message,
-            hint: Some(self.hint.to_owned()),
+            hint: Some(self.hint),
             value: None,
             severity: Severity::Error,
             file: location.file.clone(),
@@ -60,26 +61,26 @@ impl From<RowProblem> for RowError {
             RowProblem::TooLong(_) => row_too_large(),
             RowProblem::OpenQuote => Self::new(
                 "OPEN_QUOTE",
-                "The file ends inside a quoted cell of this row.".to_owned(),
-                "Close the quotes; a quote inside a quoted cell is written twice.",
+                message!("The file ends inside a quoted cell of this row."),
+                message!("Close the quotes; a quote inside a quoted cell is written twice."),
             ),
-            RowProblem::Ragged { cells, columns } => {
-                let unit = if cells == 1 { "cell" } else { "cells" };
-                Self::new(
-                    "RAGGED_ROW",
-                    format!("The row has {cells} {unit}; the header has {columns}."),
-                    "Put cells that hold the delimiter or a line break into quotes.",
-                )
-            }
+            RowProblem::Ragged { cells, columns } => Self::new(
+                "RAGGED_ROW",
+                match cells {
+                    1 => message!("The row has 1 cell; the header has {columns}."),
+                    _ => message!("The row has {cells} cells; the header has {columns}."),
+                },
+                message!("Put cells that hold the delimiter or a line break into quotes."),
+            ),
             RowProblem::Encoding => Self::new(
                 "ENCODING",
-                "The row contains bytes that are not UTF-8, but the text before it is UTF-8.".to_owned(),
-                "Save the file as UTF-8.",
+                message!("The row contains bytes that are not UTF-8, but the text before it is UTF-8."),
+                message!("Save the file as UTF-8."),
             ),
             RowProblem::UnnamedColumn(column) => Self::new(
                 "UNNAMED_COLUMN",
-                format!("The row has a value in column {column}, which has no name."),
-                "Name the column in the header, or empty the cell.",
+                message!("The row has a value in column {column}, which has no name."),
+                message!("Name the column in the header, or empty the cell."),
             ),
         }
     }
@@ -167,7 +168,7 @@ impl RowReader {
         };
         let found = found.map_err(read_error)?;
         self.any |= found;
-        if self.any { Ok(found) } else { Err(empty_error("The users file contains no users.")) }
+        if self.any { Ok(found) } else { Err(empty_error(message!("The users file contains no users."))) }
     }
 
     /// Returns the next row in the read buffer, without copying it. `None` if it must be read with
@@ -211,25 +212,29 @@ impl RowReader {
         } else if nesting(&row.bytes) > MAX_NESTING {
             RowError::new(
                 "NESTING",
-                format!("The row nests objects or arrays more than {MAX_NESTING} levels deep."),
-                "Flatten the metadata of this user.",
+                message!("The row nests objects or arrays more than {max} levels deep.", max = MAX_NESTING),
+                message!("Flatten the metadata of this user."),
             )
         } else {
-            let (position, reason) = locate_error(&error, row);
-            let reason =
-                if reason == "invalid unicode code point" { "the text is not UTF-8".to_owned() } else { reason };
+            let (Position { line, column }, reason) = locate_error(&error, row);
             // After these errors the start of the next array element is still certain.
             let contained = reason.starts_with("number out of range") || reason.contains("surrogate");
+            let reason = match reason.as_str() {
+                "invalid unicode code point" => message!("the text is not UTF-8"),
+                reason => Message::verbatim(reason),
+            };
             if self.is_array() && !contained {
-                return Err(format_error(format!(
-                    "The users file is not valid JSON at line {}, column {}, in user {}, which starts at line {}: {reason}.",
-                    position.line, position.column, row.number, row.line
+                return Err(format_error(message!(
+                    "The users file is not valid JSON at line {line}, column {column}, in user {user}, which starts at \
+                     line {start}: {reason}.",
+                    user = row.number,
+                    start = row.line
                 )));
             }
             RowError::new(
                 "INVALID_JSON",
-                format!("The row is not valid JSON at line {}, column {}: {reason}.", position.line, position.column),
-                "Correct the JSON of this row; write each user on a separate line.",
+                message!("The row is not valid JSON at line {line}, column {column}: {reason}."),
+                message!("Correct the JSON of this row; write each user on a separate line."),
             )
         };
         Ok(Err(row_error))
@@ -239,8 +244,8 @@ impl RowReader {
 fn row_too_large() -> RowError {
     RowError::new(
         "ROW_TOO_LARGE",
-        format!("The row is larger than {MAX_IMPORTED_ROW_BYTES} bytes."),
-        "Auth0 accepts at most 500,000 bytes at a time: shorten the metadata of this user.",
+        message!("The row is larger than {max} bytes.", max = MAX_IMPORTED_ROW_BYTES),
+        message!("Auth0 accepts at most 500,000 bytes at a time: shorten the metadata of this user."),
     )
 }
 

@@ -18,6 +18,8 @@ use super::row_fault::{RowFault, Severity};
 use super::schema;
 use super::upload::{UPLOAD, uploads};
 use uie_core::error::{Code, Error, Result};
+use uie_core::language::Language;
+use uie_core::message::message;
 use uie_records::{Step, guard, member, parse_path};
 use uie_store::{FileReader, Files};
 
@@ -66,9 +68,9 @@ pub fn original_format(files: &Files) -> Result<ReportFormat> {
     Ok(if formats == ["json"] { ReportFormat::Json } else { ReportFormat::Ndjson })
 }
 
-/// Writes the [`Report`] of the job in this directory. Blocking.
+/// Writes the [`Report`] of the job in this directory, with English texts. Blocking.
 pub fn write_report(files: &Files, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
-    let mut report = Report::open(files, format)?;
+    let mut report = Report::open(files, format, Language::English)?;
     let mut row = Vec::new();
     while report.write_next(&mut row)? {
         output.write_all(&row)?;
@@ -95,8 +97,8 @@ pub struct Report {
 
 /// The layout of a report.
 enum ReportLayout {
-    /// A JSON array of rows with their errors.
-    Errors,
+    /// A JSON array of rows with their errors in this language.
+    Errors(Language),
     /// A JSON array of rows.
     Json,
     /// One row per line.
@@ -108,10 +110,11 @@ enum ReportLayout {
 }
 
 impl Report {
-    /// Opens the files of a job. For rows of JSON as CSV, reads all failed rows once to find the columns. Blocking.
-    pub fn open(files: &Files, format: Option<ReportFormat>) -> Result<Self> {
+    /// Opens the files of a job. Errors are written in `language`. For rows of JSON as CSV, reads all failed rows once
+    /// to find the columns. Blocking.
+    pub fn open(files: &Files, format: Option<ReportFormat>, language: Language) -> Result<Self> {
         let layout = match format {
-            None => ReportLayout::Errors,
+            None => ReportLayout::Errors(language),
             Some(ReportFormat::Json) => ReportLayout::Json,
             Some(ReportFormat::Ndjson) => ReportLayout::Lines,
             Some(ReportFormat::Csv) if faults::file_names(files)?.is_empty() => ReportLayout::Columns(Vec::new()),
@@ -132,7 +135,7 @@ impl Report {
                 self.started |= write_row(&self.layout, row, self.started, &mut self.buffer, output)?;
             } else {
                 self.ended = true;
-                if matches!(self.layout, ReportLayout::Errors | ReportLayout::Json) {
+                if matches!(self.layout, ReportLayout::Errors(_) | ReportLayout::Json) {
                     output.extend_from_slice(if self.started { b"\n]\n" } else { b"[]\n" });
                 }
             }
@@ -151,10 +154,10 @@ fn write_row(
 ) -> Result<bool> {
     let separator: &[u8] = if started { b",\n" } else { b"[\n" };
     match (layout, row.row) {
-        (ReportLayout::Errors, found) => {
+        (ReportLayout::Errors(language), found) => {
             output.extend_from_slice(separator);
             let row = FailedRow { row: found, errors: row.errors };
-            serde_json::to_writer(output, &row.report()).map_err(io::Error::from)?;
+            serde_json::to_writer(output, &row.report(*language)).map_err(io::Error::from)?;
         }
         (ReportLayout::Json, Some(Row { bytes, value: Some(_), .. })) => {
             compact(bytes, None, buffer)?;
@@ -208,7 +211,7 @@ pub fn keep_failed_rows(failed: &Files, files: &Files) -> Result<()> {
     if files.open(UPLOAD).and_then(|file| file.length()).map_err(|error| with_path(error, &path))?
         <= "[]\n".len() as u64
     {
-        return Err(Error::new(Code::JobState, "The import has no failed rows that can be imported again."));
+        return Err(Error::new(Code::JobState, message!("The import has no failed rows that can be imported again.")));
     }
     Ok(())
 }
@@ -231,7 +234,7 @@ struct FailedRow<'a> {
 
 impl FailedRow<'_> {
     /// Returns the element of the report, in the format of the original extension with line and row added.
-    fn report(self) -> Value {
+    fn report(self, language: Language) -> Value {
         let first = self.errors.first();
         let (line, row) = first.map_or((0, 0), |fault| (fault.line, fault.row));
         let file = first.and_then(|fault| fault.file.clone());
@@ -245,12 +248,12 @@ impl FailedRow<'_> {
             .errors
             .into_iter()
             .map(|fault| {
-                let mut error = json!({ "code": fault.code, "message": fault.message });
+                let mut error = json!({ "code": fault.code, "message": fault.message.in_language(language) });
                 if let Some(path) = fault.attribute {
                     error["path"] = path.into();
                 }
                 if let Some(hint) = fault.hint {
-                    error["hint"] = hint.into();
+                    error["hint"] = hint.in_language(language).into();
                 }
                 error
             })

@@ -1,6 +1,10 @@
 //! What is wrong with a row of an import, and where the row is.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message};
 
 /// Severity of a row error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +31,11 @@ pub struct RowFault {
     /// Stable code: Auth0's own where one fits (docs/auth0/import-schema.md#error-codes), or what Auth0 reported.
     pub code: String,
     /// What is wrong.
-    pub message: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub message: Message,
     /// How to fix it.
-    pub hint: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub hint: Option<Message>,
     /// The value; secrets are replaced by asterisks.
     pub value: Option<serde_json::Value>,
     /// Error or warning.
@@ -37,6 +43,37 @@ pub struct RowFault {
     /// Name of the file; present only if the import has several files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+}
+
+/// A row error in the form that is stored with its job: the templates of its texts are kept, so that they can be
+/// translated when they are shown.
+#[derive(Debug)]
+pub(super) struct StoredFault<'a>(pub(super) &'a RowFault);
+
+impl Serialize for StoredFault<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let RowFault { line, row, attribute, code, message, hint, value, severity, file } = self.0;
+        let mut stored = serializer.serialize_struct("RowFault", 9)?;
+        stored.serialize_field("line", line)?;
+        stored.serialize_field("row", row)?;
+        stored.serialize_field("attribute", attribute)?;
+        stored.serialize_field("code", code)?;
+        stored.serialize_field("message", &message.to_stored())?;
+        stored.serialize_field("hint", &hint.as_ref().map(Message::to_stored))?;
+        stored.serialize_field("value", value)?;
+        stored.serialize_field("severity", severity)?;
+        if file.is_some() {
+            stored.serialize_field("file", file)?;
+        }
+        stored.end()
+    }
+}
+
+impl Localize for RowFault {
+    fn localize(&mut self, language: Language) {
+        self.message.localize(language);
+        self.hint.localize(language);
+    }
 }
 
 /// Location of a row in the import.

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 
+use uie_core::message::{Message, message};
 use uie_core::user;
 pub(super) use uie_records::Target;
 use uie_records::{Step, member};
@@ -199,18 +200,18 @@ pub(super) struct Finding {
     pub(super) path: Option<String>,
     /// Auth0's code if there is a suitable one (docs/auth0/import-schema.md#error-codes).
     pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+    pub(super) message: Message,
+    pub(super) hint: Option<Message>,
 }
 
 impl Finding {
-    pub(super) fn new(path: &str, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(path: &str, code: &'static str, message: Message) -> Self {
         let path = (!path.is_empty()).then(|| path.to_owned());
-        Self { path, code, message: message.into(), hint: None }
+        Self { path, code, message, hint: None }
     }
 
-    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub(super) fn with_hint(mut self, hint: Message) -> Self {
+        self.hint = Some(hint);
         self
     }
 }
@@ -220,8 +221,12 @@ pub(super) fn validate(row: &Value, findings: &mut Vec<Finding>) {
     match row {
         Value::Object(members) => USER.validate(members, "", findings),
         other => findings.push(
-            Finding::new("", "INVALID_TYPE", format!("A user must be an object, not {}.", type_name(other)))
-                .with_hint("Each user is written as {\"email\": …}."),
+            Finding::new(
+                "",
+                "INVALID_TYPE",
+                message!("A user must be an object, not {found}.", found = type_name(other)),
+            )
+            .with_hint(message!("Each user is written as {{\"email\": …}}.")),
         ),
     }
 }
@@ -241,13 +246,13 @@ impl Object {
         for name in self.required {
             if !members.contains_key(*name) {
                 let path = member(path, name);
-                findings.push(Finding::new(&path, "OBJECT_REQUIRED", format!("{path} is missing.")));
+                findings.push(Finding::new(&path, "OBJECT_REQUIRED", message!("{path} is missing.")));
             }
         }
         if members.len() > self.max_members {
             findings.push(
-                Finding::new(path, "NOT_PASSED", format!("{path} holds more than one factor."))
-                    .with_hint("Write each factor as an element of its own."),
+                Finding::new(path, "NOT_PASSED", message!("{path} holds more than one factor."))
+                    .with_hint(message!("Write each factor as an element of its own.")),
             );
         }
         for (name, value) in members {
@@ -268,21 +273,21 @@ impl Rule {
             (Self::Text(rule), Value::String(text)) => return rule.validate(text, path, findings),
             (Self::Object(rule), Value::Object(members)) => return rule.validate(members, &path(), findings),
             (Self::Array(rule), Value::Array(items)) => return rule.validate(items, &path(), findings),
-            (Self::Boolean, _) => "true or false",
-            (Self::Integer, _) => "a whole number",
-            (Self::Text(_), _) => "a string",
-            (Self::AnyObject | Self::Object(_), _) => "an object",
-            (Self::Array(_), _) => "an array",
+            (Self::Boolean, _) => message!("true or false"),
+            (Self::Integer, _) => message!("a whole number"),
+            (Self::Text(_), _) => message!("a string"),
+            (Self::AnyObject | Self::Object(_), _) => message!("an object"),
+            (Self::Array(_), _) => message!("an array"),
         };
         let path = path();
-        let mut finding =
-            Finding::new(&path, "INVALID_TYPE", format!("{path} must be {expected}, not {}.", type_name(value)));
+        let found = type_name(value);
+        let mut finding = Finding::new(&path, "INVALID_TYPE", message!("{path} must be {expected}, not {found}."));
         finding.hint = match (self, value) {
-            (_, Value::Null) => Some("Leave the attribute out when it has no value.".to_owned()),
+            (_, Value::Null) => Some(message!("Leave the attribute out when it has no value.")),
             (Self::Boolean, Value::String(text)) if matches!(text.as_str(), "true" | "false") => {
-                Some(format!("Write {text} without quotes."))
+                Some(message!("Write {text} without quotes."))
             }
-            (Self::Text(_), Value::Number(_)) => Some("Write the number in quotes.".to_owned()),
+            (Self::Text(_), Value::Number(_)) => Some(message!("Write the number in quotes.")),
             _ => None,
         };
         findings.push(finding);
@@ -295,15 +300,16 @@ impl Text {
         // Bytes are never fewer than characters, so most strings need not be counted.
         if text.len() > max && text.chars().count() > max {
             let path = path();
-            let message = format!("{path} has {} characters; at most {max} are allowed.", text.chars().count());
+            let length = text.chars().count();
+            let message = message!("{path} has {length} characters; at most {max} are allowed.");
             findings.push(Finding::new(&path, "MAX_LENGTH", message));
         }
         // No rule requires more than one character.
         if text.is_empty() && min > 0 {
             let path = path();
             findings.push(
-                Finding::new(&path, "MIN_LENGTH", format!("{path} is empty."))
-                    .with_hint("Leave the attribute out when it has no value."),
+                Finding::new(&path, "MIN_LENGTH", message!("{path} is empty."))
+                    .with_hint(message!("Leave the attribute out when it has no value.")),
             );
         }
         let finding = match &self.form {
@@ -315,28 +321,29 @@ impl Text {
             Form::OneOf(values) if values.contains(&text) => return,
             Form::Email => {
                 let path = path();
-                Finding::new(&path, "FORMAT", format!("{path} is not an e-mail address."))
+                Finding::new(&path, "FORMAT", message!("{path} is not an e-mail address."))
             }
             Form::Phone => {
                 let path = path();
-                Finding::new(&path, "PATTERN", format!("{path} is not a phone number in E.164 form."))
-                    .with_hint("Write it as + and at most 15 digits, for example +12125550001.")
+                Finding::new(&path, "PATTERN", message!("{path} is not a phone number in E.164 form."))
+                    .with_hint(message!("Write it as + and at most 15 digits, for example +12125550001."))
             }
             Form::Bcrypt => {
                 let path = path();
-                Finding::new(&path, "PATTERN", format!("{path} is not a bcrypt hash ($2a$ or $2b$) with 10 rounds."))
-                    .with_hint(
-                        "Write hashes of another form as custom_password_hash; its algorithm bcrypt takes any rounds.",
-                    )
+                Finding::new(&path, "PATTERN", message!("{path} is not a bcrypt hash ($2a$ or $2b$) with 10 rounds."))
+                    .with_hint(message!(
+                        "Write hashes of another form as custom_password_hash; its algorithm bcrypt takes any rounds."
+                    ))
             }
             Form::Base32 => {
                 let path = path();
-                Finding::new(&path, "PATTERN", format!("{path} is not Base32 without padding."))
-                    .with_hint("Use the letters A to Z and the digits 2 to 7, without = at the end.")
+                Finding::new(&path, "PATTERN", message!("{path} is not Base32 without padding."))
+                    .with_hint(message!("Use the letters A to Z and the digits 2 to 7, without = at the end."))
             }
             Form::OneOf(values) => {
                 let path = path();
-                Finding::new(&path, "ENUM_MISMATCH", format!("{path} must be one of {}.", values.join(", ")))
+                let values = values.join(", ");
+                Finding::new(&path, "ENUM_MISMATCH", message!("{path} must be one of {values}."))
             }
         };
         findings.push(finding);
@@ -348,12 +355,13 @@ impl Array {
         let (min, max) = self.length;
         if items.len() < min {
             findings.push(
-                Finding::new(path, "ARRAY_LENGTH_SHORT", format!("{path} has no elements."))
-                    .with_hint("Leave the attribute out when it has no value."),
+                Finding::new(path, "ARRAY_LENGTH_SHORT", message!("{path} has no elements."))
+                    .with_hint(message!("Leave the attribute out when it has no value.")),
             );
         }
         if items.len() > max {
-            let message = format!("{path} has {} elements; at most {max} are allowed.", items.len());
+            let length = items.len();
+            let message = message!("{path} has {length} elements; at most {max} are allowed.");
             findings.push(Finding::new(path, "ARRAY_LENGTH_LONG", message));
         }
         for (index, item) in items.iter().enumerate() {
@@ -361,7 +369,7 @@ impl Array {
             match item {
                 Value::Object(members) => self.item.validate(members, &path, findings),
                 other => {
-                    let message = format!("{path} must be an object, not {}.", type_name(other));
+                    let message = message!("{path} must be an object, not {found}.", found = type_name(other));
                     findings.push(Finding::new(&path, "INVALID_TYPE", message));
                 }
             }
@@ -373,26 +381,26 @@ impl Array {
 /// `Forbidden attribute in appUser: …` (docs/auth0/import-schema.md).
 fn unknown_member(path: &str, name: &str) -> Finding {
     let full = member(path, name);
-    let finding = Finding::new(&full, "FORBIDDEN_ATTRIBUTE", format!("{full} is not an attribute of an import."));
+    let finding = Finding::new(&full, "FORBIDDEN_ATTRIBUTE", message!("{full} is not an attribute of an import."));
     if !path.is_empty() {
         return finding;
     }
     match (user::find(name), user::nearest_importable(name)) {
-        (Some(_), _) => finding.with_hint("Auth0 sets this attribute itself; leave it out."),
-        (None, Some(nearest)) => finding.with_hint(format!("Did you mean {nearest}?")),
-        (None, None) => finding.with_hint("Put custom data into user_metadata or app_metadata."),
+        (Some(_), _) => finding.with_hint(message!("Auth0 sets this attribute itself; leave it out.")),
+        (None, Some(nearest)) => finding.with_hint(message!("Did you mean {nearest}?")),
+        (None, None) => finding.with_hint(message!("Put custom data into user_metadata or app_metadata.")),
     }
 }
 
 /// Returns the JSON type of a value with its article.
-pub(super) fn type_name(value: &Value) -> &'static str {
+fn type_name(value: &Value) -> Message {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+        Value::Null => Message::verbatim("null"),
+        Value::Bool(_) => message!("a boolean"),
+        Value::Number(_) => message!("a number"),
+        Value::String(_) => message!("a string"),
+        Value::Array(_) => message!("an array"),
+        Value::Object(_) => message!("an object"),
     }
 }
 
@@ -690,7 +698,9 @@ pub(super) mod tests {
 
     #[test]
     fn hints_suggest_the_intended_attribute() {
-        let hint = |row: Value| findings(&row).into_iter().find_map(|finding| finding.hint).unwrap_or_default();
+        let hint = |row: Value| {
+            findings(&row).into_iter().find_map(|finding| finding.hint).map(|hint| hint.to_string()).unwrap_or_default()
+        };
         assert_eq!(hint(json!({ "email": "a@b.c", "Given Name": "Ada" })), "Did you mean given_name?");
         assert_eq!(
             hint(json!({ "email": "a@b.c", "created_at": "x" })),

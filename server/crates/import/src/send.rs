@@ -34,6 +34,7 @@ use uie_auth0::{
 };
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::progress::Progress;
 use uie_store::{ChunkOutcome, ChunkState, Files, ImportChunk, Store};
 
@@ -179,7 +180,7 @@ struct Sender<'a> {
 enum JobResult {
     Completed(Option<JobSummary>),
     /// The whole job failed, with Auth0's reason.
-    Failed(Option<String>),
+    Failed(Option<Message>),
     /// Auth0 has deleted the job or its result.
     Lost,
 }
@@ -208,7 +209,7 @@ impl Sender<'_> {
         let _slot = self
             .progress
             .or_canceled(async {
-                let closed = |_| Error::new(Code::Internal, "The semaphore of import jobs is closed.");
+                let closed = |_| Error::new(Code::Internal, message!("The semaphore of import jobs is closed."));
                 Arc::clone(&self.job_slots).acquire_owned().await.map_err(closed)
             })
             .await?;
@@ -281,7 +282,7 @@ impl Sender<'_> {
                 }
                 tracing::warn!(chunk = number, "the response to an import was lost; sending the chunk again");
                 let wait = self.policy.resend * 2_u32.saturating_pow(lost_responses - 1);
-                self.wait(wait, "Auth0's response was lost; sending this chunk again").await?;
+                self.wait(wait, message!("Auth0's response was lost; sending this chunk again")).await?;
                 continue;
             }
             // This attempt certainly had no effect.
@@ -292,10 +293,10 @@ impl Sender<'_> {
             }
             let Some(upstream) = &error.upstream else { return Err(error) };
             if is_import_limit(&error) {
-                let reason = "Waiting for other imports in the tenant to end: it runs two at once";
+                let reason = message!("Waiting for other imports in the tenant to end: it runs two at once");
                 self.wait(self.policy.busy, reason).await?;
             } else if matches!(upstream.status_code, 400 | 413) && !concerns_settings(&upstream.message) {
-                let reason = upstream.message.clone();
+                let reason = Message::verbatim(upstream.message.as_str());
                 let code = upstream.error_code.clone().unwrap_or_else(|| error.code.as_str().to_owned());
                 self.handle_refused_chunk(chunk, &code, &reason).await?;
                 return Ok(None);
@@ -309,7 +310,7 @@ impl Sender<'_> {
     async fn wait_for_job(&self, id: &str, sent: Option<(Instant, u64)>) -> Result<JobResult> {
         match self.poll_until_done(&self.client, id, sent, true).await {
             Err(error) if error.code == Code::Canceled => {
-                self.progress.set_details(Some("Waiting for import jobs that are already running in Auth0.".into()));
+                self.progress.set_details(Some(message!("Waiting for import jobs that are already running in Auth0.")));
                 let client = self.uncancelable_client.for_job(Arc::new(Progress::default()));
                 tokio::time::timeout(self.policy.cancel_grace, self.poll_until_done(&client, id, None, false))
                     .await
@@ -357,11 +358,11 @@ impl Sender<'_> {
                 // A completed job is later shown as expired (docs/auth0/jobs.md#job-status).
                 JobStatus::Expired if job.summary.is_some() => return Ok(JobResult::Completed(job.summary)),
                 JobStatus::Expired => return Ok(JobResult::Lost),
-                JobStatus::Failed => return Ok(JobResult::Failed(job.status_details)),
+                JobStatus::Failed => return Ok(JobResult::Failed(job.status_details.map(Message::verbatim))),
                 JobStatus::Pending | JobStatus::Processing | JobStatus::Other(_) => {}
             }
             if Instant::now() >= deadline {
-                return Ok(JobResult::Failed(Some(format!("Auth0 did not end the job {id} in time."))));
+                return Ok(JobResult::Failed(Some(message!("Auth0 did not end the job {id} in time."))));
             }
             if cancelable {
                 self.pause(pause).await?;
@@ -383,8 +384,8 @@ impl Sender<'_> {
     }
 
     /// Pauses, and shows the reason in the progress.
-    async fn wait(&self, time: Duration, reason: &str) -> Result<()> {
-        self.progress.set_details(Some(reason.to_owned()));
+    async fn wait(&self, time: Duration, reason: Message) -> Result<()> {
+        self.progress.set_details(Some(reason));
         let result = self.pause(time).await;
         self.progress.set_details(None);
         result
@@ -463,17 +464,17 @@ impl Sender<'_> {
 
     /// Handles a job that failed completely: splits the chunk, or records its rows as failed except those that were
     /// inserted.
-    async fn handle_failed_job(&self, chunk: &ImportChunk, id: &str, reason: Option<String>) -> Result<()> {
+    async fn handle_failed_job(&self, chunk: &ImportChunk, id: &str, reason: Option<Message>) -> Result<()> {
         let reason = match reason {
             Some(reason) => Some(reason),
             None => match self.client.job_errors(id).await {
-                Ok(JobErrors::Job(Job { status_details, .. })) => status_details,
+                Ok(JobErrors::Job(Job { status_details, .. })) => status_details.map(Message::verbatim),
                 Ok(_) => None,
                 Err(error) if is_gone(&error) => None,
                 Err(error) => return Err(error),
             },
         };
-        let reason = reason.unwrap_or_else(|| format!("The job {id} failed in Auth0; Auth0 gave no reason."));
+        let reason = reason.unwrap_or_else(|| message!("The job {id} failed in Auth0; Auth0 gave no reason."));
         if self.split_chunk(chunk, &reason).await? {
             return Ok(());
         }
@@ -482,7 +483,7 @@ impl Sender<'_> {
 
     /// Handles a chunk that Auth0 refused: splits it, or records its rows as failed. An earlier attempt may have
     /// inserted some of them.
-    async fn handle_refused_chunk(&self, chunk: &ImportChunk, code: &str, reason: &str) -> Result<()> {
+    async fn handle_refused_chunk(&self, chunk: &ImportChunk, code: &str, reason: &Message) -> Result<()> {
         if self.split_chunk(chunk, reason).await? {
             return Ok(());
         }
@@ -491,7 +492,7 @@ impl Sender<'_> {
 
     /// Splits a refused chunk into two halves and queues them; repeated, this isolates the failing row. `false` if the
     /// chunk has one row, or if too many chunks in a row were refused.
-    async fn split_chunk(&self, chunk: &ImportChunk, reason: &str) -> Result<bool> {
+    async fn split_chunk(&self, chunk: &ImportChunk, reason: &Message) -> Result<bool> {
         if chunk.rows < 2 || self.consecutive_refusals.fetch_add(1, Ordering::Relaxed) >= MAX_CONSECUTIVE_REFUSALS {
             return Ok(false);
         }
@@ -501,7 +502,7 @@ impl Sender<'_> {
         let (files, number) = (self.files.clone(), chunk.number);
         let Some(rows) = run_blocking(move || chunks::split(&files, number, parts)).await? else { return Ok(false) };
         let halves = [(parts[0], rows[0]), (parts[1], rows[1])];
-        self.store.split_chunk(self.job_id, number, halves, reason).await?;
+        self.store.split_chunk(self.job_id, number, halves, &reason.to_string()).await?;
         tracing::info!(chunk = number, rows = chunk.rows, "Auth0 refused a chunk; sending it in two halves");
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, rows) in halves.into_iter().rev() {
@@ -517,7 +518,7 @@ impl Sender<'_> {
         Ok(true)
     }
 
-    async fn fail_chunk(&self, chunk: &ImportChunk, code: &str, reason: &str, look_up: bool) -> Result<()> {
+    async fn fail_chunk(&self, chunk: &ImportChunk, code: &str, reason: &Message, look_up: bool) -> Result<()> {
         let rows = self.read_rows(chunk).await?;
         let inserted_rows = if look_up && !self.request.upsert {
             self.inserted_since(chunk, rows.iter()).await?
@@ -525,12 +526,14 @@ impl Sender<'_> {
             HashSet::new()
         };
         let hint = if chunk.rows == 1 {
-            "Auth0 refuses this row even alone. Fix what the message names; if it names nothing, try the row without \
-             its metadata and hashes."
+            message!(
+                "Auth0 refuses this row even alone. Fix what the message names; if it names nothing, try the row \
+                 without its metadata and hashes."
+            )
         } else if self.request.upsert && look_up {
-            "Auth0 may have imported some of these users before; importing them again does no harm."
+            message!("Auth0 may have imported some of these users before; importing them again does no harm.")
         } else {
-            "Import these users again."
+            message!("Import these users again.")
         };
         let left = rows.iter().filter(|row| !inserted_rows.contains(&row.row));
         let faults: Vec<RowFault> = left
@@ -539,15 +542,15 @@ impl Sender<'_> {
                 row: row.row,
                 attribute: None,
                 code: code.to_owned(),
-                message: reason.to_owned(),
-                hint: Some(hint.to_owned()),
+                message: reason.clone(),
+                hint: Some(hint.clone()),
                 value: None,
                 severity: Severity::Error,
                 file: row.file.clone(),
             })
             .collect();
         let outcome = ChunkOutcome { inserted: inserted_rows.len() as u64, updated: 0, failed: faults.len() as u64 };
-        self.record_outcome(chunk, outcome, faults, Some(reason)).await
+        self.record_outcome(chunk, outcome, faults, Some(&reason.to_string())).await
     }
 
     /// Records errors and result of a chunk, in this order: if the process ends between the two, the next run writes
@@ -631,13 +634,13 @@ fn user_faults(refused: &UserErrors, row: Option<&RowIdentity>, upsert: bool) ->
             None => Some(user.clone()),
         };
         let hint = (code == "DUPLICATED_USER" && !upsert)
-            .then(|| "Import with upsert to update existing users; this replaces their metadata.".to_owned());
+            .then(|| message!("Import with upsert to update existing users; this replaces their metadata."));
         RowFault {
             line: row.map_or(0, |row| row.line),
             row: row.map_or(0, |row| row.row),
             attribute,
             code: code.to_owned(),
-            message: text("message").map_or_else(|| "Auth0 gave no reason.".to_owned(), str::to_owned),
+            message: text("message").map_or_else(|| message!("Auth0 gave no reason."), Message::verbatim),
             hint,
             value,
             severity: Severity::Error,
@@ -656,11 +659,11 @@ fn counted_as_updated_warning(rows: &[RowIdentity]) -> RowFault {
         row: 0,
         attribute: None,
         code: "COUNTED_AS_UPDATED".to_owned(),
-        message: format!(
+        message: message!(
             "A response of Auth0 was lost and the rows {first} to {last} were sent again: users that the first attempt \
              inserted are counted as updated."
         ),
-        hint: Some("All of them are in the tenant as in the file; only the counts may differ.".to_owned()),
+        hint: Some(message!("All of them are in the tenant as in the file; only the counts may differ.")),
         value: None,
         severity: Severity::Warning,
         file: None,
@@ -674,8 +677,8 @@ fn unlisted_failures_error(users: u64, id: &str) -> RowFault {
         row: 0,
         attribute: None,
         code: "UNKNOWN".to_owned(),
-        message: format!("Auth0 counts {users} more failed users in its job {id}, but does not say which."),
-        hint: Some("Import the file again: users that exist are refused, the others are imported.".to_owned()),
+        message: message!("Auth0 counts {users} more failed users in its job {id}, but does not say which."),
+        hint: Some(message!("Import the file again: users that exist are refused, the others are imported.")),
         value: None,
         severity: Severity::Error,
         file: None,

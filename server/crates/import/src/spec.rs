@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::mapping::Mapping;
 use super::request::ImportRequest;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_expression::TransformContext;
 
 /// Validated settings of an import, with the compiled mapping. Cheap to clone.
@@ -27,18 +28,18 @@ impl ImportSpec {
     }
 
     fn build(request: &ImportRequest, tools: Option<&TransformContext>) -> Result<Self> {
-        let wrong = |message: &str| Error::new(Code::InvalidBody, message);
+        let wrong = |message: Message| Error::new(Code::InvalidBody, message);
         if request.look_up && !request.dry_run {
-            return Err(wrong("Users are looked up in a dry run only.")
-                .with_hint("Set dry_run (--dry-run) too, or leave look_up (--look-up) out."));
+            return Err(wrong(message!("Users are looked up in a dry run only."))
+                .with_hint(message!("Set dry_run (--dry-run) too, or leave look_up (--look-up) out.")));
         }
         if request.look_up && request.connection_id.is_empty() {
-            return Err(wrong("Looking users up needs a connection.")
-                .with_hint("Name the connection they would be imported into."));
+            return Err(wrong(message!("Looking users up needs a connection."))
+                .with_hint(message!("Name the connection they would be imported into.")));
         }
         if request.backup && (request.dry_run || !request.upsert) {
-            return Err(wrong("There is something to back up only in an import with upsert.")
-                .with_hint("Leave backup out; only an upsert that is no dry run changes users."));
+            return Err(wrong(message!("There is something to back up only in an import with upsert."))
+                .with_hint(message!("Leave backup out; only an upsert that is no dry run changes users.")));
         }
         let tools = tools.map(|tools| tools.with_pins(&request.transforms));
         let mapping = Mapping::from_request(request, tools.as_ref())?;

@@ -13,6 +13,7 @@ use super::spec::ImportSpec;
 use super::upload::uploads;
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::progress::Progress;
 use uie_store::{CheckedImport, Files, Store};
 
@@ -68,11 +69,11 @@ pub(super) async fn check_upload(
                 &mut |fault| faults.push(fault),
                 &mut |summary| {
                     if summary.total % 1000 == 1 {
-                        progress.set_details(Some(format!("Checking the file: row {}", summary.total)));
+                        progress.set_details(Some(message!("Checking the file: row {row}", row = summary.total)));
                         progress.set_processed(if request.dry_run { summary.total } else { summary.failed });
                     }
                     if stop.load(Ordering::Relaxed) {
-                        return Err(Error::new(Code::Canceled, "The check was abandoned."));
+                        return Err(Error::new(Code::Canceled, message!("The check was abandoned.")));
                     }
                     progress.check()
                 },

@@ -14,6 +14,8 @@ use super::lookup::{Backup, ExistingUsers, LookedUp};
 use super::row_fault::{RowFault, Severity};
 use uie_auth0::JobSummary;
 use uie_core::error::{Error, Result};
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message, message};
 use uie_store::Files;
 
 /// Maximum number of distinct reasons; further ones are counted as `OTHER`.
@@ -35,10 +37,12 @@ pub struct Reason {
     /// Number of occurrences.
     pub count: u64,
     /// Message of the first occurrence.
-    pub message: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub message: Message,
     /// Hint of the first occurrence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub hint: Option<Message>,
     /// The first affected lines, without repetition.
     pub lines: Vec<u64>,
 }
@@ -73,6 +77,25 @@ pub fn details(files: &Files) -> Result<Details> {
     Ok(Details { inputs: detected.inputs, hashes: detected.hashes, look_up, backup, reasons: reasons.finish() })
 }
 
+impl Reason {
+    /// Returns the reason as JSON that keeps the templates of its texts.
+    fn to_stored(&self) -> serde_json::Result<Value> {
+        let mut stored = serde_json::to_value(self)?;
+        stored["message"] = self.message.to_stored();
+        if let Some(hint) = &self.hint {
+            stored["hint"] = hint.to_stored();
+        }
+        Ok(stored)
+    }
+}
+
+impl Localize for Reason {
+    fn localize(&mut self, language: Language) {
+        self.message.localize(language);
+        self.hint.localize(language);
+    }
+}
+
 /// Groups row errors and warnings by reason.
 #[derive(Debug, Default)]
 pub struct ReasonCounter(HashMap<(String, Option<String>, bool), Reason>);
@@ -82,22 +105,23 @@ impl ReasonCounter {
     pub fn push(&mut self, fault: &RowFault) {
         let attribute = fault.attribute.as_deref().map(without_indexes);
         let mut key = (fault.code.clone(), attribute, fault.severity == Severity::Error);
-        let (mut message, mut hint) = (fault.message.as_str(), fault.hint.as_deref());
+        let mut texts = None;
         if self.0.len() >= MAX_REASONS && !self.0.contains_key(&key) {
             key = ("OTHER".to_owned(), None, key.2);
-            (message, hint) = ("There are further reasons, too many to list here.", None);
+            texts = Some((message!("There are further reasons, too many to list here."), None));
         }
         let reason = match self.0.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let (code, attribute, _) = entry.key().clone();
+                let (message, hint) = texts.unwrap_or_else(|| (fault.message.clone(), fault.hint.clone()));
                 entry.insert(Reason {
                     code,
                     attribute,
                     severity: fault.severity,
                     count: 0,
-                    message: message.to_owned(),
-                    hint: hint.map(str::to_owned),
+                    message,
+                    hint,
                     lines: Vec::new(),
                 })
             }
@@ -120,11 +144,15 @@ impl ReasonCounter {
     }
 }
 
-/// Returns the summary of a job: Auth0's four counts and the [`Details`]. Blocking.
+/// Returns the summary of a job to be stored: Auth0's four counts and the [`Details`]. It keeps the templates of its
+/// texts. Blocking.
 pub fn summary(counts: JobSummary, files: &Files) -> Result<Value> {
     let internal = Error::internal::<serde_json::Error>;
     let mut summary = serde_json::to_value(counts).map_err(internal)?;
-    let details = serde_json::to_value(details(files)?).map_err(internal)?;
+    let details = details(files)?;
+    let reasons = details.reasons.iter().map(Reason::to_stored).collect::<serde_json::Result<Vec<_>>>();
+    let mut details = serde_json::to_value(&details).map_err(internal)?;
+    details["reasons"] = reasons.map_err(internal)?.into();
     if let (Value::Object(summary), Value::Object(details)) = (&mut summary, details) {
         summary.extend(details);
     }
@@ -155,7 +183,7 @@ mod tests {
             row: line,
             attribute: Some(attribute.to_owned()),
             code: code.to_owned(),
-            message: format!("{attribute} is wrong."),
+            message: message!("{attribute} is wrong."),
             hint: None,
             value: None,
             severity,
@@ -180,6 +208,29 @@ mod tests {
         assert_eq!(reasons[0].attribute.as_deref(), Some("mfa_factors[].totp.secret"));
         assert_eq!(reasons[0].lines, [1, 2, 3, 4, 5]);
         assert_eq!(reasons[2].lines, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_stored_summary_is_translated_when_it_is_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files::plaintext(directory.path());
+        let mut file = FaultFile::for_check(&files).unwrap();
+        file.push(&RowFault {
+            message: message!("{path} is empty.", path = "name"),
+            hint: Some(message!("Leave the attribute out when it has no value.")),
+            ..fault(1, "MIN_LENGTH", "name", Severity::Error)
+        })
+        .unwrap();
+        file.finish().unwrap();
+        let stored = summary(JobSummary { total: 1, failed: 1, inserted: 0, updated: 0 }, &files).unwrap();
+        for (language, message) in [(Language::English, "name is empty."), (Language::German, "name ist leer.")] {
+            let mut shown = stored.clone();
+            shown.localize(language);
+            assert_eq!((&shown["total"], &shown["reasons"][0]["message"]), (&1.into(), &message.into()));
+            assert!(shown["reasons"][0]["hint"].is_string(), "{shown}");
+        }
+        let reasons: Vec<Reason> = serde_json::from_value(stored["reasons"].clone()).unwrap();
+        assert_eq!(reasons, details(&files).unwrap().reasons);
     }
 
     #[test]

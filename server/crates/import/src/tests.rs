@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use uie_core::error::{Code, Result};
+use uie_core::language::Language;
+use uie_core::message::Message;
 use uie_core::progress::Progress;
 use uie_store::Files;
 
@@ -429,7 +431,7 @@ fn reported(row: u64, line: u64) -> RowFault {
         row,
         attribute: None,
         code: "DUPLICATED_USER".into(),
-        message: "The user already exist and upsert parameter is false".into(),
+        message: Message::verbatim("The user already exist and upsert parameter is false"),
         hint: None,
         value: None,
         severity: Severity::Error,
@@ -450,6 +452,20 @@ fn the_report_has_the_shape_of_the_original_and_hides_secrets() {
     assert_eq!((&report[1]["line"], &report[1]["user"]), (&json!(3), &json!({})));
     let codes: Vec<_> = report[2]["errors"].as_array().unwrap().iter().map(|error| error["code"].clone()).collect();
     assert_eq!(codes, ["MIN_LENGTH", "METADATA_KEY"]);
+}
+
+#[test]
+fn the_report_is_in_the_requested_language() {
+    let directory = job_directory(MIXED, &[reported(1, 1)]);
+    let mut report = Report::open(&Files::plaintext(directory.path()), None, Language::German).unwrap();
+    let mut output = Vec::new();
+    while report.write_next(&mut output).unwrap() {}
+    let report: Vec<Value> = serde_json::from_slice(&output).unwrap();
+    let first = |row: usize| report[row]["errors"][0]["message"].as_str().unwrap_or_default();
+    assert_eq!(first(0), "The user already exist and upsert parameter is false", "Auth0's text is not translated");
+    assert!(first(1).starts_with("Die Zeile ist in Zeile 3, Spalte 2, kein gültiges JSON"), "{}", first(1));
+    assert_eq!(first(2), "name ist leer.");
+    assert_eq!(report[2]["errors"][0]["hint"], "Lassen Sie das Attribut weg, wenn es keinen Wert hat.");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use uie_auth0::ManagementClient;
 use uie_core::config::{Login, Settings};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::permissions::{Permission, Permissions};
 use uie_core::principal::Principal;
 use uie_store::{JobKind, JobRecord, JobRights, Store};
@@ -174,7 +175,7 @@ fn required_permissions(job: &JobRecord) -> &'static [Permission] {
 }
 
 fn token_expired() -> Error {
-    Error::new(Code::Auth0TokenEnded, "The Management API token of this sign-in has expired.")
+    Error::new(Code::Auth0TokenEnded, message!("The Management API token of this sign-in has expired."))
 }
 
 #[cfg(test)]

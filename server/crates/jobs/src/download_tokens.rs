@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rand::distr::{Alphanumeric, SampleString};
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::principal::Principal;
 
 /// Same lifetime as Auth0's download links (docs/auth0/README.md#constants).
@@ -92,7 +93,7 @@ impl DownloadTokens {
                 tracing::info!(job, session = token.holder.session, "download");
                 Ok(token.holder.clone())
             }
-            None => Err(Error::new(Code::InvalidTicket, "This download link is not valid or has expired.")),
+            None => Err(Error::new(Code::InvalidTicket, message!("This download link is not valid or has expired."))),
         }
     }
 

@@ -26,6 +26,7 @@ use super::{run, secrets};
 use uie_core::blocking::run_blocking;
 use uie_core::config::Settings;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::permissions::Permission;
 use uie_core::principal::Principal;
 use uie_core::progress::Progress;
@@ -304,9 +305,9 @@ impl Jobs {
                 if !self.0.store.insert_retry(&new, &original, latest.as_deref()).await? {
                     return Err(Error::new(
                         Code::JobState,
-                        format!("The failed rows of job {original} are already being imported again."),
+                        message!("The failed rows of job {original} are already being imported again."),
                     )
-                    .with_hint("Wait for the end of the latest retry; the history shows it."));
+                    .with_hint(message!("Wait for the end of the latest retry; the history shows it.")));
                 }
             }
         }
@@ -392,7 +393,7 @@ impl Jobs {
                 return Err(already_ended(id));
             }
             None => {
-                let error = Error::new(Code::Canceled, "The job was canceled.");
+                let error = Error::new(Code::Canceled, message!("The job was canceled."));
                 if !self.0.store.finish_job(id, JobState::Canceled, None, Some(&error.body()), None).await? {
                     return Err(already_ended(id));
                 }
@@ -471,7 +472,7 @@ impl Jobs {
             JobKind::Import if record.state.is_final() && record.artifact.is_none() => Err(files_removed(id)),
             JobKind::Import => Ok(self.0.store.job_files(id)),
             JobKind::Export => {
-                Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports have a report.")))
+                Err(Error::new(Code::JobState, message!("Job {id} is an export; only imports have a report.")))
             }
         }
     }
@@ -581,14 +582,14 @@ pub fn require_import_permission(principal: &Principal, dry_run: bool) -> Result
 pub fn check_retryable(job: &JobRecord) -> Result<Option<String>> {
     let id = &job.id;
     if job.kind != JobKind::Import {
-        return Err(Error::new(Code::JobState, format!("Job {id} is an export; only imports have failed rows.")));
+        return Err(Error::new(Code::JobState, message!("Job {id} is an export; only imports have failed rows.")));
     }
     if job.state != JobState::Completed {
         return Err(Error::new(
             Code::JobState,
-            format!("Job {id} is not completed, so it is not known yet which rows fail."),
+            message!("Job {id} is not completed, so it is not known yet which rows fail."),
         )
-        .with_hint("Resume the job or wait until it is completed; then import its failed rows again."));
+        .with_hint(message!("Resume the job or wait until it is completed; then import its failed rows again.")));
     }
     Ok(job.connection.clone())
 }
@@ -617,24 +618,29 @@ fn connection_of(request: &ExportRequest) -> Option<&str> {
 }
 
 fn already_ended(id: &str) -> Error {
-    Error::new(Code::JobState, format!("Job {id} has already ended, so it cannot be canceled."))
+    Error::new(Code::JobState, message!("Job {id} has already ended, so it cannot be canceled."))
 }
 
 fn not_resumable(id: &str, state: JobState) -> Error {
-    let state = match state {
-        JobState::Failed | JobState::Canceled => "ending",
-        JobState::Pending | JobState::Processing => "running",
-        state => state.as_str(),
+    let message = match state {
+        JobState::Failed | JobState::Canceled => {
+            message!("Job {id} is ending; only failed or canceled jobs can be resumed.")
+        }
+        JobState::Pending | JobState::Processing => {
+            message!("Job {id} is running; only failed or canceled jobs can be resumed.")
+        }
+        JobState::Completed => message!("Job {id} is completed; only failed or canceled jobs can be resumed."),
+        JobState::Expired => message!("Job {id} is expired; only failed or canceled jobs can be resumed."),
     };
-    Error::new(Code::JobState, format!("Job {id} is {state}; only failed or canceled jobs can be resumed."))
+    Error::new(Code::JobState, message)
 }
 
 fn stopping() -> Error {
-    Error::new(Code::Stopping, "The server is stopping.")
+    Error::new(Code::Stopping, message!("The server is stopping."))
 }
 
 fn files_removed(id: &str) -> Error {
-    Error::new(Code::ArtifactGone, format!("The files of job {id} were removed at the end of their lifetime."))
+    Error::new(Code::ArtifactGone, message!("The files of job {id} were removed at the end of their lifetime."))
 }
 
 /// An id in Auth0's own form (docs/auth0/README.md#constants).

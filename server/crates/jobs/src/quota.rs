@@ -5,31 +5,58 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 
 /// Jobs of one user that are queued, waiting or running.
-pub const JOBS: Limit = Limit { max: 10, description: "unfinished jobs" };
+pub const JOBS: Limit = Limit { max: 10, counted: Counted::Jobs };
 
 /// Uploads of one user, files and transforms, that are being received or checked.
-pub const UPLOADS: Limit = Limit { max: 4, description: "uploads in progress" };
+pub const UPLOADS: Limit = Limit { max: 4, counted: Counted::Uploads };
 
 /// Previews and file inspections of one user that are being computed.
-pub const PREVIEWS: Limit = Limit { max: 4, description: "previews in progress" };
+pub const PREVIEWS: Limit = Limit { max: 4, counted: Counted::Previews };
 
 /// Reports, back-ups and exported files that one user is downloading.
-pub const READS: Limit = Limit { max: 6, description: "downloads and reports in progress" };
+pub const READS: Limit = Limit { max: 6, counted: Counted::Reads };
 
 /// A limit per user, and what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit {
     max: usize,
-    /// Plural, for the error message.
-    description: &'static str,
+    counted: Counted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    Jobs,
+    Uploads,
+    Previews,
+    Reads,
 }
 
 impl Limit {
     /// Returns how many one user may have at the same time.
     pub fn max(self) -> usize {
         self.max
+    }
+
+    /// Returns the message for a user who has this many and wants one more.
+    fn exceeded_message(self, count: usize) -> Message {
+        let max = self.max;
+        match self.counted {
+            Counted::Jobs => {
+                message!("You have {count} unfinished jobs; at most {max} are allowed at the same time.")
+            }
+            Counted::Uploads => {
+                message!("You have {count} uploads in progress; at most {max} are allowed at the same time.")
+            }
+            Counted::Previews => {
+                message!("You have {count} previews in progress; at most {max} are allowed at the same time.")
+            }
+            Counted::Reads => message!(
+                "You have {count} downloads and reports in progress; at most {max} are allowed at the same time."
+            ),
+        }
     }
 }
 
@@ -45,10 +72,7 @@ impl ConcurrencyQuota {
         let mut counts = self.lock();
         let count = counts.entry((limit, user.to_owned())).or_default();
         if *count >= limit.max {
-            return Err(Error::new(
-                Code::TooManyRequests,
-                format!("You have {count} {}; at most {} are allowed at the same time.", limit.description, limit.max),
-            ));
+            return Err(Error::new(Code::TooManyRequests, limit.exceeded_message(*count)));
         }
         *count += 1;
         Ok(self.guard(limit, user))

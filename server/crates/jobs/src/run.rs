@@ -14,6 +14,7 @@ use super::secrets;
 use uie_auth0::{JobSummary, ManagementClient};
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_core::progress::Progress;
 use uie_core::telemetry;
 use uie_export::ExportRequest;
@@ -103,7 +104,7 @@ pub(super) async fn execute(jobs: &RunnerState, job: JobRecord, progress: Arc<Pr
 
 /// Stores that a job failed because its task panicked.
 pub(super) async fn record_panic(jobs: &RunnerState, id: &str, kind: JobKind, progress: &Progress) {
-    let end = JobEnd::Failed(Error::new(Code::Internal, "The job crashed (internal error)."));
+    let end = JobEnd::Failed(Error::new(Code::Internal, message!("The job crashed (internal error).")));
     store_end(jobs, id, kind, progress, &end).await;
 }
 
@@ -143,7 +144,10 @@ async fn store_end(jobs: &RunnerState, id: &str, kind: JobKind, progress: &Progr
             Err(error) => error,
         };
         tracing::error!(error = error.code.as_str(), "the result of a job could not be stored: {}", error.message);
-        progress.set_warning(format!("The job has ended, but its result cannot be stored yet: {}", error.message));
+        progress.set_warning(message!(
+            "The job has ended, but its result cannot be stored yet: {reason}",
+            reason = error.message
+        ));
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(10)),
             () = jobs.stopping.cancelled() => return,
@@ -188,15 +192,14 @@ async fn run_until_done(jobs: &RunnerState, job: &JobRecord, progress: &Arc<Prog
     let _permit = if let Ok(permit) = queue.try_acquire() {
         permit
     } else {
-        progress.set_details(Some("Waiting for another job to finish.".into()));
+        progress.set_details(Some(message!("Waiting for another job to finish.")));
         let _queued = telemetry::QUEUED_JOBS.inc_guard();
-        let permit =
-            async { queue.acquire().await.map_err(|_| Error::new(Code::Interrupted, "The server is stopping.")) };
+        let permit = async { queue.acquire().await.map_err(|_| interrupted()) };
         progress.or_canceled(permit).await?
     };
     progress.set_details(None);
     if !jobs.store.begin_job(&job.id).await? {
-        return Err(Error::new(Code::JobState, format!("Job {} has already ended.", job.id)));
+        return Err(Error::new(Code::JobState, message!("Job {id} has already ended.", id = job.id)));
     }
     let mut restarts = 0;
     loop {
@@ -215,24 +218,24 @@ async fn run_until_done(jobs: &RunnerState, job: &JobRecord, progress: &Arc<Prog
                 if error.code == Code::Auth0TokenEnded
                     && jobs.client_provider.may_use_client_credentials(&jobs.store, job).await? => {}
             Err(error) if error.code == Code::Auth0TokenEnded => {
-                let text = "The sign-in of the user who started this job has expired. The job continues at their next \
-                            sign-in.";
-                progress.set_details(Some(text.into()));
-                progress
-                    .or_canceled(async {
-                        sign_ins.changed().await.map_err(|_| Error::new(Code::Interrupted, "The server is stopping."))
-                    })
-                    .await?;
+                progress.set_details(Some(message!(
+                    "The sign-in of the user who started this job has expired. The job continues at their next sign-in."
+                )));
+                progress.or_canceled(async { sign_ins.changed().await.map_err(|_| interrupted()) }).await?;
                 progress.set_details(None);
             }
             // The rest of the file in Auth0 cannot be read any more, so the rows written so far are useless.
             Err(error) if error.code == Code::Auth0ExportLost && restarts < MAX_RESTARTS => {
                 restarts += 1;
-                tracing::info!(reason = error.message, "restarting the export");
+                tracing::info!(reason = %error.message, "restarting the export");
             }
             outcome => return outcome,
         }
     }
+}
+
+fn interrupted() -> Error {
+    Error::new(Code::Interrupted, message!("The server is stopping."))
 }
 
 async fn run_once(

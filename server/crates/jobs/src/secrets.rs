@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_export::ExportRequest;
 use uie_expression::{Expression, Formula, Pins, TransformContext};
 use uie_import::ImportRequest;
@@ -90,8 +91,8 @@ pub fn seal<R: Request>(store: &Store, id: &str, request: &R, masked: Option<&R>
 pub fn open<R: Request>(store: &Store, id: &str, stored: &Value) -> Result<R> {
     let Some(sealed) = stored.get(ENCRYPTED_MEMBER).and_then(Value::as_str) else { return parse(id, stored.clone()) };
     let opened = store.encryptor(PURPOSE)?.open(id, sealed).ok_or_else(|| {
-        Error::new(Code::Storage, format!("The secrets of job {id} cannot be read."))
-            .with_hint("They were encrypted with another key. Enter them again and start a new job.")
+        Error::new(Code::Storage, message!("The secrets of job {id} cannot be read."))
+            .with_hint(message!("They were encrypted with another key. Enter them again and start a new job."))
     })?;
     let request = serde_json::from_str(opened.expose_secret()).unwrap_or_default();
     parse(id, request)
@@ -113,5 +114,5 @@ pub(super) fn without_secrets(id: &str, stored: &Value) -> Result<ExportRequest>
 
 fn parse<R: Request>(id: &str, request: Value) -> Result<R> {
     serde_json::from_value(request)
-        .map_err(|error| Error::new(Code::Storage, format!("The request of job {id} cannot be read: {error}")))
+        .map_err(|error| Error::new(Code::Storage, message!("The request of job {id} cannot be read: {error}")))
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::secrets;
 use uie_core::error::ErrorBody;
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message};
 use uie_core::progress::Progress;
 use uie_store::{ChunkState, ImportChunk, JobKind, JobRecord, JobState};
 
@@ -106,7 +108,8 @@ pub struct JobView {
     pub total: Option<u64>,
     /// What the job is doing or waiting for, as text for users.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub details: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub details: Option<Message>,
     /// URL of the file of a finished export. It is valid for 60 seconds and needs no Authorization header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
@@ -165,6 +168,14 @@ impl JobView {
             error: record.error.clone(),
             settings: secrets::shown(&record.request),
         }
+    }
+}
+
+impl Localize for JobView {
+    fn localize(&mut self, language: Language) {
+        self.details.localize(language);
+        self.summary.localize(language);
+        self.error.localize(language);
     }
 }
 
@@ -239,10 +250,23 @@ impl From<&JobRecord> for HistoryEntry {
     }
 }
 
+impl Localize for HistoryEntry {
+    fn localize(&mut self, language: Language) {
+        self.summary.localize(language);
+        self.error.localize(language);
+    }
+}
+
 /// The history.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistoryView {
     /// The latest 200 jobs, oldest first.
     pub jobs: Vec<HistoryEntry>,
+}
+
+impl Localize for HistoryView {
+    fn localize(&mut self, language: Language) {
+        self.jobs.localize(language);
+    }
 }

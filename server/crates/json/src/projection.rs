@@ -551,7 +551,7 @@ mod tests {
             };
             let Some(span) = span else { continue };
             is_read = true;
-            let user = parse_row(text.as_bytes(), &mask).unwrap_or_else(|error| panic!("{error}: {text}"));
+            let user = parse_row(text.as_bytes(), &mask).unwrap_or_else(|error| panic!("{error:?}: {text}"));
             for (at, path) in paths.iter().enumerate() {
                 assert_eq!(projection.last_row(&buffer).cell(at), path.evaluate(&user), "{path} of {text}");
             }

@@ -28,20 +28,6 @@ pub enum RowParseError {
     TooDeep(usize),
 }
 
-impl fmt::Display for RowParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotUtf8(byte) => write!(f, "not valid UTF-8 at byte {byte} of the row"),
-            Self::NotJson(byte) => write!(f, "not valid JSON at byte {byte} of the row"),
-            Self::NumberTooLarge(byte) => {
-                write!(f, "a number beyond 64-bit floating point at byte {byte} of the row")
-            }
-            Self::NotAnObject => f.write_str("not a JSON object"),
-            Self::TooDeep(levels) => write!(f, "nested deeper than {levels} levels"),
-        }
-    }
-}
-
 /// Reads the parts that `mask` selects from the JSON text of one user.
 ///
 /// The whole text is checked. Unpaired surrogates become U+FFFD.

@@ -337,7 +337,7 @@ mod tests {
         let whole = ProjectionMask::new([&path("user")]);
         for mask in [&mask(), &whole] {
             if let Some(fast) = parse_fast(text, mask.seed()) {
-                let slow = parse_slow(text, mask).unwrap_or_else(|error| panic!("{error}: {text}"));
+                let slow = parse_slow(text, mask).unwrap_or_else(|error| panic!("{error:?}: {text}"));
                 assert_eq!(fast, slow, "{text}");
             }
         }

@@ -1,10 +1,13 @@
 //! Compiles a query into a filter that is evaluated for many users.
 
+use std::ops::Range;
+
 use super::condition::{Condition, DateComparison, FieldPath, Predicate, RangeEnd, Value};
 use super::dates::Period;
 use super::evaluate::{self, fold};
 use super::node::{Bound, Field, Node, PatternToken, Test};
-use super::query_error::QueryError;
+use uie_core::diagnostic::Diagnostic;
+use uie_core::message::{Message, message};
 use uie_core::user::{self, Kind};
 use uie_json::{Json, ProjectionMask};
 
@@ -19,7 +22,7 @@ const BOOLEANS: &[&str] = &["isSocial", "email_verified", "phone_verified"];
 pub struct Filter(Condition);
 
 impl Filter {
-    pub(super) fn new(root: &Node) -> Result<Self, QueryError> {
+    pub(super) fn new(root: &Node) -> Result<Self, Diagnostic> {
         compile(root).map(Self)
     }
 
@@ -62,7 +65,7 @@ fn collect_fields<'a>(condition: &'a Condition, fields: &mut Vec<&'a [String]>) 
     }
 }
 
-fn compile(node: &Node) -> Result<Condition, QueryError> {
+fn compile(node: &Node) -> Result<Condition, Diagnostic> {
     Ok(match node {
         Node::Any(nodes) => Condition::Any(nodes.iter().map(compile).collect::<Result<_, _>>()?),
         Node::All(nodes) => Condition::All(nodes.iter().map(compile).collect::<Result<_, _>>()?),
@@ -71,29 +74,31 @@ fn compile(node: &Node) -> Result<Condition, QueryError> {
             check_known(field)?;
             Condition::Field(field_path(field), Predicate::Exists)
         }
-        Node::Match { field: None, at, .. } => {
-            return Err(QueryError::new(
-                at.0,
-                "this term names no field, and Auth0 does not say which ones it looks at then",
+        Node::Match { field: None, span, .. } => {
+            return Err(Diagnostic::in_span(
+                span.0.clone(),
+                message!("this term names no field, and Auth0 does not say which ones it looks at then"),
+            )
+            .with_hint(message!(
                 "Put a field in front, as in name:ada, and quotes around values with blanks, as in name:\"ada \
-                 lovelace\".",
-            ));
+                 lovelace\"."
+            )));
         }
-        Node::Match { field: Some(field), test, at } => {
+        Node::Match { field: Some(field), test, span } => {
             check_known(field)?;
-            Condition::Field(field_path(field), compile_predicate(field, test, at.0)?)
+            Condition::Field(field_path(field), compile_predicate(field, test, &span.0)?)
         }
     })
 }
 
 /// Refuses fields that are not in a user profile.
-fn check_known(field: &Field) -> Result<(), QueryError> {
+fn check_known(field: &Field) -> Result<(), Diagnostic> {
     if field.root() == "organization_id" {
-        return Err(QueryError::new(
-            field.at.0,
-            "organization_id is not part of a user's profile; only Auth0's own search knows it",
-            "Export from the tenant, with a query that Auth0 can carry out as a whole.",
-        ));
+        return Err(Diagnostic::in_span(
+            field.span.0.clone(),
+            message!("organization_id is not part of a user's profile; only Auth0's own search knows it"),
+        )
+        .with_hint(message!("Export from the tenant, with a query that Auth0 can carry out as a whole.")));
     }
     Ok(())
 }
@@ -120,7 +125,7 @@ fn value_kind(field: &Field) -> Option<Kind> {
 }
 
 /// Compiles a test of a field. Fails if the values of the field cannot be of the type of the test.
-fn compile_predicate(field: &Field, test: &Test, at: usize) -> Result<Predicate, QueryError> {
+fn compile_predicate(field: &Field, test: &Test, span: &Range<usize>) -> Result<Predicate, Diagnostic> {
     if matches!(test, Test::Like(tokens) if tokens.iter().all(|token| *token == PatternToken::AnyText))
         || matches!(test, Test::Range { low: Bound::Open, high: Bound::Open })
     {
@@ -128,40 +133,54 @@ fn compile_predicate(field: &Field, test: &Test, at: usize) -> Result<Predicate,
     }
     let kind = value_kind(field);
     let name = field.to_string();
-    let holds = |what: &str, hint: String| Err(QueryError::new(at, format!("{name} holds {what}"), hint));
+    let refuse = |message: Message, hint: Message| Err(Diagnostic::in_span(span.clone(), message).with_hint(hint));
     match (kind, test) {
         (Some(Kind::Object | Kind::Array), _) if field.root() != "multifactor" => {
             let part = if field.root() == "identities" { "connection" } else { "plan" };
-            return holds(
-                "an object, which has no value of its own",
-                format!("Name one of its parts, as in {name}.{part}, or ask whether there is one: _exists_:{name}."),
+            return refuse(
+                message!("{name} holds an object, which has no value of its own"),
+                message!("Name one of its parts, as in {name}.{part}, or ask whether there is one: _exists_:{name}."),
             );
         }
         (Some(Kind::Boolean), Test::Is(text)) if text != "true" && text != "false" => {
-            return holds("true or false", format!("Write {name}:true or {name}:false."));
+            return refuse(message!("{name} holds true or false"), message!("Write {name}:true or {name}:false."));
         }
         (Some(Kind::Boolean), Test::Like(_) | Test::Range { .. }) => {
-            return holds("true or false, not text or numbers", format!("Write {name}:true or {name}:false."));
+            return refuse(
+                message!("{name} holds true or false, not text or numbers"),
+                message!("Write {name}:true or {name}:false."),
+            );
         }
         (Some(Kind::Integer), Test::Is(text)) if parse_number(text).is_none() => {
-            return holds("a number", format!("Write {name}:10, or a range such as {name}:[10 TO *]."));
+            return refuse(
+                message!("{name} holds a number"),
+                message!("Write {name}:10, or a range such as {name}:[10 TO *]."),
+            );
         }
         (Some(Kind::Integer), Test::Like(_)) => {
-            return holds("a number, which has no wildcards", format!("Write a range such as {name}:[10 TO 19]."));
+            return refuse(
+                message!("{name} holds a number, which has no wildcards"),
+                message!("Write a range such as {name}:[10 TO 19]."),
+            );
         }
         (Some(Kind::Date), Test::Is(text)) if Period::parse(text).is_none() => {
-            return holds("a date", format!("Write {name}:2024-12 or {name}:\"2024-12-31T10:00\"."));
+            return refuse(
+                message!("{name} holds a date"),
+                message!("Write {name}:2024-12 or {name}:\"2024-12-31T10:00\"."),
+            );
         }
         (Some(Kind::Date), Test::Like(_)) => {
-            return holds(
-                "a date, which has no wildcards",
-                format!("Write a partial date, which covers its whole period: {name}:2024-12."),
+            return refuse(
+                message!("{name} holds a date, which has no wildcards"),
+                message!("Write a partial date, which covers its whole period: {name}:2024-12."),
             );
         }
         (_, Test::Range { .. }) if name == "last_ip" => {
-            return holds(
-                "an address, and Auth0 does not say whether ranges compare it as number or as text",
-                "Write a wildcard such as last_ip:10.20.*.".to_owned(),
+            return refuse(
+                message!(
+                    "{name} holds an address, and Auth0 does not say whether ranges compare it as number or as text"
+                ),
+                message!("Write a wildcard such as last_ip:10.20.*."),
             );
         }
         _ => {}
@@ -182,22 +201,22 @@ fn compile_predicate(field: &Field, test: &Test, at: usize) -> Result<Predicate,
         },
         Test::Range { low, high } => {
             let end = |bound: &Bound| {
-                let (text, at) = match bound {
+                let (text, span) = match bound {
                     Bound::Open => return Ok(RangeEnd::Open),
-                    Bound::Inclusive { text, at } | Bound::Exclusive { text, at } => (text, at.0),
+                    Bound::Inclusive { text, span } | Bound::Exclusive { text, span } => (text, &span.0),
                 };
                 let value = value(text, kind.is_none_or(|kind| kind == Kind::Date));
-                let expected_type = match kind {
-                    Some(Kind::Integer) if value.number.is_none() => Some("number"),
-                    Some(Kind::Date) if value.period.is_none() => Some("date such as 2024, 2024-12 or 2024-12-31"),
+                let mismatch = match kind {
+                    Some(Kind::Integer) if value.number.is_none() => {
+                        Some(message!("expected a number, since that is what {name} holds"))
+                    }
+                    Some(Kind::Date) if value.period.is_none() => Some(message!(
+                        "expected a date such as 2024, 2024-12 or 2024-12-31, since that is what {name} holds"
+                    )),
                     _ => None,
                 };
-                if let Some(expected) = expected_type {
-                    return Err(QueryError::new(
-                        at,
-                        format!("expected a {expected}, since that is what {name} holds"),
-                        "",
-                    ));
+                if let Some(message) = mismatch {
+                    return Err(Diagnostic::in_span(span.clone(), message));
                 }
                 Ok(match bound {
                     Bound::Exclusive { .. } => RangeEnd::Exclusive(value),

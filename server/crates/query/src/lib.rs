@@ -11,7 +11,6 @@ mod filter;
 mod node;
 mod parse;
 mod query;
-mod query_error;
 
 pub use filter::Filter;
 pub use query::{Checked, Query, check};

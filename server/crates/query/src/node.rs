@@ -1,6 +1,7 @@
 //! The syntax tree of a query, and how it is displayed.
 
 use std::fmt::{self, Write};
+use std::ops::Range;
 
 /// A node of the syntax tree.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,11 +16,12 @@ pub(super) enum Node {
     Match {
         field: Option<Field>,
         test: Test,
-        at: IgnoredByEq<usize>,
+        /// Its position in the query, in bytes.
+        span: IgnoredByEq<Range<usize>>,
     },
 }
 
-/// Data of a node that is ignored when nodes are compared, such as its offset in the query.
+/// Data of a node that is ignored when nodes are compared, such as its position in the query.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IgnoredByEq<T>(pub T);
 
@@ -33,7 +35,8 @@ impl<T> PartialEq for IgnoredByEq<T> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Field {
     pub parts: Vec<String>,
-    pub at: IgnoredByEq<usize>,
+    /// Its position in the query, in bytes.
+    pub span: IgnoredByEq<Range<usize>>,
     /// Whether the name was quoted, which Auth0 does not support.
     pub quoted: IgnoredByEq<bool>,
 }
@@ -71,8 +74,8 @@ pub(super) enum PatternToken {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Bound {
     Open,
-    Inclusive { text: String, at: IgnoredByEq<usize> },
-    Exclusive { text: String, at: IgnoredByEq<usize> },
+    Inclusive { text: String, span: IgnoredByEq<Range<usize>> },
+    Exclusive { text: String, span: IgnoredByEq<Range<usize>> },
 }
 
 impl Node {

@@ -1,8 +1,11 @@
 //! Parses a query into a [`Node`]: the grammar of Lucene's query parser as far as Auth0 documents it
 //! (docs/auth0/search-syntax.md), with the precedence of docs/query.md.
 
+use std::ops::Range;
+
 use super::node::{Bound, Field, IgnoredByEq, Node, PatternToken, Test};
-use super::query_error::QueryError;
+use uie_core::diagnostic::Diagnostic;
+use uie_core::message::{Message, message};
 
 /// The maximum nesting of parentheses. The parser recurses, so this bounds the stack.
 const MAX_DEPTH: usize = 100;
@@ -10,12 +13,12 @@ const MAX_DEPTH: usize = 100;
 /// The result of parsing a query.
 pub(super) struct ParsedQuery {
     pub root: Node,
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Message>,
     /// Why the query has more than one possible meaning; `None` if it has one.
-    pub ambiguity: Option<QueryError>,
+    pub ambiguity: Option<Diagnostic>,
 }
 
-pub(super) fn parse(source: &str) -> Result<ParsedQuery, QueryError> {
+pub(super) fn parse(source: &str) -> Result<ParsedQuery, Diagnostic> {
     let mut parser = Parser { source, at: 0, depth: 0, remarks: Vec::new(), ambiguity: None };
     let root = parser.parse_alternatives(None, None)?;
     Ok(ParsedQuery { root, remarks: parser.remarks, ambiguity: parser.ambiguity })
@@ -26,8 +29,8 @@ struct Parser<'a> {
     /// The current offset in `source`, in bytes.
     at: usize,
     depth: usize,
-    remarks: Vec<String>,
-    ambiguity: Option<QueryError>,
+    remarks: Vec<Message>,
+    ambiguity: Option<Diagnostic>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +45,7 @@ enum Prefix {
 /// One of the clauses of a group, which are side by side or joined by OR.
 struct Clause {
     node: Node,
-    at: usize,
+    span: Range<usize>,
     /// The prefix of a clause that is a single term.
     prefix: Prefix,
     /// Whether the clause has several terms, joined by AND.
@@ -57,7 +60,8 @@ struct Clause {
 
 /// A sequence of characters; for each, whether it was escaped or quoted.
 struct Word {
-    at: usize,
+    /// Its position in the query, in bytes.
+    span: Range<usize>,
     chars: Vec<(char, bool)>,
     quoted: bool,
 }
@@ -121,41 +125,44 @@ impl Parser<'_> {
 
     /// Parses the clauses of a group up to its end. `opened` is the offset of its parenthesis; `None` for the whole
     /// query.
-    fn parse_alternatives(&mut self, field: Option<&Field>, opened: Option<usize>) -> Result<Node, QueryError> {
+    fn parse_alternatives(&mut self, field: Option<&Field>, opened: Option<usize>) -> Result<Node, Diagnostic> {
         let mut clauses: Vec<Clause> = Vec::new();
-        let mut pending: Option<usize> = None;
+        let mut pending: Option<Range<usize>> = None;
         loop {
             self.skip_whitespace();
             let at = self.at;
             let ended = match (self.peek(), opened) {
                 (None, Some(opened)) => {
-                    return Err(QueryError::new(opened, "this parenthesis is not closed", "Add the missing )."));
+                    return Err(Diagnostic::in_span(opened..opened + 1, message!("this parenthesis is not closed"))
+                        .with_hint(message!("Add the missing ).")));
                 }
                 (Some(')'), None) => {
-                    return Err(QueryError::new(
-                        at,
-                        "found `)`, but no parenthesis is open",
-                        "Remove it, or write \\) if it belongs to a value.",
-                    ));
+                    return Err(Diagnostic::in_span(at..at + 1, message!("found `)`, but no parenthesis is open"))
+                        .with_hint(message!("Remove it, or write \\) if it belongs to a value.")));
                 }
                 (None, None) | (Some(')'), Some(_)) => true,
                 _ => false,
             };
             if ended {
                 if let Some(operator) = pending {
-                    return Err(QueryError::new(operator, "expected a term after OR", ""));
+                    return Err(Diagnostic::in_span(operator, message!("expected a term after OR")));
                 }
                 if clauses.is_empty() {
-                    let message = if opened.is_some() { "there is nothing in the parentheses" } else { "it is empty" };
-                    return Err(QueryError::new(at, message, "Expected a term such as email:*@example.com."));
+                    let message = if opened.is_some() {
+                        message!("there is nothing in the parentheses")
+                    } else {
+                        message!("it is empty")
+                    };
+                    return Err(Diagnostic::at(at, message)
+                        .with_expected(message!("Expected a term such as email:*@example.com.")));
                 }
                 return Ok(self.combine(clauses));
             }
             if self.eat_operator(["OR", "||"]) {
                 if clauses.is_empty() || pending.is_some() {
-                    return Err(QueryError::new(at, "expected a term before OR", ""));
+                    return Err(Diagnostic::in_span(at..self.at, message!("expected a term before OR")));
                 }
-                pending = Some(at);
+                pending = Some(at..self.at);
                 continue;
             }
             let clause = self.parse_conjunction(field, pending.take().is_some())?;
@@ -164,7 +171,7 @@ impl Parser<'_> {
     }
 
     /// Parses `a AND b AND c`, or a single term.
-    fn parse_conjunction(&mut self, field: Option<&Field>, after_or: bool) -> Result<Clause, QueryError> {
+    fn parse_conjunction(&mut self, field: Option<&Field>, after_or: bool) -> Result<Clause, Diagnostic> {
         let at = self.at;
         let (first, prefix) = self.parse_prefixed_term(field)?;
         let mut nodes = vec![first];
@@ -177,7 +184,7 @@ impl Parser<'_> {
         let joined = nodes.len() > 1;
         Ok(Clause {
             node: Node::all(nodes),
-            at,
+            span: at..self.at,
             prefix: if joined { Prefix::None } else { prefix },
             joined,
             first_not: joined && prefix == Prefix::Not,
@@ -187,7 +194,7 @@ impl Parser<'_> {
     }
 
     /// Parses a term with an optional prefix.
-    fn parse_prefixed_term(&mut self, field: Option<&Field>) -> Result<(Node, Prefix), QueryError> {
+    fn parse_prefixed_term(&mut self, field: Option<&Field>) -> Result<(Node, Prefix), Diagnostic> {
         let prefix = self.parse_prefix();
         if prefix == Prefix::None {
             return Ok((self.parse_term(field)?, prefix));
@@ -195,11 +202,8 @@ impl Parser<'_> {
         self.skip_whitespace();
         let at = self.at;
         if self.parse_prefix() != Prefix::None {
-            return Err(QueryError::new(
-                at,
-                "a term can have one of +, -, ! and NOT only",
-                "Use parentheses, or write \\- if it belongs to a value.",
-            ));
+            return Err(Diagnostic::in_span(at..self.at, message!("a term can have one of +, -, ! and NOT only"))
+                .with_hint(message!("Use parentheses, or write \\- if it belongs to a value.")));
         }
         let node = self.parse_term(field)?;
         Ok((if prefix == Prefix::Not { Node::Not(Box::new(node)) } else { node }, prefix))
@@ -215,10 +219,13 @@ impl Parser<'_> {
         }
     }
 
-    fn parse_group(&mut self, field: Option<&Field>, opened: usize) -> Result<Node, QueryError> {
+    fn parse_group(&mut self, field: Option<&Field>, opened: usize) -> Result<Node, Diagnostic> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(QueryError::new(opened, format!("it is nested deeper than {MAX_DEPTH} levels"), ""));
+            return Err(Diagnostic::in_span(
+                opened..opened + 1,
+                message!("it is nested deeper than {limit} levels", limit = MAX_DEPTH),
+            ));
         }
         let node = self.parse_alternatives(field, Some(opened))?;
         self.eat(')');
@@ -227,7 +234,7 @@ impl Parser<'_> {
         Ok(node)
     }
 
-    fn parse_term(&mut self, field: Option<&Field>) -> Result<Node, QueryError> {
+    fn parse_term(&mut self, field: Option<&Field>) -> Result<Node, Diagnostic> {
         self.skip_whitespace();
         let at = self.at;
         match self.peek() {
@@ -236,11 +243,8 @@ impl Parser<'_> {
                 return self.parse_group(field, at);
             }
             Some('[' | '{') if field.is_none() => {
-                return Err(QueryError::new(
-                    at,
-                    "a range needs a field in front of it",
-                    "Write for example logins_count:[1 TO *].",
-                ));
+                return Err(Diagnostic::in_span(at..at + 1, message!("a range needs a field in front of it"))
+                    .with_hint(message!("Write for example logins_count:[1 TO *].")));
             }
             Some('[' | '{') => return self.parse_value(field),
             Some('/') => return Err(regular_expression_error(at)),
@@ -248,11 +252,11 @@ impl Parser<'_> {
         }
         for operator in ["AND", "&&", "OR", "||"] {
             if self.is_at_operator(operator) {
-                return Err(QueryError::new(
-                    at,
-                    format!("found {operator}, expected a term"),
-                    "An operator goes between two terms; quote it to search for the word.",
-                ));
+                return Err(Diagnostic::in_span(
+                    at..at + operator.len(),
+                    message!("found {operator}, expected a term"),
+                )
+                .with_hint(message!("An operator goes between two terms; quote it to search for the word.")));
             }
         }
         let name = self.parse_name()?;
@@ -267,7 +271,7 @@ impl Parser<'_> {
     }
 
     /// Parses the value or group after the name of a field and its colon.
-    fn parse_field_test(&mut self, name: &Field) -> Result<Node, QueryError> {
+    fn parse_field_test(&mut self, name: &Field) -> Result<Node, Diagnostic> {
         self.skip_whitespace();
         let at = self.at;
         if name.parts.len() == 1 && name.root() == "_exists_" {
@@ -277,11 +281,11 @@ impl Parser<'_> {
             && last == "raw"
             && uie_core::user::find(root).is_some_and(|attribute| attribute.kind == uie_core::user::Kind::Text)
         {
-            return Err(QueryError::new(
-                name.at.0,
-                "the suffix .raw belongs to the older search v2",
-                format!("Write {root}:\"…\": values are compared whole without it."),
-            ));
+            return Err(Diagnostic::in_span(
+                name.span.0.clone(),
+                message!("the suffix .raw belongs to the older search v2"),
+            )
+            .with_hint(message!("Write {root}:\"…\": values are compared whole without it.")));
         }
         if self.eat('(') {
             return self.parse_group(Some(name), at);
@@ -289,13 +293,10 @@ impl Parser<'_> {
         self.parse_value(Some(name))
     }
 
-    fn parse_exists(&mut self, at: usize) -> Result<Node, QueryError> {
+    fn parse_exists(&mut self, at: usize) -> Result<Node, Diagnostic> {
         let expected = |at| {
-            QueryError::new(
-                at,
-                "expected the name of one field, without wildcards",
-                "Write for example _exists_:user_metadata.plan.",
-            )
+            Diagnostic::at(at, message!("expected the name of one field, without wildcards"))
+                .with_hint(message!("Write for example _exists_:user_metadata.plan."))
         };
         if self.peek().is_none_or(|next| ends_word(next) && next != '"') {
             return Err(expected(at));
@@ -316,7 +317,7 @@ impl Parser<'_> {
         Ok(Node::Exists(field))
     }
 
-    fn parse_value(&mut self, field: Option<&Field>) -> Result<Node, QueryError> {
+    fn parse_value(&mut self, field: Option<&Field>) -> Result<Node, Diagnostic> {
         let at = self.at;
         let name = || field.map_or_else(|| "field".to_owned(), ToString::to_string);
         match self.peek() {
@@ -324,17 +325,18 @@ impl Parser<'_> {
                 self.bump();
                 let test = self.parse_range(at, open == '[')?;
                 self.refuse_suffix()?;
-                return Ok(Node::Match { field: field.cloned(), test, at: IgnoredByEq(at) });
+                return Ok(Node::Match { field: field.cloned(), test, span: IgnoredByEq(at..self.at) });
             }
             Some(sign @ ('-' | '+')) => {
-                return Err(QueryError::new(
-                    at,
-                    format!("a value cannot start with {sign} unless it is quoted"),
-                    format!("Write {}:\"{sign}…\".", name()),
-                ));
+                return Err(Diagnostic::in_span(
+                    at..at + 1,
+                    message!("a value cannot start with {sign} unless it is quoted"),
+                )
+                .with_hint(message!("Write {field}:\"{sign}…\".", field = name())));
             }
             Some('!') => {
-                return Err(QueryError::new(at, "a value cannot start with !", "Write \\! or quote the value."));
+                return Err(Diagnostic::in_span(at..at + 1, message!("a value cannot start with !"))
+                    .with_hint(message!("Write \\! or quote the value.")));
             }
             Some('/') => return Err(regular_expression_error(at)),
             Some(sign @ ('<' | '>')) => {
@@ -345,14 +347,11 @@ impl Parser<'_> {
                     (_, true) => "[* TO x]",
                     (_, false) => "[* TO x}",
                 };
-                return Err(QueryError::new(
-                    at,
-                    format!("{sign} belongs to the older search v2"),
-                    format!("Write a range: {}:{range}.", name()),
-                ));
+                return Err(Diagnostic::in_span(at..at + 1, message!("{sign} belongs to the older search v2"))
+                    .with_hint(message!("Write a range: {field}:{range}.", field = name())));
             }
             None | Some(')') => {
-                return Err(QueryError::new(at, format!("expected a value after {}:", name()), ""));
+                return Err(Diagnostic::at(at, message!("expected a value after {field}:", field = name())));
             }
             Some(_) => {}
         }
@@ -361,21 +360,17 @@ impl Parser<'_> {
     }
 
     /// Builds a term from a parsed value.
-    fn build_term(&mut self, word: Word, field: Option<&Field>) -> Result<Node, QueryError> {
+    fn build_term(&mut self, word: Word, field: Option<&Field>) -> Result<Node, Diagnostic> {
         self.refuse_suffix()?;
-        let at = word.at;
         if !word.quoted && self.peek() == Some(':') {
-            return Err(QueryError::new(
-                self.at,
-                "found a second `:`",
-                "Quote the value, or write \\: if the colon belongs to it.",
-            ));
+            return Err(Diagnostic::in_span(self.at..self.at + 1, message!("found a second `:`"))
+                .with_hint(message!("Quote the value, or write \\: if the colon belongs to it.")));
         }
         if !word.quoted {
             let text: String = word.chars.iter().map(|(c, _)| c).collect();
             if let "and" | "or" | "not" = text.as_str() {
-                let remark =
-                    format!("`{text}` in lower case is a word to search for; the operator is {}", text.to_uppercase());
+                let operator = text.to_uppercase();
+                let remark = message!("`{text}` in lower case is a word to search for; the operator is {operator}");
                 if !self.remarks.contains(&remark) {
                     self.remarks.push(remark);
                 }
@@ -395,27 +390,27 @@ impl Parser<'_> {
         } else {
             Test::Is(word.chars.into_iter().map(|(c, _)| c).collect())
         };
-        Ok(Node::Match { field: field.cloned(), test, at: IgnoredByEq(at) })
+        Ok(Node::Match { field: field.cloned(), test, span: IgnoredByEq(word.span) })
     }
 
-    fn refuse_suffix(&self) -> Result<(), QueryError> {
+    fn refuse_suffix(&self) -> Result<(), Diagnostic> {
         match self.peek() {
-            Some('~') => Err(QueryError::new(
-                self.at,
-                "Auth0 has no search for similar or near words (~)",
-                "Use a wildcard such as name:ada*, or write \\~ if it belongs to the value.",
-            )),
-            Some('^') => Err(QueryError::new(
-                self.at,
-                "a boost (^) has no meaning here, since users are found or not",
-                "Leave it out, or write \\^ if it belongs to the value.",
-            )),
+            Some('~') => Err(Diagnostic::in_span(
+                self.at..self.at + 1,
+                message!("Auth0 has no search for similar or near words (~)"),
+            )
+            .with_hint(message!("Use a wildcard such as name:ada*, or write \\~ if it belongs to the value."))),
+            Some('^') => Err(Diagnostic::in_span(
+                self.at..self.at + 1,
+                message!("a boost (^) has no meaning here, since users are found or not"),
+            )
+            .with_hint(message!("Leave it out, or write \\^ if it belongs to the value."))),
             _ => Ok(()),
         }
     }
 
     /// Parses the name of a field, whose parts may be quoted: `app_metadata."favourite colour"`.
-    fn parse_name(&mut self) -> Result<Word, QueryError> {
+    fn parse_name(&mut self) -> Result<Word, Diagnostic> {
         let mut name = self.parse_word()?;
         let mut after_quote = name.quoted;
         loop {
@@ -430,16 +425,17 @@ impl Parser<'_> {
             let part = self.parse_word()?;
             after_quote = part.quoted;
             name.quoted |= part.quoted;
+            name.span.end = part.span.end;
             name.chars.extend(part.chars);
         }
     }
 
     /// Parses a phrase in quotes, or a word with escapes.
-    fn parse_word(&mut self) -> Result<Word, QueryError> {
+    fn parse_word(&mut self) -> Result<Word, Diagnostic> {
         let at = self.at;
         if self.peek() == Some('"') {
             let text = self.parse_phrase()?;
-            return Ok(Word { at, chars: text.chars().map(|c| (c, true)).collect(), quoted: true });
+            return Ok(Word { span: at..self.at, chars: text.chars().map(|c| (c, true)).collect(), quoted: true });
         }
         let mut chars = Vec::new();
         while let Some(next) = self.peek() {
@@ -448,26 +444,29 @@ impl Parser<'_> {
                 '\\' => chars.push((self.parse_escape()?, true)),
                 _ if ends_word(next) => break,
                 '!' => {
-                    return Err(QueryError::new(offset, "found `!` inside a word", "Write \\! or quote the value."));
+                    return Err(Diagnostic::in_span(offset..offset + 1, message!("found `!` inside a word"))
+                        .with_hint(message!("Write \\! or quote the value.")));
                 }
                 '“' | '”' | '„' | '‟' => {
-                    return Err(QueryError::new(
-                        offset,
-                        "found a typographic quotation mark",
-                        "Use the plain one: \".",
-                    ));
+                    return Err(Diagnostic::in_span(
+                        offset..offset + next.len_utf8(),
+                        message!("found a typographic quotation mark"),
+                    )
+                    .with_hint(message!("Use the plain one: \".")));
                 }
                 _ if next.is_whitespace() || next.is_control() => {
-                    let message = format!("found the character U+{:04X}, which looks like a blank", u32::from(next));
-                    return Err(QueryError::new(offset, message, "Use a plain blank, or quote the value."));
+                    let code = u32::from(next);
+                    let message = message!("found the character U+{code:04X}, which looks like a blank");
+                    return Err(Diagnostic::in_span(offset..offset + next.len_utf8(), message)
+                        .with_hint(message!("Use a plain blank, or quote the value.")));
                 }
                 '&' | '|' if self.rest().starts_with("&&") || self.rest().starts_with("||") => {
                     let operator = if next == '&' { "&&" } else { "||" };
-                    return Err(QueryError::new(
-                        offset,
-                        format!("found {operator} inside a word"),
-                        format!("Put blanks around the operator {operator}, or quote the value."),
-                    ));
+                    return Err(Diagnostic::in_span(
+                        offset..offset + operator.len(),
+                        message!("found {operator} inside a word"),
+                    )
+                    .with_hint(message!("Put blanks around the operator {operator}, or quote the value.")));
                 }
                 _ => {
                     self.bump();
@@ -477,35 +476,26 @@ impl Parser<'_> {
         }
         if chars.is_empty() {
             let message = match self.peek() {
-                Some(found) => format!("found `{found}`, expected a term"),
-                None => "expected a term at the end".to_owned(),
+                Some(found) => message!("found `{found}`, expected a term"),
+                None => message!("expected a term at the end"),
             };
-            return Err(QueryError::new(
-                at,
-                message,
-                "Special characters need a \\ in front or quotes around the value.",
-            ));
+            return Err(Diagnostic::at(at, message)
+                .with_hint(message!("Special characters need a \\ in front or quotes around the value.")));
         }
-        Ok(Word { at, chars, quoted: false })
+        Ok(Word { span: at..self.at, chars, quoted: false })
     }
 
     /// Parses an escaped character; `\u0041` is a UTF-16 code unit, as in Lucene.
-    fn parse_escape(&mut self) -> Result<char, QueryError> {
+    fn parse_escape(&mut self) -> Result<char, Diagnostic> {
         let at = self.at;
         self.bump();
         match self.bump() {
-            None => Err(QueryError::new(
-                at,
-                "a backslash is at the end",
-                "Write \\\\ for a backslash that belongs to a value.",
-            )),
+            None => Err(Diagnostic::in_span(at..at + 1, message!("a backslash is at the end"))
+                .with_hint(message!("Write \\\\ for a backslash that belongs to a value."))),
             Some('u') => {
                 let wrong = || {
-                    QueryError::new(
-                        at,
-                        "expected four hexadecimal digits of a character after \\u",
-                        "For example \\u00e9.",
-                    )
+                    Diagnostic::at(at, message!("expected four hexadecimal digits of a character after \\u"))
+                        .with_hint(message!("For example \\u00e9."))
                 };
                 let first = self.parse_hex_unit().ok_or_else(wrong)?;
                 if !(0xd800..0xdc00).contains(&first) {
@@ -528,14 +518,15 @@ impl Parser<'_> {
         unit
     }
 
-    fn parse_phrase(&mut self) -> Result<String, QueryError> {
+    fn parse_phrase(&mut self) -> Result<String, Diagnostic> {
         let opened = self.at;
         self.bump();
         let mut text = String::new();
         loop {
             match self.peek() {
                 None => {
-                    return Err(QueryError::new(opened, "this quotation mark is not closed", "Add the missing \"."));
+                    return Err(Diagnostic::in_span(opened..opened + 1, message!("this quotation mark is not closed"))
+                        .with_hint(message!("Add the missing \".")));
                 }
                 Some('"') => {
                     self.bump();
@@ -550,15 +541,12 @@ impl Parser<'_> {
         }
     }
 
-    fn parse_range(&mut self, opened: usize, low_inclusive: bool) -> Result<Test, QueryError> {
+    fn parse_range(&mut self, opened: usize, low_inclusive: bool) -> Result<Test, Diagnostic> {
         let low = self.parse_range_end(low_inclusive)?;
         self.skip_whitespace();
         if !self.rest().strip_prefix("TO").is_some_and(|rest| rest.starts_with(|c| is_whitespace(c) || c == '"')) {
-            return Err(QueryError::new(
-                self.at,
-                "expected TO between the ends of a range",
-                "Write [a TO b], with * for an end that is open.",
-            ));
+            return Err(Diagnostic::at(self.at, message!("expected TO between the ends of a range"))
+                .with_hint(message!("Write [a TO b], with * for an end that is open.")));
         }
         self.at += "TO".len();
         let mut high = self.parse_range_end(true)?;
@@ -567,31 +555,32 @@ impl Parser<'_> {
         match self.bump() {
             Some(']') => {}
             Some('}') => {
-                if let Bound::Inclusive { text, at } = high {
-                    high = Bound::Exclusive { text, at };
+                if let Bound::Inclusive { text, span } = high {
+                    high = Bound::Exclusive { text, span };
                 }
             }
-            None => return Err(QueryError::new(opened, "this range is not closed", "Add ] or }.")),
+            None => {
+                return Err(Diagnostic::in_span(opened..opened + 1, message!("this range is not closed"))
+                    .with_hint(message!("Add ] or }}.")));
+            }
             Some(_) => {
-                return Err(QueryError::new(
-                    at,
-                    "expected ] or } at the end of a range",
-                    "Quote ends that hold blanks.",
-                ));
+                return Err(Diagnostic::at(at, message!("expected ] or }} at the end of a range"))
+                    .with_hint(message!("Quote ends that hold blanks.")));
             }
         }
         Ok(Test::Range { low, high })
     }
 
-    fn parse_range_end(&mut self, inclusive: bool) -> Result<Bound, QueryError> {
+    fn parse_range_end(&mut self, inclusive: bool) -> Result<Bound, Diagnostic> {
         self.skip_whitespace();
         let at = self.at;
-        let bound = |text| {
-            let at = IgnoredByEq(at);
-            if inclusive { Bound::Inclusive { text, at } } else { Bound::Exclusive { text, at } }
+        let bound = |text, end: usize| {
+            let span = IgnoredByEq(at..end);
+            if inclusive { Bound::Inclusive { text, span } } else { Bound::Exclusive { text, span } }
         };
         if self.peek() == Some('"') {
-            return self.parse_phrase().map(bound);
+            let text = self.parse_phrase()?;
+            return Ok(bound(text, self.at));
         }
         let mut text = String::new();
         let mut escaped = false;
@@ -603,11 +592,10 @@ impl Parser<'_> {
                 }
                 _ if is_whitespace(next) || matches!(next, ']' | '}' | '[' | '{' | '"') => break,
                 '*' | '?' if !(next == '*' && text.is_empty()) => {
-                    return Err(QueryError::new(
-                        self.at,
-                        "a range has no wildcards",
-                        "Only a single * means an open end; quote it if it belongs to the value.",
-                    ));
+                    return Err(Diagnostic::in_span(self.at..self.at + 1, message!("a range has no wildcards"))
+                        .with_hint(message!(
+                            "Only a single * means an open end; quote it if it belongs to the value."
+                        )));
                 }
                 _ => {
                     self.bump();
@@ -616,19 +604,15 @@ impl Parser<'_> {
             }
         }
         match text.as_str() {
-            "" => Err(QueryError::new(
-                at,
-                "expected an end of the range",
-                "Write [a TO b], with * for an end that is open.",
-            )),
+            "" => Err(Diagnostic::at(at, message!("expected an end of the range"))
+                .with_hint(message!("Write [a TO b], with * for an end that is open."))),
             "*" if !escaped => Ok(Bound::Open),
-            star if star.starts_with('*') && !escaped => Err(QueryError::new(
-                at,
-                "a range has no wildcards",
-                "Only a single * means an open end; quote it if it belongs to the value.",
-            )),
-            "TO" => Err(QueryError::new(at, "expected an end of the range before TO", "")),
-            _ => Ok(bound(text)),
+            star if star.starts_with('*') && !escaped => {
+                Err(Diagnostic::in_span(at..self.at, message!("a range has no wildcards"))
+                    .with_hint(message!("Only a single * means an open end; quote it if it belongs to the value.")))
+            }
+            "TO" => Err(Diagnostic::in_span(at..self.at, message!("expected an end of the range before TO"))),
+            _ => Ok(bound(text, self.at)),
         }
     }
 
@@ -661,12 +645,12 @@ impl Parser<'_> {
         all.append(&mut prohibited);
         let node = Node::all(all);
         if has_idle_terms {
-            self.remarks.push(format!(
+            self.remarks.push(message!(
                 "next to a term with +, terms without it only change the order in a search engine; this was read as: \
                  {node}"
             ));
         } else if is_surprising {
-            self.remarks.push(format!(
+            self.remarks.push(message!(
                 "AND and OR are mixed without parentheses (AND binds tighter); this was read as: {node}"
             ));
         }
@@ -681,42 +665,37 @@ impl Parser<'_> {
         let not = (clause.prefix == Prefix::Not && before_or) || clause.first_not;
         if beside && not {
             let operator = if clause.first_not { "AND" } else { "OR" };
-            self.ambiguity = Some(QueryError::new(
-                clause.at,
-                format!("it is unclear whether this belongs to the term before it or to the {operator} after it"),
-                "Write AND NOT or OR NOT, and parentheses.",
-            ));
+            self.ambiguity = Some(
+                Diagnostic::in_span(
+                    clause.span.clone(),
+                    message!("it is unclear whether this belongs to the term before it or to the {operator} after it"),
+                )
+                .with_hint(message!("Write AND NOT or OR NOT, and parentheses.")),
+            );
         } else if clause.any_must || (clause.prefix == Prefix::Must && (clause.after_or || before_or)) {
-            self.ambiguity = Some(QueryError::new(
-                clause.at,
-                "the meaning of + next to AND and OR is unclear",
-                "Leave the + out, and use parentheses.",
-            ));
+            self.ambiguity = Some(
+                Diagnostic::in_span(clause.span.clone(), message!("the meaning of + next to AND and OR is unclear"))
+                    .with_hint(message!("Leave the + out, and use parentheses.")),
+            );
         }
     }
 }
 
-fn regular_expression_error(at: usize) -> QueryError {
-    QueryError::new(
-        at,
-        "Auth0 has no search by regular expression",
-        "Use a wildcard, or write \\/ or quotes if the / belongs to the value.",
-    )
+fn regular_expression_error(at: usize) -> Diagnostic {
+    Diagnostic::in_span(at..at + 1, message!("Auth0 has no search by regular expression"))
+        .with_hint(message!("Use a wildcard, or write \\/ or quotes if the / belongs to the value."))
 }
 
 /// Splits the name of a field at its unescaped dots.
-fn split_field(word: Word) -> Result<Field, QueryError> {
-    let at = word.at;
+fn split_field(word: Word) -> Result<Field, Diagnostic> {
+    let span = word.span;
     let mut parts = vec![String::new()];
     for (c, literal) in word.chars {
         match c {
             '.' if !literal => parts.push(String::new()),
             '*' | '?' if !literal => {
-                return Err(QueryError::new(
-                    at,
-                    "the name of a field has no wildcards",
-                    "Name one field; an empty query finds all users.",
-                ));
+                return Err(Diagnostic::in_span(span, message!("the name of a field has no wildcards"))
+                    .with_hint(message!("Name one field; an empty query finds all users.")));
             }
             c => {
                 if let Some(part) = parts.last_mut() {
@@ -726,18 +705,12 @@ fn split_field(word: Word) -> Result<Field, QueryError> {
         }
     }
     if parts.iter().any(String::is_empty) {
-        return Err(QueryError::new(
-            at,
-            "the name of a field has an empty part",
-            "Write for example app_metadata.plan:pro.",
-        ));
+        return Err(Diagnostic::in_span(span, message!("the name of a field has an empty part"))
+            .with_hint(message!("Write for example app_metadata.plan:pro.")));
     }
     if parts.len() > uie_json::MAX_DEPTH {
-        return Err(QueryError::new(
-            at,
-            format!("the name of a field has {} parts", parts.len()),
-            format!("A user is nested at most {} levels deep.", uie_json::MAX_DEPTH),
-        ));
+        return Err(Diagnostic::in_span(span, message!("the name of a field has {count} parts", count = parts.len()))
+            .with_hint(message!("A user is nested at most {limit} levels deep.", limit = uie_json::MAX_DEPTH)));
     }
-    Ok(Field { parts, at: IgnoredByEq(at), quoted: IgnoredByEq(word.quoted) })
+    Ok(Field { parts, span: IgnoredByEq(span), quoted: IgnoredByEq(word.quoted) })
 }

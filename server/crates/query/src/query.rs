@@ -5,8 +5,10 @@ use std::fmt;
 use super::filter::Filter;
 use super::node::{Field, Node, PatternToken, Test};
 use super::parse;
-use super::query_error::QueryError;
+use uie_core::diagnostic::Diagnostic;
 use uie_core::error::{Code, Error, Result};
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message, message};
 use uie_core::user;
 
 /// The maximum length of a query, in bytes.
@@ -23,9 +25,9 @@ const MAX_URL_LEN: usize = 6 * 1024;
 pub struct Query {
     source: String,
     pub(super) root: Node,
-    remarks: Vec<String>,
+    remarks: Vec<Message>,
     /// Why the query has more than one possible meaning; `None` if it has one.
-    pub(super) ambiguity: Option<QueryError>,
+    pub(super) ambiguity: Option<Diagnostic>,
 }
 
 /// The result of [`check`] for a valid query.
@@ -33,13 +35,24 @@ pub struct Query {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Checked {
     /// Remarks on what the user may not expect, such as how AND and OR without parentheses were read.
-    pub remarks: Vec<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub remarks: Vec<Message>,
     /// Why Auth0's search does not accept the query, so that all users are read and filtered here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub only_here: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub only_here: Option<Message>,
     /// Why only Auth0's search can carry out the query, so that it cannot be used for a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub only_auth0: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub only_auth0: Option<Message>,
+}
+
+impl Localize for Checked {
+    fn localize(&mut self, language: Language) {
+        self.remarks.localize(language);
+        self.only_here.localize(language);
+        self.only_auth0.localize(language);
+    }
 }
 
 /// Checks a query while it is being typed. It is fast and needs no request to Auth0.
@@ -59,10 +72,13 @@ impl Query {
     pub fn parse(source: &str) -> Result<Self> {
         let source = source.trim();
         if source.len() > MAX_LEN {
-            let message = format!("A query of {} bytes is too long; {MAX_LEN} are allowed.", source.len());
+            let (length, limit) = (source.len(), MAX_LEN);
+            let message = message!("A query of {length} bytes is too long; {limit} are allowed.");
             return Err(Error::new(Code::InvalidSearch, message));
         }
-        let parsed = parse::parse(source).map_err(|error| error.into_error("The query cannot be read", source))?;
+        let parsed = parse::parse(source).map_err(|diagnostic| {
+            diagnostic.to_error_in(Code::InvalidSearch, &message!("The query cannot be read"), source)
+        })?;
         let mut query =
             Self { source: source.to_owned(), root: parsed.root, remarks: parsed.remarks, ambiguity: parsed.ambiguity };
         let mut unknown = Vec::new();
@@ -83,15 +99,15 @@ impl Query {
     }
 
     /// Returns remarks for the user: how ambiguous parts were read, and likely typing errors.
-    pub fn remarks(&self) -> &[String] {
+    pub fn remarks(&self) -> &[Message] {
         &self.remarks
     }
 
     /// Returns why Auth0's search refuses or misinterprets this query; `None` if it accepts it.
-    pub fn unsupported_by_auth0(&self) -> Option<String> {
+    pub fn unsupported_by_auth0(&self) -> Option<Message> {
         if self.source.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum::<usize>() > MAX_URL_LEN
         {
-            return Some("the query is too long for a URL".to_owned());
+            return Some(message!("the query is too long for a URL"));
         }
         let mut reason = None;
         self.root.visit(&mut |node| {
@@ -104,10 +120,13 @@ impl Query {
 
     /// Returns the filter for local evaluation. Fails if a part cannot be evaluated exactly like in Auth0.
     pub fn filter(&self) -> Result<Filter> {
-        let to_error = |error: QueryError| error.into_error("The query cannot be evaluated here", &self.source);
+        let to_error = |diagnostic: &Diagnostic| {
+            let subject = message!("The query cannot be evaluated here");
+            diagnostic.to_error_in(Code::InvalidSearch, &subject, &self.source)
+        };
         match &self.ambiguity {
-            Some(error) => Err(to_error(error.clone())),
-            None => Filter::new(&self.root).map_err(to_error),
+            Some(ambiguity) => Err(to_error(ambiguity)),
+            None => Filter::new(&self.root).map_err(|diagnostic| to_error(&diagnostic)),
         }
     }
 }
@@ -123,48 +142,52 @@ fn is_metadata(field: &Field) -> bool {
     matches!(field.root(), "app_metadata" | "user_metadata")
 }
 
-fn unsupported_by_auth0(node: &Node) -> Option<String> {
+fn unsupported_by_auth0(node: &Node) -> Option<Message> {
     let field = match node {
         Node::Exists(field) => Some(field),
         Node::Match { field, test, .. } => {
             if let Some(reason) = test_unsupported_by_auth0(field.as_ref(), test) {
-                return Some(reason.to_owned());
+                return Some(reason);
             }
             field.as_ref()
         }
         Node::Any(_) | Node::All(_) | Node::Not(_) => None,
     }?;
     if field.quoted.0 {
-        return Some("Auth0 has no quoted field names".to_owned());
+        return Some(message!("Auth0 has no quoted field names"));
     }
     if field.parts.iter().any(|part| part.contains('.')) {
-        return Some("Auth0 has no field names with a dot in them".to_owned());
+        return Some(message!("Auth0 has no field names with a dot in them"));
     }
     user::find(field.root())
         .filter(|attribute| attribute.exportable && !attribute.searchable)
-        .map(|attribute| format!("Auth0 cannot search `{}`", attribute.name))
+        .map(|attribute| message!("Auth0 cannot search `{attribute}`", attribute = attribute.name))
 }
 
-fn test_unsupported_by_auth0(field: Option<&Field>, test: &Test) -> Option<&'static str> {
+fn test_unsupported_by_auth0(field: Option<&Field>, test: &Test) -> Option<Message> {
     match test {
         Test::Is(_) => None,
-        Test::Range { .. } => field.is_some_and(is_metadata).then_some("Auth0 has no ranges on metadata"),
-        Test::Like(_) if field.is_some_and(is_metadata) => Some("Auth0 has no wildcards on metadata"),
-        Test::Like(tokens) if tokens.contains(&PatternToken::AnyChar) => Some("Auth0 does not know the wildcard ?"),
+        Test::Range { .. } => field.is_some_and(is_metadata).then(|| message!("Auth0 has no ranges on metadata")),
+        Test::Like(_) if field.is_some_and(is_metadata) => Some(message!("Auth0 has no wildcards on metadata")),
+        Test::Like(tokens) if tokens.contains(&PatternToken::AnyChar) => {
+            Some(message!("Auth0 does not know the wildcard ?"))
+        }
         Test::Like(tokens) => {
             let literal = tokens.iter().filter(|token| matches!(token, PatternToken::Char(_))).count();
             (tokens.first() == Some(&PatternToken::AnyText) && literal < 3)
-                .then_some("Auth0 wants at least three characters with a wildcard in front")
+                .then(|| message!("Auth0 wants at least three characters with a wildcard in front"))
         }
     }
 }
 
 /// Returns a remark if the name of a field is probably misspelled.
-fn unknown_attribute(field: &Field) -> Option<String> {
+fn unknown_attribute(field: &Field) -> Option<Message> {
     let root = field.root();
     if user::find(root).is_some() || root == "organization_id" {
         return None;
     }
-    let nearest = user::nearest_exportable(root).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-    Some(format!("Auth0 documents no attribute `{root}`{nearest}"))
+    Some(match user::nearest_exportable(root) {
+        Some(nearest) => message!("Auth0 documents no attribute `{root}`; did you mean {nearest}?"),
+        None => message!("Auth0 documents no attribute `{root}`"),
+    })
 }

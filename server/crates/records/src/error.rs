@@ -1,10 +1,11 @@
 //! Why a file or a row cannot be read.
 
-use std::fmt;
 use std::io;
 
 use super::array::Expected;
 use super::position::Position;
+use uie_core::message::{Message, message};
+use uie_json::RowParseError;
 
 /// Why a file cannot be read (further).
 #[derive(Debug)]
@@ -17,12 +18,12 @@ pub enum ReadError {
     DamagedGzip(io::Error),
     /// The file has no content.
     NoContent,
-    /// The file is in this binary format.
-    Binary(&'static str),
+    /// The file is in this binary format: `a PDF document`.
+    Binary(Message),
     /// The file is of this kind, as its first line with content shows.
     NotRecords {
-        /// What the file is.
-        kind: &'static str,
+        /// What the file is: `HTML or XML`.
+        kind: Message,
         /// The line.
         line: u64,
     },
@@ -83,18 +84,15 @@ pub enum RowProblem {
     UnnamedColumn(usize),
 }
 
-impl fmt::Display for RowProblem {
-    /// Writes the message of an export.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong(limit) => write!(f, "longer than {} MiB", limit >> 20),
-            Self::OpenQuote => f.write_str("the file ends inside a quoted cell of the row"),
-            Self::Ragged { cells, columns } => {
-                let unit = if *cells == 1 { "cell" } else { "cells" };
-                write!(f, "the row has {cells} {unit}; the header has {columns}")
-            }
-            Self::Encoding => f.write_str("the row contains bytes that are not UTF-8, but the text before it is UTF-8"),
-            Self::UnnamedColumn(column) => write!(f, "the row has a value in column {column}, which has no name"),
+/// Returns why a row is not a user, as a part of a sentence: `not a JSON object`.
+pub fn describe_parse_error(error: &RowParseError) -> Message {
+    match error {
+        RowParseError::NotUtf8(byte) => message!("not valid UTF-8 at byte {byte} of the row"),
+        RowParseError::NotJson(byte) => message!("not valid JSON at byte {byte} of the row"),
+        RowParseError::NumberTooLarge(byte) => {
+            message!("a number beyond 64-bit floating point at byte {byte} of the row")
         }
+        RowParseError::NotAnObject => message!("not a JSON object"),
+        RowParseError::TooDeep(levels) => message!("nested deeper than {levels} levels"),
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Chain, Cursor, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use uie_core::error::{Code, Error};
+use uie_core::message::message;
 
 /// Size of the buffer of compressed input, in bytes.
 const COMPRESSED_BUFFER: usize = 128 << 10;
@@ -77,8 +78,9 @@ impl<R: Read> Read for LimitedGzDecoder<R> {
         self.output_bytes += read as u64;
         let input_bytes = self.decoder.get_ref().get_ref().read;
         if self.output_bytes > self.unlimited_bytes && self.output_bytes > input_bytes.saturating_mul(MAX_RATIO) {
-            let message = format!("The gzip file expands to more than {MAX_RATIO} times its size.");
-            let error = Error::new(Code::PayloadTooLarge, message).with_hint("Use the file without compression.");
+            let message = message!("The gzip file expands to more than {ratio} times its size.", ratio = MAX_RATIO);
+            let error =
+                Error::new(Code::PayloadTooLarge, message).with_hint(message!("Use the file without compression."));
             return Err(io::Error::other(error));
         }
         Ok(read)

@@ -9,6 +9,7 @@ use super::encoding::{DecodingReader, Windows1252Fallback, from_byte_order_mark}
 use super::error::ReadError;
 use super::gzip::GzipInput;
 use super::position::Position;
+use uie_core::message::{Message, message};
 
 const READ_BUFFER: usize = 64 << 10;
 
@@ -186,23 +187,23 @@ fn read_up_to(input: &mut dyn Read, count: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Returns the format of a file that starts with the signature of a known binary format.
-fn detect_binary_format(head: &[u8]) -> Option<&'static str> {
+fn detect_binary_format(head: &[u8]) -> Option<Message> {
     match head {
-        [b'P', b'K', 3, ..] => Some("a ZIP archive or a spreadsheet"),
-        [0x28, 0xB5, 0x2F, ..] => Some("compressed with Zstandard"),
-        [b'B', b'Z', b'h', ..] => Some("compressed with bzip2"),
-        [0xFD, b'7', b'z', ..] => Some("compressed with xz"),
-        [b'%', b'P', b'D', ..] => Some("a PDF document"),
+        [b'P', b'K', 3, ..] => Some(message!("a ZIP archive or a spreadsheet")),
+        [0x28, 0xB5, 0x2F, ..] => Some(message!("compressed with Zstandard")),
+        [b'B', b'Z', b'h', ..] => Some(message!("compressed with bzip2")),
+        [0xFD, b'7', b'z', ..] => Some(message!("compressed with xz")),
+        [b'%', b'P', b'D', ..] => Some(message!("a PDF document")),
         _ => None,
     }
 }
 
 /// Returns the kind of a file that starts with this byte; `None` if it may be the header of a CSV file.
-fn detect_non_text(byte: u8) -> Option<&'static str> {
+fn detect_non_text(byte: u8) -> Option<Message> {
     match byte {
-        b'<' => Some("HTML or XML"),
-        b'}' | b']' => Some("broken JSON"),
-        0..b' ' | 0x7F => Some("binary data"),
+        b'<' => Some(message!("HTML or XML")),
+        b'}' | b']' => Some(message!("broken JSON")),
+        0..b' ' | 0x7F => Some(message!("binary data")),
         _ => None,
     }
 }

@@ -26,7 +26,7 @@ pub use array::{ArrayState, Expected};
 pub use cells::{Target, guard, write_cell};
 pub use chunk_reader::{Chunk, ChunkReader, ColumnAssignment, Peeked, Row, Rows};
 pub use csv_reader::{CsvReader, Dialect};
-pub use error::{ReadError, RowProblem};
+pub use error::{ReadError, RowProblem, describe_parse_error};
 pub use gzip::{GzipInput, LimitedGzDecoder};
 pub use input::{FileFormat, Layout, TextInput};
 pub use limits::{MAX_EXPORTED_ROW_BYTES, MAX_IMPORTED_ROW_BYTES, MAX_NESTING};

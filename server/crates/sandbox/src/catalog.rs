@@ -14,8 +14,11 @@ use serde::{Deserialize, Serialize};
 use transforms_sdk::manifest::Manifest;
 
 use super::cache::Cache;
-use super::validate::{self, Refusal};
+use super::validate;
+use uie_core::diagnostic::Diagnostic;
 use uie_core::error::{Code, Error, Result};
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message, message, serialize_stored};
 use uie_core::printable;
 
 /// Maximum size of a transform's file, in bytes. A transform written in Python has 18 MB, one in Rust 0.1 MB.
@@ -28,8 +31,8 @@ pub const UPLOADS: &str = "transforms";
 pub(super) const VERSIONS: &str = "versions";
 
 /// File with the manifests of known files, in the directory of compiled code. The number changes with the rules for
-/// manifests.
-const INDEX: &str = "catalog-2.json";
+/// manifests and with the format.
+const INDEX: &str = "catalog-3.json";
 
 /// Maximum number of files of other directories in the index.
 const MAX_FOREIGN_ENTRIES: usize = 1000;
@@ -91,12 +94,22 @@ impl Transform {
     ///
     /// Fails with [`Code::InvalidTransform`] if the file is not a valid transform.
     pub fn from_bytes(name: &str, bytes: Vec<u8>, origin: Origin) -> Result<Self> {
+        Self::validate(bytes, origin).map_err(|diagnostic| error(name, &diagnostic))
+    }
+
+    /// Like [`Transform::from_bytes`], for a file that an admin uploaded.
+    pub fn from_upload(bytes: Vec<u8>) -> Result<Self> {
+        let invalid = |diagnostic: Diagnostic| diagnostic.to_error(Code::InvalidTransform, &message!("The file"));
+        Self::validate(bytes, Origin::Upload).map_err(invalid)
+    }
+
+    fn validate(bytes: Vec<u8>, origin: Origin) -> Result<Self, Diagnostic> {
         if bytes.len() as u64 > LARGEST_FILE {
-            return Err(too_large(name, bytes.len() as u64));
+            return Err(oversize(bytes.len() as u64));
         }
-        let manifest = validate::inspect(&bytes).map_err(|refusal| error(name, &refusal))?.manifest;
+        let manifest = validate::inspect(&bytes)?.manifest;
         if origin == Origin::Upload {
-            validate::check_characters(&manifest).map_err(|refusal| error(name, &refusal))?;
+            validate::check_characters(&manifest)?;
         }
         let (sha256, size) = (sha256(&bytes), bytes.len() as u64);
         Ok(Self { manifest, sha256, size, origin, source: Source::Bytes(bytes.into()) })
@@ -105,7 +118,7 @@ impl Transform {
     /// Like [`Transform::from_bytes`], for a file. A file that is too large is not read.
     pub fn from_file(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let bytes = read(path).map_err(|refusal| error(&name, &refusal))?;
+        let bytes = read(path).map_err(|diagnostic| error(&name, &diagnostic))?;
         Self::from_bytes(&name, bytes, Origin::File)
     }
 
@@ -153,17 +166,17 @@ impl Transform {
             Source::Bytes(bytes) => Ok(bytes.to_vec()),
             Source::Shipped(file) => Shipped::get(file)
                 .map(|file| file.data.into_owned())
-                .ok_or_else(|| Error::new(Code::Internal, format!("The shipped transform {file} is missing."))),
+                .ok_or_else(|| Error::new(Code::Internal, message!("The shipped transform {file} is missing."))),
             Source::File(path) => {
-                let bytes = read(path).map_err(|refusal| error(&path.display().to_string(), &refusal))?;
+                let bytes = read(path).map_err(|diagnostic| error(&path.display().to_string(), &diagnostic))?;
                 if sha256(&bytes) == self.sha256 {
                     return Ok(bytes);
                 }
                 Err(Error::new(
                     Code::InvalidTransform,
-                    format!("{}: The file changed since the job began.", path.display()),
+                    message!("{path}: The file changed since the job began.", path = path.display()),
                 )
-                .with_hint("Start the job again to use the new file."))
+                .with_hint(message!("Start the job again to use the new file.")))
             }
         }
     }
@@ -176,9 +189,18 @@ pub struct Problem {
     /// The file's name.
     pub file: String,
     /// Why it is not in the catalog.
-    pub message: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub message: Message,
     /// How to fix it.
-    pub hint: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub hint: Message,
+}
+
+impl Localize for Problem {
+    fn localize(&mut self, language: Language) {
+        self.message.localize(language);
+        self.hint.localize(language);
+    }
 }
 
 /// All available transforms.
@@ -230,9 +252,12 @@ impl Catalog {
     /// Like [`Catalog::get`], but fails with [`Code::TransformNotFound`] and similar names if the name is unknown.
     pub fn require(&self, name: &str) -> Result<&Arc<Transform>> {
         self.get(name).ok_or_else(|| {
-            let near = nearest(name, self.names());
-            let near = if near.is_empty() { String::new() } else { format!(" Did you mean {}?", near.join(" or ")) };
-            Error::new(Code::TransformNotFound, format!("There is no transform called {name:?}.{near}"))
+            let message = match nearest(name, self.names()).as_slice() {
+                [] => message!("There is no transform called {name:?}."),
+                [near] => message!("There is no transform called {name:?}. Did you mean {near}?"),
+                [near, other, ..] => message!("There is no transform called {name:?}. Did you mean {near} or {other}?"),
+            };
+            Error::new(Code::TransformNotFound, message)
         })
     }
 
@@ -248,15 +273,18 @@ impl Catalog {
         match self.transforms.get(&transform.manifest.name) {
             Some(existing) => self.problems.push(Problem {
                 file: printable::line(file).into_owned(),
-                message: format!(
-                    "The name `{}` is already used by {}",
-                    existing.manifest.name,
+                message: {
+                    let name = &existing.manifest.name;
                     match existing.path() {
-                        Some(path) => shown_path(path),
-                        None => "a transform that is part of this program".to_owned(),
+                        Some(path) => {
+                            message!("The name `{name}` is already used by {path}", path = shown_path(path))
+                        }
+                        None => {
+                            message!("The name `{name}` is already used by a transform that is part of this program")
+                        }
                     }
-                ),
-                hint: "Rename its function and build it again.".into(),
+                },
+                hint: message!("Rename its function and build it again."),
             }),
             None => {
                 self.transforms.insert(transform.manifest.name.clone(), transform);
@@ -288,8 +316,16 @@ struct FileStamp {
 /// The cached result of reading a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum CachedEntry {
-    Transform { manifest: Manifest, sha256: String },
-    Refused { message: String, hint: String },
+    Transform {
+        manifest: Manifest,
+        sha256: String,
+    },
+    Refused {
+        #[serde(serialize_with = "serialize_stored")]
+        message: Message,
+        #[serde(serialize_with = "serialize_stored")]
+        hint: Message,
+    },
 }
 
 /// Builds the catalog from the shipped transforms and from directories. A file is read once, until it changes.
@@ -303,6 +339,8 @@ pub(super) struct Registry {
     catalog: Arc<Catalog>,
     /// The files from which `catalog` was built.
     stamps: Option<Vec<(FileStamp, Origin)>>,
+    /// The files and directories whose metadata could not be read then.
+    unreadable: Vec<Problem>,
 }
 
 impl Registry {
@@ -318,6 +356,7 @@ impl Registry {
             entries: entries.into_iter().collect(),
             catalog: Arc::default(),
             stamps: None,
+            unreadable: Vec::new(),
         };
         registry.catalog(cache);
         Ok(registry)
@@ -325,10 +364,11 @@ impl Registry {
 
     /// Returns the current catalog. Reads the files that changed since the last call.
     pub(super) fn catalog(&mut self, cache: &Cache) -> Arc<Catalog> {
-        let (stamps, mut problems) = self.stat_files();
-        if self.stamps.as_ref() == Some(&stamps) && problems == unreadable(&self.catalog) {
+        let (stamps, unreadable) = self.stat_files();
+        if self.stamps.as_ref() == Some(&stamps) && self.unreadable == unreadable {
             return Arc::clone(&self.catalog);
         }
+        let mut problems = unreadable.clone();
         let mut entries = HashMap::new();
         let mut dirty = false;
         let mut catalog = Catalog::default();
@@ -380,6 +420,7 @@ impl Registry {
         }
         self.entries = entries;
         self.stamps = Some(stamps);
+        self.unreadable = unreadable;
         self.catalog = Arc::new(catalog);
         Arc::clone(&self.catalog)
     }
@@ -393,7 +434,7 @@ impl Registry {
                 // The directory of uploads is created by the first upload. TRANSFORMS_DIR may be mounted again later.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && *origin == Origin::Upload => continue,
                 Err(error) => {
-                    problems.push(cannot_read(directory, &error));
+                    problems.push(unreadable_file(directory, &error));
                     continue;
                 }
             };
@@ -406,7 +447,7 @@ impl Registry {
                 match fs::metadata(&path) {
                     Ok(about) if about.is_file() => found.push((file_stamp(path, &about), *origin)),
                     Ok(_) => {}
-                    Err(error) => problems.push(cannot_read(&path, &error)),
+                    Err(error) => problems.push(unreadable_file(&path, &error)),
                 }
             }
             found.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
@@ -416,24 +457,25 @@ impl Registry {
     }
 }
 
-const CANNOT_READ: &str = "It cannot be read: ";
-
 /// Returns a path as it may be shown: file names may have any character.
 fn shown_path(path: &Path) -> String {
     printable::line(&path.display().to_string()).into_owned()
 }
 
-fn cannot_read(path: &Path, error: &std::io::Error) -> Problem {
-    Problem {
-        file: shown_path(path),
-        message: format!("{CANNOT_READ}{error}"),
-        hint: "Check that it exists and that this server may read it.".into(),
-    }
+fn cannot_read(error: &std::io::Error) -> Diagnostic {
+    Diagnostic::new(message!("It cannot be read: {error}"))
+        .with_hint(message!("Check that it exists and that this server may read it."))
 }
 
-/// Returns the problems of files that cannot be read, as opposed to files with invalid content.
-fn unreadable(catalog: &Catalog) -> Vec<Problem> {
-    catalog.problems.iter().filter(|problem| problem.message.starts_with(CANNOT_READ)).cloned().collect()
+/// Returns the message and the hint of a file that is not a valid transform.
+fn into_texts(diagnostic: Diagnostic) -> (Message, Message) {
+    let hint = diagnostic.advice().unwrap_or_else(|| Message::verbatim(""));
+    (diagnostic.message, hint)
+}
+
+fn unreadable_file(path: &Path, error: &std::io::Error) -> Problem {
+    let (message, hint) = into_texts(cannot_read(error));
+    Problem { file: shown_path(path), message, hint }
 }
 
 fn file_stamp(path: PathBuf, about: &fs::Metadata) -> FileStamp {
@@ -449,16 +491,16 @@ fn read_entry(path: &Path) -> CachedEntry {
     let result = read(path).and_then(|bytes| Ok((validate::inspect(&bytes)?, sha256(&bytes))));
     match result {
         Ok((module, sha256)) => CachedEntry::Transform { manifest: module.manifest, sha256 },
-        Err(refusal) => CachedEntry::Refused { message: refusal.message, hint: refusal.hint },
+        Err(diagnostic) => {
+            let (message, hint) = into_texts(diagnostic);
+            CachedEntry::Refused { message, hint }
+        }
     }
 }
 
 /// Reads a file. Fails if it is larger than [`LARGEST_FILE`]; it is not read then.
-fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
-    let cannot = |error: std::io::Error| {
-        let problem = cannot_read(path, &error);
-        Refusal { message: problem.message, hint: problem.hint }
-    };
+fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
+    let cannot = |error: std::io::Error| cannot_read(&error);
     let file = fs::File::open(path).map_err(cannot)?;
     let size = file.metadata().map_err(cannot)?.len();
     let mut bytes = Vec::new();
@@ -473,32 +515,27 @@ fn read(path: &Path) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-fn oversize(size: u64) -> Refusal {
-    Refusal {
-        message: format!(
-            "It is too large: {}; at most {} are allowed",
-            bytesize::ByteSize(size),
-            bytesize::ByteSize(LARGEST_FILE)
-        ),
-        hint: "Build it with optimisation and without debug information, as `transform build` does.".into(),
-    }
+fn oversize(size: u64) -> Diagnostic {
+    Diagnostic::new(message!(
+        "It is too large: {size}; at most {limit} are allowed",
+        size = bytesize::ByteSize(size),
+        limit = bytesize::ByteSize(LARGEST_FILE)
+    ))
+    .with_hint(message!("Build it with optimisation and without debug information, as `transform build` does."))
 }
 
-fn too_large(name: &str, size: u64) -> Error {
-    error(name, &oversize(size))
-}
-
-pub(super) fn error(name: &str, refusal: &Refusal) -> Error {
-    let name = printable::line(name);
-    Error::new(Code::InvalidTransform, format!("{name}: {}.", refusal.message)).with_hint(refusal.hint.clone())
+/// Returns the error of a file that is not a valid transform.
+pub(super) fn error(name: &str, diagnostic: &Diagnostic) -> Error {
+    diagnostic.to_error(Code::InvalidTransform, &Message::verbatim(printable::line(name)))
 }
 
 /// Appends a manifest to a component, for components made by the tools of other languages. Fails if the component or
 /// the manifest is invalid.
 pub fn with_manifest(name: &str, bytes: &[u8], manifest: &Manifest) -> Result<Vec<u8>> {
-    validate::check_manifest(manifest).map_err(|refusal| error("The manifest", &refusal))?;
+    validate::check_manifest(manifest)
+        .map_err(|diagnostic| diagnostic.to_error(Code::InvalidTransform, &message!("The manifest")))?;
     let all = validate::with_manifest(bytes, manifest);
-    validate::inspect(&all).map_err(|refusal| error(name, &refusal))?;
+    validate::inspect(&all).map_err(|diagnostic| error(name, &diagnostic))?;
     Ok(all)
 }
 
@@ -524,7 +561,7 @@ fn shipped() -> Result<Vec<(String, Arc<Transform>)>> {
         }
         let Some(embedded) = Shipped::get(&file) else { continue };
         let module = validate::inspect(&embedded.data)
-            .map_err(|refusal| error(&format!("The shipped transform {file}"), &refusal).with_code(Code::Internal))?;
+            .map_err(|diagnostic| diagnostic.to_error(Code::Internal, &message!("The shipped transform {file}")))?;
         let transform = Transform {
             manifest: module.manifest,
             sha256: hex(&embedded.metadata.sha256_hash()),

@@ -13,6 +13,7 @@ use super::fault::FaultKind;
 use super::runner::Runner;
 use super::sandbox::Sandbox;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::printable;
 
 /// CPU time of all examples of a transform together, including repetitions.
@@ -34,7 +35,7 @@ pub struct CheckResult {
     /// The call, as it is written.
     pub call: String,
     /// Why the check failed. `None` if every run had the expected result.
-    pub failure: Option<String>,
+    pub failure: Option<Message>,
 }
 
 /// The result of a row, or its fault.
@@ -50,15 +51,15 @@ impl Budget<'_> {
     /// Fails if the time is used up or the check was stopped.
     fn check(&self, label: &str) -> Result<()> {
         if self.stop.is_stopped() {
-            return Err(Error::new(Code::Canceled, format!("The check of {label} was stopped.")));
+            return Err(Error::new(Code::Canceled, message!("The check of {label} was stopped.")));
         }
         if self.end.is_some_and(|end| engine::thread_cpu_time() >= end) {
             let time = humantime::format_duration(EXAMPLES_TIME);
             return Err(Error::new(
                 Code::InvalidTransform,
-                format!("The examples of {label} compute for more than {time} together, the limit."),
+                message!("The examples of {label} compute for more than {time} together, the limit."),
             )
-            .with_hint("Give fewer or quicker examples; `transform test` runs cases without this limit."));
+            .with_hint(message!("Give fewer or quicker examples; `transform test` runs cases without this limit.")));
         }
         Ok(())
     }
@@ -83,8 +84,10 @@ impl Sandbox {
                     let expected = Expected::Gives(example.gives.clone());
                     cases.push((call, Case { name: None, arguments, expected }));
                 }
-                None => results
-                    .push(CheckResult { call, failure: Some("is not a call whose arguments are literals".into()) }),
+                None => {
+                    let failure = Some(message!("is not a call whose arguments are literals"));
+                    results.push(CheckResult { call, failure });
+                }
             }
         }
         results.extend(self.check(transform, &cases, true, &budget)?);
@@ -117,12 +120,11 @@ impl Sandbox {
                 Ok(arguments) => {
                     let (mut outcome, repeated) = self.compute_alone(transform, &arguments, literal, budget)?;
                     let verdict = case.check(outcome.as_ref().map_err(|(_, message)| message.as_str()));
-                    let failure = verdict.err().map(|message| for_display(&message));
-                    let mut failure =
-                        failure.or_else(|| difference(&outcome, &repeated, "when the same instance computes it again"));
+                    let failure = verdict.err().map(|message| Message::verbatim(for_display(&message)));
+                    let mut failure = failure.or_else(|| difference(&outcome, &repeated, Run::Repeated));
                     if literal {
                         let (again, _) = self.compute_alone(transform, &arguments, literal, budget)?;
-                        failure = failure.or_else(|| difference(&outcome, &again, "in another fresh one"));
+                        failure = failure.or_else(|| difference(&outcome, &again, Run::Fresh));
                         (outcome, _) = self.compute_alone(transform, &arguments, false, budget)?;
                     }
                     computed.push((index, arguments, outcome));
@@ -147,7 +149,7 @@ impl Sandbox {
         let end = engine::thread_cpu_time() + SYNTHETIC_ROWS_TIME;
         let own = Budget { end: Some(budget.end.map_or(end, |all| all.min(end))), stop: budget.stop };
         let rows = synthetic_rows(transform.manifest());
-        let find_differences = || -> Result<Vec<(usize, String)>> {
+        let find_differences = || -> Result<Vec<(usize, Message)>> {
             let outcomes: Vec<Outcome> =
                 rows.iter().map(|row| Ok(self.compute_alone(transform, row, false, &own)?.0)).collect::<Result<_>>()?;
             let outcomes: Vec<_> = rows.iter().map(Vec::as_slice).zip(&outcomes).collect();
@@ -197,8 +199,8 @@ impl Sandbox {
         transform: &Transform,
         rows: &[(&[Value], &Outcome)],
         budget: &Budget<'_>,
-    ) -> Result<Vec<(usize, String)>> {
-        let mut found: Vec<(usize, String)> = Vec::new();
+    ) -> Result<Vec<(usize, Message)>> {
+        let mut found: Vec<(usize, Message)> = Vec::new();
         let arguments = transform.manifest().parameters.len();
         let mut runner = self.start_until(transform, &vec![None; arguments], budget.stop)?;
         for round in 0..ROUNDS {
@@ -211,7 +213,7 @@ impl Sandbox {
                 }
                 budget.check(&transform.label())?;
                 let outcome = compute(&mut runner, row.to_vec());
-                if let Some(difference) = difference(before, &outcome, "in one that has computed other rows") {
+                if let Some(difference) = difference(before, &outcome, Run::AfterOthers) {
                     found.push((index, difference));
                 }
             }
@@ -224,7 +226,7 @@ impl Sandbox {
 fn compute(runner: &mut Runner, row: Vec<Value>) -> Outcome {
     match runner.apply(&[row]).pop() {
         Some(Ok(value)) => Ok(value),
-        Some(Err(fault)) => Err((fault.kind, fault.message)),
+        Some(Err(fault)) => Err((fault.kind, fault.message.to_string())),
         None => Err((FaultKind::BadResult, "no result came back".into())),
     }
 }
@@ -254,18 +256,41 @@ fn text_of(value: &Json) -> String {
     value.to_string()
 }
 
+/// A second run of a row that a fresh instance has computed.
+#[derive(Clone, Copy, Debug)]
+enum Run {
+    /// In the same instance.
+    Repeated,
+    /// In another fresh instance.
+    Fresh,
+    /// In an instance that has computed other rows.
+    AfterOthers,
+}
+
 /// Describes how the second outcome of a row differs from the outcome in a fresh instance. `None` if they are equal.
-fn difference(fresh: &Outcome, second: &Outcome, circumstance: &str) -> Option<String> {
+fn difference(fresh: &Outcome, second: &Outcome, run: Run) -> Option<Message> {
     differ(fresh, second).then(|| {
         let (fresh, second) = (describe(fresh), describe(second));
-        format!("is not deterministic: it gives {fresh} in a fresh instance, and {second} {circumstance}")
+        match run {
+            Run::Repeated => message!(
+                "is not deterministic: it gives {fresh} in a fresh instance, and {second} when the same instance \
+                 computes it again"
+            ),
+            Run::Fresh => message!(
+                "is not deterministic: it gives {fresh} in a fresh instance, and {second} in another fresh one"
+            ),
+            Run::AfterOthers => message!(
+                "is not deterministic: it gives {fresh} in a fresh instance, and {second} in one that has computed \
+                 other rows"
+            ),
+        }
     })
 }
 
-fn describe(outcome: &Outcome) -> String {
+fn describe(outcome: &Outcome) -> Message {
     match outcome {
-        Ok(value) => for_display(&Json::from(value.clone()).to_string()),
-        Err((_, message)) => for_display(&format!("the fault {message:?}")),
+        Ok(value) => Message::verbatim(for_display(&Json::from(value.clone()).to_string())),
+        Err((_, fault)) => message!("the fault {fault}", fault = for_display(&format!("{fault:?}"))),
     }
 }
 
@@ -279,10 +304,10 @@ fn for_display(text: &str) -> String {
 }
 
 /// Returns the arguments of a case as a row, padded with `Nothing`. Fails if there are too many.
-fn row(manifest: &Manifest, case: &Case) -> std::result::Result<Vec<Value>, String> {
+fn row(manifest: &Manifest, case: &Case) -> std::result::Result<Vec<Value>, Message> {
     let (arguments, parameters) = (case.arguments.len(), manifest.parameters.len());
     if arguments > parameters {
-        return Err(format!("has {arguments} arguments, but {} takes {parameters}", manifest.name));
+        return Err(message!("has {arguments} arguments, but {name} takes {parameters}", name = manifest.name));
     }
     let mut row: Vec<Value> = case.arguments.iter().cloned().map(Value::from).collect();
     row.resize(parameters, Value::Nothing);

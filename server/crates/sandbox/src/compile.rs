@@ -19,6 +19,7 @@ use super::compiled_transform::{self, CompiledTransform};
 use super::engine::{self, FuelMetering, StopSignal};
 use super::{cache, process_sandbox, validate};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 
 /// The subcommand that compiles; it is not shown in `--help`.
 pub const SUBCOMMAND: &str = "compile-transform";
@@ -62,29 +63,32 @@ pub(super) fn compile(
     transform: &Transform,
     stop: &StopSignal,
 ) -> Result<CompiledTransform> {
-    let canceled = || Error::new(Code::Canceled, format!("The compilation of {} was stopped.", transform.label()));
+    let label = transform.label();
+    let canceled = || Error::new(Code::Canceled, message!("The compilation of {label} was stopped."));
     if stop.is_stopped() {
         return Err(canceled());
     }
     let bytes = transform.bytes()?;
-    let wasm = validate::to_compilable(&bytes).map_err(|refusal| catalog::error(&transform.label(), &refusal))?;
+    let wasm = validate::to_compilable(&bytes).map_err(|diagnostic| catalog::error(&label, &diagnostic))?;
     let compiled = match PROGRAM.get() {
         Some(program) if transform.origin() != Origin::Shipped => {
             let time = BASE_TIME + TIME_PER_MIB.saturating_mul(u32::try_from(bytes.len() >> 20).unwrap_or(u32::MAX));
             compile_in_process(program, engine, metering, &wasm, time, stop)
         }
-        _ => CompiledTransform::compile(engine, &wasm).map_err(|error| format!("{error:#}")),
+        _ => CompiledTransform::compile(engine, &wasm).map_err(|error| verbatim_line(&format!("{error:#}"))),
     };
     compiled.map_err(|reason| {
         if stop.is_stopped() {
             return canceled();
         }
-        Error::new(
-            Code::InvalidTransform,
-            format!("{} cannot be compiled: {}.", transform.label(), validate::one_line(&reason)),
-        )
-        .with_hint("Build it again with the transforms-sdk that this server's `transform new` sets up.")
+        Error::new(Code::InvalidTransform, message!("{label} cannot be compiled: {reason}."))
+            .with_hint(validate::build_again())
     })
+}
+
+/// Returns a text of the compiler, which is English.
+fn verbatim_line(text: &str) -> Message {
+    Message::verbatim(validate::one_line(text))
 }
 
 /// Compiles a component or a core module in a separate process.
@@ -95,8 +99,8 @@ fn compile_in_process(
     wasm: &[u8],
     time: Duration,
     stop: &StopSignal,
-) -> std::result::Result<CompiledTransform, String> {
-    let unusable = |error: std::io::Error| format!("the compiler process cannot be used: {error}");
+) -> std::result::Result<CompiledTransform, Message> {
+    let unusable = |error: std::io::Error| message!("the compiler process cannot be used: {error}");
     let mut command = Command::new(program);
     command.arg(SUBCOMMAND).arg(time.as_secs().to_string());
     if metering == FuelMetering::On {
@@ -145,7 +149,7 @@ fn compile_in_process(
             );
         });
     }
-    cache::decode(engine, &code).ok_or_else(|| "the compiler process returned something other than code".to_owned())
+    cache::decode(engine, &code).ok_or_else(|| message!("the compiler process returned something other than code"))
 }
 
 fn read(from: Option<impl Read>, most: u64) -> Vec<u8> {
@@ -158,9 +162,9 @@ fn read(from: Option<impl Read>, most: u64) -> Vec<u8> {
 }
 
 /// Returns the reason why the compiler process ended without code.
-fn failure_reason(status: ExitStatus, complaint: &str, time: Duration) -> String {
+fn failure_reason(status: ExitStatus, complaint: &str, time: Duration) -> Message {
     if status.code() == Some(REFUSED.into()) {
-        return complaint.to_owned();
+        return verbatim_line(complaint);
     }
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
@@ -168,20 +172,21 @@ fn failure_reason(status: ExitStatus, complaint: &str, time: Duration) -> String
         let is = |known: Signal| signal == known.as_raw();
         if is(Signal::XCPU) || is(Signal::KILL) {
             let time = humantime::format_duration(time);
-            return format!("that takes more than {time} of computing, the limit for a file of its size");
+            return message!("that takes more than {time} of computing, the limit for a file of its size");
         }
     }
     if complaint.contains("memory allocation") || complaint.contains("Cannot allocate memory") {
-        return format!("that takes more than {} of memory, the limit", bytesize::ByteSize(MAX_MEMORY));
+        let limit = bytesize::ByteSize(MAX_MEMORY);
+        return message!("that takes more than {limit} of memory, the limit");
     }
-    format!("the compiler process stopped unexpectedly ({status})")
+    message!("the compiler process stopped unexpectedly ({status})")
 }
 
 /// Runs the compiler process: compiles the WASM file on standard input within limits, and writes the code to standard
 /// output. Returns the exit status.
 pub fn serve(seconds: u64, metering: FuelMetering) -> u8 {
     let outcome = set_limits(seconds).map_err(|error| format!("its limits cannot be set: {error}")).and_then(|()| {
-        let engine = engine::engine(metering).map_err(|error| error.message)?;
+        let engine = engine::engine(metering).map_err(|error| error.message.to_string())?;
         // Before the first byte of the file is read.
         if let Err(missing) = process_sandbox::confine() {
             eprint!("{UNCONFINED}{missing}");

@@ -8,6 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Config, Engine, ResourceLimiter, Store, UpdateDeadline};
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Stack of a guest, in bytes. A JavaScript stack of 256 KiB inside the guest needs one megabyte. Threads that run
 /// guests have the default stack of Rust's threads, two megabytes.
@@ -47,7 +48,7 @@ pub(super) fn engine(metering: FuelMetering) -> Result<Engine> {
         .relaxed_simd_deterministic(true)
         // The text of a panic is read from the guest's memory after a trap.
         .coredump_on_trap(true);
-    Engine::new(&config).map_err(|error| Error::new(Code::Internal, format!("The sandbox cannot start: {error:#}")))
+    Engine::new(&config).map_err(|error| Error::new(Code::Internal, message!("The sandbox cannot start: {error:#}")))
 }
 
 /// Returns the CPU time of this thread. Time limits use it instead of wall-clock time, so that a busy machine does not

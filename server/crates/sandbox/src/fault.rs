@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use uie_core::message::Message;
 use uie_core::printable;
 
 /// Maximum length of a guest's text in a message, in characters.
@@ -42,7 +43,7 @@ pub struct RowFault {
     /// Name and version of the transform, `mask_email@1.0.0`.
     pub transform: Arc<str>,
     /// Why the row has no result. May contain data of the row: for the report, never for the log.
-    pub message: String,
+    pub message: Message,
 }
 
 impl fmt::Display for RowFault {

@@ -9,7 +9,8 @@ use transforms_sdk::packed::Item;
 
 use super::fault::{FaultKind, RowFault, shown};
 use super::value_ref::ValueRef;
-use super::wit_values::{self, BadResult, NO_RESULT, NOT_UTF8};
+use super::wit_values::{self, BadResult, NotResults};
+use uie_core::message::{Message, message};
 
 /// The results of a sequence of rows, one per row, in order.
 #[derive(Debug, Default)]
@@ -143,9 +144,9 @@ impl ResultBatch {
     /// Adds a result that a guest returned. A result that is too large, or of another type than declared, becomes a
     /// fault of its row.
     ///
-    /// Fails if the item is not a result at all; the error names what it is.
+    /// Fails if the item is not a result at all.
     #[inline]
-    pub(super) fn push_item(&mut self, item: Item<'_>, rules: &ResultRules) -> Result<(), &'static str> {
+    pub(super) fn push_item(&mut self, item: Item<'_>, rules: &ResultRules) -> Result<(), NotResults> {
         let ResultRules { limit, output, label } = rules;
         let (limit, texts) = (*limit, self.texts.len());
         let slot = match item {
@@ -180,18 +181,21 @@ impl ResultBatch {
                 }
             }
             Item::Fault(bytes) => {
-                let message = shown(text(bytes)?);
-                let message = if message.is_empty() { "it refused the row without a reason".into() } else { message };
+                let reason = shown(text(bytes)?);
+                let message = if reason.is_empty() {
+                    message!("it refused the row without a reason")
+                } else {
+                    Message::verbatim(reason)
+                };
                 fault(FaultKind::Refused, message, label)
             }
-            Item::Row => return Err(NO_RESULT),
+            Item::Row => return Err(NotResults::NotAResult),
         };
         let slot = match slot.type_mismatch(*output) {
             None => slot,
             Some(actual) => {
                 self.texts.truncate(texts);
-                let message = format!("it gave {actual}, but its output is declared as {}", output.as_str());
-                fault(FaultKind::BadResult, message, label)
+                fault(FaultKind::BadResult, type_mismatch_message(actual, *output), label)
             }
         };
         self.slots.push(slot);
@@ -202,26 +206,38 @@ impl ResultBatch {
 impl Slot {
     /// Returns the result's type if it is not the declared one. `Nothing` is of every type.
     #[inline]
-    fn type_mismatch(&self, output: Type) -> Option<&'static str> {
-        let (actual, kind) = match self {
+    fn type_mismatch(&self, output: Type) -> Option<Type> {
+        let actual = match self {
             _ if output == Type::Any => return None,
             Self::Nothing | Self::Fault(_) => return None,
-            Self::Boolean(_) => ("a boolean", Type::Boolean),
-            Self::Number(_) => ("a number", Type::Number),
-            Self::Text(..) => ("text", Type::Text),
+            Self::Boolean(_) => Type::Boolean,
+            Self::Number(_) => Type::Number,
+            Self::Text(..) => Type::Text,
             Self::Json(json) if output == Type::User && json.is_object() => return None,
-            Self::Json(_) => ("JSON", Type::Json),
+            Self::Json(_) => Type::Json,
         };
-        (kind != output).then_some(actual)
+        (actual != output).then_some(actual)
     }
 }
 
-fn text(bytes: &[u8]) -> Result<&str, &'static str> {
-    simdutf8::basic::from_utf8(bytes).map_err(|_| NOT_UTF8)
+fn text(bytes: &[u8]) -> Result<&str, NotResults> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| NotResults::NotUtf8)
+}
+
+/// Returns the message of a result whose type is not the declared one.
+#[cold]
+fn type_mismatch_message(actual: Type, declared: Type) -> Message {
+    let declared = declared.as_str();
+    match actual {
+        Type::Boolean => message!("it gave a boolean, but its output is declared as {declared}"),
+        Type::Number => message!("it gave a number, but its output is declared as {declared}"),
+        Type::Text => message!("it gave text, but its output is declared as {declared}"),
+        Type::Json | Type::User | Type::Any => message!("it gave JSON, but its output is declared as {declared}"),
+    }
 }
 
 #[cold]
-fn fault(kind: FaultKind, message: String, label: &Arc<str>) -> Slot {
+fn fault(kind: FaultKind, message: Message, label: &Arc<str>) -> Slot {
     Slot::Fault(Box::new(RowFault { kind, transform: Arc::clone(label), message }))
 }
 
@@ -229,7 +245,7 @@ fn fault(kind: FaultKind, message: String, label: &Arc<str>) -> Slot {
 fn bad_result(what: &BadResult, limit: u64, label: &Arc<str>) -> Slot {
     match what {
         BadResult::TooLarge => fault(FaultKind::TooLarge, wit_values::too_large(limit), label),
-        BadResult::Invalid(what) => fault(FaultKind::BadResult, format!("it gave {what}"), label),
+        BadResult::Invalid(message) => fault(FaultKind::BadResult, message.clone(), label),
     }
 }
 
@@ -238,7 +254,7 @@ mod tests {
     use super::*;
 
     fn refusal(message: &str) -> RowFault {
-        RowFault { kind: FaultKind::Refused, transform: "t@1".into(), message: message.into() }
+        RowFault { kind: FaultKind::Refused, transform: "t@1".into(), message: Message::verbatim(message) }
     }
 
     #[test]
@@ -252,7 +268,7 @@ mod tests {
         let results = results.with_faults(faults);
         let shown: Vec<String> = results
             .iter()
-            .map(|result| result.map_or_else(|fault| fault.message.clone(), |value| format!("{value:?}")))
+            .map(|result| result.map_or_else(|fault| fault.message.to_string(), |value| format!("{value:?}")))
             .collect();
         assert_eq!(shown, ["0", "1", "Text(\"a\")", "3", "Number(1.0)", "Text(\"b\")", "6"]);
     }

@@ -19,12 +19,10 @@ use super::fault::{FaultKind, RowFault, shown};
 use super::limits::Limits;
 use super::result_batch::{ResultBatch, ResultRules};
 use super::validate::{self, MEMORY};
-use super::wit_values::{self, LiftedFault, LiftedValue, LoweredValue, MAX_JSON_DEPTH, NO_RESULT, NOT_UTF8, Rows};
+use super::wit_values::{self, LiftedFault, LiftedValue, LoweredValue, MAX_JSON_DEPTH, NotResults, Rows};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::telemetry;
-
-/// Message of rows that were not computed because the transform was stopped.
-const STOPPED: &str = "it was stopped";
 
 /// The function every transform exports.
 const APPLY: &str = "apply";
@@ -123,7 +121,7 @@ impl fmt::Debug for Runner {
 /// Why a call failed, before it is known which of its rows is the cause.
 struct Failure {
     kind: FaultKind,
-    message: String,
+    message: Message,
     /// CPU time of the call.
     time: Duration,
 }
@@ -159,7 +157,7 @@ impl Runner {
         if row.are_too_deep(&(0..1)) {
             return Err(Error::new(
                 Code::InvalidTransform,
-                format!("{label}: An argument is nested deeper than {MAX_JSON_DEPTH} levels."),
+                message!("{label}: An argument is nested deeper than {limit} levels.", limit = MAX_JSON_DEPTH),
             ));
         }
         let shared = Shared {
@@ -176,14 +174,16 @@ impl Runner {
             Self { shared: Arc::new(shared), instance: None, batch_rows: limits.batch.max(1), usage: Usage::default() };
         // A transform that cannot be instantiated or called fails before the job begins.
         let instance = runner.instantiate().map_err(|failure| {
-            Error::new(Code::InvalidTransform, format!("{label} cannot be started: {}.", failure.message))
-                .with_hint("`transform inspect FILE.wasm` says more about it.")
+            let message = message!("{label} cannot be started: {reason}.", reason = failure.message);
+            Error::new(Code::InvalidTransform, message)
+                .with_hint(message!("`transform inspect FILE.wasm` says more about it."))
         })?;
         if let CallAbi::Component(apply) = &instance.abi {
             apply.typed::<Arguments<'_>, Results>(&instance.store).map_err(|error| {
+                let reason = validate::one_line(&format!("{error:#}"));
                 validate::contract_violation(
                     label,
-                    &format!("{APPLY} has another type: {}", validate::one_line(&format!("{error:#}"))),
+                    &message!("{function} has another type: {reason}", function = APPLY),
                 )
             })?;
         }
@@ -284,7 +284,7 @@ impl Runner {
     /// Computes one row in a separate call and adds its result. Adds nothing if it returns a fault.
     fn compute_row(&mut self, rows: &Rows, row: usize, results: &mut ResultBatch) -> Result<(), RowFault> {
         if rows.are_too_deep(&(row..row + 1)) {
-            let message = format!("an argument is nested deeper than {MAX_JSON_DEPTH} levels");
+            let message = message!("an argument is nested deeper than {limit} levels", limit = MAX_JSON_DEPTH);
             return Err(self.fault(FaultKind::Argument, message));
         }
         let max_bytes =
@@ -362,7 +362,11 @@ impl Runner {
                 if returned == count {
                     return Ok(());
                 }
-                let message = format!("{returned} results came back for {}", count_rows(count));
+                let message = if count == 1 {
+                    message!("{returned} results came back for 1 row")
+                } else {
+                    message!("{returned} results came back for {count} rows")
+                };
                 Err(Failure { kind: FaultKind::BadResult, message, time })
             }
             Err(CallError::TooLarge) => {
@@ -370,7 +374,7 @@ impl Runner {
                 Err(Failure { kind: FaultKind::TooLarge, message, time })
             }
             Err(CallError::BadResults(what)) => {
-                Err(Failure { kind: FaultKind::BadResult, message: format!("it gave {what}"), time })
+                Err(Failure { kind: FaultKind::BadResult, message: what.message(), time })
             }
             Err(CallError::Trap(error)) => {
                 telemetry::SANDBOX_TRAPS.add(1);
@@ -405,7 +409,8 @@ impl Runner {
         match outcome {
             Ok(Some(abi)) => Ok(Instance { store, abi, counts_fuel, used: false }),
             Ok(None) => {
-                Err(Failure { kind: FaultKind::BadResult, message: format!("it exports no function {APPLY}"), time })
+                let message = message!("it exports no function {function}", function = APPLY);
+                Err(Failure { kind: FaultKind::BadResult, message, time })
             }
             Err(error) => {
                 let (kind, message) = explain(&error, &store, &shared.limits);
@@ -414,7 +419,7 @@ impl Runner {
         }
     }
 
-    fn fault(&self, kind: FaultKind, message: String) -> RowFault {
+    fn fault(&self, kind: FaultKind, message: Message) -> RowFault {
         RowFault { kind, transform: Arc::clone(&self.shared.rules.label), message }
     }
 
@@ -431,12 +436,12 @@ impl Runner {
     /// Returns the fault of a row that is not computed because the transform is disabled.
     fn disabled_fault(&self) -> RowFault {
         if self.shared.stop.is_stopped() {
-            return self.fault(FaultKind::GivenUp, STOPPED.into());
+            return self.fault(FaultKind::GivenUp, message!("it was stopped"));
         }
         let budget = humantime::format_duration(self.failure_budget());
         self.fault(
             FaultKind::GivenUp,
-            format!("it was disabled for the rest of this job: its failing rows have used {budget} of computing time"),
+            message!("it was disabled for the rest of this job: its failing rows have used {budget} of computing time"),
         )
     }
 }
@@ -448,7 +453,7 @@ enum CallError {
     /// The results are larger than allowed.
     TooLarge,
     /// The guest returned this instead of results.
-    BadResults(&'static str),
+    BadResults(NotResults),
 }
 
 impl From<wasmtime::Error> for CallError {
@@ -497,7 +502,7 @@ fn call_packed(
     max_bytes: usize,
     results: &mut ResultBatch,
 ) -> std::result::Result<(), CallError> {
-    const OUTSIDE: CallError = CallError::BadResults("an address outside of its memory");
+    const OUTSIDE: CallError = CallError::BadResults(NotResults::OutsideMemory);
     let length: usize = batch.iter().map(|part| part.len()).sum();
     // A batch that does not fit into 32-bit memory is refused by the guest's allocation.
     let length = u32::try_from(length).unwrap_or(u32::MAX);
@@ -518,9 +523,9 @@ fn call_packed(
         results.push_item(item, &shared.rules).map_err(CallError::BadResults)?;
     }
     match reader.item() {
-        Some(_) => Err(CallError::BadResults("more results than rows")),
+        Some(_) => Err(CallError::BadResults(NotResults::TooMany)),
         None if reader.is_at_end() => Ok(()),
-        None => Err(CallError::BadResults(NO_RESULT)),
+        None => Err(CallError::BadResults(NotResults::NotAResult)),
     }
 }
 
@@ -529,63 +534,61 @@ fn is_breakdown(fault: &RowFault) -> bool {
     !matches!(fault.kind, FaultKind::Refused | FaultKind::Argument)
 }
 
-fn count_rows(rows: usize) -> String {
-    if rows == 1 { "1 row".into() } else { format!("{rows} rows") }
-}
-
 fn timer_failure(error: &std::io::Error) -> Failure {
     Failure {
         kind: FaultKind::Trap,
-        message: format!("the thread that would watch its time cannot be started: {error}"),
+        message: message!("the thread that would watch its time cannot be started: {error}"),
         time: Duration::ZERO,
     }
 }
 
 /// Returns the kind of fault and the message of a call that failed.
-fn explain(error: &wasmtime::Error, store: &Store<Guest>, limits: &Limits) -> (FaultKind, String) {
+fn explain(error: &wasmtime::Error, store: &Store<Guest>, limits: &Limits) -> (FaultKind, Message) {
     let guest = store.data();
     if guest.stopped {
-        return (FaultKind::GivenUp, STOPPED.into());
+        return (FaultKind::GivenUp, message!("it was stopped"));
     }
     if guest.timed_out {
         let time = humantime::format_duration(limits.time);
-        return (FaultKind::Time, format!("it computed for more than {time}, the time limit of a row"));
+        return (FaultKind::Time, message!("it computed for more than {time}, the time limit of a row"));
     }
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::StackOverflow) {
-        return (FaultKind::Stack, "it called itself too deeply: its stack is full".into());
+        return (FaultKind::Stack, message!("it called itself too deeply: its stack is full"));
     }
     if guest.refused {
         let memory = bytesize::ByteSize(limits.memory);
-        return (FaultKind::Memory, format!("it asked for more than {memory} of memory, the limit"));
+        return (FaultKind::Memory, message!("it asked for more than {memory} of memory, the limit"));
     }
     let dump = error.downcast_ref::<WasmCoreDump>();
     if let Some(text) = dump.and_then(|dump| panic_text(dump, store)) {
-        return (FaultKind::Panic, format!("it panicked: {}", shown(&text)));
+        return (FaultKind::Panic, message!("it panicked: {text}", text = shown(&text)));
     }
     match trap {
         Some(Trap::UnreachableCodeReached) => {
-            (FaultKind::Panic, "it ended itself: it panicked without a text, or called `exit` or `abort`".into())
+            (FaultKind::Panic, message!("it ended itself: it panicked without a text, or called `exit` or `abort`"))
         }
         // The stack of a guest's data is at the lowest addresses: an overflow leaves the memory.
         Some(Trap::MemoryOutOfBounds) => (
             FaultKind::Trap,
-            "it ended: it used memory that it does not have; calls that are nested too deeply do that, when the \
-             stack inside its memory is full"
-                .into(),
+            message!(
+                "it ended: it used memory that it does not have; calls that are nested too deeply do that, when the \
+                 stack inside its memory is full"
+            ),
         ),
         Some(trap) => {
             let text = trap.to_string();
-            (FaultKind::Trap, format!("it trapped: {}", text.trim_start_matches("wasm trap: ")))
+            (FaultKind::Trap, message!("it trapped: {trap}", trap = text.trim_start_matches("wasm trap: ")))
         }
         None => {
             let text = error.root_cause().to_string();
             if text.contains("hostcalls has been exhausted") {
                 (FaultKind::TooLarge, wit_values::too_large(limits.result))
             } else if text.contains("UTF-8") || text.contains("utf-8") {
-                (FaultKind::BadResult, format!("it gave {NOT_UTF8}"))
+                (FaultKind::BadResult, NotResults::NotUtf8.message())
             } else {
-                (FaultKind::BadResult, format!("it gave {NO_RESULT}: {}", validate::one_line(&text)))
+                let reason = validate::one_line(&text);
+                (FaultKind::BadResult, message!("it gave something that is not a result: {reason}"))
             }
         }
     }

@@ -18,6 +18,7 @@ use super::runner::Runner;
 use super::validate::{contract_violation, one_line};
 use uie_core::config::{SecretUser, Settings};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 
 /// Directory of compiled code below `DATA_DIR`.
 pub(super) const COMPILED: &str = "compiled";
@@ -84,7 +85,10 @@ impl Sandbox {
             if !directory.is_dir() {
                 return Err(Error::new(
                     Code::InvalidSettings,
-                    format!("TRANSFORMS_DIR is {}: expected a directory that exists", directory.display()),
+                    message!(
+                        "TRANSFORMS_DIR is {directory}: expected a directory that exists",
+                        directory = directory.display()
+                    ),
                 ));
             }
             directories.push((directory.clone(), Origin::File));
@@ -153,7 +157,10 @@ impl Sandbox {
         if self.takes_uploads() {
             return Ok(());
         }
-        Err(Error::new(Code::UploadsOff, "Uploads of transforms are switched off on this server (TRANSFORM_UPLOADS)."))
+        Err(Error::new(
+            Code::UploadsOff,
+            message!("Uploads of transforms are switched off on this server (TRANSFORM_UPLOADS)."),
+        ))
     }
 
     /// Whether the settings allow this transform to use the secret of this name. Settings name transforms by the digest
@@ -182,20 +189,20 @@ impl Sandbox {
         let name = &transform.manifest().name;
         let active = catalog.get(name);
         if let Some(existing) = active.filter(|active| active.origin() != Origin::Upload) {
-            return Err(Error::new(
-                Code::TransformExists,
-                format!("A transform called {name} already exists and was not uploaded ({}).", existing.origin()),
-            )
-            .with_hint("Rename the function and build it again."));
+            let origin = existing.origin();
+            let message = message!("A transform called {name} already exists and was not uploaded ({origin}).");
+            return Err(Error::new(Code::TransformExists, message)
+                .with_hint(message!("Rename the function and build it again.")));
         }
         if catalog.version(name, transform.sha256()).is_none() {
             let size = catalog.uploads().iter().map(|upload| upload.size()).sum::<u64>() + transform.size();
             if catalog.uploads().len() >= MAX_UPLOADS || size > MAX_UPLOAD_BYTES {
                 return Err(Error::new(
                     Code::TooManyTransforms,
-                    format!(
-                        "At most {MAX_UPLOADS} uploaded versions of transforms, with {} together, are kept.",
-                        bytesize::ByteSize(MAX_UPLOAD_BYTES)
+                    message!(
+                        "At most {count} uploaded versions of transforms, with {size} together, are kept.",
+                        count = MAX_UPLOADS,
+                        size = bytesize::ByteSize(MAX_UPLOAD_BYTES)
                     ),
                 ));
             }
@@ -233,22 +240,20 @@ impl Sandbox {
         let catalog = self.catalog();
         let transform = catalog.require(name)?;
         if transform.origin() != Origin::Upload {
-            return Err(Error::new(
-                Code::TransformExists,
-                format!(
-                    "The transform {name} was not uploaded ({}), so it cannot be removed here.",
-                    transform.origin()
-                ),
-            )
-            .with_hint("Only uploaded transforms can be removed; files in TRANSFORMS_DIR are removed there."));
+            let origin = transform.origin();
+            let message = message!("The transform {name} was not uploaded ({origin}), so it cannot be removed here.");
+            return Err(Error::new(Code::TransformExists, message).with_hint(message!(
+                "Only uploaded transforms can be removed; files in TRANSFORMS_DIR are removed there."
+            )));
         }
         let mut removed: Vec<String> = catalog.versions(name).map(|version| version.sha256().to_owned()).collect();
         if let Some(sha256) = sha256 {
             let version = uploaded_version(&catalog, name, sha256)?;
             if version.sha256() == transform.sha256() && removed.len() > 1 {
+                let others = removed.len() - 1;
                 return Err(Error::new(
                     Code::TransformActive,
-                    format!("This version of {name} is the active one, and there are {} others.", removed.len() - 1),
+                    message!("This version of {name} is the active one, and there are {others} others."),
                 ));
             }
             removed.retain(|removed| removed == version.sha256());
@@ -326,9 +331,10 @@ impl Sandbox {
             inner.cache.store(sha256, &compiled);
             compiled
         };
-        let prepared = compiled
-            .link(&inner.engine)
-            .map_err(|error| contract_violation(&transform.label(), &one_line(&format!("{error:#}"))))?;
+        let prepared = compiled.link(&inner.engine).map_err(|error| {
+            let reason = Message::verbatim(one_line(&format!("{error:#}")));
+            contract_violation(&transform.label(), &reason)
+        })?;
         let mut all = self.lock_compiled();
         if !all.contains_key(sha256) && all.len() >= MAX_PREPARED {
             all.clear();
@@ -350,7 +356,7 @@ impl Sandbox {
 /// Returns a version of an uploaded transform.
 fn uploaded_version<'a>(catalog: &'a Catalog, name: &str, sha256: &str) -> Result<&'a Arc<Transform>> {
     catalog.uploads().iter().find(|version| version.manifest().name == name && version.sha256() == sha256).ok_or_else(
-        || Error::new(Code::TransformNotFound, format!("There is no uploaded version of {name:?} with this SHA-256.")),
+        || Error::new(Code::TransformNotFound, message!("There is no uploaded version of {name:?} with this SHA-256.")),
     )
 }
 

@@ -8,7 +8,9 @@ use transforms_sdk::packed;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
 use super::fault::shown;
+use uie_core::diagnostic::Diagnostic;
 use uie_core::error::{Code, Error};
+use uie_core::message::{Message, message};
 use uie_core::printable;
 
 /// The world a transform is built for.
@@ -44,22 +46,22 @@ const MAX_EXAMPLES: usize = 50;
 /// Maximum size of an example, call and result together, in bytes.
 const MAX_EXAMPLE_BYTES: usize = 4 << 10;
 
-/// Why a file is not a valid transform: a sentence about "it", and a hint what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) message: String,
-    pub(super) hint: String,
-}
-
-fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { message: message.into(), hint: hint.into() })
+/// Fails with why a file is not a valid transform, a sentence about "it", and a hint what to do. A WASM file is not a
+/// text that a user wrote, so there is no span.
+fn refuse<T>(message: Message, hint: Message) -> Result<T, Diagnostic> {
+    Err(Diagnostic::new(message).with_hint(hint))
 }
 
 /// Returns the error of a transform that does not implement the contract.
-pub(super) fn contract_violation(label: &str, what: &str) -> Error {
-    Error::new(Code::InvalidTransform, format!("{label} does not implement the contract: {what}.")).with_hint(
-        "Build it against the WIT package user-import-export:transform@1.0.0, which `transform new` sets up.",
+pub(super) fn contract_violation(label: &str, what: &Message) -> Error {
+    Error::new(Code::InvalidTransform, message!("{label} does not implement the contract: {what}.")).with_hint(
+        message!("Build it against the WIT package user-import-export:transform@1.0.0, which `transform new` sets up."),
     )
+}
+
+/// Returns the hint to build a transform again.
+pub(super) fn build_again() -> Message {
+    message!("Build it again with the transforms-sdk that this server's `transform new` sets up.")
 }
 
 /// A file that has the header and the manifest of a transform. Its code has not been compiled or run.
@@ -89,13 +91,15 @@ struct ModuleHeader {
 /// Reads the header and the manifest of a file, without compiling or running its code.
 ///
 /// Fails if the file is not a WASM file, imports anything, or has no valid manifest.
-pub(super) fn inspect(bytes: &[u8]) -> Result<ValidatedModule, Refusal> {
+pub(super) fn inspect(bytes: &[u8]) -> Result<ValidatedModule, Diagnostic> {
     let header = read_header(bytes)?;
     check_imports(&header)?;
     if header.kind == Some(ModuleKind::Core) && !header.has_component_type {
         return refuse(
-            "It is a WASM module, but not a transform: it does not say which interface it implements",
-            "Build it with transforms-sdk and its #[transform] attribute; `transform new` starts such a crate.",
+            message!("It is a WASM module, but not a transform: it does not say which interface it implements"),
+            message!(
+                "Build it with transforms-sdk and its #[transform] attribute; `transform new` starts such a crate."
+            ),
         );
     }
     Ok(ValidatedModule { manifest: read_manifest(bytes, &header)? })
@@ -105,14 +109,14 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<ValidatedModule, Refusal> {
 /// ABI ([`packed`]), otherwise its component.
 ///
 /// Fails if the interface of the core module is not a transform's, whichever ABI it exports.
-pub(super) fn to_compilable(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+pub(super) fn to_compilable(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Diagnostic> {
     let component = to_component(bytes)?;
     let packed = matches!(component, Cow::Owned(_)) && has_exports(bytes, &[packed::ROOM, packed::APPLY, MEMORY])?;
     Ok(if packed { bytes.into() } else { component })
 }
 
 /// Whether a core module exports all of these names.
-fn has_exports(module: &[u8], names: &[&str]) -> Result<bool, Refusal> {
+fn has_exports(module: &[u8], names: &[&str]) -> Result<bool, Diagnostic> {
     let mut found = 0;
     for payload in Parser::new(0).parse_all(module) {
         if let Payload::ExportSection(exports) = payload.map_err(damaged)? {
@@ -126,7 +130,7 @@ fn has_exports(module: &[u8], names: &[&str]) -> Result<bool, Refusal> {
 }
 
 /// Returns the component of a file that [`inspect`] accepted: the file itself, or the wrapped core module.
-pub(super) fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+pub(super) fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Diagnostic> {
     if read_header(bytes)?.kind == Some(ModuleKind::Component) {
         return Ok(bytes.into());
     }
@@ -136,10 +140,10 @@ pub(super) fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
         .and_then(|mut encoder| encoder.encode());
     match encoded {
         Ok(component) => Ok(component.into()),
-        Err(error) => refuse(
-            format!("Its interface is broken: {}", one_line(&format!("{error:#}"))),
-            "Build it again with the transforms-sdk that this server's `transform new` sets up.",
-        ),
+        Err(error) => {
+            let reason = one_line(&format!("{error:#}"));
+            refuse(message!("Its interface is broken: {reason}"), build_again())
+        }
     }
 }
 
@@ -169,20 +173,23 @@ pub fn with_manifest(bytes: &[u8], manifest: &Manifest) -> Vec<u8> {
 }
 
 /// Reads the header of a WASM file. Fails if it is not a WASM file or is damaged.
-fn read_header(bytes: &[u8]) -> Result<ModuleHeader, Refusal> {
+fn read_header(bytes: &[u8]) -> Result<ModuleHeader, Diagnostic> {
     if !bytes.starts_with(b"\0asm") {
-        let found = match bytes {
-            [] => "it is empty",
-            [0x1f, 0x8b, ..] => "it is a gzip file",
-            [b'P', b'K', ..] => "it is a zip file",
-            [0x7f, b'E', b'L', b'F', ..] => "it is a program for this machine",
-            _ if bytes.trim_ascii_start().starts_with(b"(") => "it is WebAssembly text",
-            _ => "it does not start like one",
+        let message = match bytes {
+            [] => message!("It is not a WASM file: it is empty"),
+            [0x1f, 0x8b, ..] => message!("It is not a WASM file: it is a gzip file"),
+            [b'P', b'K', ..] => message!("It is not a WASM file: it is a zip file"),
+            [0x7f, b'E', b'L', b'F', ..] => message!("It is not a WASM file: it is a program for this machine"),
+            _ if bytes.trim_ascii_start().starts_with(b"(") => {
+                message!("It is not a WASM file: it is WebAssembly text")
+            }
+            _ => message!("It is not a WASM file: it does not start like one"),
         };
-        return refuse(
-            format!("It is not a WASM file: {found}"),
-            format!("Give the .wasm file that a build for {TARGET} leaves; `transform build` makes one."),
+        let hint = message!(
+            "Give the .wasm file that a build for {target} leaves; `transform build` makes one.",
+            target = TARGET
         );
+        return refuse(message, hint);
     }
     let mut header = ModuleHeader::default();
     let mut depth = 0_u32;
@@ -225,73 +232,83 @@ fn read_header(bytes: &[u8]) -> Result<ModuleHeader, Refusal> {
 
 // Called as a function by `map_err`.
 #[allow(clippy::needless_pass_by_value)]
-fn damaged(error: wasmparser::BinaryReaderError) -> Refusal {
-    Refusal {
-        message: format!("It is a damaged WASM file: {}", one_line(error.message())),
-        hint: "Copy or build the file again.".into(),
-    }
+fn damaged(error: wasmparser::BinaryReaderError) -> Diagnostic {
+    let reason = one_line(error.message());
+    Diagnostic::new(message!("It is a damaged WASM file: {reason}"))
+        .with_hint(message!("Copy or build the file again."))
 }
 
 /// Refuses files with imports: transforms have no access to the host. The names of the imports show for which target
 /// the file was built, which the message says.
-fn check_imports(header: &ModuleHeader) -> Result<(), Refusal> {
+fn check_imports(header: &ModuleHeader) -> Result<(), Diagnostic> {
     // Interfaces of the world that define only types are listed as imports without functions.
     let imports: Vec<_> = header.imports.iter().filter(|(module, _)| !module.starts_with(WORLD)).collect();
     let Some((module, name)) = imports.first() else { return Ok(()) };
     let built = if module.starts_with("wasi_snapshot_preview1") || module.starts_with("wasi_unstable") {
-        Some("wasm32-wasip1")
+        Some(Message::verbatim("wasm32-wasip1"))
     } else if module.starts_with("wasi:") {
-        Some("wasm32-wasip2")
+        Some(Message::verbatim("wasm32-wasip2"))
     } else if module.starts_with("__wbindgen") || module == "wbg" || module.contains("wasm-bindgen") {
-        Some("a browser, with wasm-bindgen")
+        Some(message!("a browser, with wasm-bindgen"))
     } else if module == "env" && name.starts_with("emscripten") {
-        Some("Emscripten")
+        Some(Message::verbatim("Emscripten"))
     } else {
         None
     };
     let import = one_line(&if name.is_empty() { module.clone() } else { format!("{module} {name}") });
-    let others = match imports.len() {
-        1 => String::new(),
-        count => format!(" and {} more", count - 1),
+    let imported = match imports.len() {
+        1 => Message::verbatim(import),
+        count => message!("{import} and {more} more", more = count - 1),
     };
     match built {
         Some(built) => refuse(
-            format!("It was built for {built}: it imports {import}{others}, and transforms import nothing"),
-            format!(
-                "Build it for {TARGET}: `transform build` does, and so does `cargo build --release --target {TARGET}`."
+            message!("It was built for {built}: it imports {imported}, and transforms import nothing"),
+            message!(
+                "Build it for {target}: `transform build` does, and so does `cargo build --release --target {target}`.",
+                target = TARGET
             ),
         ),
         None => refuse(
-            format!("It imports {import}{others}, and transforms import nothing"),
-            "Remove the dependency that needs the host: a transform has no clock, no network, no files and no randomness.",
+            message!("It imports {imported}, and transforms import nothing"),
+            message!(
+                "Remove the dependency that needs the host: a transform has no clock, no network, no files and no \
+                 randomness."
+            ),
         ),
     }
 }
 
 /// Reads and checks the manifest of a file.
-fn read_manifest(bytes: &[u8], header: &ModuleHeader) -> Result<Manifest, Refusal> {
+fn read_manifest(bytes: &[u8], header: &ModuleHeader) -> Result<Manifest, Diagnostic> {
     let sections: Vec<&[u8]> = header.manifests.iter().filter_map(|(start, end)| bytes.get(*start..*end)).collect();
     let section: &[u8] = match sections.as_slice() {
         [] => {
             return refuse(
-                format!("It has no manifest: the custom section {SECTION} is missing"),
-                "Build it with transforms-sdk, which writes the manifest; `transform build --manifest` adds one to a component made by other tools.",
+                message!("It has no manifest: the custom section {section} is missing", section = SECTION),
+                message!(
+                    "Build it with transforms-sdk, which writes the manifest; `transform build --manifest` adds one to \
+                     a component made by other tools."
+                ),
             );
         }
         [section] if section.len() > MAX_MANIFEST_BYTES => {
             return refuse(
-                format!(
-                    "Its manifest has {}; {} are allowed",
-                    bytesize::ByteSize(section.len() as u64),
-                    bytesize::ByteSize(MAX_MANIFEST_BYTES as u64)
+                message!(
+                    "Its manifest has {size}; {limit} are allowed",
+                    size = bytesize::ByteSize(section.len() as u64),
+                    limit = bytesize::ByteSize(MAX_MANIFEST_BYTES as u64)
                 ),
-                "Shorten its documentation and its examples.",
+                message!("Shorten its documentation and its examples."),
             );
         }
         [section] => section,
-        _ => return refuse("It has more than one manifest", "Give each transform a crate of its own."),
+        _ => {
+            return refuse(
+                message!("It has more than one manifest"),
+                message!("Give each transform a crate of its own."),
+            );
+        }
     };
-    let hint = "Build it again with the transforms-sdk that this server's `transform new` sets up.";
     let manifest: Manifest = match serde_json::from_slice(section) {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -299,7 +316,8 @@ fn read_manifest(bytes: &[u8], header: &ModuleHeader) -> Result<Manifest, Refusa
             if let Some(version) = contract_of(section).filter(|version| version != CONTRACT) {
                 return refuse(contract_message(&version), contract_hint());
             }
-            return refuse(format!("Its manifest is invalid: {}", one_line(&error.to_string())), hint);
+            let reason = one_line(&error.to_string());
+            return refuse(message!("Its manifest is invalid: {reason}"), build_again());
         }
     };
     check_manifest(&manifest)?;
@@ -311,39 +329,47 @@ fn contract_of(section: &[u8]) -> Option<String> {
     json.get("contract")?.as_str().map(str::to_owned)
 }
 
-fn contract_message(version: &str) -> String {
-    format!("It was built against version {} of the contract; this server knows version {CONTRACT}", one_line(version))
+fn contract_message(version: &str) -> Message {
+    message!(
+        "It was built against version {version} of the contract; this server knows version {known}",
+        version = one_line(version),
+        known = CONTRACT
+    )
 }
 
-fn contract_hint() -> String {
-    format!("Build it with a transforms-sdk that implements contract {CONTRACT}, or use the server it was built for.")
+fn contract_hint() -> Message {
+    message!(
+        "Build it with a transforms-sdk that implements contract {known}, or use the server it was built for.",
+        known = CONTRACT
+    )
 }
 
 /// Checks a manifest, from a file or written by hand: contract, names, version, sizes, examples.
-pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
+pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Diagnostic> {
     if manifest.contract != CONTRACT {
         return refuse(contract_message(&manifest.contract), contract_hint());
     }
     let name = one_line(&manifest.name);
     if !is_name(&manifest.name) {
         return refuse(
-            format!("Its name is {name:?}: expected a letter, then letters, digits and `_`, 64 characters at most"),
-            "Rename its function.",
+            message!("Its name is {name:?}: expected a letter, then letters, digits and `_`, 64 characters at most"),
+            message!("Rename its function."),
         );
     }
     if is_reserved(&manifest.name) {
         return refuse(
-            format!("Its name is {name}, which means something else in expressions already"),
-            "Rename its function.",
+            message!("Its name is {name}, which means something else in expressions already"),
+            message!("Rename its function."),
         );
     }
     if !is_version(&manifest.version) {
         return refuse(
-            format!(
-                "Its version is {:?}: expected numbers and dots such as 1.0.0, {MAX_VERSION_CHARS} characters at most",
-                one_line(&manifest.version)
+            message!(
+                "Its version is {version:?}: expected numbers and dots such as 1.0.0, {limit} characters at most",
+                version = one_line(&manifest.version),
+                limit = MAX_VERSION_CHARS
             ),
-            "Set `version` in its Cargo.toml.",
+            message!("Set `version` in its Cargo.toml."),
         );
     }
     check_sizes(manifest)?;
@@ -352,23 +378,23 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
         let shown = one_line(&parameter.name);
         if !is_name(&parameter.name) {
             return refuse(
-                format!("A parameter of {name} is called {shown:?}: expected a letter, then letters, digits and `_`"),
-                "Rename the parameter.",
+                message!("A parameter of {name} is called {shown:?}: expected a letter, then letters, digits and `_`"),
+                message!("Rename the parameter."),
             );
         }
         if !names.insert(parameter.name.as_str()) {
-            return refuse(format!("Two parameters of {name} are called {shown}"), "Rename one of them.");
+            return refuse(message!("Two parameters of {name} are called {shown}"), message!("Rename one of them."));
         }
     }
     for (number, example) in (1..).zip(&manifest.examples) {
         if !is_of_type(&example.gives, manifest.output) {
             return refuse(
-                format!(
-                    "Its example {number} gives {}, but its output is declared as {}",
-                    one_line(&example.gives.to_string()),
-                    manifest.output.as_str()
+                message!(
+                    "Its example {number} gives {result}, but its output is declared as {declared}",
+                    result = one_line(&example.gives.to_string()),
+                    declared = manifest.output.as_str()
                 ),
-                "Correct the example or the declared output.",
+                message!("Correct the example or the declared output."),
             );
         }
     }
@@ -376,47 +402,54 @@ pub(super) fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
 }
 
 /// Checks the sizes of the parts of a manifest.
-fn check_sizes(manifest: &Manifest) -> Result<(), Refusal> {
-    let too_long = |what: &str, count: usize, unit: &str, most: usize| {
-        refuse(format!("Its {what} has {count} {unit}; {most} are allowed"), format!("Shorten its {what}."))
-    };
+fn check_sizes(manifest: &Manifest) -> Result<(), Diagnostic> {
     let characters = manifest.summary.chars().count();
     if characters > MAX_SUMMARY_CHARS {
-        return too_long("summary", characters, "characters", MAX_SUMMARY_CHARS);
+        return refuse(
+            message!("Its summary has {characters} characters; {limit} are allowed", limit = MAX_SUMMARY_CHARS),
+            message!("Shorten its summary."),
+        );
     }
     if manifest.documentation.len() > MAX_DOCUMENTATION_BYTES {
-        return too_long("documentation", manifest.documentation.len(), "bytes", MAX_DOCUMENTATION_BYTES);
+        let (bytes, limit) = (manifest.documentation.len(), MAX_DOCUMENTATION_BYTES);
+        return refuse(
+            message!("Its documentation has {bytes} bytes; {limit} are allowed"),
+            message!("Shorten its documentation."),
+        );
     }
     if manifest.parameters.len() > MAX_PARAMETERS {
+        let (count, limit) = (manifest.parameters.len(), MAX_PARAMETERS);
         return refuse(
-            format!("It has {} parameters; {MAX_PARAMETERS} are allowed", manifest.parameters.len()),
-            "Take an object instead of single values.",
+            message!("It has {count} parameters; {limit} are allowed"),
+            message!("Take an object instead of single values."),
         );
     }
     for parameter in &manifest.parameters {
         let characters = parameter.description.chars().count();
         if characters > MAX_DESCRIPTION_CHARS {
             return refuse(
-                format!(
-                    "The description of the parameter {} has {characters} characters; {MAX_DESCRIPTION_CHARS} are allowed",
-                    one_line(&parameter.name)
+                message!(
+                    "The description of the parameter {parameter} has {characters} characters; {limit} are allowed",
+                    parameter = one_line(&parameter.name),
+                    limit = MAX_DESCRIPTION_CHARS
                 ),
-                "Shorten it; longer texts belong in the documentation.",
+                message!("Shorten it; longer texts belong in the documentation."),
             );
         }
     }
     if manifest.examples.len() > MAX_EXAMPLES {
+        let (count, limit) = (manifest.examples.len(), MAX_EXAMPLES);
         return refuse(
-            format!("It has {} examples; {MAX_EXAMPLES} are allowed", manifest.examples.len()),
-            "Move some of them to the files of cases, which `transform test` runs.",
+            message!("It has {count} examples; {limit} are allowed"),
+            message!("Move some of them to the files of cases, which `transform test` runs."),
         );
     }
     for (number, example) in (1..).zip(&manifest.examples) {
         let size = example.call.len() + example.gives.to_string().len();
         if size > MAX_EXAMPLE_BYTES {
             return refuse(
-                format!("Its example {number} has {size} bytes; {MAX_EXAMPLE_BYTES} are allowed"),
-                "Move it to a file of cases, which `transform test` runs.",
+                message!("Its example {number} has {size} bytes; {limit} are allowed", limit = MAX_EXAMPLE_BYTES),
+                message!("Move it to a file of cases, which `transform test` runs."),
             );
         }
     }
@@ -424,30 +457,50 @@ fn check_sizes(manifest: &Manifest) -> Result<(), Refusal> {
 }
 
 /// Refuses a manifest with hidden characters, which could make it display as another text.
-pub(super) fn check_characters(manifest: &Manifest) -> Result<(), Refusal> {
-    let mut texts: Vec<(String, Option<char>)> = vec![
-        ("summary".into(), printable::first_hidden(&manifest.summary)),
-        ("documentation".into(), printable::first_hidden_in_lines(&manifest.documentation)),
-    ];
+pub(super) fn check_characters(manifest: &Manifest) -> Result<(), Diagnostic> {
+    match describe_hidden_character(manifest) {
+        None => Ok(()),
+        Some(message) => {
+            refuse(message, message!("Remove control, bidirectional and invisible characters from the manifest."))
+        }
+    }
+}
+
+/// Returns where the first hidden character of a manifest is; `None` if it has none.
+fn describe_hidden_character(manifest: &Manifest) -> Option<Message> {
+    let code_of = |hidden: Option<char>| hidden.map(u32::from);
+    if let Some(code) = code_of(printable::first_hidden(&manifest.summary)) {
+        return Some(message!("Its summary contains the character U+{code:04X}, which is not shown as it is"));
+    }
+    if let Some(code) = code_of(printable::first_hidden_in_lines(&manifest.documentation)) {
+        return Some(message!("Its documentation contains the character U+{code:04X}, which is not shown as it is"));
+    }
     for parameter in &manifest.parameters {
-        let field = format!("description of the parameter {}", parameter.name);
-        texts.push((field, printable::first_hidden_in_lines(&parameter.description)));
+        if let Some(code) = code_of(printable::first_hidden_in_lines(&parameter.description)) {
+            return Some(message!(
+                "Its description of the parameter {parameter} contains the character U+{code:04X}, which is not shown \
+                 as it is",
+                parameter = parameter.name
+            ));
+        }
     }
     for (number, example) in (1..).zip(&manifest.examples) {
-        texts.push((format!("example {number}"), printable::first_hidden(&example.call)));
+        if let Some(code) = code_of(printable::first_hidden(&example.call)) {
+            return Some(message!(
+                "Its example {number} contains the character U+{code:04X}, which is not shown as it is"
+            ));
+        }
         let mut hidden = None;
         visit_strings(&mut example.gives.clone(), &mut |text| {
             hidden = hidden.or(printable::first_hidden_in_lines(text));
         });
-        texts.push((format!("result of example {number}"), hidden));
+        if let Some(code) = code_of(hidden) {
+            return Some(message!(
+                "Its result of example {number} contains the character U+{code:04X}, which is not shown as it is"
+            ));
+        }
     }
-    match texts.into_iter().find_map(|(field, hidden)| Some((field, hidden?))) {
-        None => Ok(()),
-        Some((field, hidden)) => refuse(
-            format!("Its {field} contains the character U+{:04X}, which is not shown as it is", u32::from(hidden)),
-            "Remove control, bidirectional and invisible characters from the manifest.",
-        ),
-    }
+    None
 }
 
 /// Returns the manifest with hidden characters escaped, for terminals and pages.

@@ -8,6 +8,7 @@ use transforms_sdk::packed::{self, Item, Reader};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::value_ref::ValueRef;
+use uie_core::message::{Message, message};
 
 /// Maximum nesting of JSON in arguments and results. Guests written with the SDK read it with `serde_json`, which has
 /// the same limit.
@@ -266,11 +267,30 @@ impl<'a> From<Item<'a>> for LoweredValue<'a> {
     }
 }
 
-/// Error message for a result that is not valid UTF-8.
-pub(super) const NOT_UTF8: &str = "text that is not UTF-8";
+/// What a guest returned instead of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotResults {
+    /// Text that is not valid UTF-8.
+    NotUtf8,
+    /// Bytes that are not a result.
+    NotAResult,
+    /// An address outside of its memory.
+    OutsideMemory,
+    /// More results than rows.
+    TooMany,
+}
 
-/// Error message for bytes that are not a result.
-pub(super) const NO_RESULT: &str = "something that is not a result";
+impl NotResults {
+    /// Returns the message of a fault.
+    pub(super) fn message(self) -> Message {
+        match self {
+            Self::NotUtf8 => message!("it gave text that is not UTF-8"),
+            Self::NotAResult => message!("it gave something that is not a result"),
+            Self::OutsideMemory => message!("it gave an address outside of its memory"),
+            Self::TooMany => message!("it gave more results than rows"),
+        }
+    }
+}
 
 /// Whether JSON text is nested deeper than [`MAX_JSON_DEPTH`].
 fn is_too_deep(text: &[u8]) -> bool {
@@ -283,8 +303,8 @@ fn is_too_deep(text: &[u8]) -> bool {
 pub(super) enum BadResult {
     /// It is larger than allowed.
     TooLarge,
-    /// It is not valid; the text names what it is instead.
-    Invalid(String),
+    /// It is not valid, for this reason.
+    Invalid(Message),
 }
 
 /// Parses JSON text that a guest returned.
@@ -297,19 +317,20 @@ pub(super) fn lift_json(text: &str, limit: u64) -> Result<Value, BadResult> {
         return Err(BadResult::TooLarge);
     }
     if depth > MAX_JSON_DEPTH {
-        return Err(BadResult::Invalid(format!(
-            "JSON that is nested {depth} levels deep; {MAX_JSON_DEPTH} are allowed"
+        return Err(BadResult::Invalid(message!(
+            "it gave JSON that is nested {depth} levels deep; {limit} are allowed",
+            limit = MAX_JSON_DEPTH
         )));
     }
     match serde_json::from_str::<JsonValue>(text) {
         Ok(json) => Ok(Value::from(json)),
-        Err(error) => Err(BadResult::Invalid(format!("something that is not JSON: {error}"))),
+        Err(error) => Err(BadResult::Invalid(message!("it gave something that is not JSON: {error}"))),
     }
 }
 
-/// Returns the error message for a result that is larger than `limit` bytes.
-pub(super) fn too_large(limit: u64) -> String {
-    format!("its result is larger than the {} allowed", bytesize::ByteSize(limit))
+/// Returns the message of a fault for a result that is larger than `limit` bytes.
+pub(super) fn too_large(limit: u64) -> Message {
+    message!("its result is larger than the {limit} allowed", limit = bytesize::ByteSize(limit))
 }
 
 /// Returns the nesting depth of JSON text and its number of elements: brackets and commas outside strings.

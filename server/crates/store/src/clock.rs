@@ -6,6 +6,7 @@ use sqlx::Row;
 use super::storage_error::db_error;
 use super::store::Store;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// The system clock at the last clean-up of this or an earlier process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +24,9 @@ impl Store {
             sqlx::query("SELECT seen_at, is_trusted FROM clock").fetch_optional(self.pool()).await.map_err(db_error)?;
         let Some(row) = row else { return Ok(None) };
         let at: i64 = row.try_get("seen_at").map_err(db_error)?;
-        let at = Timestamp::from_millisecond(at)
-            .map_err(|_| Error::new(Code::Storage, "The database holds a time of the clock that cannot be read."))?;
+        let at = Timestamp::from_millisecond(at).map_err(|_| {
+            Error::new(Code::Storage, message!("The database holds a time of the clock that cannot be read."))
+        })?;
         Ok(Some(StoredClock { at, is_trusted: row.try_get("is_trusted").map_err(db_error)? }))
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::storage_error::with_path;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 
 /// Name of the database file.
 pub(super) const DATABASE: &str = "state.sqlite";
@@ -34,15 +35,20 @@ impl DataDirIdentity {
     pub(super) fn check(&self, directory: &Path) -> Result<()> {
         let at = |name: &str| std::fs::metadata(directory.join(name)).ok().as_ref().and_then(inode);
         let lock = self.lock.metadata().ok().as_ref().and_then(inode);
-        let moved = |what: String| {
-            Error::new(Code::Storage, format!("{what} was moved, removed or replaced while the server runs."))
-                .with_hint("Move it back, or restart the server with the right DATA_DIR.")
+        let moved = |message: Message| {
+            Error::new(Code::Storage, message)
+                .with_hint(message!("Move it back, or restart the server with the right DATA_DIR."))
         };
         if at(LOCK) != lock {
-            return Err(moved(format!("DATA_DIR {}", directory.display())));
+            let path = directory.display();
+            return Err(moved(message!("DATA_DIR {path} was moved, removed or replaced while the server runs.")));
         }
         if at(DATABASE) != self.database {
-            return Err(moved(format!("The database {}", directory.join(DATABASE).display())));
+            let path = directory.join(DATABASE);
+            return Err(moved(message!(
+                "The database {path} was moved, removed or replaced while the server runs.",
+                path = path.display()
+            )));
         }
         Ok(())
     }

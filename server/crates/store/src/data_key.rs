@@ -13,8 +13,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::storage_error::with_path;
 use uie_core::encryption::{DataKey, Encryptor};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Name of the file.
 const FILE: &str = "data.key";
@@ -80,11 +82,10 @@ impl KeyStore {
     /// lost.
     pub(super) fn open(directory: &Path, secrets: WrappingSecrets<'_>) -> Result<(Self, KeyOrigin)> {
         let path = directory.join(FILE);
-        let with_path = |error: io::Error| Error::from(error).with_context(path.display());
         let text = match read(&path) {
             Ok(text) => Some(SecretString::from(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(with_path(error)),
+            Err(error) => return Err(with_path(&path, error)),
         };
         let (key, origin, is_up_to_date) = match text {
             Some(text) => {
@@ -137,7 +138,7 @@ impl KeyStore {
             fs::rename(&temporary, &self.path)?;
             self.path.parent().map_or(Ok(()), |directory| fs::File::open(directory)?.sync_all())
         };
-        write().map_err(|error| Error::from(error).with_context(self.path.display()))
+        write().map_err(|error| with_path(&self.path, error))
     }
 }
 
@@ -167,18 +168,18 @@ fn unwrap(path: &Path, stored: &StoredKey, secrets: WrappingSecrets<'_>) -> Resu
     Err(if secrets.current.is_none() {
         Error::new(
             Code::InvalidSettings,
-            format!("EXTENSION_SECRET is not set, but the data in DATA_DIR {directory} is encrypted with one."),
+            message!("EXTENSION_SECRET is not set, but the data in DATA_DIR {directory} is encrypted with one."),
         )
-        .with_hint("Set the EXTENSION_SECRET of the server, or use another DATA_DIR.")
+        .with_hint(message!("Set the EXTENSION_SECRET of the server, or use another DATA_DIR."))
     } else {
         Error::new(
             Code::InvalidSettings,
-            format!("The data in DATA_DIR {directory} is encrypted with another EXTENSION_SECRET."),
+            message!("The data in DATA_DIR {directory} is encrypted with another EXTENSION_SECRET."),
         )
-        .with_hint(format!(
-            "Set EXTENSION_SECRET_PREVIOUS to the earlier secret. If that is lost, remove {}: stored files and tokens \
-             are then lost, the history stays.",
-            path.display()
+        .with_hint(message!(
+            "Set EXTENSION_SECRET_PREVIOUS to the earlier secret. If that is lost, remove {path}: stored files and \
+             tokens are then lost, the history stays.",
+            path = path.display()
         ))
     })
 }
@@ -187,16 +188,16 @@ fn unwrap(path: &Path, stored: &StoredKey, secrets: WrappingSecrets<'_>) -> Resu
 fn plain_key_refused(path: &Path) -> Error {
     Error::new(
         Code::InvalidSettings,
-        format!(
-            "{} holds an unprotected key although EXTENSION_SECRET is set. An attacker may have put it there to \
+        message!(
+            "{path} holds an unprotected key although EXTENSION_SECRET is set. An attacker may have put it there to \
              decrypt future data.",
-            path.display()
+            path = path.display()
         ),
     )
-    .with_hint(
+    .with_hint(message!(
         "If commands without EXTENSION_SECRET created this directory, set ACCEPT_PLAIN_DATA_KEY=true for one start. \
-         Otherwise restore data.key from a back-up.",
-    )
+         Otherwise restore data.key from a back-up."
+    ))
 }
 
 /// Reads the file. Fails if it is a symbolic link.
@@ -207,8 +208,9 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn invalid_key_file(path: &Path) -> Error {
-    Error::new(Code::Storage, format!("{} does not hold a valid key.", path.display()))
-        .with_hint("Restore the file from a back-up. Without it stored files and tokens cannot be read.")
+    let message = message!("{path} does not hold a valid key.", path = path.display());
+    Error::new(Code::Storage, message)
+        .with_hint(message!("Restore the file from a back-up. Without it stored files and tokens cannot be read."))
 }
 
 /// Creates files that only this user can read, and does not follow symbolic links.

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use super::storage_error::db_error;
 use super::store::Store;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// The result of checking the file of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,7 +207,11 @@ impl Store {
         query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<()> {
         let changed = query.execute(self.pool()).await.map_err(db_error)?.rows_affected();
-        if changed == 1 { Ok(()) } else { Err(Error::new(Code::Storage, "The chunk is not in the database.")) }
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(Error::new(Code::Storage, message!("The chunk is not in the database.")))
+        }
     }
 }
 

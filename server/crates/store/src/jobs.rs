@@ -13,6 +13,7 @@ use super::storage_error::db_error;
 use super::store::Store;
 use uie_core::encryption::Encryptor;
 use uie_core::error::{Code, Error, ErrorBody, Result};
+use uie_core::message::{Message, message};
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ impl FromStr for JobState {
         [Self::Pending, Self::Processing, Self::Completed, Self::Failed, Self::Canceled, Self::Expired]
             .into_iter()
             .find(|state| state.as_str() == text)
-            .ok_or_else(|| Error::new(Code::Storage, format!("The database holds an unknown job status {text:?}.")))
+            .ok_or_else(|| Error::new(Code::Storage, message!("The database holds an unknown job status {text:?}.")))
     }
 }
 
@@ -81,7 +82,7 @@ impl FromStr for JobKind {
         [Self::Import, Self::Export]
             .into_iter()
             .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| Error::new(Code::Storage, format!("The database holds an unknown job type {text:?}.")))
+            .ok_or_else(|| Error::new(Code::Storage, message!("The database holds an unknown job type {text:?}.")))
     }
 }
 
@@ -167,10 +168,11 @@ const AUTHOR_PURPOSE: &str = "author of a job";
 
 /// Reads a job from a row and decrypts the address. An address that cannot be decrypted is treated as unknown.
 fn read_job(row: &SqliteRow, authors: &Encryptor) -> Result<JobRecord> {
-    let unreadable =
-        |what: &str| Error::new(Code::Storage, format!("The database holds a job whose {what} cannot be read."));
-    let time = |millisecond: i64| Timestamp::from_millisecond(millisecond).map_err(|_| unreadable("date"));
-    let json = |text: String, what: &str| serde_json::from_str::<Value>(&text).map_err(|_| unreadable(what));
+    let unreadable = |message: Message| Error::new(Code::Storage, message);
+    let time = |millisecond: i64| {
+        Timestamp::from_millisecond(millisecond)
+            .map_err(|_| unreadable(message!("The database holds a job whose date cannot be read.")))
+    };
     let count = |value: i64| u64::try_from(value).unwrap_or_default();
     let kind = row.try_get::<&str, _>("type").map_err(db_error)?.parse()?;
     let error: Option<String> = row.try_get("error").map_err(db_error)?;
@@ -186,15 +188,20 @@ fn read_job(row: &SqliteRow, authors: &Encryptor) -> Result<JobRecord> {
         owner: row.try_get("owner").map_err(db_error)?,
         author,
         connection: row.try_get("connection").map_err(db_error)?,
-        request: json(row.try_get("request").map_err(db_error)?, "request")?,
+        request: serde_json::from_str(row.try_get("request").map_err(db_error)?)
+            .map_err(|_| unreadable(message!("The database holds a job whose request cannot be read.")))?,
         processed: count(row.try_get("processed").map_err(db_error)?),
         total: row.try_get::<Option<i64>, _>("total").map_err(db_error)?.map(count),
         summary: row
             .try_get::<Option<String>, _>("summary")
             .map_err(db_error)?
-            .map(|text| json(text, "summary"))
-            .transpose()?,
-        error: error.map(|text| serde_json::from_str(&text).map_err(|_| unreadable("error"))).transpose()?,
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|_| unreadable(message!("The database holds a job whose summary cannot be read.")))?,
+        error: error
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|_| unreadable(message!("The database holds a job whose error cannot be read.")))?,
         artifact: row.try_get("artifact").map_err(db_error)?,
         artifact_expires_at: row
             .try_get::<Option<i64>, _>("artifact_expires_at")
@@ -295,7 +302,7 @@ impl Store {
         let row = sqlx::query(statement).bind(tenant).bind(id).fetch_optional(self.pool()).await.map_err(db_error)?;
         match row {
             Some(row) => read_job(&row, &self.encryptor(AUTHOR_PURPOSE)?),
-            None => Err(Error::new(Code::JobNotFound, format!("There is no job {id:?}."))),
+            None => Err(Error::new(Code::JobNotFound, message!("There is no job {id:?}."))),
         }
     }
 
@@ -424,8 +431,7 @@ impl Store {
         artifact: Option<(&str, Timestamp)>,
     ) -> Result<bool> {
         self.check_identity()?;
-        let error = error.map(serde_json::to_string).transpose();
-        let error = error.map_err(Error::internal)?;
+        let error = error.map(|error| error.to_stored().to_string());
         let ended = sqlx::query(
             "UPDATE jobs SET status = ?, finished_at = ?, summary = ?, error = ?, artifact = ?, artifact_expires_at = ? \
              WHERE id = ? AND status IN ('pending', 'processing')",
@@ -556,8 +562,9 @@ impl Store {
         row.map(|row| {
             let sealed = row.try_get("sealed").map_err(db_error)?;
             let expires: i64 = row.try_get("expires_at").map_err(db_error)?;
-            let expires = Timestamp::from_millisecond(expires)
-                .map_err(|_| Error::new(Code::Storage, "The database holds a token whose date cannot be read."))?;
+            let expires = Timestamp::from_millisecond(expires).map_err(|_| {
+                Error::new(Code::Storage, message!("The database holds a token whose date cannot be read."))
+            })?;
             Ok((sealed, expires))
         })
         .transpose()

@@ -14,6 +14,7 @@ use super::store::Store;
 use super::{migrations, ownership};
 use uie_core::config::Settings;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 
 impl Store {
     /// Opens DATA_DIR, creates it if absent, locks it and migrates the database. The data key is wrapped by
@@ -37,13 +38,14 @@ impl Store {
     }
 
     async fn open_at(directory: &Path, secrets: WrappingSecrets<'_>) -> Result<Self> {
-        let data_dir_error = |error| Error::from(error).with_context(format_args!("DATA_DIR {}", directory.display()));
+        let data_dir_error =
+            |error| Error::from(error).with_context(Message::verbatim(format!("DATA_DIR {}", directory.display())));
         create_private_directory(directory).map_err(data_dir_error)?;
         ownership::check(directory)?;
         let lock = lock(directory).map_err(|error| match error {
             TryLockError::WouldBlock => Error::new(
                 Code::DataDirLocked,
-                format!("DATA_DIR {} is in use by another process.", directory.display()),
+                message!("DATA_DIR {path} is in use by another process.", path = directory.display()),
             ),
             TryLockError::Error(error) => data_dir_error(error),
         })?;
@@ -75,7 +77,7 @@ impl Store {
     /// Migrates the database to the current schema (the update hook).
     pub async fn migrate(&self) -> Result<()> {
         let run = migrations::migrator().run(self.pool()).await;
-        run.map_err(|error| Error::new(Code::Storage, format!("Migrating the database: {error}")))
+        run.map_err(|error| Error::new(Code::Storage, message!("Migrating the database: {error}")))
     }
 
     /// Creates missing directories and migrates the database (the install hook).

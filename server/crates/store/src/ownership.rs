@@ -9,6 +9,8 @@ use std::path::Path;
 #[cfg(unix)]
 use super::storage_error::with_path;
 use uie_core::error::Result;
+#[cfg(unix)]
+use uie_core::message::{Message, message};
 
 /// The entries that the process creates in DATA_DIR. Other entries are ignored.
 #[cfg(unix)]
@@ -57,32 +59,38 @@ pub(super) fn check(_: &Path) -> Result<()> {
 fn check_root(directory: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     let about = std::fs::metadata(directory).map_err(|error| with_path(directory, error))?;
-    let shown = format!("DATA_DIR {}", directory.display());
+    let path = directory.display();
     if !about.is_dir() {
-        return Err(unsafe_path(format!("{shown} is not a directory."), "Name a directory."));
+        return Err(unsafe_path(message!("DATA_DIR {path} is not a directory."), message!("Name a directory.")));
     }
     let user = rustix::process::geteuid().as_raw();
     if about.uid() != user && about.uid() != 0 {
-        let message = format!("{shown} belongs to user {}, and this process runs as user {user}.", about.uid());
-        return Err(unsafe_path(message, format!("Change its owner: `chown {user} {}`.", directory.display())));
+        let message = message!(
+            "DATA_DIR {path} belongs to user {owner}, and this process runs as user {user}.",
+            owner = about.uid()
+        );
+        return Err(unsafe_path(message, message!("Change its owner: `chown {user} {path}`.")));
     }
     let mode = about.mode();
-    let hint = format!("Close it to others: `chmod 700 {}`.", directory.display());
+    let hint = || message!("Close it to others: `chmod 700 {path}`.");
     if mode & 0o002 != 0 {
-        return Err(unsafe_path(
-            format!("{shown} can be written to by every user (mode {:04o}).", mode & 0o7777),
-            hint,
-        ));
+        let message =
+            message!("DATA_DIR {path} can be written to by every user (mode {mode:04o}).", mode = mode & 0o7777);
+        return Err(unsafe_path(message, hint()));
     }
     if mode & 0o020 != 0 {
-        if !has_group(about.gid()) {
+        let group = about.gid();
+        if !has_group(group) {
             let message =
-                format!("{shown} can be written to by group {}, which is no group of this process.", about.gid());
-            return Err(unsafe_path(message, hint));
+                message!("DATA_DIR {path} can be written to by group {group}, which is no group of this process.");
+            return Err(unsafe_path(message, hint()));
         }
-        tracing::warn!("{shown} can be written to by group {}: its members can replace its content", about.gid());
+        tracing::warn!("DATA_DIR {path} can be written to by group {group}: its members can replace its content");
     } else if mode & 0o055 != 0 && about.uid() == user {
-        tracing::warn!("{shown} can be listed by other users (mode {:04o}); recommended: `chmod 700`", mode & 0o7777);
+        tracing::warn!(
+            "DATA_DIR {path} can be listed by other users (mode {:04o}); recommended: `chmod 700`",
+            mode & 0o7777
+        );
     }
     Ok(())
 }
@@ -103,18 +111,21 @@ fn check_entry(path: &Path) -> Result<()> {
     };
     let shown = path.display();
     if about.is_symlink() {
-        let message = format!("{shown} is a symbolic link; DATA_DIR itself may be one, but not its entries.");
-        return Err(unsafe_path(message, "Move its target here, or set DATA_DIR to the target directory."));
+        let message = message!("{shown} is a symbolic link; DATA_DIR itself may be one, but not its entries.");
+        let hint = message!("Move its target here, or set DATA_DIR to the target directory.");
+        return Err(unsafe_path(message, hint));
     }
     let user = rustix::process::geteuid().as_raw();
     if about.uid() != user {
-        let message = format!("{shown} belongs to user {}, and this process runs as user {user}.", about.uid());
-        return Err(unsafe_path(message, "Find out who put it there. If it is yours: `chown -R` DATA_DIR."));
+        let owner = about.uid();
+        let message = message!("{shown} belongs to user {owner}, and this process runs as user {user}.");
+        let hint = message!("Find out who put it there. If it is yours: `chown -R` DATA_DIR.");
+        return Err(unsafe_path(message, hint));
     }
     let mode = about.mode() & 0o7777;
     if mode & 0o002 != 0 {
-        let message = format!("{shown} can be written to by every user (mode {mode:04o}).");
-        let hint = "Find out whether it was changed; then close it to others: `chmod -R go= DATA_DIR`.";
+        let message = message!("{shown} can be written to by every user (mode {mode:04o}).");
+        let hint = message!("Find out whether it was changed; then close it to others: `chmod -R go= DATA_DIR`.");
         return Err(unsafe_path(message, hint));
     }
     if mode & 0o075 != 0 {
@@ -126,7 +137,7 @@ fn check_entry(path: &Path) -> Result<()> {
 }
 
 #[cfg(unix)]
-fn unsafe_path(message: String, hint: impl Into<std::borrow::Cow<'static, str>>) -> uie_core::error::Error {
+fn unsafe_path(message: Message, hint: Message) -> uie_core::error::Error {
     uie_core::error::Error::new(uie_core::error::Code::UnsafeDataDir, message).with_hint(hint)
 }
 
@@ -152,7 +163,7 @@ mod tests {
         let error = Store::open(directory).await.expect_err("a refusal");
         assert_eq!(error.code, Code::UnsafeDataDir, "{}", error.message);
         assert!(error.hint.is_some());
-        error.message
+        error.message.to_string()
     }
 
     /// Returns a DATA_DIR that was used before.

@@ -8,6 +8,7 @@ use super::jobs::JobKind;
 use super::storage_error::db_error;
 use super::store::Store;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Maximum size of the settings of a preset, in bytes of JSON.
 pub const PRESET_LIMIT: usize = 64 << 10;
@@ -40,17 +41,18 @@ pub struct PresetEntry {
 }
 
 fn not_found(name: &str) -> Error {
-    Error::new(Code::PresetNotFound, format!("There is no preset {name:?}."))
+    Error::new(Code::PresetNotFound, message!("There is no preset {name:?}."))
 }
 
 fn too_large(name: &str, bytes: usize) -> Error {
     let limit = PRESET_LIMIT;
-    Error::new(Code::PresetTooLarge, format!("The preset {name:?} has {bytes} bytes; the limit is {limit} bytes."))
+    let message = message!("The preset {name:?} has {bytes} bytes; the limit is {limit} bytes.");
+    Error::new(Code::PresetTooLarge, message)
 }
 
 fn unreadable(name: &str) -> Error {
-    Error::new(Code::Storage, format!("The preset {name:?} in the database cannot be read."))
-        .with_hint("Delete the preset and save it again.")
+    Error::new(Code::Storage, message!("The preset {name:?} in the database cannot be read."))
+        .with_hint(message!("Delete the preset and save it again."))
 }
 
 impl Store {
@@ -81,7 +83,8 @@ impl Store {
         .await
         .map_err(db_error)?;
         if saved.rows_affected() == 0 {
-            return Err(Error::new(Code::PresetQuota, format!("This tenant already has {PRESET_QUOTA} presets.")));
+            let message = message!("This tenant already has {limit} presets.", limit = PRESET_QUOTA);
+            return Err(Error::new(Code::PresetQuota, message));
         }
         Ok(())
     }
@@ -127,7 +130,7 @@ impl Store {
         let settings: Option<&str> = row.try_get("settings").map_err(db_error)?;
         let settings = settings.ok_or_else(|| {
             too_large(name, usize::try_from(bytes).unwrap_or_default())
-                .with_hint("Delete this preset; then save the settings again with fewer or shorter columns.")
+                .with_hint(message!("Delete this preset; then save the settings again with fewer or shorter columns."))
         })?;
         let updated_at = row.try_get("updated_at").map_err(db_error)?;
         Ok(Preset {

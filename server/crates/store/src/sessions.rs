@@ -9,6 +9,7 @@ use super::storage_error::db_error;
 use super::store::Store;
 use uie_core::encryption::Encryptor;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Encryption purpose of the e-mail addresses of sessions. The context is the id of the session.
 const EMAIL_PURPOSE: &str = "email of a session";
@@ -236,7 +237,7 @@ fn read_session(row: &SqliteRow, (emails, admissions): &(Encryptor, Encryptor)) 
     let text = |name: &str| row.try_get::<String, _>(name).map_err(db_error);
     let time = |millisecond: i64| {
         Timestamp::from_millisecond(millisecond)
-            .map_err(|_| Error::new(Code::Storage, "The database holds a session whose date cannot be read."))
+            .map_err(|_| Error::new(Code::Storage, message!("The database holds a session whose date cannot be read.")))
     };
     let date = |name: &str| time(row.try_get(name).map_err(db_error)?);
     let id = text("id")?;

@@ -15,6 +15,7 @@ use super::storage_error::{db_error, with_path};
 use uie_core::blocking::run_blocking;
 use uie_core::encryption::Encryptor;
 use uie_core::error::Result;
+use uie_core::message::message;
 
 /// Bytes that [`Store::check`] writes to verify that the disk is not full.
 const TEST_FILE_BYTES: usize = 8 << 10;
@@ -43,7 +44,7 @@ impl Store {
             let mut file = tempfile::tempfile_in(&directory)?;
             Ok(file.write_all(&[0; TEST_FILE_BYTES])?)
         });
-        written.await.map_err(|error| error.with_context("DATA_DIR cannot be written to"))
+        written.await.map_err(|error| error.with_context(message!("DATA_DIR cannot be written to")))
     }
 
     /// Fails if DATA_DIR or the database was moved, removed or replaced since it was opened: data that is written now

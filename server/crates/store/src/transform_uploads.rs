@@ -7,6 +7,7 @@ use sqlx::Row;
 use super::storage_error::db_error;
 use super::store::Store;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Encryption purpose of the addresses in this table. The context is the SHA-256 of the file.
 const AUTHOR_PURPOSE: &str = "author of a transform";
@@ -61,7 +62,10 @@ impl Store {
                 let author = author.and_then(|sealed| Some(authors.open(&sha256, sealed)?.expose_secret().to_owned()));
                 let uploaded_at = row.try_get("uploaded_at").map_err(db_error)?;
                 let uploaded_at = Timestamp::from_millisecond(uploaded_at).map_err(|_| {
-                    Error::new(Code::Storage, "The database holds an upload of a transform whose date cannot be read.")
+                    Error::new(
+                        Code::Storage,
+                        message!("The database holds an upload of a transform whose date cannot be read."),
+                    )
                 })?;
                 Ok(TransformUpload { name: row.try_get("name").map_err(db_error)?, sha256, author, uploaded_at })
             })

@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &BuildArgs, sandbox: &Sandbox) -> Result<String> {
         Some(output) => output.clone(),
         None => directory.join(format!("{}.wasm", transform.manifest().name)),
     };
-    let named = |error: std::io::Error| Error::from(error).with_context(output.display());
+    let named = |error: std::io::Error| Error::from(error).with_context(output.display().to_string());
     std::fs::write(&output, &bytes).map_err(named)?;
     Ok(format!(
         "Built {} as {}: {}, SHA-256 {}",

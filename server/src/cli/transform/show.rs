@@ -54,7 +54,7 @@ pub(super) fn inspect(transform: &Transform, sandbox: &Sandbox) -> String {
             let memory = ByteSize(runner.usage().memory);
             line(&mut text, "Starts", &format!("yes, with {memory} of memory"));
         }
-        Err(error) => line(&mut text, "Starts", &format!("no: {}", printable::lines(&error.message))),
+        Err(error) => line(&mut text, "Starts", &format!("no: {}", printable::lines(&error.message.to_string()))),
     }
     text
 }

@@ -1,11 +1,12 @@
 //! `GET /api/connections`: the connections of the tenant.
 
-use actix_web::web::{Data, Json, Query};
+use actix_web::web::{Data, Query};
 use serde::Deserialize;
 
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadConnections};
 use crate::web::error_response::ApiError;
+use crate::web::localized::Localized;
 use uie_auth0::Connection;
 
 #[derive(Debug, Deserialize)]
@@ -23,9 +24,9 @@ pub(super) async fn list(
     Authorized { session, .. }: Authorized<ReadConnections>,
     app: Data<App>,
     filter: Query<Filter>,
-) -> Result<Json<Vec<Connection>>, ApiError> {
+) -> Result<Localized<Vec<Connection>>, ApiError> {
     let strategy = filter.strategy.as_deref().filter(|strategy| !strategy.is_empty()).map(|_| "auth0");
     let mut connections = app.jobs.client_provider().for_principal(&session.principal())?.connections(strategy).await?;
     connections.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Json(connections))
+    Ok(Localized(connections))
 }

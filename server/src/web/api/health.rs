@@ -8,6 +8,7 @@ use crate::web::app::App;
 use crate::web::authorization::PublicAccess;
 use crate::web::error_response::ApiError;
 use uie_core::error::{Code, Error};
+use uie_core::message::message;
 
 /// Reports that the process answers.
 #[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200)))]
@@ -20,7 +21,7 @@ pub(super) async fn alive(_access: PublicAccess) -> HttpResponse {
     responses((status = 200), (status = 503, body = uie_core::error::ErrorBody)))]
 pub(super) async fn ready(_access: PublicAccess, app: Data<App>) -> Result<HttpResponse, ApiError> {
     if app.jobs.is_stopping() {
-        return Err(Error::new(Code::Stopping, "The server is stopping.").into());
+        return Err(Error::new(Code::Stopping, message!("The server is stopping.")).into());
     }
     app.store.check().await.map_err(|error| error.with_code(Code::NotReady))?;
     Ok(HttpResponse::Ok().json(json!({"status": "ok"})))

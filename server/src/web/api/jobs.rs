@@ -4,20 +4,24 @@ use std::io::Write as _;
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::{CACHE_CONTROL, ContentDisposition, DispositionParam, DispositionType, EntityTag};
-use actix_web::web::{Data, Json, Path, Payload, Query};
+use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::extractors::JsonBody;
 use super::file_response::{CHUNK_SIZE, file_response, stream_chunks};
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, PublicAccess, ReadUsers, ReadUsersAndConnections};
 use crate::web::error_response::ApiError;
+use crate::web::language::accepted_language;
+use crate::web::localized::Localized;
 use crate::web::route_limits::{INSPECT_LIMIT, MAX_FILES, MAX_OTHER_PARTS, MAX_TEXT_PART_BYTES};
 use crate::web::slow_requests::is_too_slow;
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, ErrorBody, Result};
+use uie_core::message::message;
 use uie_export::ExportRequest;
 use uie_expression::Pins;
 use uie_import::{ImportRequest, Inspection, MapRule, ReportFormat};
@@ -34,9 +38,9 @@ const MAX_UNKNOWN_BYTES: usize = 64 << 10;
 pub(super) async fn start_export(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
-    request: Json<ExportRequest>,
-) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(app.jobs.start_export(&session.principal(), &request).await?))
+    JsonBody(request): JsonBody<ExportRequest>,
+) -> Result<Localized<JobView>, ApiError> {
+    Ok(Localized(app.jobs.start_export(&session.principal(), &request).await?))
 }
 
 /// The parts of an import's form.
@@ -89,14 +93,14 @@ pub(super) async fn start_import(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     form: Multipart,
-) -> Result<Json<JobView>, ApiError> {
+) -> Result<Localized<JobView>, ApiError> {
     let principal = session.principal();
     let upload = app.jobs.receive(&principal)?;
     let mut request = read_form(form, &upload, app.settings.upload_limit).await?;
     require_import_permission(&principal, request.dry_run)?;
     if request.connection_id.is_empty() && !request.dry_run {
-        return Err(Error::new(Code::InvalidBody, "Must provide 'connection_id' as multipart part.")
-            .with_hint("Send the id of a database connection; GET /api/connections lists them.")
+        return Err(Error::new(Code::InvalidBody, message!("Must provide 'connection_id' as multipart part."))
+            .with_hint(message!("Send the id of a database connection; GET /api/connections lists them."))
             .with_field("connection_id")
             .into());
     }
@@ -108,7 +112,7 @@ pub(super) async fn start_import(
         request.connection_id = connection.id;
         name = Some(connection.name);
     }
-    Ok(Json(app.jobs.start_import(&principal, &request, name, upload).await?))
+    Ok(Localized(app.jobs.start_import(&principal, &request, name, upload).await?))
 }
 
 /// The parts of the form of an inspection.
@@ -144,7 +148,7 @@ pub(super) async fn inspect(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     mut form: Multipart,
-) -> Result<Json<Inspection>, ApiError> {
+) -> Result<Localized<Inspection>, ApiError> {
     let principal = session.principal();
     let _quota_guard = app.jobs.acquire_preview_slot(&principal)?;
     let mut request = ImportRequest::default();
@@ -168,11 +172,11 @@ pub(super) async fn inspect(
         }
     }
     let sample = sample.ok_or_else(users_file_missing)?;
-    Ok(Json(app.jobs.inspect(&principal, &request, sample, partial).await?))
+    Ok(Localized(app.jobs.inspect(&principal, &request, sample, partial).await?))
 }
 
 fn users_file_missing() -> Error {
-    Error::new(Code::UsersFileMissing, "Must provide 'users' file as multipart part.").with_field("users")
+    Error::new(Code::UsersFileMissing, message!("Must provide 'users' file as multipart part.")).with_field("users")
 }
 
 /// Returns the first bytes of a file, and whether there are more.
@@ -182,9 +186,9 @@ async fn read_sample(mut field: Field) -> Result<(Vec<u8>, bool)> {
         received += more.len();
         if received > INSPECT_LIMIT {
             let limit = bytesize::ByteSize(INSPECT_LIMIT as u64);
-            return Err(Error::new(Code::PayloadTooLarge, format!("The part users is larger than {limit}."))
+            return Err(Error::new(Code::PayloadTooLarge, message!("The part users is larger than {limit}."))
                 .with_field("users")
-                .with_hint("Send only the first 4 MiB of the file, and the part partial=true."));
+                .with_hint(message!("Send only the first 4 MiB of the file, and the part partial=true.")));
         }
         let remaining = uie_import::INSPECTED_BYTES - bytes.len();
         bytes.extend_from_slice(more.get(..remaining).unwrap_or(&more));
@@ -208,7 +212,7 @@ async fn read_pins(field: Field, name: &str) -> Result<Pins> {
     serde_json::from_str(&pins).map_err(|error| {
         Error::new(
             Code::InvalidBody,
-            format!("The part `{name}` is not a JSON object of names and SHA-256 digests: {error}"),
+            message!("The part `{name}` is not a JSON object of names and SHA-256 digests: {error}"),
         )
         .with_field(name)
     })
@@ -244,7 +248,7 @@ async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<I
         return Err(users_file_missing());
     }
     if files.size == 0 {
-        return Err(Error::new(Code::UsersFileEmpty, "Users file must not be empty.").with_field("users"));
+        return Err(Error::new(Code::UsersFileEmpty, message!("Users file must not be empty.")).with_field("users"));
     }
     Ok(request)
 }
@@ -261,8 +265,8 @@ impl UploadedFiles {
     /// files, numbered in their order.
     async fn save(&mut self, field: Field, upload: &Upload, limit: u64) -> Result<(), Error> {
         if self.names.len() >= MAX_FILES {
-            return Err(Error::new(Code::InvalidBody, format!("An import takes at most {MAX_FILES} files."))
-                .with_field("users"));
+            let message = message!("An import takes at most {limit} files.", limit = MAX_FILES);
+            return Err(Error::new(Code::InvalidBody, message).with_field("users"));
         }
         let name = field.content_disposition().and_then(ContentDisposition::get_filename).unwrap_or("users");
         let name: String =
@@ -296,7 +300,7 @@ async fn write_file(mut field: Field, mut file: FileWriter, left: u64, limit: u6
             let limit = bytesize::ByteSize(limit);
             return Err(Error::new(
                 Code::PayloadTooLarge,
-                format!("The users file is larger than the {limit} allowed here."),
+                message!("The users file is larger than the {limit} allowed here."),
             )
             .with_field("users"));
         }
@@ -323,16 +327,13 @@ async fn read_text(mut field: Field, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
     while let Some(more) = field.try_next().await.map_err(form_error)? {
         if bytes.len() + more.len() > MAX_TEXT_PART_BYTES {
-            return Err(Error::new(
-                Code::InvalidBody,
-                format!("The part {name} is longer than {MAX_TEXT_PART_BYTES} bytes."),
-            )
-            .with_field(name));
+            let message = message!("The part {name} is longer than {limit} bytes.", limit = MAX_TEXT_PART_BYTES);
+            return Err(Error::new(Code::InvalidBody, message).with_field(name));
         }
         bytes.extend_from_slice(&more);
     }
     let text = String::from_utf8(bytes)
-        .map_err(|_| Error::new(Code::InvalidBody, format!("The part {name} is not UTF-8 text.")).with_field(name))?;
+        .map_err(|_| Error::new(Code::InvalidBody, message!("The part {name} is not UTF-8 text.")).with_field(name))?;
     Ok(text.trim().to_owned())
 }
 
@@ -341,8 +342,10 @@ async fn read_boolean(field: Field, name: &str) -> Result<bool> {
     match read_text(field, name).await?.as_str() {
         "true" | "1" | "on" => Ok(true),
         "false" | "0" | "off" | "" => Ok(false),
-        other => Err(Error::new(Code::InvalidBody, format!("The part {name} is {other:?}: expected true or false."))
-            .with_field(name)),
+        other => {
+            let message = message!("The part {name} is {value:?}: expected true or false.", value = other);
+            Err(Error::new(Code::InvalidBody, message).with_field(name))
+        }
     }
 }
 
@@ -359,8 +362,9 @@ impl OtherParts {
     fn count(&mut self) -> Result<()> {
         self.parts += 1;
         if self.parts > MAX_OTHER_PARTS {
-            return Err(Error::new(Code::InvalidBody, format!("The form has more than {MAX_OTHER_PARTS} parts."))
-                .with_hint("Send each setting once, and users as files."));
+            let message = message!("The form has more than {limit} parts.", limit = MAX_OTHER_PARTS);
+            return Err(Error::new(Code::InvalidBody, message)
+                .with_hint(message!("Send each setting once, and users as files.")));
         }
         Ok(())
     }
@@ -373,11 +377,12 @@ impl OtherParts {
                 let name: String = field.name().unwrap_or_default().chars().take(60).collect();
                 return Err(Error::new(
                     Code::PayloadTooLarge,
-                    format!(
-                        "The form has unknown parts of more than {MAX_UNKNOWN_BYTES} bytes, the last one is {name:?}."
+                    message!(
+                        "The form has unknown parts of more than {limit} bytes, the last one is {name:?}.",
+                        limit = MAX_UNKNOWN_BYTES
                     ),
                 )
-                .with_hint("Send files as parts named users, and no other large parts."));
+                .with_hint(message!("Send files as parts named users, and no other large parts.")));
             }
         }
         Ok(())
@@ -388,10 +393,10 @@ impl OtherParts {
 #[allow(clippy::needless_pass_by_value)]
 fn form_error(error: MultipartError) -> Error {
     if matches!(&error, MultipartError::Payload(error) if is_too_slow(error)) {
-        return Error::new(Code::RequestTimeout, "The upload arrives too slowly.");
+        return Error::new(Code::RequestTimeout, message!("The upload arrives too slowly."));
     }
-    Error::new(Code::InvalidBody, format!("The form could not be read: {error}"))
-        .with_hint("Send multipart/form-data with the parts connection_id and users.")
+    Error::new(Code::InvalidBody, message!("The form could not be read: {error}"))
+        .with_hint(message!("Send multipart/form-data with the parts connection_id and users."))
 }
 
 /// Returns a job and its progress, for a completed export with a download link that is valid for 60 seconds.
@@ -401,8 +406,8 @@ pub(super) async fn read(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     id: Path<String>,
-) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(app.jobs.job(&session.principal(), &id).await?))
+) -> Result<Localized<JobView>, ApiError> {
+    Ok(Localized(app.jobs.job(&session.principal(), &id).await?))
 }
 
 /// Cancels a job.
@@ -413,8 +418,8 @@ pub(super) async fn cancel(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     id: Path<String>,
-) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(app.jobs.cancel(&session.principal(), &id).await?))
+) -> Result<Localized<JobView>, ApiError> {
+    Ok(Localized(app.jobs.cancel(&session.principal(), &id).await?))
 }
 
 /// Resumes a failed or canceled job. Also needs `create:users` for an import, except for a dry run.
@@ -425,8 +430,8 @@ pub(super) async fn resume(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     id: Path<String>,
-) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(app.jobs.resume(&session.principal(), &id).await?))
+) -> Result<Localized<JobView>, ApiError> {
+    Ok(Localized(app.jobs.resume(&session.principal(), &id).await?))
 }
 
 /// Imports the failed rows of a completed import again, as a new job with the same settings: without a body the
@@ -442,7 +447,7 @@ pub(super) async fn retry(
     id: Path<String>,
     http: HttpRequest,
     body: Payload,
-) -> Result<Json<JobView>, ApiError> {
+) -> Result<Localized<JobView>, ApiError> {
     let principal = session.principal();
     let is_form = http.content_type().eq_ignore_ascii_case("multipart/form-data");
     let corrected = if is_form {
@@ -453,7 +458,7 @@ pub(super) async fn retry(
     } else {
         None
     };
-    Ok(Json(app.jobs.retry(&principal, &id, corrected).await?))
+    Ok(Localized(app.jobs.retry(&principal, &id, corrected).await?))
 }
 
 /// The form of a retry.
@@ -493,10 +498,11 @@ pub(super) async fn report(
     app: Data<App>,
     id: Path<String>,
     query: Query<ReportQuery>,
+    http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let quota_guard = app.jobs.acquire_read_slot(&session.principal())?;
     let files = app.jobs.report_files(&id).await?;
-    let requested = query.format;
+    let (requested, language) = (query.format, accepted_language(&http));
     let (format, report) = run_blocking(move || {
         let format = match requested {
             None => None,
@@ -505,7 +511,7 @@ pub(super) async fn report(
             Some(FileFormat::Csv) => Some(ReportFormat::Csv),
             Some(FileFormat::Original) => Some(uie_import::original_format(&files)?),
         };
-        Ok((format, uie_import::Report::open(&files, format)?))
+        Ok((format, uie_import::Report::open(&files, format, language)?))
     })
     .await?;
     let mut reply = HttpResponse::Ok();
@@ -539,7 +545,7 @@ pub(super) async fn backup(
     let quota_guard = app.jobs.acquire_read_slot(&session.principal())?;
     let files = app.jobs.report_files(&id).await?;
     let file = run_blocking(move || uie_import::backup_file(&files)).await?.ok_or_else(|| {
-        Error::new(Code::JobState, format!("Job {id} has no backup yet, or was started without one."))
+        Error::new(Code::JobState, message!("Job {id} has no backup yet, or was started without one."))
     })?;
     // A backup does not change.
     let tag = EntityTag::new_strong(format!("{id}-backup"));
@@ -574,7 +580,7 @@ pub(super) async fn download(
     let artifact = app.jobs.artifact(&id, &query.ticket).await?;
     // A ticket is valid only as long as its session, which may have been revoked.
     if !app.access.is_live(&artifact.session).await? {
-        return Err(Error::new(Code::InvalidTicket, "The session of this download link has ended.").into());
+        return Err(Error::new(Code::InvalidTicket, message!("The session of this download link has ended.")).into());
     }
     let media_type = if artifact.request.gzip { "application/gzip" } else { artifact.request.format.media_type() };
     let tag = EntityTag::new_strong(artifact.version);

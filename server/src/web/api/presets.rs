@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::extractors::deserialize_body;
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadUsers};
 use crate::web::error_response::ApiError;
 use uie_core::error::{Code, Error, ErrorBody, Result};
+use uie_core::message::message;
 use uie_export::ExportRequest;
 use uie_expression::Pins;
 use uie_import::{ImportRequest, MapRule};
@@ -100,8 +102,9 @@ fn validate_name(name: &str) -> Result<String> {
     if length == 0 || length > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
         return Err(Error::new(
             Code::InvalidBody,
-            format!(
-                "The name of a preset must have 1 to {MAX_NAME_LENGTH} characters in one line; {name:?} has {length}."
+            message!(
+                "The name of a preset must have 1 to {limit} characters in one line; {name:?} has {length}.",
+                limit = MAX_NAME_LENGTH
             ),
         ));
     }
@@ -132,8 +135,7 @@ struct ImportSettings {
 
 /// Checks the settings of an import, masks secrets in its mapping, and pins the versions of its transforms.
 async fn validate_import_settings(app: &App, mut settings: Map<String, Value>) -> Result<Map<String, Value>> {
-    let parsed: ImportSettings = serde_json::from_value(Value::Object(settings.clone()))
-        .map_err(|error| Error::new(Code::InvalidBody, format!("The settings of the import are invalid: {error}")))?;
+    let parsed: ImportSettings = deserialize_body(Value::Object(settings.clone()))?;
     let Some(map) = parsed.map.filter(|map| !map.is_null() && *map != "") else { return Ok(settings) };
     let text = map.as_str().map_or_else(|| map.to_string(), str::to_owned);
     let request = ImportRequest {
@@ -164,9 +166,7 @@ async fn validate_settings(app: &App, settings: Map<String, Value>) -> Result<(J
         None | Some("export") => {
             let mut request = settings.clone();
             let kind = request.remove("type");
-            let request: ExportRequest = serde_json::from_value(Value::Object(request)).map_err(|error| {
-                Error::new(Code::InvalidBody, format!("The settings of the export are invalid: {error}"))
-            })?;
+            let request: ExportRequest = deserialize_body(Value::Object(request))?;
             let request = app.jobs.pinned(&request).await?;
             let mut settings = settings;
             settings.shift_remove("transforms");
@@ -183,7 +183,8 @@ async fn validate_settings(app: &App, settings: Map<String, Value>) -> Result<(J
             Ok((JobKind::Export, masked))
         }
         Some(other) => {
-            Err(Error::new(Code::InvalidBody, format!("The type is {other:?}; expected `export` or `import`.")))
+            let message = message!("The type is {kind:?}; expected `export` or `import`.", kind = other);
+            Err(Error::new(Code::InvalidBody, message))
         }
     }
 }

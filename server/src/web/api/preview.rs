@@ -3,10 +3,12 @@
 use actix_web::web::{Data, Json};
 use serde_json::Value;
 
+use super::extractors::deserialize_body;
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadUsersAndConnections};
 use crate::web::error_response::ApiError;
-use uie_core::error::{Code, Error, ErrorBody};
+use crate::web::localized::Localized;
+use uie_core::error::ErrorBody;
 use uie_export::{ExportRequest, Preview};
 
 /// Returns the first rows of an export: 10, or with `limit` up to 50, in no particular order. A cell that cannot be
@@ -18,12 +20,11 @@ pub(super) async fn compute(
     Authorized { session, .. }: Authorized<ReadUsersAndConnections>,
     app: Data<App>,
     Json(mut request): Json<Value>,
-) -> Result<Json<Preview>, ApiError> {
+) -> Result<Localized<Preview>, ApiError> {
     // Nothing is encoded. The format only matters if it determines the columns.
     if let Some(members) = request.as_object_mut() {
         members.entry("format").or_insert_with(|| "csv".into());
     }
-    let request: ExportRequest = serde_json::from_value(request)
-        .map_err(|error| Error::new(Code::InvalidBody, format!("The JSON body is invalid: {error}")))?;
-    Ok(Json(app.jobs.preview_export(&session.principal(), &request).await?))
+    let request: ExportRequest = deserialize_body(request)?;
+    Ok(Localized(app.jobs.preview_export(&session.principal(), &request).await?))
 }

@@ -7,11 +7,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::extractors::JsonBody;
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadUsers};
 use crate::web::error_response::ApiError;
+use crate::web::localized::Localized;
 use uie_core::blocking::run_blocking;
 use uie_core::error::{Code, Error, ErrorBody, Result};
+use uie_core::language::Language;
+use uie_core::message::{Localize, Message, message};
 use uie_sandbox::{Catalog, LARGEST_FILE, Origin, Problem, Sandbox, StopSignal, Transform};
 use uie_store::TransformUpload;
 
@@ -29,6 +33,12 @@ pub(super) struct TransformList {
     limits: LimitsView,
     /// Whether transforms can be uploaded, and uploaded transforms are used.
     uploads: bool,
+}
+
+impl Localize for TransformList {
+    fn localize(&mut self, language: Language) {
+        self.problems.localize(language);
+    }
 }
 
 /// A transform that columns may call.
@@ -191,7 +201,10 @@ impl From<uie_sandbox::Limits> for LimitsView {
 /// Returns all transforms: the shipped ones, those in `TRANSFORMS_DIR`, and uploads.
 #[utoipa::path(get, path = "/api/transforms", tag = "transforms",
     responses((status = 200, body = TransformList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Result<Json<TransformList>, ApiError> {
+pub(super) async fn list(
+    _session: Authorized<ReadUsers>,
+    app: Data<App>,
+) -> Result<Localized<TransformList>, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
     let catalog = run_blocking(move || Ok(sandbox.catalog())).await?;
     let uploads = app.store.transform_uploads().await?;
@@ -202,7 +215,7 @@ pub(super) async fn list(_session: Authorized<ReadUsers>, app: Data<App>) -> Res
             .map_or_else(|| problem.file.clone(), |name| name.to_string_lossy().into_owned()),
         ..problem.clone()
     });
-    Ok(Json(TransformList {
+    Ok(Localized(TransformList {
         transforms: catalog.transforms().map(|transform| TransformView::new(transform, &catalog, &uploads)).collect(),
         problems: problems.collect(),
         limits: app.jobs.sandbox().limits().into(),
@@ -267,7 +280,7 @@ pub(super) async fn activate(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     name: Path<String>,
-    version: Json<ActiveVersion>,
+    JsonBody(version): JsonBody<ActiveVersion>,
 ) -> Result<Json<TransformView>, ApiError> {
     let sandbox = app.jobs.sandbox().clone();
     let (transform, catalog) = run_blocking(move || {
@@ -312,7 +325,7 @@ async fn read_body(mut body: Payload) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(more) = body.next().await {
         let more =
-            more.map_err(|error| Error::new(Code::InvalidBody, format!("The body could not be read: {error}")))?;
+            more.map_err(|error| Error::new(Code::InvalidBody, message!("The body could not be read: {error}")))?;
         if (bytes.len() + more.len()) as u64 > LARGEST_FILE {
             return Err(too_large());
         }
@@ -323,29 +336,32 @@ async fn read_body(mut body: Payload) -> Result<Vec<u8>> {
 
 fn too_large() -> Error {
     let limit = bytesize::ByteSize(LARGEST_FILE);
-    Error::new(Code::PayloadTooLarge, format!("The file is larger than the {limit} allowed for a transform."))
-        .with_hint("Build it with optimization and without debug information, as `transform build` does.")
+    Error::new(Code::PayloadTooLarge, message!("The file is larger than the {limit} allowed for a transform."))
+        .with_hint(message!("Build it with optimization and without debug information, as `transform build` does."))
 }
 
 /// Validates a file, runs its examples, and stores it.
 fn check_and_store(sandbox: &Sandbox, bytes: Vec<u8>, stop: &StopSignal) -> Result<Transform> {
-    let transform = Transform::from_bytes("The file", bytes, Origin::Upload)?;
-    let failed: Vec<_> = sandbox
+    let transform = Transform::from_upload(bytes)?;
+    let failed: Vec<Message> = sandbox
         .check_examples(&transform, stop)?
         .into_iter()
-        .filter_map(|checked| Some(format!("{} {}", checked.call, checked.failure?)))
+        .filter_map(|checked| {
+            let failure = checked.failure?;
+            Some(message!("{call} {failure}", call = checked.call))
+        })
         .collect();
-    if !failed.is_empty() {
-        let more = match failed.len().saturating_sub(MAX_LISTED_EXAMPLES) {
-            0 => String::new(),
-            more => format!("; and {more} more"),
+    let more = failed.len().saturating_sub(MAX_LISTED_EXAMPLES);
+    let listed = failed.into_iter().take(MAX_LISTED_EXAMPLES);
+    if let Some(examples) = listed.reduce(|examples, next| message!("{examples}; {next}")) {
+        let label = transform.label();
+        let message = if more == 0 {
+            message!("The examples of {label} fail on this server: {examples}.")
+        } else {
+            message!("The examples of {label} fail on this server: {examples}; and {more} more.")
         };
-        let listed: Vec<_> = failed.into_iter().take(MAX_LISTED_EXAMPLES).collect();
-        return Err(Error::new(
-            Code::InvalidTransform,
-            format!("The examples of {} fail on this server: {}{more}.", transform.label(), listed.join("; ")),
-        )
-        .with_hint("Run `transform test` to see the same on the author's machine."));
+        return Err(Error::new(Code::InvalidTransform, message)
+            .with_hint(message!("Run `transform test` to see the same on the author's machine.")));
     }
     sandbox.keep(&transform)?;
     Ok(transform)

@@ -20,12 +20,15 @@ use tera::Context;
 
 use crate::web::app::App;
 use crate::web::error_response::{ApiError, method_not_allowed};
+use crate::web::language::requested_language;
 use crate::web::resource::resource;
 use crate::web::route_limits::{BodyLimit, LOGIN_FORM_LIMIT};
-use crate::web::templates::render;
+use crate::web::templates::render_in;
 use uie_access::{CookieKind, ExtensionCallback, LoginDone, STORAGE_KEY, TenantCallback};
 use uie_core::config::Login;
 use uie_core::error::{Code, Error, Result};
+use uie_core::language::Language;
+use uie_core::message::{Localize as _, message};
 
 /// Headers of every response to a browser, against caching, content sniffing, and referrers to other sites.
 const PRIVATE_HEADERS: [(HeaderName, &str); 3] =
@@ -115,7 +118,7 @@ fn complete_login(request: &HttpRequest, app: &App, done: Result<LoginDone>, pop
         context.insert("next", &*app.base_url);
         context.insert("origin", &origin(&app.base_url));
         context.insert("popup", &done.popup);
-        render_page("login_done.html", context, StatusCode::OK, "'none'")
+        render_page("login_done.html", context, requested_language(request), StatusCode::OK, "'none'")
     });
     match page {
         Ok(page) => clear_cookies(app, page),
@@ -129,7 +132,8 @@ async fn logout(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let mut context = Context::new();
     context.insert("key", STORAGE_KEY);
     context.insert("next", &app.access.logout_url());
-    match render_page("logout.html", context, StatusCode::OK, &app.settings.frame_ancestors) {
+    let language = requested_language(&request);
+    match render_page("logout.html", context, language, StatusCode::OK, &app.settings.frame_ancestors) {
         Ok(page) => clear_cookies(&app, page),
         Err(error) => login_failed(&request, &app, error, false),
     }
@@ -146,7 +150,7 @@ struct LogoutForm {
 async fn backchannel_logout(app: Data<App>, form: Result<Form<LogoutForm>, actix_web::Error>) -> HttpResponse {
     let done = match form {
         Ok(form) => app.access.end_by_logout_token(&form.logout_token).await,
-        Err(_) => Err(Error::new(Code::InvalidBody, "Must provide a form with a logout_token.")),
+        Err(_) => Err(Error::new(Code::InvalidBody, message!("Must provide a form with a logout_token."))),
     };
     match done {
         Ok(sessions) => {
@@ -175,15 +179,19 @@ fn login_failed(request: &HttpRequest, app: &App, error: Error, popup: bool) -> 
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if accept.contains("text/html") {
-        let body = error.body();
+        let language = requested_language(request);
+        let mut body = error.body();
+        body.localize(language);
+        let title =
+            if error.code == Code::NotAnAdmin { message!("Access denied") } else { message!("Signing in failed") };
         let mut context = Context::new();
-        context.insert("title", if error.code == Code::NotAnAdmin { "Access denied" } else { "Signing in failed" });
+        context.insert("title", &title.in_language(language));
         context.insert("message", &body.message);
         context.insert("hint", &body.hint);
         context.insert("code", &body.error_code);
         let retry_path = if popup { "/login?popup=1" } else { "/login" };
         context.insert("again", &format!("{}{retry_path}", app.base_url));
-        if let Ok(mut page) = render_page("login_error.html", context, status, "'none'") {
+        if let Ok(mut page) = render_page("login_error.html", context, language, status, "'none'") {
             page.extensions_mut().insert(error.code);
             return page;
         }
@@ -199,12 +207,14 @@ fn login_failed(request: &HttpRequest, app: &App, error: Error, popup: bool) -> 
 fn render_page(
     template: &str,
     mut context: Context,
+    language: Language,
     status: StatusCode,
     frame_ancestors: &str,
 ) -> Result<HttpResponse> {
     let nonce = STANDARD.encode(rand::random::<[u8; 16]>());
     context.insert("nonce", &nonce);
-    let html = render(template, &context)?;
+    context.insert("lang", language.tag());
+    let html = render_in(language, template, &context)?;
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; form-action 'none'; \
          base-uri 'none'; frame-ancestors {frame_ancestors}"

@@ -75,6 +75,40 @@ async fn an_unknown_path_is_404_as_json_or_as_a_page_for_browsers() {
 }
 
 #[actix_web::test]
+async fn pages_and_errors_outside_the_api_are_in_the_language_of_the_browser() {
+    let server = server().await;
+    let german = |request: TestRequest, accept: &str| {
+        request.insert_header(("accept-language", "de")).insert_header(("accept", accept))
+    };
+    for (path, text) in
+        [("/nowhere", "<p>Nicht gefunden: GET &#x2F;nowhere.</p>"), ("/logout", "<h1>Sie sind abgemeldet</h1>")]
+    {
+        let reply = server.call(german(TestRequest::get().uri(path), "text/html")).await;
+        let body = reply.body.replace("GET /", "GET &#x2F;");
+        assert!(body.contains("<html lang=\"de\">") && body.contains(text), "{body}");
+        let english = server.call(TestRequest::get().uri(path).insert_header(("accept", "text/html"))).await;
+        assert!(english.body.contains("<html lang=\"en\">"), "{}", english.body);
+    }
+    let failed = || german(TestRequest::post().uri("/login/callback"), "text/html");
+    let reply = server.call(failed()).await;
+    for text in [
+        "<html lang=\"de\">",
+        "<h1>Anmeldung fehlgeschlagen</h1>",
+        "Das Token ist ungültig.",
+        "Öffnen Sie die Anmeldeseite erneut",
+        ">Erneut anmelden</a>",
+    ] {
+        assert!(reply.body.contains(text), "{text}: {}", reply.body);
+    }
+    let chosen = failed().insert_header(("cookie", "user-import-export-language=en"));
+    let reply = server.call(chosen).await;
+    assert!(reply.body.contains("Login failed. Invalid token."), "{}", reply.body);
+    let reply = server.call(german(TestRequest::get().uri("/nowhere"), "*/*")).await;
+    assert_eq!(reply.json()["message"], "Nicht gefunden: GET /nowhere.");
+    assert_eq!(reply.json()["errorCode"], "not_found");
+}
+
+#[actix_web::test]
 async fn the_host_header_is_ignored() {
     let server = server().await;
     let forged = |path: &str| {

@@ -27,8 +27,9 @@ pub fn split_at_nul<const N: usize>(data: &[u8]) -> [&[u8]; N] {
 /// Asserts that an error has a message and a JSON body, and that its `^` is under the quoted line.
 pub fn assert_displayable(error: &Error) {
     let body = serde_json::to_string(&error.body()).expect("an error is JSON");
-    assert!(!body.is_empty() && !error.message.is_empty(), "an error without a message");
-    let mut lines = error.message.lines().rev();
+    assert!(!body.is_empty() && !error.message.to_string().is_empty(), "an error without a message");
+    let message = error.message.to_string();
+    let mut lines = message.lines().rev();
     let Some(("", place)) = lines.next().and_then(|line| line.split_once("  ")).filter(|(_, rest)| rest.ends_with('^'))
     else {
         return;

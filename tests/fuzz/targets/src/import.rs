@@ -126,7 +126,7 @@ fn assert_consistent(summary: &CheckSummary, faults: &[RowFault]) {
     assert_eq!(of(Severity::Warning).count() as u64, summary.warnings);
     let mut lines: BTreeMap<(Option<&str>, u64), u64> = BTreeMap::new();
     for fault in faults {
-        assert!(!fault.code.is_empty() && !fault.message.is_empty());
+        assert!(!fault.code.is_empty() && !fault.message.to_string().is_empty());
         assert!(serde_json::to_string(fault).is_ok());
         if fault.row > 0 {
             assert!(fault.line > 0);

@@ -36,7 +36,7 @@ pub fn query(data: &[u8]) {
     let filter = match parsed.filter() {
         Ok(filter) => filter,
         Err(error) => {
-            assert_eq!(checked.only_auth0.as_deref(), Some(error.message.as_str()));
+            assert_eq!(checked.only_auth0.as_ref(), Some(&error.message));
             return assert_displayable(&error);
         }
     };

@@ -114,7 +114,7 @@ fn compare_with_serde(row: &[u8], read: &Result<Json<'_>, RowParseError>) {
             let again: Value = serde_json::from_slice(&written).expect("what is written is JSON");
             assert_eq!(as_floats(again), as_floats(expected), "another value");
         }
-        (Ok(Value::Object(_)), Err(why)) => panic!("rejected: {why}"),
+        (Ok(Value::Object(_)), Err(why)) => panic!("rejected: {why:?}"),
         (Ok(_), Ok(_)) => panic!("accepted, but it is not an object"),
         (Err(error), Ok(_)) => {
             let why = error.to_string();

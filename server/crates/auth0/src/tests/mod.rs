@@ -20,6 +20,8 @@ use super::{
 use scripted_tenant::{RecordedRequest, Reply, Tenant, json_reply, quick, rate_limited};
 use uie_core::config::{ClientCredentials, TenantHost};
 use uie_core::error::{Code, Error};
+use uie_core::language::Language;
+use uie_core::message::{Localize as _, Message};
 use uie_core::progress::Progress;
 
 const JOB: &str = "job_0123456789abcdef";
@@ -46,7 +48,7 @@ fn import() -> ImportJobRequest {
 async fn wait_for_details(progress: &Progress) -> String {
     loop {
         if let Some(details) = progress.details() {
-            return details;
+            return details.to_string();
         }
         tokio::task::yield_now().await;
     }
@@ -130,7 +132,7 @@ async fn an_interactive_request_fails_at_once_when_the_wait_would_be_long() {
     let tenant = Tenant::start(|_| Some(rate_limited("retry-after", 12))).await;
     let error = tenant.admin().job(JOB).await.expect_err("12 s exceed the retry timeout of an interactive request");
     assert_eq!((error.code, error.status()), (Code::Auth0Refused, 429));
-    assert!(error.hint.as_deref().unwrap_or_default().contains("12 s"), "{error}");
+    assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("12 s")), "{error}");
     assert_eq!(tenant.requests().len(), 1);
 }
 
@@ -319,7 +321,7 @@ async fn auth0s_errors_are_passed_on() {
     let body = error.body();
     assert_eq!((body.status_code, body.error.as_str()), (400, "Reason"));
     assert_eq!(
-        (body.message.as_str(), body.error_code.as_str()),
+        (body.message.to_string().as_str(), body.error_code.as_str()),
         ("Connection must be enabled.", "connection_is_disabled")
     );
     assert_eq!(tenant.requests().len(), 1, "a refused request is not retried");
@@ -627,13 +629,17 @@ async fn connections_have_the_reason_why_they_are_unusable_and_no_options() {
     let found = tenant.client().connections(None).await.expect("connections");
     let reason = |name: &str| {
         let connection = found.iter().find(|connection| connection.name == name).expect(name);
-        connection.unusable.clone().unwrap_or_default()
+        connection.unusable.as_ref().map(ToString::to_string).unwrap_or_default()
     };
     for usable in ["plain", "migrating", "bare"] {
         assert_eq!(reason(usable), "");
     }
     assert!(reason("custom").contains("Import Users to Auth0"));
     assert!(reason("google").contains("google-oauth2"));
+    let mut german = found.clone();
+    german.localize(Language::German);
+    let reasons: Vec<_> = german.iter().filter_map(|connection| connection.unusable.as_ref()).collect();
+    assert!(reasons[0].contains("Schalten Sie") && reasons[1].contains("\"google-oauth2\". Wählen Sie"), "{reasons:?}");
     assert!(!format!("{found:?}").contains("hunter2"));
     assert_eq!(tenant.requests()[0].parameter("fields").as_deref(), Some("id,name,strategy,options"));
 }
@@ -682,7 +688,7 @@ async fn a_connection_without_applications_is_not_importable() {
         id: id.into(),
         name: "Users".into(),
         strategy: "auth0".into(),
-        unusable: unusable.map(str::to_owned),
+        unusable: unusable.map(Message::verbatim),
     };
     for usable in ["con_used", "con_hidden", "con_of_an_old_tenant"] {
         assert_eq!(client.importable(&connection(usable, None)).await.expect(usable), None);
@@ -690,7 +696,7 @@ async fn a_connection_without_applications_is_not_importable() {
     let reason = client.importable(&connection("con_idle", None)).await.expect("an answer").expect("a reason");
     assert!(reason.contains("Authentication > Database > Users > Applications"), "{reason}");
     let known = client.importable(&connection("con_idle", Some("known"))).await.expect("no request");
-    assert_eq!(known.as_deref(), Some("known"));
+    assert_eq!(known.expect("a reason"), "known");
 }
 
 #[tokio::test]

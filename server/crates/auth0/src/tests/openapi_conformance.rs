@@ -128,7 +128,7 @@ async fn requests_and_responses_match_the_openapi_description() {
     assert!(all.len() > 1005, "{}", all.len());
     let databases = client.connections(Some("auth0")).await.expect("databases");
     assert!(databases.iter().all(|connection| connection.strategy == "auth0"));
-    let unusable = |name: &str| databases.iter().find(|one| one.name == name).and_then(|one| one.unusable.as_deref());
+    let unusable = |name: &str| databases.iter().find(|one| one.name == name).and_then(|one| one.unusable.as_ref());
     assert!(unusable(connections::CUSTOM_REMOTE).is_some() && unusable(connections::CUSTOM_IMPORT).is_none());
     let database = client.connection(connections::DATABASE).await.expect("by name");
     assert_eq!(client.connection(&database.id).await.expect("by id"), database);

@@ -9,6 +9,7 @@ use super::key::{self, FILE_SUFFIX, Key, NAMED_SECRET_PREFIX};
 use super::listing::{ListedSetting, Source};
 use super::value_file;
 use crate::error::{Code, Error, Result};
+use crate::message::Message;
 
 /// Keys that the extension platform or its tools set and that this server does not use
 /// (docs/auth0/extension.md#configuration-values).
@@ -39,7 +40,8 @@ impl SettingsLoader {
     /// Adds the values of a TOML file. Fails if it is not TOML.
     pub(super) fn read_toml(&mut self, name: &str, text: &str) -> Result<()> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            Error::new(Code::InvalidSettings, format!("{name}: {}", error.to_string().trim_end()))
+            let message = Message::verbatim(format!("{name}: {}", error.to_string().trim_end()));
+            Error::new(Code::InvalidSettings, message)
         })?;
         let mut read = Vec::new();
         for (key, value) in table {
@@ -232,6 +234,6 @@ impl SettingsLoader {
         if self.problems.is_empty() {
             return Ok(());
         }
-        Err(Error::new(Code::InvalidSettings, self.problems.join("\n")))
+        Err(Error::new(Code::InvalidSettings, Message::verbatim(self.problems.join("\n"))))
     }
 }

@@ -134,7 +134,7 @@ const WEAK: &[(&str, &str)] = &[
 fn a_weak_secret_stops_the_start() {
     for &(secret, why) in WEAK {
         let error = with(&[("EXTENSION_SECRET", secret)]).unwrap_err();
-        assert!(error.message.starts_with(&format!("EXTENSION_SECRET {why}")), "{}", error.message);
+        assert!(error.message.to_string().starts_with(&format!("EXTENSION_SECRET {why}")), "{}", error.message);
         assert!(error.message.contains("openssl rand -hex 32"), "{}", error.message);
         assert!(!error.message.contains(secret), "{}", error.message);
     }
@@ -262,7 +262,7 @@ fn a_weak_metrics_token_causes_a_warning() {
 fn metrics_outside_of_loopback_need_a_token() {
     for address in ["0.0.0.0:9464", "192.0.2.1:9464", "[::]:9464"] {
         let error = with(&[("METRICS_ADDRESS", address)]).expect_err(address);
-        assert!(error.message.starts_with("METRICS_TOKEN is not set"), "{}", error.message);
+        assert!(error.message.to_string().starts_with("METRICS_TOKEN is not set"), "{}", error.message);
         with(&[("METRICS_ADDRESS", address), ("METRICS_TOKEN", "9d1f6c2e8b7a4d5f")]).expect(address);
     }
     for address in ["127.0.0.1:9464", "localhost:9464", "[::1]:9464"] {
@@ -285,7 +285,7 @@ fn a_public_address_needs_its_public_url() {
     let error = with(&[("HOST", "0.0.0.0")]).unwrap_err();
     assert!(error.message.contains("PUBLIC_WT_URL"), "{}", error.message);
     let error = with(&[("HOST", "0.0.0.0"), ("WT_URL", "nope")]).unwrap_err();
-    assert!(error.message.starts_with("WT_URL is \"nope\"") && !error.message.contains("PUBLIC_WT_URL"));
+    assert!(error.message.to_string().starts_with("WT_URL is \"nope\"") && !error.message.contains("PUBLIC_WT_URL"));
     let settings = with(&[("HOST", "0.0.0.0"), ("PUBLIC_WT_URL", "https://tools.example/ext/")]).unwrap();
     assert_eq!(settings.base_url(80), "https://tools.example/ext");
 }

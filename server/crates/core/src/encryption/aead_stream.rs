@@ -20,6 +20,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use super::data_key::DataKey;
 use super::primitives::{crypto_error, random};
 use crate::error::{Code, Error};
+use crate::message::{Message, message};
 
 const MAGIC: [u8; 4] = *b"uie\x01";
 const SALT: usize = 32;
@@ -284,15 +285,16 @@ fn crypto_io_error() -> io::Error {
 }
 
 fn format_error() -> io::Error {
-    invalid_data("The file was not written by this server, or is incomplete.")
+    invalid_data(message!("The file was not written by this server, or is incomplete."))
 }
 
 fn authentication_error() -> io::Error {
-    invalid_data("The file cannot be decrypted: it is incomplete, was changed, or belongs to another key.")
+    invalid_data(message!("The file cannot be decrypted: it is incomplete, was changed, or belongs to another key."))
 }
 
-fn invalid_data(message: &str) -> io::Error {
-    let error = Error::new(Code::Storage, message).with_hint("Run the job again, or restore DATA_DIR from a back-up.");
+fn invalid_data(message: Message) -> io::Error {
+    let error = Error::new(Code::Storage, message)
+        .with_hint(message!("Run the job again, or restore DATA_DIR from a back-up."));
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 

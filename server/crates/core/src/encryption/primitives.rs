@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::error::{Code, Error, Result};
+use crate::message::message;
 
 /// Returns random bytes from the operating system's generator.
 pub fn random<const N: usize>() -> Result<[u8; N]> {
@@ -26,7 +27,7 @@ pub fn constant_time_eq(left: &str, right: &str) -> bool {
 
 /// The error for a failed operation of the cryptographic library.
 pub(super) fn crypto_error() -> Error {
-    Error::new(Code::Internal, "An operation of the cryptographic library failed.")
+    Error::new(Code::Internal, message!("An operation of the cryptographic library failed."))
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ async fn a_term_without_a_field_is_evaluated_by_auth0() {
     assert_eq!(jobs(&tenant), 0);
     let error = try_run(&searching("?da"), &client).await.unwrap_err();
     assert_eq!(error.code, Code::InvalidSearch, "{error}");
-    assert!(error.message.contains('^'), "{error}");
+    assert!(error.message.contains("^"), "{error}");
 }
 
 #[tokio::test]

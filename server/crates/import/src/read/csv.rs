@@ -1,11 +1,10 @@
 //! CSV: maps columns to attributes.
 
-use std::fmt::Write as _;
-
 use super::error::{format_error, read_error};
 use crate::schema::{self, Target, is_email};
 use crate::suggest;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_core::user;
 use uie_records::{CsvReader, ReadError, Record, Step, TextInput, format_path, member, parse_path};
 
@@ -119,12 +118,12 @@ impl Csv {
             let email = vec![Step::Member("email".to_owned())];
             records
                 .assign(0, email, Target::Text)
-                .map_err(|_| columns_error("The users file has no column.".to_owned()))?;
+                .map_err(|_| columns_error(message!("The users file has no column.")))?;
             return Ok(Self { records, names: vec![Column::new("email")], ignored_columns: Vec::new() });
         }
         let names = records.read_header().map_err(|error| match error {
-            ReadError::HeaderTooLong => format_error("The header of the users file is too long.".to_owned()),
-            ReadError::HeaderEncoding(column) => format_error(format!("The name of column {column} is not UTF-8.")),
+            ReadError::HeaderTooLong => format_error(message!("The header of the users file is too long.")),
+            ReadError::HeaderEncoding(column) => format_error(message!("The name of column {column} is not UTF-8.")),
             error => read_error(error),
         })?;
         let columns = names.iter().map(|name| Column::new(name)).collect();
@@ -167,17 +166,17 @@ impl Csv {
                 Err(Some(other)) => {
                     let (one, two) = (other + 1, column + 1);
                     let first = names.get(other).map_or("", String::as_str);
-                    return Err(columns_error(format!(
+                    return Err(columns_error(message!(
                         "Columns {one} ({first:?}) and {two} ({name:?}) of the users file mean the same attribute."
                     ))
-                    .with_hint("Rename or remove one of them."));
+                    .with_hint(message!("Rename or remove one of them.")));
                 }
                 Err(None) => {
-                    return Err(columns_error(format!(
-                        "Column {} ({name:?}) of the users file conflicts with the columns before it.",
-                        column + 1
+                    return Err(columns_error(message!(
+                        "Column {number} ({name:?}) of the users file conflicts with the columns before it.",
+                        number = column + 1
                     ))
-                    .with_hint("Elements of an array are counted from 0."));
+                    .with_hint(message!("Elements of an array are counted from 0.")));
                 }
             }
         }
@@ -189,45 +188,42 @@ impl Csv {
             None if headers.email_is_mapped || headers.accept_any => {
                 Ok(self.records.column_of("user_id").unwrap_or(usize::MAX))
             }
-            None => Err(columns_error(
-                "No column of the users file is named email, which every user needs.".to_owned(),
-            )
-            .with_hint(
-                "The first line of a CSV file names the attributes: email,given_name,app_metadata.plan and so on.",
-            )),
+            None => Err(columns_error(message!("No column of the users file is named email, which every user needs."))
+                .with_hint(message!(
+                    "The first line of a CSV file names the attributes: email,given_name,app_metadata.plan and so on."
+                ))),
         }
     }
 }
 
-fn columns_error(message: String) -> Error {
+fn columns_error(message: Message) -> Error {
     Error::new(Code::UsersFileColumns, message)
 }
 
 fn unknown_columns(names: &[&str]) -> Error {
     const SHOWN: usize = 10;
-    let mut text = String::new();
-    for name in names.iter().take(SHOWN) {
-        if !text.is_empty() {
-            text.push_str(", ");
-        }
+    let describe = |name: &&str| {
         let shown: String = name.chars().take(60).collect();
-        let _ = write!(text, "{shown:?}");
-        if let Some(nearest) = suggest::nearest_attribute(name) {
-            let _ = write!(text, " (did you mean {nearest}?)");
+        match suggest::nearest_attribute(name) {
+            Some(nearest) => message!("{shown:?} (did you mean {nearest}?)"),
+            None => Message::verbatim(format!("{shown:?}")),
         }
-    }
-    if names.len() > SHOWN {
-        let _ = write!(text, " and {} more", names.len() - SHOWN);
+    };
+    let mut columns = names.iter().take(SHOWN).map(describe);
+    let first = columns.next().unwrap_or_else(|| Message::verbatim(""));
+    let mut text = columns.fold(first, |list, column| message!("{list}, {column}"));
+    if let Some(more @ 1..) = names.len().checked_sub(SHOWN) {
+        text = message!("{text} and {more} more");
     }
     let message = if let [_] = names {
-        format!("The users file, read as CSV, has a column that is not an attribute of an import: {text}.")
+        message!("The users file, read as CSV, has a column that is not an attribute of an import: {text}.")
     } else {
-        format!("The users file, read as CSV, has columns that are not attributes of an import: {text}.")
+        message!("The users file, read as CSV, has columns that are not attributes of an import: {text}.")
     };
     let example = names.first().map_or("", |name| name);
     let key = member("user", example);
     let target = suggest::suggest_attribute(example);
-    columns_error(message).with_hint(format!(
+    columns_error(message).with_hint(message!(
         "Rename a column to the attribute it holds, map it (--map '{key}={target}'), or leave it out (--map \
          'null={example}')."
     ))

@@ -42,7 +42,7 @@ fn a_result_of_another_type_than_declared_is_a_fault() {
                 } else {
                     let fault = result.expect_err("another type");
                     let end = format!("but its output is declared as {}", declared.as_str());
-                    assert!(fault.kind == FaultKind::BadResult && fault.message.ends_with(&end), "{fault}");
+                    assert!(fault.kind == FaultKind::BadResult && fault.message.to_string().ends_with(&end), "{fault}");
                 }
             }
             assert_eq!(runner.apply(&[vec![Value::Nothing]]), [Ok(Value::Nothing)]);
