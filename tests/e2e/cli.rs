@@ -210,6 +210,20 @@ async fn an_import_creates_users_and_reports_failed_rows_in_its_exit_status() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_leaves_no_job() {
+    let directory = TempDir::new().unwrap();
+    let (tenant, settings) = tenant(1).await;
+    std::fs::write(directory.path().join("users.json"), "[{\"email\":\"a@b.c\"}, {\"email\"").unwrap();
+    let arguments = ["import", "users.json", "--connection", "Username-Password-Authentication"];
+    let refused = run(directory.path(), &arguments, &pairs(&settings));
+    assert_eq!(status(&refused), 2, "{}", errors(&refused));
+    assert!(!errors(&refused).contains("--resume"), "there is nothing to resume: {}", errors(&refused));
+    let jobs = std::fs::read_dir(directory.path().join("data/jobs")).unwrap();
+    assert_eq!(jobs.count(), 0, "the files of a job that was never created are removed");
+    assert_eq!(tenant.control().violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn failed_rows_of_a_csv_file_are_written_corrected_and_imported_again() {
     let directory = TempDir::new().unwrap();
     let (tenant, settings) = tenant(1).await;

@@ -12,6 +12,7 @@ use super::logging::start_logging;
 use super::serve::Server;
 use uie_core::config::{Purpose, Settings};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Options of `demo`.
 #[derive(Debug, Args)]
@@ -45,8 +46,11 @@ const APPLIED_SETTINGS: &[&str] = &[
 /// all data is deleted at the end, like the users of the simulated tenant.
 pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCode> {
     if config.is_some() {
-        return Err(Error::new(Code::InvalidArgument, "`demo` uses a simulated tenant and does not accept --config.")
-            .with_hint("Use `serve --config FILE` for the tenant in FILE."));
+        return Err(Error::new(
+            Code::InvalidArgument,
+            message!("`demo` uses a simulated tenant and does not accept --config."),
+        )
+        .with_hint(message!("Use `serve --config FILE` for the tenant in FILE.")));
     }
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let has_data_dir = environment("DATA_DIR").is_some();
@@ -61,7 +65,7 @@ pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCod
         let generated = arguments.users.saturating_sub(people().len() as u64);
         let settings = TenantSettings { users: generated, port: arguments.tenant_port, ..TenantSettings::default() };
         let tenant = Tenant::start(settings).await.map_err(|error| {
-            Error::new(Code::InvalidArgument, format!("--tenant-port {}: {error}", arguments.tenant_port))
+            Error::new(Code::InvalidArgument, message!("--tenant-port {}: {error}", arguments.tenant_port))
         })?;
         let mut variables = vec![
             ("AUTH0_DOMAIN", tenant.url()),

@@ -149,16 +149,11 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
 
 /// Validates the request. Only columns with transforms or JavaScript need the settings (sandbox and secrets).
 fn spec(args: &ExportArgs, request: &ExportRequest, config: Option<&Path>) -> Result<ExportSpec> {
-    let sort_memory = args.sort_memory.as_u64();
-    match ExportSpec::new(request, sort_memory) {
-        Err(error) if error.code == Code::UnsupportedExpression => {
-            let purpose = if args.from.is_empty() { Purpose::Tenant } else { Purpose::Local };
-            let settings = Settings::load(purpose, config)?;
-            let tools = TransformContext::new(&Sandbox::open(&settings)?, &settings.secrets);
-            ExportSpec::with_tools(request, sort_memory, &tools)
-        }
-        result => result,
-    }
+    ExportSpec::with_tools_if_needed(request, args.sort_memory.as_u64(), || {
+        let purpose = if args.from.is_empty() { Purpose::Tenant } else { Purpose::Local };
+        let settings = Settings::load(purpose, config)?;
+        Ok(TransformContext::new(&Sandbox::open(&settings)?, &settings.secrets))
+    })
 }
 
 /// Builds the request, as in the HTTP API, from the arguments.
@@ -215,7 +210,10 @@ fn from_files(args: &ExportArgs, spec: &ExportSpec, output: Option<&Path>) -> Re
         return explain(&spec.plan_file()?);
     }
     if args.from.iter().filter(|from| is_standard_input(from)).count() > 1 {
-        return Err(Error::new(Code::InvalidArgument, "--from - is given twice, but standard input can be read once."));
+        return Err(Error::new(
+            Code::InvalidArgument,
+            message!("--from - is given twice, but standard input can be read once."),
+        ));
     }
     let read = Arc::new(AtomicU64::new(0));
     let sizes: Vec<Option<u64>> = args.from.iter().map(|from| file_size(from)).collect::<Result<_>>()?;
@@ -258,7 +256,7 @@ fn open_file(from: &Path) -> Result<File> {
 }
 
 fn unreadable(from: &Path, error: &std::io::Error) -> Error {
-    Error::new(Code::InvalidUsersFile, format!("--from {}: {error}", from.display()))
+    Error::new(Code::InvalidUsersFile, message!("--from {}: {error}", from.display()))
 }
 
 /// Returns the size of a file; `None` for standard input and other streams. Fails if the file cannot be read.
@@ -268,7 +266,7 @@ fn file_size(from: &Path) -> Result<Option<u64>> {
     }
     let metadata = std::fs::metadata(from).map_err(|error| unreadable(from, &error))?;
     if metadata.is_dir() {
-        return Err(Error::new(Code::InvalidUsersFile, format!("--from {} is a directory.", from.display())));
+        return Err(Error::new(Code::InvalidUsersFile, message!("--from {} is a directory.", from.display())));
     }
     if metadata.is_file() {
         // Report a file without permission before anything is read or written.
@@ -290,7 +288,10 @@ fn from_tenant(
     let settings = Settings::load(Purpose::Tenant, config)?;
     let host = settings.tenant()?;
     let client = settings.client.as_ref().ok_or_else(|| {
-        Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are needed to read the tenant.")
+        Error::new(
+            Code::InvalidSettings,
+            message!("AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are needed to read the tenant."),
+        )
     })?;
     let client = ManagementClient::with_client_credentials(host, client)?;
     let runtime = runtime()?;
@@ -360,10 +361,10 @@ impl Output {
         let unwritable = |error: std::io::Error| {
             let mut error = Error::from(error);
             error.message = message!("--output {}: {}", path.display(), error.message);
-            error.with_hint("Check that its directory exists, is writable and has space.")
+            error.with_hint(message!("Check that its directory exists, is writable and has space."))
         };
         if path.is_dir() {
-            return Err(Error::new(Code::InvalidArgument, format!("--output {} is a directory.", path.display())));
+            return Err(Error::new(Code::InvalidArgument, message!("--output {} is a directory.", path.display())));
         }
         if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Ok(Self::Device(File::options().write(true).open(path).map_err(unwritable)?));
@@ -390,9 +391,9 @@ impl Output {
     fn finish(self, result: Result<ExportSummary>) -> Result<Option<ExportSummary>> {
         let result = result.map_err(|error| match error.code {
             // The usual hint names DATA_DIR, which is not used here.
-            Code::DiskFull => error.with_hint(
-                "Free space for the output and, for a sort, for temporary files (TMPDIR), or choose other directories.",
-            ),
+            Code::DiskFull => error.with_hint(message!(
+                "Free space for the output and, for a sort, for temporary files (TMPDIR), or choose other directories."
+            )),
             _ => error,
         });
         match self {

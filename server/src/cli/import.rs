@@ -15,15 +15,17 @@ use super::run_with_progress::{Verbosity, run_with_progress};
 use uie_auth0::{JobSummary, ManagementClient};
 use uie_core::config::{Purpose, Settings};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
+use uie_core::principal::Principal;
 use uie_core::progress::Progress;
-use uie_expression::{Expression, Kind, TransformContext};
+use uie_expression::TransformContext;
 use uie_import::{
-    ImportRequest, ImportSpec, InputFile, InputFormat, JoinedHashes, LookUpBy, LookedUp, MapRule, PollPolicy, Reason,
-    ReasonCounter, RowFault, Severity,
+    ImportRequest, ImportSpec, InputFile, InputFormat, JoinedHashes, LookUpBy, LookedUp, MapRule, PollPolicy,
+    PreparedImport, Reason, ReasonCounter, RowFault, Severity,
 };
-use uie_jobs::secrets;
+use uie_jobs::{NewDirectory, PreparedJob};
 use uie_sandbox::Sandbox;
-use uie_store::{Files, JobKind, JobState, NewJob, Store};
+use uie_store::{Files, JobKind, JobState, Store};
 
 /// Faults that are printed; `--report` writes all of them.
 const SHOWN_FAULTS: usize = 10;
@@ -97,7 +99,7 @@ pub(super) struct ImportArgs {
 /// Runs `import`; `config` is the file named by `--config`.
 pub(super) fn run(args: &ImportArgs, config: Option<&Path>) -> Result<ExitCode> {
     if args.files.iter().filter(|path| is_stdin(path)).count() > 1 {
-        return Err(Error::new(Code::InvalidArgument, "Standard input (-) can be read only once."));
+        return Err(Error::new(Code::InvalidArgument, message!("Standard input (-) can be read only once.")));
     }
     let local = args.dry_run || args.chunks.is_some();
     let purpose = if local && !args.look_up { Purpose::Local } else { Purpose::Tenant };
@@ -107,7 +109,7 @@ pub(super) fn run(args: &ImportArgs, config: Option<&Path>) -> Result<ExitCode> 
         check(args, &settings)?
     } else {
         let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(send(args, &settings))?
+        runtime.block_on(send(args, &Arc::new(settings)))?
     };
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
@@ -125,8 +127,8 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
     if is_stdin(path) {
         return Ok(Box::new(io::stdin()));
     }
-    let file =
-        File::open(path).map_err(|error| Error::new(Code::InvalidUsersFile, format!("{}: {error}", path.display())))?;
+    let file = File::open(path)
+        .map_err(|error| Error::new(Code::InvalidUsersFile, message!("{}: {error}", path.display())))?;
     Ok(Box::new(file))
 }
 
@@ -142,7 +144,7 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     // Temporary files with the identities of the rows, for the lookup.
     let temporary = args.look_up.then(tempfile::tempdir).transpose()?;
     let identities = temporary.as_ref().map(|directory| Files::ephemeral(directory.path())).transpose()?;
-    let spec = spec(&request, settings)?;
+    let spec = ImportSpec::with_tools_if_needed(&request, || tools(settings))?;
     let bar = byte_bar(&args.files);
     let several = args.files.len() > 1;
     let inputs = args
@@ -202,60 +204,45 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
 }
 
 /// Runs or resumes an import. Returns the number of rows that were not imported.
-async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
+async fn send(args: &ImportArgs, settings: &Arc<Settings>) -> Result<u64> {
     let tenant = settings.tenant()?;
     let client = client(settings)?;
-    let client_id = settings.client.as_ref().map_or("", |client| client.id.as_str());
+    let principal = Principal::application(settings.client.as_ref().map_or("", |client| client.id.as_str()));
     let mut report = Report::create(args.report.as_deref())?;
-    let new_job = async |store: &Store, request: &ImportRequest, connection: Option<String>| {
-        let id = uie_jobs::new_id();
-        let new = NewJob {
-            request: stored_request(store, &id, request, settings)?,
-            id,
-            tenant: tenant.host().to_owned(),
-            kind: JobKind::Import,
-            // The `sub` of a token that client credentials get.
-            owner: format!("{client_id}@clients"),
-            author: None,
-            connection,
-        };
-        let files = store.create_job_files(&new.id)?;
-        let copied = match &args.retry {
-            Some(failed) if args.files.is_empty() => uie_import::keep_failed_rows(&store.job_files(failed), &files),
-            _ => copy_files(&args.files, &files),
-        };
-        if let Err(error) = copied {
-            // No job refers to the directory, so it would never be deleted.
-            let _ = std::fs::remove_dir_all(files.directory());
-            return Err(error);
-        }
-        store.insert_job(&new).await?;
-        Ok(new.id)
+    let prepare = |request| {
+        let settings = Arc::clone(settings);
+        PreparedImport::new(&principal, request, move || tools(&settings), || Ok(client.clone()))
     };
-    let (store, id, request) = if let Some(id) = &args.resume {
+    let (store, id, spec) = if let Some(id) = &args.resume {
         let store = Store::open_with(settings).await?;
         let request = load_resumable_request(&store, tenant.host(), id).await?;
-        (store, id.clone(), request)
-    } else if let Some(failed) = &args.retry {
-        let store = Store::open_with(settings).await?;
-        let job = store.job(tenant.host(), failed).await?;
-        let connection = uie_jobs::check_retryable(&job)?;
-        let request: ImportRequest = secrets::open(&store, &job.id, &job.request)?;
-        client.importable_connection(&request.connection_id).await?;
-        let id = new_job(&store, &request, connection).await?;
-        (store, id, request)
+        let spec = ImportSpec::with_tools_if_needed(&request, || tools(settings))?;
+        (store, id.clone(), spec)
     } else {
-        let connection = client.connection(args.connection.as_deref().unwrap_or_default()).await?;
-        let connection = client.importable_connection(&connection.id).await?;
-        let request = ImportRequest { connection_id: connection.id, backup: args.backup.is_some(), ..request(args)? };
-        // Report an invalid mapping before creating a job.
-        spec(&request, settings)?;
-        let store = Store::open_with(settings).await?;
-        let id = new_job(&store, &request, Some(connection.name)).await?;
-        (store, id, request)
+        // A new import is checked as far as possible before DATA_DIR is opened.
+        let (store, import) = if let Some(failed) = &args.retry {
+            let store = Store::open_with(settings).await?;
+            let request = uie_jobs::retryable_request(&store, &store.job(tenant.host(), failed).await?)?;
+            (store, prepare(request).await?)
+        } else {
+            let connection = client.connection(args.connection.as_deref().unwrap_or_default()).await?;
+            let backup = args.backup.is_some();
+            let import = prepare(ImportRequest { connection_id: connection.id, backup, ..request(args)? }).await?;
+            (Store::open_with(settings).await?, import)
+        };
+        let directory = NewDirectory::create(&store)?;
+        let directory = match &args.retry {
+            Some(failed) if args.files.is_empty() => directory.with_failed_rows_of(&store.job_files(failed))?,
+            _ => {
+                copy_files(&args.files, directory.files())?;
+                directory
+            }
+        };
+        let spec = import.spec.clone();
+        let id = PreparedJob::import(import, directory).await?.store(&store, tenant.host(), &principal).await?;
+        (store, id, spec)
     };
     let files = store.job_files(&id);
-    let spec = spec(&request, settings)?;
     eprintln!("Import {id}");
     let result = Box::pin(run_job(&store, &id, &spec, &files, client)).await;
     if let Some(path) = &args.backup
@@ -300,7 +287,7 @@ async fn send(args: &ImportArgs, settings: &Settings) -> Result<u64> {
             }
             Err(match error.hint {
                 Some(_) => error,
-                None => error.with_hint(format!("Run `import --resume {id}` to continue this import.")),
+                None => error.with_hint(message!("Run `import --resume {id}` to continue this import.")),
             })
         }
     }
@@ -319,10 +306,9 @@ fn request(args: &ImportArgs) -> Result<ImportRequest> {
 }
 
 fn client(settings: &Settings) -> Result<ManagementClient> {
-    let credentials = settings
-        .client
-        .as_ref()
-        .ok_or_else(|| Error::new(Code::InvalidSettings, "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set."))?;
+    let credentials = settings.client.as_ref().ok_or_else(|| {
+        Error::new(Code::InvalidSettings, message!("AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET are not set."))
+    })?;
     ManagementClient::with_client_credentials(settings.tenant()?, credentials)
 }
 
@@ -336,7 +322,7 @@ fn copy_backup(files: &Files, path: &Path) -> Result<bool> {
             io::copy(&mut from, &mut File::create(path)?)
         }
     };
-    let named = |error: io::Error| Error::new(Code::Storage, format!("--backup {}: {error}", path.display()));
+    let named = |error: io::Error| Error::new(Code::Storage, message!("--backup {}: {error}", path.display()));
     copy().map_err(named).map(|_| true)
 }
 
@@ -344,42 +330,20 @@ fn copy_backup(files: &Files, path: &Path) -> Result<bool> {
 async fn load_resumable_request(store: &Store, tenant: &str, id: &str) -> Result<ImportRequest> {
     let job = store.job(tenant, id).await?;
     if job.kind != JobKind::Import {
-        return Err(Error::new(Code::JobState, format!("Job {id} is an export; `import --resume` needs an import.")));
+        return Err(Error::new(Code::JobState, message!("Job {id} is an export; `import --resume` needs an import.")));
     }
     if job.state == JobState::Completed {
         return Err(Error::new(
             Code::JobState,
-            format!("Job {id} is completed; only failed or canceled jobs can be resumed."),
+            message!("Job {id} is completed; only failed or canceled jobs can be resumed."),
         ));
     }
-    secrets::open(store, &job.id, &job.request)
+    uie_jobs::import_request(store, &job)
 }
 
-/// Validates the request with its mapping. Only mappings with transforms or JavaScript need the sandbox.
-fn spec(request: &ImportRequest, settings: &Settings) -> Result<ImportSpec> {
-    if has_only_paths(request)? {
-        return ImportSpec::new(request);
-    }
-    ImportSpec::with_tools(request, &tools(settings)?)
-}
-
-fn has_only_paths(request: &ImportRequest) -> Result<bool> {
-    for rule in &request.map {
-        if Expression::parse(&rule.expression)?.kind() != Kind::Path {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
+/// Opens the sandbox, which only mappings with transforms or JavaScript need.
 fn tools(settings: &Settings) -> Result<TransformContext> {
     Ok(TransformContext::new(&Sandbox::open(settings)?, &settings.secrets))
-}
-
-/// Returns the request in the form in which it is stored: secrets in its mapping are encrypted.
-fn stored_request(store: &Store, id: &str, request: &ImportRequest, settings: &Settings) -> Result<serde_json::Value> {
-    let masked = if has_only_paths(request)? { None } else { secrets::masked(request, &tools(settings)?)? };
-    secrets::seal(store, id, request, masked.as_ref())
 }
 
 /// Copies the files into the job's directory, so that it can be resumed without them.
@@ -410,7 +374,7 @@ fn map_rules(args: &ImportArgs) -> Result<Vec<MapRule>> {
 }
 
 fn write_failed(files: &Files, path: &Path) -> Result<()> {
-    let named = |error: io::Error| Error::new(Code::Storage, format!("{}: {error}", path.display()));
+    let named = |error: io::Error| Error::new(Code::Storage, message!("{}: {error}", path.display()));
     let format = uie_import::original_format(files)?;
     if is_stdin(path) {
         return uie_import::write_report(files, Some(format), &mut io::stdout().lock());
@@ -463,7 +427,7 @@ async fn run_job(
     if !begun {
         return Err(Error::new(
             Code::JobState,
-            format!("Job {id} has ended; only failed or canceled jobs can be resumed."),
+            message!("Job {id} has ended; only failed or canceled jobs can be resumed."),
         ));
     }
     let progress = Arc::new(Progress::default());
@@ -536,7 +500,7 @@ impl Report {
             Some(_) if on_stdout => Some(("standard output".to_owned(), Box::new(io::stdout()) as Box<dyn Write>)),
             Some(path) => {
                 let file = File::create(path).map_err(|error| {
-                    Error::new(Code::InvalidArgument, format!("--report {}: {error}", path.display()))
+                    Error::new(Code::InvalidArgument, message!("--report {}: {error}", path.display()))
                 })?;
                 Some((path.display().to_string(), Box::new(file) as Box<dyn Write>))
             }
@@ -554,7 +518,7 @@ impl Report {
             let written = serde_json::to_writer(&mut *output, fault)
                 .map_err(io::Error::from)
                 .and_then(|()| output.write_all(b"\n"));
-            written.map_err(|error| Error::new(Code::Storage, format!("{name}: {error}")))?;
+            written.map_err(|error| Error::new(Code::Storage, message!("{name}: {error}")))?;
         }
         Ok(())
     }
@@ -562,7 +526,7 @@ impl Report {
     /// Prints the summary and the first faults.
     fn finish(mut self, summary: &str) -> Result<()> {
         if let Some((name, output)) = &mut self.output {
-            output.flush().map_err(|error| Error::new(Code::Storage, format!("{name}: {error}")))?;
+            output.flush().map_err(|error| Error::new(Code::Storage, message!("{name}: {error}")))?;
         }
         let mut text = summary.to_owned();
         for fault in &self.first {

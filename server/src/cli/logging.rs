@@ -13,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use uie_core::config::LogFormat;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 
 /// Target of the events of this program in `LOG`: the name of the binary.
 const PROGRAM_TARGET: &str = "user_import_export";
@@ -23,7 +24,7 @@ const CRATES_TARGET: &str = "uie";
 /// Starts logging to standard error. Fails with [`Code::InvalidSettings`] if `filter` is invalid.
 pub(super) fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
     let filter = EnvFilter::try_new(with_crates(filter))
-        .map_err(|error| Error::new(Code::InvalidSettings, format!("LOG is {filter:?}: {error}")))?;
+        .map_err(|error| Error::new(Code::InvalidSettings, message!("LOG is {filter:?}: {error}")))?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());

@@ -15,6 +15,7 @@ use crate::web;
 use uie_access::Access;
 use uie_core::config::{Purpose, Settings};
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_jobs::Jobs;
 use uie_store::Store;
 
@@ -187,8 +188,8 @@ impl Server {
 /// Binds an address. `setting` and `name` name its settings in the message and the hint of an error.
 fn listen(address: std::net::SocketAddr, setting: &str, name: &str) -> Result<std::net::TcpListener> {
     std::net::TcpListener::bind(address).map_err(|error| {
-        Error::new(Code::InvalidSettings, format!("{setting} {address}: {error}"))
-            .with_hint(format!("Choose another {name}, or stop the program that uses this one."))
+        Error::new(Code::InvalidSettings, message!("{setting} {address}: {error}"))
+            .with_hint(message!("Choose another {name}, or stop the program that uses this one."))
     })
 }
 

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::permissions::Permissions;
 
 /// A user who has signed in, as far as the work for this user depends on it. The code that creates it has verified the
-/// sign-in.
+/// sign-in. The command line acts for the application itself.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// `sub` of the id_token.
@@ -21,4 +21,20 @@ pub struct Principal {
     pub expires_at: Timestamp,
     /// Id of the session of the sign-in, to which download tokens are bound.
     pub session: String,
+}
+
+impl Principal {
+    /// Returns the application itself, for which the command line acts. Auth0 limits what it may do by the scopes of
+    /// its client credentials.
+    pub fn application(client_id: &str) -> Self {
+        Self {
+            // The `sub` of a token that client credentials get.
+            subject: format!("{client_id}@clients"),
+            email: None,
+            permissions: Permissions::all(),
+            access_token: None,
+            expires_at: Timestamp::MAX,
+            session: String::new(),
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod format;
 mod input;
 mod pipeline;
 mod plan;
+mod prepare;
 mod preview;
 mod request;
 mod row_messages;
@@ -19,6 +20,7 @@ mod summary;
 pub use format::Format;
 pub use input::{InputFile, Opener};
 pub use plan::{EvaluatedBy, Filtering, Plan, PlanLine, PlanView, PreviousRun, Source, SourceKind, UserCount};
+pub use prepare::PreparedExport;
 pub use preview::{
     MAX_PREVIEW_ROWS, Matches, Preview, PreviewCell, PreviewColumn, count_matches, preview, preview_limit,
 };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::format::Format;
-use uie_expression::Pins;
+use uie_expression::{ExpressionRequest, Pins};
 
 /// The body of `POST /api/jobs/export`. The command line creates it too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,17 @@ pub struct ExportRequest {
     #[serde(default, skip_serializing_if = "Pins::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = std::collections::BTreeMap<String, String>))]
     pub transforms: Pins,
+}
+
+impl ExpressionRequest for ExportRequest {
+    fn expressions(&mut self) -> Vec<&mut String> {
+        let fields = self.fields.iter_mut().flatten().map(|field| &mut field.name);
+        fields.chain(self.sort.iter_mut().map(|sort| &mut sort.by)).collect()
+    }
+
+    fn pins(&mut self) -> &mut Pins {
+        &mut self.transforms
+    }
 }
 
 /// A predefined set of columns.

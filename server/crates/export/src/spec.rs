@@ -9,7 +9,7 @@ use super::request::{ExportRequest, FieldRequest, OnError, Preset};
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_core::user::{ATTRIBUTES, DEFAULT_COLUMNS};
-use uie_expression::{Expression, Formula, Kind, SandboxCount, TransformContext, formula_projection};
+use uie_expression::{Expression, Formula, Kind, ResolvedRequest, SandboxCount, TransformContext, formula_projection};
 use uie_json::{Path, Projection, ProjectionMask, parse_row};
 use uie_query::{Filter, Query};
 
@@ -26,6 +26,7 @@ pub enum Reading {
 /// A validated export: all expressions are parsed and all options are in range.
 #[derive(Clone, Debug)]
 pub struct ExportSpec {
+    request: ResolvedRequest<ExportRequest>,
     pub(super) encoder: Encoder,
     pub(super) sort: Option<Sort>,
     /// The attributes that columns, sort and filter read.
@@ -60,97 +61,70 @@ pub(super) struct Sort {
     pub descending: bool,
 }
 
-/// Returns the valid expressions of a request. Invalid ones are refused later.
-fn valid_expressions(request: &ExportRequest) -> Vec<Expression> {
-    let fields = request.fields.iter().flatten().map(|field| &field.name);
-    fields.chain(request.sort.iter().map(|sort| &sort.by)).filter_map(|source| Expression::parse(source).ok()).collect()
-}
-
 impl ExportSpec {
     /// Validates a request whose expressions are all paths. `sort_memory` is in bytes.
     ///
     /// Fails if an expression, the delimiter, a limit or a combination of options is invalid.
     pub fn new(request: &ExportRequest, sort_memory: u64) -> Result<Self> {
-        Self::check(request, sort_memory, None)
+        Self::check(request, sort_memory, |_| Ok(None))
     }
 
     /// Like [`ExportSpec::new`], for expressions that may also be calls of transforms or JavaScript. Compiles the
     /// transforms, which takes a second or two if they are not in the cache.
     pub fn with_tools(request: &ExportRequest, sort_memory: u64, tools: &TransformContext) -> Result<Self> {
-        Self::check(request, sort_memory, Some(tools))
+        Self::check(request, sort_memory, |_| Ok(Some(tools.clone())))
     }
 
-    fn check(request: &ExportRequest, sort_memory: u64, tools: Option<&TransformContext>) -> Result<Self> {
-        if request.limit == Some(0) {
-            return Err(Error::new(
-                Code::InvalidBody,
-                message!("The limit is 0; expected 1 or more, or none for all users."),
-            )
-            .with_field("limit"));
-        }
-        let delimiter = request
-            .delimiter
-            .as_deref()
-            .map_or(Ok(b','), parse_delimiter)
-            .map_err(|error| error.with_field("delimiter"))?;
-        let csv = Csv { delimiter, bom: request.bom, raw: request.raw_cells };
-        if request.format != Format::Csv {
-            for (given, name) in
-                [(request.delimiter.is_some(), "delimiter"), (request.bom, "bom"), (request.raw_cells, "raw_cells")]
-            {
-                if given {
-                    return Err(Error::new(
-                        Code::InvalidBody,
-                        message!(
-                            "`{name}` is for CSV only; the format is {format}.",
-                            format = request.format.extension()
-                        ),
-                    )
-                    .with_field(name));
-                }
+    /// Like [`ExportSpec::with_tools`], but opens the tools only if an expression needs them.
+    pub fn with_tools_if_needed(
+        request: &ExportRequest,
+        sort_memory: u64,
+        open_tools: impl FnOnce() -> Result<TransformContext>,
+    ) -> Result<Self> {
+        Self::check(request, sort_memory, |expressions| {
+            if expressions.all().all(|expression| expression.kind() == Kind::Path) {
+                Ok(None)
+            } else {
+                open_tools().map(Some)
             }
-        }
-        let fields = request.fields.as_deref().unwrap_or_default();
-        if fields.len() > MAX_COLUMNS {
-            return Err(Error::new(
-                Code::InvalidBody,
-                message!("{count} columns are too many; {max} are allowed.", count = fields.len(), max = MAX_COLUMNS),
-            )
-            .with_field("fields"));
-        }
-        let tools = tools.map(|tools| tools.with_pins(&request.transforms));
+        })
+    }
+
+    /// Checks the expressions of a request and nothing else: settings that are saved may be incomplete.
+    pub fn resolve(request: &ExportRequest, tools: &TransformContext) -> Result<ResolvedRequest<ExportRequest>> {
+        let tools = tools.with_pins(&request.transforms);
+        Ok(Expressions::parse(request)?.formulas(request, Some(&tools))?.resolve(request))
+    }
+
+    fn check(
+        request: &ExportRequest,
+        sort_memory: u64,
+        tools: impl FnOnce(&Expressions) -> Result<Option<TransformContext>>,
+    ) -> Result<Self> {
+        let csv = check_options(request)?;
+        let expressions = Expressions::parse(request)?;
+        expressions.check_sandboxes()?;
+        let tools = tools(&expressions)?.map(|tools| tools.with_pins(&request.transforms));
         let version_remarks = match &tools {
-            Some(tools) if !request.transforms.is_empty() => tools.version_remarks(&valid_expressions(request)),
+            Some(tools) if !request.transforms.is_empty() => tools.version_remarks(expressions.all()),
             _ => Vec::new(),
         };
-        let mut formulas = FormulaBuilder { tools: tools.as_ref(), sandboxes: SandboxCount::default() };
+        let formulas = expressions.formulas(request, tools.as_ref())?;
+        let columns = formulas.columns(request)?;
         let mut shape = match request.preset {
-            Some(Preset::Import) if request.format != Format::Json => {
-                return Err(Error::new(
-                    Code::InvalidBody,
-                    message!(
-                        "The preset `import` makes a JSON array, since that is what Auth0 imports; the format is \
-                         {format}.",
-                        format = request.format.extension()
-                    ),
-                )
-                .with_field("format"));
-            }
-            Some(Preset::Import) => Shape::Import(import_columns(fields, &mut formulas)?),
-            None if !fields.is_empty() && request.format == Format::Csv => Shape::Columns(formulas.columns(fields)?),
-            None if !fields.is_empty() => Shape::Columns(keep_last_of_each_name(formulas.columns(fields)?)),
-            None if request.format == Format::Csv => Shape::Columns(default_columns(&mut formulas)?),
+            Some(Preset::Import) => Shape::Import(import_columns(&columns)?),
+            None if !columns.is_empty() && request.format == Format::Csv => Shape::Columns(columns),
+            None if !columns.is_empty() => Shape::Columns(keep_last_of_each_name(columns)),
+            None if request.format == Format::Csv => Shape::Columns(default_columns()?),
             None => Shape::Whole,
         };
-        let sort = match &request.sort {
-            Some(sort) => {
-                let formula = formulas
-                    .formula(&sort.by, &|| message!("The sort expression"))
-                    .map_err(|error| error.with_field("sort.by"))?;
+        let resolved = formulas.resolve(request);
+        let sort = match (&request.sort, formulas.sort) {
+            (Some(sort), Some(formula)) => {
                 let computed_index = (formula.kind() != Kind::Path).then_some(shape.number_computed());
                 Some(Sort { formula, computed_index, descending: sort.descending })
             }
-            None => None,
+            _ => None,
         };
         let computes =
             shape.number_computed() > 0 || sort.as_ref().is_some_and(|sort: &Sort| sort.computed_index.is_some());
@@ -175,6 +149,7 @@ impl ExportSpec {
         let non_empty =
             |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         Ok(Self {
+            request: resolved,
             encoder: Encoder { format: request.format, shape, csv },
             sort,
             wanted,
@@ -195,6 +170,16 @@ impl ExportSpec {
             reading: Reading::default(),
             version_remarks,
         })
+    }
+
+    /// Returns the request in the forms in which it is stored and shown.
+    pub fn request(&self) -> &ResolvedRequest<ExportRequest> {
+        &self.request
+    }
+
+    /// Returns the id or name of the connection; `None` for all connections.
+    pub fn connection(&self) -> Option<&str> {
+        self.connection.as_deref()
     }
 
     /// Sets the number of threads, at least one. The default is the number of processors.
@@ -311,6 +296,55 @@ const MAX_COLUMNS: usize = 1000;
 /// Minimum memory of the sort, in bytes. With less, each temporary file would have a few rows only.
 const MIN_SORT_MEMORY: usize = 1 << 20;
 
+/// Checks the options that do not depend on expressions, and returns those of CSV.
+fn check_options(request: &ExportRequest) -> Result<Csv> {
+    if request.limit == Some(0) {
+        return Err(Error::new(
+            Code::InvalidBody,
+            message!("The limit is 0; expected 1 or more, or none for all users."),
+        )
+        .with_field("limit"));
+    }
+    let delimiter = request
+        .delimiter
+        .as_deref()
+        .map_or(Ok(b','), parse_delimiter)
+        .map_err(|error| error.with_field("delimiter"))?;
+    let csv = Csv { delimiter, bom: request.bom, raw: request.raw_cells };
+    if request.format != Format::Csv {
+        for (given, name) in
+            [(request.delimiter.is_some(), "delimiter"), (request.bom, "bom"), (request.raw_cells, "raw_cells")]
+        {
+            if given {
+                return Err(Error::new(
+                    Code::InvalidBody,
+                    message!("`{name}` is for CSV only; the format is {format}.", format = request.format.extension()),
+                )
+                .with_field(name));
+            }
+        }
+    }
+    let fields = request.fields.as_deref().unwrap_or_default();
+    if fields.len() > MAX_COLUMNS {
+        return Err(Error::new(
+            Code::InvalidBody,
+            message!("{count} columns are too many; {max} are allowed.", count = fields.len(), max = MAX_COLUMNS),
+        )
+        .with_field("fields"));
+    }
+    if request.preset == Some(Preset::Import) && request.format != Format::Json {
+        return Err(Error::new(
+            Code::InvalidBody,
+            message!(
+                "The preset `import` makes a JSON array, since that is what Auth0 imports; the format is {format}.",
+                format = request.format.extension()
+            ),
+        )
+        .with_field("format"));
+    }
+    Ok(csv)
+}
+
 /// Parses the delimiter. Fails unless it is one ASCII character that is not a quote, a line end or NUL.
 fn parse_delimiter(text: &str) -> Result<u8> {
     let byte = match text.as_bytes() {
@@ -327,49 +361,99 @@ fn parse_delimiter(text: &str) -> Result<u8> {
     })
 }
 
-fn default_columns(formulas: &mut FormulaBuilder<'_>) -> Result<Vec<Column>> {
-    DEFAULT_COLUMNS.iter().map(|(expression, name)| formulas.column(expression, Some(name))).collect()
+/// The parsed expressions of a request.
+struct Expressions {
+    /// One for each field.
+    fields: Vec<Expression>,
+    sort: Option<Expression>,
 }
 
-/// Parses the expressions of a request and creates formulas, up to the limit of sandboxes.
-struct FormulaBuilder<'t> {
-    tools: Option<&'t TransformContext>,
-    sandboxes: SandboxCount,
-}
-
-impl FormulaBuilder<'_> {
-    /// Creates a formula. `subject` returns the name of the expression for error messages.
-    fn formula(&mut self, expression: &str, subject: &dyn Fn() -> Message) -> Result<Formula> {
-        let named = |error| prefix_message(&subject(), error);
-        let expression = Expression::parse(expression).map_err(named)?;
-        self.sandboxes.add(&expression, Code::InvalidBody).map_err(|error| {
-            error.with_hint(message!("Use paths where a column only picks an attribute, or export in two parts."))
-        })?;
-        Formula::new(&expression, self.tools).map_err(named)
+impl Expressions {
+    fn parse(request: &ExportRequest) -> Result<Self> {
+        let fields = request.fields.iter().flatten().enumerate();
+        let fields = fields.map(|(index, field)| Expression::parse(&field.name).map_err(in_field(index, field)));
+        let sort = request.sort.as_ref().map(|sort| Expression::parse(&sort.by).map_err(in_sort));
+        Ok(Self { fields: fields.collect::<Result<_>>()?, sort: sort.transpose()? })
     }
 
-    fn column(&mut self, expression: &str, name: Option<&str>) -> Result<Column> {
-        let formula = self
-            .formula(expression, &|| message!("Column {name:?}", name = name.unwrap_or(expression)))
-            .map_err(|error| error.with_field("name"))?;
-        let name = name.unwrap_or(formula.masked_source());
-        if name.is_empty() {
-            let shown = formula.masked_source();
-            return Err(Error::new(Code::InvalidExpression, message!("The column `{shown}` has an empty name."))
-                .with_hint(message!("Leave the name out to name the column by its expression."))
-                .with_field("export_as"));
+    fn all(&self) -> impl Iterator<Item = &Expression> {
+        self.fields.iter().chain(&self.sort)
+    }
+
+    /// Fails if computing all of them takes too many sandboxes.
+    fn check_sandboxes(&self) -> Result<()> {
+        let mut sandboxes = SandboxCount::default();
+        let mut add = |expression| {
+            sandboxes.add(expression, Code::InvalidBody).map_err(|error| {
+                error.with_hint(message!("Use paths where a column only picks an attribute, or export in two parts."))
+            })
+        };
+        for (index, expression) in self.fields.iter().enumerate() {
+            add(expression).map_err(|error| error.with_field(format!("fields[{index}].name")))?;
         }
-        let name = name.to_owned();
-        Ok(Column::new(&name, formula))
+        self.sort.as_ref().map_or(Ok(()), |sort| add(sort).map_err(|error| error.with_field("sort.by")))
     }
 
-    fn columns(&mut self, fields: &[FieldRequest]) -> Result<Vec<Column>> {
-        let columns = fields.iter().enumerate().map(|(index, field)| {
-            let column = self.column(&field.name, field.export_as.as_deref());
-            column.map_err(|error| error.with_field(format!("fields[{index}]")))
+    /// Checks the expressions. All but paths need `tools`.
+    fn formulas(&self, request: &ExportRequest, tools: Option<&TransformContext>) -> Result<Formulas> {
+        let fields = self.fields.iter().zip(request.fields.iter().flatten()).enumerate();
+        let fields =
+            fields.map(|(index, (expression, field))| Formula::new(expression, tools).map_err(in_field(index, field)));
+        let sort = self.sort.as_ref().map(|expression| Formula::new(expression, tools).map_err(in_sort));
+        Ok(Formulas { fields: fields.collect::<Result<_>>()?, sort: sort.transpose()? })
+    }
+}
+
+/// The checked expressions of a request.
+struct Formulas {
+    /// One for each field.
+    fields: Vec<Formula>,
+    sort: Option<Formula>,
+}
+
+impl Formulas {
+    fn resolve(&self, request: &ExportRequest) -> ResolvedRequest<ExportRequest> {
+        ResolvedRequest::new(request, self.fields.iter().chain(&self.sort).map(Some))
+    }
+
+    /// Returns the columns of the fields.
+    fn columns(&self, request: &ExportRequest) -> Result<Vec<Column>> {
+        let fields = self.fields.iter().zip(request.fields.iter().flatten()).enumerate();
+        let columns = fields.map(|(index, (formula, field))| {
+            let name = field.export_as.as_deref().unwrap_or(formula.masked_source());
+            if name.is_empty() {
+                let shown = formula.masked_source();
+                return Err(Error::new(Code::InvalidExpression, message!("The column `{shown}` has an empty name."))
+                    .with_hint(message!("Leave the name out to name the column by its expression."))
+                    .with_field("export_as")
+                    .with_field(format!("fields[{index}]")));
+            }
+            Ok(Column::new(name, formula.clone()))
         });
         columns.collect()
     }
+}
+
+/// Returns a function that names the field of a request in the error of its expression.
+fn in_field(index: usize, field: &FieldRequest) -> impl Fn(Error) -> Error {
+    move |error| {
+        let name = field.export_as.as_deref().unwrap_or(&field.name);
+        prefix_message(&message!("Column {name:?}"), error).with_field("name").with_field(format!("fields[{index}]"))
+    }
+}
+
+/// Names the order of rows in the error of its expression.
+fn in_sort(error: Error) -> Error {
+    prefix_message(&message!("The sort expression"), error).with_field("sort.by")
+}
+
+fn default_columns() -> Result<Vec<Column>> {
+    DEFAULT_COLUMNS.iter().map(|(path, name)| path_column(path, name)).collect()
+}
+
+/// Returns the column of a path that is not from a request.
+fn path_column(path: &str, name: &str) -> Result<Column> {
+    Ok(Column::new(name, Formula::new(&Expression::parse(path)?, None)?))
 }
 
 /// Removes duplicate names, as JavaScript does for members of an object: the last column of each name is kept, at the
@@ -385,8 +469,7 @@ fn keep_last_of_each_name(columns: Vec<Column>) -> Vec<Column> {
     members
 }
 
-fn import_columns(fields: &[FieldRequest], formulas: &mut FormulaBuilder<'_>) -> Result<Vec<Column>> {
-    let own = formulas.columns(fields)?;
+fn import_columns(own: &[Column]) -> Result<Vec<Column>> {
     let importable = |name: &str| ATTRIBUTES.iter().any(|attribute| attribute.importable && attribute.name == name);
     if let Some((index, column)) = own.iter().enumerate().find(|(_, column)| !importable(&column.name)) {
         let nearest = uie_core::user::nearest_importable(&column.name);
@@ -407,7 +490,7 @@ fn import_columns(fields: &[FieldRequest], formulas: &mut FormulaBuilder<'_>) ->
     attributes
         .map(|name| match own.iter().rfind(|column| column.name == name) {
             Some(column) => Ok(column.clone()),
-            None => formulas.column(name, None),
+            None => path_column(name, name),
         })
         .collect()
 }

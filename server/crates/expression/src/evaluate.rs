@@ -74,23 +74,17 @@ impl TransformContext {
         Self { pins: pins.clone(), ..self.clone() }
     }
 
-    /// Returns the pins of a request with these expressions: the existing pins, and the current versions of other
-    /// transforms that they call.
+    /// Returns the versions of the transforms that an expression calls: the pinned ones, and the current versions of
+    /// the others.
     ///
-    /// Shipped transforms are not pinned, since no other transform can have their names. Fails if an expression cannot
-    /// be parsed.
-    pub fn resolve_pins<'a>(&self, expressions: impl IntoIterator<Item = &'a str>) -> Result<Pins> {
-        let mut pins = Pins::default();
-        for source in expressions {
-            for name in Expression::parse(source)?.transforms() {
-                let now = self.catalog.get(name).filter(|transform| transform.origin() != Origin::Shipped);
-                let pin = self.pins.get(name).cloned().or_else(|| Some(now?.sha256().to_owned()));
-                if let Some(pin) = pin {
-                    pins.insert(name.to_owned(), pin);
-                }
-            }
-        }
-        Ok(pins)
+    /// Shipped transforms are not pinned, since no other transform can have their names.
+    fn pins_of(&self, expression: &Expression) -> Pins {
+        let pin = |name: &str| {
+            let now = self.catalog.get(name).filter(|transform| transform.origin() != Origin::Shipped);
+            self.pins.get(name).cloned().or_else(|| Some(now?.sha256().to_owned()))
+        };
+        let names = expression.transforms().into_iter();
+        names.filter_map(|name| Some((name.to_owned(), pin(name)?))).collect()
     }
 
     /// Returns remarks for the plan: which pinned versions of transforms are outdated or have been replaced.
@@ -154,6 +148,7 @@ fn short_digest(sha256: &str) -> Cow<'_, str> {
 pub struct Formula {
     kind: Kind,
     masked_source: String,
+    pins: Pins,
     computation: Computation,
 }
 
@@ -194,6 +189,7 @@ impl Formula {
         SandboxCount::default().add(expression, Code::InvalidExpression)?;
         let source = expression.source();
         let kind = expression.kind();
+        let pins = context.map(|context| context.pins_of(expression)).unwrap_or_default();
         let context = || {
             context.ok_or_else(|| {
                 expression.path().err().unwrap_or_else(|| {
@@ -213,12 +209,13 @@ impl Formula {
                 (Computation::Computed(Arc::new(checker.script(script)?)), Vec::new())
             }
         };
-        Ok(Self { kind, masked_source: mask_ranges(source, hidden), computation })
+        Ok(Self { kind, masked_source: mask_ranges(source, hidden), pins, computation })
     }
 
     /// Returns the formula of a path, which needs no check.
     pub fn path(path: Path) -> Self {
-        Self { kind: Kind::Path, masked_source: path.to_string(), computation: Computation::Path(path) }
+        let masked_source = path.to_string();
+        Self { kind: Kind::Path, masked_source, pins: Pins::new(), computation: Computation::Path(path) }
     }
 
     /// Returns the kind of the expression.
@@ -229,6 +226,11 @@ impl Formula {
     /// Returns the expression with secrets replaced by `***`.
     pub fn masked_source(&self) -> &str {
         &self.masked_source
+    }
+
+    /// Returns the versions of the transforms that it calls.
+    pub(super) fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// Returns the path; `None` if the formula is a call or JavaScript.

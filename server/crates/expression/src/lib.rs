@@ -9,11 +9,13 @@ mod javascript;
 mod lexer;
 mod parse_error;
 mod parser;
+mod request;
 mod sandbox_count;
 
 pub use column::split_column;
 pub use evaluate::{Cells, Evaluator, Formula, Pins, RowValues, TransformContext, formula_projection};
 pub use expression::{Expression, Kind};
+pub use request::{ExpressionRequest, ResolvedRequest};
 pub use sandbox_count::{MAX_SANDBOXES, SandboxCount};
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use super::attribute_rules::{FORBIDDEN_APP_METADATA, check_factors, check_key_na
 use super::compact_row::MAX_ROW_IN_CHUNK;
 use super::custom_password_hash::{check_custom_hash, check_hash_length};
 use super::dedup_index::SpillingHashIndex;
-use super::fast_check::{FastCheck, UncheckedRow, ValidRowText, fast_check};
+use super::fast_check::{FastCheck, UncheckedText, fast_check};
 use super::redact;
+use super::row::{Checked, Mapped, Read, Row};
 use super::row_fault::{RowFault, RowLocation, Severity};
-use super::row_identity::{ID_PREFIX, RowIdentity};
+use super::row_identity::{Identifiers, sent_id};
 use super::schema::{self, Finding};
 use uie_core::error::Result;
 use uie_core::message::message;
@@ -41,41 +42,54 @@ impl Checker {
         Self { dropped: names.to_vec(), ..self }
     }
 
-    /// Checks a row by its text alone. Returns the valid row, perhaps with a warning, or a row that needs the full
-    /// check; `None` if the row must be parsed first. The row is at the start of `text`; with `is_whole` the text
-    /// contains nothing else.
-    pub(super) fn check_text<'r>(
-        &mut self,
-        location: &RowLocation,
-        text: &'r [u8],
-        is_whole: bool,
-    ) -> Result<Option<FastChecked<'r>>> {
-        let row = match fast_check(text, is_whole, self.phone_warning_emitted, &self.dropped) {
+    /// Checks a row by its text: without building it if that is sufficient. Returns the length of the row and the
+    /// result; `None` if the reader must parse the row first.
+    pub(super) fn check_text<'t>(&mut self, row: Row<Read<'t>>) -> Result<Option<(usize, Checked<'t>)>> {
+        let Read { text, is_whole } = row.state;
+        let text = match fast_check(text, is_whole, self.phone_warning_emitted, &self.dropped) {
             None => return Ok(None),
-            Some(FastCheck::NeedsFullCheck(row)) => return Ok(Some(FastChecked::NeedsFullCheck(row))),
-            Some(FastCheck::Valid(row)) => row,
+            Some(FastCheck::NeedsFullCheck(text)) => return self.check_built(row, &text),
+            Some(FastCheck::Valid(text)) => text,
         };
-        let sent_id = row.user_id.map(|id| self.sent_id(id));
-        let identity = Identity {
-            email: Some(&row.email),
-            user_id: sent_id,
-            username: row.username.as_deref(),
-            phone_number: row.phone_number,
-        };
-        if !self.is_new(location, &identity)? {
-            return Ok(Some(FastChecked::NeedsFullCheck(row.into_unchecked())));
+        if !self.is_new(&row.location, &text.identifiers(self.keep_id_prefix))? {
+            return self.check_built(row, &text.into_unchecked());
         }
-        let warning = row.user_id.filter(|id| id.contains('|')).and_then(|id| {
-            let mut warnings = Vec::new();
-            self.check_id(id, &mut Vec::new(), &mut warnings);
-            let value = serde_json::json!({ "user_id": id });
-            warnings.pop().map(|finding| Box::new(fault(location, &value, finding, Severity::Warning)))
-        });
-        Ok(Some(FastChecked::Valid(ValidRow { row, sent_id, keep_id_prefix: self.keep_id_prefix, warning })))
+        let warnings = match text.user_id {
+            Some(id) if id.contains('|') => self.id_warnings(&row.location, id),
+            _ => Vec::new(),
+        };
+        Ok(Some((text.text.len(), Checked::Valid(row.into_valid(text, self.keep_id_prefix, warnings)))))
     }
 
-    /// Runs the full check and returns all errors and warnings of a row. `size` is its size in a chunk, in bytes.
-    pub(super) fn check(&mut self, location: &RowLocation, row: &Value, size: usize) -> Result<Vec<RowFault>> {
+    /// Runs the full check on a row whose text is not sufficient. `None` if the row must be parsed first.
+    fn check_built<'t>(
+        &mut self,
+        row: Row<Read<'t>>,
+        text: &UncheckedText<'t>,
+    ) -> Result<Option<(usize, Checked<'t>)>> {
+        let Some(row) = row.into_mapped(text) else { return Ok(None) };
+        Ok(Some((text.text.len(), self.check(row)?)))
+    }
+
+    /// Runs the full check on a parsed row.
+    pub(super) fn check<'t>(&mut self, row: Row<Mapped<'t>>) -> Result<Checked<'t>> {
+        // The compact form is never larger than the text.
+        let mut size = row.state.text.len();
+        if size > MAX_ROW_IN_CHUNK {
+            let mut sent = Vec::new();
+            row.state.write_compact(self.keep_id_prefix, &mut sent)?;
+            size = sent.len();
+        }
+        let faults = self.find_faults(&row.location, &row.state.user, size)?;
+        Ok(if faults.iter().all(|fault| fault.severity == Severity::Warning) {
+            Checked::Valid(row.into_valid(self.keep_id_prefix, faults))
+        } else {
+            Checked::Failed(row.into_failed(faults))
+        })
+    }
+
+    /// Returns all errors, then all warnings of a row. `size` is its size in a chunk, in bytes.
+    pub(super) fn find_faults(&mut self, location: &RowLocation, row: &Value, size: usize) -> Result<Vec<RowFault>> {
         let mut findings = Vec::new();
         schema::validate(row, &mut findings);
         let mut warnings = Vec::new();
@@ -83,16 +97,19 @@ impl Checker {
             let fits_schema = findings.is_empty();
             self.check_semantics(members, size, &mut findings, &mut warnings);
             if fits_schema && findings.is_empty() {
-                self.check_duplicates(location, members, &mut findings)?;
+                self.check_duplicates(location, row, &mut findings)?;
             }
         }
         let errors = findings.into_iter().map(|finding| fault(location, row, finding, Severity::Error));
         Ok(errors.chain(warnings.into_iter().map(|finding| fault(location, row, finding, Severity::Warning))).collect())
     }
 
-    /// Returns the id to send: without the prefix, which Auth0 would add a second time, unless it is to be kept.
-    pub(super) fn sent_id<'a>(&self, id: &'a str) -> &'a str {
-        if self.keep_id_prefix { id } else { id.strip_prefix(ID_PREFIX).unwrap_or(id) }
+    /// Returns the warnings about the id of a row that is valid otherwise.
+    fn id_warnings(&self, location: &RowLocation, id: &str) -> Vec<RowFault> {
+        let mut warnings = Vec::new();
+        self.check_id(id, &mut Vec::new(), &mut warnings);
+        let value = serde_json::json!({ "user_id": id });
+        warnings.into_iter().map(|finding| fault(location, &value, finding, Severity::Warning)).collect()
     }
 
     /// Sets the state after the first phone number, whose warning is emitted once per import.
@@ -179,7 +196,7 @@ impl Checker {
     }
 
     fn check_id(&self, id: &str, findings: &mut Vec<Finding>, warnings: &mut Vec<Finding>) {
-        let sent = self.sent_id(id);
+        let sent = sent_id(id, self.keep_id_prefix);
         if sent.is_empty() && !id.is_empty() {
             findings.push(
                 Finding::new("user_id", "MIN_LENGTH", message!("user_id consists of the prefix auth0| only."))
@@ -205,26 +222,12 @@ impl Checker {
 
     /// Reports a user whose identity was in an earlier row that will be sent
     /// (docs/auth0/jobs.md#what-an-import-changes).
-    fn check_duplicates(
-        &mut self,
-        location: &RowLocation,
-        user: &Map<String, Value>,
-        findings: &mut Vec<Finding>,
-    ) -> Result<()> {
-        let text = |name: &str| user.get(name).and_then(Value::as_str);
-        // Auth0 stores both in lower case (docs/auth0/import-schema.md#attributes,
-        // docs/auth0/user-profile.md#attributes).
-        let (email, username) = (text("email").map(str::to_lowercase), text("username").map(str::to_lowercase));
-        let identity = Identity {
-            email: email.as_deref(),
-            user_id: text("user_id").map(|id| self.sent_id(id)),
-            username: username.as_deref(),
-            phone_number: text("phone_number"),
-        };
-        if self.is_new(location, &identity)? {
+    fn check_duplicates(&mut self, location: &RowLocation, user: &Value, findings: &mut Vec<Finding>) -> Result<()> {
+        let identifiers = Identifiers::of_user(user, self.keep_id_prefix);
+        if self.is_new(location, &identifiers)? {
             return Ok(());
         }
-        for (kind, name, value) in identity.values() {
+        for (kind, name, value) in identifiers.values() {
             if let Some(first) = self.seen.rows.get(self.seen.key(kind, value))? {
                 findings.push(
                     Finding::new(
@@ -240,11 +243,11 @@ impl Checker {
     }
 
     /// Returns whether no earlier row has any of these values, and then records all of them.
-    fn is_new(&mut self, location: &RowLocation, identity: &Identity<'_>) -> Result<bool> {
+    fn is_new(&mut self, location: &RowLocation, identifiers: &Identifiers<'_>) -> Result<bool> {
         let mut new = [0; 4];
         let mut count = 0;
         // Compute all hashes first, so that the memory accesses of the lookups overlap.
-        for ((kind, _, value), slot) in identity.values().zip(&mut new) {
+        for ((kind, _, value), slot) in identifiers.values().zip(&mut new) {
             *slot = self.seen.key(kind, value);
             count += 1;
         }
@@ -257,68 +260,6 @@ impl Checker {
             self.seen.rows.insert(*key, location.row)?;
         }
         Ok(true)
-    }
-}
-
-/// The values by which Auth0 identifies a user, normalized as Auth0 compares them.
-struct Identity<'a> {
-    email: Option<&'a str>,
-    user_id: Option<&'a str>,
-    username: Option<&'a str>,
-    phone_number: Option<&'a str>,
-}
-
-impl<'a> Identity<'a> {
-    /// Returns number, name and value of each identifier that is present.
-    fn values(&self) -> impl Iterator<Item = (u8, &'static str, &'a str)> + use<'a> {
-        let values = [
-            (0, "email", self.email),
-            (1, "user_id", self.user_id),
-            (2, "username", self.username),
-            (3, "phone_number", self.phone_number),
-        ];
-        values
-            .into_iter()
-            .filter_map(|(kind, name, value)| Some((kind, name, value.filter(|value| !value.is_empty())?)))
-    }
-}
-
-/// Result of the fast check, including duplicates.
-pub(super) enum FastChecked<'a> {
-    Valid(ValidRow<'a>),
-    NeedsFullCheck(UncheckedRow<'a>),
-}
-
-/// A row without errors, known from its text alone.
-pub(super) struct ValidRow<'a> {
-    row: ValidRowText<'a>,
-    sent_id: Option<&'a str>,
-    keep_id_prefix: bool,
-    pub(super) warning: Option<Box<RowFault>>,
-}
-
-impl<'a> ValidRow<'a> {
-    /// The row's text in the file.
-    pub(super) fn text(&self) -> &'a str {
-        self.row.text
-    }
-
-    /// Appends the row as compact JSON, as it is sent.
-    pub(super) fn write_compact(&self, output: &mut Vec<u8>) {
-        self.row.write_compact(self.keep_id_prefix, output);
-    }
-
-    /// Returns location and identifiers of the row, to match it with Auth0's reports.
-    pub(super) fn identity(&self, location: &RowLocation) -> RowIdentity {
-        RowIdentity {
-            row: location.row,
-            line: location.line,
-            file: location.file.clone(),
-            email: Some(self.row.email.clone().into_owned()),
-            user_id: self.sent_id.map(str::to_owned),
-            username: self.row.username.as_deref().map(str::to_owned),
-            phone_number: self.row.phone_number.map(str::to_owned),
-        }
     }
 }
 
@@ -351,6 +292,6 @@ fn fault(location: &RowLocation, row: &Value, finding: Finding, severity: Severi
         hint: finding.hint,
         value,
         severity,
-        file: location.file.clone(),
+        file: location.file_name(),
     }
 }

@@ -1,20 +1,18 @@
 //! Runs the check over all files of an import: reads and maps each row, checks it, and writes it to a chunk or reports
 //! its errors.
 
-use std::io::Read;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{Checker, FastChecked};
+use super::check::Checker;
 use super::chunks::{ChunkWriter, IdentityFile, WrittenChunk};
-use super::compact_row::{MAX_ROW_IN_CHUNK, compact};
 use super::hashes::{self, JoinedHashes, PasswordHashes, hashes_without_users};
 use super::input_file::{InputFile, InputFormat, in_file};
 use super::read::{IgnoredColumn, RowReader};
-use super::row_content::Content;
-use super::row_fault::{RowFault, RowLocation, Severity};
-use super::row_identity::{ID_PREFIX, RowIdentity};
+use super::row::{Checked, Failed, Read, Row, Valid};
+use super::row_fault::{RowFault, Severity};
 use super::rows::Rows;
 use super::spec::ImportSpec;
 use uie_core::error::{Code, Error, Result};
@@ -49,7 +47,7 @@ pub struct CheckSummary {
 /// cannot be mapped to attributes.
 pub fn check(
     spec: &ImportSpec,
-    input: Box<dyn Read + Send>,
+    input: Box<dyn io::Read + Send>,
     chunks: Option<&Path>,
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     progress: &Progress,
@@ -96,13 +94,13 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    /// Writes a valid row; `write` appends the row as compact JSON to the buffer that it is given.
-    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>), identity: impl Fn() -> RowIdentity) -> Result<()> {
+    /// Writes a valid row.
+    fn push(&mut self, row: &Row<Valid<'_>>) -> Result<()> {
         if let Some(identities) = &mut self.identities {
-            identities.push(&identity())?;
+            identities.push(&row.identity())?;
         }
         match &mut self.chunks {
-            Some(chunks) => chunks.push(write, identity),
+            Some(chunks) => chunks.push(row),
             None => Ok(()),
         }
     }
@@ -128,56 +126,40 @@ pub(super) fn check_rows(
     let mut hashes = join_hashes(&mut inputs, scratch, &mut summary)?;
     let dropped = spec.mapping().dropped_by_text().unwrap_or_default();
     let checker = Checker::new(spec.request().keep_id_prefix, scratch).dropping(dropped);
-    let mut run = CheckRun { checker, outputs, summary, fault, compact: Vec::new() };
+    let mut run = CheckRun { checker, outputs, summary, fault };
     for InputFile { name, mut open, .. } in inputs {
         let in_file = in_file(name.as_deref());
         let reader = RowReader::open(open()?, &headers).map_err(&in_file)?;
         for warning in ignored_columns(&reader, name.as_deref()) {
             run.report(&warning)?;
         }
-        let mut rows = Rows::new(reader, spec.mapping(), hashes.is_some());
+        let mut rows = Rows::new(reader, spec.mapping(), hashes.is_some()).located(name.as_deref(), run.summary.total);
         loop {
-            let row = run.summary.total + 1;
-            if let Some(peeked) = rows.peek().map_err(&in_file)? {
-                let location = RowLocation { row, line: peeked.line, file: name.clone() };
-                if let Some(length) = run.check_text(&location, peeked.text, peeked.is_whole)? {
-                    rows.advance(length).map_err(&in_file)?;
-                    after_row(&run.summary)?;
-                    continue;
-                }
+            if let Some(row) = rows.peek().map_err(&in_file)?
+                && let Some(length) = run.check_text(row)?
+            {
+                rows.advance(length).map_err(&in_file)?;
+                after_row(&run.summary)?;
+                continue;
             }
             if !rows.next().map_err(&in_file)? {
                 break;
             }
-            let current = rows.row();
-            let location = RowLocation { row, line: current.raw.line, file: name.clone() };
-            let unparsed = matches!(current.content, Content::Text) && !current.raw.truncated;
-            if unparsed && run.check_text(&location, &current.raw.bytes, true)?.is_some() {
+            if let Some(row) = rows.text()
+                && run.check_text(row)?.is_some()
+            {
                 after_row(&run.summary)?;
                 continue;
             }
-            let row = rows.build().map_err(&in_file)?;
-            match std::mem::take(&mut row.content) {
-                Content::User(value) if row.raw.number == 1 && hashes::parse_entry(&value).is_some() => {
-                    return Err(in_file(hashes_without_users()));
-                }
-                Content::User(mut value) => {
-                    if let Some(hashes) = &mut hashes
-                        && let Some(id) = value.get("user_id").and_then(serde_json::Value::as_str).map(str::to_owned)
-                    {
-                        let id = id.strip_prefix(ID_PREFIX).unwrap_or(&id);
-                        hashes.join(id, &mut value, &mut row.raw.bytes)?;
-                    }
-                    run.check_value(&location, &value, &row.raw.bytes)?;
-                }
-                Content::Invalid(row_errors) => {
-                    for row_error in row_errors {
-                        run.report(&row_error.into_fault(&location))?;
-                    }
-                    run.count(false);
-                }
-                Content::Text => run.count(false),
+            rows.parse().map_err(&in_file)?;
+            if let Some(hashes) = &mut hashes {
+                rows.join(hashes)?;
             }
+            let checked = match rows.take() {
+                Ok(row) => run.checker.check(row)?,
+                Err(row) => Checked::Failed(row),
+            };
+            run.finish_row(&checked)?;
             after_row(&run.summary)?;
         }
         run.summary.inputs.push(InputFormat { file: name.clone(), ..rows.reader().format() });
@@ -197,7 +179,6 @@ struct CheckRun<'f> {
     outputs: Outputs,
     summary: CheckSummary,
     fault: &'f mut dyn FnMut(&RowFault) -> Result<()>,
-    compact: Vec<u8>,
 }
 
 impl CheckRun<'_> {
@@ -215,52 +196,25 @@ impl CheckRun<'_> {
         }
     }
 
-    /// Checks the row at the start of `text` with the fast check, and as a parsed value if that is not sufficient.
-    /// Returns the length of the row; `None` if the text must go through the reader's parser first.
-    fn check_text(&mut self, location: &RowLocation, text: &[u8], is_whole: bool) -> Result<Option<usize>> {
-        match self.checker.check_text(location, text, is_whole)? {
-            Some(FastChecked::Valid(row)) => {
-                if let Some(warning) = &row.warning {
-                    self.report(warning)?;
-                }
-                self.outputs.push(|output| row.write_compact(output), || row.identity(location))?;
-                self.count(true);
-                Ok(Some(row.text().len()))
-            }
-            Some(FastChecked::NeedsFullCheck(row)) => match row.build() {
-                Some(value) => {
-                    self.check_value(location, &value, &row.text_to_check())?;
-                    Ok(Some(row.text.len()))
-                }
-                None => Ok(None),
-            },
-            None => Ok(None),
-        }
+    /// Checks a row by its text, and writes or reports it. Returns the length of the row; `None` if the text must go
+    /// through the reader's parser first.
+    fn check_text(&mut self, row: Row<Read<'_>>) -> Result<Option<usize>> {
+        let Some((length, checked)) = self.checker.check_text(row)? else { return Ok(None) };
+        self.finish_row(&checked)?;
+        Ok(Some(length))
     }
 
-    /// Runs the full check on a parsed row. `text` is the complete row; `value` may lack metadata that is known to be
-    /// valid.
-    fn check_value(&mut self, location: &RowLocation, value: &serde_json::Value, text: &[u8]) -> Result<()> {
-        let id = value.get("user_id").and_then(serde_json::Value::as_str);
-        let replaced = id.map(|id| self.checker.sent_id(id)).filter(|sent| Some(*sent) != id);
-        // The compact form is never larger than the text.
-        let mut size = text.len();
-        if size > MAX_ROW_IN_CHUNK {
-            compact(text, replaced, &mut self.compact)?;
-            size = self.compact.len();
-        }
-        let faults = self.checker.check(location, value, size)?;
-        for fault in &faults {
+    /// Writes a valid row to the outputs, and reports the errors and warnings of a row.
+    fn finish_row(&mut self, checked: &Checked<'_>) -> Result<()> {
+        let (faults, good) = match checked {
+            Checked::Valid(row) => (&row.state.warnings, true),
+            Checked::Failed(Row { state: Failed(faults), .. }) => (faults, false),
+        };
+        for fault in faults {
             self.report(fault)?;
         }
-        let good = faults.iter().all(|fault| fault.severity == Severity::Warning);
-        if good {
-            if self.outputs.chunks.is_some() {
-                compact(text, replaced, &mut self.compact)?;
-            }
-            let checker = &self.checker;
-            let identity = || RowIdentity::new(location, value, |id| checker.sent_id(id).to_owned());
-            self.outputs.push(|output| output.extend_from_slice(&self.compact), identity)?;
+        if let Checked::Valid(row) = checked {
+            self.outputs.push(row)?;
         }
         self.count(good);
         Ok(())

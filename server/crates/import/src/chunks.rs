@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::compact_row::MAX_CHUNK_BYTES;
 use super::io_error::with_path;
+use super::row::{Row, Valid};
 use super::row_identity::RowIdentity;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::message;
@@ -42,26 +43,21 @@ impl ChunkWriter {
         Ok(Self { files, rows_files, chunk: Vec::new(), identities: Vec::new(), rows: 0, written: Vec::new() })
     }
 
-    /// Adds a row. `write` appends its compact JSON, at most [`MAX_ROW_IN_CHUNK`](super::compact_row::MAX_ROW_IN_CHUNK)
-    /// bytes.
-    pub(super) fn push(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>),
-        identity: impl FnOnce() -> RowIdentity,
-    ) -> Result<()> {
+    /// Adds a row. Its compact JSON has at most [`MAX_ROW_IN_CHUNK`](super::compact_row::MAX_ROW_IN_CHUNK) bytes.
+    pub(super) fn push(&mut self, row: &Row<Valid<'_>>) -> Result<()> {
         let end = self.chunk.len();
         self.chunk.push(if self.rows == 0 { b'[' } else { b',' });
-        write(&mut self.chunk);
+        row.write_compact(&mut self.chunk)?;
         if self.rows > 0 && self.chunk.len() + 1 > MAX_CHUNK_BYTES {
-            let row = self.chunk.split_off(end + 1);
+            let text = self.chunk.split_off(end + 1);
             self.chunk.truncate(end);
             self.flush()?;
             self.chunk.push(b'[');
-            self.chunk.extend_from_slice(&row);
+            self.chunk.extend_from_slice(&text);
         }
         self.rows += 1;
         if self.rows_files.is_some() {
-            serde_json::to_writer(&mut self.identities, &identity()).map_err(std::io::Error::from)?;
+            serde_json::to_writer(&mut self.identities, &row.identity()).map_err(std::io::Error::from)?;
             self.identities.push(b'\n');
         }
         Ok(())

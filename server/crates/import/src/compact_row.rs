@@ -16,10 +16,9 @@ pub const MAX_CHUNK_BYTES: usize = 500_000;
 /// Maximum size of a row: a chunk with one row, minus the brackets of the array.
 pub(super) const MAX_ROW_IN_CHUNK: usize = MAX_CHUNK_BYTES - 2;
 
-/// Replaces `output` by the row as compact JSON: its exact text without white space between tokens, so numbers keep
+/// Appends the row as compact JSON: its exact text without white space between tokens, so numbers keep
 /// every digit. With `user_id`, replaces the id.
 pub(super) fn compact(row: &[u8], user_id: Option<&str>, output: &mut Vec<u8>) -> Result<()> {
-    output.clear();
     let Some(user_id) = user_id else {
         minify(row, output);
         return Ok(());

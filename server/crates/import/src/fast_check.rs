@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::attribute_rules::{FORBIDDEN_APP_METADATA, has_no_findings, is_plain_username};
 use super::compact_row::MAX_ROW_IN_CHUNK;
-use super::row_identity::ID_PREFIX;
+use super::row_identity::{ID_PREFIX, Identifiers, lower, sent_id};
 use super::schema;
 use uie_json::simd::contains_any;
 use uie_json::{MemberVisitor, RawString, ValueScanner, minify, visit_object};
@@ -20,13 +20,13 @@ const METADATA_MEMBERS: [u32; 2] = [14, 15];
 /// Result of scanning a row.
 #[derive(Debug)]
 pub(super) enum FastCheck<'a> {
-    Valid(ValidRowText<'a>),
-    NeedsFullCheck(UncheckedRow<'a>),
+    Valid(ValidText<'a>),
+    NeedsFullCheck(UncheckedText<'a>),
 }
 
 /// A row without errors.
 #[derive(Debug)]
-pub(super) struct ValidRowText<'a> {
+pub(super) struct ValidText<'a> {
     pub(super) text: &'a str,
     /// In lower case.
     pub(super) email: Cow<'a, str>,
@@ -44,7 +44,7 @@ pub(super) struct ValidRowText<'a> {
     removed: RemovedMembers,
 }
 
-impl<'a> ValidRowText<'a> {
+impl<'a> ValidText<'a> {
     /// Appends the row as compact JSON, without removed members; removes the prefix of the id unless `keep_id_prefix`.
     pub(super) fn write_compact(&self, keep_id_prefix: bool, output: &mut Vec<u8>) {
         let has_prefix = self.user_id.is_some_and(|id| id.starts_with(ID_PREFIX));
@@ -60,23 +60,33 @@ impl<'a> ValidRowText<'a> {
         }
     }
 
+    /// Returns the identifiers of the row.
+    pub(super) fn identifiers(&self, keep_id_prefix: bool) -> Identifiers<'_> {
+        Identifiers {
+            email: Some(Cow::Borrowed(&self.email)),
+            user_id: self.user_id.map(|id| sent_id(id, keep_id_prefix)),
+            username: self.username.as_deref().map(Cow::Borrowed),
+            phone_number: self.phone_number,
+        }
+    }
+
     /// Converts to a row that needs the full check, for rows refused for a reason outside their text (duplicates).
-    pub(super) fn into_unchecked(self) -> UncheckedRow<'a> {
-        UncheckedRow { text: self.text, metadata: self.metadata, removed: self.removed }
+    pub(super) fn into_unchecked(self) -> UncheckedText<'a> {
+        UncheckedText { text: self.text, metadata: self.metadata, removed: self.removed }
     }
 }
 
 /// A syntactically valid row that needs the full check. Valid metadata, usually most of the row, is skipped by
 /// [`build`](Self::build).
 #[derive(Debug)]
-pub(super) struct UncheckedRow<'a> {
+pub(super) struct UncheckedText<'a> {
     pub(super) text: &'a str,
     /// Ranges of metadata that is known to be valid; otherwise empty.
     metadata: [Range<usize>; 2],
     removed: RemovedMembers,
 }
 
-impl UncheckedRow<'_> {
+impl<'a> UncheckedText<'a> {
     /// Parses the row without removed members, with `{}` in place of valid metadata; the full check reports the same
     /// errors as for the complete row. `None` if parsing fails.
     pub(super) fn build(&self) -> Option<Value> {
@@ -95,7 +105,7 @@ impl UncheckedRow<'_> {
     }
 
     /// Returns the text of the row without removed members.
-    pub(super) fn text_to_check(&self) -> Cow<'_, [u8]> {
+    pub(super) fn text_to_check(&self) -> Cow<'a, [u8]> {
         if self.removed.is_empty() {
             return Cow::Borrowed(self.text.as_bytes());
         }
@@ -183,10 +193,10 @@ pub(super) fn fast_check<'a>(
     let both_hashes = seen_members & (1 << 12) != 0 && seen_members & (1 << 13) != 0;
     let is_too_large = visited.end - removed.length() > MAX_ROW_IN_CHUNK;
     if !is_valid || both_hashes || is_too_large || email.is_empty() {
-        return Some(FastCheck::NeedsFullCheck(UncheckedRow { text, metadata, removed }));
+        return Some(FastCheck::NeedsFullCheck(UncheckedText { text, metadata, removed }));
     }
     let part = |range: Range<usize>| text.get(range).filter(|text| !text.is_empty());
-    Some(FastCheck::Valid(ValidRowText {
+    Some(FastCheck::Valid(ValidText {
         text,
         email: lower(part(email)?),
         id_offset: user_id.start,
@@ -210,13 +220,6 @@ struct MemberRanges {
     metadata: [Range<usize>; 2],
 }
 
-fn lower(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
-        Cow::Owned(text.to_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    }
-}
 /// Returns whether `text` is an e-mail address of the usual kind: letters and digits with single dots, hyphens and
 /// similar characters between them. Never true for an address that [`schema::is_email`] rejects.
 fn is_plain_email(text: &[u8]) -> bool {
@@ -440,11 +443,11 @@ mod tests {
         let directory = std::env::temp_dir();
         let mut checker = Checker::new(false, &directory);
         checker.suppress_phone_warning();
-        let faults = checker.check(&RowLocation::default(), &row, text.len()).unwrap();
+        let faults = checker.find_faults(&RowLocation::default(), &row, text.len()).unwrap();
         faults.iter().all(|fault| fault.code == "ID_PREFIX")
     }
 
-    fn valid_row(text: &[u8], phone_warning_emitted: bool) -> Option<ValidRowText<'_>> {
+    fn valid_row(text: &[u8], phone_warning_emitted: bool) -> Option<ValidText<'_>> {
         match fast_check(text, true, phone_warning_emitted, &[])? {
             FastCheck::Valid(row_text) => Some(row_text),
             FastCheck::NeedsFullCheck(_) => None,
@@ -453,7 +456,7 @@ mod tests {
 
     fn faults(row: &Value) -> Vec<RowFault> {
         let mut checker = Checker::new(false, &std::env::temp_dir());
-        checker.check(&RowLocation::default(), row, 0).unwrap()
+        checker.find_faults(&RowLocation::default(), row, 0).unwrap()
     }
 
     fn without_one_hash(mut row: Value, custom: bool) -> Value {

@@ -10,13 +10,12 @@ use serde_json::{Map, Value};
 
 use super::check::Checker;
 use super::check_run::ignored_columns;
-use super::compact_row;
 use super::hashes;
 use super::input_file::InputFormat;
 use super::read::{HeaderPolicy, RawRow, RowReader, damaged_gzip};
 use super::redact;
-use super::row_content::Content;
-use super::row_fault::{RowFault, RowLocation, Severity};
+use super::row::{Checked as RowChecked, Failed, Row};
+use super::row_fault::{RowFault, Severity};
 use super::rows::Rows;
 use super::spec::ImportSpec;
 use super::suggest;
@@ -204,8 +203,7 @@ impl Sample {
             record(warning, &mut checked);
         }
         let mut rows = Rows::new(reader, spec.mapping(), true);
-        let mut compact = Vec::new();
-        for number in 1..=INSPECTED_ROWS {
+        for _ in 0..INSPECTED_ROWS {
             match rows.next() {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -215,33 +213,26 @@ impl Sample {
             if self.partial && rows.is_exhausted() {
                 break;
             }
-            let row = std::mem::take(rows.row());
-            let location = RowLocation { row: number, line: row.raw.line, file: None };
-            let faults = match row.content {
-                Content::User(user) => {
-                    let id = user.get("user_id").and_then(Value::as_str);
-                    let sent = id.map(|id| checker.sent_id(id)).filter(|sent| Some(*sent) != id).map(str::to_owned);
-                    compact_row::compact(&row.raw.bytes, sent.as_deref(), &mut compact)?;
-                    let faults = checker.check(&location, &user, compact.len())?;
+            let row = match rows.take() {
+                Ok(row) => {
                     if checked.users.len() < SHOWN_ROWS {
-                        let mut user = user;
-                        if let (Some(sent), Value::Object(members)) = (sent, &mut user) {
-                            members.insert("user_id".to_owned(), sent.into());
-                        }
+                        let user = row.state.sent_user(spec.request().keep_id_prefix);
                         checked.users.push(redact::redact_user(user));
                     }
+                    checker.check(row)?
+                }
+                Err(row) => RowChecked::Failed(row),
+            };
+            let faults = match row {
+                RowChecked::Valid(row) => {
+                    checked.good += 1;
+                    row.state.warnings
+                }
+                RowChecked::Failed(Row { state: Failed(faults), .. }) => {
+                    checked.failed += 1;
                     faults
                 }
-                Content::Invalid(row_errors) => {
-                    row_errors.into_iter().map(|row_error| row_error.into_fault(&location)).collect()
-                }
-                Content::Text => Vec::new(),
             };
-            if faults.iter().any(|fault| fault.severity == Severity::Error) {
-                checked.failed += 1;
-            } else {
-                checked.good += 1;
-            }
             for fault in faults {
                 record(fault, &mut checked);
             }

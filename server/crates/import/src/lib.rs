@@ -1,4 +1,4 @@
-//! Imports: detect -> parse -> map -> check -> chunk -> submit -> report (docs/decisions/0008-import-validation.md).
+//! Imports: read -> map -> check -> send -> report (docs/decisions/0008-import-validation.md).
 //!
 //! The whole file is checked before anything is sent. The directory of a job holds:
 //!
@@ -35,11 +35,12 @@ mod lookup;
 mod map_rule;
 mod mapping;
 mod polling;
+mod prepare;
 mod read;
 mod redact;
 mod report;
 mod request;
-mod row_content;
+mod row;
 mod row_fault;
 mod row_identity;
 mod rows;
@@ -64,6 +65,7 @@ pub use inspect::{Checked, INSPECTED_BYTES, InspectedColumn, InspectedRow, Inspe
 pub use lookup::{Backup, ExistingUsers, LookUpBy, LookedUp, backup_file, find_existing_users};
 pub use map_rule::MapRule;
 pub use polling::PollPolicy;
+pub use prepare::{PreparedImport, require_import_permission};
 pub use report::{Report, ReportFormat, keep_failed_rows, original_format, write_report};
 pub use request::ImportRequest;
 pub use row_fault::{RowFault, Severity};

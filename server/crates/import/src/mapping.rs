@@ -6,14 +6,14 @@ use super::attribute_path;
 use super::map_rule::MapRule;
 use super::read::{HeaderPolicy, RowError};
 use super::request::ImportRequest;
-use super::row_content::{Content, Row};
+use super::row::{BufferedRow, Content};
 use super::schema::{self, Target};
 use super::suggest;
 use super::type_inference::coerce;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_core::user;
-use uie_expression::{Evaluator, Expression, Formula, RowValues, SandboxCount, TransformContext};
+use uie_expression::{Evaluator, Expression, Formula, Kind, RowValues, SandboxCount, TransformContext};
 use uie_json::{ProjectionMask, parse_row};
 use uie_records::{Step, describe_parse_error, parse_path};
 
@@ -39,32 +39,58 @@ struct Rule {
     target: Target,
 }
 
+/// The rules of a mapping with their parsed expressions.
+pub(super) struct ParsedRules<'r>(Vec<(&'r MapRule, Expression)>);
+
+impl<'r> ParsedRules<'r> {
+    pub(super) fn parse(rules: &'r [MapRule]) -> Result<Self> {
+        let parse = |rule: &'r MapRule| Ok((rule, Expression::parse(&rule.expression).map_err(in_rule(rule))?));
+        rules.iter().map(parse).collect::<Result<_>>().map(Self)
+    }
+
+    /// Returns whether no rule calls a transform or uses JavaScript.
+    pub(super) fn have_only_paths(&self) -> bool {
+        self.0.iter().all(|(_, expression)| expression.kind() == Kind::Path)
+    }
+}
+
+/// Returns a function that names the rule in its error.
+fn in_rule(rule: &MapRule) -> impl Fn(Error) -> Error {
+    move |error| error.with_field(format!("map.{}", rule.attribute.trim()))
+}
+
 impl Mapping {
-    /// Compiles the mapping of a request. Expressions other than paths need `tools`.
-    pub(super) fn from_request(request: &ImportRequest, tools: Option<&TransformContext>) -> Result<Self> {
-        let mut mapping = Self::new(&request.map, tools)?;
+    /// Compiles the mapping of a request. Also returns the formula of each rule; `None` for a rule that computes
+    /// nothing. Expressions other than paths need `tools`.
+    pub(super) fn from_request(
+        request: &ImportRequest,
+        rules: &ParsedRules<'_>,
+        tools: Option<&TransformContext>,
+    ) -> Result<(Self, Vec<Option<Formula>>)> {
+        let (mut mapping, formulas) = Self::new(rules, tools)?;
         if request.drop_read_only {
             let read_only = user::ATTRIBUTES.iter().filter(|attribute| !attribute.importable);
             mapping.dropped.extend(read_only.map(|attribute| attribute.name.to_owned()));
         }
-        Ok(mapping)
+        Ok((mapping, formulas))
     }
 
     /// Validates and compiles every rule.
-    fn new(rules: &[MapRule], tools: Option<&TransformContext>) -> Result<Self> {
+    fn new(rules: &ParsedRules<'_>, tools: Option<&TransformContext>) -> Result<(Self, Vec<Option<Formula>>)> {
         let mut compiled: Vec<Rule> = Vec::new();
+        let mut formulas = Vec::with_capacity(rules.0.len());
         let mut dropped = Vec::new();
         let mut sandboxes = SandboxCount::default();
-        for rule in rules {
-            let in_rule = |error: Error| error.with_field(format!("map.{}", rule.attribute.trim()));
-            let expression = Expression::parse(&rule.expression).map_err(in_rule)?;
-            let is_removal = is_removal(&expression);
+        for (rule, expression) in &rules.0 {
+            let in_rule = in_rule(rule);
+            let is_removal = is_removal(expression);
             let attribute = rule.attribute.trim();
             let destination =
                 parse_path(attribute).and_then(|steps| schema::target(&steps).map(|target| (steps, target)));
             let Some((steps, target)) = destination else {
                 if is_removal {
                     dropped.push(attribute.to_owned());
+                    formulas.push(None);
                     continue;
                 }
                 let error = Error::new(
@@ -87,12 +113,13 @@ impl Mapping {
                     ),
                 )));
             }
-            sandboxes.add(&expression, Code::InvalidMapping).map_err(|error| {
+            sandboxes.add(expression, Code::InvalidMapping).map_err(|error| {
                 in_rule(error.with_hint(message!(
                     "Use paths in rules that only copy an attribute, or transform the file before the import."
                 )))
             })?;
-            let formula = Formula::new(&expression, tools).map_err(in_rule)?;
+            let formula = Formula::new(expression, tools).map_err(in_rule)?;
+            formulas.push(Some(formula.clone()));
             compiled.push(Rule { formula, is_removal, attribute: attribute.to_owned(), steps, target });
         }
         let projection = ProjectionMask::new(compiled.iter().flat_map(|rule| rule.formula.paths()));
@@ -101,7 +128,7 @@ impl Mapping {
         let reads_whole_row = read.is_none();
         let mut source_only = read.unwrap_or_default();
         source_only.retain(|name| !is_importable(name));
-        Ok(Self { rules: compiled, projection, source_only, dropped, reads_whole_row })
+        Ok((Self { rules: compiled, projection, source_only, dropped, reads_whole_row }, formulas))
     }
 
     /// Returns which columns of a CSV file the mapping allows.
@@ -162,7 +189,7 @@ impl<'m> Mapper<'m> {
 
     /// Replaces the contents of every row by the mapped user, or by its errors. Rows that are already invalid stay
     /// unchanged.
-    pub(super) fn apply(&mut self, rows: &mut [Row]) {
+    pub(super) fn apply(&mut self, rows: &mut [BufferedRow]) {
         if self.mapping.is_idle() {
             return;
         }
@@ -181,7 +208,7 @@ impl<'m> Mapper<'m> {
     }
 
     /// Evaluates the rules for each row; `None` for rows that are not objects.
-    fn compute(&mut self, rows: &[Row]) -> Vec<Option<std::result::Result<RuleResults<'m>, Vec<RowError>>>> {
+    fn compute(&mut self, rows: &[BufferedRow]) -> Vec<Option<std::result::Result<RuleResults<'m>, Vec<RowError>>>> {
         let mapping = self.mapping;
         let mut results: Vec<Option<std::result::Result<RuleResults<'m>, Vec<RowError>>>> =
             Vec::with_capacity(rows.len());
@@ -252,7 +279,7 @@ impl<'m> Mapper<'m> {
         results
     }
 
-    fn update_row(&self, row: &mut Row, values: RuleResults<'_>) -> std::result::Result<(), RowError> {
+    fn update_row(&self, row: &mut BufferedRow, values: RuleResults<'_>) -> std::result::Result<(), RowError> {
         let Content::User(user) = &mut row.content else { return Ok(()) };
         let mut changed = !values.is_empty();
         if let Value::Object(members) = user {

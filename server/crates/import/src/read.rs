@@ -50,7 +50,7 @@ impl RowError {
             hint: Some(self.hint),
             value: None,
             severity: Severity::Error,
-            file: location.file.clone(),
+            file: location.file_name(),
         }
     }
 }

@@ -14,7 +14,8 @@ use super::input_file::InputFile;
 use super::io_error::with_path;
 use super::read::{HeaderPolicy, RawRow, RowReader};
 use super::redact;
-use super::row_fault::{RowFault, Severity};
+use super::row::Row;
+use super::row_fault::{RowFault, RowLocation, Severity};
 use super::schema;
 use super::upload::{UPLOAD, uploads};
 use uie_core::error::{Code, Error, Result};
@@ -91,8 +92,6 @@ pub struct Report {
     /// Whether a row was written.
     started: bool,
     ended: bool,
-    /// A reusable buffer.
-    buffer: Vec<u8>,
 }
 
 /// The layout of a report.
@@ -124,7 +123,7 @@ impl Report {
             },
         };
         let ended = matches!(&layout, ReportLayout::Columns(columns) if columns.is_empty());
-        Ok(Self { layout, rows: FailedRows::open(files)?, started: false, ended, buffer: Vec::new() })
+        Ok(Self { layout, rows: FailedRows::open(files)?, started: false, ended })
     }
 
     /// Appends the next row to `output`; `false` if no row is left and nothing was appended. Blocking.
@@ -132,7 +131,7 @@ impl Report {
         let length = output.len();
         while !self.ended && output.len() == length {
             if let Some(row) = self.rows.next()? {
-                self.started |= write_row(&self.layout, row, self.started, &mut self.buffer, output)?;
+                self.started |= write_row(&self.layout, row, self.started, output)?;
             } else {
                 self.ended = true;
                 if matches!(self.layout, ReportLayout::Errors(_) | ReportLayout::Json) {
@@ -145,36 +144,28 @@ impl Report {
 }
 
 /// Appends a row to `output`; `false` if the row cannot be written in this form.
-fn write_row(
-    layout: &ReportLayout,
-    row: FailedRow<'_>,
-    started: bool,
-    buffer: &mut Vec<u8>,
-    output: &mut Vec<u8>,
-) -> Result<bool> {
+fn write_row(layout: &ReportLayout, row: Row<Reported<'_>>, started: bool, output: &mut Vec<u8>) -> Result<bool> {
     let separator: &[u8] = if started { b",\n" } else { b"[\n" };
-    match (layout, row.row) {
-        (ReportLayout::Errors(language), found) => {
+    if let ReportLayout::Errors(language) = layout {
+        output.extend_from_slice(separator);
+        serde_json::to_writer(output, &report(row, *language)).map_err(io::Error::from)?;
+        return Ok(true);
+    }
+    match (layout, row.state.upload) {
+        (ReportLayout::Json, Some(UploadedRow { bytes, value: Some(_), .. })) => {
             output.extend_from_slice(separator);
-            let row = FailedRow { row: found, errors: row.errors };
-            serde_json::to_writer(output, &row.report(*language)).map_err(io::Error::from)?;
+            compact(bytes, None, output)?;
         }
-        (ReportLayout::Json, Some(Row { bytes, value: Some(_), .. })) => {
-            compact(bytes, None, buffer)?;
-            output.extend_from_slice(separator);
-            output.extend_from_slice(buffer);
-        }
-        (ReportLayout::Lines, Some(Row { bytes, value: Some(_), .. })) => {
+        (ReportLayout::Lines, Some(UploadedRow { bytes, value: Some(_), .. })) => {
             // An element of a JSON array may span several lines.
-            compact(bytes, None, buffer)?;
-            output.extend_from_slice(buffer);
+            compact(bytes, None, output)?;
             output.push(b'\n');
         }
-        (ReportLayout::Lines, Some(Row { bytes, value: None, .. })) if !bytes.is_empty() => {
+        (ReportLayout::Lines, Some(UploadedRow { bytes, value: None, .. })) if !bytes.is_empty() => {
             output.extend(bytes.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
             output.push(b'\n');
         }
-        (ReportLayout::Records(header), Some(Row { source, .. })) => {
+        (ReportLayout::Records(header), Some(UploadedRow { source, .. })) => {
             if !started && !header.is_empty() {
                 output.extend_from_slice(header);
                 output.push(b'\n');
@@ -182,7 +173,7 @@ fn write_row(
             output.extend_from_slice(source);
             output.push(b'\n');
         }
-        (ReportLayout::Columns(columns), Some(Row { value: Some(value @ Value::Object(_)), .. })) => {
+        (ReportLayout::Columns(columns), Some(UploadedRow { value: Some(value @ Value::Object(_)), .. })) => {
             let mut cells = std::collections::HashMap::new();
             flatten(&value, "", &mut |path, value| {
                 cells.insert(path.to_owned(), cell(path, value));
@@ -217,7 +208,7 @@ pub fn keep_failed_rows(failed: &Files, files: &Files) -> Result<()> {
 }
 
 /// A row of the uploaded file.
-struct Row<'a> {
+struct UploadedRow<'a> {
     bytes: &'a [u8],
     /// `None` if the row is not valid JSON or not a valid CSV record.
     value: Option<Value>,
@@ -225,45 +216,40 @@ struct Row<'a> {
     source: &'a [u8],
 }
 
-/// A row that was not imported.
-struct FailedRow<'a> {
+/// State of a row that was not imported, when it is read again.
+struct Reported<'a> {
     /// `None` if Auth0 reported a user that matches no row, or if the row is too large.
-    row: Option<Row<'a>>,
+    upload: Option<UploadedRow<'a>>,
     errors: Vec<RowFault>,
 }
 
-impl FailedRow<'_> {
-    /// Returns the element of the report, in the format of the original extension with line and row added.
-    fn report(self, language: Language) -> Value {
-        let first = self.errors.first();
-        let (line, row) = first.map_or((0, 0), |fault| (fault.line, fault.row));
-        let file = first.and_then(|fault| fault.file.clone());
-        // Clients of the original extension read members of `user`, so it must be an object.
-        let user = match self.row {
-            Some(Row { value: Some(value @ Value::Object(_)), .. }) => redact::redact_user(value),
-            None if row == 0 => first.and_then(|fault| fault.value.clone()).unwrap_or_else(|| json!({})),
-            _ => json!({}),
-        };
-        let errors: Vec<Value> = self
-            .errors
-            .into_iter()
-            .map(|fault| {
-                let mut error = json!({ "code": fault.code, "message": fault.message.in_language(language) });
-                if let Some(path) = fault.attribute {
-                    error["path"] = path.into();
-                }
-                if let Some(hint) = fault.hint {
-                    error["hint"] = hint.in_language(language).into();
-                }
-                error
-            })
-            .collect();
-        let mut entry = json!({ "user": user, "errors": errors, "line": line, "row": row });
-        if let Some(file) = file {
-            entry["file"] = file.into();
-        }
-        entry
+/// Returns the element of the report in a language, in the format of the original extension with line and row added.
+fn report(row: Row<Reported<'_>>, language: Language) -> Value {
+    let Row { location: RowLocation { row: number, line, file }, state: Reported { upload, errors } } = row;
+    // Clients of the original extension read members of `user`, so it must be an object.
+    let user = match upload {
+        Some(UploadedRow { value: Some(value @ Value::Object(_)), .. }) => redact::redact_user(value),
+        None if number == 0 => errors.first().and_then(|fault| fault.value.clone()).unwrap_or_else(|| json!({})),
+        _ => json!({}),
+    };
+    let errors: Vec<Value> = errors
+        .into_iter()
+        .map(|fault| {
+            let mut error = json!({ "code": fault.code, "message": fault.message.in_language(language) });
+            if let Some(path) = fault.attribute {
+                error["path"] = path.into();
+            }
+            if let Some(hint) = fault.hint {
+                error["hint"] = hint.in_language(language).into();
+            }
+            error
+        })
+        .collect();
+    let mut entry = json!({ "user": user, "errors": errors, "line": line, "row": number });
+    if let Some(file) = file {
+        entry["file"] = (&*file).into();
     }
+    entry
 }
 
 /// Location of a row error on disk. Only locations are in memory: 24 MB for a million.
@@ -376,7 +362,7 @@ impl FailedRows {
     }
 
     /// Returns the next row with its errors; after all rows, each error without a row.
-    fn next(&mut self) -> Result<Option<FailedRow<'_>>> {
+    fn next(&mut self) -> Result<Option<Row<Reported<'_>>>> {
         while self.index.locations.get(self.at).is_some_and(|location| location.row != 0) {
             let reader = match &mut self.reader {
                 Some(reader) => reader,
@@ -395,16 +381,19 @@ impl FailedRows {
                 errors.extend(self.index.load(self.at)?);
                 self.at += 1;
             }
-            if !errors.is_empty() {
+            if let Some(location) = errors.first().map(RowLocation::of) {
                 let value = if self.raw.truncated { None } else { reader.parse(&self.raw)?.ok() };
                 let raw = &self.raw;
-                let row = (!raw.truncated).then_some(Row { bytes: &raw.bytes, value, source: &raw.source });
-                return Ok(Some(FailedRow { row, errors }));
+                let upload = (!raw.truncated).then_some(UploadedRow { bytes: &raw.bytes, value, source: &raw.source });
+                return Ok(Some(Row { location, state: Reported { upload, errors } }));
             }
         }
         let fault = self.index.load(self.at)?;
         self.at += 1;
-        Ok(fault.map(|fault| FailedRow { row: None, errors: vec![fault] }))
+        Ok(fault.map(|fault| Row {
+            location: RowLocation::of(&fault),
+            state: Reported { upload: None, errors: vec![fault] },
+        }))
     }
 }
 
@@ -414,7 +403,7 @@ fn columns(files: &Files) -> Result<Vec<String>> {
     let mut known = HashSet::new();
     let mut rows = FailedRows::open(files)?;
     while let Some(row) = rows.next()? {
-        if let Some(Row { value: Some(value @ Value::Object(_)), .. }) = &row.row {
+        if let Some(UploadedRow { value: Some(value @ Value::Object(_)), .. }) = &row.state.upload {
             flatten(value, "", &mut |path, _| {
                 if !known.contains(path) {
                     known.insert(path.to_owned());

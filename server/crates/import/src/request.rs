@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::map_rule::MapRule;
-use uie_expression::Pins;
+use uie_expression::{ExpressionRequest, Pins};
 
 /// Settings of one import, stored with its job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,4 +41,14 @@ pub struct ImportRequest {
     /// Pinned versions of transforms: name to SHA-256 of the file. Transforms that are not listed use the current file.
     #[serde(default, skip_serializing_if = "Pins::is_empty")]
     pub transforms: Pins,
+}
+
+impl ExpressionRequest for ImportRequest {
+    fn expressions(&mut self) -> Vec<&mut String> {
+        self.map.iter_mut().map(|rule| &mut rule.expression).collect()
+    }
+
+    fn pins(&mut self) -> &mut Pins {
+        &mut self.transforms
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
-
+use std::sync::Arc;
 use uie_core::language::Language;
 use uie_core::message::{Localize, Message};
 
@@ -82,5 +82,17 @@ pub(super) struct RowLocation {
     pub(super) row: u64,
     pub(super) line: u64,
     /// Name of the file; `None` if the import has one file.
-    pub(super) file: Option<String>,
+    pub(super) file: Option<Arc<str>>,
+}
+
+impl RowLocation {
+    /// Returns the location of the row that a fault is about.
+    pub(super) fn of(fault: &RowFault) -> Self {
+        Self { row: fault.row, line: fault.line, file: fault.file.as_deref().map(Arc::from) }
+    }
+
+    /// Returns the name of the file; `None` if the import has one file.
+    pub(super) fn file_name(&self) -> Option<String> {
+        self.file.as_deref().map(str::to_owned)
+    }
 }

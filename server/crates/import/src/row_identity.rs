@@ -1,5 +1,6 @@
 //! Origin and identifiers of a row, and the search of rows by them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
@@ -31,17 +32,68 @@ pub(super) struct RowIdentity {
 }
 
 impl RowIdentity {
-    pub(super) fn new(location: &RowLocation, user: &Value, sent_id: impl Fn(&str) -> String) -> Self {
-        let text = |name: &str| user.get(name).and_then(Value::as_str);
+    pub(super) fn new(location: &RowLocation, identifiers: &Identifiers<'_>) -> Self {
         Self {
             row: location.row,
             line: location.line,
-            file: location.file.clone(),
-            email: text("email").map(str::to_lowercase),
-            user_id: text("user_id").map(sent_id),
-            username: text("username").map(str::to_lowercase),
-            phone_number: text("phone_number").map(str::to_owned),
+            file: location.file_name(),
+            email: identifiers.email.as_deref().map(str::to_owned),
+            user_id: identifiers.user_id.map(str::to_owned),
+            username: identifiers.username.as_deref().map(str::to_owned),
+            phone_number: identifiers.phone_number.map(str::to_owned),
         }
+    }
+}
+
+/// The values by which Auth0 identifies a user, normalized as Auth0 stores and compares them
+/// (docs/auth0/import-schema.md#attributes, docs/auth0/user-profile.md#attributes).
+pub(super) struct Identifiers<'a> {
+    /// In lower case.
+    pub(super) email: Option<Cow<'a, str>>,
+    /// As sent.
+    pub(super) user_id: Option<&'a str>,
+    /// In lower case.
+    pub(super) username: Option<Cow<'a, str>>,
+    pub(super) phone_number: Option<&'a str>,
+}
+
+impl<'a> Identifiers<'a> {
+    /// Returns the identifiers of a parsed row.
+    pub(super) fn of_user(user: &'a Value, keep_id_prefix: bool) -> Self {
+        let text = |name: &str| user.get(name).and_then(Value::as_str);
+        Self {
+            email: text("email").map(lower),
+            user_id: text("user_id").map(|id| sent_id(id, keep_id_prefix)),
+            username: text("username").map(lower),
+            phone_number: text("phone_number"),
+        }
+    }
+
+    /// Returns number, name and value of each identifier that is present.
+    pub(super) fn values(&self) -> impl Iterator<Item = (u8, &'static str, &str)> {
+        let values = [
+            (0, "email", self.email.as_deref()),
+            (1, "user_id", self.user_id),
+            (2, "username", self.username.as_deref()),
+            (3, "phone_number", self.phone_number),
+        ];
+        values
+            .into_iter()
+            .filter_map(|(kind, name, value)| Some((kind, name, value.filter(|value| !value.is_empty())?)))
+    }
+}
+
+/// Returns the id to send: without the prefix, which Auth0 would add a second time, unless it is to be kept.
+pub(super) fn sent_id(id: &str, keep_prefix: bool) -> &str {
+    if keep_prefix { id } else { id.strip_prefix(ID_PREFIX).unwrap_or(id) }
+}
+
+/// Returns a text in lower case.
+pub(super) fn lower(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
+        Cow::Owned(text.to_lowercase())
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

@@ -1,9 +1,14 @@
 //! Reads the rows of one file, parses them and applies the mapping, in batches if the mapping uses transforms or
 //! JavaScript.
 
+use std::sync::Arc;
+
+use super::hashes::{self, PasswordHashes, hashes_without_users};
 use super::mapping::{Mapper, Mapping};
 use super::read::{PeekedRow, RowReader};
-use super::row_content::{Content, Row};
+use super::row::{BufferedRow, Content, Failed, Mapped, Read, Row};
+use super::row_fault::RowLocation;
+use super::row_identity::sent_id;
 use uie_core::error::{Error, Result};
 
 /// Maximum number of rows per batch, which is one call of a transform.
@@ -14,12 +19,16 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// The rows of a file, in order.
 pub(super) struct Rows<'m> {
+    /// Name of the file; `None` if the import has one file.
+    file: Option<Arc<str>>,
+    /// Number of the current row, counted through all files of the import.
+    number: u64,
     reader: RowReader,
     mapper: Mapper<'m>,
     /// Whether every row is parsed immediately.
     parse_all: bool,
-    current: Row,
-    batch: Vec<Row>,
+    current: BufferedRow,
+    batch: Vec<BufferedRow>,
     /// Number of rows in `batch`; further elements are unused buffers.
     filled: usize,
     /// Index of the next row in `batch`.
@@ -32,15 +41,22 @@ impl<'m> Rows<'m> {
     /// With `parse_all`, parses every row even if the mapping does not need it.
     pub(super) fn new(reader: RowReader, mapping: &'m Mapping, parse_all: bool) -> Self {
         Self {
+            file: None,
+            number: 0,
             reader,
             mapper: mapping.mapper(),
             parse_all: parse_all || mapping.dropped_by_text().is_none(),
-            current: Row::default(),
+            current: BufferedRow::default(),
             batch: Vec::new(),
             filled: 0,
             next: 0,
             failure: None,
         }
+    }
+
+    /// Sets the name of the file, and the number of rows in the files before it.
+    pub(super) fn located(self, file: Option<&str>, rows_before: u64) -> Self {
+        Self { file: file.map(Arc::from), number: rows_before, ..self }
     }
 
     /// The reader of the file.
@@ -57,35 +73,74 @@ impl<'m> Rows<'m> {
             std::mem::swap(row, &mut self.current);
         }
         self.next += 1;
+        self.number += 1;
         Ok(true)
     }
 
     /// Returns the next row in the read buffer, without copying it. `None` if the row must be parsed or is not
     /// completely in the buffer: then use [`next`](Self::next). Consume the row with [`advance`](Self::advance).
-    pub(super) fn peek(&mut self) -> Result<Option<PeekedRow<'_>>> {
+    pub(super) fn peek(&mut self) -> Result<Option<Row<Read<'_>>>> {
         if self.parse_all || self.next < self.filled || self.failure.is_some() {
             return Ok(None);
         }
-        self.reader.peek()
+        let Some(PeekedRow { line, text, is_whole }) = self.reader.peek()? else { return Ok(None) };
+        let location = RowLocation { row: self.number + 1, line, file: self.file.clone() };
+        Ok(Some(Row { location, state: Read { text, is_whole } }))
     }
 
     /// Consumes the peeked row, whose JSON is `length` bytes long.
     pub(super) fn advance(&mut self, length: usize) -> Result<()> {
+        self.number += 1;
         self.reader.advance(length)
     }
 
-    /// Returns the current row.
-    pub(super) fn row(&mut self) -> &mut Row {
-        &mut self.current
+    fn location(&self) -> RowLocation {
+        RowLocation { row: self.number, line: self.current.raw.line, file: self.file.clone() }
     }
 
-    /// Parses and maps the current row if necessary. Fails if the file cannot be read beyond it.
-    pub(super) fn build(&mut self) -> Result<&mut Row> {
+    /// Returns the current row if it is not parsed yet. `None` also if its text is incomplete because it is too large.
+    pub(super) fn text(&self) -> Option<Row<Read<'_>>> {
+        let BufferedRow { raw, content } = &self.current;
+        (matches!(content, Content::Text) && !raw.truncated)
+            .then(|| Row { location: self.location(), state: Read { text: &raw.bytes, is_whole: true } })
+    }
+
+    /// Parses and maps the current row if necessary. Fails if the file cannot be read beyond it, or contains password
+    /// hashes instead of users.
+    pub(super) fn parse(&mut self) -> Result<()> {
         if matches!(self.current.content, Content::Text) {
             self.current.content = Content::from_parsed(self.reader.parse(&self.current.raw)?);
             self.mapper.apply(std::slice::from_mut(&mut self.current));
         }
-        Ok(&mut self.current)
+        match &self.current.content {
+            Content::User(user) if self.current.raw.number == 1 && hashes::parse_entry(user).is_some() => {
+                Err(hashes_without_users())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds the password hash of the current row, which is parsed.
+    pub(super) fn join(&mut self, hashes: &mut PasswordHashes) -> Result<()> {
+        let BufferedRow { raw, content: Content::User(user) } = &mut self.current else { return Ok(()) };
+        let Some(id) = user.get("user_id").and_then(serde_json::Value::as_str) else { return Ok(()) };
+        let id = sent_id(id, false).to_owned();
+        hashes.join(&id, user, &mut raw.bytes)
+    }
+
+    /// Returns the current row, which is parsed: mapped, or with the errors of parser and mapping.
+    pub(super) fn take(&mut self) -> std::result::Result<Row<Mapped<'_>>, Row<Failed>> {
+        let location = self.location();
+        match std::mem::take(&mut self.current.content) {
+            Content::User(user) => {
+                Ok(Row { location, state: Mapped { user, text: self.current.raw.bytes.as_slice().into() } })
+            }
+            Content::Invalid(row_errors) => {
+                let faults = row_errors.into_iter().map(|row_error| row_error.into_fault(&location)).collect();
+                Err(Row { location, state: Failed(faults) })
+            }
+            Content::Text => Err(Row { location, state: Failed(Vec::new()) }),
+        }
     }
 
     /// Returns whether the current row is the last one.
@@ -103,7 +158,7 @@ impl<'m> Rows<'m> {
         (self.filled, self.next) = (0, 0);
         while self.filled < max_rows && bytes < MAX_BATCH_BYTES {
             if self.batch.len() == self.filled {
-                self.batch.push(Row::default());
+                self.batch.push(BufferedRow::default());
             }
             let Some(row) = self.batch.get_mut(self.filled) else { break };
             let read = self.reader.next(&mut row.raw).and_then(|found| {

@@ -2,52 +2,66 @@
 
 use std::sync::Arc;
 
-use super::mapping::Mapping;
+use super::mapping::{Mapping, ParsedRules};
 use super::request::ImportRequest;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
-use uie_expression::TransformContext;
+use uie_expression::{ResolvedRequest, TransformContext};
 
 /// Validated settings of an import, with the compiled mapping. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ImportSpec {
-    request: Arc<ImportRequest>,
+    request: ResolvedRequest<ImportRequest>,
     mapping: Arc<Mapping>,
 }
 
 impl ImportSpec {
     /// Validates settings whose mapping uses paths only; fails for transform calls and JavaScript.
     pub fn new(request: &ImportRequest) -> Result<Self> {
-        Self::build(request, None)
+        Self::build(request, |_| Ok(None))
     }
 
     /// Validates settings whose mapping may also call transforms and use JavaScript. Blocking: compiling an engine
     /// for the first time takes one or two seconds.
     pub fn with_tools(request: &ImportRequest, tools: &TransformContext) -> Result<Self> {
-        Self::build(request, Some(tools))
+        Self::build(request, |_| Ok(Some(tools.clone())))
     }
 
-    fn build(request: &ImportRequest, tools: Option<&TransformContext>) -> Result<Self> {
-        let wrong = |message: Message| Error::new(Code::InvalidBody, message);
-        if request.look_up && !request.dry_run {
-            return Err(wrong(message!("Users are looked up in a dry run only."))
-                .with_hint(message!("Set dry_run (--dry-run) too, or leave look_up (--look-up) out.")));
-        }
-        if request.look_up && request.connection_id.is_empty() {
-            return Err(wrong(message!("Looking users up needs a connection."))
-                .with_hint(message!("Name the connection they would be imported into.")));
-        }
-        if request.backup && (request.dry_run || !request.upsert) {
-            return Err(wrong(message!("There is something to back up only in an import with upsert."))
-                .with_hint(message!("Leave backup out; only an upsert that is no dry run changes users.")));
-        }
-        let tools = tools.map(|tools| tools.with_pins(&request.transforms));
-        let mapping = Mapping::from_request(request, tools.as_ref())?;
-        Ok(Self { request: Arc::new(request.clone()), mapping: Arc::new(mapping) })
+    /// Like [`ImportSpec::with_tools`], but opens the tools only if an expression needs them.
+    pub fn with_tools_if_needed(
+        request: &ImportRequest,
+        open_tools: impl FnOnce() -> Result<TransformContext>,
+    ) -> Result<Self> {
+        Self::build(request, |rules| if rules.have_only_paths() { Ok(None) } else { open_tools().map(Some) })
     }
 
-    /// The settings.
+    fn build(
+        request: &ImportRequest,
+        tools: impl FnOnce(&ParsedRules<'_>) -> Result<Option<TransformContext>>,
+    ) -> Result<Self> {
+        check_options(request)?;
+        let rules = ParsedRules::parse(&request.map)?;
+        let tools = tools(&rules)?.map(|tools| tools.with_pins(&request.transforms));
+        let (mapping, formulas) = Mapping::from_request(request, &rules, tools.as_ref())?;
+        let request = ResolvedRequest::new(request, formulas.iter().map(Option::as_ref));
+        Ok(Self { request, mapping: Arc::new(mapping) })
+    }
+
+    /// Returns the import into another connection, by its id.
+    pub(super) fn with_connection(mut self, id: &str) -> Self {
+        if self.request().connection_id != id {
+            self.request.update(|request| id.clone_into(&mut request.connection_id));
+        }
+        self
+    }
+
+    /// Returns the settings.
     pub fn request(&self) -> &ImportRequest {
+        self.request.pinned()
+    }
+
+    /// Returns the settings in the forms in which they are stored and shown.
+    pub fn resolved_request(&self) -> &ResolvedRequest<ImportRequest> {
         &self.request
     }
 
@@ -55,4 +69,22 @@ impl ImportSpec {
     pub(super) fn mapping(&self) -> &Mapping {
         &self.mapping
     }
+}
+
+/// Checks the options that do not depend on the mapping.
+fn check_options(request: &ImportRequest) -> Result<()> {
+    let wrong = |message: Message| Error::new(Code::InvalidBody, message);
+    if request.look_up && !request.dry_run {
+        return Err(wrong(message!("Users are looked up in a dry run only."))
+            .with_hint(message!("Set dry_run (--dry-run) too, or leave look_up (--look-up) out.")));
+    }
+    if request.look_up && request.connection_id.is_empty() {
+        return Err(wrong(message!("Looking users up needs a connection."))
+            .with_hint(message!("Name the connection they would be imported into.")));
+    }
+    if request.backup && (request.dry_run || !request.upsert) {
+        return Err(wrong(message!("There is something to back up only in an import with upsert."))
+            .with_hint(message!("Leave backup out; only an upsert that is no dry run changes users.")));
+    }
+    Ok(())
 }

@@ -725,6 +725,19 @@ fn a_mapping_that_does_not_compile_is_refused_before_the_file_is_read() {
 }
 
 #[test]
+fn a_spec_has_its_request_without_secrets() {
+    let asked = mapped(&["null=unknown", "pseudonymize(user.mail, 'very secret')=nickname", "user.mail=email"]);
+    let spec = ImportSpec::with_tools_if_needed(&asked, || Ok(tools())).unwrap();
+    assert_eq!(spec.request(), &asked);
+    let masked = mapped(&["null=unknown", "pseudonymize(user.mail, ***)=nickname", "user.mail=email"]);
+    assert_eq!(spec.resolved_request().masked(), Some(&masked));
+    assert!(!format!("{spec:?}").contains("very secret"));
+    let paths = mapped(&["null=unknown", "user.mail=email"]);
+    let spec = ImportSpec::with_tools_if_needed(&paths, || panic!("paths need no sandbox")).unwrap();
+    assert_eq!(spec.resolved_request().masked(), None);
+}
+
+#[test]
 fn a_malformed_array_is_reported_after_the_rows_before_it() {
     let spec = ImportSpec::with_tools(&mapped(&["user.mail.trim()=email"]), &tools()).unwrap();
     let mut faults = 0;

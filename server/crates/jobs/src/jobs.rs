@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rand::distr::{Alphanumeric, SampleString};
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,23 +17,23 @@ use tracing::Instrument;
 use super::credentials::ClientProvider;
 use super::download_tokens::DownloadTokens;
 use super::fair_semaphore::FairSemaphore;
-use super::job_directory::{Upload, remove_directory};
+use super::job_directory::{NewDirectory, remove_directory};
 use super::quota::{self, ConcurrencyQuota, QuotaGuard};
-use super::runner_state::{RunnerState, Running};
+use super::runner_state::{RunnerState, Running, SORT_MEMORY};
+use super::submission::{JobRequest, PreparedJob, Retry, retryable_request};
 use super::view::{self, HistoryEntry, HistoryView, JobView, Parts};
 use super::{run, secrets};
 use uie_core::blocking::run_blocking;
 use uie_core::config::Settings;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::message;
-use uie_core::permissions::Permission;
 use uie_core::principal::Principal;
 use uie_core::progress::Progress;
-use uie_export::{ExportRequest, Preview, PreviousRun, SourceKind};
-use uie_expression::TransformContext;
-use uie_import::{ImportRequest, ImportSpec, Inspection};
+use uie_export::{ExportRequest, ExportSpec, PreparedExport, Preview, PreviousRun, SourceKind};
+use uie_expression::ResolvedRequest;
+use uie_import::{ImportRequest, ImportSpec, Inspection, PreparedImport, require_import_permission};
 use uie_sandbox::{Sandbox, StopSignal};
-use uie_store::{FileReader, Files, JobKind, JobRecord, JobState, NewJob, Store};
+use uie_store::{FileReader, Files, JobKind, JobRecord, JobState, Store};
 
 /// Maximum number of jobs in the history.
 const HISTORY_LENGTH: u32 = 200;
@@ -45,14 +44,6 @@ const MAX_PREVIOUS_EXPORTS: u32 = 50;
 /// The job runner. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Jobs(pub(super) Arc<RunnerState>);
-
-/// Refers to the import whose failed rows a new job imports again.
-struct Retry {
-    /// The id of the import whose rows failed.
-    original: String,
-    /// The id of its latest retry when the request arrived.
-    latest: Option<String>,
-}
 
 impl Jobs {
     /// Creates a runner for one tenant. `base_url` has no trailing slash.
@@ -113,11 +104,12 @@ impl Jobs {
         let _quota_guard = self.0.quota.acquire(quota::PREVIEWS, &principal.subject)?;
         let limit = uie_export::preview_limit(request)?;
         let spec = self.0.export_spec(request).await?;
+        let connection = spec.connection().map(str::to_owned);
         let client = self.0.client_provider.for_principal(principal)?;
         let permit = self.0.previews.acquire(&principal.subject);
         let mut preview = uie_export::preview(spec, limit, &client, permit).await?;
         if preview.plan.source == SourceKind::Job {
-            preview.plan.before = self.whole_export_before(connection_of(request)).await?;
+            preview.plan.before = self.whole_export_before(connection.as_deref()).await?;
         }
         Ok(preview)
     }
@@ -137,40 +129,77 @@ impl Jobs {
         }))
     }
 
-    /// Starts an export.
-    pub async fn start_export(&self, principal: &Principal, request: &ExportRequest) -> Result<JobView> {
-        let request = &self.pinned(request).await?;
-        self.0.export_spec(request).await?;
-        let connection = match connection_of(request) {
-            Some(id) => Some(self.0.client_provider.for_principal(principal)?.connection(id).await?.name),
-            None => None,
+    /// Starts a job: the one way to do so. Checks the request, its connection and its files before anything is stored.
+    ///
+    /// Fails with [`Code::InsufficientScope`] for an import without `create:users`, unless it is a dry run. One of
+    /// several parallel retries of an import starts a job; the others fail with [`Code::JobState`].
+    pub async fn submit(&self, principal: &Principal, request: JobRequest) -> Result<JobView> {
+        let job = match request {
+            JobRequest::Export(request) => {
+                let client = || self.0.client_provider.for_principal(principal);
+                let export = PreparedExport::new(request, SORT_MEMORY, self.0.tools(), client).await?;
+                PreparedJob::export(export, NewDirectory::create(&self.0.store)?)
+            }
+            JobRequest::Import(request, upload) => {
+                let import = self.prepare_import(principal, request).await?;
+                PreparedJob::import(import, upload).await?
+            }
+            JobRequest::Retry { original, corrected } => self.prepare_retry(principal, original, corrected).await?,
         };
-        let id = new_id();
-        let masked = self.masked(request).await?;
-        let stored = secrets::seal(&self.0.store, &id, request, masked.as_ref())?;
-        self.0.store.create_job_files(&id)?;
-        let job = id.clone();
-        let started = self.start(principal, id, JobKind::Export, connection, stored, None).await;
-        // Without a database row, the clean-up would not find the directory.
-        if started.is_err() && matches!(self.0.store.has_job(&job).await, Ok(false)) {
-            remove_directory(self.0.store.job_directory(&job)).await?;
+        // A separate task, so that a stored job is started even if the client closes the connection.
+        let (jobs, owner) = (self.clone(), principal.clone());
+        let starting = async move { jobs.start(&owner, job).await };
+        let id = tokio::spawn(starting.in_current_span()).await.map_err(Error::internal)??;
+        self.job(principal, &id).await
+    }
+
+    /// Stores and queues a job. Returns its id.
+    async fn start(&self, principal: &Principal, job: PreparedJob) -> Result<String> {
+        if self.is_stopping() {
+            return Err(stopping());
         }
-        started
+        let guard = self.0.quota.acquire(quota::JOBS, &principal.subject)?;
+        self.0.client_provider.store_token(&self.0.store, principal).await?;
+        let id = job.store(&self.0.store, &self.0.tenant, principal).await?;
+        self.0.store.put_job_rights(&id, &self.0.client_provider.rights(principal)).await?;
+        self.spawn(self.0.store.job(&self.0.tenant, &id).await?, guard);
+        Ok(id)
     }
 
-    /// Returns the request with every secret literal replaced by `***`; `None` if it holds no secrets.
-    pub async fn masked<R: secrets::Request>(&self, request: &R) -> Result<Option<R>> {
-        let context = TransformContext::new(&self.0.sandbox, &self.0.settings.secrets);
-        let request = request.clone();
-        run_blocking(move || secrets::masked(&request, &context)).await
+    async fn prepare_import(&self, principal: &Principal, request: ImportRequest) -> Result<PreparedImport> {
+        let client = || self.0.client_provider.for_principal(principal);
+        PreparedImport::new(principal, request, self.0.tools(), client).await
     }
 
-    /// Returns the request with the current versions of all transforms that it uses, to be saved or started. May read
-    /// the catalog from disk.
-    pub async fn pinned<R: secrets::Request>(&self, request: &R) -> Result<R> {
-        let (sandbox, settings, request) = (self.0.sandbox.clone(), Arc::clone(&self.0.settings), request.clone());
-        let pin = move || secrets::pinned(&request, &TransformContext::new(&sandbox, &settings.secrets));
-        run_blocking(pin).await
+    /// Prepares an import of the failed rows of another one, with the same settings.
+    async fn prepare_retry(
+        &self,
+        principal: &Principal,
+        original: String,
+        corrected: Option<NewDirectory>,
+    ) -> Result<PreparedJob> {
+        let record = self.0.store.job(&self.0.tenant, &original).await?;
+        require_import_permission(principal, view::dry_run(&record))?;
+        let latest = self.0.store.latest_retry(&original).await?;
+        if corrected.is_none() && record.artifact.is_none() && record.kind == JobKind::Import && record.state.is_final()
+        {
+            return Err(files_removed(&original));
+        }
+        let import = self.prepare_import(principal, retryable_request(&self.0.store, &record)?).await?;
+        let upload = if let Some(upload) = corrected {
+            upload
+        } else {
+            let (upload, failed) = (self.receive(principal)?, self.0.store.job_files(&original));
+            run_blocking(move || upload.with_failed_rows_of(&failed)).await?
+        };
+        Ok(PreparedJob::import(import, upload).await?.retrying(Retry { original, latest }))
+    }
+
+    /// Checks the expressions of an export whose settings are saved. Returns the settings without secrets, and with the
+    /// current versions of the transforms that they use.
+    pub async fn resolve_export(&self, request: ExportRequest) -> Result<ResolvedRequest<ExportRequest>> {
+        let tools = self.0.tools();
+        run_blocking(move || ExportSpec::resolve(&request, &tools()?)).await
     }
 
     /// Runs `work` on a blocking thread once the user has a permit for previews. Dropping the future asks `work` to
@@ -239,81 +268,10 @@ impl Jobs {
         self.0.quota.acquire(quota::READS, &principal.subject)
     }
 
-    /// Creates the directory for the file of an import that is being uploaded.
-    pub fn receive(&self, principal: &Principal) -> Result<Upload> {
+    /// Creates the directory for the files of an import that is being uploaded.
+    pub fn receive(&self, principal: &Principal) -> Result<NewDirectory> {
         let guard = self.acquire_upload_slot(principal)?;
-        let id = new_id();
-        let files = self.0.store.create_job_files(&id)?;
-        Ok(Upload::new(id, files, guard))
-    }
-
-    /// Starts an import of an uploaded file. `connection` is the name of a connection that the caller has checked.
-    /// Fails with [`Code::InsufficientScope`] without `create:users`, unless the import is a dry run.
-    pub async fn start_import(
-        &self,
-        principal: &Principal,
-        request: &ImportRequest,
-        connection: Option<String>,
-        upload: Upload,
-    ) -> Result<JobView> {
-        self.begin_import(principal, request, connection, upload, None).await
-    }
-
-    async fn begin_import(
-        &self,
-        principal: &Principal,
-        request: &ImportRequest,
-        connection: Option<String>,
-        mut upload: Upload,
-        retry: Option<Retry>,
-    ) -> Result<JobView> {
-        require_import_permission(principal, request.dry_run)?;
-        let request = &self.pinned(request).await?;
-        let masked = self.masked(request).await?;
-        let stored = secrets::seal(&self.0.store, upload.id(), request, masked.as_ref())?;
-        let view = self.start(principal, upload.id().to_owned(), JobKind::Import, connection, stored, retry).await?;
-        upload.keep();
-        Ok(view)
-    }
-
-    async fn start(
-        &self,
-        principal: &Principal,
-        id: String,
-        kind: JobKind,
-        connection: Option<String>,
-        request: Value,
-        retry: Option<Retry>,
-    ) -> Result<JobView> {
-        if self.is_stopping() {
-            return Err(stopping());
-        }
-        let guard = self.0.quota.acquire(quota::JOBS, &principal.subject)?;
-        self.0.client_provider.store_token(&self.0.store, principal).await?;
-        let new = NewJob {
-            id: id.clone(),
-            tenant: self.0.tenant.clone(),
-            kind,
-            owner: principal.subject.clone(),
-            author: principal.email.clone(),
-            connection,
-            request,
-        };
-        match retry {
-            None => self.0.store.insert_job(&new).await?,
-            Some(Retry { original, latest }) => {
-                if !self.0.store.insert_retry(&new, &original, latest.as_deref()).await? {
-                    return Err(Error::new(
-                        Code::JobState,
-                        message!("The failed rows of job {original} are already being imported again."),
-                    )
-                    .with_hint(message!("Wait for the end of the latest retry; the history shows it.")));
-                }
-            }
-        }
-        self.0.store.put_job_rights(&id, &self.0.client_provider.rights(principal)).await?;
-        self.spawn(self.0.store.job(&self.0.tenant, &id).await?, guard);
-        self.job(principal, &id).await
+        NewDirectory::create_counted(&self.0.store, Some(guard))
     }
 
     fn spawn(&self, job: JobRecord, guard: QuotaGuard) {
@@ -434,36 +392,6 @@ impl Jobs {
         self.job(principal, id).await
     }
 
-    /// Imports the failed rows of an import again, as a new job with the same settings: the rows in `corrected`, or
-    /// the unchanged rows without it. One of several parallel calls starts a job; the others fail with
-    /// [`Code::JobState`].
-    pub async fn retry(&self, principal: &Principal, id: &str, corrected: Option<Upload>) -> Result<JobView> {
-        let record = self.0.store.job(&self.0.tenant, id).await?;
-        require_import_permission(principal, view::dry_run(&record))?;
-        let latest = self.0.store.latest_retry(id).await?;
-        if corrected.is_none() && record.artifact.is_none() && record.kind == JobKind::Import && record.state.is_final()
-        {
-            return Err(files_removed(id));
-        }
-        let failed = self.0.store.job_files(id);
-        let connection = check_retryable(&record)?;
-        let request: ImportRequest = secrets::open(&self.0.store, id, &record.request)?;
-        let upload = if let Some(upload) = corrected {
-            uie_import::validate_upload(upload.files(), &self.import_spec(&request).await?).await?;
-            upload
-        } else {
-            let upload = self.receive(principal)?;
-            let files = upload.files().clone();
-            run_blocking(move || uie_import::keep_failed_rows(&failed, &files)).await?;
-            upload
-        };
-        if !request.connection_id.is_empty() {
-            self.0.client_provider.for_principal(principal)?.importable_connection(&request.connection_id).await?;
-        }
-        self.begin_import(principal, &request, connection, upload, Some(Retry { original: id.to_owned(), latest }))
-            .await
-    }
-
     /// Returns the files of an import, for its report. Fails with [`Code::ArtifactGone`] if they were removed, and with
     /// [`Code::JobState`] for an export.
     pub async fn report_files(&self, id: &str) -> Result<Files> {
@@ -572,28 +500,6 @@ impl Jobs {
     }
 }
 
-/// Fails with [`Code::InsufficientScope`] unless the user has `create:users` or the import is a dry run.
-pub fn require_import_permission(principal: &Principal, dry_run: bool) -> Result<()> {
-    if dry_run { Ok(()) } else { principal.permissions.require(&[Permission::CreateUsers]) }
-}
-
-/// Returns the connection's name of an import whose failed rows can be imported again. Fails with
-/// [`Code::JobState`] for an export, and for an import that is not completed.
-pub fn check_retryable(job: &JobRecord) -> Result<Option<String>> {
-    let id = &job.id;
-    if job.kind != JobKind::Import {
-        return Err(Error::new(Code::JobState, message!("Job {id} is an export; only imports have failed rows.")));
-    }
-    if job.state != JobState::Completed {
-        return Err(Error::new(
-            Code::JobState,
-            message!("Job {id} is not completed, so it is not known yet which rows fail."),
-        )
-        .with_hint(message!("Resume the job or wait until it is completed; then import its failed rows again.")));
-    }
-    Ok(job.connection.clone())
-}
-
 /// A finished file to download.
 #[derive(Debug)]
 pub struct Artifact {
@@ -609,12 +515,6 @@ pub struct Artifact {
     pub request: ExportRequest,
     /// Id of the session to which the download token was issued.
     pub session: String,
-}
-
-/// Returns the connection id of an export request; `None` for all connections. An empty id also means all
-/// connections, as in the form of the original extension.
-fn connection_of(request: &ExportRequest) -> Option<&str> {
-    request.connection_id.as_deref().map(str::trim).filter(|id| !id.is_empty())
 }
 
 fn already_ended(id: &str) -> Error {
@@ -641,9 +541,4 @@ fn stopping() -> Error {
 
 fn files_removed(id: &str) -> Error {
     Error::new(Code::ArtifactGone, message!("The files of job {id} were removed at the end of their lifetime."))
-}
-
-/// An id in Auth0's own form (docs/auth0/README.md#constants).
-pub fn new_id() -> String {
-    format!("job_{}", Alphanumeric.sample_string(&mut rand::rng(), 16))
 }

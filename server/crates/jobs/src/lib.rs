@@ -14,12 +14,14 @@ mod jobs;
 pub mod quota;
 mod run;
 mod runner_state;
-pub mod secrets;
+mod secrets;
+mod submission;
 mod view;
 
 pub use credentials::ClientProvider;
-pub use job_directory::{UPLOAD, Upload};
-pub use jobs::{Artifact, Jobs, check_retryable, new_id, require_import_permission};
+pub use job_directory::{NewDirectory, UPLOAD};
+pub use jobs::{Artifact, Jobs};
 pub use quota::QuotaGuard;
 pub use runner_state::SORT_MEMORY;
+pub use submission::{JobRequest, PreparedJob, import_request, retryable_request};
 pub use view::{HistoryEntry, HistoryView, JobType, JobView, Parts};

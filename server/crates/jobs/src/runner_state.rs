@@ -59,18 +59,22 @@ pub(super) struct Running {
 }
 
 impl RunnerState {
+    /// Returns a function that opens the transforms that are available now. May read the catalog from disk.
+    pub(super) fn tools(&self) -> impl FnOnce() -> Result<TransformContext> + Send + use<> {
+        let (sandbox, settings) = (self.sandbox.clone(), Arc::clone(&self.settings));
+        move || Ok(TransformContext::new(&sandbox, &settings.secrets))
+    }
+
     /// Validates a request for an export against the transforms that are available now.
     pub(super) async fn export_spec(&self, request: &ExportRequest) -> Result<ExportSpec> {
-        let context = TransformContext::new(&self.sandbox, &self.settings.secrets);
-        let request = request.clone();
+        let (request, tools) = (request.clone(), self.tools());
         // Blocking: the first compilation of the JavaScript engine takes a second or two.
-        run_blocking(move || ExportSpec::with_tools(&request, SORT_MEMORY, &context)).await
+        run_blocking(move || ExportSpec::with_tools_if_needed(&request, SORT_MEMORY, tools)).await
     }
 
     /// Validates the mapping of an import against the transforms that are available now.
     pub(super) async fn import_spec(&self, request: &ImportRequest) -> Result<ImportSpec> {
-        let context = TransformContext::new(&self.sandbox, &self.settings.secrets);
-        let request = request.clone();
-        run_blocking(move || ImportSpec::with_tools(&request, &context)).await
+        let (request, tools) = (request.clone(), self.tools());
+        run_blocking(move || ImportSpec::with_tools_if_needed(&request, tools)).await
     }
 }

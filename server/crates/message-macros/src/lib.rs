@@ -53,8 +53,10 @@ fn expand(input: TokenStream) -> Result<TokenStream, String> {
                     positional.get(index).cloned().unwrap_or_default()
                 } else if let Some((_, value)) = named.iter().find(|(known, _)| *known == name) {
                     value.clone()
-                } else {
+                } else if is_identifier(&name) {
                     vec![TokenTree::Ident(Ident::new(&name, literal.span()))]
+                } else {
+                    return Err(format!("{{{name}}} is not the name of a value; write {{{{ for a brace"));
                 };
                 values.push((name, value_tokens(expression, &spec)));
             }
@@ -64,6 +66,13 @@ fn expand(input: TokenStream) -> Result<TokenStream, String> {
         return Err("a value is not used in the template".to_owned());
     }
     Ok(constructor(&template, values))
+}
+
+/// Returns whether a placeholder names a variable.
+fn is_identifier(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|first| first == '_' || first.is_alphabetic())
+        && chars.all(|c| c == '_' || c.is_alphanumeric())
 }
 
 /// Returns the arguments of a call.

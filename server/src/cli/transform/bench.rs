@@ -10,6 +10,7 @@ use transforms_sdk::testing::read_cases;
 
 use uie_core::config::Settings;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_sandbox::{FuelMetering, Runner, Sandbox, Transform, Usage};
 
 /// Number of rows computed before the measurement.
@@ -57,7 +58,7 @@ struct Measured {
 fn arguments(transform: &Transform, cases: &Path) -> Result<Vec<Vec<Value>>> {
     let manifest = transform.manifest();
     let examples = manifest.examples.iter().filter_map(transforms_sdk::manifest::Example::arguments);
-    let cases = read_cases(cases).map_err(|error| Error::new(Code::InvalidArgument, error))?;
+    let cases = read_cases(cases).map_err(|error| Error::new(Code::InvalidArgument, Message::verbatim(error)))?;
     let cases = cases.into_iter().flat_map(|(_, cases)| cases).map(|case| case.arguments);
     let taken = manifest.parameters.len();
     let rows: Vec<Vec<Value>> = examples
@@ -72,9 +73,11 @@ fn arguments(transform: &Transform, cases: &Path) -> Result<Vec<Vec<Value>>> {
     if rows.is_empty() {
         return Err(Error::new(
             Code::InvalidArgument,
-            format!("{} has neither examples nor cases, so there is nothing to compute.", transform.label()),
+            message!("{} has neither examples nor cases, so there is nothing to compute.", transform.label()),
         )
-        .with_hint("Add an example to its attribute, or a file of cases to the directory `cases` beside the file."));
+        .with_hint(message!(
+            "Add an example to its attribute, or a file of cases to the directory `cases` beside the file."
+        )));
     }
     Ok(rows)
 }

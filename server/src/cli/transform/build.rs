@@ -10,6 +10,7 @@ use transforms_sdk::manifest::Manifest;
 
 use super::toolchain::Toolchain;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_sandbox::{Origin, Sandbox, TARGET, Transform};
 
 /// Arguments of `transform build`.
@@ -42,7 +43,8 @@ pub(super) fn run(arguments: &BuildArgs, sandbox: &Sandbox) -> Result<String> {
         Some(output) => output.clone(),
         None => directory.join(format!("{}.wasm", transform.manifest().name)),
     };
-    let named = |error: std::io::Error| Error::from(error).with_context(output.display().to_string());
+    let named =
+        |error: std::io::Error| Error::from(error).with_context(Message::verbatim(output.display().to_string()));
     std::fs::write(&output, &bytes).map_err(named)?;
     Ok(format!(
         "Built {} as {}: {}, SHA-256 {}",
@@ -66,9 +68,9 @@ pub(super) fn cargo_build(directory: &Path) -> Result<PathBuf> {
     if !directory.join("Cargo.toml").is_file() {
         return Err(Error::new(
             Code::InvalidArgument,
-            format!("{} is not a crate: it has no Cargo.toml.", directory.display()),
+            message!("{} is not a crate: it has no Cargo.toml.", directory.display()),
         )
-        .with_hint("Run `transform new NAME` to create one."));
+        .with_hint(message!("Run `transform new NAME` to create one.")));
     }
     let toolchain = Toolchain::find()?;
     let output = toolchain
@@ -81,9 +83,9 @@ pub(super) fn cargo_build(directory: &Path) -> Result<PathBuf> {
     if !output.status.success() {
         return Err(Error::new(
             Code::InvalidArgument,
-            format!("{} does not build; see cargo's messages above.", directory.display()),
+            message!("{} does not build; see cargo's messages above.", directory.display()),
         )
-        .with_hint("Fix the errors and build again."));
+        .with_hint(message!("Fix the errors and build again.")));
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
@@ -92,26 +94,26 @@ pub(super) fn cargo_build(directory: &Path) -> Result<PathBuf> {
         .flat_map(|message| message.filenames)
         .rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
         .ok_or_else(|| {
-            Error::new(Code::InvalidArgument, format!("The build of {} produced no .wasm file.", directory.display()))
-                .with_hint("Its Cargo.toml must contain: [lib] crate-type = [\"cdylib\", \"rlib\"]")
+            Error::new(Code::InvalidArgument, message!("The build of {} produced no .wasm file.", directory.display()))
+                .with_hint(message!("Its Cargo.toml must contain: [lib] crate-type = [\"cdylib\", \"rlib\"]"))
         })
 }
 
 pub(super) fn cargo_missing(error: &std::io::Error) -> Error {
-    Error::new(Code::ToolchainMissing, format!("cargo cannot be run: {error}"))
-        .with_hint("Install Rust from https://rustup.rs.")
+    Error::new(Code::ToolchainMissing, message!("cargo cannot be run: {error}"))
+        .with_hint(message!("Install Rust from https://rustup.rs."))
 }
 
 /// Adds the manifest of a JSON file to a component. Returns the resulting file.
 fn add_manifest(component: &Path, manifest: &Path) -> Result<Vec<u8>> {
     let read = |path: &Path| {
         std::fs::read(path)
-            .map_err(|error| Error::new(Code::InvalidArgument, format!("{} cannot be read: {error}", path.display())))
+            .map_err(|error| Error::new(Code::InvalidArgument, message!("{} cannot be read: {error}", path.display())))
     };
     let invalid = |error: serde_json::Error| {
-        Error::new(Code::InvalidArgument, format!("{}: {error}", manifest.display())).with_hint(
-            "A manifest has name, version, summary, parameters ([{\"name\": …, \"type\": \"text\"}]) and output.",
-        )
+        Error::new(Code::InvalidArgument, message!("{}: {error}", manifest.display())).with_hint(message!(
+            "A manifest has name, version, summary, parameters ([{{\"name\": …, \"type\": \"text\"}}]) and output."
+        ))
     };
     let mut json: serde_json::Value = serde_json::from_slice(&read(manifest)?).map_err(invalid)?;
     if let Some(fields) = json.as_object_mut() {

@@ -6,6 +6,7 @@ use rust_embed::{Embed, EmbeddedFile};
 use transforms_sdk::manifest::is_reserved;
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::message;
 use uie_sandbox::is_name;
 
 #[derive(Embed)]
@@ -39,8 +40,8 @@ pub(super) fn create(name: &str, path: &Path) -> Result<String> {
     validate_name(name)?;
     let is_in_use = path.exists() && std::fs::read_dir(path).map_or(true, |mut files| files.next().is_some());
     if is_in_use {
-        return Err(Error::new(Code::InvalidArgument, format!("{} already exists.", path.display()))
-            .with_hint("Choose another name, or another directory with --path."));
+        return Err(Error::new(Code::InvalidArgument, message!("{} already exists.", path.display()))
+            .with_hint(message!("Choose another name, or another directory with --path.")));
     }
     let write = |file: &str, content: &[u8]| {
         let target = path.join(file);
@@ -90,11 +91,11 @@ fn validate_name(name: &str) -> Result<()> {
     } else {
         "expected a letter, then letters, digits and `_`, 64 characters at most".to_owned()
     };
-    let error = Error::new(Code::InvalidArgument, format!("The name is {name:?}: {why}."));
+    let error = Error::new(Code::InvalidArgument, message!("The name is {name:?}: {why}."));
     let suggestion = name.replace(['-', ' ', '.'], "_");
     Err(if suggestion != name && is_name(&suggestion) && !is_reserved(&suggestion) {
-        error.with_hint(format!("Call it {suggestion}."))
+        error.with_hint(message!("Call it {suggestion}."))
     } else {
-        error.with_hint("A name says what the transform does, such as mask_email.")
+        error.with_hint(message!("A name says what the transform does, such as mask_email."))
     })
 }

@@ -8,6 +8,7 @@ use transforms_sdk::testing::read_cases;
 use super::build::{cargo_build, cargo_missing};
 use super::toolchain::cargo;
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_sandbox::{CheckResult, Sandbox, StopSignal, Transform};
 
 /// The result of the tests.
@@ -29,9 +30,9 @@ pub(super) fn run(what: &Path, sandbox: &Sandbox) -> Result<TestOutcome> {
     if !what.join("Cargo.toml").is_file() {
         return Err(Error::new(
             Code::InvalidArgument,
-            format!("{} is not a crate: it has no Cargo.toml.", what.display()),
+            message!("{} is not a crate: it has no Cargo.toml.", what.display()),
         )
-        .with_hint("Run `transform new NAME` to create one."));
+        .with_hint(message!("Run `transform new NAME` to create one.")));
     }
     // Standard output is for the report, so cargo's test output goes to standard error.
     let status = cargo(what).arg("test").stdout(std::io::stderr()).status().map_err(|error| cargo_missing(&error))?;
@@ -59,7 +60,9 @@ fn run_in_sandbox(transform: &Transform, cases: &Path, sandbox: &Sandbox) -> Res
         }
     };
     report("example", sandbox.check_examples(transform, &StopSignal::default())?);
-    for (file, cases) in read_cases(cases).map_err(|error| Error::new(Code::InvalidArgument, error))? {
+    for (file, cases) in
+        read_cases(cases).map_err(|error| Error::new(Code::InvalidArgument, Message::verbatim(error)))?
+    {
         let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         report(&name, sandbox.check_cases(transform, &cases)?);
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use uie_core::error::{Code, Error, Result};
+use uie_core::message::{Message, message};
 use uie_sandbox::TARGET;
 
 /// Linkers for WASM outside of a Rust toolchain, newest first.
@@ -134,7 +135,7 @@ fn toolchain_missing(compilers: &[Compiler]) -> Error {
             },
         )
     };
-    Error::new(Code::ToolchainMissing, format!("{message}.")).with_hint(hint)
+    Error::new(Code::ToolchainMissing, message!("{message}.")).with_hint(Message::verbatim(hint))
 }
 
 #[cfg(test)]

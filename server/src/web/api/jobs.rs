@@ -25,7 +25,7 @@ use uie_core::message::message;
 use uie_export::ExportRequest;
 use uie_expression::Pins;
 use uie_import::{ImportRequest, Inspection, MapRule, ReportFormat};
-use uie_jobs::{JobView, UPLOAD, Upload, require_import_permission};
+use uie_jobs::{JobRequest, JobView, NewDirectory, UPLOAD};
 use uie_store::FileWriter;
 
 /// Maximum total size in bytes of the unknown parts of a form, which are ignored, as Auth0 does.
@@ -40,7 +40,7 @@ pub(super) async fn start_export(
     app: Data<App>,
     JsonBody(request): JsonBody<ExportRequest>,
 ) -> Result<Localized<JobView>, ApiError> {
-    Ok(Localized(app.jobs.start_export(&session.principal(), &request).await?))
+    Ok(Localized(app.jobs.submit(&session.principal(), JobRequest::Export(request)).await?))
 }
 
 /// The parts of an import's form.
@@ -96,23 +96,8 @@ pub(super) async fn start_import(
 ) -> Result<Localized<JobView>, ApiError> {
     let principal = session.principal();
     let upload = app.jobs.receive(&principal)?;
-    let mut request = read_form(form, &upload, app.settings.upload_limit).await?;
-    require_import_permission(&principal, request.dry_run)?;
-    if request.connection_id.is_empty() && !request.dry_run {
-        return Err(Error::new(Code::InvalidBody, message!("Must provide 'connection_id' as multipart part."))
-            .with_hint(message!("Send the id of a database connection; GET /api/connections lists them."))
-            .with_field("connection_id")
-            .into());
-    }
-    uie_import::validate_upload(upload.files(), &app.jobs.import_spec(&request).await?).await?;
-    let mut name = None;
-    if !request.connection_id.is_empty() {
-        let client = app.jobs.client_provider().for_principal(&principal)?;
-        let connection = client.importable_connection(&request.connection_id).await?;
-        request.connection_id = connection.id;
-        name = Some(connection.name);
-    }
-    Ok(Localized(app.jobs.start_import(&principal, &request, name, upload).await?))
+    let request = read_form(form, &upload, app.settings.upload_limit).await?;
+    Ok(Localized(app.jobs.submit(&principal, JobRequest::Import(request, upload)).await?))
 }
 
 /// The parts of the form of an inspection.
@@ -219,7 +204,7 @@ async fn read_pins(field: Field, name: &str) -> Result<Pins> {
 }
 
 /// Reads the form of an import, and streams its files to the upload.
-async fn read_form(mut form: Multipart, upload: &Upload, limit: u64) -> Result<ImportRequest> {
+async fn read_form(mut form: Multipart, upload: &NewDirectory, limit: u64) -> Result<ImportRequest> {
     let mut request = ImportRequest::default();
     let mut files = UploadedFiles::default();
     let mut others = OtherParts::default();
@@ -263,7 +248,7 @@ struct UploadedFiles {
 impl UploadedFiles {
     /// Streams a file to disk. The first file is the upload; with the second one the upload becomes a directory of
     /// files, numbered in their order.
-    async fn save(&mut self, field: Field, upload: &Upload, limit: u64) -> Result<(), Error> {
+    async fn save(&mut self, field: Field, upload: &NewDirectory, limit: u64) -> Result<(), Error> {
         if self.names.len() >= MAX_FILES {
             let message = message!("An import takes at most {limit} files.", limit = MAX_FILES);
             return Err(Error::new(Code::InvalidBody, message).with_field("users"));
@@ -458,7 +443,8 @@ pub(super) async fn retry(
     } else {
         None
     };
-    Ok(Localized(app.jobs.retry(&principal, &id, corrected).await?))
+    let request = JobRequest::Retry { original: id.into_inner(), corrected };
+    Ok(Localized(app.jobs.submit(&principal, request).await?))
 }
 
 /// The form of a retry.

@@ -143,19 +143,24 @@ async fn validate_import_settings(app: &App, mut settings: Map<String, Value>) -
         transforms: parsed.transforms.unwrap_or_default(),
         ..ImportRequest::default()
     };
-    let request = app.jobs.pinned(&request).await?;
-    settings.shift_remove("transforms");
-    if !request.transforms.is_empty() {
-        settings.insert("transforms".to_owned(), json!(request.transforms));
-    }
-    app.jobs.import_spec(&request).await?;
-    if let Some(masked) = app.jobs.masked(&request).await? {
-        let rules = masked.map.into_iter().map(|rule| (rule.attribute, Value::from(rule.expression)));
+    let spec = app.jobs.import_spec(&request).await?;
+    let request = spec.resolved_request();
+    pin_transforms(&mut settings, &request.pinned().transforms);
+    if let Some(masked) = request.masked() {
+        let rules = masked.map.iter().map(|rule| (rule.attribute.clone(), Value::from(rule.expression.as_str())));
         let rules = Value::Object(rules.collect());
         let rules = if map.is_string() { Value::from(rules.to_string()) } else { rules };
         settings.insert("map".to_owned(), rules);
     }
     Ok(settings)
+}
+
+/// Replaces the versions of transforms in settings.
+fn pin_transforms(settings: &mut Map<String, Value>, pins: &Pins) {
+    settings.shift_remove("transforms");
+    if !pins.is_empty() {
+        settings.insert("transforms".to_owned(), json!(pins));
+    }
 }
 
 /// Checks the settings of an export or an import. Returns which of the two they are for, and the settings with
@@ -167,13 +172,10 @@ async fn validate_settings(app: &App, settings: Map<String, Value>) -> Result<(J
             let mut request = settings.clone();
             let kind = request.remove("type");
             let request: ExportRequest = deserialize_body(Value::Object(request))?;
-            let request = app.jobs.pinned(&request).await?;
+            let request = app.jobs.resolve_export(request).await?;
             let mut settings = settings;
-            settings.shift_remove("transforms");
-            if !request.transforms.is_empty() {
-                settings.insert("transforms".to_owned(), json!(request.transforms));
-            }
-            let Some(masked) = app.jobs.masked(&request).await? else {
+            pin_transforms(&mut settings, &request.pinned().transforms);
+            let Some(masked) = request.masked() else {
                 return Ok((JobKind::Export, Value::Object(settings)));
             };
             let mut masked = serde_json::to_value(masked).map_err(Error::internal)?;

@@ -97,6 +97,41 @@ fn the_plan_shows_the_kind_of_each_column_and_hides_secrets() {
 fn expressions_other_than_paths_need_the_sandbox() {
     let asked = request(Format::Csv, &[("user.name.trim()", "Name")]);
     assert_eq!(ExportSpec::new(&asked, MEMORY).unwrap_err().code, Code::UnsupportedExpression);
+    assert!(ExportSpec::with_tools_if_needed(&asked, MEMORY, || Ok(tools())).is_ok());
+    let paths = request(Format::Csv, &[("user.name", "Name")]);
+    assert!(ExportSpec::with_tools_if_needed(&paths, MEMORY, || panic!("paths need no sandbox")).is_ok());
+}
+
+#[test]
+fn a_spec_has_its_request_without_secrets_and_with_the_versions_of_transforms_that_it_calls() {
+    let key = "pseudonymize(email, 'very secret')";
+    let columns = [(" email ", "E-mail"), (key, "Who"), ("user.name.trim()", "Name"), (key, "Who")];
+    let asked = ExportRequest {
+        sort: Some(SortRequest { by: key.to_owned(), descending: true }),
+        transforms: [("pseudonymize", "5ec0"), ("mask_email", "0f0f")].map(|(k, v)| (k.into(), v.into())).into(),
+        // Of the two columns with the same name, only the last one is written.
+        ..request(Format::Json, &columns)
+    };
+    let spec = ExportSpec::with_tools(&asked, MEMORY, &tools()).unwrap();
+    let pins = asked.transforms.iter().filter(|(name, _)| *name == "pseudonymize");
+    let pinned = ExportRequest { transforms: pins.map(|(k, v)| (k.clone(), v.clone())).collect(), ..asked.clone() };
+    assert_eq!(spec.request().pinned(), &pinned);
+    let mut masked = pinned.clone();
+    let hidden = "pseudonymize(email, ***)";
+    masked.sort.as_mut().unwrap().by = hidden.to_owned();
+    for index in [1, 3] {
+        masked.fields.as_mut().unwrap()[index].name = hidden.to_owned();
+    }
+    assert_eq!(spec.request().masked(), Some(&masked));
+    assert_eq!(spec.request().shown(), &masked);
+    let without = ExportSpec::new(&request(Format::Json, &columns[..1]), MEMORY).unwrap();
+    assert_eq!(without.request().masked(), None);
+    let resolved = ExportSpec::resolve(&ExportRequest { limit: Some(0), ..asked }, &tools()).unwrap();
+    assert_eq!(
+        resolved.masked(),
+        Some(&ExportRequest { limit: Some(0), ..masked }),
+        "saved settings may be incomplete"
+    );
 }
 
 /// Exports with both ways of reading a chunk: by a projection, with a tree for unusual rows, and with trees only.
