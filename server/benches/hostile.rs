@@ -2,15 +2,12 @@
 //! memory bombs, catastrophic regular expressions, recursion, very large results, panics. Run with
 //! `cargo bench --bench hostile [-- SECONDS]`. The server is a separate process; the simulated tenant is in this one.
 
-#[path = "../tests/http/server_process.rs"]
-mod server_process;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use server_process::{ServerProcess, hostile_columns, hostile_transforms};
+use test_kit::{TestKit, TestServer, hostile_columns, hostile_transforms};
 
 /// Number of concurrent previews, repeated until the end.
 const PREVIEWS: usize = 4;
@@ -22,18 +19,19 @@ const EXPORTS: usize = 3;
 const HEALTH_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Sends health checks for a while and prints their response times.
-async fn measure(what: &str, server: &ServerProcess, time: Duration) {
+async fn measure(what: &str, server: &TestServer, time: Duration) {
     let end = Instant::now() + time;
     let mut times = Vec::new();
     while Instant::now() < end {
         let began = Instant::now();
-        assert!(server.is_healthy().await, "no answer from /healthz");
+        assert_eq!(server.get("/healthz").await.status, 200);
         times.push(began.elapsed());
         tokio::time::sleep(HEALTH_CHECK_INTERVAL).await;
     }
     times.sort();
     let share = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    let memory = server.memory().map_or_else(String::new, |memory| format!(", {} MiB", memory >> 20));
+    let usage = server.program.resource_usage();
+    let memory = usage.map_or_else(String::new, |usage| format!(", {} MiB", usage.memory >> 20));
     println!(
         "{what:32} p50 {:7.2} ms, p99 {:7.2} ms, slowest {:7.2} ms of {} answers{memory}",
         share(0.5),
@@ -43,10 +41,8 @@ async fn measure(what: &str, server: &ServerProcess, time: Duration) {
     );
 }
 
-async fn preview(server: &ServerProcess, fields: &Value) {
-    let reply = server.post("/api/preview").json(fields).send().await.expect("an answer");
-    assert_eq!(reply.status(), 200);
-    reply.bytes().await.expect("a body");
+async fn preview(server: &TestServer, fields: &Value) {
+    server.preview(fields).await.accepted();
 }
 
 #[tokio::main]
@@ -55,7 +51,7 @@ async fn main() {
     let time = Duration::from_secs(seconds);
     let transforms = hostile_transforms();
     let directory = transforms.path().display().to_string();
-    let server = Arc::new(ServerProcess::start(2000, &[("TRANSFORMS_DIR", &directory)]).await);
+    let server = Arc::new(TestKit::with_users(2000).setting("TRANSFORMS_DIR", &directory).process().await);
     // Compile the transforms before the measurement.
     let good =
         json!({"format": "csv", "fields": [{"name": "[user.email].length"}, {"name": "compatibility(\"kind\")"}]});
@@ -75,11 +71,9 @@ async fn main() {
                     previews.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                let reply = server.post("/api/jobs/export").json(&hostile_columns()).send().await.expect("an answer");
-                let job: Value = reply.json().await.expect("a job");
-                let id = job["id"].as_str().expect("an id").to_owned();
+                let id = server.start_export(&hostile_columns()).await;
                 let is_finished = |job: &Value| !matches!(job["status"].as_str(), Some("pending" | "processing"));
-                while !is_finished(&server.get(&format!("/api/jobs/{id}")).await) && !stop.load(Ordering::Relaxed) {
+                while !is_finished(&server.job(&id).await) && !stop.load(Ordering::Relaxed) {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
                 exports.fetch_add(1, Ordering::Relaxed);

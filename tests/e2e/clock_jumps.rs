@@ -1,7 +1,7 @@
 //! A jump of the system clock must not delete jobs. Runs the real binary under libfaketime.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use end_to_end::TestServer;
 use serde_json::{Value, json};
@@ -51,7 +51,8 @@ impl FakeClock {
         std::fs::rename(new, self.file()).expect("a file");
     }
 
-    /// Starts a server with this clock. Its monotonic clock is not changed.
+    /// Starts a server with this clock. Its monotonic clock is not changed, so its clean-up, which sets and checks the
+    /// clock, runs once a minute as always.
     async fn start(&self) -> TestServer {
         let tenant =
             TenantSettings { users: 20, export_duration: Duration::from_millis(20), ..TenantSettings::default() };
@@ -61,15 +62,6 @@ impl FakeClock {
             command.env("DONT_FAKE_MONOTONIC", "1");
         })
         .await
-    }
-}
-
-/// Waits until the log contains `text` after byte `from`. The clean-up runs once a minute.
-async fn wait_for_log(server: &TestServer, from: usize, text: &str) {
-    let end = Instant::now() + Duration::from_mins(4);
-    while !server.program.log().get(from..).is_some_and(|log| log.contains(text)) {
-        assert!(Instant::now() < end, "not logged: {text}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -83,11 +75,11 @@ async fn run_export(server: &TestServer) -> Value {
 
 /// Asserts that the job is in the history and that its file can be downloaded.
 async fn assert_available(server: &TestServer, job: &Value) {
-    let (status, history) = server.get("/api/history").await;
+    let (status, history) = server.get("/api/history").await.into_parts();
     assert_eq!((status, &history["jobs"][0]["id"]), (200, &job["id"]), "{history}");
     let job = server.job(job["id"].as_str().expect("an id")).await;
     assert_eq!(job["status"], "completed", "{job}");
-    let lines = server.download(&job).await.text().await.expect("text").lines().count();
+    let lines = server.download(&job).await.body.lines().count();
     assert_eq!(lines as u64, server.tenant.control().user_count() + 1, "a header and every user");
 }
 
@@ -105,13 +97,13 @@ async fn starting_with_a_clock_ahead_deletes_nothing() {
         clock.set("+100d");
         let from = server.program.log().len();
         server.program.restart().await;
-        wait_for_log(&server, from, "the clock jumped by 86").await;
+        server.program.wait_for_log(from, "the clock jumped by 86").await;
         server.program.kill();
         assert!(!is_empty(&server.data().join("jobs")), "the files are there");
         clock.set("+0");
         let from = server.program.log().len();
         server.program.restart().await;
-        wait_for_log(&server, from, "the clock jumped by -86").await;
+        server.program.wait_for_log(from, "the clock jumped by -86").await;
         assert_available(&server, &job).await;
     }
 }
@@ -129,12 +121,12 @@ async fn a_clock_that_jumps_while_the_server_runs_deletes_nothing() {
     let from = server.program.log().len();
     clock.set("+100d");
     // The server knows the tenant's time from earlier responses.
-    wait_for_log(&server, from, "the clock differs from the tenant's by 86").await;
+    server.program.wait_for_log(from, "the clock differs from the tenant's by 86").await;
     assert!(suspended().await);
     assert!(!is_empty(&server.data().join("jobs")), "the files are there");
     let from = server.program.log().len();
     clock.set("+0");
-    wait_for_log(&server, from, "the clock is trusted again").await;
+    server.program.wait_for_log(from, "the clock is trusted again").await;
     assert!(!suspended().await);
     assert_available(&server, &job).await;
 }

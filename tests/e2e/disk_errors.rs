@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use end_to_end::test_server::{job_id, send};
-use end_to_end::{TestServer, command};
+use end_to_end::{SECRET, TestServer, command};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use simulated_tenant::generate::export_user;
@@ -92,11 +91,11 @@ impl Drop for Disk {
 
 /// Asserts that the server is ready and completes a small export.
 async fn assert_exports_work(server: &TestServer) {
-    assert_eq!(server.get("/readyz").await.0, 200);
+    assert_eq!(server.get("/readyz").await.status, 200);
     let id = server.start_export(&small_export()).await;
     let job = server.wait_until_finished(&id).await;
     assert_eq!(job["status"], "completed", "{job}");
-    assert_eq!(server.download(&job).await.text().await.unwrap().lines().count(), 11);
+    assert_eq!(server.download(&job).await.body.lines().count(), 11);
 }
 
 #[tokio::test]
@@ -113,17 +112,13 @@ async fn a_full_disk_fails_the_job_and_the_server_keeps_running() {
     assert!(job.get("location").is_none(), "{job}");
     assert_exports_work(&server).await;
 
-    // On a full disk a new job is refused or fails. Once space is freed, exports work again.
+    // On a full disk a new job is refused. Once space is freed, exports work again.
+    let kept = server.keep_write_ahead_log().await;
     let filler = disk.fill();
-    let (status, reply) = server.post("/api/jobs/export", &small_export()).await;
-    if status == 200 {
-        let _ = std::fs::remove_file(&filler);
-        server.wait_until_finished(reply["id"].as_str().expect("an id")).await;
-    } else {
-        assert_eq!((status, &reply["errorCode"]), (507, &json!("disk_full")), "{reply}");
-    }
-    assert_eq!(server.get("/healthz").await.0, 200);
-    let _ = std::fs::remove_file(&filler);
+    server.request_export(&small_export()).await.expect_code(507, "disk_full");
+    assert_eq!(server.get("/healthz").await.status, 200);
+    drop(kept);
+    std::fs::remove_file(&filler).unwrap();
     assert_exports_work(&server).await;
 }
 
@@ -135,21 +130,21 @@ async fn a_full_disk_or_broken_database_fails_readiness_with_the_reason() {
         command.env("DATA_DIR", &data);
     })
     .await;
-    assert_eq!(server.get("/readyz").await.0, 200);
+    assert_eq!(server.get("/readyz").await.status, 200);
     let filler = disk.fill();
-    let (status, reply) = server.get("/readyz").await;
+    let (status, reply) = server.get("/readyz").await.into_parts();
     assert_eq!((status, &reply["errorCode"]), (503, &json!("not_ready")), "{reply}");
     assert!(reply["message"].as_str().is_some_and(|message| message.contains("No space left")), "{reply}");
-    assert_eq!(server.get("/healthz").await.0, 200, "a restart would not help");
+    assert_eq!(server.get("/healthz").await.status, 200, "a restart would not help");
     std::fs::remove_file(&filler).unwrap();
     assert_exports_work(&server).await;
 
     // The database is missing, then restored, then overwritten.
     let assert_not_ready = async || {
-        let (status, reply) = server.get("/readyz").await;
+        let (status, reply) = server.get("/readyz").await.into_parts();
         assert_eq!((status, &reply["errorCode"]), (503, &json!("not_ready")), "{reply}");
         assert!(reply["message"].as_str().is_some_and(|message| message.contains("The database")), "{reply}");
-        assert_eq!(server.get("/healthz").await.0, 200);
+        assert_eq!(server.get("/healthz").await.status, 200);
     };
     let database = data.join("state.sqlite");
     std::fs::rename(&database, data.join("moved")).unwrap();
@@ -176,13 +171,6 @@ fn users(count: u64) -> String {
     })
 }
 
-async fn upload(server: &TestServer, users: String) -> (u16, Value) {
-    let form = reqwest::multipart::Form::new()
-        .text("connection_id", server.tenant.database_connection_id())
-        .part("users", reqwest::multipart::Part::text(users).file_name("users.ndjson"));
-    send(server.request("POST", "/api/jobs/import").multipart(form)).await
-}
-
 #[tokio::test]
 async fn an_import_larger_than_the_disk_fails_and_can_be_resumed_later() {
     let Some(disk) = Disk::new("4m") else { return };
@@ -194,20 +182,18 @@ async fn an_import_larger_than_the_disk_fails_and_can_be_resumed_later() {
     let before = server.tenant.control().user_count();
 
     // The upload does not fit.
-    let (status, refused) = upload(&server, users(8000)).await;
+    let (status, refused) = server.request_import(&users(8000), &[]).await.into_parts();
     assert_eq!((status, &refused["errorCode"]), (507, &json!("disk_full")), "{refused}");
     assert_exports_work(&server).await;
 
     // The upload fits, but the prepared chunks do not.
-    let (status, job) = upload(&server, users(2200)).await;
-    assert_eq!(status, 200, "{job}");
-    let id = job_id(&job).to_owned();
+    let id = server.start_import(&users(2200), &[]).await;
     let job = server.wait_until_finished(&id).await;
     assert_eq!((&job["status"], &job["error"]["errorCode"]), (&json!("failed"), &json!("disk_full")), "{job}");
     assert_eq!(server.tenant.control().user_count(), before, "nothing is sent before all is checked");
 
     disk.enlarge("40m");
-    let (status, said) = server.post(&format!("/api/jobs/{id}/resume"), &json!({})).await;
+    let (status, said) = server.resume(&id).await.into_parts();
     assert_eq!(status, 200, "{said}");
     let job = server.wait_until_finished(&id).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(2200)), "{job}");
@@ -226,7 +212,7 @@ async fn the_final_state_of_a_job_is_stored_after_space_is_freed() {
     let id = server.start_export(&large_export()).await;
     server.wait_for_job(&id, |job| !job["details"].is_null()).await;
     let filler = disk.fill();
-    let (status, job) = server.post(&format!("/api/jobs/{id}/cancel"), &json!({})).await;
+    let (status, job) = server.cancel(&id).await.into_parts();
     assert_eq!(status, 200, "{job}");
     std::fs::remove_file(&filler).unwrap();
     let job = server.wait_until_finished(&id).await;
@@ -252,10 +238,10 @@ async fn an_unusable_job_directory_is_named_in_the_error() {
     let jobs = server.data().join("jobs");
     std::fs::remove_dir(&jobs).unwrap();
     std::fs::write(&jobs, "in the way").unwrap();
-    let (status, reply) = server.post("/api/jobs/export", &small_export()).await;
+    let (status, reply) = server.post("/api/jobs/export", &small_export()).await.into_parts();
     assert_eq!((status, &reply["errorCode"]), (500, &json!("storage")), "{reply}");
     assert!(reply["message"].as_str().is_some_and(|message| message.contains("jobs/job_")), "{reply}");
-    assert_eq!(server.get("/api/history").await.1["jobs"], json!([]), "nothing began");
+    assert_eq!(server.history().await, json!([]), "nothing began");
     std::fs::remove_file(&jobs).unwrap();
     assert_exports_work(&server).await;
 }
@@ -266,7 +252,7 @@ fn a_read_only_data_directory_stops_the_start_with_the_reason() {
     let directory = TempDir::new().unwrap();
     let mut serve = command(directory.path());
     serve.arg("serve").env("DATA_DIR", disk.path()).env("AUTH0_DOMAIN", "acme.eu.auth0.com").env("PORT", "0");
-    serve.env("EXTENSION_SECRET", "4be19c7702d85fa3c6f0718d2e9a53b4");
+    serve.env("EXTENSION_SECRET", SECRET);
     let output = serve.output().expect("the binary runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{errors}");

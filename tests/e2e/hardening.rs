@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use end_to_end::test_server::{SECRET, job_id};
-use end_to_end::{TestServer, command};
+use end_to_end::{SECRET, TestServer, command, job_id, renamed_transform};
 use rustix::process::geteuid;
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind, TenantSettings};
@@ -38,11 +37,7 @@ async fn server_memory_is_not_dumped_or_readable_and_transforms_still_compile() 
     std::fs::create_dir(&transforms).unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
     // A renamed built-in transform is not recognized as built-in, so a child process compiles it.
-    let mut renamed = include_bytes!("../../transforms/prebuilt/mask_email.wasm").to_vec();
-    while let Some(at) = renamed.windows(10).position(|part| part == b"mask_email") {
-        renamed[at..at + 10].copy_from_slice(b"mask_other");
-    }
-    std::fs::write(transforms.join("mask_other.wasm"), renamed).unwrap();
+    std::fs::write(transforms.join("mask_other.wasm"), renamed_transform("mask_email", "mask_other")).unwrap();
     // Root may read any memory, so the server must not run as root here.
     let unprivileged = can_start_unprivileged();
     if unprivileged {
@@ -65,7 +60,7 @@ async fn server_memory_is_not_dumped_or_readable_and_transforms_still_compile() 
     let fields = json!([{"name": "mask_other(user.email)", "export_as": "masked"}]);
     let job = server.wait_until_finished(&server.start_export(&json!({"format": "csv", "fields": fields})).await).await;
     assert_eq!(job["status"], "completed", "{job}");
-    assert!(server.download(&job).await.text().await.unwrap().contains("***"), "{job}");
+    assert!(server.download(&job).await.body.contains("***"), "{job}");
 }
 
 #[tokio::test]
@@ -79,10 +74,10 @@ async fn no_job_completes_while_the_data_directory_is_moved_away() {
     server.wait_for_job(&running, |job| job["status"] == "processing").await;
 
     std::fs::rename(server.data(), &moved).unwrap();
-    let (status, reply) = server.get("/readyz").await;
+    let (status, reply) = server.get("/readyz").await.into_parts();
     assert_eq!(status, 503, "{reply}");
     assert!(reply["message"].as_str().unwrap().contains("was moved"), "{reply}");
-    let (status, reply) = server.request_export(&request).await;
+    let (status, reply) = server.request_export(&request).await.into_parts();
     assert_eq!((status, &reply["errorCode"]), (500, &json!("storage")), "{reply}");
     assert!(!server.data().exists(), "no new directory takes its place");
     control.clear();
@@ -95,16 +90,16 @@ async fn no_job_completes_while_the_data_directory_is_moved_away() {
     let job = server.wait_until_finished(&running).await;
     // The job failed because its directory was missing. It can be resumed.
     assert_eq!(job["status"], "failed", "{job}");
-    let (status, reply) = server.post(&format!("/api/jobs/{running}/resume"), &json!({})).await;
+    let (status, reply) = server.resume(&running).await.into_parts();
     assert_eq!((status, job_id(&reply)), (200, running.as_str()), "{reply}");
     let job = server.wait_until_finished(&running).await;
     assert_eq!(job["status"], "completed", "{job}");
-    assert_eq!(server.download(&job).await.text().await.unwrap().lines().count() as u64, control.user_count());
-    assert_eq!(server.get("/readyz").await.0, 200);
+    assert_eq!(server.download(&job).await.body.lines().count() as u64, control.user_count());
+    assert_eq!(server.get("/readyz").await.status, 200);
 }
 
-/// Runs `serve` with this data directory, asserts that it does not start, and returns its standard error.
-fn start_error(data: &Path, prepare: impl FnOnce(&mut Command)) -> String {
+/// Runs `serve` with this data directory, asserts that it ends with this status, and returns its standard error.
+fn start_error(data: &Path, status: i32, prepare: impl FnOnce(&mut Command)) -> String {
     let directory = TempDir::new().unwrap();
     let mut serve = command(directory.path());
     serve.arg("serve").env("DATA_DIR", data).env("AUTH0_DOMAIN", "acme.eu.auth0.com").env("PORT", "0");
@@ -112,7 +107,7 @@ fn start_error(data: &Path, prepare: impl FnOnce(&mut Command)) -> String {
     prepare(&mut serve);
     let output = serve.output().expect("the binary runs");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(matches!(output.status.code(), Some(2 | 3)), "{:?} {errors}", output.status);
+    assert_eq!(output.status.code(), Some(status), "{errors}");
     assert!(!errors.contains(SECRET), "{errors}");
     errors
 }
@@ -121,12 +116,12 @@ fn start_error(data: &Path, prepare: impl FnOnce(&mut Command)) -> String {
 async fn a_data_directory_writable_by_others_stops_the_start() {
     let data = TempDir::new().unwrap();
     std::fs::set_permissions(data.path(), PermissionsExt::from_mode(0o777)).unwrap();
-    let errors = start_error(data.path(), |_| ());
+    let errors = start_error(data.path(), 3, |_| ());
     assert!(errors.contains(data.path().to_str().unwrap()) && errors.contains("chmod 700"), "{errors}");
     std::fs::set_permissions(data.path(), PermissionsExt::from_mode(0o700)).unwrap();
     let target = TempDir::new().unwrap();
     symlink(target.path(), data.path().join("jobs")).unwrap();
-    let errors = start_error(data.path(), |_| ());
+    let errors = start_error(data.path(), 3, |_| ());
     assert!(errors.contains(data.path().join("jobs").to_str().unwrap()), "{errors}");
     assert!(errors.contains("symbolic link"), "{errors}");
 }
@@ -137,7 +132,7 @@ async fn a_plain_data_key_stops_the_start_unless_it_is_accepted() {
     let key = data.path().join("data.key");
     let planted = format!("{{\"plain\":\"{}\"}}", "00".repeat(32));
     std::fs::write(&key, &planted).unwrap();
-    let errors = start_error(data.path(), |_| ());
+    let errors = start_error(data.path(), 2, |_| ());
     assert!(errors.contains("data.key") && errors.contains("ACCEPT_PLAIN_DATA_KEY=true"), "{errors}");
     assert_eq!(std::fs::read_to_string(&key).unwrap(), planted);
     let server = TestServer::start(tenant(), |command| {
@@ -152,7 +147,7 @@ async fn a_plain_data_key_stops_the_start_unless_it_is_accepted() {
 async fn a_guessable_secret_stops_the_start_and_is_not_printed() {
     let data = TempDir::new().unwrap();
     for weak in ["Sommer2026!Sommer2026", "companyname-export-secret", "correcthorsebatterystaple"] {
-        let errors = start_error(data.path(), |serve| {
+        let errors = start_error(data.path(), 2, |serve| {
             serve.env("EXTENSION_SECRET", weak);
         });
         assert!(errors.contains("EXTENSION_SECRET can be guessed with about 2^"), "{errors}");
@@ -170,6 +165,6 @@ async fn the_secret_is_read_from_a_file() {
         command.env_remove("EXTENSION_SECRET").env("EXTENSION_SECRET_FILE", &file);
     })
     .await;
-    assert_eq!(server.get("/api/history").await.0, 200, "a session signed with that secret");
+    assert_eq!(server.get("/api/history").await.status, 200, "a session signed with that secret");
     assert!(!server.program.log().contains("EXTENSION_SECRET_FILE"), "no warning: {}", server.program.log());
 }

@@ -20,7 +20,7 @@ use end_to_end::{TIMEOUT, TestServer};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::Value;
 use simulated_tenant::generate::import_user;
 use simulated_tenant::{Control, Fault, FaultKind, TenantSettings};
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ async fn import(server: &TestServer, users: &Path) -> String {
     let form = reqwest::multipart::Form::new()
         .text("connection_id", server.tenant.database_connection_id())
         .part("users", reqwest::multipart::Part::stream(file).file_name("users.ndjson"));
-    let (status, job) = send(server.request("POST", "/api/jobs/import").multipart(form)).await;
+    let (status, job) = send(server.request("POST", "/api/jobs/import").multipart(form)).await.into_parts();
     assert_eq!(status, 200, "{job}");
     job_id(&job).to_owned()
 }
@@ -148,7 +148,7 @@ async fn an_import_survives_faults_and_repeated_kills() {
             Some("failed") => {
                 resumed += 1;
                 assert!(resumed < 50, "{job}");
-                let (status, said) = server.post(&format!("/api/jobs/{id}/resume"), &json!({})).await;
+                let (status, said) = server.resume(&id).await.into_parts();
                 assert_eq!(status, 200, "{said}");
             }
             _ if killed < kills => {
@@ -180,7 +180,7 @@ async fn an_import_survives_faults_and_repeated_kills() {
         assert_eq!(times, usize::from(!bad.contains(&number)), "line {number}");
     }
     // … and every invalid row is reported with its line.
-    let (status, report) = server.get(&format!("/api/jobs/{id}/report")).await;
+    let (status, report) = server.get(&format!("/api/jobs/{id}/report")).await.into_parts();
     assert_eq!(status, 200, "{report}");
     let report = report.as_array().expect("a list of failed rows");
     let reported: Vec<u64> = report.iter().map(|row| row["line"].as_u64().expect("a line")).collect();

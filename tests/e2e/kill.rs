@@ -7,7 +7,6 @@ use std::io::Read;
 use std::time::Duration;
 
 use end_to_end::TestServer;
-use end_to_end::test_server::{job_id, send};
 use flate2::read::GzDecoder;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -94,7 +93,7 @@ fn rows(request: &Value, file: &[u8]) -> Vec<Row> {
 /// Asserts that an export completed with exactly the expected rows, in order if it is sorted.
 async fn verify(server: &TestServer, job: &Value, request: &Value, verified: bool) {
     assert_eq!(job["status"], "completed", "{job}");
-    let file = server.download(job).await.bytes().await.expect("a whole download");
+    let file = server.download_bytes(job).await;
     let rows = rows(request, &file);
     assert_eq!(job["summary"]["rows"], rows.len(), "{job}");
     if request.get("sort").is_some() {
@@ -177,13 +176,12 @@ async fn a_killed_server_completes_every_export_with_the_right_rows() {
 #[tokio::test]
 async fn a_killed_server_keeps_nothing_of_an_unfinished_upload() {
     let mut server = TestServer::start(TenantSettings { users: 10, ..TenantSettings::default() }, |_| ()).await;
-    let connection = server.tenant.database_connection_id();
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(1);
     let body = Body::wrap_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|part| (part, receiver))
     }));
     let form = Form::new()
-        .text("connection_id", connection.clone())
+        .text("connection_id", server.tenant.database_connection_id())
         .part("users", Part::stream(body).file_name("users.ndjson"));
     let upload = tokio::spawn(server.request("POST", "/api/jobs/import").multipart(form).send());
     for _ in 0..20 {
@@ -193,12 +191,10 @@ async fn a_killed_server_keeps_nothing_of_an_unfinished_upload() {
     assert!(upload.await.expect("the request ends").is_err(), "the server is dead");
     server.assert_database_intact().await;
     server.program.restart().await;
-    assert_eq!(server.get("/api/history").await.1["jobs"], json!([]), "no job was created");
+    assert_eq!(server.history().await, json!([]), "no job was created");
     let left: Vec<_> = std::fs::read_dir(server.data().join("jobs")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
-    let (status, job) = server.request_import(&connection, "{\"email\":\"ada@example.com\"}").await;
-    assert_eq!(status, 200, "{job}");
-    let job = server.wait_until_finished(job_id(&job)).await;
+    let job = server.import("{\"email\":\"ada@example.com\"}", &[]).await;
     assert_eq!((&job["status"], &job["summary"]["inserted"]), (&json!("completed"), &json!(1)), "{job}");
 }
 
@@ -210,22 +206,13 @@ async fn a_killed_server_completes_a_backup_and_its_upsert() {
         |_| (),
     )
     .await;
-    let connection = server.tenant.database_connection_id();
     let rows = |plan: &str| -> String {
         let row = |number| json!({"email": format!("user{number}@example.com"), "app_metadata": {"plan": plan}});
         (0..ROWS).map(|number| row(number).to_string() + "\n").collect()
     };
-    let (_, job) = server.request_import(&connection, rows("old")).await;
-    assert_eq!(server.wait_until_finished(job_id(&job)).await["summary"]["inserted"], ROWS);
+    assert_eq!(server.import(&rows("old"), &[]).await["summary"]["inserted"], ROWS);
 
-    let form = Form::new()
-        .text("connection_id", connection)
-        .text("upsert", "true")
-        .text("backup", "true")
-        .part("users", Part::text(rows("new")).file_name("users.ndjson"));
-    let (status, job) = send(server.request("POST", "/api/jobs/import").multipart(form)).await;
-    assert_eq!(status, 200, "{job}");
-    let id = job_id(&job).to_owned();
+    let id = server.start_import(&rows("new"), &[("upsert", "true"), ("backup", "true")]).await;
     let seed = setting("KILL_SEED", rand::random_range(0..u64::from(u32::MAX)));
     println!("KILL_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
@@ -237,7 +224,7 @@ async fn a_killed_server_completes_a_backup_and_its_upsert() {
     }
     let job = server.wait_until_finished(&id).await;
     assert_eq!((&job["status"], &job["summary"]["failed"]), (&json!("completed"), &json!(0)), "{job}");
-    let (status, backup) = server.get(&format!("/api/jobs/{id}/backup")).await;
+    let (status, backup) = server.get(&format!("/api/jobs/{id}/backup")).await.into_parts();
     assert_eq!(status, 200, "{backup}");
     let backup = backup.as_array().expect("users");
     let emails: BTreeSet<&str> = backup.iter().filter_map(|user| user["email"].as_str()).collect();

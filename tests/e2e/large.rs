@@ -15,7 +15,6 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use end_to_end::TestServer;
-use end_to_end::test_server::{job_id, send};
 use serde_json::{Value, json};
 use simulated_tenant::generate::{export_user, import_user, user_id};
 use simulated_tenant::{Fault, FaultKind, RateLimits, TenantSettings};
@@ -108,7 +107,7 @@ async fn assert_complete(server: &TestServer, job: &Value, users: u64, sorted: b
     let mut left: HashMap<String, u64> = (0..users).map(|index| (user_id(index, SEED), index)).collect();
     let people = server.tenant.control().people().len() as u64;
     let mut others = 0;
-    let file = server.download(job).await.bytes().await.expect("a whole download");
+    let file = server.download_bytes(job).await;
     let mut reader = csv::Reader::from_reader(&file[..]);
     let mut before = None::<String>;
     for row in reader.records() {
@@ -151,13 +150,7 @@ const AUTH0_USERS_PER_HOUR: f64 = 400_000.0;
 /// Imports a file. Returns the finished job and the CPU seconds of the server (`None` without /proc).
 async fn import(server: &TestServer, content: &str, dry_run: bool) -> (Value, Option<f64>) {
     let before = process_stats(server.program.id());
-    let form = reqwest::multipart::Form::new()
-        .text("connection_id", server.tenant.database_connection_id())
-        .text("dry_run", dry_run.to_string())
-        .part("users", reqwest::multipart::Part::text(content.to_owned()).file_name("users.ndjson"));
-    let (status, job) = send(server.request("POST", "/api/jobs/import").multipart(form)).await;
-    assert_eq!(status, 200, "{job}");
-    let job = server.wait_until_finished(job_id(&job)).await;
+    let job = server.import(content, &[("dry_run", if dry_run { "true" } else { "false" })]).await;
     let after = process_stats(server.program.id());
     (job, before.zip(after).map(|((before, _), (after, _))| after - before))
 }

@@ -2,17 +2,14 @@
 //! failure, job and count.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use end_to_end::test_server::{SECRET, admin, job_id, send};
-use end_to_end::{TestServer, sign_in};
+use end_to_end::{Reply, TestServer, poll, renamed_transform, sign_in, start_tenant};
 use serde_json::{Value, json};
 use simulated_tenant::people::Person;
-use simulated_tenant::{CLIENT_SECRET, Client, Fault, FaultKind, Tenant, TenantSettings};
+use simulated_tenant::{CLIENT_SECRET, Client, Fault, FaultKind, TenantSettings};
 use tempfile::TempDir;
-
-use crate::transforms_page::renamed_transform;
 
 /// Part of every personal value in these tests; it must not appear in any output.
 const MARKER: &str = "zmarkedz";
@@ -50,8 +47,7 @@ fn request_span(line: &Value) -> &Value {
 
 #[tokio::test]
 async fn personal_data_and_secrets_do_not_appear_in_logs_metrics_errors_or_urls() {
-    let tenant =
-        Arc::new(Tenant::start(TenantSettings { users: 50, ..TenantSettings::default() }).await.expect("a tenant"));
+    let tenant = start_tenant(TenantSettings { users: 50, ..TenantSettings::default() }).await;
     let control = tenant.control();
     let data = TempDir::new().expect("a directory");
     let subject = format!("auth0|{MARKER}");
@@ -74,7 +70,8 @@ async fn personal_data_and_secrets_do_not_appear_in_logs_metrics_errors_or_urls(
     control.forget_requests();
     let server = server;
     let errors = Mutex::new(Vec::new());
-    let failed = |what: &str, (status, body): (u16, Value)| {
+    let failed = |what: &str, reply: Reply| {
+        let (status, body) = reply.into_parts();
         assert!(status >= 400, "{what}: {body}");
         assert!(!body.to_string().contains(MARKER), "{what} repeats personal data of the request: {body}");
         errors.lock().unwrap_or_else(PoisonError::into_inner).push(body.to_string());
@@ -82,7 +79,6 @@ async fn personal_data_and_secrets_do_not_appear_in_logs_metrics_errors_or_urls(
     let mut jobs = Vec::new();
 
     // Valid and invalid users with marked values; the tenant rejects some of them.
-    let connection = tenant.database_connection_id();
     let users: Vec<String> = (0..40)
         .map(|number| {
             let email =
@@ -98,12 +94,10 @@ async fn personal_data_and_secrets_do_not_appear_in_logs_metrics_errors_or_urls(
     let users = users.concat();
     control.add(Fault::new("/jobs/users-imports", FaultKind::DropAfter).method("POST").once());
     control.add(Fault::new("/jobs/users-imports", FaultKind::ServerError).method("POST").after(1).once());
-    let (_, job) = server.request_import(&connection, users.clone()).await;
-    let job = server.wait_until_finished(job_id(&job)).await;
+    let job = server.import(&users, &[]).await;
     assert_eq!(job["status"], "completed", "{job}");
     jobs.push(job);
-    let (_, again) = server.request_import(&connection, users).await;
-    jobs.push(server.wait_until_finished(job_id(&again)).await);
+    jobs.push(server.import(&users, &[]).await);
 
     // Exports: by a search for one user, computed with a secret, with row errors, and one that fails.
     let query = format!("email:{MARKER}-1@example.com");
@@ -117,36 +111,32 @@ async fn personal_data_and_secrets_do_not_appear_in_logs_metrics_errors_or_urls(
             {"name": "(() => { while (user.email === \"admin@acme.example\") {} })()", "export_as": "d"},
         ]}),
     ] {
-        let (status, job) = server.request_export(&request).await;
-        assert_eq!(status, 200, "{job}");
-        let job = server.wait_until_finished(job_id(&job)).await;
+        let job = server.export(&request).await;
         assert_eq!(job["status"], "completed", "{job}");
-        server.download(&job).await;
+        assert_eq!(server.download(&job).await.status, 200);
         jobs.push(job);
     }
     let failing = json!({"format": "csv", "on_error": "fail", "fields": [{"name": "user.email.at(1n)"}]});
-    let (_, job) = server.request_export(&failing).await;
-    let failed_job = server.wait_until_finished(job_id(&job)).await;
-    assert_eq!(failed_job["status"], "failed", "{failed_job}");
-    failed("a failed job", (400, failed_job["error"].clone()));
+    let job = server.export(&failing).await;
+    assert_eq!(job["status"], "failed", "{job}");
+    failed("a failed job", Reply { status: 400, headers: Vec::new(), body: job["error"].to_string() });
 
     // Names that users choose, and their transforms.
     let preset = format!("/api/presets/{MARKER}-preset");
-    let saved = send(server.request("PUT", &preset).json(&json!({"format": "csv", "query": query}))).await;
-    assert_eq!(saved.0, 200, "{}", saved.1);
-    assert_eq!(server.get(&preset).await.0, 200);
-    assert_eq!(send(server.request("DELETE", &preset)).await.0, 204);
-    let (status, missing) = server.get(&preset).await;
+    server.put(&preset, &json!({"format": "csv", "query": query})).await.accepted();
+    assert_eq!(server.get(&preset).await.status, 200);
+    assert_eq!(server.delete(&preset).await.status, 204);
+    let (status, missing) = server.get(&preset).await.into_parts();
     assert!(status == 404 && missing["message"].as_str().is_some_and(|text| text.contains(MARKER)), "{missing}");
     let component = renamed_transform("title_case", "title_loud");
     let upload = server.request("POST", "/api/transforms").header("content-type", "application/wasm").body(component);
-    let (status, said) = send(upload).await;
+    let (status, said) = send(upload).await.into_parts();
     assert_eq!(status, 201, "{said}");
-    assert_eq!(send(server.request("DELETE", "/api/transforms/title_loud")).await.0, 204);
-    assert_eq!(server.get(&format!("/{MARKER}/missing")).await.0, 404);
+    assert_eq!(server.delete("/api/transforms/title_loud").await.status, 204);
+    assert_eq!(server.get(&format!("/{MARKER}/missing")).await.status, 404);
 
     // Requests that are refused.
-    failed("no job", send(server.request("GET", "/api/jobs/job_0000000000000000")).await);
+    failed("no job", server.get("/api/jobs/job_0000000000000000").await);
     failed(
         "no session",
         send(server.anonymous("/api/history").bearer_auth(format!("{MARKER}.{MARKER}.{MARKER}"))).await,
@@ -156,7 +146,7 @@ async fn personal_data_and_secrets_do_not_appear_in_logs_metrics_errors_or_urls(
     failed("no hook", send(server.request("DELETE", "/.extensions/on-uninstall").bearer_auth(MARKER)).await);
     failed("no code", send(server.anonymous(&format!("/login/callback?code={MARKER}&state={MARKER}"))).await);
     control.add(Fault::new("/api/v2/users", FaultKind::Forbidden).once());
-    failed("refused by Auth0", send(server.request("GET", &format!("/api/users?q=email:{MARKER}@example.com"))).await);
+    failed("refused by Auth0", server.get(&format!("/api/users?q=email:{MARKER}@example.com")).await);
 
     // Two exports run, and one is queued.
     control.add(Fault::new("/jobs/users-exports", FaultKind::HangJob).method("POST").times(2));
@@ -169,16 +159,14 @@ async fn personal_data_and_secrets_do_not_appear_in_logs_metrics_errors_or_urls(
         assert_eq!(reply.status(), 200);
         reply.text().await.expect("text")
     };
-    let busy = loop {
+    let busy = poll(async || {
         let metrics = Metrics::parse(&read().await);
-        if metrics.get("queued_jobs") > 0.0 {
-            break metrics;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+        if metrics.get("queued_jobs") > 0.0 { Ok(metrics) } else { Err("no job is queued") }
+    })
+    .await;
     assert_eq!((busy.get("queued_jobs"), busy.get("running_jobs")), (1.0, 3.0));
     for job in under_way.iter().rev() {
-        assert_eq!(server.post(&format!("/api/jobs/{job}/cancel"), &json!({})).await.0, 200);
+        assert_eq!(server.cancel(job).await.status, 200);
         assert_eq!(server.wait_until_finished(job).await["status"], "canceled");
     }
 
@@ -377,7 +365,7 @@ async fn auth0_messages_and_requests_cannot_forge_log_lines() {
         let cookie = header("set-cookie").split(';').next().expect("a cookie").to_owned();
         server.tenant.control().add(fault("/oauth/token"));
         let back = server.anonymous("/login/callback").query(&[("code", "x"), ("state", state.as_ref())]);
-        let (status, said) = send(back.header("cookie", cookie)).await;
+        let (status, said) = send(back.header("cookie", cookie)).await.into_parts();
         assert_eq!((status, &said["errorCode"]), (502, &json!("login_unavailable")), "{said}");
         // In the URL and headers of a request.
         let encoded = "/api/presets/%0d%0a2026%20ERROR%20zrequestz%1b%5b2K";

@@ -2,9 +2,8 @@
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
-use end_to_end::{TIMEOUT, TestServer, free_port};
+use end_to_end::{TestKit, TestServer, free_port, poll};
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use simulated_tenant::TenantSettings;
@@ -92,14 +91,13 @@ impl Nginx {
             return None;
         };
         let mut nginx = Self { process, directory };
-        let end = Instant::now() + TIMEOUT;
-        while reqwest::get(format!("http://127.0.0.1:{port}/")).await.is_err() {
-            assert!(Instant::now() < end, "nginx does not answer: {}", nginx.log());
+        poll(async || {
             if let Some(status) = nginx.process.try_wait().expect("the state of a child") {
                 panic!("nginx ended with {status}: {}", nginx.log());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+            reqwest::get(format!("http://127.0.0.1:{port}/")).await
+        })
+        .await;
         Some(nginx)
     }
 
@@ -141,7 +139,8 @@ async fn the_nginx_configuration_of_the_readme_serves_pages_and_blocks_metrics()
     };
     let public = format!("http://127.0.0.1:{proxy}/user-export");
     // With a metrics token, so that a request with that token can only be refused by nginx.
-    let server = TestServer::start_behind_proxy(&public, port, &[("METRICS_TOKEN", TOKEN)]).await;
+    let kit = TestKit::new(TenantSettings { users: 20, ..TenantSettings::default() }).setting("METRICS_TOKEN", TOKEN);
+    let server = kit.public_url(&public).port(port).process().await;
 
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let login = client.get(format!("{public}/login")).send().await.expect("an answer");

@@ -7,17 +7,14 @@
 //! effects also depend on timing.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use end_to_end::TestServer;
-use end_to_end::test_server::job_id;
+use end_to_end::{ResourceUsage, TestServer, job_id};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use simulated_tenant::{Control, Fault, FaultKind, Tenant, TenantSettings};
-use tempfile::TempDir;
+use simulated_tenant::{Control, Fault, FaultKind, TenantSettings};
 
 /// Number of users in the tenant at the start.
 const USERS: u64 = 1500;
@@ -42,24 +39,9 @@ fn main() {
     runtime.expect("a runtime").block_on(soak(length, seed));
 }
 
-/// Resources of a process: resident memory in MiB, open files, threads.
-#[derive(Clone, Copy, Debug)]
-struct ResourceUsage {
-    memory: u64,
-    files: usize,
-    threads: u64,
-}
-
-impl ResourceUsage {
-    fn of(process: u32) -> Self {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
-        let number = |name: &str| -> u64 {
-            let line = status.lines().find(|line| line.starts_with(name)).expect("a line");
-            line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
-        };
-        let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("its files").count();
-        Self { memory: number("VmRSS:") >> 10, files, threads: number("Threads:") }
-    }
+/// Returns the resource usage of the server.
+fn usage(server: &TestServer) -> ResourceUsage {
+    server.program.resource_usage().expect("the process runs")
 }
 
 /// Counts of operations and their results.
@@ -85,34 +67,31 @@ async fn soak(length: Duration, seed: u64) {
         strict: false,
         ..TenantSettings::default()
     };
-    let tenant = Arc::new(Tenant::start(settings).await.expect("a tenant"));
-    let data = TempDir::new().expect("a directory");
-    let server = TestServer::start_for_tenant(&tenant, data.path(), |start| {
+    let server = TestServer::start(settings, |start| {
         // Short lifetimes, or a long run would fill the disk.
         start.env("ARTIFACT_TTL", "30s").env("HISTORY_TTL", "10m");
     })
     .await;
-    let process = server.program.id();
     let mut random = StdRng::seed_from_u64(seed);
     let mut tally = Tally::default();
     let (start, mut reported) = (Instant::now(), Instant::now());
     let mut samples: Vec<ResourceUsage> = Vec::new();
     let mut round = 0;
     while start.elapsed() < length || round < 4 {
-        add_random_faults(&tenant.control(), &mut random, &mut tally);
+        add_random_faults(&server.tenant.control(), &mut random, &mut tally);
         // Four rounds cover every kind of operation.
         match round % 4 {
-            0 => import(&server, &tenant, round, &mut tally).await,
-            1 | 3 => export(&server, &tenant, &mut random, &mut tally).await,
+            0 => import(&server, round, &mut tally).await,
+            1 | 3 => export(&server, &mut random, &mut tally).await,
             _ => preview_read_and_cancel(&server, &mut random, &mut tally).await,
         }
         round += 1;
         if reported.elapsed() > Duration::from_mins(1) || round == 8 {
-            let now = ResourceUsage::of(process);
+            let now = usage(&server);
             println!(
                 "{:>5} s: {} MiB, {} files, {} threads; {tally:?}",
                 start.elapsed().as_secs(),
-                now.memory,
+                now.memory >> 20,
                 now.files,
                 now.threads
             );
@@ -120,16 +99,20 @@ async fn soak(length: Duration, seed: u64) {
             reported = Instant::now();
         }
     }
-    tenant.control().clear();
-    let end = wait_until_idle(&server, process).await;
-    println!("at the end, idle: {} MiB, {} files, {} threads", end.memory, end.files, end.threads);
+    server.tenant.control().clear();
+    let end = wait_until_idle(&server).await;
+    println!("at the end, idle: {} MiB, {} files, {} threads", end.memory >> 20, end.files, end.threads);
     println!("{tally:?}");
     assert_eq!(server.anonymous("/readyz").send().await.expect("an answer").status(), 200);
     assert!(tally.exports > 0 && tally.imports > 0, "{tally:?}");
     // Compare with the maximum of the first samples, because the process is still warming up then.
-    let baseline = samples.iter().take(3).map(|usage| usage.memory).max();
+    let baseline = samples.iter().take(3).map(|usage| usage.memory >> 20).max();
     if let Some(baseline) = baseline.filter(|_| samples.len() > 6) {
-        assert!(end.memory <= baseline + baseline / 2 + 64, "memory grew from {baseline} to {} MiB", end.memory);
+        assert!(
+            end.memory >> 20 <= baseline + baseline / 2 + 64,
+            "memory grew from {baseline} to {} MiB",
+            end.memory >> 20
+        );
         let files = samples.iter().take(3).map(|usage| usage.files).max().unwrap_or_default();
         assert!(end.files <= files + 16, "open files grew from {files} to {}", end.files);
         let threads = samples.iter().take(3).map(|usage| usage.threads).max().unwrap_or_default();
@@ -139,7 +122,7 @@ async fn soak(length: Duration, seed: u64) {
 }
 
 /// Waits until no job runs and open files and threads are stable. Returns the resource usage.
-async fn wait_until_idle(server: &TestServer, process: u32) -> ResourceUsage {
+async fn wait_until_idle(server: &TestServer) -> ResourceUsage {
     loop {
         let metrics = server.anonymous("/metrics").send().await.expect("an answer").text().await.expect("text");
         if metrics.lines().any(|line| line == "user_import_export_running_jobs 0") {
@@ -148,16 +131,16 @@ async fn wait_until_idle(server: &TestServer, process: u32) -> ResourceUsage {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // Idle connections and worker threads end after a while.
-    let mut last = ResourceUsage::of(process);
+    let mut last = usage(server);
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let now = ResourceUsage::of(process);
+        let now = usage(server);
         if (now.files, now.threads) == (last.files, last.threads) && now.files < 64 {
             break;
         }
         last = now;
     }
-    ResourceUsage::of(process)
+    usage(server)
 }
 
 /// Replaces the faults of the tenant by up to three random ones.
@@ -211,16 +194,14 @@ async fn wait_until_completed(server: &TestServer, control: &Control, job: &Valu
         tally.failures += 1;
         control.clear();
         tally.resumes += 1;
-        let resumed =
-            server.request("POST", &format!("/api/jobs/{}/resume", job_id(&job))).send().await.expect("an answer");
-        assert_eq!(resumed.status(), 200, "{job}");
+        assert_eq!(server.resume(job_id(&job)).await.status, 200, "{job}");
     }
     panic!("job {} is not completed after ten attempts", job_id(job));
 }
 
 /// Imports new users, some of them invalid. Asserts that each valid one exists exactly once.
-async fn import(server: &TestServer, tenant: &Tenant, round: u64, tally: &mut Tally) {
-    let control = tenant.control();
+async fn import(server: &TestServer, round: u64, tally: &mut Tally) {
+    let control = server.tenant.control();
     let before = control.user_count();
     let email = |number: u64| format!("soak-{round}-{number}@example.com");
     let is_invalid = |number: u64| number.is_multiple_of(17);
@@ -230,7 +211,7 @@ async fn import(server: &TestServer, tenant: &Tenant, round: u64, tally: &mut Ta
             format!("{}\n", json!({"email": email, "app_metadata": {"round": round, "text": "x".repeat(8000)}}))
         })
         .collect();
-    let (status, job) = server.request_import(&tenant.database_connection_id(), rows.concat()).await;
+    let (status, job) = server.request_import(&rows.concat(), &[]).await.into_parts();
     if status >= 500 || status == 429 {
         // A fault hit the check of the connection; no job was started.
         assert!(job["message"].is_string(), "{job}");
@@ -248,15 +229,15 @@ async fn import(server: &TestServer, tenant: &Tenant, round: u64, tally: &mut Ta
     assert_eq!(summary["inserted"].as_u64(), Some(inserted), "the summary matches the tenant: {job}");
     assert_eq!(summary["failed"].as_u64(), Some(ROWS - inserted), "{job}");
     assert_eq!(control.user_count(), before + inserted);
-    let report = server.get(&format!("/api/jobs/{}/report", job_id(&job))).await.1;
+    let report = server.get(&format!("/api/jobs/{}/report", job_id(&job))).await.json();
     assert_eq!(report.as_array().map(Vec::len), Some((ROWS - inserted) as usize), "every failed row has a reason");
     tally.imports += 1;
     tally.rows_in += inserted;
 }
 
 /// Exports all users. Asserts that the file has each exactly once.
-async fn export(server: &TestServer, tenant: &Tenant, random: &mut StdRng, tally: &mut Tally) {
-    let control = tenant.control();
+async fn export(server: &TestServer, random: &mut StdRng, tally: &mut Tally) {
+    let control = server.tenant.control();
     let users = control.user_count();
     let format = *["csv", "json", "ndjson"].choose(random).expect("a format");
     let mut request = json!({"format": format});
@@ -265,8 +246,7 @@ async fn export(server: &TestServer, tenant: &Tenant, random: &mut StdRng, tally
         request["fields"] = columns.iter().map(|column| json!({"name": column})).collect();
         request["sort"] = json!({"by": "user.email", "descending": random.random::<bool>()});
     }
-    let (status, job) = server.request_export(&request).await;
-    assert_eq!(status, 200, "{job}");
+    let job = server.request_export(&request).await.accepted();
     let job = wait_until_completed(server, &control, &job, tally).await;
     assert_eq!(job["summary"]["rows"], users, "{job}");
     let file = server.download_bytes(&job).await;
@@ -300,12 +280,10 @@ async fn preview_read_and_cancel(server: &TestServer, random: &mut StdRng, tally
         let reply = server.request("GET", path).send().await.expect("an answer");
         assert_eq!(reply.status(), 200, "{path}");
     }
-    let (status, job) = server.request_export(&json!({"format": "csv"})).await;
-    assert_eq!(status, 200, "{job}");
+    let job = server.request_export(&json!({"format": "csv"})).await.accepted();
     tokio::time::sleep(Duration::from_millis(random.random_range(0..300))).await;
-    let canceled =
-        server.request("POST", &format!("/api/jobs/{}/cancel", job_id(&job))).send().await.expect("an answer");
-    assert!(canceled.status() == 200 || canceled.status() == 409, "{}", canceled.status());
+    let canceled = server.cancel(job_id(&job)).await;
+    assert!(canceled.status == 200 || canceled.status == 409, "{}", canceled.body);
     let job = server.wait_until_finished(job_id(&job)).await;
     assert!(matches!(job["status"].as_str(), Some("canceled" | "completed" | "failed")), "{job}");
     tally.cancels += 1;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 pub use fantoccini::elements::Element;
@@ -12,6 +12,7 @@ use fantoccini::wd::TimeoutConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use test_kit::poll_for;
 
 /// The timeout of one wait for a page, a whole job included, on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -140,18 +141,16 @@ impl Browser {
     }
 
     async fn find(&self, locator: Locator<'_>, description: &str) -> Element {
-        let end = Instant::now() + TIMEOUT;
-        loop {
+        poll_for(TIMEOUT, async || {
             for element in self.client.find_all(locator).await.unwrap_or_default() {
                 // If the page has replaced it meanwhile, search again.
                 if element.is_displayed().await.unwrap_or(false) {
-                    return element;
+                    return Ok(element);
                 }
             }
-            let in_time = Instant::now() < end;
-            assert!(in_time, "{description:?} does not appear; the page shows:\n{}", self.text("body").await);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            Err(format!("{description:?} does not appear; the page shows:\n{}", self.text("body").await))
+        })
+        .await
     }
 
     /// Clicks the button or link with this text.
@@ -202,15 +201,11 @@ impl Browser {
 
     /// Waits until a script returns this value.
     pub async fn wait_for(&self, script: &str, expected: &Value) {
-        let end = Instant::now() + TIMEOUT;
-        loop {
+        poll_for(TIMEOUT, async || {
             let value = self.run(script).await;
-            if value == *expected {
-                return;
-            }
-            assert!(Instant::now() < end, "{script} returns {value}, not {expected}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            if value == *expected { Ok(()) } else { Err(format!("{script} returns {value}, not {expected}")) }
+        })
+        .await;
     }
 
     /// Emulates network conditions.
@@ -233,28 +228,25 @@ impl Browser {
 
     /// Waits until the text of an element contains `expected`, and returns the whole text.
     pub async fn wait_for_text(&self, css: &str, expected: &str) -> String {
-        let end = Instant::now() + TIMEOUT;
-        loop {
+        poll_for(TIMEOUT, async || {
             let text = self.text(css).await;
             if text.contains(expected) {
-                return text;
+                Ok(text)
+            } else {
+                Err(format!("{css} does not show {expected:?} but {text:?}"))
             }
-            assert!(Instant::now() < end, "{css} does not show {expected:?} but {text:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        })
+        .await
     }
 
     /// Waits until the address of the page starts with `start`.
     pub async fn wait_for_address(&self, start: &str) {
-        let end = Instant::now() + TIMEOUT;
-        loop {
+        poll_for(TIMEOUT, async || {
             let address = self.client.current_url().await.map(String::from).unwrap_or_default();
-            if address.starts_with(start) {
-                return;
-            }
-            assert!(Instant::now() < end, "the browser is at {address}, not at {start}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            let arrived = address.starts_with(start);
+            if arrived { Ok(()) } else { Err(format!("the browser is at {address}, not at {start}")) }
+        })
+        .await;
     }
 
     /// Returns the visible text of an element, or an empty string if there is no such element.
@@ -312,8 +304,7 @@ impl Browser {
     /// Waits for a finished download, removes it from the directory, and returns its name and content.
     pub async fn next_download(&self) -> (String, Vec<u8>) {
         let directory = self.files.path().join("downloads");
-        let end = Instant::now() + TIMEOUT;
-        loop {
+        poll_for(TIMEOUT, async || {
             let entries = std::fs::read_dir(&directory).expect("the directory of downloads");
             let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
             // During a download the browser keeps a temporary file with one of these names.
@@ -326,11 +317,11 @@ impl Browser {
                 let path = directory.join(name);
                 let content = std::fs::read(&path).expect("the download");
                 std::fs::remove_file(&path).expect("the download can be removed");
-                return (name.clone(), content);
+                return Ok((name.clone(), content));
             }
-            assert!(Instant::now() < end, "nothing was downloaded: {names:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            Err(format!("nothing was downloaded: {names:?}"))
+        })
+        .await
     }
 
     /// Saves the visible part of the page as a PNG file.

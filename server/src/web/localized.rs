@@ -7,6 +7,7 @@ use actix_web::web::Json;
 use actix_web::{Error, HttpRequest, HttpResponse, Responder};
 use serde::Serialize;
 
+use super::error_response::ApiError;
 use super::language::accepted_language;
 use uie_core::error::ErrorBody;
 use uie_core::language::Language;
@@ -39,6 +40,6 @@ pub(super) async fn localize_errors(
         return Ok(response.map_into_left_body());
     }
     body.localize(language);
-    let text = serde_json::to_string(&body).map_err(uie_core::error::Error::internal).map_err(super::ApiError)?;
+    let text = serde_json::to_string(&body).map_err(uie_core::error::Error::internal).map_err(ApiError)?;
     Ok(response.map_body(|_, _| EitherBody::<_, BoxBody>::right(BoxBody::new(text))))
 }

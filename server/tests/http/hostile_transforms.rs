@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select, select_all};
 use serde_json::{Value, json};
+use simulated_tenant::people::people;
+use test_kit::{HOSTILE, Program, TestKit, TestServer, hostile_columns, hostile_transforms, sign_in};
 
-use crate::server_process::{HOSTILE, ServerProcess, hostile_columns, hostile_transforms};
+/// Returns whether `/healthz` reports that the server is healthy.
+async fn is_healthy(server: &Program) -> bool {
+    let reply = server.client.get(format!("{}/healthz", server.address())).send().await;
+    reply.is_ok_and(|reply| reply.status().is_success())
+}
 
 /// Returns the first rows of valid columns, one for each kind of transform.
-async fn valid_preview(server: &ServerProcess) -> Value {
+async fn valid_preview(server: &TestServer) -> Value {
     let fields = ["mask_email(user.email)", "[user.email].map(x => x).length", "compatibility(\"kind\", user.email)"];
     let fields: Vec<Value> = fields.iter().map(|name| json!({ "name": name })).collect();
-    let request = server.post("/api/preview").json(&json!({"format": "csv", "limit": 5, "fields": fields}));
-    let reply = request.send().await.expect("an answer");
-    assert_eq!(reply.status(), 200);
-    let preview: Value = reply.json().await.expect("JSON");
+    let preview = server.preview(&json!({"format": "csv", "limit": 5, "fields": fields})).await.accepted();
     let rows = preview["rows"].as_array().expect("rows");
     assert!(
         !rows.is_empty() && rows.iter().all(|row| row[1]["value"] == 1 && row[2]["value"].is_string()),
@@ -28,17 +31,17 @@ async fn valid_preview(server: &ServerProcess) -> Value {
 async fn hostile_transforms_do_not_block_the_server_and_leave_no_memory() {
     let transforms = hostile_transforms();
     let directory = transforms.path().display().to_string();
-    let server = ServerProcess::start(60, &[("TRANSFORMS_DIR", &directory), ("SANDBOX_TIMEOUT", "100ms")]).await;
+    let settings = [("TRANSFORMS_DIR", directory.as_str()), ("SANDBOX_TIMEOUT", "100ms")];
+    let server = TestKit::with_users(60).settings(&settings).process().await;
     let before = valid_preview(&server).await;
-    let memory_before = server.memory();
+    let usage_before = server.program.resource_usage();
     let columns = hostile_columns();
-    let export = server.post("/api/jobs/export").json(&columns).send().await.expect("an answer");
-    assert_eq!(export.status(), 200);
-    let export: Value = export.json().await.expect("a job");
-    let previews: Vec<_> = (0..4).map(|_| tokio::spawn(server.post("/api/preview").json(&columns).send())).collect();
+    let export = server.start_export(&columns).await;
+    let preview = || server.request("POST", "/api/preview").json(&columns).send();
+    let previews: Vec<_> = (0..4).map(|_| tokio::spawn(preview())).collect();
     // Rows with endless loops take seconds in each preview. If they blocked the server, it would answer after them.
     for _ in 0..30 {
-        assert!(server.is_healthy().await);
+        assert!(is_healthy(&server.program).await);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(previews.iter().any(|preview| !preview.is_finished()), "all previews were over before health was asked");
@@ -54,29 +57,30 @@ async fn hostile_transforms_do_not_block_the_server_and_leave_no_memory() {
             assert!(cells.iter().all(|cell| cell["error"].is_string()), "{row}");
         }
     }
-    let id = export["id"].as_str().expect("an id");
-    let job = loop {
-        let job = server.get(&format!("/api/jobs/{id}")).await;
-        if !matches!(job["status"].as_str(), Some("pending" | "processing")) {
-            break job;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let job = server.wait_until_finished(&export).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(valid_preview(&server).await, before);
-    if let Some((before, after)) = memory_before.zip(server.memory()) {
+    if let Some((before, after)) = usage_before.zip(server.program.resource_usage()) {
         // A single leaked instance would exceed this: several instances grow to 64 MiB each.
-        assert!(after < before + (48 << 20), "{before} bytes before, {after} after");
+        assert!(after.memory < before.memory + (48 << 20), "{before:?}, then {after:?}");
     }
 }
 
 #[actix_web::test]
 async fn endless_previews_of_one_user_do_not_delay_those_of_another() {
     // Five rows with this timeout take most of a minute, so the hostile previews run longer than this test.
-    let server = ServerProcess::start(20, &[("SANDBOX_TIMEOUT", "10s")]).await;
+    let [one, other] = [0, 1].map(|number| people().swap_remove(number));
+    let admins = format!("{},{}", one.user_id, other.user_id);
+    let settings = [("SANDBOX_TIMEOUT", "10s"), ("ADMIN_SUBJECTS", admins.as_str())];
+    let server = TestKit::with_users(20).settings(&settings).process().await;
+    let other = sign_in(server.program.address(), &other).await;
+    let sessions = [&server.session, &other];
     let good = json!({"format": "csv", "limit": 5, "fields": [{"name": "user.email.toLowerCase()"}]});
     let endless = json!({"format": "csv", "limit": 5, "fields": [{"name": "(() => { while (true) {} })()"}]});
-    let preview = |person: usize, request: &Value| server.post_of(person, "/api/preview").json(request).send();
+    let url = format!("{}/api/preview", server.program.address());
+    let preview = |person: usize, request: &Value| {
+        server.program.client.post(&url).bearer_auth(sessions[person]).json(request).send()
+    };
     // Compile the engine before the measurement.
     assert_eq!(preview(1, &good).await.expect("an answer").status(), 200);
     // Four are accepted and hold all permits of one user. The first response is the rejection of the fifth.
@@ -136,22 +140,21 @@ fn endless_to_compile() -> Vec<u8> {
 
 #[actix_web::test]
 async fn a_file_that_takes_too_long_to_compile_is_refused_without_delaying_others() {
-    let server = ServerProcess::start(20, &[]).await;
+    let server = TestKit::with_users(20).process().await;
     let module = endless_to_compile();
     assert!(module.len() < 1 << 20, "small files can do it: {}", module.len());
-    let upload = server.post("/api/transforms").header("content-type", "application/wasm").body(module);
+    let upload = server.request("POST", "/api/transforms").header("content-type", "application/wasm").body(module);
     let mut upload = std::pin::pin!(upload.send());
     let mut asked = 0;
     let reply = loop {
         tokio::select! {
             reply = &mut upload => break reply.expect("an answer"),
             () = tokio::time::sleep(Duration::from_millis(100)) => {
-                assert!(server.is_healthy().await);
+                assert!(is_healthy(&server.program).await);
                 if asked == 0 {
                     // Meanwhile, shipped transforms are compiled and used.
                     let fields = json!({"format": "csv", "fields": [{"name": "mask_email(user.email)"}]});
-                    let reply = server.post("/api/preview").json(&fields).send().await.expect("an answer");
-                    assert_eq!(reply.status(), 200);
+                    server.preview(&fields).await.accepted();
                 }
                 asked += 1;
             }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data, Form, Json, Path};
@@ -46,11 +45,6 @@ pub fn public(key: &EncodingKey, kid: &str) -> Value {
 pub fn sign(claims: &Value, key: &EncodingKey, kid: Option<&str>) -> String {
     let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::RS256) };
     jsonwebtoken::encode(&header, claims, key).expect("a token")
-}
-
-/// Seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
 /// A tenant on loopback, which stops when this value is dropped.

@@ -2,12 +2,10 @@
 
 use actix_web::test::TestRequest;
 
-use crate::test_server::Server;
+use test_kit::{Application, BASE_URL as BASE};
 
-const BASE: &str = "https://tools.example/ext";
-
-async fn server() -> Server {
-    Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("METRICS_TOKEN", "a token of the tests")]).await
+async fn server() -> Application {
+    Application::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("METRICS_TOKEN", "a token of the tests")]).await
 }
 
 fn from(address: &str) -> TestRequest {
@@ -79,8 +77,8 @@ async fn without_a_public_url_metrics_need_a_local_request_or_the_token() {
 async fn with_a_public_url_metrics_always_need_the_token() {
     for variable in ["PUBLIC_WT_URL", "WT_URL"] {
         let common = [("AUTH0_DOMAIN", "acme.eu.auth0.com"), (variable, BASE)];
-        let closed = Server::new(BASE, &common).await;
-        let open = Server::new(BASE, &[&common[..], &[("METRICS_TOKEN", TOKEN)]].concat()).await;
+        let closed = Application::new(BASE, &common).await;
+        let open = Application::new(BASE, &[&common[..], &[("METRICS_TOKEN", TOKEN)]].concat()).await;
         for address in ["127.0.0.1:5000", "192.0.2.1:5000"] {
             for request in [from(address), with_token(from(address), TOKEN)] {
                 let reply = closed.call(request).await;

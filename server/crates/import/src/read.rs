@@ -286,23 +286,14 @@ fn nesting(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Cursor, Write};
+    use std::io::{Cursor, Write};
 
     use proptest::prelude::*;
     use serde_json::json;
     use uie_core::error::{Code, Error};
 
     use super::*;
-
-    /// Returns at most `.1` bytes per read, like a pipe.
-    struct ShortReader(Cursor<Vec<u8>>, usize);
-
-    impl Read for ShortReader {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let most = self.1.min(buffer.len());
-            self.0.read(&mut buffer[..most])
-        }
-    }
+    use crate::tests::ShortReader;
 
     fn format_of(content: &[u8]) -> InputFormat {
         let mut reader = RowReader::open(Box::new(Cursor::new(content.to_vec())), &HeaderPolicy::default()).unwrap();

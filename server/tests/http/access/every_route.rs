@@ -1,21 +1,14 @@
 //! Tests of every operation of the API. The operations are read from the OpenAPI description, so that new ones are
 //! included.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
-use std::task::Poll;
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
-use actix_web::web::Bytes;
-use futures_util::stream;
 use serde_json::Value;
 use uie_access::Permissions;
 
-use crate::test_server::{Body, Reply, Server, person};
-
-const BASE: &str = "https://tools.example/ext";
+use test_kit::{Application, BASE_URL as BASE, endless_body, pending_body, person};
 
 /// Operations without a session: a download needs a ticket, the metrics need their own token.
 const OPEN: [(&str, &str); 4] =
@@ -26,11 +19,11 @@ const UNSAFE: [&str; 4] = ["DELETE", "PATCH", "POST", "PUT"];
 /// An operation of the description: method, path, and if it needs a session the required permissions.
 type Operation = (String, String, Option<Vec<String>>);
 
-async fn server() -> Server {
-    Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await
+async fn server() -> Application {
+    Application::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await
 }
 
-async fn operations(server: &Server) -> Vec<Operation> {
+async fn operations(server: &Application) -> Vec<Operation> {
     let document = server.get("/ext/api/openapi.json").await.json();
     let paths = document["paths"].as_object().expect("paths");
     let operations = paths.iter().flat_map(|(path, item)| {
@@ -50,11 +43,6 @@ fn request(method: &str, path: &str) -> TestRequest {
     TestRequest::default().method(method.parse::<Method>().expect("a method")).uri(&format!("/ext{path}"))
 }
 
-fn status_and_code(reply: &Reply) -> (u16, String) {
-    let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
-    (reply.status, body["errorCode"].as_str().unwrap_or_default().to_owned())
-}
-
 #[actix_web::test]
 async fn every_operation_except_the_public_ones_needs_a_session() {
     let server = server().await;
@@ -65,9 +53,9 @@ async fn every_operation_except_the_public_ones_needs_a_session() {
     assert_eq!(open, BTreeSet::from(OPEN));
     for (method, path, _) in operations.iter().filter(|operation| operation.2.is_some()) {
         let reply = server.call(request(method, path)).await;
-        assert_eq!(status_and_code(&reply), (401, "credentials_required".to_owned()), "{method} {path}");
+        assert_eq!(reply.status_and_code(), (401, "credentials_required".to_owned()), "{method} {path}");
         let forged = request(method, path).insert_header(("authorization", "Bearer a.b.c"));
-        assert_eq!(status_and_code(&server.call(forged).await), (401, "invalid_token".to_owned()), "{method} {path}");
+        assert_eq!(server.call(forged).await.status_and_code(), (401, "invalid_token".to_owned()), "{method} {path}");
     }
 }
 
@@ -87,7 +75,7 @@ async fn no_operation_accepts_a_change_from_a_page_of_another_site() {
                     .insert_header(("sec-fetch-site", site));
                 let reply = server.call(request).await;
                 let expected = if described { (403, "cross_site_request") } else { (405, "method_not_allowed") };
-                assert_eq!(status_and_code(&reply), (expected.0, expected.1.to_owned()), "{method} {path} from {site}");
+                assert_eq!(reply.status_and_code(), (expected.0, expected.1.to_owned()), "{method} {path} from {site}");
             }
             tried += usize::from(described);
         }
@@ -166,24 +154,13 @@ async fn every_route_refuses_a_compressed_body() {
                 }
                 let reply = server.call_without_body(request).await;
                 let expected = (415, "unsupported_content_encoding".to_owned());
-                assert_eq!(status_and_code(&reply), expected, "{method} {path} {encoding}");
+                assert_eq!(reply.status_and_code(), expected, "{method} {path} {encoding}");
                 assert_eq!(reply.header("accept-encoding"), "identity", "{method} {path}");
             }
         }
     }
     let plain = request("POST", "/api/preview").insert_header(("content-encoding", "identity"));
     assert_eq!(server.call(plain).await.status, 401);
-}
-
-/// Returns a body that never ends, and a counter of how often it is polled.
-fn pending_body() -> (Rc<Cell<u32>>, Body) {
-    let polls = Rc::new(Cell::new(0));
-    let counted = Rc::clone(&polls);
-    let body = stream::poll_fn(move |_| {
-        counted.set(counted.get() + 1);
-        Poll::Pending
-    });
-    (polls, Box::pin(body))
 }
 
 #[actix_web::test]
@@ -202,21 +179,9 @@ async fn without_a_session_no_operation_reads_a_body() {
     assert!(tried > 60, "{tried}");
 }
 
-/// Returns a body of up to `chunks` chunks of 64 KiB, and a counter of the chunks that were read.
-fn endless_body(chunks: u32) -> (Rc<Cell<u32>>, Body) {
-    let taken = Rc::new(Cell::new(0));
-    let counted = Rc::clone(&taken);
-    let piece = Bytes::from(vec![b'x'; 64 << 10]);
-    let body = stream::poll_fn(move |_| {
-        counted.set(counted.get() + 1);
-        Poll::Ready((counted.get() <= chunks).then(|| Ok(piece.clone())))
-    });
-    (taken, Box::pin(body))
-}
-
 #[actix_web::test]
 async fn every_operation_stops_reading_a_body_that_does_not_end() {
-    let server = Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("UPLOAD_LIMIT", "1MiB")]).await;
+    let server = Application::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("UPLOAD_LIMIT", "1MiB")]).await;
     let token = server.sign_in("auth0|ada", None).await;
     for (method, path, secured) in &operations(&server).await {
         for content_type in ["application/json", "multipart/form-data; boundary=x", "application/wasm"] {
@@ -235,7 +200,7 @@ async fn every_operation_stops_reading_a_body_that_does_not_end() {
     let form = TestRequest::post().uri("/ext/login/callback");
     let form = form.insert_header(("content-type", "application/x-www-form-urlencoded"));
     let reply = server.call_with_body(form, body).await;
-    assert_eq!(status_and_code(&reply), (413, "payload_too_large".to_owned()));
+    assert_eq!(reply.status_and_code(), (413, "payload_too_large".to_owned()));
     assert!(taken.get() <= 2, "{}", taken.get());
 }
 
@@ -250,7 +215,7 @@ async fn a_session_without_a_stated_permission_is_refused_by_each_operation() {
             server.sign_in_as(&person("auth0|ada", None, Permissions::from_scope(&permissions.join(" ")))).await;
         let end_no_session = path.replace("/sessions/{id}", "/sessions/other");
         let allowed = request(&method, &end_no_session).insert_header(("authorization", format!("Bearer {exactly}")));
-        assert_ne!(status_and_code(&server.call(allowed).await).1, "insufficient_scope", "{method} {path}");
+        assert_ne!(server.call(allowed).await.status_and_code().1, "insufficient_scope", "{method} {path}");
         for missing in &permissions {
             let others = Permissions::all().names().into_iter().filter(|name| name != missing).collect::<Vec<_>>();
             let token = server.sign_in_as(&person("auth0|ada", None, Permissions::from_scope(&others.join(" ")))).await;
@@ -258,7 +223,7 @@ async fn a_session_without_a_stated_permission_is_refused_by_each_operation() {
             let reply = server.call(request).await;
             let body = reply.json();
             assert_eq!(
-                status_and_code(&reply),
+                reply.status_and_code(),
                 (403, "insufficient_scope".to_owned()),
                 "{method} {path} without {missing}"
             );
@@ -279,7 +244,7 @@ async fn an_unknown_method_is_answered_with_the_described_methods() {
     }
     for (path, methods) in described {
         let reply = server.call(request("PATCH", &path)).await;
-        assert_eq!(status_and_code(&reply), (405, "method_not_allowed".to_owned()), "{path}");
+        assert_eq!(reply.status_and_code(), (405, "method_not_allowed".to_owned()), "{path}");
         let allowed = reply.header("allow");
         let allowed: BTreeSet<_> = allowed.split(", ").map(str::to_owned).filter(|name| name != "HEAD").collect();
         assert_eq!(allowed, methods, "{path}");

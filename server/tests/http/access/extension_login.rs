@@ -5,10 +5,11 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use uie_store::{JobKind, NewJob};
 
-use crate::login_tenant::{KEY, OTHER_KEY, Tenant, now, public, sign};
-use crate::test_server::{Reply, SECRET, Server};
+use test_kit::{Application, Reply, SECRET, now};
 
-pub const BASE: &str = "https://tools.example/ext";
+use crate::login_tenant::{KEY, OTHER_KEY, Tenant, public, sign};
+
+pub use test_kit::BASE_URL as BASE;
 
 /// Returns the name of a login cookie of a server at [`BASE`].
 pub fn cookie_name(name: &str) -> String {
@@ -80,14 +81,14 @@ impl Callback {
         request
     }
 
-    pub async fn send(&self, server: &Server) -> Reply {
+    pub async fn send(&self, server: &Application) -> Reply {
         server.call(self.request()).await
     }
 }
 
-pub async fn setup() -> (Tenant, Server) {
+pub async fn setup() -> (Tenant, Application) {
     let tenant = Tenant::start();
-    let server = Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("AUTH0_RTA", &tenant.origin)]).await;
+    let server = Application::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("AUTH0_RTA", &tenant.origin)]).await;
     (tenant, server)
 }
 
@@ -154,7 +155,7 @@ async fn login_sets_both_pairs_of_cookies() {
 
 #[actix_web::test]
 async fn with_http_the_cookies_have_the_documented_names_and_attributes() {
-    let server = Server::new("http://127.0.0.1:3000/ext", &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await;
+    let server = Application::new("http://127.0.0.1:3000/ext", &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await;
     let cookies = server.get("/login").await.cookies();
     let without_value = |cookie: &String| {
         let (name, rest) = cookie.split_once('=').expect("a cookie");

@@ -6,27 +6,27 @@ use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use serde_json::json;
 
-use crate::test_server::Server;
+use test_kit::Application;
+
+use crate::snapshots::assert_json;
 
 const BASE: &str = "https://tools.example/api/run/logintest";
 
-async fn server() -> Server {
-    Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("AUTH0_RTA", "rta.example")]).await
+async fn server() -> Application {
+    Application::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com"), ("AUTH0_RTA", "rta.example")]).await
 }
 
 #[actix_web::test]
 async fn the_manifest_is_served_for_any_method() {
     let server = server().await;
+    let mut manifests = Vec::new();
     for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
         let reply = server.call(TestRequest::default().method(method.clone()).uri("/meta")).await;
         assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"), "{method}");
-        let manifest = reply.json();
-        assert_eq!(manifest["title"], "User Import / Export");
-        assert_eq!(manifest["name"], "auth0-user-import-export");
-        assert_eq!(manifest["initialUrlPath"], "/login");
-        assert_eq!(manifest["auth0"]["scopes"], "create:users read:users read:connections");
-        assert!(manifest.get("environments").is_none() && manifest["auth0"].get("createClient").is_none());
+        manifests.push(reply.json());
     }
+    manifests.dedup();
+    assert_json!(manifests);
 }
 
 #[actix_web::test]
@@ -134,14 +134,7 @@ async fn logout_removes_the_token_and_continues_at_the_login_tenant() {
     assert!(reply.body.contains("sessionStorage.removeItem"));
     assert!(reply.body.contains("data-key=\"user-import-export-extension:apiToken\""));
     let cookies = reply.cookies();
-    for name in ["state", "nonce", "state_compat", "nonce_compat"] {
-        let start = format!("__Host-{name}-a1f3d408=;");
-        let cleared = cookies.iter().find(|cookie| cookie.starts_with(&start)).expect(name);
-        assert!(
-            cleared.contains("Max-Age=0") && cleared.ends_with("Path=/") || cleared.contains("Path=/;"),
-            "{cleared}"
-        );
-    }
+    insta::assert_json_snapshot!(cookies);
 }
 
 #[actix_web::test]
@@ -155,7 +148,7 @@ async fn with_login_tenant_the_logout_url_has_its_client_id() {
         ("LOGIN_CLIENT_SECRET", "secret"),
         ("LOGIN", "tenant"),
     ];
-    let reply = Server::new("https://tools.example", &settings).await.get("/logout").await;
+    let reply = Application::new("https://tools.example", &settings).await.get("/logout").await;
     let next = "https://login.acme.example/v2/logout?returnTo=https%3A%2F%2Ftools.example&amp;client_id=web%20client";
     assert!(reply.body.contains(next), "{}", reply.body);
 }
@@ -204,11 +197,8 @@ async fn every_page_of_the_login_runs_only_its_own_script() {
         let (nonce, _) = rest.split_once('\'').expect("a nonce");
         for tag in ["<script", "<style"] {
             for part in reply.body.split(tag).skip(1) {
-                assert!(
-                    part.starts_with(&format!(" nonce=\"{}\"", nonce.replace('/', "&#x2F;")))
-                        || part.starts_with(&format!(" nonce=\"{nonce}\"")),
-                    "{part}"
-                );
+                let unescaped = part.replace("&#x2F;", "/");
+                assert!(unescaped.starts_with(&format!(" nonce=\"{nonce}\"")), "{part}");
             }
         }
         nonces.push(nonce.to_owned());

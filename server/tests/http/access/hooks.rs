@@ -2,35 +2,28 @@
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use crate::login_tenant::now;
-use crate::test_server::{Reply, SECRET, Server};
+use test_kit::{Application, BASE_URL as BASE, Reply, SECRET, hook_claims, now, sign_token};
 
-const BASE: &str = "https://tools.example/ext";
 const INSTALL: &str = "/.extensions/on-install";
 const UPDATE: &str = "/.extensions/on-update";
 const UNINSTALL: &str = "/.extensions/on-uninstall";
 
-async fn server() -> Server {
-    Server::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await
+async fn server() -> Application {
+    Application::new(BASE, &[("AUTH0_DOMAIN", "acme.eu.auth0.com")]).await
 }
 
 fn claims(path: &str) -> Value {
-    json!({"iss": "https://acme.eu.auth0.com", "aud": format!("{BASE}{path}")})
-}
-
-fn mint(claims: &Value, algorithm: Algorithm, secret: &str) -> String {
-    jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes()))
-        .expect("a token")
+    hook_claims("https://acme.eu.auth0.com", BASE, path)
 }
 
 fn token(claims: &Value) -> String {
-    mint(claims, Algorithm::HS256, SECRET)
+    sign_token(claims, Algorithm::HS256, SECRET)
 }
 
-async fn call(server: &Server, method: Method, path: &str, authorization: Option<String>) -> Reply {
+async fn call(server: &Application, method: Method, path: &str, authorization: Option<String>) -> Reply {
     let mut request = TestRequest::default().method(method).uri(path);
     if let Some(authorization) = authorization {
         request = request.insert_header(("authorization", authorization));
@@ -69,7 +62,7 @@ async fn a_token_of_a_destructive_hook_works_once_even_after_a_restart() {
         let reply = call(&server, Method::DELETE, UNINSTALL, Some(format!("Bearer {token}"))).await;
         assert_eq!(reply.status, 204, "{}", reply.body);
     }
-    let server = Server::within(server.stop().await, BASE, &settings).await;
+    let server = Application::within(server.stop().await, BASE, &settings).await;
     for token in &tokens {
         let reply = call(&server, Method::DELETE, UNINSTALL, Some(format!("Bearer {token}"))).await;
         reply.expect_error(401, "HookTokenError", "Invalid hook token");
@@ -171,9 +164,9 @@ async fn times_are_checked_where_they_are_present() {
 async fn only_hs256_with_the_extension_secret_is_accepted() {
     let server = server().await;
     for token in [
-        mint(&claims(UNINSTALL), Algorithm::HS384, SECRET),
-        mint(&claims(UNINSTALL), Algorithm::HS512, SECRET),
-        mint(&claims(UNINSTALL), Algorithm::HS256, "another secret"),
+        sign_token(&claims(UNINSTALL), Algorithm::HS384, SECRET),
+        sign_token(&claims(UNINSTALL), Algorithm::HS512, SECRET),
+        sign_token(&claims(UNINSTALL), Algorithm::HS256, "another secret"),
         "eyJhbGciOiJub25lIn0.e30.".to_owned(),
         "not a token".to_owned(),
     ] {
@@ -184,8 +177,8 @@ async fn only_hs256_with_the_extension_secret_is_accepted() {
 
 #[actix_web::test]
 async fn a_loopback_tenant_keeps_its_scheme_in_the_issuer() {
-    let server = Server::new(BASE, &[("AUTH0_DOMAIN", "http://127.0.0.1:3001")]).await;
-    let claims = json!({"iss": "http://127.0.0.1:3001", "aud": format!("{BASE}{INSTALL}")});
+    let server = Application::new(BASE, &[("AUTH0_DOMAIN", "http://127.0.0.1:3001")]).await;
+    let claims = hook_claims("http://127.0.0.1:3001", BASE, INSTALL);
     let reply = call(&server, Method::POST, INSTALL, Some(format!("Bearer {}", token(&claims)))).await;
     assert_eq!(reply.status, 204);
 }

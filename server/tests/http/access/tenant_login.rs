@@ -5,24 +5,23 @@ use actix_web::test::TestRequest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use test_kit::{Application, BASE_URL as BASE, Reply, now};
 
 use super::extension_login::{payload, session};
-use crate::login_tenant::{KEY, OTHER_KEY, Tenant, now, sign};
-use crate::test_server::{Reply, Server};
+use crate::login_tenant::{KEY, OTHER_KEY, Tenant, sign};
 
-const BASE: &str = "https://tools.example/ext";
 const CLIENT: &str = "web-client";
 const EMAILS: &[(&str, &str)] =
     &[("ADMIN_EMAILS", "ada@example.com, Grace@Example.com"), ("ADMIN_CONNECTION", "staff")];
 const NOT_AN_ADMIN: &str = "You are signed in, but you are not an admin of this server.";
 
-async fn setup(admins: &[(&str, &str)]) -> (Tenant, Server) {
+async fn setup(admins: &[(&str, &str)]) -> (Tenant, Application) {
     let tenant = Tenant::start();
     let server = server(&tenant, admins).await;
     (tenant, server)
 }
 
-async fn server(tenant: &Tenant, admins: &[(&str, &str)]) -> Server {
+async fn server(tenant: &Tenant, admins: &[(&str, &str)]) -> Application {
     let mut settings = vec![
         ("LOGIN", "tenant"),
         ("AUTH0_DOMAIN", tenant.origin.as_str()),
@@ -32,7 +31,7 @@ async fn server(tenant: &Tenant, admins: &[(&str, &str)]) -> Server {
         ("LOGIN_CLIENT_SECRET", "web-secret"),
     ];
     settings.extend(admins);
-    Server::new(BASE, &settings).await
+    Application::new(BASE, &settings).await
 }
 
 /// A started login.
@@ -43,7 +42,7 @@ struct StartedLogin {
     parameters: Vec<(String, String)>,
 }
 
-async fn begin(server: &Server, path: &str) -> StartedLogin {
+async fn begin(server: &Application, path: &str) -> StartedLogin {
     let reply = server.get(path).await;
     assert_eq!(reply.status, 302, "{}", reply.body);
     let (_, parameters) = reply.location();
@@ -53,7 +52,7 @@ async fn begin(server: &Server, path: &str) -> StartedLogin {
     StartedLogin { cookie, state: value("state"), nonce: value("nonce"), parameters: parameters.clone() }
 }
 
-async fn send_callback(server: &Server, cookie: &str, query: &str) -> Reply {
+async fn send_callback(server: &Application, cookie: &str, query: &str) -> Reply {
     let request = TestRequest::get().uri(&format!("/login/callback?{query}")).insert_header(("cookie", cookie));
     server.call(request).await
 }
@@ -73,7 +72,7 @@ fn profile(id: &str, email: &str, verified: bool, connection: &str) -> Value {
 }
 
 /// Signs in with an id_token that the test changes.
-async fn sign_in(tenant: &Tenant, server: &Server, change: impl FnOnce(&mut Value)) -> Reply {
+async fn sign_in(tenant: &Tenant, server: &Application, change: impl FnOnce(&mut Value)) -> Reply {
     let begun = begin(server, "/login").await;
     let mut claims = id_token(tenant, &begun.nonce);
     change(&mut claims);
@@ -356,7 +355,7 @@ async fn a_denied_user_sees_a_page_with_a_hint() {
     assert!(reply.body.contains(NOT_AN_ADMIN) && reply.body.contains("ADMIN_EMAILS"), "{}", reply.body);
 }
 
-async fn backchannel(server: &Server, body: &str) -> Reply {
+async fn backchannel(server: &Application, body: &str) -> Reply {
     let request = TestRequest::post().uri("/backchannel-logout").set_payload(body.to_owned());
     server.call(request.insert_header(("content-type", "application/x-www-form-urlencoded"))).await
 }
@@ -368,7 +367,7 @@ fn logout_token(tenant: &Tenant) -> Value {
     })
 }
 
-async fn history(server: &Server, token: &str) -> u16 {
+async fn history(server: &Application, token: &str) -> u16 {
     let request = TestRequest::get().uri("/api/history").insert_header(("authorization", format!("Bearer {token}")));
     server.call(request).await.status
 }

@@ -6,8 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 use simulated_tenant::{Fault, FaultKind};
-
-use super::{Harness, id};
+use test_kit::{TestKit, job_id};
 
 /// Number of users of the tenant: more than a search counts.
 const USERS: u64 = 1200;
@@ -53,13 +52,11 @@ fn replaced(content_type: &str, body: &[u8]) -> Fault {
 
 #[actix_web::test]
 async fn an_export_reads_a_file_again_that_was_damaged_once() {
-    let harness = Harness::new(USERS).await;
+    let harness = TestKit::with_users(USERS).in_process().await;
     let users = harness.tenant.control().user_count();
     for (what, content_type, body, _) in damaged() {
         harness.tenant.control().add(replaced(content_type, &body).once());
-        let job = harness
-            .wait_for_end(&harness.export(&json!({"format": "ndjson", "fields": [{"name": "user_id"}]})).await)
-            .await;
+        let job = harness.export(&json!({"format": "ndjson", "fields": [{"name": "user_id"}]})).await;
         assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(users)), "{what}: {job}");
         assert_eq!(job["summary"]["faults"], 0, "{what}: {job}");
         let file = harness.download(&job).await;
@@ -70,12 +67,10 @@ async fn an_export_reads_a_file_again_that_was_damaged_once() {
 
 #[actix_web::test]
 async fn an_export_fails_with_the_reason_if_the_file_stays_damaged() {
-    let harness = Harness::new(USERS).await;
+    let harness = TestKit::with_users(USERS).in_process().await;
     for (what, content_type, body, reason) in damaged() {
         harness.tenant.control().add(replaced(content_type, &body));
-        let job = harness
-            .wait_for_end(&harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await)
-            .await;
+        let job = harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await;
         harness.tenant.control().clear();
         assert_eq!(
             (&job["status"], &job["error"]["errorCode"]),
@@ -84,15 +79,14 @@ async fn an_export_fails_with_the_reason_if_the_file_stays_damaged() {
         );
         assert!(job["error"]["message"].as_str().is_some_and(|message| message.contains(reason)), "{what}: {job}");
         assert!(job["location"].is_null(), "{what}: {job}");
-        assert!(!harness.server.job_files().iter().any(|path| path.contains(id(&job))), "{what}: no file is left");
+        assert!(!harness.program.job_files().iter().any(|path| path.contains(job_id(&job))), "{what}: no file is left");
     }
 }
 
 #[actix_web::test]
 async fn an_export_succeeds_if_a_few_users_are_deleted_meanwhile() {
-    let harness = Harness::new(USERS).await;
+    let harness = TestKit::with_users(USERS).in_process().await;
     harness.tenant.control().add(replaced("application/gzip", &gzip(&lines(950))).once());
-    let job =
-        harness.wait_for_end(&harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await).await;
+    let job = harness.export(&json!({"format": "csv", "fields": [{"name": "user_id"}]})).await;
     assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(950)), "{job}");
 }

@@ -3,31 +3,20 @@
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
+use test_kit::{DATABASE, TestKit, job_id, poll};
 
-use super::{DATABASE, Harness, id};
+use crate::snapshots::{assert_json, status_and_body};
 
 #[actix_web::test]
 async fn a_completed_export_can_be_downloaded_with_a_link() {
-    let harness = Harness::new(50).await;
-    let reply = harness
+    let harness = TestKit::with_users(50).in_process().await;
+    let job = harness
         .export(&json!({"format": "csv", "fields": [
             {"name": "user.email", "export_as": "E-mail"}, {"name": "user.app_metadata.plan || 'none'", "export_as": "Plan"},
         ]}))
         .await;
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    let started = reply.json();
-    assert_eq!(started["type"], "users_export");
-    assert_eq!(started["format"], "csv");
-    assert!(matches!(started["status"].as_str(), Some("pending" | "processing")), "{started}");
-
-    let job = harness.wait_for_end(&reply).await;
-    assert_eq!(job["status"], "completed", "{job}");
+    assert_json!(job);
     let users = harness.tenant.control().user_count();
-    assert_eq!(
-        (&job["percentage_done"], &job["processed"], &job["total"]),
-        (&json!(100), &json!(users), &json!(users))
-    );
-    assert_eq!(job["summary"]["rows"], users);
 
     let file = harness.download(&job).await;
     assert_eq!(file.status, 200);
@@ -41,12 +30,12 @@ async fn a_completed_export_can_be_downloaded_with_a_link() {
 
 #[actix_web::test]
 async fn a_search_is_sorted_and_limited_as_requested() {
-    let harness = Harness::new(300).await;
+    let harness = TestKit::with_users(300).in_process().await;
     let request = json!({
         "format": "json", "query": "email_verified:true", "sort": {"by": "user.email", "descending": true}, "limit": 7,
         "fields": [{"name": "user.email", "export_as": "email"}, {"name": "user.email_verified", "export_as": "verified"}],
     });
-    let job = harness.wait_for_end(&harness.export(&request).await).await;
+    let job = harness.export(&request).await;
     let users: Vec<Value> = serde_json::from_str(&harness.download(&job).await.body).expect("a JSON array");
     assert_eq!(users.len(), 7);
     assert!(users.iter().all(|user| user["verified"] == true));
@@ -57,11 +46,11 @@ async fn a_search_is_sorted_and_limited_as_requested() {
 
 #[actix_web::test]
 async fn every_user_of_a_connection_is_exported_completely() {
-    let harness = Harness::new(2500).await;
-    let request = json!({"format": "ndjson", "connection_id": harness.database()});
-    let reply = harness.export(&request).await;
+    let harness = TestKit::with_users(2500).in_process().await;
+    let request = json!({"format": "ndjson", "connection_id": harness.tenant.database_connection_id()});
+    let reply = harness.request_export(&request).await;
     assert_eq!(reply.json()["connection"], DATABASE);
-    let job = harness.wait_for_end(&reply).await;
+    let job = harness.wait_until_finished(&reply.job_id()).await;
     let file = harness.download(&job).await.body;
     let users: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).expect("a user a line")).collect();
     assert!(users.len() > 1000, "more than a search gives: {}", users.len());
@@ -77,48 +66,44 @@ async fn every_user_of_a_connection_is_exported_completely() {
 
 #[actix_web::test]
 async fn an_invalid_export_is_refused_before_it_starts() {
-    let harness = Harness::new(5).await;
-    for (request, code, words) in [
-        (json!({"format": "xml"}), "invalid_body", "xml"),
-        (json!({"format": "csv", "limit": 0}), "invalid_body", "limit"),
-        (json!({"format": "csv", "fields": [{"name": "user..email"}]}), "invalid_expression", "^"),
-        (json!({"format": "csv", "delimiter": "ab"}), "invalid_body", "delimiter"),
-        (json!({"format": "csv", "connection_id": "con_0000000000000000"}), "", "con_0000000000000000"),
+    let harness = TestKit::with_users(5).in_process().await;
+    let mut refused = Vec::new();
+    for request in [
+        json!({"format": "xml"}),
+        json!({"format": "csv", "limit": 0}),
+        json!({"format": "csv", "fields": [{"name": "user..email"}]}),
+        json!({"format": "csv", "delimiter": "ab"}),
+        json!({"format": "csv", "connection_id": "con_0000000000000000"}),
     ] {
-        let reply = harness.export(&request).await;
-        let error = reply.json();
-        assert!((400..500).contains(&reply.status), "{request}: {error}");
-        assert!(error["message"].as_str().is_some_and(|message| message.contains(words)), "{request}: {error}");
-        assert!(code.is_empty() || error["errorCode"] == code, "{request}: {error}");
+        refused.push(harness.request_export(&request).await);
     }
-    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
+    assert_json!(status_and_body(&refused));
+    assert_eq!(harness.history().await, json!([]));
 }
 
 #[actix_web::test]
 async fn a_download_link_is_valid_for_its_own_job_only() {
-    let harness = Harness::new(5).await;
-    let first = harness.wait_for_end(&harness.export(&json!({"format": "json"})).await).await;
-    let second = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
+    let harness = TestKit::with_users(5).in_process().await;
+    let first = harness.export(&json!({"format": "json"})).await;
+    let second = harness.export(&json!({"format": "csv"})).await;
     let ticket = first["location"].as_str().and_then(|link| link.split_once("ticket=")).expect("a ticket").1;
     for path in [
-        format!("/ext/api/jobs/{}/download?ticket={ticket}", id(&second)),
-        format!("/ext/api/jobs/{}/download?ticket=guess", id(&first)),
-        format!("/ext/api/jobs/{}/download", id(&first)),
+        format!("/ext/api/jobs/{}/download?ticket={ticket}", job_id(&second)),
+        format!("/ext/api/jobs/{}/download?ticket=guess", job_id(&first)),
+        format!("/ext/api/jobs/{}/download", job_id(&first)),
     ] {
-        let reply = harness.server.get(&path).await;
+        let reply = harness.program.get(&path).await;
         assert_eq!((reply.status, &reply.json()["errorCode"]), (401, &json!("invalid_ticket")), "{path}");
     }
 }
 
 #[actix_web::test]
 async fn an_interrupted_download_from_auth0_is_resumed() {
-    let harness = Harness::new(1500).await;
+    let harness = TestKit::with_users(1500).in_process().await;
     let control = harness.tenant.control();
     let truncate = |bytes| FaultKind::Truncate { bytes };
     control.add(Fault::new("/exports/", truncate(20_000)).once());
-    let job = harness
-        .wait_for_end(&harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await)
-        .await;
+    let job = harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await;
     assert_eq!(job["status"], "completed", "{job}");
     let file = harness.download(&job).await.body;
     let mut ids: Vec<&str> = file.lines().collect();
@@ -130,53 +115,61 @@ async fn an_interrupted_download_from_auth0_is_resumed() {
 }
 
 #[actix_web::test]
-async fn an_export_that_auth0_fails_has_the_reason_and_can_be_resumed() {
-    let harness = Harness::new(1500).await;
+async fn an_export_whose_auth0_job_fails_is_completed_with_searches() {
+    let harness = TestKit::with_users(1500).in_process().await;
     let control = harness.tenant.control();
     control.add(Fault::new("/jobs/users-exports", FaultKind::FailJob));
-    let job = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
-    if job["status"] == "failed" {
-        assert!(job["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{job}");
-        control.clear();
-        let reply = harness.post(&format!("/api/jobs/{}/resume", id(&job))).await;
-        let job = harness.wait_for_end(&reply).await;
-        assert_eq!(job["status"], "completed", "{job}");
-        assert_eq!(job["summary"]["rows"], control.user_count());
-    } else {
-        // The export was completed with searches instead of the Auth0 job.
-        assert_eq!(job["summary"]["rows"], control.user_count());
-    }
+    let job = harness.export(&json!({"format": "csv"})).await;
+    assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(control.user_count())), "{job}");
+    assert_eq!(harness.request_count("GET", "/exports/"), 0, "no file was there to read");
+}
+
+#[actix_web::test]
+async fn an_export_that_auth0_fails_has_the_reason_and_can_be_resumed() {
+    let harness = TestKit::with_users(1500).in_process().await;
+    let control = harness.tenant.control();
+    let body = b"<!DOCTYPE html><html><body>Bad gateway</body></html>".to_vec();
+    control.add(Fault::new("/exports/", FaultKind::ReplaceBody { content_type: Some("text/html".to_owned()), body }));
+    let job = harness.export(&json!({"format": "csv"})).await;
+    assert_json!(job);
+    control.clear();
+    let job = harness.wait_until_finished(&harness.resume(job_id(&job)).await.job_id()).await;
+    assert_eq!((&job["status"], &job["summary"]["rows"]), (&json!("completed"), &json!(control.user_count())), "{job}");
 }
 
 #[actix_web::test]
 async fn a_canceled_export_stops_at_once_and_leaves_no_files() {
-    let harness = Harness::new(1500).await;
+    let harness = TestKit::with_users(1500).in_process().await;
     harness.tenant.control().add(Fault::new("/jobs/users-exports", FaultKind::HangJob));
-    let reply = harness.export(&json!({"format": "csv"})).await;
-    let job = harness.poll_until(id(&reply.json()), |job| job["status"] == "processing").await;
-    let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
+    let reply = harness.request_export(&json!({"format": "csv"})).await;
+    let job = harness.wait_for_job(&reply.job_id(), |job| job["status"] == "processing").await;
+    let canceled = harness.cancel(job_id(&job)).await;
     assert_eq!((canceled.status, &canceled.json()["status"]), (200, &json!("canceled")), "{}", canceled.body);
-    assert_eq!(harness.server.job_files(), Vec::<String>::new());
-    let again = harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await;
+    assert_eq!(harness.program.job_files(), Vec::<String>::new());
+    let again = harness.cancel(job_id(&job)).await;
     assert_eq!((again.status, &again.json()["errorCode"]), (409, &json!("job_state")), "{}", again.body);
 }
 
 #[actix_web::test]
 async fn jobs_cannot_be_read_without_a_session() {
-    let harness = Harness::new(5).await;
-    let job = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
+    let harness = TestKit::with_users(5).in_process().await;
+    let job = harness.export(&json!({"format": "csv"})).await;
     for path in ["", "/report"] {
-        let path = format!("/ext/api/jobs/{}{path}", id(&job));
-        assert_eq!(harness.server.call(TestRequest::get().uri(&path)).await.status, 401);
+        let path = format!("/ext/api/jobs/{}{path}", job_id(&job));
+        assert_eq!(harness.program.call(TestRequest::get().uri(&path)).await.status, 401);
     }
-    let session = harness.server.sign_in("auth0|grace", None).await;
-    let other = Harness { session, ..harness };
-    assert_eq!(other.get(&format!("/api/jobs/{}", id(&job))).await.status, 200, "admins of a tenant share its history");
+    let session = harness.program.sign_in("auth0|grace", None).await;
+    let other = harness.with_session(session);
+    assert_eq!(
+        other.get(&format!("/api/jobs/{}", job_id(&job))).await.status,
+        200,
+        "admins of a tenant share its history"
+    );
 }
 
 #[actix_web::test]
 async fn matching_users_are_counted() {
-    let harness = Harness::new(1500).await;
+    let harness = TestKit::with_users(1500).in_process().await;
     let all = harness.get("/api/users").await.json();
     assert_eq!((&all["total"], &all["capped"], &all["limit"]), (&json!(1000), &json!(true), &json!(1)), "{all}");
     let one = harness.get("/api/users?q=email:%22admin%40acme.example%22").await.json();
@@ -193,7 +186,7 @@ async fn matching_users_are_counted() {
 
 #[actix_web::test]
 async fn a_locally_evaluated_search_is_counted_as_far_as_known() {
-    let harness = Harness::new(1500).await;
+    let harness = TestKit::with_users(1500).in_process().await;
     let count = async |q: &str| {
         let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
         let reply = harness.get(&format!("/api/users?q={q}")).await;
@@ -216,44 +209,30 @@ async fn a_locally_evaluated_search_is_counted_as_far_as_known() {
     assert_eq!(count("ada").await["capped"], Value::Null);
 
     // If all users fit on one page, the count is exact.
-    let harness = Harness::new(50).await;
+    let harness = TestKit::with_users(50).in_process().await;
     let all = harness.get("/api/users?q=user_id:%3F*").await.json();
     assert_eq!((&all["total"], &all["capped"]), (&json!(harness.tenant.control().user_count()), &Value::Null), "{all}");
 }
 
 #[actix_web::test]
 async fn a_preview_contains_the_plan_of_the_export() {
-    let harness = Harness::new(1500).await;
-    let preview = async |request: &Value| {
-        let reply = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(request)).await;
-        assert_eq!(reply.status, 200, "{}", reply.body);
-        reply.json()["plan"].clone()
-    };
-    let line = |plan: &Value, title: &str| {
-        let lines = plan["lines"].as_array().expect("lines").iter();
-        let text = lines.filter(|line| line["title"] == title).map(|line| line["text"].as_str().unwrap_or_default());
-        text.collect::<Vec<_>>().join("; ")
-    };
+    let harness = TestKit::with_users(1500).in_process().await;
+    let preview = async |request: &Value| harness.preview(request).await.accepted()["plan"].take();
     let job = preview(&json!({"format": "csv", "limit": 3, "sort": {"by": "user.email"}})).await;
-    assert_eq!((&job["source"], &job["users"], &job["capped"]), (&json!("job"), &json!(1000), &json!(true)), "{job}");
-    assert_eq!((&job["filtered"], &job["sorted"], &job["requests"]), (&Value::Null, &json!("here"), &json!(4)));
-    assert_eq!(line(&job, "Source"), "an export job inside Auth0, then its file");
-    assert!(line(&job, "Otherwise").contains("where the tenant allows no export jobs or the job fails"), "{job}");
-    assert_eq!(line(&job, "Limit"), "", "the limit is the preview's own");
+    // An export job inside Auth0. The limit is the preview's own, and not part of the plan.
+    assert_json!(job);
 
     harness.tenant.control().forget_requests();
     let few = preview(&json!({"format": "csv", "query": "email_verified:false AND blocked:true"})).await;
-    assert_eq!((&few["source"], &few["filtered"], &few["capped"]), (&json!("search"), &json!("auth0"), &Value::Null));
+    assert_json!(few);
     assert_eq!(harness.request_count("GET", "/users"), 1, "rows and plan come from one search");
 
     let here = preview(&json!({"format": "csv", "query": "user_metadata.theme:d*"})).await;
-    assert_eq!((&here["source"], &here["filtered"]), (&json!("job"), &json!("here")), "{here}");
-    assert!(line(&here, "Filter").contains("Auth0 has no wildcards on metadata"), "{here}");
+    assert_json!(here);
 
     // The plan contains the result of an earlier export only if all users will be read.
-    assert_eq!(here["before"], Value::Null);
-    let all = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
-    harness.wait_for_end(&harness.export(&json!({"format": "csv", "limit": 10})).await).await;
+    let all = harness.export(&json!({"format": "csv"})).await;
+    harness.export(&json!({"format": "csv", "limit": 10})).await;
     let here = preview(&json!({"format": "csv", "query": "user_metadata.theme:d*"})).await;
     assert_eq!(here["before"]["users"], all["summary"]["rows"]);
     assert!(here["before"]["seconds"].is_u64(), "{here}");
@@ -261,28 +240,29 @@ async fn a_preview_contains_the_plan_of_the_export() {
     assert_eq!(few["before"], Value::Null);
 
     let wrong = json!({"format": "csv", "query": "email:(a OR"});
-    let wrong = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&wrong)).await;
+    let wrong = harness.preview(&wrong).await;
     assert_eq!((wrong.status, &wrong.json()["errorCode"]), (400, &json!("invalid_search")), "{}", wrong.body);
     assert!(wrong.json()["message"].as_str().is_some_and(|message| message.contains('^')), "{}", wrong.body);
 }
 
 #[actix_web::test]
 async fn an_export_whose_file_is_lost_starts_again() {
-    let harness = Harness::new(3000).await;
+    let harness = TestKit::with_users(3000).in_process().await;
     let control = harness.tenant.control();
     let truncate = FaultKind::Truncate { bytes: 20_000 };
     control.add(Fault::new("/exports/", truncate).once());
     // For the second download the link has expired, and then the Auth0 job does not exist.
     control.add(Fault::new("/exports/", FaultKind::ExpiredLink).after(1).times(100));
-    let reply = harness.export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await;
-    let end = std::time::Instant::now() + crate::test_server::TIMEOUT;
-    while !control.requests().iter().any(|request| request.path.contains("/exports/") && request.status == 403) {
-        assert!(std::time::Instant::now() < end, "the link does not expire");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let reply = harness.request_export(&json!({"format": "ndjson", "fields": [{"name": "user.user_id"}]})).await;
+    poll(async || {
+        let requests = control.requests();
+        let mut refused = requests.iter().filter(|request| request.path.contains("/exports/") && request.status == 403);
+        refused.next().map(|_| ()).ok_or("the link does not expire")
+    })
+    .await;
     control.clear();
     control.add(Fault::new("/jobs/job_", FaultKind::ForgetJob).once());
-    let job = harness.wait_for_end(&reply).await;
+    let job = harness.wait_until_finished(&reply.job_id()).await;
     assert_eq!(job["status"], "completed", "{job}");
     let file = harness.download(&job).await.body;
     let mut ids: Vec<&str> = file.lines().collect();
@@ -294,19 +274,19 @@ async fn an_export_whose_file_is_lost_starts_again() {
 
 #[actix_web::test]
 async fn progress_and_remaining_time_are_reported_while_a_file_is_read() {
-    let harness = Harness::new(3000).await;
+    let harness = TestKit::with_users(3000).in_process().await;
     harness.tenant.control().add(Fault::new("/exports/", FaultKind::Stall { bytes: 70_000 }));
-    let reply = harness.export(&json!({"format": "ndjson"})).await;
-    let job = harness.poll_until(id(&reply.json()), |job| job["percentage_done"].is_u64()).await;
+    let reply = harness.request_export(&json!({"format": "ndjson"})).await;
+    let job = harness.wait_for_job(&reply.job_id(), |job| job["percentage_done"].is_u64()).await;
     assert!(job["percentage_done"].as_u64().is_some_and(|percent| percent < 100), "{job}");
     assert!(job["total"].is_null() && job["time_left_seconds"].is_u64(), "{job}");
-    let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&job))).await.json();
+    let canceled = harness.cancel(job_id(&job)).await.json();
     assert_eq!(canceled["status"], "canceled", "{canceled}");
 }
 
 #[actix_web::test]
 async fn connections_are_listed_without_their_secrets() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let reply = harness.get("/api/connections?strategy=auth0").await;
     let connections = reply.json();
     let list = connections.as_array().expect("an array");
@@ -317,8 +297,8 @@ async fn connections_are_listed_without_their_secrets() {
 
 #[actix_web::test]
 async fn the_api_describes_itself() {
-    let harness = Harness::new(1).await;
-    let document = harness.server.get("/ext/api/openapi.json").await.json();
+    let harness = TestKit::with_users(1).in_process().await;
+    let document = harness.program.get("/ext/api/openapi.json").await.json();
     let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
     insta::assert_json_snapshot!(paths);
     for (path, operations) in document["paths"].as_object().expect("paths") {
@@ -338,7 +318,7 @@ async fn the_api_describes_itself() {
 #[actix_web::test]
 async fn columns_are_computed_and_secrets_in_them_stay_secret() {
     const KEY: &str = "a key that must stay secret";
-    let harness = Harness::new(20).await;
+    let harness = TestKit::with_users(20).in_process().await;
     let fields = json!([
         {"name": "user.email", "export_as": "email"},
         {"name": "mask_email(user.email)", "export_as": "masked"},
@@ -346,8 +326,8 @@ async fn columns_are_computed_and_secrets_in_them_stay_secret() {
         {"name": "user.email ? user.email.split('@')[1].toUpperCase() : null", "export_as": "domain"},
     ]);
     let request = json!({"format": "json", "fields": fields, "sort": {"by": "user.email.length", "descending": false}});
-    let reply = harness.export(&request).await;
-    let job = harness.wait_for_end(&reply).await;
+    let reply = harness.request_export(&request).await;
+    let job = harness.wait_until_finished(&reply.job_id()).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert!(!job.to_string().contains(KEY), "{job}");
     assert!(job["settings"]["fields"][2]["name"].as_str().is_some_and(|name| name.contains("***")), "{job}");
@@ -365,33 +345,23 @@ async fn columns_are_computed_and_secrets_in_them_stay_secret() {
     let preset = TestRequest::put().uri("/ext/api/presets/pseudonyms").set_json(&request);
     assert!(!harness.call(preset).await.body.contains(KEY));
     let harness = harness.restart().await;
-    assert!(!harness.server.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
+    assert!(!harness.program.database().windows(KEY.len()).any(|window| window == KEY.as_bytes()));
 }
 
 #[actix_web::test]
 async fn a_preview_shows_cells_and_their_errors() {
-    let harness = Harness::new(20).await;
+    let harness = TestKit::with_users(20).in_process().await;
     let request = json!({"format": "csv", "limit": 3, "fields": [
         {"name": "user.email", "export_as": "email"},
         {"name": "title_case(user.nickname)", "export_as": "title"},
         {"name": "(() => { throw new Error('no luck') })()", "export_as": "thrown"},
     ]});
-    let reply = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&request)).await;
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    let preview = reply.json();
-    let kinds: Vec<&Value> =
-        preview["columns"].as_array().expect("columns").iter().map(|column| &column["kind"]).collect();
-    assert_eq!(kinds, ["path", "transform", "javascript"]);
-    assert_eq!(preview["rows"].as_array().map(Vec::len), Some(3));
-    for row in preview["rows"].as_array().expect("rows") {
-        assert!(row[0].get("value").is_some() && row[1].get("value").is_some(), "{row}");
-        assert!(row[2]["error"].as_str().is_some_and(|error| error.contains("no luck")), "{row}");
-    }
-    assert!(preview["users"].as_u64().is_some_and(|users| users >= 20), "{preview}");
+    let preview = harness.preview(&request).await.accepted();
+    assert_json!(preview);
     let bare = json!({"limit": 1, "fields": [{"name": "email"}]});
-    let reply = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&bare)).await;
+    let reply = harness.preview(&bare).await;
     assert_eq!(reply.status, 200, "a preview has no format: {}", reply.body);
     let many = json!({"format": "csv", "limit": 51});
-    let refused = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&many)).await;
+    let refused = harness.preview(&many).await;
     assert_eq!(refused.status, 400, "{}", refused.body);
 }

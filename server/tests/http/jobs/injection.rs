@@ -3,8 +3,7 @@
 use actix_web::test::TestRequest;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
-
-use super::{Harness, id};
+use test_kit::{Request, TestKit};
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
@@ -27,46 +26,50 @@ const ATTACKS: &[&str] = &[
 
 #[actix_web::test]
 async fn ids_and_names_are_only_compared() {
-    let harness = Harness::new(5).await;
-    let job = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
+    let harness = TestKit::with_users(5).in_process().await;
+    let job = harness.export(&json!({"format": "csv"})).await;
     for attack in ATTACKS {
-        for route in ["/api/jobs/{}", "/api/jobs/{}/report", "/api/jobs/{}/download?ticket=x", "/api/presets/{}"] {
+        for (route, status, code) in [
+            ("/api/jobs/{}", 404, "inexistent_job"),
+            ("/api/jobs/{}/report", 404, "inexistent_job"),
+            ("/api/jobs/{}/download?ticket=x", 401, "invalid_ticket"),
+            ("/api/presets/{}", 404, "inexistent_preset"),
+        ] {
             let reply = harness.get(&route.replace("{}", &encoded(attack))).await;
-            assert!(matches!(reply.status, 400 | 401 | 404), "{attack} at {route}: {} {}", reply.status, reply.body);
+            reply.expect_code(status, code);
             assert!(reply.header("set-cookie").is_empty(), "{attack}");
             assert!(!reply.body.contains("root:"), "{attack}");
         }
         for route in ["/api/jobs/{}/cancel", "/api/jobs/{}/resume", "/api/jobs/{}/retry"] {
-            let reply = harness.post(&route.replace("{}", &encoded(attack))).await;
+            let reply = harness.send(Request::post(&route.replace("{}", &encoded(attack)))).await;
             assert_eq!(reply.status, 404, "{attack} at {route}: {}", reply.body);
         }
         let request = TestRequest::delete().uri(&format!("/ext/api/transforms/{}", encoded(attack)));
         assert_eq!(harness.call(request).await.status, 404, "{attack}");
     }
-    let history = harness.get("/api/history").await.json();
-    assert_eq!(history["jobs"][0]["id"], job["id"], "everything is still there");
+    assert_eq!(harness.history().await[0]["id"], job["id"], "everything is still there");
 }
 
 #[actix_web::test]
 async fn a_preset_is_returned_under_its_exact_name_only() {
-    let harness = Harness::new(5).await;
-    for attack in ATTACKS.iter().filter(|attack| !attack.chars().any(char::is_control)) {
-        let path = format!("/ext/api/presets/{}", encoded(attack));
-        let saved =
-            harness.call(TestRequest::put().uri(&path).set_json(json!({"format": "csv", "query": attack}))).await;
-        if saved.status == 200 {
-            assert_eq!(harness.call(TestRequest::get().uri(&path)).await.json()["query"], *attack);
-            assert_eq!(harness.get("/api/presets").await.json()["presets"].as_array().map(Vec::len), Some(1));
-            assert_eq!(harness.call(TestRequest::delete().uri(&path)).await.status, 204);
-        } else {
-            assert_eq!(saved.status, 400, "{attack}: {}", saved.body);
+    let harness = TestKit::with_users(5).in_process().await;
+    for attack in ATTACKS {
+        let path = format!("/api/presets/{}", encoded(attack));
+        let saved = harness.put(&path, &json!({"format": "csv", "query": attack})).await;
+        if attack.chars().any(char::is_control) {
+            saved.expect_code(400, "invalid_body");
+            continue;
         }
+        saved.accepted();
+        assert_eq!(harness.get(&path).await.json()["query"], *attack);
+        assert_eq!(harness.get("/api/presets").await.json()["presets"].as_array().map(Vec::len), Some(1));
+        assert_eq!(harness.delete(&path).await.status, 204);
     }
 }
 
 #[actix_web::test]
 async fn the_name_of_a_connection_cannot_widen_a_search() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let name = "x\" OR email:*@* OR name:\"";
     harness.get(&format!("/api/users?connection={}", encoded(name))).await;
     harness.get(&format!("/api/attributes?connection={}", encoded(name))).await;
@@ -83,8 +86,8 @@ async fn the_name_of_a_connection_cannot_widen_a_search() {
 
 #[actix_web::test]
 async fn the_name_of_an_uploaded_file_cannot_leave_its_directory() {
-    let harness = Harness::new(5).await;
-    let connection = harness.database();
+    let harness = TestKit::with_users(5).in_process().await;
+    let connection = harness.tenant.database_connection_id();
     let users = "[{\"email\":\"a@example.com\"}]";
     let more = "[{\"email\":\"b@example.com\"}]";
     for name in ["../../../escape", "/etc/escape", "..", ".", "a/b", "a\\b", "-", "\u{202e}gnp"] {
@@ -95,24 +98,24 @@ async fn the_name_of_an_uploaded_file_cannot_leave_its_directory() {
             ("users", Some(name), more),
         ];
         let reply = harness.form("/api/jobs/import", &parts).await;
-        let job = harness.wait_for_end(&reply).await;
+        let job = harness.wait_until_finished(&reply.job_id()).await;
         assert_eq!((&job["status"], &job["summary"]["total"]), (&json!("completed"), &json!(2)), "{name}: {job}");
     }
-    let outside = std::fs::read_dir(harness.server.directory()).expect("a directory");
+    let outside = std::fs::read_dir(harness.program.directory()).expect("a directory");
     let outside: Vec<_> = outside.map(|entry| entry.expect("an entry").file_name()).collect();
     assert!(!outside.iter().any(|name| name.to_string_lossy().contains("escape")), "{outside:?}");
     assert!(
-        harness.server.job_files().iter().all(|file| file.starts_with("jobs/job_")),
+        harness.program.job_files().iter().all(|file| file.starts_with("jobs/job_")),
         "{:?}",
-        harness.server.job_files()
+        harness.program.job_files()
     );
 }
 
 #[actix_web::test]
 async fn archives_and_decompression_bombs_are_refused() {
     use std::io::Write;
-    let harness = Harness::new(5).await;
-    let connection = harness.database();
+    let harness = TestKit::with_users(5).in_process().await;
+    let connection = harness.tenant.database_connection_id();
     let send = |content: Vec<u8>| {
         const BOUNDARY: &str = "----boundary";
         let mut body = format!(
@@ -135,11 +138,7 @@ async fn archives_and_decompression_bombs_are_refused() {
         bomb.write_all(row.as_bytes()).expect("a row");
     }
     let reply = send(bomb.finish().expect("gzip")).await;
-    let error = if reply.status == 200 {
-        harness.poll_until_over(id(&reply.json())).await["error"].clone()
-    } else {
-        reply.json()
-    };
+    let error = harness.wait_until_finished(&reply.job_id()).await["error"].take();
     assert_eq!((&error["errorCode"], &error["statusCode"]), (&json!("payload_too_large"), &json!(413)), "{error}");
     assert!(error["message"].as_str().is_some_and(|text| text.contains("200 times")), "{error}");
 }

@@ -1,59 +1,41 @@
 //! Tests of the token that a job uses with `LOGIN=extension` (docs/decisions/0014-token-of-a-job.md).
 
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use simulated_tenant::{Tenant, TenantSettings};
-use uie_access::Permissions;
+use simulated_tenant::TenantSettings;
+use test_kit::{Login, TestKit, fast_tenant, job_id, management_token, person, start_tenant};
+use uie_access::{Permissions, SignIn};
 
-use super::{Harness, id, tenant};
-use crate::test_server::person;
-
-/// Returns a Management API token, as from an admin's login.
-pub(super) async fn token(tenant: &simulated_tenant::Tenant) -> String {
-    let reply: Value = reqwest::Client::new()
-        .post(format!("{}/oauth/token", tenant.url()))
-        .json(&json!({
-            "grant_type": "client_credentials", "client_id": tenant.client_id(),
-            "client_secret": tenant.client_secret(), "audience": format!("{}/api/v2/", tenant.url()),
-        }))
-        .send()
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("JSON");
-    reply["access_token"].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned()
+/// Returns whether a job waits until its owner signs in again.
+fn waits_for_sign_in(job: &Value) -> bool {
+    job["details"].as_str().is_some_and(|details| details.contains("next sign-in"))
 }
 
 #[actix_web::test]
 async fn a_job_whose_token_ended_waits_for_the_next_sign_in() {
-    let tenant = tenant(1500).await;
-    let url = tenant.url();
-    let first = token(&tenant).await;
-    let settings = [("AUTH0_DOMAIN", url.as_str()), ("AUTH0_RTA", url.as_str()), ("LOGIN", "extension")];
-    let harness = Harness::start(tenant.clone(), &settings, Some(&first)).await;
+    let tenant = start_tenant(fast_tenant(1500)).await;
+    let first = management_token(&tenant).await;
+    let harness = TestKit::for_tenant(&tenant).login(Login::Extension).access_token(&first).in_process().await;
     assert_eq!(harness.get("/api/users").await.status, 200, "the admin's own token is used");
 
     tenant.control().expire_tokens();
-    let reply = harness.export(&json!({"format": "csv"})).await;
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    let waiting = harness.poll_until(id(&reply.json()), |job| job["details"].is_string()).await;
-    assert!(waiting["details"].as_str().is_some_and(|details| details.contains("next sign-in")), "{waiting}");
+    let id = harness.start_export(&json!({"format": "csv"})).await;
+    harness.wait_for_job(&id, waits_for_sign_in).await;
 
-    let renewed = harness.server.sign_in("auth0|ada", Some(&token(&tenant).await)).await;
+    let renewed = harness.program.sign_in("auth0|ada", Some(&management_token(&tenant).await)).await;
     let signed_in =
-        harness.server.app.access.session(Some(&format!("Bearer {renewed}")), false).await.expect("a session");
-    harness.server.app.jobs.handle_sign_in(&signed_in.principal()).await;
-    let job = harness.wait_for_end(&reply).await;
+        harness.program.app.access.session(Some(&format!("Bearer {renewed}")), false).await.expect("a session");
+    harness.program.app.jobs.handle_sign_in(&signed_in.principal()).await;
+    let job = harness.wait_until_finished(&id).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["summary"]["rows"], tenant.control().user_count());
 }
 
 #[actix_web::test]
 async fn a_session_without_a_token_has_to_sign_in_again() {
-    let tenant = tenant(5).await;
-    let url = tenant.url();
-    let settings = [("AUTH0_DOMAIN", url.as_str()), ("AUTH0_RTA", url.as_str()), ("LOGIN", "extension")];
-    let harness = Harness::start(tenant, &settings, None).await;
+    let harness = TestKit::with_users(5).login(Login::Extension).in_process().await;
     let reply = harness.get("/api/connections").await;
     assert_eq!(reply.status, 401, "{}", reply.body);
     assert!(reply.json()["message"].as_str().is_some_and(|message| message.contains("token")), "{}", reply.body);
@@ -61,119 +43,83 @@ async fn a_session_without_a_token_has_to_sign_in_again() {
 
 #[actix_web::test]
 async fn client_credentials_do_not_continue_a_job_whose_owners_token_auth0_refused() {
-    let tenant = tenant(20).await;
-    let url = tenant.url();
-    let settings = [
-        ("AUTH0_DOMAIN", url.as_str()),
-        ("AUTH0_RTA", url.as_str()),
-        ("LOGIN", "extension"),
-        ("JOBS_USE_CLIENT", "true"),
-        ("AUTH0_CLIENT_ID", tenant.client_id()),
-        ("AUTH0_CLIENT_SECRET", tenant.client_secret()),
-    ];
-    let first = token(&tenant).await;
-    let harness = Harness::start(tenant.clone(), &settings, Some(&first)).await;
+    let tenant = start_tenant(fast_tenant(20)).await;
+    let first = management_token(&tenant).await;
+    let kit = TestKit::for_tenant(&tenant).login(Login::ExtensionWithClient).setting("JOBS_USE_CLIENT", "true");
+    let harness = kit.access_token(&first).in_process().await;
     tenant.control().expire_tokens();
-    let reply = harness.export(&json!({"format": "csv"})).await;
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    let waiting = harness
-        .poll_until(id(&reply.json()), |job| {
-            job["details"].is_string() || job["status"] != "processing" && job["status"] != "pending"
-        })
-        .await;
-    assert!(waiting["details"].as_str().is_some_and(|details| details.contains("next sign-in")), "{waiting}");
+    let id = harness.start_export(&json!({"format": "csv"})).await;
+    harness.wait_for_job(&id, waits_for_sign_in).await;
     let harness = harness.restart().await;
-    let waiting = harness
-        .poll_until(id(&reply.json()), |job| {
-            job["details"].is_string() || job["status"] != "processing" && job["status"] != "pending"
-        })
-        .await;
-    assert!(waiting["details"].as_str().is_some_and(|details| details.contains("next sign-in")), "{waiting}");
+    harness.wait_for_job(&id, waits_for_sign_in).await;
 }
 
 #[actix_web::test]
 async fn client_credentials_continue_a_job_whose_owners_token_ends_while_it_runs() {
-    let slow =
-        TenantSettings { users: 20, export_duration: std::time::Duration::from_secs(4), ..TenantSettings::default() };
+    let slow = TenantSettings { export_duration: Duration::from_secs(4), ..fast_tenant(20) };
     for takes_over in [true, false] {
-        let tenant = Tenant::start(slow.clone()).await.expect("a tenant");
-        let url = tenant.url();
-        let settings = [
-            ("AUTH0_DOMAIN", url.as_str()),
-            ("AUTH0_RTA", url.as_str()),
-            ("LOGIN", "extension"),
-            ("JOBS_USE_CLIENT", if takes_over { "true" } else { "false" }),
-            ("AUTH0_CLIENT_ID", tenant.client_id()),
-            ("AUTH0_CLIENT_SECRET", tenant.client_secret()),
-        ];
-        let own = token(&tenant).await;
-        let harness = Harness::start(tenant.clone(), &settings, Some(&own)).await;
-        let mut ada = person("auth0|ada", Some(&own), Permissions::all());
-        ada.expires_at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
-        let short = Harness { session: harness.server.sign_in_as(&ada).await, ..harness };
-        let reply = short.export(&json!({"format": "csv"})).await;
-        assert_eq!(reply.status, 200, "{}", reply.body);
-        let session = short.server.sign_in("auth0|bob", Some(&own)).await;
-        let harness = Harness { session, ..short };
+        let tenant = start_tenant(slow.clone()).await;
+        let own = management_token(&tenant).await;
+        let kit = TestKit::for_tenant(&tenant).login(Login::ExtensionWithClient).signed_out();
+        let harness = kit.setting("JOBS_USE_CLIENT", &takes_over.to_string()).in_process().await;
+        let expires_at = Timestamp::now() + SignedDuration::from_secs(3);
+        let ada = SignIn { expires_at, ..person("auth0|ada", Some(&own), Permissions::all()) };
+        let session = harness.program.sign_in_as(&ada).await;
+        let harness = harness.with_session(session);
+        let id = harness.start_export(&json!({"format": "csv"})).await;
+        let session = harness.program.sign_in("auth0|bob", Some(&own)).await;
+        let harness = harness.with_session(session);
         if takes_over {
-            assert_eq!(harness.wait_for_end(&reply).await["status"], "completed");
+            assert_eq!(harness.wait_until_finished(&id).await["status"], "completed");
         } else {
-            let waits = |job: &Value| job["details"].as_str().is_some_and(|details| details.contains("next sign-in"));
-            harness.poll_until(id(&reply.json()), waits).await;
+            harness.wait_for_job(&id, waits_for_sign_in).await;
         }
     }
 }
 
 #[actix_web::test]
 async fn a_403_for_an_admins_own_token_applies_to_later_jobs() {
-    let settings =
-        TenantSettings { users: 5, grants: vec!["read:connections".to_owned()], ..TenantSettings::default() };
-    let tenant = Tenant::start(settings).await.expect("a tenant");
-    let url = tenant.url();
-    let settings = [("AUTH0_DOMAIN", url.as_str()), ("AUTH0_RTA", url.as_str()), ("LOGIN", "extension")];
-    let own = token(&tenant).await;
-    let harness = Harness::start(tenant, &settings, Some(&own)).await;
-    let access = &harness.server.app.access;
+    let settings = TenantSettings { grants: vec!["read:connections".to_owned()], ..fast_tenant(5) };
+    let tenant = start_tenant(settings).await;
+    let own = management_token(&tenant).await;
+    let harness = TestKit::for_tenant(&tenant).login(Login::Extension).access_token(&own).in_process().await;
+    let access = &harness.program.app.access;
     let session = access.session(Some(&format!("Bearer {}", harness.session)), false).await.expect("a session");
     let principal = session.principal();
-    assert!(!harness.server.app.jobs.client_provider().rights(&principal).refused);
+    assert!(!harness.program.app.jobs.client_provider().rights(&principal).refused);
     assert_eq!(harness.get("/api/connections").await.status, 200);
-    assert!(!harness.server.app.jobs.client_provider().rights(&principal).refused);
+    assert!(!harness.program.app.jobs.client_provider().rights(&principal).refused);
     assert_eq!(harness.get("/api/users").await.status, 403);
-    assert!(harness.server.app.jobs.client_provider().rights(&principal).refused);
+    assert!(harness.program.app.jobs.client_provider().rights(&principal).refused);
 }
 
 #[actix_web::test]
 async fn an_import_needs_the_permission_to_create_users_and_a_dry_run_does_not() {
-    let harness = Harness::new(20).await;
+    let harness = TestKit::with_users(20).in_process().await;
     let users = r#"[{"email": "new@example.com"}]"#;
-    let imported = harness.wait_for_end(&harness.import(&harness.database(), users, &[]).await).await;
-    let failed = harness.import(&harness.database(), "[{\"email\": \"x\"}]", &[]).await;
+    let imported = harness.import(users, &[]).await;
+    let failed = harness.request_import("[{\"email\": \"x\"}]", &[]).await;
     assert_eq!((imported["status"].as_str(), failed.status), (Some("completed"), 200));
-    let checked = harness.wait_for_end(&failed).await;
+    let checked = harness.wait_until_finished(&failed.job_id()).await;
 
     let few = Permissions::from_scope("read:users read:connections");
-    let session = harness.server.sign_in_as(&person("auth0|ada", None, few)).await;
-    let harness = Harness { session, ..harness };
-    let reply = harness.import(&harness.database(), users, &[]).await;
+    let session = harness.program.sign_in_as(&person("auth0|ada", None, few)).await;
+    let harness = harness.with_session(session);
+    let reply = harness.request_import(users, &[]).await;
     reply.expect_error(403, "ForbiddenError", "This sign-in does not permit create:users.");
-    let reply = harness.post(&format!("/api/jobs/{}/retry", id(&checked))).await;
+    let reply = harness.retry(job_id(&checked)).await;
     reply.expect_error(403, "ForbiddenError", "This sign-in does not permit create:users.");
-    let dry = harness.import(&harness.database(), users, &[("dry_run", "true")]).await;
+    let dry = harness.request_import(users, &[("dry_run", "true")]).await;
     assert_eq!(dry.status, 200, "{}", dry.body);
-    assert_eq!(harness.wait_for_end(&dry).await["status"], "completed");
-    assert_eq!(harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await["status"], "completed");
+    assert_eq!(harness.wait_until_finished(&dry.job_id()).await["status"], "completed");
+    assert_eq!(harness.export(&json!({"format": "csv"})).await["status"], "completed");
 }
 
 #[actix_web::test]
 async fn a_download_link_ends_with_its_session() {
-    let harness = Harness::new(5).await;
-    let job = harness.wait_for_end(&harness.export(&json!({"format": "csv"})).await).await;
-    let location = job["location"].as_str().expect("a link").to_owned();
-    let path = location.strip_prefix("https://tools.example").expect("of this server");
-    assert_eq!(harness.server.get(path).await.status, 200);
-    let session = actix_web::test::TestRequest::delete().uri("/ext/api/sessions/current");
-    assert_eq!(harness.call(session).await.status, 204);
-    let reply = harness.server.get(path).await;
-    assert_eq!((reply.status, reply.json()["errorCode"].as_str()), (401, Some("invalid_ticket")));
+    let harness = TestKit::with_users(5).in_process().await;
+    let job = harness.export(&json!({"format": "csv"})).await;
+    assert_eq!(harness.download(&job).await.status, 200);
+    assert_eq!(harness.delete("/api/sessions/current").await.status, 204);
+    harness.download(&job).await.expect_code(401, "invalid_ticket");
 }

@@ -7,37 +7,41 @@ use actix_web::test::TestRequest;
 use futures_util::future::select_all;
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
+use test_kit::{Request, TestKit, job_id};
 
-use super::{Harness, id};
+use super::Harness;
+use crate::snapshots::assert_json;
 
 #[actix_web::test]
 async fn one_admin_has_at_most_ten_unfinished_jobs() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     harness.tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 60_000 }));
     let mut jobs = Vec::new();
     for _ in 0..10 {
-        let reply = harness.export(&json!({"format": "csv"})).await;
+        let reply = harness.request_export(&json!({"format": "csv"})).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         jobs.push(reply.json());
     }
-    let reply = harness.export(&json!({"format": "csv"})).await;
-    assert_eq!((reply.status, &reply.json()["errorCode"]), (429, &json!("too_many_requests")), "{}", reply.body);
-    assert_eq!(reply.header("retry-after"), "5");
-    assert_eq!(harness.get("/api/history").await.json()["jobs"].as_array().map(Vec::len), Some(10));
+    let reply = harness.request_export(&json!({"format": "csv"})).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (429, "5"));
+    assert_json!(reply.json());
+    let waiting = harness.wait_for_job(job_id(&jobs[9]), |job| job["details"].is_string()).await;
+    assert_json!(waiting);
+    assert_eq!(harness.history().await.as_array().map(Vec::len), Some(10));
 
-    let other = harness.server.sign_in("auth0|bob", None).await;
+    let other = harness.program.sign_in("auth0|bob", None).await;
     let request = TestRequest::post().uri("/ext/api/jobs/export").set_json(json!({"format": "csv"}));
-    let reply = harness.server.call(request.insert_header(("authorization", format!("Bearer {other}")))).await;
+    let reply = harness.program.call(request.insert_header(("authorization", format!("Bearer {other}")))).await;
     assert_eq!(reply.status, 200, "another admin is not affected: {}", reply.body);
 
-    let canceled = harness.post(&format!("/api/jobs/{}/cancel", id(&jobs[0]))).await;
+    let canceled = harness.cancel(job_id(&jobs[0])).await;
     assert_eq!(canceled.json()["status"], "canceled", "{}", canceled.body);
-    assert_eq!(harness.export(&json!({"format": "csv"})).await.status, 200);
+    assert_eq!(harness.request_export(&json!({"format": "csv"})).await.status, 200);
 }
 
 #[actix_web::test]
 async fn columns_and_expressions_are_limited() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let columns = |count: usize, expression: &str| -> Value {
         (0..count).map(|number| json!({"name": expression, "export_as": format!("c{number}")})).collect()
     };
@@ -47,7 +51,7 @@ async fn columns_and_expressions_are_limited() {
         (json!([{"name": format!("user.{}", "a".repeat(70_000))}]), 400),
         (json!([{"name": format!("{}1{}", "(".repeat(3000), ")".repeat(3000))}]), 400),
     ] {
-        let reply = harness.export(&json!({"format": "csv", "fields": fields})).await;
+        let reply = harness.request_export(&json!({"format": "csv", "fields": fields})).await;
         assert_eq!(reply.status, status, "{:.300}", reply.body);
     }
 }
@@ -55,7 +59,7 @@ async fn columns_and_expressions_are_limited() {
 #[actix_web::test]
 async fn nested_transform_calls_are_limited() {
     const MANY: &str = "More than 100 values are computed by transforms or JavaScript, nested calls included.";
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let columns = |count: usize, expression: &str| -> Value {
         (0..count).map(|number| json!({"name": expression, "export_as": format!("c{number}")})).collect()
     };
@@ -70,12 +74,12 @@ async fn nested_transform_calls_are_limited() {
         // A secret runs nothing.
         (export(columns(100, "pseudonymize(user.email, \"a key of some length\")"), "user.email"), true),
     ] {
-        let previewed = harness.call(TestRequest::post().uri("/ext/api/preview").set_json(&request)).await;
+        let previewed = harness.preview(&request).await;
         if accepted {
             assert_eq!(previewed.status, 200, "{:.300}", previewed.body);
             continue;
         }
-        for reply in [previewed, harness.export(&request).await] {
+        for reply in [previewed, harness.request_export(&request).await] {
             assert_eq!((reply.status, &reply.json()["message"]), (400, &json!(MANY)), "{:.300}", reply.body);
             assert_eq!(reply.json()["errorCode"], "invalid_body");
             assert!(reply.json()["hint"].as_str().is_some_and(|hint| hint.starts_with("Use paths")), "{}", reply.body);
@@ -111,69 +115,72 @@ async fn nested_transform_calls_are_limited() {
             assert!(reply.json()["hint"].as_str().is_some_and(|hint| hint.starts_with("Use paths")), "{}", reply.body);
         }
     }
-    assert_eq!(harness.get("/api/history").await.json()["jobs"], json!([]));
+    assert_eq!(harness.history().await, json!([]));
 }
 
 #[actix_web::test]
 async fn concurrent_inspections_and_uploads_of_one_admin_are_limited() {
-    let harness = Harness::new(5).await;
-    let bob = harness.server.sign_in("auth0|bob", None).await;
-    let inspection = || Harness::form_of("/api/import/inspect", &[("users", Some("a.csv"), "email\na@example.com\n")]);
+    let harness = TestKit::with_users(5).in_process().await;
+    let bob = harness.program.sign_in("auth0|bob", None).await;
+    let inspection = || {
+        let users = ("users", Some("a.csv"), "email\na@example.com\n");
+        TestRequest::from(Request::post("/api/import/inspect").form(&[users]))
+    };
     let upload = || TestRequest::post().uri("/ext/api/transforms").set_payload("no transform");
     // The status of each request if it is accepted.
     let requests: [(&dyn Fn() -> TestRequest, u16); 2] = [(&inspection, 200), (&upload, 400)];
     for (request, accepted) in requests {
         let of = |session: &str| request().insert_header(("authorization", format!("Bearer {session}")));
-        let underway = (0..5).map(|_| Box::pin(harness.server.call_without_body(of(&harness.session))));
+        let underway = (0..5).map(|_| Box::pin(harness.program.call_without_body(of(&harness.session))));
         // Four are accepted and wait for their bodies. The first response is the rejection of the fifth.
         let (refused, _, waiting) = select_all(underway).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (429, &json!("too_many_requests")));
         assert!(refused.json()["message"].as_str().is_some_and(|text| text.contains(" 4 ")), "{}", refused.body);
         assert_eq!(refused.header("retry-after"), "5");
-        assert_eq!(harness.server.call(of(&bob)).await.status, accepted, "another admin is not affected");
+        assert_eq!(harness.program.call(of(&bob)).await.status, accepted, "another admin is not affected");
         drop(waiting);
-        assert_eq!(harness.server.call(of(&harness.session)).await.status, accepted, "the quota was released");
+        assert_eq!(harness.program.call(of(&harness.session)).await.status, accepted, "the quota was released");
     }
 }
 
 /// Runs a dry run in which every row fails. Its report is larger than the buffers of a connection.
 async fn failed_import(harness: &Harness) -> Value {
     let rows: Vec<String> = (0..2000).map(|number| format!("{{\"email\":\"no address {number:0>100}\"}}\n")).collect();
-    harness.wait_for_end(&harness.upload(&[("dry_run", "true")], Some(&rows.concat())).await).await
+    harness.wait_until_finished(&harness.upload(&[("dry_run", "true")], Some(&rows.concat())).await.job_id()).await
 }
 
 fn report_of(job: &Value, session: &str) -> TestRequest {
     TestRequest::get()
-        .uri(&format!("/ext/api/jobs/{}/report", id(job)))
+        .uri(&format!("/ext/api/jobs/{}/report", job_id(job)))
         .insert_header(("authorization", format!("Bearer {session}")))
 }
 
 #[actix_web::test]
 async fn concurrent_downloads_of_one_admin_are_limited() {
-    let harness = Harness::new(50).await;
-    let bob = harness.server.sign_in("auth0|bob", None).await;
+    let harness = TestKit::with_users(50).in_process().await;
+    let bob = harness.program.sign_in("auth0|bob", None).await;
     let import = failed_import(&harness).await;
-    let export = harness.wait_for_end(&harness.export(&json!({"format": "ndjson"})).await).await;
+    let export = harness.export(&json!({"format": "ndjson"})).await;
     let link = export["location"].as_str().expect("a link").replace("https://tools.example", "");
     let download = || TestRequest::get().uri(&link);
     let mut reading = Vec::new();
     for request in (0..3).flat_map(|_| [report_of(&import, &harness.session), download()]) {
-        let (status, body) = harness.server.open(request).await;
+        let (status, body) = harness.program.open(request).await;
         assert_eq!(status, 200);
         reading.push(body);
     }
-    let backup = TestRequest::get().uri(&format!("/ext/api/jobs/{}/backup", id(&import)));
+    let backup = TestRequest::get().uri(&format!("/ext/api/jobs/{}/backup", job_id(&import)));
     for request in [report_of(&import, &harness.session), backup] {
         let refused = harness.call(request).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (429, &json!("too_many_requests")));
         assert_eq!(refused.header("retry-after"), "5");
     }
-    let refused = harness.server.call(download()).await;
+    let refused = harness.program.call(download()).await;
     assert_eq!(refused.status, 429, "a download counts for the person who got its link: {}", refused.body);
-    assert_eq!(harness.server.open(report_of(&import, &bob)).await.0, 200, "another admin is not affected");
+    assert_eq!(harness.program.open(report_of(&import, &bob)).await.0, 200, "another admin is not affected");
     assert_eq!(harness.get("/api/history").await.status, 200);
     reading.pop();
-    let again = harness.server.call(download()).await;
+    let again = harness.program.call(download()).await;
     assert_eq!(again.status, 200, "the quota was released: {}", again.body);
     assert!(again.body.lines().count() >= 50, "the whole file: {}", again.body);
 }
@@ -185,13 +192,13 @@ async fn stalled_readers_occupy_no_thread() {
     const EACH: usize = 6;
     let people: Vec<String> = (0..PEOPLE).map(|number| format!("auth0|reader{number}")).collect();
     let admins = format!("auth0|ada,{}", people.join(","));
-    let harness = Harness::with(5, &[("ADMIN_SUBJECTS", &admins)]).await;
+    let harness = TestKit::with_users(5).settings(&[("ADMIN_SUBJECTS", &admins)]).in_process().await;
     let import = failed_import(&harness).await;
     let mut reading = Vec::new();
     for person in &people {
-        let session = harness.server.sign_in(person, None).await;
+        let session = harness.program.sign_in(person, None).await;
         for _ in 0..EACH {
-            let (status, mut body) = harness.server.open(report_of(&import, &session)).await;
+            let (status, mut body) = harness.program.open(report_of(&import, &session)).await;
             assert_eq!(status, 200);
             // The first chunk is read, and no other.
             let piece = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await;
@@ -202,13 +209,13 @@ async fn stalled_readers_occupy_no_thread() {
     assert_eq!(reading.len(), PEOPLE * EACH);
     // Both read files on threads for blocking work.
     assert_eq!(harness.get("/api/transforms").await.status, 200);
-    let report = harness.get(&format!("/api/jobs/{}/report", id(&import))).await;
+    let report = harness.get(&format!("/api/jobs/{}/report", job_id(&import))).await;
     assert_eq!((report.status, report.json().as_array().map(Vec::len)), (200, Some(2000)));
 }
 
 #[actix_web::test]
 async fn parts_of_a_form_that_are_not_files_are_limited() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let users = ("users", Some("a.json"), "[{\"email\":\"a@example.com\"}]");
     let large = "x".repeat(70_000);
     let half = "x".repeat(40_000);
@@ -226,15 +233,17 @@ async fn parts_of_a_form_that_are_not_files_are_limited() {
         let refused = harness.form(path, &[vec![("unknown", None, "x"); 101], vec![users]].concat()).await;
         assert_eq!((refused.status, &refused.json()["errorCode"]), (400, &json!("invalid_body")), "{}", refused.body);
     }
-    let job = harness.wait_for_end(&harness.upload(&[("dry_run", "true")], Some("[{\"email\":1}]")).await).await;
+    let job = harness
+        .wait_until_finished(&harness.upload(&[("dry_run", "true")], Some("[{\"email\":1}]")).await.job_id())
+        .await;
     let retried =
-        harness.form(&format!("/api/jobs/{}/retry", id(&job)), &[("unknown", None, large.as_str()), users]).await;
+        harness.form(&format!("/api/jobs/{}/retry", job_id(&job)), &[("unknown", None, large.as_str()), users]).await;
     assert_eq!(retried.status, 413, "{}", retried.body);
 }
 
 #[actix_web::test]
 async fn inspections_and_previews_share_a_quota() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     harness.tenant.control().add(Fault::new("/api/v2/users", FaultKind::Delay { millis: 60_000 }));
     let preview = || harness.call(TestRequest::post().uri("/ext/api/preview").set_json(json!({"format": "csv"})));
     let (refused, _, waiting) = select_all((0..5).map(|_| Box::pin(preview()))).await;
@@ -247,7 +256,7 @@ async fn inspections_and_previews_share_a_quota() {
 
 #[actix_web::test]
 async fn a_body_that_is_too_large_or_too_deep_is_refused() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let send = |body: String| {
         let request =
             TestRequest::post().uri("/ext/api/jobs/export").insert_header(("content-type", "application/json"));

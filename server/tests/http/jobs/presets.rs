@@ -2,22 +2,22 @@
 
 use actix_web::test::TestRequest;
 use serde_json::json;
+use test_kit::{DATABASE, TestKit};
 
-use super::{DATABASE, Harness};
+use crate::snapshots::assert_json;
 
 #[actix_web::test]
 async fn a_preset_is_returned_as_it_was_saved() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let settings =
         json!({"format": "csv", "fields": [{"name": "user.email", "export_as": "E-mail"}], "query": "blocked:true"});
     let put =
         |settings: &serde_json::Value| TestRequest::put().uri("/ext/api/presets/Blocked%20users").set_json(settings);
     assert_eq!(harness.call(put(&settings)).await.status, 200);
-    let session = harness.server.sign_in("auth0|grace", None).await;
-    let other = Harness { session, ..harness };
+    let session = harness.program.sign_in("auth0|grace", None).await;
+    let other = harness.with_session(session);
     assert_eq!(other.get("/api/presets/Blocked%20users").await.json(), settings, "admins of a tenant share them");
-    let list = other.get("/api/presets").await.json();
-    assert_eq!((&list["presets"][0]["name"], &list["presets"][0]["type"]), (&json!("Blocked users"), &json!("export")));
+    assert_json!(other.get("/api/presets").await.json());
 
     let changed = json!({"type": "import", "upsert": true});
     assert_eq!(other.call(put(&changed)).await.status, 200);
@@ -32,7 +32,7 @@ async fn a_preset_is_returned_as_it_was_saved() {
 
 #[actix_web::test]
 async fn an_invalid_preset_is_refused() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     for (path, body) in [
         ("good", json!({"format": "xml"})),
         ("good", json!({"format": "csv", "colour": "red"})),
@@ -44,7 +44,7 @@ async fn an_invalid_preset_is_refused() {
         ("%20", json!({"format": "csv"})),
         ("two%0Alines", json!({"format": "csv"})),
     ] {
-        let reply = harness.call(TestRequest::put().uri(&format!("/ext/api/presets/{path}")).set_json(&body)).await;
+        let reply = harness.put(&format!("/api/presets/{path}"), &body).await;
         assert_eq!(reply.status, 400, "{path} {body}: {}", reply.body);
     }
     assert_eq!(harness.get("/api/presets").await.json(), json!({"presets": []}));
@@ -52,7 +52,7 @@ async fn an_invalid_preset_is_refused() {
 
 #[actix_web::test]
 async fn attributes_are_sampled_from_real_users() {
-    let harness = Harness::new(400).await;
+    let harness = TestKit::with_users(400).in_process().await;
     let found = harness.get(&format!("/api/attributes?connection={DATABASE}")).await.json();
     assert_eq!(found["users"], 100);
     let attributes = found["attributes"].as_array().expect("attributes");
@@ -71,29 +71,29 @@ async fn attributes_are_sampled_from_real_users() {
 
 #[actix_web::test]
 async fn every_part_of_an_imports_form_can_be_saved() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let settings = json!({
-        "type": "import", "connection_id": harness.database(), "upsert": true, "send_completion_email": false,
+        "type": "import", "connection_id": harness.tenant.database_connection_id(), "upsert": true, "send_completion_email": false,
         "external_id": "nightly", "keep_id_prefix": true, "drop_read_only": true, "dry_run": false, "look_up": false,
         "backup": true, "map": {"name": "user[\"Full name\"]"},
     });
-    let reply = harness.call(TestRequest::put().uri("/ext/api/presets/all").set_json(&settings)).await;
+    let reply = harness.put("/api/presets/all", &settings).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     assert_eq!(harness.get("/api/presets/all").await.json(), settings);
 }
 
 #[actix_web::test]
 async fn presets_are_limited_and_large_ones_of_earlier_versions_stay_on_disk() {
-    let harness = Harness::new(5).await;
+    let harness = TestKit::with_users(5).in_process().await;
     let junk = json!({"type": "import", "external_id": "x".repeat(70_000)});
-    let reply = harness.call(TestRequest::put().uri("/ext/api/presets/large").set_json(&junk)).await;
+    let reply = harness.put("/api/presets/large", &junk).await;
     assert_eq!(reply.status, 413, "{}", reply.body);
     assert_eq!(harness.get("/api/presets").await.json(), json!({"presets": []}));
 
     // 500 presets of a megabyte, as an earlier version accepted them.
-    let database = format!("sqlite://{}", harness.server.directory().join("state.sqlite").display());
+    let database = format!("sqlite://{}", harness.program.directory().join("state.sqlite").display());
     let pool = sqlx::SqlitePool::connect(&database).await.expect("the database");
-    let tenant = harness.server.app.settings.tenant().expect("a tenant").host().to_owned();
+    let tenant = harness.program.app.settings.tenant().expect("a tenant").host().to_owned();
     sqlx::query(
         "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 500) \
          INSERT INTO presets SELECT ?, 'old ' || n, 'import', '[' || replace(hex(zeroblob(250000)), '0000', '\"x\",') || '0]', 0 \
@@ -110,13 +110,10 @@ async fn presets_are_limited_and_large_ones_of_earlier_versions_stay_on_disk() {
     assert_eq!((read.status, &read.json()["errorCode"]), (413, &json!("preset_too_large")), "{:.300}", read.body);
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 64 << 20, "reading lists grew the process by {grown} bytes");
-    let quota = harness.call(TestRequest::put().uri("/ext/api/presets/new").set_json(json!({"format": "csv"}))).await;
+    let quota = harness.put("/api/presets/new", &json!({"format": "csv"})).await;
     assert_eq!((quota.status, &quota.json()["errorCode"]), (409, &json!("preset_quota")), "{}", quota.body);
-    assert_eq!(harness.call(TestRequest::delete().uri("/ext/api/presets/old%207")).await.status, 204);
-    assert_eq!(
-        harness.call(TestRequest::put().uri("/ext/api/presets/new").set_json(json!({"format": "csv"}))).await.status,
-        200
-    );
+    assert_eq!(harness.delete("/api/presets/old%207").await.status, 204);
+    assert_eq!(harness.put("/api/presets/new", &json!({"format": "csv"})).await.status, 200);
 }
 
 /// Returns the memory of this process in bytes. Other tests run in parallel, so only large differences are significant.

@@ -3,11 +3,9 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
+use test_kit::person;
 use uie_access::{Admission, Permissions, SignIn};
 use uie_core::error::Error;
-
-/// The `EXTENSION_SECRET` of every server in the targets.
-pub const SECRET: &str = "91c4e07d3b68f25aa5d01f7e8c429b36";
 
 /// Users as Auth0 exports them, with rare cases: missing and null attributes, several identities, deep and unusual
 /// metadata.
@@ -70,14 +68,6 @@ impl Read for ChunkedReader {
 
 /// Returns a sign-in with all permissions that does not expire.
 pub fn sign_in(admission: Admission) -> SignIn {
-    SignIn {
-        subject: "ada".to_owned(),
-        email: None,
-        name: None,
-        expires_at: jiff::Timestamp::MAX,
-        access_token: None,
-        permissions: Permissions::all(),
-        admission,
-        sid: None,
-    }
+    let expires_at = jiff::Timestamp::MAX;
+    SignIn { expires_at, admission, ..person("ada", None, Permissions::all()) }
 }

@@ -10,12 +10,13 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_kit::SECRET;
 use uie_access::{Access, ExtensionCallback};
 use uie_auth0::signing_keys;
 use uie_core::config::{Purpose, Settings};
 use uie_store::Store;
 
-use crate::fixture::{SECRET, assert_displayable, split_at_nul};
+use crate::fixture::{assert_displayable, split_at_nul};
 use crate::stub_server::StubServer;
 
 const BASE_URL: &str = "https://users.example.com/tool";

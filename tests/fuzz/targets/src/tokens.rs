@@ -5,17 +5,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, EncodingKey};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
+use test_kit::{SECRET, decode_claims, sign_token};
 use tokio::runtime::{Builder, Runtime};
 use uie_access::{Access, Admission, SESSION_AUDIENCE, Session};
 use uie_core::config::{Purpose, Settings};
 use uie_core::error::Result;
 use uie_store::Store;
 
-use crate::fixture::{SECRET, assert_displayable, sign_in, split_at_nul};
+use crate::fixture::{assert_displayable, sign_in, split_at_nul};
 
 const BASE_URL: &str = "https://users.example.com/tool";
 const HOOK: &str = "/.extensions/on-uninstall";
@@ -49,8 +50,7 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         let (token, _) = access.open_session(&sign_in).await.expect("a session");
         (access, token)
     });
-    let claims = token.expose_secret().split('.').nth(1).expect("three parts");
-    let session = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("claims");
+    let session = decode_claims(token.expose_secret());
     Setup { runtime, access, session, opened: Instant::now(), _directory: directory }
 });
 
@@ -88,9 +88,9 @@ pub fn tokens(data: &[u8]) {
             let Ok(claims) = serde_json::from_slice::<Value>(claims) else { return };
             let claims = insert_session_id(claims);
             let token = match kind {
-                1 => sign(&claims, Algorithm::HS256, SECRET.as_bytes()),
-                2 => sign(&claims, Algorithm::HS256, &SECRET.as_bytes()[1..]),
-                3 => sign(&claims, Algorithm::HS512, SECRET.as_bytes()),
+                1 => sign_token(&claims, Algorithm::HS256, SECRET),
+                2 => sign_token(&claims, Algorithm::HS256, &SECRET[1..]),
+                3 => sign_token(&claims, Algorithm::HS512, SECRET),
                 _ => sign_with_header(header, &claims),
             };
             (format!("Bearer {token}"), (kind == 1 || kind == 4).then_some(claims))
@@ -104,10 +104,6 @@ fn whole_header(header: &str) {
         assert_displayable(&session(&header).expect_err("a token cannot be signed without the secret"));
         assert_displayable(&hook(&header).expect_err("a token cannot be signed without the secret"));
     }
-}
-
-fn sign(claims: &Value, algorithm: Algorithm, secret: &[u8]) -> String {
-    jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret)).expect("a token")
 }
 
 /// Signs claims with a header of any content and the correct secret.

@@ -1,49 +1,42 @@
-//! The test server: the application in process, with its own data directory.
+//! A server in the process of the test.
 
-use std::pin::Pin;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
-use actix_web::http::header::HeaderMap;
+use actix_web::body::BoxBody;
+use actix_web::dev::{Payload, ServiceResponse};
 use actix_web::test::{self, TestRequest};
-use actix_web::web::Bytes;
-use futures_util::{Stream, stream};
-use jiff::{SignedDuration, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use futures_util::future::LocalBoxFuture;
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
-use uie_access::{Access, Admission, Permissions, SignIn};
+use uie_access::{Access, Permissions, SignIn};
 use uie_core::config::{Purpose, Settings};
 use uie_jobs::Jobs;
 use uie_store::Store;
 use user_import_export::web;
 
-/// `EXTENSION_SECRET` of all test servers.
-pub const SECRET: &str = "8d3f1c6b5a2e4970b16d8e0f7c93a254";
+use crate::bodies::{Body, pending_body};
+use crate::harness::Backend;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::tokens::{SECRET, person};
 
-/// Time limit for one step on a busy machine, so that a test fails with a message instead of hanging.
-pub const TIMEOUT: Duration = Duration::from_mins(5);
+/// The base URL of most applications of the tests.
+pub const BASE_URL: &str = "https://tools.example/ext";
 
-/// A streamed request body.
-pub type Body = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
+/// Sends a request, with this body instead of its own.
+type Service = Box<dyn Fn(TestRequest, Option<Body>) -> LocalBoxFuture<'static, ServiceResponse<BoxBody>>>;
 
-/// An application with its own data directory.
-pub struct Server {
+/// The application that `serve` starts, with a data directory of its own and without a network.
+pub struct Application {
+    /// The state of the application.
     pub app: web::App,
     directory: TempDir,
+    service: Service,
 }
 
-/// A complete response.
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: String,
-}
-
-impl Server {
+impl Application {
     /// Starts an application with these settings and this base URL.
     pub async fn new(base_url: &str, settings: &[(&str, &str)]) -> Self {
         Self::within(tempfile::tempdir().expect("a directory"), base_url, settings).await
@@ -56,13 +49,14 @@ impl Server {
         let environment = environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings = Settings::parse(Purpose::Serve, environment, None).expect("settings");
         let (settings, base_url) = (Arc::new(settings), Arc::<str>::from(base_url));
-        // Separate state, but compiled transforms are shared by all test servers.
+        // Separate state, but compiled transforms are shared by all applications.
         let own = Settings { data_dir: directory.path().to_owned(), ..Settings::clone(&settings) };
         let store = Store::open_with(&own).await.expect("a store");
         let access = Arc::new(Access::new(&settings, &base_url, store.clone()).expect("access"));
         let jobs = Jobs::new(settings.clone(), store.clone(), base_url.clone()).expect("jobs");
         let app = web::App::new(settings, base_url, store, access, jobs).expect("an application");
-        Self { app, directory }
+        let service = service(&app).await;
+        Self { app, directory, service }
     }
 
     /// Returns the token of a new session with all permissions. `access_token` is the admin's token with
@@ -84,7 +78,7 @@ impl Server {
     }
 
     /// Returns the data directory.
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
@@ -120,7 +114,7 @@ impl Server {
 
     /// Sends a request whose body never arrives.
     pub async fn call_without_body(&self, request: TestRequest) -> Reply {
-        self.answer(request, Some(Box::pin(stream::pending()))).await
+        self.call_with_body(request, pending_body().1).await
     }
 
     /// Sends a request with a streamed body.
@@ -130,77 +124,54 @@ impl Server {
 
     /// Sends a request and returns status and unread body, like a client that does not read.
     pub async fn open(&self, request: TestRequest) -> (u16, BoxBody) {
-        let service = test::init_service(web::application(&self.app, web::Routes::All)).await;
-        let response = test::call_service(&service, request.to_request()).await;
-        (response.status().as_u16(), response.into_body().boxed())
+        let response = (self.service)(request, None).await;
+        (response.status().as_u16(), response.into_body())
     }
 
     async fn answer(&self, request: TestRequest, body: Option<Body>) -> Reply {
-        let mut request = request.to_request();
-        if let Some(payload) = body {
-            request = request.replace_payload(Payload::Stream { payload }).0;
-        }
-        let service = test::init_service(web::application(&self.app, web::Routes::All)).await;
-        let response = test::call_service(&service, request).await;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let response = (self.service)(request, body).await;
+        let status = response.status().as_u16();
+        let text = |value: &actix_web::http::header::HeaderValue| value.to_str().expect("text").to_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let body = test::read_body(response).await;
         Reply { status, headers, body: String::from_utf8(body.to_vec()).expect("text") }
     }
 
-    /// Sends a GET request for a path below the base path.
+    /// Sends a GET request for a path below the origin.
     pub async fn get(&self, path: &str) -> Reply {
         self.call(TestRequest::get().uri(path)).await
     }
 }
 
-/// Returns an admin for [`Server::sign_in_as`], admitted by `ADMIN_SUBJECTS` with `LOGIN=tenant`.
-pub fn person(subject: &str, access_token: Option<&str>, permissions: Permissions) -> SignIn {
-    SignIn {
-        subject: subject.to_owned(),
-        email: Some("ada@example.com".to_owned()),
-        name: None,
-        expires_at: Timestamp::now() + SignedDuration::from_hours(1),
-        access_token: access_token.map(SecretString::from),
-        permissions,
-        admission: Admission::Subject,
-        sid: None,
+impl Backend for Application {
+    fn base_url(&self) -> &str {
+        &self.app.base_url
+    }
+
+    async fn send(&self, request: Request) -> Reply {
+        let path = format!("{}{}", self.app.base_path().trim_end_matches('/'), request.path);
+        self.call(TestRequest::from(Request { path, ..request })).await
     }
 }
 
-impl Reply {
-    /// Parses the body as JSON.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+impl From<Request> for TestRequest {
+    fn from(request: Request) -> Self {
+        let method = request.method.parse().expect("a method");
+        let call = Self::default().method(method).uri(&request.path).set_payload(request.body);
+        let headers = request.headers.into_iter();
+        headers.fold(call, |call, (name, value)| call.insert_header((name, value)))
     }
+}
 
-    /// Returns the first header with this name.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    /// Returns all `Set-Cookie` headers, in order.
-    pub fn cookies(&self) -> Vec<String> {
-        self.headers.get_all("set-cookie").map(|value| value.to_str().expect("text").to_owned()).collect()
-    }
-
-    /// Returns the URL and the query parameters, in order, of the `Location` header.
-    pub fn location(&self) -> (String, Vec<(String, String)>) {
-        let url = url::Url::parse(self.header("location")).expect("a URL");
-        let query = url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-        let (base, _) = url.as_str().split_once('?').unwrap_or((url.as_str(), ""));
-        (base.to_owned(), query)
-    }
-
-    /// Asserts status, name and message of an error, as in docs/auth0/login.md.
-    #[track_caller]
-    pub fn expect_error(&self, status: u16, name: &str, message: &str) {
-        let body = self.json();
-        assert_eq!(
-            (self.status, body["error"].as_str(), body["message"].as_str()),
-            (status, Some(name), Some(message)),
-            "{body}"
-        );
-        assert_eq!(body["statusCode"], status);
-        assert!(body["errorCode"].is_string());
-    }
+async fn service(app: &web::App) -> Service {
+    let service = test::init_service(web::application(app, web::Routes::All)).await;
+    let service = Rc::new(service);
+    Box::new(move |request, body| {
+        let service = Rc::clone(&service);
+        let mut request = request.to_request();
+        if let Some(payload) = body {
+            request = request.replace_payload(Payload::Stream { payload }).0;
+        }
+        Box::pin(async move { test::call_service(&*service, request).await.map_into_boxed_body() })
+    })
 }
