@@ -49,3 +49,11 @@ transforms:
 # Everything that must hold before a change lands.
 ci:
     .ci/run
+
+# One step of it; without a name, their list.
+step *NAME:
+    .ci/step {{NAME}}
+
+# Which lines the unit and HTTP tests run: target/coverage/html/index.html.
+coverage:
+    .ci/step coverage

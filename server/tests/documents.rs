@@ -12,6 +12,8 @@ mod messages;
 mod promises;
 #[path = "documents/references.rs"]
 mod references;
+#[path = "documents/test_runner.rs"]
+mod test_runner;
 
 use std::fmt::Write;
 

@@ -44,6 +44,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may receive nothing of a pending response.
+#[cfg(target_os = "linux")]
 const STALLED_READER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Lets the kernel close a connection whose client acknowledges nothing, or keeps its receive window closed, for

@@ -215,7 +215,11 @@ fn set_limits(seconds: u64) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
     let at_most = |limit: u64| Rlimit { current: Some(limit), maximum: Some(limit) };
     setrlimit(Resource::Cpu, at_most(seconds))?;
-    setrlimit(Resource::As, at_most(MAX_MEMORY))?;
+    let memory = setrlimit(Resource::As, at_most(MAX_MEMORY));
+    // macOS may refuse it: it maps more than this into every process.
+    if !cfg!(target_os = "macos") {
+        memory?;
+    }
     // Core dumps of a stopped process are useless.
     setrlimit(Resource::Core, at_most(0))?;
     nice(19)?;
