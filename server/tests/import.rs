@@ -148,6 +148,8 @@ async fn valid_rows_are_imported_and_errors_are_reported_with_their_lines() {
     let report: Vec<Value> = serde_json::from_slice(&report).expect("JSON");
     assert_eq!(report.len(), 20);
     assert_eq!(report[0]["errors"][0]["code"], "DUPLICATED_USER");
+    // Auth0's own text names a parameter of its API.
+    assert_eq!(report[0]["errors"][0]["message"], "A user with these identifiers already exists in the connection.");
     assert_eq!(report[0]["user"]["email"], email(480));
 }
 

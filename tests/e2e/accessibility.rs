@@ -95,6 +95,10 @@ async fn every_state_of_an_export_is_accessible() {
     browser.element("#query[aria-invalid]").await;
     browser.press("\u{e00c}").await;
     browser.check_themes_and_widths("a search with an error").await;
+    browser.type_into("#query", "name:ada and emial:b*").await;
+    browser.wait_for_text("#query-remark", "did you mean email?").await;
+    browser.press("\u{e00c}").await;
+    browser.check_themes_and_widths("a search with remarks").await;
     browser.type_into("#query", "ema").await;
     browser.element(".suggestions [role=option]").await;
     browser.press("\u{e015}").await;
@@ -152,6 +156,9 @@ async fn every_state_of_an_import_is_accessible() {
     browser.wait_for_text("#backup-choice", "An update cannot be undone").await;
     browser.check_themes_and_widths("the backup option").await;
     browser.click("Start importing users").await;
+    browser.wait_for_text("#form-error", "This cannot be undone").await;
+    browser.check_themes_and_widths("the confirmation of an update").await;
+    browser.click("Update existing users").await;
     browser.wait_for_text("#results", "In progress").await;
     browser.check_themes_and_widths("a running import").await;
     demo.control().advance(Duration::from_hours(2));

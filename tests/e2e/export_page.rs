@@ -186,3 +186,138 @@ async fn a_preset_can_be_saved_and_loaded_as_a_file() {
     browser.element("#columns > li:nth-child(11)").await;
     assert_eq!(browser.run("return document.getElementById('query').value").await, "blocked:true");
 }
+
+/// Top and bottom of an element in the window.
+async fn edges(browser: &Browser, selector: &str) -> (f64, f64) {
+    let script = format!(
+        "const box = document.querySelector({}).getBoundingClientRect(); return [box.top, box.bottom]",
+        json!(selector)
+    );
+    let edges = browser.run(&script).await;
+    (edges[0].as_f64().unwrap(), edges[1].as_f64().unwrap())
+}
+
+#[tokio::test]
+async fn remarks_are_shown_at_their_fields_and_a_wider_search_must_be_confirmed() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(50).await;
+    record_page_errors(&browser).await;
+    sign_in(&browser, &demo).await;
+    browser.click("Export").await;
+    browser.element("#preview-rows tbody").await;
+
+    browser.type_into("#query", "emial:x").await;
+    browser.wait_for_text("#query-remark", "Auth0 documents no attribute `emial`; did you mean email?").await;
+    browser.type_into("#query", "created_at:[2024-13-01 TO *]").await;
+    browser.wait_for_text("#query-remark", "`2024-13-01` is not a date").await;
+    browser.type_into("#sort", "creatd_at").await;
+    browser.wait_for_text("#sort-remark", "Did you mean user.created_at?").await;
+    browser.press(end_to_end::ESCAPE).await;
+    // The preview is not sorted, and does not claim to be.
+    browser.type_into("#query", "").await;
+    browser.wait_for_text("#preview-rows", "only the file is sorted").await;
+    browser.type_into("#sort", "").await;
+    browser.wait_for("return document.getElementById('sort-remark').innerText", &json!("")).await;
+    browser.click("Add a column").await;
+    browser.type_into(&column(1, false), "user.emial").await;
+    browser.wait_for_text("#columns .field-remark", "Did you mean user.email?").await;
+    browser.press(end_to_end::ESCAPE).await;
+    browser.click_at("#columns li:last-child .tools button:last-child").await;
+
+    // A search with an operator in lower case finds more users than meant.
+    browser.type_into("#query", "_exists_:email and email:zzzz*").await;
+    browser.press(end_to_end::ESCAPE).await;
+    browser.wait_for_text("#query-remark", "`and` in lower case is a word to search for; the operator is AND.").await;
+    browser.click_at("#start:enabled").await;
+    browser.wait_for_text("#form-error", "probably finds more users than you want").await;
+    browser.click("Change the search").await;
+    assert_eq!(browser.run("return document.activeElement.id").await, "query");
+    assert_eq!(browser.text("#results").await, "", "nothing was started");
+    browser.click_at("#start:enabled").await;
+    browser.click("Export anyway").await;
+    browser.wait_for_text("#results", "exported").await;
+    assert_no_page_errors(&browser, "remarks").await;
+}
+
+#[tokio::test]
+async fn suggestions_do_not_cover_the_error_of_their_field() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(50).await;
+    sign_in(&browser, &demo).await;
+    browser.click("Export").await;
+    browser.element("#preview-rows tbody").await;
+    browser.type_into("#query", "blocked:true AND (").await;
+    browser.wait_for_text("#query-error", "not closed").await;
+    browser.element("#query ~ .suggestions [role=option]").await;
+    let covered = "const error = document.getElementById('query-error').getBoundingClientRect();
+        return document.querySelector('#query ~ .suggestions').getBoundingClientRect().top < error.bottom";
+    browser.wait_for(covered, &json!(false)).await;
+    let (_, bottom) = edges(&browser, "#query-error").await;
+    let (top, _) = edges(&browser, "#query ~ .suggestions").await;
+    assert!(top - bottom < 20.0, "the list is {} pixels below the error", top - bottom);
+}
+
+#[tokio::test]
+async fn a_column_is_chosen_once_and_names_are_unique() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(50).await;
+    sign_in(&browser, &demo).await;
+    browser.click("Export").await;
+    browser.element("#preview-rows tbody").await;
+    browser.click("Add default columns").await;
+    browser.click("Choose attributes").await;
+    browser.element("#picker-list input[value='user.user_id']:checked").await;
+    pick(&browser, "user.user_id").await;
+    browser.wait_for("return document.querySelectorAll('#columns > li').length", &json!(10)).await;
+    browser.type_into(&column(1, true), "Email").await;
+    browser.wait_for_text("#columns .field-remark", "Another column is called “Email” too.").await;
+    browser.click_at("#start:enabled").await;
+    browser.wait_for_text("#columns .field-error", "Another column is called “Email” too.").await;
+    assert_eq!(browser.text("#results").await, "", "nothing was started");
+}
+
+#[tokio::test]
+async fn a_running_export_is_visible_at_once_after_a_reload_and_in_a_second_tab() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let settings = simulated_tenant::TenantSettings {
+        users: 1500,
+        export_duration: std::time::Duration::from_hours(1),
+        ..simulated_tenant::TenantSettings::default()
+    };
+    let demo = Installation::serve_tenant(settings, &[]).await;
+    sign_in(&browser, &demo).await;
+    browser.open(&demo.url("/export")).await;
+    browser.element("#preview-rows tbody").await;
+    browser.click("Add default columns").await;
+    browser.wait_for_text("#start", "Export 1000+ users").await;
+    // The server answers late.
+    browser
+        .run(
+            "const send = window.fetch;
+             window.fetch = async (url, options) => {
+               if (String(url).endsWith('jobs/export')) await new Promise((resolve) => { window.answer = resolve; });
+               return send(url, options);
+             };",
+        )
+        .await;
+    browser.click_at("#start:enabled").await;
+    let visible = "const card = document.querySelector('#results .job')?.getBoundingClientRect();
+        return Boolean(card) && card.top >= 0 && card.top < innerHeight";
+    browser.wait_for(visible, &json!(true)).await;
+    browser.wait_for_text("#results", "Starting…").await;
+    browser.run("window.answer()").await;
+    browser.wait_for_text("#results", "In progress").await;
+    browser.wait_for_text("#start-note", "An export is running.").await;
+    let details = browser.wait_for_text("#results", "Auth0 is preparing the export").await;
+    assert!(!details.contains("s left"), "{details}");
+
+    browser.run("document.getElementById('start').scrollIntoView({ behavior: 'instant' })").await;
+    browser.run("location.reload()").await;
+    browser.wait_for_text("#results", "In progress").await;
+    browser.wait_for(visible, &json!(true)).await;
+    browser.run("sessionStorage.removeItem('user-import-export-extension:export-job')").await;
+    browser.open(&demo.url("/export")).await;
+    browser.wait_for_text("#results", "In progress").await;
+    browser.wait_for(visible, &json!(true)).await;
+    browser.wait_for_text("#start-note", "An export is running.").await;
+}

@@ -103,6 +103,70 @@ async fn several_files_form_one_import() {
 }
 
 #[tokio::test]
+async fn files_with_different_headers_are_mapped_each_by_its_own() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::serve(10, &[]).await;
+    sign_in(&browser, &demo).await;
+    browser.choose_file("#files", "one.ndjson", b"{\"email\":\"one.file@example.com\",\"name\":\"One\"}\n").await;
+    browser.choose_file("#files", "two.csv", b"E-Mail;Full name\ntwo.file@example.com;Two\n").await;
+    browser.choose_file("#files", "three.csv", b"Mail,Nickname\nthree.file@example.com,Three\n").await;
+    browser.wait_for("return document.querySelectorAll('#content .checked').length", &json!(3)).await;
+    let becomes = "return Object.fromEntries([...document.querySelectorAll('#content [data-column]')].map((field) => [field.dataset.column, field.value]))";
+    let proposed = json!({ "email": "email", "name": "name", "E-Mail": "email", "Full name": "name", "Mail": "email", "Nickname": "nickname" });
+    browser.wait_for(becomes, &proposed).await;
+    browser.wait_for("return document.querySelectorAll('#content .notice').length", &json!(0)).await;
+    choose_connection(&browser, DATABASE).await;
+    browser.click("Start importing users").await;
+    let result = browser.wait_for_text("#results", "Import of 3 files").await;
+    assert!(result.contains("3 users inserted"), "{result}");
+    for (email, attribute, value) in [
+        ("one.file@example.com", "name", "One"),
+        ("two.file@example.com", "name", "Two"),
+        ("three.file@example.com", "nickname", "Three"),
+    ] {
+        assert_eq!(demo.control().user_by_email(email).expect(email)[attribute], value, "{email}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_imported_prevents_the_start() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(10).await;
+    record_page_errors(&browser).await;
+    sign_in(&browser, &demo).await;
+    browser.choose_file("#files", "header.csv", b"email,name\n").await;
+    browser.choose_file("#files", "broken.json", b"[{\"email\":\"a@example.com\"},{\"email\" 1}]").await;
+    let files = browser.wait_for_text("#file-list", "JSON · Cannot be imported").await;
+    assert!(files.contains("CSV · Cannot be imported") && !files.contains("rows"), "{files}");
+    let content = browser.wait_for_text("#content", "The users file contains no users.").await;
+    assert!(!content.contains("matched"), "{content}");
+    for start in ["Start importing users", "Check only"] {
+        browser.click(start).await;
+        browser.wait_for_text("#files-error", "header.csv: This file cannot be imported.").await;
+        assert_eq!(browser.run("return document.activeElement.title").await, "Remove header.csv");
+        assert_eq!(browser.text("#results").await, "", "nothing was sent");
+    }
+    assert_no_page_errors(&browser, "unusable files").await;
+}
+
+#[tokio::test]
+async fn an_import_without_imported_users_has_failed() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(10).await;
+    sign_in(&browser, &demo).await;
+    let rows: Vec<Value> = (0..12).map(|n| json!({ "email": format!("{n} at example.com") })).collect();
+    browser.choose_file("#files", "wrong.json", Value::Array(rows).to_string().as_bytes()).await;
+    choose_connection(&browser, DATABASE).await;
+    browser.click("Start importing users").await;
+    browser.wait_for_text(".job-head", "Failed, no user was imported").await;
+    browser.wait_for_text(".faults tbody tr:nth-child(2)", "row 2").await;
+    browser.click("History").await;
+    browser.wait_for_text("#history .status.error", "Failed, no user was imported").await;
+    browser.element("#filter-status").await.select_by_label("Failed").await.unwrap();
+    assert_eq!(browser.run("return document.querySelectorAll('#history tbody tr').length").await, 1);
+}
+
+#[tokio::test]
 async fn an_export_of_whole_users_is_imported_without_read_only_attributes() {
     let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::serve(10, &[]).await;
@@ -138,11 +202,25 @@ async fn an_upsert_backs_up_the_users_it_changes() {
     browser.click_at("#upsert").await;
     browser.wait_for_text("#backup-choice", "An update cannot be undone").await;
     assert_eq!(browser.run("return document.getElementById('backup').checked").await, true);
+    // The start must be confirmed; a change of the form removes the question.
     browser.click("Start importing users").await;
+    browser.wait_for_text("#form-error", "This cannot be undone; a backup is made first.").await;
+    assert_eq!(browser.run("return document.activeElement.innerText").await, "Cancel");
+    browser.click_at("#backup").await;
+    assert_eq!(browser.text("#form-error").await, "");
+    browser.click("Start importing users").await;
+    browser.wait_for_text("#form-error", "no backup is made").await;
+    browser.click_at("#form-error .button:not(.primary)").await;
+    assert_eq!(browser.text("#results").await, "", "nothing was sent");
+    browser.click_at("#backup").await;
+    browser.click("Start importing users").await;
+    browser.click("Update existing users").await;
     let result = browser.wait_for_text("#results", "One existing user was backed up before the update.").await;
     assert!(result.contains("1 user inserted") && result.contains("1 user updated"), "{result}");
     let plan = || demo.control().user_by_email(email).expect("the user is there")["app_metadata"]["plan"].clone();
     assert_eq!(plan(), "free");
+    // The next import may be an unrelated one.
+    browser.wait_for("return document.getElementById('upsert').checked", &json!(false)).await;
 
     browser.click("Download backup").await;
     let (name, copy) = browser.next_download().await;
@@ -158,7 +236,9 @@ async fn an_upsert_backs_up_the_users_it_changes() {
     browser.open(&demo.url("/import")).await;
     choose_connection(&browser, DATABASE).await;
     browser.choose_file("#files", "copy.json", &copy).await;
+    browser.click_at("#upsert").await;
     browser.click("Start importing users").await;
+    browser.click("Update existing users").await;
     browser.wait_for_text("#results", "0 users inserted").await;
     assert_eq!(plan(), "gold");
 }
@@ -186,6 +266,7 @@ async fn row_errors_are_grouped_history_is_filtered_and_jobs_can_be_repeated() {
     choose_connection(&browser, DATABASE).await;
     browser.click_at("#upsert").await;
     browser.click("Start importing users").await;
+    browser.click("Update existing users").await;
     browser.wait_for_text(".pager", "1 to 50 of 63").await;
     let counts = browser
         .run("return [...document.querySelectorAll('.report .reason strong')].map((count) => count.innerText)")
@@ -199,10 +280,18 @@ async fn row_errors_are_grouped_history_is_filtered_and_jobs_can_be_repeated() {
     browser.wait_for_text(".pager", "1 row shown").await;
     // The file has one line, so the row number is shown.
     browser.wait_for_text(".faults tbody", "row 23").await;
-    // The form is kept when the page is opened again.
+    // The connection is kept when the page is opened again, the update of existing users is not. The result is above
+    // the form with its rows folded, and can be dismissed.
+    browser.click_at("#upsert").await;
     browser.open(&demo.url("/import")).await;
     browser.element("#connection:enabled").await;
-    assert_eq!(browser.run("return document.getElementById('upsert').checked").await, true);
+    assert_ne!(browser.run("return document.getElementById('connection').value").await, "");
+    assert_eq!(browser.run("return document.getElementById('upsert').checked").await, false);
+    browser.wait_for_text("#results", "Import of users.json").await;
+    browser.element("#results details.more").await;
+    assert_eq!(browser.run("return document.querySelectorAll('#results .faults').length").await, 0);
+    browser.click("Dismiss").await;
+    assert_eq!(browser.text("#results").await, "");
 
     browser.open(&demo.url("/export")).await;
     browser.type_into("#query", "_exists_:email").await;
@@ -235,5 +324,13 @@ async fn row_errors_are_grouped_history_is_filtered_and_jobs_can_be_repeated() {
     browser.wait_for_address(&demo.url("/export")).await;
     browser.wait_for_text("#count", "match").await;
     assert_eq!(browser.run("return document.getElementById('query').value").await, "_exists_:email");
+    // The result of the earlier export would look like that of these settings.
+    browser.wait_for_text("#arrival", "are loaded; nothing is running.").await;
+    assert_eq!(browser.text("#results").await, "");
+    browser.click("History").await;
+    browser.element("#filter-type").await.select_by_label("Import").await.unwrap();
+    browser.click("Use these settings").await;
+    browser.wait_for_text("#arrival", "That import updated existing users: this option is off now.").await;
+    assert_eq!(browser.run("return document.getElementById('upsert').checked").await, false);
     assert_no_page_errors(&browser, "history").await;
 }

@@ -113,7 +113,7 @@ async fn form_contents_survive_the_end_of_a_session() {
     browser.choose_file("#files", "users.ndjson", ndjson(&good_users(4)).as_bytes()).await;
     browser.wait_for_text("#file-list", "4 rows").await;
     choose_connection(&browser, DATABASE).await;
-    browser.click_at("#upsert").await;
+    browser.click_at("#send-completion-email").await;
 
     // Break the signature of the session token.
     let break_token = "const key = 'user-import-export-extension:apiToken';
@@ -130,7 +130,7 @@ async fn form_contents_survive_the_end_of_a_session() {
     browser.wait_for_text("#results", "4 users inserted").await;
     browser.wait_for_text("#who", ADMIN_EMAIL).await;
     assert_eq!(browser.run("return document.querySelectorAll('dialog[open]').length").await, 0);
-    assert_eq!(browser.run("return document.getElementById('upsert').checked").await, true);
+    assert_eq!(browser.run("return document.getElementById('send-completion-email').checked").await, true);
     assert_no_page_errors(&browser, "a session that has ended").await;
 }
 

@@ -152,3 +152,13 @@ async fn signing_in_returns_to_the_requested_page() {
     browser.wait_for_text("#history", "No jobs yet.").await;
     browser.wait_for_address(&demo.url("/history?theme=dark")).await;
 }
+
+#[tokio::test]
+async fn the_login_page_of_the_demo_says_who_may_enter() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(10).await;
+    browser.open(&demo.url("/")).await;
+    browser.wait_for_address(&format!("{}/u/login", demo.tenant())).await;
+    let note = browser.text("#note").await;
+    assert!(note.starts_with("Every account may enter this demo") && note.contains("ADMIN_SUBJECTS"), "{note}");
+}

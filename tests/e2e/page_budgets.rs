@@ -65,6 +65,70 @@ async fn first_views_stay_within_the_size_and_layout_shift_budgets() {
     }
 }
 
+/// The browser paints a part of the menu if the rest of the page arrives later.
+#[tokio::test]
+async fn menu_items_do_not_move_when_later_ones_arrive() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(10).await;
+    sign_in(&browser, &demo).await;
+    let places = "return [...document.querySelectorAll('.menu li')].slice(0, 2).map((item) => {
+        const { left, top, width, height } = item.getBoundingClientRect();
+        return [left, top, width, height];
+    })";
+    for language in ["en", "de"] {
+        for width in [320, 390, 768, 1280] {
+            browser.resize(width, 700).await;
+            browser.open(&demo.url(&format!("/transforms?lang={language}"))).await;
+            browser.element("#catalog .transform").await;
+            let complete = browser.run(places).await;
+            browser.run("[...document.querySelectorAll('.menu li')].slice(2).forEach((item) => item.remove())").await;
+            assert_eq!(browser.run(places).await, complete, "{language} at {width} pixels");
+        }
+    }
+}
+
+/// Tables with buttons fit at every width, and nothing makes the page wider than the window.
+#[tokio::test]
+async fn no_page_and_no_table_is_wider_than_the_window() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(50).await;
+    sign_in(&browser, &demo).await;
+    let rows: Vec<Value> = (0..30).map(|n| json!({ "email": format!("{n} at example.com") })).collect();
+    browser.choose_file("#files", "wrong.json", Value::Array(rows).to_string().as_bytes()).await;
+    crate::actions::choose_connection(&browser, crate::actions::DATABASE).await;
+    browser.click("Check only").await;
+    browser.wait_for_text(".job-head", "Completed with 30 errors").await;
+    browser.open(&demo.url("/export")).await;
+    browser.click("Add default columns").await;
+    browser.click_at("#start:enabled").await;
+    browser.wait_for_text("#results", "exported").await;
+    let too_wide = "const wide = (element) => element.scrollWidth > element.clientWidth;
+        return [document.documentElement, ...document.querySelectorAll('.table-card, .top')].filter(wide).map(({ className, tagName }) => className || tagName)";
+    // The content of a status must not reach into the padding of its card.
+    let beyond = "return [...document.querySelectorAll('.table-card .status, .table-card button')].filter((part) => {
+        const card = part.closest('.table-card').getBoundingClientRect();
+        const { left, right } = part.getBoundingClientRect();
+        return left < card.left + 12 || right > card.right - 12;
+    }).map(({ innerText }) => innerText)";
+    for width in [320, 390, 480, 600, 720, 768, 900, 1024, 1110, 1280] {
+        browser.resize(width, 800).await;
+        for (page, loaded) in PAGES {
+            browser.open(&demo.url(&format!("/{page}"))).await;
+            browser.element(loaded).await;
+            assert_eq!(browser.run(too_wide).await, json!([]), "{page} at {width} pixels");
+            assert_eq!(browser.run(beyond).await, json!([]), "{page} at {width} pixels");
+            let header = browser.run("return document.querySelector('.top').offsetHeight").await;
+            assert!(header.as_u64().unwrap() < 90, "{page} at {width} pixels: the header has {header} pixels");
+        }
+        browser.open(&demo.url("/export")).await;
+        browser.element("#columns > li").await;
+        let fields =
+            "return Math.min(...[...document.querySelectorAll('#columns input')].map((input) => input.offsetWidth))";
+        let narrowest = browser.run(fields).await.as_u64().unwrap();
+        assert!(narrowest >= 130, "a field of a column has {narrowest} pixels at {width} pixels");
+    }
+}
+
 #[tokio::test]
 async fn cached_assets_are_not_requested_again() {
     let Some((_lock, browser)) = exclusive_browser().await else { return };

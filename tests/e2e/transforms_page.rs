@@ -65,10 +65,49 @@ async fn a_refused_upload_shows_the_reason() {
     browser.open(&demo.url("/transforms")).await;
     browser.wait_for_text("#catalog", "Hides the local part").await;
     let mut broken = renamed_transform("title_case", "title_loud");
-    broken.truncate(broken.len() / 2);
-    browser.choose_file("#file", "half.wasm", &broken).await;
-    browser.wait_for_text("#found", "Found in half.wasm").await;
+    // The page reads the manifest, which is intact; the server validates the code.
+    let middle = broken.len() / 2;
+    broken[middle..middle + 64].fill(0xff);
+    browser.choose_file("#file", "damaged.wasm", &broken).await;
+    browser.wait_for_text("#found", "Found in damaged.wasm").await;
     browser.click("Add this transform").await;
     let said = browser.wait_for_text("#take-note", "Error code").await;
-    assert!(said.contains("It is a damaged WASM file"), "{said}");
+    assert!(said.contains("title_loud@1.0.0: Its interface is broken"), "{said}");
+}
+
+#[tokio::test]
+async fn a_file_without_a_manifest_is_not_offered_and_the_name_of_a_transform_stays_in_view() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(10).await;
+    sign_in(&browser, &demo).await;
+    browser.click("Transforms").await;
+    browser.element("#catalog .transform").await;
+    browser.choose_file("#file", "empty.wasm", b"\0asm\x01\0\0\0").await;
+    browser.wait_for_text("#found", "This file has no transform manifest.").await;
+    let buttons = "return [...document.querySelectorAll('#found button')].map((button) => button.innerText)";
+    assert_eq!(browser.run(buttons).await, json!(["Cancel"]));
+
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../transforms/prebuilt/mask_email.wasm");
+    browser.choose_file("#file", "mask_email.wasm", &std::fs::read(shipped).unwrap()).await;
+    browser.wait_for_text("#found h3", "Found in mask_email.wasm").await;
+    assert_eq!(browser.run("return document.activeElement.innerText").await, "Found in mask_email.wasm");
+    let layout = browser
+        .run(
+            "const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+             return [box('#found h3').top, innerHeight, box('#drop').height]",
+        )
+        .await;
+    let [top, window, drop] = [0, 1, 2].map(|index| layout[index].as_f64().unwrap());
+    assert!(top >= 0.0 && top < window, "the name is at {top} of {window}");
+    assert!(drop < 300.0, "the drop area has {drop} pixels");
+
+    // A column that is added from here is shown and has the focus.
+    browser.click_at("article[aria-label=mask_email] .actions .button:last-child").await;
+    browser.wait_for_address(&demo.url("/export")).await;
+    browser.wait_for("return document.activeElement.value", &json!("mask_email(user.email)")).await;
+    let announced = "return document.getElementById('announcer').textContent";
+    browser.wait_for(announced, &json!("“mask_email” is the last column now.")).await;
+    browser.open(&demo.url("/transforms")).await;
+    browser.click_at("article[aria-label=mask_email] .actions .button:last-child").await;
+    browser.wait_for(announced, &json!("“mask_email 2” is the last column now.")).await;
 }

@@ -1031,6 +1031,8 @@ export interface components {
              * @description Page size.
              */
             limit: number;
+            /** @description Remarks on the query: how a part of it was read, and probable typing errors. Empty lists are left out. */
+            remarks?: components["schemas"]["Remark"][];
             /**
              * Format: int64
              * @description Index of the first user.
@@ -1198,6 +1200,13 @@ export interface components {
             message: string;
             /** @description Error or warning. */
             severity: components["schemas"]["Severity"];
+        };
+        /** @description A remark on a valid query, for its author. */
+        Remark: {
+            /** @description How a part was read, or what is probably a typing error. */
+            message: string;
+            /** @description True if the query probably finds more users than its author expects; absent otherwise. */
+            widens?: boolean;
         };
         /** @description The form of a retry. */
         RetryForm: {

@@ -1,10 +1,17 @@
 // The editor for the columns of an export: add, edit, rename, reorder (keyboard or drag and drop), remove.
 
+import { unknownPath } from './attribute-check.js';
 import { withSuggestions } from './completion.js';
 import { announce, byId, fill, h, icon, iconButton } from './dom.js';
 import { fieldError } from './page.js';
-import { suggestExpression } from './suggest.js';
+import { suggestExpression, tenantData } from './suggest.js';
 import { texts } from './texts.js';
+
+/**
+ * An expression without `user.` in front, which is optional in paths.
+ * @param {string} expression
+ */
+const bare = (expression) => expression.trim().replace(/^user\??\./, '');
 
 /**
  * The column editor. Calls `changed` after every change, with `{typing: true}` while the user types. A column is
@@ -53,6 +60,7 @@ export function columnsEditor(changed) {
     byId('columns-head').hidden = columns.length === 0;
     byId('clear-columns').hidden = columns.length < 2;
     showKinds();
+    showRemarks();
   }
 
   /**
@@ -75,6 +83,36 @@ export function columnsEditor(changed) {
       fill(place, kind ? (texts.export.kinds[kind] ?? kind) : '');
       place.dataset.kind = kind ?? '';
       place.title = kind ? (texts.export.kindHelp[kind] ?? '') : '';
+    });
+  }
+
+  /** Shows remarks at columns: a path that no known attribute matches, and a name that another column has. */
+  function showRemarks() {
+    columns.forEach((column, index) => {
+      const unknown = unknownPath(column.name, tenantData.attributes, tenantData.documented);
+      fill(
+        part(index, '.field-remark'),
+        unknown && h('p', {}, texts.export.unknownPath(unknown.path, unknown.nearest)),
+        isRepeated(index) && h('p', {}, texts.export.nameTwice(column.export_as.trim())),
+      );
+    });
+  }
+
+  /**
+   * Whether another column has the same name.
+   * @param {number} index
+   */
+  function isRepeated(index) {
+    const name = columns[index].export_as.trim();
+    return name !== '' && columns.some((other, position) => position !== index && other.export_as.trim() === name);
+  }
+
+  /** Removes errors of names that were repeated until now. */
+  function clearNameErrors() {
+    columns.forEach(({ export_as }, index) => {
+      const [attribute, name] = fields(index);
+      const isValid = export_as.trim() !== '' && !isRepeated(index) && attribute.getAttribute('aria-invalid') !== 'true';
+      if (isValid && name.getAttribute('aria-invalid') === 'true') fieldError(name, part(index, '.field-error'), '');
     });
   }
 
@@ -125,12 +163,14 @@ export function columnsEditor(changed) {
         autocomplete: 'off',
         spellcheck: 'false',
         autocapitalize: 'off',
-        'aria-describedby': `column-${position}-error`,
+        'aria-describedby': `column-${position}-error column-${position}-remark`,
         on: {
           input: () => {
             column[key] = input.value;
             fieldError(input, error, '');
             if (key === 'name') showKinds();
+            else clearNameErrors();
+            showRemarks();
             changed({ typing: true });
           },
           keydown: (event) => {
@@ -163,7 +203,7 @@ export function columnsEditor(changed) {
       'li',
       {},
       h('span', { class: 'grip', draggable: 'true', 'aria-hidden': 'true', title: texts.export.drag }, icon('grip')),
-      withSuggestions(attribute, suggestExpression),
+      withSuggestions(attribute, suggestExpression, error),
       name,
       h('span', { class: 'kind' }),
       h(
@@ -174,6 +214,7 @@ export function columnsEditor(changed) {
         iconButton('remove', texts.export.removeColumn(columnLabel(index)), () => remove(index)),
       ),
       error,
+      h('div', { class: 'field-remark', id: `column-${position}-remark` }),
     );
     followDragging(element, index);
     return element;
@@ -229,16 +270,20 @@ export function columnsEditor(changed) {
     set,
     add,
     /**
-     * Removes every column with this expression.
+     * Removes every column with this expression; `user.` in front of a path makes no difference.
      * @param {string} name
      */
     removeExpression(name) {
-      columns = columns.filter((column) => column.name.trim() !== name);
+      columns = columns.filter((column) => bare(column.name) !== bare(name));
       show();
       changed();
     },
-    /** @param {string} name */
-    has: (name) => columns.some((column) => column.name.trim() === name),
+    /**
+     * Whether a column has this expression; `user.` in front of a path makes no difference.
+     * @param {string} name
+     */
+    has: (name) => columns.some((column) => bare(column.name) === bare(name)),
+    showRemarks,
     /** Columns that have an expression, for the preview; a column without a name is named after its expression. */
     usable: () =>
       columns.filter(({ name }) => name.trim()).map(({ name, export_as }) => ({ name: name.trim(), export_as: export_as.trim() ? export_as : name.trim() })),
@@ -285,7 +330,7 @@ export function columnsEditor(changed) {
         /** @type {[input: HTMLInputElement, text: string | false][]} */
         const missing = [
           [attribute, !column.name.trim() && texts.export.attributeMissing],
-          [name, !column.export_as.trim() && texts.export.nameMissing],
+          [name, !column.export_as.trim() ? texts.export.nameMissing : isRepeated(index) && texts.export.nameTwice(column.export_as.trim())],
         ];
         for (const [input, text] of missing) {
           if (text && !quiet) input.setAttribute('aria-invalid', 'true');
@@ -294,6 +339,8 @@ export function columnsEditor(changed) {
         }
         const words = missing.map(([, text]) => text).filter(Boolean);
         fill(part(index, '.field-error'), quiet ? '' : words.join(' '));
+        // The error says the same.
+        if (!quiet && isRepeated(index)) fill(part(index, '.field-remark'));
       }
       return first;
     },

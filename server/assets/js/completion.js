@@ -13,11 +13,13 @@ let lastId = 0;
  * Adds suggestions to a field. `suggest(text, caret)` returns null or `{from, to, options, help}`: the range of the
  * text that an option replaces, the options, and help for the position of the caret. An option is
  * `{label, detail, insert, select, help}`: `insert` is the text to insert, `select` the range of it to select
- * afterwards (`[start, end]`), and `help` returns nodes. Returns the element to put into the page.
+ * afterwards (`[start, end]`), and `help` returns nodes. The list opens below `error`, the message of the field, if that
+ * has a text. Returns the element to put into the page.
  * @param {HTMLInputElement} input
  * @param {Suggest} suggest
+ * @param {HTMLElement} [error]
  */
-export function withSuggestions(input, suggest) {
+export function withSuggestions(input, suggest, error) {
   lastId += 1;
   const id = `suggestions-${lastId}`;
   const list = h('ul', { id, class: 'suggestions-list', role: 'listbox', 'aria-label': texts.completion.label });
@@ -38,6 +40,15 @@ export function withSuggestions(input, suggest) {
   })) {
     input.setAttribute(name, value);
   }
+
+  /** Moves the list below the message of the field, which would be covered otherwise. */
+  function place() {
+    if (!error || popup.hidden) return;
+    const below = error.offsetHeight > 0 ? error.getBoundingClientRect().bottom - element.getBoundingClientRect().top : 0;
+    popup.style.top = below > 0 ? `${below + 4}px` : '';
+  }
+  // The message may come, and grow, while the list is open.
+  if (error && typeof ResizeObserver === 'function') new ResizeObserver(place).observe(error);
 
   function close() {
     if (closeOpenPopup === close) closeOpenPopup = null;
@@ -88,6 +99,7 @@ export function withSuggestions(input, suggest) {
     input.setAttribute('aria-expanded', String(options.length > 0));
     input.removeAttribute('aria-activedescendant');
     showHelp();
+    place();
   }
 
   function showHelp() {
@@ -161,7 +173,7 @@ export function withSuggestions(input, suggest) {
 }
 
 /**
- * Adds suggestions to the field with this id, which is already in the page.
+ * Adds suggestions to the field with this id, which is already in the page with its message.
  * @param {'query' | 'sort'} id
  * @param {Suggest} suggest
  */
@@ -169,5 +181,5 @@ export function addSuggestions(id, suggest) {
   const input = byId(id);
   const mark = document.createComment('');
   input.replaceWith(mark);
-  mark.replaceWith(withSuggestions(input, suggest));
+  mark.replaceWith(withSuggestions(input, suggest, byId(`${id}-error`)));
 }

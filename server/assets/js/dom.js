@@ -107,6 +107,17 @@ export function iconButton(name, label, onClick, properties = {}) {
 }
 
 /**
+ * The head of a table with a role on each element, because a table that narrow windows show as a list loses its roles.
+ * `properties` are those of the cell with the same index.
+ * @param {Child[]} titles
+ * @param {Properties[]} [properties]
+ */
+export function tableHead(titles, properties = []) {
+  const cells = titles.map((title, index) => h('th', { scope: 'col', role: 'columnheader', ...properties[index] }, title));
+  return h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, cells));
+}
+
+/**
  * Announces a text to screen readers without moving the focus.
  * @param {string} text
  */

@@ -1,17 +1,20 @@
 // The Export page: which users, which columns, which file; a preview; then progress and the download.
 
 import { post } from './api.js';
+import { unknownPath } from './attribute-check.js';
+import { attributePicker } from './attribute-picker.js';
 import { columnsEditor } from './columns.js';
 import { addSuggestions } from './completion.js';
 import { fillConnections } from './connections.js';
 import { announce, button, byId, fill, h } from './dom.js';
-import { number } from './format.js';
-import { downloadButton, faults, JobPanel, findRunningJob } from './job.js';
-import { config, errorNotice, errorText, fieldError, sessionStore, notice, start } from './page.js';
-import { attributePicker } from './picker.js';
+import { countView, initialState, wideRemarks } from './export-state.js';
+import { dateText, number } from './format.js';
+import { downloadButton, JobPanel, findRunningJob } from './job.js';
+import { faults } from './job-view.js';
+import { askIn, config, errorNotice, errorText, fieldError, sessionStore, notice, start, takeArrival } from './page.js';
 import { presetBar } from './presets.js';
 import { preview } from './preview.js';
-import { counter } from './query.js';
+import { counter, countUsers } from './query.js';
 import { toDraft, pinsOf } from './export-settings.js';
 import { tenantData, suggestExpression, suggestQuery } from './suggest.js';
 import { texts } from './texts.js';
@@ -21,35 +24,14 @@ const rememberedForm = sessionStore('export');
 /** @type {Stored<{ id: string }>} */
 const rememberedJob = sessionStore('export-job');
 
-/** @type {Map<string, Connection>} */
-let connections = new Map();
-let running = false;
-/**
- * The number of matching users, see `counter` in query.js.
- * @type {Count}
- */
-let count = { state: 'counting' };
-/**
- * The query of the last count request.
- * @type {string | null}
- */
-let lastCountedQuery = null;
-
-/** Auth0 counts up to this number. A smaller capped number is the number of matches in a sample of users. */
-const COUNT_LIMIT = 1000;
-
-/**
- * Transform versions that the settings of the form are pinned to, see `pinsOf`.
- * @type {{ [name: string]: string }}
- */
-let pins = {};
+const state = initialState();
 
 const counting = counter((answer) => {
-  count = answer;
+  state.count = answer;
   showCount();
 });
 const columns = columnsEditor(changed);
-const picker = attributePicker(columns, config.defaultColumns);
+const picker = attributePicker(columns, config.defaultColumns, showRemarks);
 const presets = presetBar({ settings: () => (checkForm() ? request() : null), load });
 const rows = preview({
   onAnswer({ columns: found }) {
@@ -85,7 +67,7 @@ start(async () => {
   // Some input methods and extensions fire only `change`.
   for (const type of ['input', 'change']) {
     byId('query').addEventListener(type, () => {
-      if (byId('query').value.trim() !== lastCountedQuery) askCount();
+      if (byId('query').value.trim() !== state.countedQuery) askCount();
     });
   }
   byId('connection').addEventListener('change', () => {
@@ -115,17 +97,18 @@ start(async () => {
   });
 
   resume();
+  welcome();
   presets.refresh();
   picker.loadTransforms().then(showPins);
   const select = byId('connection');
   const { wanted } = select.dataset;
   if (!wanted) refreshAll();
-  connections = await fillConnections(select, byId('connection-notes'), { all: true, selected: wanted });
+  state.connections = await fillConnections(select, byId('connection-notes'), { all: true, selected: wanted });
   delete select.dataset.wanted;
   if (wanted) refreshAll();
 });
 
-const connectionName = () => connections.get(byId('connection').value)?.name ?? '';
+const connectionName = () => state.connections.get(byId('connection').value)?.name ?? '';
 
 /** Reloads the count, the attributes and the preview. */
 function refreshAll() {
@@ -138,6 +121,9 @@ function refreshAll() {
 function changed() {
   remember();
   picker.sync();
+  showRemarks();
+  // A question about an earlier state of the form.
+  fill(byId('form-error'));
   showPreview();
 }
 
@@ -150,42 +136,37 @@ function showPreview(timing) {
 
 /** @param {Timing} [timing] */
 function askCount(timing) {
-  lastCountedQuery = byId('query').value.trim();
-  counting.ask(connectionName(), lastCountedQuery, timing);
+  state.countedQuery = byId('query').value.trim();
+  counting.ask(connectionName(), state.countedQuery, timing);
 }
 
 function showCount() {
-  const place = byId('count');
-  const problem = byId('query-error');
+  const view = countView(state, byId('query').value.trim());
+  const words = () => [view.figure && h('strong', {}, view.figure), view.figure && ' ', view.words];
+  fieldError(byId('query'), byId('query-error'), view.error && errorText(view.error));
+  fill(
+    byId('query-remark'),
+    view.remarks.map(({ message }) => h('p', {}, sentence(message))),
+  );
+  fill(byId('count'), words());
+  fill(byId('final-count'), view.figure && !view.note && words());
+  fill(byId('start-note'), view.note);
   const push = byId('start');
-  const { state } = count;
-  const { total, capped } = count.state === 'known' ? count : { total: 0, capped: false };
-  const error = count.state === 'failed' ? count.error : null;
-  const query = byId('query').value.trim();
-  fill(problem, error?.status === 400 && errorText(error));
-  if (error?.status === 400) byId('query').setAttribute('aria-invalid', 'true');
-  else byId('query').removeAttribute('aria-invalid');
+  fill(push, view.button);
+  push.disabled = view.isDisabled;
+}
 
-  if (state === 'counting') {
-    fill(place, texts.export.counting);
-    fill(push, texts.export.button);
-  } else if (error) {
-    fill(place, texts.export.notCounted, error.status !== 400 && ` ${error.message}`);
-    fill(push, texts.export.button);
-  } else if (capped && total < COUNT_LIMIT) {
-    fill(place, texts.export.uncounted(total, number(total)));
-    fill(push, texts.export.button);
-  } else if (total === 0) {
-    fill(place, texts.export.noMatch);
-    fill(push, texts.export.buttonNothing);
-  } else {
-    const shown = capped ? '1000+' : number(total);
-    const words = query === '' ? texts.export.everyone(total) : texts.export.matching(total);
-    fill(place, h('strong', {}, shown), ' ', words);
-    fill(push, capped ? texts.export.buttonCapped : texts.export.buttonCount(total, shown));
-  }
-  fill(byId('final-count'), state === 'known' && total > 0 ? [...place.cloneNode(true).childNodes] : '');
-  push.disabled = running || (state === 'known' && total === 0 && !capped);
+/**
+ * A remark of the server as a sentence.
+ * @param {string} text
+ */
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}`;
+
+/** Shows remarks on paths that no known attribute matches. */
+function showRemarks() {
+  const unknown = unknownPath(byId('sort').value, tenantData.attributes, tenantData.documented);
+  fill(byId('sort-remark'), unknown && texts.export.unknownPath(unknown.path, unknown.nearest));
+  columns.showRemarks();
 }
 
 function showExamples() {
@@ -206,7 +187,7 @@ function showExamples() {
 // The form
 
 function addDefaults() {
-  const added = config.defaultColumns.filter(([name]) => !columns.has(name) && !columns.has(`user.${name}`));
+  const added = config.defaultColumns.filter(([name]) => !columns.has(name));
   columns.add(added.map(([name, export_as]) => ({ name, export_as })));
   announce(texts.export.defaultsAdded(added.length));
 }
@@ -238,7 +219,7 @@ function remember() {
     rawCells: byId('raw-cells').checked,
     gzip: byId('gzip').checked,
     stopAtFault: byId('stop-at-fault').checked,
-    transforms: pins,
+    transforms: state.pins,
   });
 }
 
@@ -250,7 +231,7 @@ function restore(form) {
   byId('query').value = form.query ?? '';
   const select = byId('connection');
   const connection = form.connection ?? '';
-  if (connections.size > 0) select.value = connections.has(connection) ? connection : '';
+  if (state.connections.size > 0) select.value = state.connections.has(connection) ? connection : '';
   else select.dataset.wanted = connection;
   columns.set(Array.isArray(form.columns) ? form.columns : []);
   byId('sort').value = form.sort ?? '';
@@ -264,13 +245,13 @@ function restore(form) {
   byId('raw-cells').checked = form.rawCells === true;
   byId('gzip').checked = form.gzip === true;
   byId('stop-at-fault').checked = form.stopAtFault === true;
-  pins = pinsOf(form.transforms);
+  state.pins = pinsOf(form.transforms);
   showPins();
 }
 
 /** Shows that saved settings use an older version of a transform, and offers the newest. */
 function showPins() {
-  const older = tenantData.transforms.filter(({ name, sha256 }) => pins[name] && pins[name] !== sha256).map(({ name }) => name);
+  const older = tenantData.transforms.filter(({ name, sha256 }) => state.pins[name] && state.pins[name] !== sha256).map(({ name }) => name);
   fill(
     byId('pins-note'),
     older.length > 0 &&
@@ -280,7 +261,7 @@ function showPins() {
         button(
           texts.presets.useNewest,
           () => {
-            pins = {};
+            state.pins = {};
             showPins();
             changed();
             byId('preset').focus();
@@ -309,7 +290,7 @@ function reset() {
   byId('connection').value = '';
   delete byId('connection').dataset.wanted;
   columns.set([]);
-  pins = {};
+  state.pins = {};
   showPins();
   showFormatOptions();
   checkForm({ quiet: true });
@@ -355,7 +336,7 @@ function request() {
     ...(connection && { connection_id: connection }),
     ...fieldsOf(columns.get()),
     ...(query && { query }),
-    ...(Object.keys(pins).length > 0 && { transforms: pins }),
+    ...(Object.keys(state.pins).length > 0 && { transforms: state.pins }),
     ...(sort && { sort: { by: sort, descending: byId('descending').checked } }),
     ...(Number.isInteger(limit) && limit > 0 && { limit }),
     ...(csv && byId('delimiter').value !== ',' && { delimiter: byId('delimiter').value }),
@@ -370,59 +351,77 @@ function request() {
 
 /** @param {boolean} value */
 function setRunning(value) {
-  running = value;
+  state.running = value;
   showCount();
 }
 
+/** Whether the user confirms the remarks on the search, if it has some that must be confirmed. */
+async function isSearchMeant() {
+  const query = byId('query').value.trim();
+  const isCurrent = state.count.state === 'known' && state.countedQuery === query;
+  const count = isCurrent || query === '' ? state.count : await countUsers(connectionName(), query);
+  const remarks = query !== '' && count ? wideRemarks(count) : [];
+  if (remarks.length === 0) return true;
+  const list = remarks.map(({ message }) => h('p', {}, sentence(message)));
+  const message = [h('p', {}, h('strong', {}, texts.export.confirmWide)), list];
+  const isMeant = await askIn(byId('form-error'), { message, yes: texts.export.confirmYes, no: texts.export.confirmNo });
+  if (!isMeant) byId('query').focus();
+  return isMeant;
+}
+
 async function run() {
-  if (running) return;
+  if (state.running) return;
   fill(byId('form-error'));
-  if (!checkForm()) return;
+  if (!checkForm() || !(await isSearchMeant()) || state.running) return;
   setRunning(true);
+  // Shown before the server answers, which may take a while.
+  const panel = showPanel();
+  panel.setFigures(texts.job.starting);
+  panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  panel.focus();
   try {
     const job = await post('jobs/export', request());
     rememberedJob.write({ id: job.id });
-    await follow(job.id);
+    await follow(panel, job.id);
   } catch (error) {
+    panel.element.remove();
     fill(byId('form-error'), errorNotice(error));
+    byId('form-error').scrollIntoView({ block: 'nearest' });
   } finally {
     setRunning(false);
   }
 }
 
-/**
- * @param {string} id
- * @param {{ above?: boolean }} [options]
- */
-async function follow(id, { above = false } = {}) {
-  if (above) byId('form').before(byId('results'));
-  else byId('form').after(byId('results'));
+/** Shows a job above the form, instead of an earlier one. */
+function showPanel() {
   const panel = new JobPanel(texts.export.exporting);
   fill(byId('results'), panel.element);
-  if (!above) {
-    panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
-    panel.focus();
-  }
+  return panel;
+}
+
+/**
+ * Follows a job to its end. The result can be dismissed.
+ * @param {JobPanel} panel
+ * @param {string} id
+ */
+async function follow(panel, id) {
+  const dismissed = () => {
+    rememberedJob.write(null);
+    byId('start').focus();
+  };
   let job;
   try {
     job = await panel.follow(id);
   } catch (error) {
     rememberedJob.write(null);
     panel.fail(error);
+    panel.offerDismiss(dismissed);
     return;
   }
   panel.finish(job, texts.export.done);
-  const dismiss = button(
-    texts.job.dismiss,
-    () => {
-      rememberedJob.write(null);
-      panel.element.remove();
-      byId('start').focus();
-    },
-    { kind: 'quiet' },
-  );
+  panel.offerDismiss(dismissed);
   fill(panel.result, summary(job));
-  fill(panel.actions, job.status === 'completed' && downloadButton(id, panel.note), dismiss);
+  fill(panel.actions, job.status === 'completed' && downloadButton(id, panel.note));
 }
 
 /**
@@ -448,11 +447,29 @@ function summary(job) {
 
 /** Shows the job that this page started last, else a running export. */
 async function resume() {
-  const id = rememberedJob.read()?.id ?? (await findRunningJob('export'))?.id;
-  if (!id || running) return;
+  const remembered = rememberedJob.read()?.id;
+  // A reload would scroll to where the form was, and hide the job above it.
+  if (remembered) window.history.scrollRestoration = 'manual';
+  const id = remembered ?? (await findRunningJob('export'))?.id;
+  if (!id || state.running) return;
   rememberedJob.write({ id });
   setRunning(true);
-  // Above the form, where a user who returns to the page sees it.
-  await follow(id, { above: true });
+  const panel = showPanel();
+  panel.element.scrollIntoView({ block: 'nearest' });
+  await follow(panel, id);
   setRunning(false);
+}
+
+/** Says what another page has done to the form, and shows a column that it has added. */
+function welcome() {
+  const arrival = takeArrival('export');
+  if (!arrival) return;
+  if (arrival.kind === 'settings') {
+    fill(byId('arrival'), notice('info', h('p', {}, texts.export.settingsLoaded(dateText(arrival.date)))));
+    return;
+  }
+  const fields = byId('columns').lastElementChild?.querySelectorAll('input');
+  fields?.[0].focus();
+  fields?.[0].scrollIntoView({ block: 'center' });
+  announce(texts.export.columnAdded(arrival.name));
 }

@@ -1,10 +1,12 @@
 // The History page: every job, newest first.
 
 import { get, follow as download, post } from './api.js';
-import { announce, withBusy, button, byId, fill, h, icon, iconButton } from './dom.js';
-import { dateText, duration, number, time } from './format.js';
-import { ended, faults, isImport, statusBadge } from './job.js';
-import { config, errorNotice, errorText, sessionStore, notice, start } from './page.js';
+import { announce, withBusy, button, byId, fill, h, icon, iconButton, tableHead } from './dom.js';
+import { dateText, time } from './format.js';
+import { statusBadge } from './job.js';
+import { ended, faults, isImport, progressView } from './job-view.js';
+import { filteredJobs, importDraft, initialState, starters, summaryText, typeText } from './history-state.js';
+import { arrivals, config, errorNotice, errorText, sessionStore, notice, start } from './page.js';
 import { importResult } from './report.js';
 import { toDraft } from './export-settings.js';
 import { texts } from './texts.js';
@@ -20,13 +22,7 @@ const forms = { export: sessionStore('export'), import: sessionStore('import-for
 const rememberedFilter = sessionStore('history-filter');
 const FILTERS = /** @type {const} */ (['filter-type', 'filter-status', 'filter-by']);
 
-/** @type {Timer} */
-let timer = 0;
-/** @type {Timer} */
-let progressTimer = 0;
-let shown = '';
-/** @type {HistoryEntry[]} */
-let all = [];
+const state = initialState();
 
 start(async () => {
   byId('reload').addEventListener('click', () => load({ asked: true }));
@@ -47,59 +43,40 @@ start(async () => {
 
 /** @param {{ asked?: boolean, background?: boolean }} [options] */
 async function load({ asked = false, background = false } = {}) {
-  clearTimeout(timer);
+  clearTimeout(state.reload);
   try {
     const { jobs } = await get('history', { background });
     fill(byId('history-error'));
     // Rendered only when something changed, to keep the focus and the selection.
-    const state = JSON.stringify(jobs);
-    if (state !== shown || asked) {
-      all = jobs;
+    const answer = JSON.stringify(jobs);
+    if (answer !== state.shown || asked) {
+      state.jobs = jobs;
       showStarters();
       show();
     }
-    shown = state;
+    state.shown = answer;
     followProgress();
     if (asked) announce(texts.history.reloaded(jobs.length));
-    if (jobs.some((job) => !ended(job))) timer = setTimeout(() => load({ background: true }), REFRESH_MS);
+    if (jobs.some((job) => !ended(job))) state.reload = setTimeout(() => load({ background: true }), REFRESH_MS);
   } catch (error) {
     fill(
       byId('history-error'),
       errorNotice(error, () => load({ asked: true })),
     );
-    if (!shown) fill(byId('history'));
+    if (!state.shown) fill(byId('history'));
   } finally {
     byId('history').removeAttribute('aria-busy');
   }
 }
 
 /** The jobs that match the filters. */
-function filtered() {
-  const type = byId('filter-type').value;
-  const status = byId('filter-status').value;
-  const by = byId('filter-by').value;
-  return all.filter((job) => {
-    const kind = !isImport(job) ? 'export' : job.dry_run ? 'check' : 'import';
-    if (type && kind !== type) return false;
-    if (by && job.by !== by) return false;
-    /** @type {{ [status: string]: boolean }} */
-    const states = {
-      running: !ended(job),
-      completed: job.status === 'completed' && faults(job) === 0,
-      faults: job.status === 'completed' && faults(job) > 0,
-      failed: job.status === 'failed',
-      canceled: job.status === 'canceled',
-      expired: job.status === 'expired',
-    };
-    return !status || states[status] === true;
-  });
-}
+const filtered = () => filteredJobs(state.jobs, { type: byId('filter-type').value, status: byId('filter-status').value, by: byId('filter-by').value });
 
 /** Fills the filter of users who started a job. */
 function showStarters() {
   const select = byId('filter-by');
   const wanted = select.value || rememberedFilter.read()?.['filter-by'] || '';
-  const people = [...new Set(all.map(({ by }) => by).filter(Boolean))].sort((a, b) => a.localeCompare(b));
+  const people = starters(state.jobs);
   fill(
     select,
     h('option', { value: '' }, texts.history.everybody),
@@ -110,9 +87,9 @@ function showStarters() {
 
 function show() {
   // The filters keep their space while hidden, so that the layout does not shift when the jobs arrive.
-  if (all.length === 0) byId('filters').setAttribute('aria-hidden', 'true');
+  if (state.jobs.length === 0) byId('filters').setAttribute('aria-hidden', 'true');
   else byId('filters').removeAttribute('aria-hidden');
-  if (all.length === 0) {
+  if (state.jobs.length === 0) {
     fill(byId('history'), empty());
     return;
   }
@@ -139,11 +116,6 @@ function show() {
     );
     return;
   }
-  /**
-   * @param {Child} text
-   * @param {Properties} [properties]
-   */
-  const column = (text, properties = {}) => h('th', { scope: 'col', role: 'columnheader', ...properties }, text);
   // The server lists the oldest first.
   const rows = [...jobs].reverse().map(row);
   fill(
@@ -154,18 +126,7 @@ function show() {
       h(
         'table',
         { class: 'table stack history', role: 'table' },
-        h(
-          'thead',
-          { role: 'rowgroup' },
-          h(
-            'tr',
-            { role: 'row' },
-            column(texts.history.type),
-            column(texts.history.date),
-            column(texts.history.summary),
-            column(h('span', { class: 'visually-hidden' }, texts.history.actions)),
-          ),
-        ),
+        tableHead([texts.history.type, texts.history.date, texts.history.summary, h('span', { class: 'visually-hidden' }, texts.history.actions)]),
         h('tbody', { role: 'rowgroup' }, rows),
       ),
     ),
@@ -191,11 +152,11 @@ function empty() {
 
 /** Updates the progress of running jobs; when one ends, reloads the list. */
 function followProgress() {
-  clearTimeout(progressTimer);
+  clearTimeout(state.progress);
   /** @type {NodeListOf<HTMLElement>} */
   const places = document.querySelectorAll('[data-running]');
   if (places.length === 0) return;
-  progressTimer = setTimeout(async () => {
+  state.progress = setTimeout(async () => {
     let over = false;
     for (const place of places) {
       try {
@@ -216,9 +177,10 @@ function followProgress() {
  * @param {JobView} job
  */
 function showProgress(place, job) {
-  const known = Number.isFinite(job.percentage_done);
+  const { percent, figures } = progressView(job);
+  const known = Number.isFinite(percent);
   const bar = h('span');
-  bar.style.width = known ? `${job.percentage_done}%` : '';
+  bar.style.width = known ? `${percent}%` : '';
   const track = {
     class: known ? 'bar' : 'bar unknown',
     role: 'progressbar',
@@ -226,18 +188,8 @@ function showProgress(place, job) {
     'aria-valuemin': 0,
     'aria-valuemax': 100,
   };
-  const words = [
-    Number.isFinite(job.total) && job.total > 0
-      ? texts.job.progress(number(job.processed ?? 0), number(job.total))
-      : job.processed > 0 && texts.job.processed(number(job.processed)),
-    Number.isFinite(job.time_left_seconds) && texts.job.timeLeft(duration(job.time_left_seconds)),
-    job.details,
-  ].filter(Boolean);
-  fill(
-    place,
-    h('div', { ...track, 'aria-valuenow': known ? job.percentage_done : null }, bar),
-    words.length > 0 && h('p', { class: 'help' }, words.join(', ')),
-  );
+  const words = [...figures, job.details].filter(Boolean);
+  fill(place, h('div', { ...track, 'aria-valuenow': known ? percent : null }, bar), words.length > 0 && h('p', { class: 'help' }, words.join(', ')));
 }
 
 /**
@@ -247,42 +199,13 @@ function showProgress(place, job) {
 async function useSettings(job) {
   const { settings } = await get(`jobs/${encodeURIComponent(job.id)}`);
   if (!settings) throw new Error(texts.history.noSettings);
-  if (isImport(job)) {
-    forms.import.write({
-      connection: settings.connection_id ?? '',
-      upsert: settings.upsert === true,
-      backup: settings.upsert !== true || settings.backup === true,
-      email: settings.send_completion_email === true,
-      keepPrefix: settings.keep_id_prefix === true,
-      dropReadOnly: settings.drop_read_only === true,
-      map: Array.isArray(settings.map) ? Object.fromEntries(settings.map.map(({ attribute, expression }) => [attribute, expression])) : settings.map,
-    });
-  } else {
-    forms.export.write(toDraft(settings));
-  }
-  location.assign(`${config.basePath}${isImport(job) ? 'import' : 'export'}${location.search}`);
-}
-
-/** @param {HistoryEntry | JobView} job */
-function typeText(job) {
-  if (!isImport(job)) return texts.history.export;
-  return job.dry_run ? texts.history.check : texts.history.import;
-}
-
-/** @param {HistoryEntry} job */
-function summaryText(job) {
-  const summary = job.summary ?? {};
-  if (isImport(job)) {
-    if (!Number.isFinite(summary.total)) return '';
-    /** @param {number | undefined} count */
-    const figure = (count) => (count && count > 0 ? number(count) : '');
-    if (job.dry_run) return texts.history.checked(number(summary.total - (summary.failed ?? 0)), figure(summary.failed));
-    return texts.history.imported(figure(summary.inserted), figure(summary.updated), figure(summary.failed)) || texts.history.noUsers;
-  }
-  if (!Number.isFinite(summary.rows)) return '';
-  const users = summary.rows > 0 ? texts.history.exported(summary.rows, number(summary.rows)) : texts.history.noUsers;
-  const count = faults(job);
-  return count > 0 ? `${users}, ${texts.history.faults(count, number(count))}` : users;
+  const page = isImport(job) ? 'import' : 'export';
+  if (page === 'import') forms.import.write(importDraft(settings));
+  else forms.export.write(toDraft(settings));
+  // The result of an earlier job above the form would look like that of these settings.
+  sessionStore(page === 'import' ? 'import' : 'export-job').write(null);
+  arrivals.write({ page, kind: 'settings', date: job.date, upsert: settings.upsert === true });
+  location.assign(`${config.basePath}${page}${location.search}`);
 }
 
 /** @param {HistoryEntry} job */

@@ -1,12 +1,15 @@
 // The Import page: choose files, review and map columns, choose a connection and options, start, follow the job.
 
 import { isAbort, upload } from './api.js';
+import { isUnusable } from './column-mapping.js';
 import { fillConnections } from './connections.js';
 import { announce, byId, dropArea, fill, h, icon, iconButton } from './dom.js';
-import { number, size } from './format.js';
-import { faults, JobPanel, findRunningJob } from './job.js';
+import { dateText, number, size } from './format.js';
+import { importView, initialState, obstacleOf, restoredOptions, storedOptions } from './import-state.js';
+import { JobPanel, findRunningJob } from './job.js';
+import { faults } from './job-view.js';
 import { inspector } from './mapping.js';
-import { config, fieldError, sessionStore, notice, start } from './page.js';
+import { askIn, config, fieldError, sessionStore, notice, start, takeArrival } from './page.js';
 import { importResult } from './report.js';
 import { texts } from './texts.js';
 
@@ -17,11 +20,11 @@ const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|gz)$/i;
  */
 const storedJob = sessionStore('import');
 /**
- * The chosen connection, options and mapping.
+ * The chosen connection, harmless options and mapping.
  * @type {Stored<ImportDraft>}
  */
 const storedForm = sessionStore('import-form');
-/** The members of the stored form, and the ids of their check boxes. */
+/** The options, and the ids of their check boxes. */
 const OPTIONS = /** @type {const} */ ({
   upsert: 'upsert',
   backup: 'backup',
@@ -33,18 +36,10 @@ const OPTIONS = /** @type {const} */ ({
 /** @returns {[name: keyof typeof OPTIONS, id: (typeof OPTIONS)[keyof typeof OPTIONS]][]} */
 const optionFields = () => /** @type {ReturnType<typeof optionFields>} */ (Object.entries(OPTIONS));
 
-/**
- * Files that will be sent.
- * @type {ChosenFile[]}
- */
-let chosen = [];
-let running = false;
-/** Whether a start waits for the inspection of the files. */
-let waiting = false;
-let uploading = false;
+const state = initialState();
 
 const inspection = inspector({
-  files: () => chosen,
+  files: () => state.files,
   options: () => ({ drop_read_only: byId('drop-read-only').checked, keep_id_prefix: byId('keep-id-prefix').checked }),
   changed: showFiles,
   mappingChanged: rememberForm,
@@ -68,22 +63,23 @@ start(async () => {
   byId('upsert').addEventListener('change', showBackup);
   for (const id of /** @type {const} */ (['drop-read-only', 'keep-id-prefix'])) byId(id).addEventListener('change', () => inspection.refresh());
   const draft = storedForm.read() ?? {};
-  // The backup is on unless the user has switched it off.
-  for (const [name, id] of optionFields()) byId(id).checked = draft[name] ?? id === 'backup';
-  showBackup();
+  setOptions(restoredOptions(draft));
   byId('more').open = draft.dropReadOnly === true || draft.keepPrefix === true;
   inspection.restore(draft.map);
   form.addEventListener('change', rememberForm);
+  // A question about an earlier state of the form.
+  for (const type of ['change', 'input']) form.addEventListener(type, () => fill(byId('form-error')));
   window.addEventListener('beforeunload', (event) => {
-    if (!uploading) return;
+    if (!state.uploading) return;
     event.preventDefault();
     event.returnValue = texts.import.leaveWarning;
   });
 
   resume();
+  welcome();
   await fillConnections(byId('connection'), byId('connection-notes'), { all: false, selected: draft.connection });
   // The form stays disabled while a job is followed.
-  byId('connection').disabled ||= running;
+  byId('connection').disabled ||= state.running;
 });
 
 /** @param {Child[]} text */
@@ -91,11 +87,21 @@ const showFilesError = (...text) => fieldError(byId('files'), byId('files-error'
 /** @param {string} text */
 const showConnectionError = (text) => fieldError(byId('connection'), byId('connection-error'), text);
 
+/** @returns {import('./import-state.js').ImportOptions} */
+const optionsNow = () => /** @type {ReturnType<typeof optionsNow>} */ (Object.fromEntries(optionFields().map(([name, id]) => [name, byId(id).checked])));
+
+/** @param {import('./import-state.js').ImportOptions} options */
+function setOptions(options) {
+  for (const [name, id] of optionFields()) byId(id).checked = options[name];
+  showBackup();
+}
+
 function rememberForm() {
-  /** @type {ImportDraft} */
-  const state = { connection: byId('connection').value || storedForm.read()?.connection, map: inspection.mappingRules({ undecided: false }) };
-  for (const [name, id] of optionFields()) state[name] = byId(id).checked;
-  storedForm.write(state);
+  storedForm.write({
+    connection: byId('connection').value || storedForm.read()?.connection,
+    map: inspection.mappingRules({ undecided: false }),
+    ...storedOptions(optionsNow()),
+  });
 }
 
 // Files
@@ -110,7 +116,7 @@ function addFiles(files) {
     if (problem) {
       problems.push(problem);
     } else {
-      chosen.push({ file, inspection: null, error: null });
+      state.files.push({ file, inspection: null, error: null });
       added += 1;
     }
   }
@@ -124,44 +130,49 @@ function addFiles(files) {
 function problemOf(file) {
   if (!FILE_NAME.test(file.name) && !/json|gzip|csv/.test(file.type)) return texts.import.notUsers(file.name);
   if (file.size === 0) return texts.import.emptyFile(file.name);
-  const all = chosen.reduce((sum, entry) => sum + entry.file.size, file.size);
+  const all = state.files.reduce((sum, entry) => sum + entry.file.size, file.size);
   if (file.size > config.uploadLimit) return texts.import.tooLarge(file.name, size(config.uploadLimit));
   if (all > config.uploadLimit) return texts.import.tooLargeTogether(file.name, size(config.uploadLimit));
   /** @param {ChosenFile} other */
   const same = (other) => other.file.name === file.name && other.file.size === file.size && other.file.lastModified === file.lastModified;
-  return chosen.some(same) ? texts.import.twice(file.name) : null;
+  return state.files.some(same) ? texts.import.twice(file.name) : null;
 }
 
 function showFiles() {
+  const view = importView(state, byId('results').childElementCount > 0);
   fill(
     byId('file-list'),
-    chosen.map((entry) =>
+    state.files.map((entry) =>
       h(
         'li',
-        {},
+        { class: isUnusable(entry) ? 'unusable' : null },
         icon('file'),
         h('span', { class: 'file-name' }, entry.file.name, h('span', { class: 'file-found' }, inspection.describe(entry))),
         h('span', { class: 'file-size' }, size(entry.file.size)),
-        iconButton('remove', texts.import.remove(entry.file.name), () => removeFile(entry), { disabled: running }),
+        iconButton('remove', texts.import.remove(entry.file.name), () => removeFile(entry), { disabled: view.isDisabled }),
       ),
     ),
   );
-  byId('sample').hidden = chosen.length > 0;
-  byId('clear').hidden = running || (chosen.length === 0 && byId('results').childElementCount === 0);
+  byId('sample').hidden = !view.showsSample;
+  byId('clear').hidden = !view.showsClear;
 }
 
 /** @param {ChosenFile} entry */
 function removeFile(entry) {
-  chosen = chosen.filter((other) => other !== entry);
+  state.files = state.files.filter((other) => other !== entry);
+  showFilesError('');
+  fill(byId('form-error'));
   showFiles();
   inspection.refresh();
   byId('files').focus();
 }
 
 function clear() {
-  chosen = [];
+  state.files = [];
   storedJob.write(null);
   inspection.restore(null);
+  setOptions(restoredOptions(optionsNow()));
+  fill(byId('arrival'));
   fill(byId('results'));
   fill(byId('form-error'));
   showFilesError('');
@@ -181,7 +192,7 @@ function showBackup() {
 
 /** @param {boolean} value */
 function setRunning(value) {
-  running = value;
+  state.running = value;
   const ids = /** @type {const} */ (['files', 'connection', 'start', 'check']);
   for (const id of [...ids, ...Object.values(OPTIONS)]) byId(id).disabled = value;
   inspection.disable(value);
@@ -190,21 +201,31 @@ function setRunning(value) {
 
 /** @param {{ dryRun: boolean }} options */
 async function run({ dryRun }) {
-  if (running || waiting) return;
+  if (state.running || state.waiting) return;
   await waitForInspection();
+  const { files } = state;
   const connection = byId('connection').value;
   fill(byId('form-error'));
-  showFilesError(chosen.length === 0 ? texts.import.noFiles : '');
-  // A check sends nothing to Auth0, so it needs no connection.
-  const noConnection = !connection && !dryRun;
-  showConnectionError(noConnection ? texts.import.noConnection : '');
-  const wrong = inspection.check();
-  if (chosen.length === 0) byId('files').focus();
-  else if (wrong) wrong.focus();
-  else if (noConnection) byId('connection').focus();
-  if (chosen.length === 0 || wrong || noConnection) return;
+  const unusable = files.find(isUnusable);
+  const wrong = files.length > 0 && !unusable ? inspection.check() : null;
+  const obstacle = obstacleOf({ files: files.length, isUnusable: Boolean(unusable), isMapped: !wrong, connection, dryRun });
+  showFilesError(obstacle === 'files' && texts.import.noFiles, unusable && texts.import.unusable(unusable.file.name));
+  showConnectionError(obstacle === 'connection' ? texts.import.noConnection : '');
+  if (obstacle) {
+    /** @type {HTMLElement | null} */
+    const remove = byId('file-list').querySelector('.unusable button');
+    const places = { files: byId('files'), unusable: remove, mapping: wrong, connection: byId('connection') };
+    places[obstacle]?.focus();
+    return;
+  }
+  if (byId('upsert').checked && !dryRun) {
+    const message = h('p', {}, texts.import.confirmUpsert(byId('connection').selectedOptions[0].text, byId('backup').checked));
+    const isMeant = await askIn(byId('form-error'), { message, yes: texts.import.confirmYes, no: texts.import.confirmNo });
+    if (!isMeant) byId('start').focus();
+    if (!isMeant || state.running) return;
+  }
 
-  const name = chosen.length === 1 ? chosen[0].file.name : texts.import.files(number(chosen.length));
+  const name = files.length === 1 ? files[0].file.name : texts.import.files(number(files.length));
   const form = new FormData();
   if (connection) form.append('connection_id', connection);
   form.append('upsert', String(byId('upsert').checked));
@@ -218,7 +239,7 @@ async function run({ dryRun }) {
   const map = inspection.mappingRules();
   if (map) form.append('map', JSON.stringify(map));
   // Last, because the server needs the settings before the files.
-  for (const { file } of chosen) form.append('users', file, file.name);
+  for (const { file } of files) form.append('users', file, file.name);
 
   const panel = new JobPanel(dryRun ? texts.import.checking(name) : texts.import.importing(name));
   byId('form').after(byId('results'));
@@ -241,11 +262,11 @@ async function run({ dryRun }) {
 async function waitForInspection() {
   const settled = inspection.whenIdle();
   if (!settled) return;
-  waiting = true;
+  state.waiting = true;
   fill(byId('form-error'), h('p', { class: 'help', role: 'status' }, texts.import.lookingFirst));
   await settled;
   fill(byId('form-error'));
-  waiting = false;
+  state.waiting = false;
 }
 
 /**
@@ -257,7 +278,7 @@ async function send(panel, form) {
   const abort = new AbortController();
   panel.setFigures(texts.job.uploading);
   panel.offerCancel(() => abort.abort());
-  uploading = true;
+  state.uploading = true;
   try {
     return await upload('jobs/import', form, {
       signal: abort.signal,
@@ -275,7 +296,7 @@ async function send(panel, form) {
     }
     return null;
   } finally {
-    uploading = false;
+    state.uploading = false;
   }
 }
 
@@ -284,23 +305,33 @@ async function send(panel, form) {
  * @param {string} id
  * @param {string} name
  * @param {boolean} dryRun
+ * @param {{ folded?: boolean }} [options] `folded` shows the rows with errors on demand only
  */
-async function followJob(panel, id, name, dryRun) {
+async function followJob(panel, id, name, dryRun, { folded = false } = {}) {
+  const dismissed = () => {
+    storedJob.write(null);
+    showFiles();
+    byId('files').focus();
+  };
   let job;
   try {
     job = await panel.follow(id);
   } catch (error) {
     panel.fail(error);
+    panel.offerDismiss(dismissed);
     storedJob.write(null);
     return;
   }
   panel.finish({ ...job, dry_run: dryRun }, dryRun ? texts.import.checked(name) : texts.import.imported(name));
-  fill(panel.result, importResult(job, { dryRun, retry: (begin) => retry(begin, name) }));
-  if (dryRun && job.status === 'completed' && chosen.length > 0) {
+  panel.offerDismiss(dismissed);
+  fill(panel.result, importResult(job, { dryRun, retry: (begin) => retry(begin, name), folded }));
+  // The next import may be an unrelated one.
+  if (!dryRun) setOptions(restoredOptions(optionsNow()));
+  if (dryRun && job.status === 'completed' && state.files.length > 0) {
     fill(panel.actions, h('p', { class: 'help' }, faults(job) > 0 ? texts.import.afterCheckWithFaults : texts.import.afterCheck));
   } else if (job.status === 'completed' && !dryRun) {
     // The users are in the tenant now; sending the same files again would only fail.
-    chosen = [];
+    state.files = [];
     inspection.refresh();
   }
 }
@@ -311,7 +342,7 @@ async function followJob(panel, id, name, dryRun) {
  * @param {string} name
  */
 async function retry(begin, name) {
-  if (running) return;
+  if (state.running) return;
   const title = texts.report.retrying(name);
   const panel = new JobPanel(texts.import.importing(title));
   byId('results').prepend(panel.element);
@@ -333,9 +364,11 @@ async function retry(begin, name) {
 /** Shows the job that this page started last, else a running import. */
 async function resume() {
   let last = storedJob.read();
+  // A reload would scroll to where the form was, and hide the job above it.
+  if (last?.id) window.history.scrollRestoration = 'manual';
   if (!last?.id) {
     const job = await findRunningJob('import');
-    if (!job || running) return;
+    if (!job || state.running) return;
     last = { id: job.id, name: texts.import.unnamed(job.connection), dryRun: job.dry_run === true };
     storedJob.write(last);
   }
@@ -343,7 +376,16 @@ async function resume() {
   // Above the form, where a user who returns to the page sees it.
   byId('form').before(byId('results'));
   fill(byId('results'), panel.element);
+  panel.element.scrollIntoView({ block: 'nearest' });
   setRunning(true);
-  await followJob(panel, last.id, last.name, last.dryRun);
+  await followJob(panel, last.id, last.name, last.dryRun, { folded: true });
   setRunning(false);
+}
+
+/** Says what another page has done to the form. */
+function welcome() {
+  const arrival = takeArrival('import');
+  if (arrival?.kind === 'settings') {
+    fill(byId('arrival'), notice('info', h('p', {}, texts.import.settingsLoaded(dateText(arrival.date), arrival.upsert))));
+  }
 }

@@ -2,7 +2,8 @@
 
 import { follow as openLink, get, post, toApiError } from './api.js';
 import { announce, withBusy, button, fill, h, icon } from './dom.js';
-import { duration, number, rate } from './format.js';
+import { number } from './format.js';
+import { badgeOf, ended, progressView, statusText } from './job-view.js';
 import { errorNotice, errorText, notice } from './page.js';
 import { texts } from './texts.js';
 
@@ -12,51 +13,12 @@ const LAST_DELAY_MS = 5000;
 const MAX_SEGMENTS = 60;
 
 /**
- * Whether a job has ended.
- * @param {{ status: string }} job
- */
-export const ended = (job) => !['pending', 'processing'].includes(job.status);
-
-/**
- * The number of failed cells of an export or failed rows of an import.
- * @param {{ summary?: JobSummary | null }} job
- */
-export const faults = (job) => job.summary?.failed || job.summary?.faults || 0;
-
-/**
- * Whether the job is an import or a check.
- * @param {{ type?: string }} job
- */
-export const isImport = (job) => String(job.type).includes('import');
-
-/**
- * The status of a job in words, with its colour and icon.
+ * The status of a job in words, with its color and icon.
  * @param {ShownJob} job
  */
 export function statusBadge(job) {
-  const count = faults(job);
-  const kinds = {
-    pending: ['idle', 'wait'],
-    processing: ['busy', 'wait'],
-    completed: count > 0 ? ['warning', 'warning'] : ['ok', 'ok'],
-    failed: ['error', 'error'],
-    canceled: ['idle', 'stop'],
-    expired: ['idle', 'wait'],
-  };
-  const [kind, symbol] = kinds[job.status] ?? ['idle', 'wait'];
-  return h('span', { class: `status ${kind}` }, icon(symbol), statusText(job));
-}
-
-/**
- * The status of a job in words.
- * @param {ShownJob} job
- */
-export function statusText(job) {
-  const count = faults(job);
-  if (job.status === 'completed' && count > 0) {
-    return isImport(job) && !job.dry_run ? texts.job.completedWithFailures(number(count)) : texts.job.completedWithFaults(count, number(count));
-  }
-  return texts.job.status[job.status] ?? job.status;
+  const [kind, symbol] = badgeOf(job);
+  return h('span', { class: `status ${kind}` }, icon(symbol), h('span', {}, statusText(job)));
 }
 
 /**
@@ -150,6 +112,7 @@ export class JobPanel {
     );
     this.title = h('h2', { tabindex: -1 }, name);
     this.badge = h('div');
+    this.tools = h('div', { class: 'job-tools' });
     this.figures = h('p', { class: 'figures' });
     this.parts = h('div', { class: 'parts', hidden: true });
     this.note = h('div');
@@ -158,7 +121,7 @@ export class JobPanel {
     this.element = h(
       'section',
       { class: 'card job', 'aria-label': name },
-      h('div', { class: 'job-head' }, this.title, this.badge),
+      h('div', { class: 'job-head' }, this.title, this.badge, this.tools),
       this.track,
       this.figures,
       this.parts,
@@ -221,6 +184,18 @@ export class JobPanel {
   }
 
   /**
+   * Offers to remove this section from the page, beside its title. `dismissed` is called then.
+   * @param {() => void} dismissed
+   */
+  offerDismiss(dismissed) {
+    const dismiss = () => {
+      this.element.remove();
+      dismissed();
+    };
+    fill(this.tools, button(texts.job.dismiss, dismiss, { kind: 'small' }));
+  }
+
+  /**
    * Shows the state of a running job.
    * @param {JobView} job
    */
@@ -229,19 +204,10 @@ export class JobPanel {
     // Written only when it changes, so that it is announced once.
     if (this.note.textContent !== (job.details ?? '') || this.note.dataset.lost) fill(this.note, job.details && notice('info', h('p', {}, job.details)));
     delete this.note.dataset.lost;
-    const processed = job.processed ?? 0;
-    const total = Number.isFinite(job.total) ? job.total : null;
-    const working = job.status === 'processing' && (processed > 0 || (job.percentage_done ?? 0) > 0);
-    this.setPercent(working ? (job.percentage_done ?? NaN) : NaN);
+    const { percent, figures } = progressView(job);
+    this.setPercent(percent);
     this.showParts(job.parts);
-    this.setFigures(
-      job.status === 'pending' && texts.job.waiting,
-      job.status !== 'pending' && total !== null && total > 0
-        ? texts.job.progress(number(processed), number(total))
-        : processed > 0 && texts.job.processed(number(processed)),
-      (job.rate ?? 0) > 0 && texts.job.rate(rate(job.rate ?? 0)),
-      Number.isFinite(job.time_left_seconds) && texts.job.timeLeft(duration(job.time_left_seconds)),
-    );
+    this.setFigures(...figures);
   }
 
   /**

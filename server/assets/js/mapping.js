@@ -2,8 +2,9 @@
 // of their rows.
 
 import { inspect, isAbort, toApiError } from './api.js';
+import { columnsOf, conflictsOf, decisionsOf, isUnusable, rulesOf, targetsOf } from './column-mapping.js';
 import { withSuggestions } from './completion.js';
-import { announce, button, byId, fill, h } from './dom.js';
+import { announce, button, byId, fill, h, tableHead } from './dom.js';
 import { number } from './format.js';
 import { errorNotice, errorText, fieldError, notice } from './page.js';
 import { cellContent } from './preview.js';
@@ -20,14 +21,8 @@ const INSPECTED_BYTES = 4 * 1024 * 1024;
 const MAX_PREVIEW_COLUMNS = 12;
 
 /**
- * A column of the chosen files: how many rows were inspected, and whether a CSV file has it.
- * @typedef {Inspection['columns'][number] & { rows: number, csv: boolean }} FoundColumn
- */
-
-/**
- * A column with its target, see `targets`.
- * @typedef {FoundColumn & { target: string, proposed?: boolean, open?: boolean }} SettledColumn
- * @typedef {SettledColumn & { offer: string }} MappedColumn
+ * @typedef {import('./column-mapping.js').Conflict} Conflict
+ * @typedef {import('./column-mapping.js').MappedColumn} MappedColumn
  */
 
 /**
@@ -40,8 +35,8 @@ const MAX_PREVIEW_COLUMNS = 12;
  */
 
 /**
- * Shows the target of a column, and the name of another column that has the same target.
- * @typedef {(column: MappedColumn, other?: string) => void} UpdateRow
+ * Shows the target of a column, and the conflict with another column.
+ * @typedef {(column: MappedColumn, conflict?: Conflict) => void} UpdateRow
  */
 
 /**
@@ -85,6 +80,11 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
   let running = null;
   let missing = false;
   let disabled = false;
+  /**
+   * The mapping that each file was validated with, as JSON.
+   * @type {WeakMap<ChosenFile, string>}
+   */
+  const sentRules = new WeakMap();
   /** Whether an inspection is pending, and the callbacks that wait for it. */
   let inspecting = false;
   /** @type {(() => void)[]} */
@@ -130,6 +130,13 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
         }
       }
       applyPendingMapping();
+      // Columns of later files may have changed the mapping that the first files were validated with.
+      const rules = JSON.stringify(mappingRules());
+      for (const entry of files()) {
+        if (sentRules.get(entry) === rules || isUnusable(entry)) continue;
+        await inspectOne(entry, signal);
+        if (signal.aborted) return;
+      }
       changed();
       show();
     } finally {
@@ -170,87 +177,28 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
    * @param {MappingRules | null} rules
    * @param {AbortSignal} signal
    */
-  function send({ file }, rules, signal) {
+  function send(entry, rules, signal) {
+    const { file } = entry;
     const form = new FormData();
     for (const [name, value] of Object.entries(options())) form.append(name, String(value));
     if (rules) form.append('map', JSON.stringify(rules));
+    sentRules.set(entry, JSON.stringify(rules));
     const partial = file.size > INSPECTED_BYTES;
     form.append('partial', String(partial));
     form.append('users', partial ? file.slice(0, INSPECTED_BYTES) : file, file.name);
     return inspect(form, { signal });
   }
 
-  /** The distinct columns of all files. */
-  function columns() {
-    /** @type {Map<string, FoundColumn>} */
-    const all = new Map();
-    for (const { inspection } of files()) {
-      if (!inspection) continue;
-      for (const column of inspection.columns) {
-        const known = all.get(column.name);
-        if (known) {
-          known.rows += inspection.rows;
-          known.filled += column.filled;
-        } else {
-          all.set(column.name, { ...column, rows: inspection.rows, csv: inspection.input.format === 'csv' });
-        }
-      }
-    }
-    return [...all.values()];
-  }
+  const columns = () => columnsOf(files());
+  const targets = () => targetsOf(columns(), decisions, config.importAttributes);
 
   /** Applies a stored mapping to the columns that it mentions. */
   function applyPendingMapping() {
     if (!pendingMapping) return;
-    const rest = { ...pendingMapping };
-    for (const column of columns()) {
-      if (rest[column.name] === 'null') {
-        decisions.set(column.name, '');
-        delete rest[column.name];
-        continue;
-      }
-      const target = Object.keys(rest).find((name) => rest[name] === column.expression);
-      if (target === undefined) continue;
-      decisions.set(column.name, target);
-      delete rest[target];
-    }
-    // A column whose attribute is computed from another column was skipped.
-    const taken = new Set(decisions.values());
-    for (const { name, attribute } of columns()) {
-      if (attribute && taken.has(attribute) && !decisions.has(name)) decisions.set(name, '');
-    }
+    const { decisions: stored, rest } = decisionsOf(pendingMapping, columns());
+    decisions = new Map([...decisions, ...stored]);
     extraRules = rest;
     pendingMapping = null;
-  }
-
-  /**
-   * The columns with their targets: `target` is a path, or empty for a skipped column. A CSV header that names an Auth0
-   * attribute is mapped to it. Every other unknown column stays `open` until the user decides: data is never moved into
-   * metadata, and a JSON attribute never renamed, without the user's decision. `offer` is the suggestion for an open
-   * column.
-   * @returns {MappedColumn[]}
-   */
-  function targets() {
-    const all = columns();
-    // A column that is matched to an attribute keeps it; other columns with that target are reported as duplicates.
-    const meant = new Set(all.map(({ attribute }) => attribute).filter(Boolean));
-    /** @type {SettledColumn[]} */
-    const settled = all.map((column) => {
-      const name = column.proposal ?? '';
-      const proposed = column.csv && config.importAttributes.includes(name) && !meant.has(name);
-      if (proposed) meant.add(name);
-      const decision = decisions.get(column.name);
-      if (decision !== undefined) return { ...column, target: decision };
-      if (column.attribute) return { ...column, target: column.attribute };
-      if (proposed) return { ...column, target: name, proposed };
-      return { ...column, target: '', open: column.name !== '' && !column.read_only };
-    });
-    const taken = new Set(settled.map(({ target }) => target));
-    return settled.map((column) => {
-      const offer = column.open && column.proposal && !taken.has(column.proposal) ? column.proposal : '';
-      if (offer) taken.add(offer);
-      return { ...column, offer };
-    });
   }
 
   /**
@@ -258,47 +206,10 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
    * @param {{ undecided?: boolean }} [options]
    * @returns {MappingRules | null}
    */
-  function mappingRules({ undecided = true } = {}) {
+  function mappingRules(options) {
     if (pendingMapping) return pendingMapping;
-    const rules = { ...extraRules };
-    const all = targets();
-    const computed = new Set(all.filter(({ target, attribute }) => target !== attribute).map(({ target }) => target));
-    /** @param {string} name */
-    const skip = (name) => {
-      // The rule that computes an attribute of this name replaces the column.
-      if (!computed.has(name)) rules[name] = 'null';
-    };
-    for (const column of all) {
-      if (column.name === '' || (column.read_only && !decisions.get(column.name))) continue;
-      if (column.open) {
-        // An unknown CSV header fails the whole file, so it is skipped here. Unknown JSON attributes fail row by row.
-        if (undecided && column.csv) skip(column.name);
-        continue;
-      }
-      if (column.target === column.attribute) continue;
-      if (column.target === '') skip(column.name);
-      else rules[column.target] = column.expression;
-    }
+    const rules = rulesOf(targets(), decisions, extraRules, options);
     return Object.keys(rules).length > 0 ? rules : null;
-  }
-
-  /**
-   * Columns whose target is already used: the name of the other column by column name.
-   * @param {MappedColumn[]} all
-   * @returns {Map<string, string>}
-   */
-  function findDuplicates(all) {
-    /** @type {Map<string, string>} */
-    const seen = new Map();
-    /** @type {Map<string, string>} */
-    const double = new Map();
-    for (const { name, target } of all) {
-      if (target === '') continue;
-      const other = seen.get(target);
-      if (other === undefined) seen.set(target, name);
-      else double.set(name, other);
-    }
-    return double;
   }
 
   /**
@@ -362,9 +273,9 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       table = { made, ...mappingTable(all, table?.element.open) };
       fill(mapping, table.element);
     }
-    const double = findDuplicates(all);
+    const conflicts = conflictsOf(all);
     if (!table) return;
-    for (const [index, column] of all.entries()) table.rows[index](column, double.get(column.name));
+    for (const [index, column] of all.entries()) table.rows[index](column, conflicts.get(column.name));
     table.update(all);
   }
 
@@ -390,15 +301,7 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       h(
         'table',
         { class: 'table stack', role: 'table' },
-        h(
-          'thead',
-          { role: 'rowgroup' },
-          h(
-            'tr',
-            { role: 'row' },
-            head.map((text) => h('th', { scope: 'col', role: 'columnheader' }, text)),
-          ),
-        ),
+        tableHead(head),
         h(
           'tbody',
           { role: 'rowgroup' },
@@ -532,10 +435,10 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
     /** @type {string | null} */
     let offered = null;
     /** @type {UpdateRow} */
-    const update = (column, other) => {
+    const update = (column, conflict) => {
       if (input.value.trim() !== column.target) input.value = column.target;
       input.placeholder = column.open ? texts.mapping.undecided : texts.mapping.leftOut;
-      fieldError(input, place, other && texts.mapping.double(other, column.target));
+      fieldError(input, place, conflict && conflictText(conflict));
       const [kind, text] = column.open
         ? ['open', texts.mapping.open]
         : column.target === ''
@@ -609,10 +512,12 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
      * The detected format of a file, as text.
      * @param {ChosenFile} entry
      */
-    describe({ inspection, error }) {
+    describe(entry) {
+      const { inspection, error } = entry;
       if (error && !inspection) return texts.mapping.unreadable;
       if (!inspection) return missing ? '' : texts.mapping.looking;
       const { format, encoding, delimiter, gzip } = inspection.input;
+      if (isUnusable(entry)) return [texts.mapping.formats[format] ?? format, texts.mapping.unusable].join(' · ');
       return [
         texts.mapping.formats[format] ?? format,
         delimiter && texts.mapping.delimiter(texts.mapping.delimiters[delimiter] ?? delimiter),
@@ -631,8 +536,8 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
       /** @type {NodeListOf<HTMLInputElement>} */
       const inputs = body.querySelectorAll('[data-column]');
       const all = targets();
-      const double = findDuplicates(all);
-      const wrong = all.find((column) => double.has(column.name) || (column.open && column.csv));
+      const conflicts = conflictsOf(all);
+      const wrong = all.find((column) => conflicts.has(column.name) || (column.open && column.csv));
       const refused = files().find(({ error }) => error?.code === INVALID_MAPPING)?.error;
       if (!wrong && refused && table) {
         announce(refused.message);
@@ -640,8 +545,8 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
         return inputs[0] ?? null;
       }
       if (!wrong || !table) return null;
-      const other = double.get(wrong.name);
-      const text = other === undefined ? texts.mapping.decide(wrong.name) : texts.mapping.double(other, wrong.target);
+      const conflict = conflicts.get(wrong.name);
+      const text = conflict ? conflictText(conflict) : texts.mapping.decide(wrong.name);
       table.element.open = true;
       const input = [...inputs].find((field) => field.dataset.column === wrong.name) ?? null;
       /** @type {HTMLElement | null | undefined} */
@@ -659,6 +564,9 @@ export function inspector({ files, options, changed, mappingChanged, dropReadOnl
     },
   };
 }
+
+/** @param {Conflict} conflict */
+const conflictText = ({ kind, other, target }) => (kind === 'double' ? texts.mapping.double(other, target) : texts.mapping.doubleSkip(other, target));
 
 /**
  * Suggestions of importable attributes.

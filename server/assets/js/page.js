@@ -174,4 +174,47 @@ export function sessionStore(name) {
   };
 }
 
+/**
+ * What another page has done to the form of the page that opens next.
+ * @type {Stored<Arrival>}
+ */
+export const arrivals = sessionStore('arrival');
+
+/**
+ * Takes what another page has done to the form of this page; null if nothing.
+ * @param {Arrival['page']} page
+ */
+export function takeArrival(page) {
+  const arrival = arrivals.read();
+  if (arrival?.page !== page) return null;
+  arrivals.write(null);
+  return arrival;
+}
+
+/**
+ * Asks in `place` before something starts that the user may not want. The promise becomes true if the user confirms and
+ * false if not; it stays open if the question is removed.
+ * @param {HTMLElement} place
+ * @param {{ message: Child, yes: string, no: string }} question
+ * @returns {Promise<boolean>}
+ */
+export function askIn(place, { message, yes, no }) {
+  return new Promise((resolve) => {
+    /** @param {boolean} value */
+    const answer = (value) => () => {
+      fill(place);
+      resolve(value);
+    };
+    const question = notice(
+      'warning',
+      message,
+      h('div', { class: 'actions' }, button(yes, answer(true), { kind: 'small primary' }), button(no, answer(false), { kind: 'small' })),
+    );
+    fill(place, question);
+    question.scrollIntoView({ block: 'nearest' });
+    // Not the button that starts: a second Enter must not confirm.
+    question.querySelectorAll('button')[1]?.focus();
+  });
+}
+
 export { config };

@@ -35,7 +35,7 @@ export function preview({ onAnswer, onRejected }) {
       const columns = Array.isArray(answer.columns) ? answer.columns : [];
       onAnswer(answer);
       fill(plan, planWords(answer.plan));
-      fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : []));
+      fill(place, table(columns, Array.isArray(answer.rows) ? answer.rows : [], Boolean(answer.plan?.sorted)));
     } catch (failure) {
       if (signal.aborted || isAbort(failure)) return;
       const error = toApiError(failure);
@@ -110,8 +110,9 @@ function planWords(plan) {
 /**
  * @param {Preview['columns']} columns
  * @param {Preview['rows']} rows
+ * @param {boolean} sorted whether the file is sorted; the preview never is
  */
-function table(columns, rows) {
+function table(columns, rows, sorted) {
   if (rows.length === 0) return h('p', { class: 'empty' }, texts.preview.noUsers);
   let faults = 0;
   const body = rows.map((row) =>
@@ -128,7 +129,13 @@ function table(columns, rows) {
     ),
   );
   return [
-    h('p', { class: 'help', role: 'status' }, texts.preview.rows(rows.length, number(rows.length)), faults > 0 && ` ${texts.preview.faults(faults)}`),
+    h(
+      'p',
+      { class: 'help', role: 'status' },
+      texts.preview.rows(rows.length, number(rows.length)),
+      sorted && ` ${texts.preview.unsorted}`,
+      faults > 0 && ` ${texts.preview.faults(faults)}`,
+    ),
     h(
       'div',
       { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': texts.preview.table },

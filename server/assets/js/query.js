@@ -5,7 +5,26 @@ import { get, isAbort, toApiError } from './api.js';
 const DELAY_MS = 400;
 
 /**
- * A counter. Calls `changed` with `{state: 'counting'}`, then with `{state: 'known', total, capped}` or
+ * Counts the users that match a query. Returns null if the request was aborted.
+ * @param {string} connection
+ * @param {string} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Exclude<Count, { state: 'counting' }> | null>}
+ */
+export async function countUsers(connection, query, signal) {
+  const parameters = new URLSearchParams();
+  if (connection) parameters.set('connection', connection);
+  if (query) parameters.set('q', query);
+  try {
+    const answer = await get(`users?${parameters}`, { signal });
+    return { state: 'known', total: answer.total, capped: answer.capped === true, remarks: answer.remarks ?? [] };
+  } catch (error) {
+    return isAbort(error) ? null : { state: 'failed', error: toApiError(error) };
+  }
+}
+
+/**
+ * A counter. Calls `changed` with `{state: 'counting'}`, then with `{state: 'known', total, capped, remarks}` or
  * `{state: 'failed', error}`. The response to an outdated query is dropped.
  * @param {(count: Count) => void} changed
  */
@@ -22,15 +41,8 @@ export function counter(changed) {
   async function count(connection, query) {
     running = new AbortController();
     const { signal } = running;
-    const parameters = new URLSearchParams();
-    if (connection) parameters.set('connection', connection);
-    if (query) parameters.set('q', query);
-    try {
-      const answer = await get(`users?${parameters}`, { signal });
-      if (!signal.aborted) changed({ state: 'known', total: answer.total, capped: answer.capped === true });
-    } catch (error) {
-      if (!signal.aborted && !isAbort(error)) changed({ state: 'failed', error: toApiError(error) });
-    }
+    const answer = await countUsers(connection, query, signal);
+    if (answer && !signal.aborted) changed(answer);
   }
 
   return {

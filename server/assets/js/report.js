@@ -1,9 +1,9 @@
 // The result of an import: a bar of outcomes, error reasons, the rows with errors, and their download.
 
 import { post, save, stream, upload } from './api.js';
-import { withBusy, button, fill, h } from './dom.js';
+import { withBusy, button, fill, h, tableHead } from './dom.js';
 import { number } from './format.js';
-import { faults } from './job.js';
+import { faults } from './job-view.js';
 import { errorNotice, notice } from './page.js';
 import { texts } from './texts.js';
 
@@ -73,11 +73,12 @@ export function outcome(job, { dryRun = false } = {}) {
  */
 
 /**
- * The result of an import that has ended. `retry` gets a function that starts a retry of the failed rows.
+ * The result of an import that has ended. `retry` gets a function that starts a retry of the failed rows. `folded`
+ * shows the rows with errors on demand only.
  * @param {JobView} job
- * @param {{ dryRun: boolean, retry?: (begin: Begin) => unknown, level?: 'h3' }} options
+ * @param {{ dryRun: boolean, retry?: (begin: Begin) => unknown, level?: 'h3', folded?: boolean }} options
  */
-export function importResult(job, { dryRun, retry, level = 'h3' }) {
+export function importResult(job, { dryRun, retry, level = 'h3', folded = false }) {
   const known = Number.isFinite(job.summary?.total);
   return [
     job.status === 'canceled' && notice('info', h('p', {}, dryRun ? texts.job.canceled : texts.job.canceledImport)),
@@ -85,9 +86,31 @@ export function importResult(job, { dryRun, retry, level = 'h3' }) {
     known && job.summary && inputs(job.summary),
     job.summary?.backup && backup(job, job.summary.backup.users),
     warnings(job),
-    faults(job) > 0 && report(job, { level }),
+    faults(job) > 0 && (folded ? foldedReport(job, level) : report(job, { level })),
     faults(job) > 0 && !dryRun && retry && retryOffer(job.id, retry),
   ];
+}
+
+/**
+ * The rows of a job that have errors, loaded when the user opens them.
+ * @param {JobView} job
+ * @param {'h3'} level
+ */
+function foldedReport(job, level) {
+  /** @type {HTMLDetailsElement} */
+  const details = h(
+    'details',
+    {
+      class: 'more',
+      on: {
+        toggle: () => {
+          if (details.open && details.childElementCount === 1) details.append(report(job, { level }));
+        },
+      },
+    },
+    h('summary', {}, texts.report.title),
+  );
+  return details;
 }
 
 /**
@@ -271,6 +294,7 @@ export function report(job, { level = 'h3' } = {}) {
     const body = h('tbody', { role: 'rowgroup' });
     const position = h('span', { role: 'status' });
     const several = rows.some((row) => row.file);
+    const oneLine = !several && rows.some(sharesLine);
     let shown = rows;
     let first = 0;
     /** @param {number} step */
@@ -279,7 +303,7 @@ export function report(job, { level = 'h3' } = {}) {
       const last = Math.min(first + PAGE, shown.length);
       fill(
         body,
-        shown.slice(first, last).map((row) => line(row, several)),
+        shown.slice(first, last).map((row) => line(row, { several, oneLine })),
       );
       fill(
         position,
@@ -302,11 +326,6 @@ export function report(job, { level = 'h3' } = {}) {
       turn(0);
     });
     turn(0);
-    /**
-     * @param {string} text
-     * @param {Properties} [properties]
-     */
-    const column = (text, properties = {}) => h('th', { scope: 'col', role: 'columnheader', ...properties }, text);
     fill(
       element,
       h('div', { class: 'report-head' }, h(level, {}, texts.report.title), download()),
@@ -315,11 +334,7 @@ export function report(job, { level = 'h3' } = {}) {
       h(
         'table',
         { class: 'table stack faults', role: 'table' },
-        h(
-          'thead',
-          { role: 'rowgroup' },
-          h('tr', { role: 'row' }, column(texts.report.line, { class: 'tight number' }), column(texts.report.user), column(texts.report.reason)),
-        ),
+        tableHead([texts.report.line, texts.report.user, texts.report.reason], [{ class: 'tight number' }]),
         body,
       ),
       h('div', { class: 'pager' }, position, previous, next),
@@ -508,9 +523,10 @@ const sharesLine = ({ line = 0, row = 0 }) => line > 0 && row > line;
 
 /**
  * @param {ReportRow} row
- * @param {boolean} several
+ * @param {{ several: boolean, oneLine: boolean }} files whether the rows are of several files, and whether they share
+ * lines, so that their numbers identify them and not their lines
  */
-function line(row, several) {
+function line(row, { several, oneLine }) {
   /**
    * @param {string} label
    * @param {Properties} properties
@@ -523,8 +539,11 @@ function line(row, several) {
     cell(
       texts.report.line,
       { class: 'tight number' },
-      row.line && row.line > 0 ? number(row.line) : '–',
-      !several && sharesLine(row) && h('span', { class: 'soft file' }, texts.report.row(number(row.row ?? 0))),
+      oneLine
+        ? [texts.report.row(number(row.row ?? 0)), h('span', { class: 'soft file' }, `${texts.report.line} ${number(row.line ?? 0)}`)]
+        : row.line && row.line > 0
+          ? number(row.line)
+          : '–',
       several && row.file && h('span', { class: 'soft file' }, row.file),
     ),
     cell(texts.report.user, {}, nameOf(row) ?? h('span', { class: 'soft' }, texts.report.unnamed)),

@@ -1,7 +1,7 @@
 // The Settings page: permissions, sessions, and what the server allows.
 
 import { ApiError, del, get } from './api.js';
-import { announce, withBusy, button, byId, fill, h, icon } from './dom.js';
+import { announce, withBusy, button, byId, fill, h, icon, tableHead } from './dom.js';
 import { binarySize, dateText, number, period, time } from './format.js';
 import { errorNotice, leave, start } from './page.js';
 import { texts } from './texts.js';
@@ -95,8 +95,6 @@ async function loadSessions({ asked = false } = {}) {
 /** @param {SessionInfo[]} sessions */
 function showSessions(sessions) {
   const own = sessions.find(({ current }) => current)?.subject;
-  /** @param {Child} text */
-  const column = (text) => h('th', { scope: 'col', role: 'columnheader' }, text);
   fill(
     byId('sessions'),
     h(
@@ -105,19 +103,13 @@ function showSessions(sessions) {
       h(
         'table',
         { class: 'table stack sessions', role: 'table' },
-        h(
-          'thead',
-          { role: 'rowgroup' },
-          h(
-            'tr',
-            { role: 'row' },
-            column(texts.settings.person),
-            column(texts.settings.signedIn),
-            column(texts.settings.lastUsed),
-            column(texts.settings.endsAt),
-            column(h('span', { class: 'visually-hidden' }, texts.history.actions)),
-          ),
-        ),
+        tableHead([
+          texts.settings.person,
+          texts.settings.signedIn,
+          texts.settings.lastUsed,
+          texts.settings.endsAt,
+          h('span', { class: 'visually-hidden' }, texts.history.actions),
+        ]),
         h(
           'tbody',
           { role: 'rowgroup' },

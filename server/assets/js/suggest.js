@@ -98,7 +98,8 @@ function transformHelp(transform, current = -1) {
 }
 
 /**
- * The rank of a name for the typed text, 0 is best; null if it does not match.
+ * The rank of a name for the typed text, 0 is best; null if it does not match. One or two letters match the beginning of
+ * a word only.
  * @param {string} name
  * @param {string} typed
  */
@@ -106,7 +107,9 @@ function rank(name, typed) {
   const [text, wanted] = [name.toLowerCase(), typed.toLowerCase()];
   if (wanted === '' || text.startsWith(wanted)) return 0;
   const at = text.indexOf(wanted);
-  return at < 0 ? null : /[._[]/.test(text[at - 1] ?? '') ? 1 : 2;
+  if (at < 0) return null;
+  if (/[._[]/.test(text[at - 1] ?? '')) return 1;
+  return wanted.length > 2 ? 2 : null;
 }
 
 /**
@@ -253,6 +256,7 @@ export function suggestQuery(text, caret) {
   }
   const typed = value ? value[2] : (/[\w.-]*$/.exec(before)?.[0] ?? '');
   if (typed === '' && before.trim() !== '' && !/(?:\b(?:AND|OR|NOT)|[(])\s*$/.test(before) && !value) return null;
+  if (/^(?:AND|OR|NOT)$/.test(typed)) return null;
   const names = rankedMatches([...fields], typed, ([name]) => name);
   const ending = value ? '' : ':';
   const exists = !value &&

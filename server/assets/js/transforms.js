@@ -2,10 +2,10 @@
 
 import { del, get, isAbort, post, put, uploadBytes } from './api.js';
 import { withSuggestions } from './completion.js';
-import { announce, button, byId, dropArea, fill, h, icon } from './dom.js';
+import { announce, button, byId, dropArea, fill, h, icon, tableHead } from './dom.js';
 import { binarySize, size, time } from './format.js';
 import { isWasm, manifestOf } from './manifest.js';
-import { config, errorNotice, errorText, fieldError, sessionStore, notice, start } from './page.js';
+import { arrivals, config, errorNotice, errorText, fieldError, sessionStore, notice, start } from './page.js';
 import { cellContent } from './preview.js';
 import { exampleCall, tenantData, signature, suggestExpression } from './suggest.js';
 import { texts } from './texts.js';
@@ -203,15 +203,7 @@ function parameterTable({ parameters = [] }) {
   return h(
     'table',
     { class: 'table stack', role: 'table' },
-    h(
-      'thead',
-      { role: 'rowgroup' },
-      h(
-        'tr',
-        { role: 'row' },
-        head.map((text) => h('th', { scope: 'col', role: 'columnheader' }, text)),
-      ),
-    ),
+    tableHead(head),
     h(
       'tbody',
       { role: 'rowgroup' },
@@ -247,15 +239,7 @@ function versionTable({ name, versions = [] }, note) {
     h(
       'table',
       { class: 'table stack', role: 'table' },
-      h(
-        'thead',
-        { role: 'rowgroup' },
-        h(
-          'tr',
-          { role: 'row' },
-          head.map((text) => h('th', { scope: 'col', role: 'columnheader' }, text)),
-        ),
-      ),
+      tableHead(head),
       h(
         'tbody',
         { role: 'rowgroup' },
@@ -432,13 +416,27 @@ function results(rows) {
 }
 
 /**
+ * The name, or the name with the first number that no column has.
+ * @param {string} name
+ * @param {Column[]} columns
+ */
+function unusedName(name, columns) {
+  const used = new Set(columns.map((column) => column.export_as));
+  if (!used.has(name)) return name;
+  let index = 2;
+  while (used.has(`${name} ${index}`)) index += 1;
+  return `${name} ${index}`;
+}
+
+/**
  * Adds the transform as a column to the form of the Export page and opens that page.
  * @param {Transform} transform
  */
 function use(transform) {
   const draft = exportForm.read() ?? {};
   const columns = Array.isArray(draft.columns) ? draft.columns : [];
-  exportForm.write({ ...draft, columns: [...columns, { name: exampleCall(transform), export_as: transform.name }] });
+  exportForm.write({ ...draft, columns: [...columns, { name: exampleCall(transform), export_as: unusedName(transform.name, columns) }] });
+  arrivals.write({ page: 'export', kind: 'column', name: unusedName(transform.name, columns) });
   location.assign(`${config.basePath}export${location.search}`);
 }
 
@@ -523,10 +521,12 @@ async function showFile(file) {
     },
     { kind: 'quiet' },
   );
+  const title = h('h3', { tabindex: -1 }, texts.transforms.foundIn(file.name));
+  const mayAdd = manifest !== null && !isReserved;
   const addButton = button(texts.transforms.take, () => uploadFile(addButton), { kind: 'primary' });
   fill(
     byId('found'),
-    h('h3', {}, texts.transforms.foundIn(file.name)),
+    title,
     h(
       'dl',
       { class: 'facts' },
@@ -539,11 +539,13 @@ async function showFile(file) {
     manifest && [paragraphs(manifest), parameterTable(manifest), exampleList(manifest)],
     !manifest && notice('warning', h('p', {}, texts.transforms.noManifest)),
     existing && notice(isReserved ? 'warning' : 'info', h('p', {}, texts.transforms.exists(existing.name, existing.version, !isReserved))),
-    h('div', { class: 'actions' }, !isReserved && addButton, cancel),
+    h('div', { class: 'actions' }, mayAdd && addButton, cancel),
     h('div', { id: 'take-note' }),
   );
   announce(texts.transforms.foundIn(file.name));
-  (isReserved ? cancel : addButton).focus();
+  // The title, because the button may be far below the name and the documentation.
+  title.focus({ preventScroll: true });
+  title.scrollIntoView({ block: 'nearest' });
 }
 
 /** @param {Uint8Array<ArrayBuffer>} bytes */

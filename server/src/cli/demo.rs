@@ -40,6 +40,10 @@ const APPLIED_SETTINGS: &[&str] = &[
     "LOG_FORMAT",
 ];
 
+/// Says on the login page who may enter, so that the accounts of attackers do not look like a gap in the access rules.
+const LOGIN_NOTE: &str = "Every account may enter this demo: each of them counts as an administrator of the tenant. A \
+    server with LOGIN=tenant admits only those whom ADMIN_SUBJECTS, ADMIN_EMAILS or ADMIN_ROLES names.";
+
 /// Runs the demo until the process is asked to stop.
 ///
 /// Environment variables for the tenant, the admins and the addresses are ignored; the others apply. Without `DATA_DIR`
@@ -63,7 +67,12 @@ pub(super) fn run(arguments: &DemoArgs, config: Option<&Path>) -> Result<ExitCod
     actix_web::rt::System::new().block_on(async {
         // The accounts for signing in are users too.
         let generated = arguments.users.saturating_sub(people().len() as u64);
-        let settings = TenantSettings { users: generated, port: arguments.tenant_port, ..TenantSettings::default() };
+        let settings = TenantSettings {
+            users: generated,
+            port: arguments.tenant_port,
+            login_note: LOGIN_NOTE.to_owned(),
+            ..TenantSettings::default()
+        };
         let tenant = Tenant::start(settings).await.map_err(|error| {
             Error::new(Code::InvalidArgument, message!("--tenant-port {}: {error}", arguments.tenant_port))
         })?;

@@ -154,12 +154,15 @@ pub fn configure(config: &mut ServiceConfig) {
         .default_service(web::to(not_found_page));
 }
 
-/// Answers 404: with a page for browsers, with JSON for other clients.
 async fn not_found_page(request: HttpRequest, app: Data<App>) -> HttpResponse {
-    let error = not_found(&request);
+    not_found_response(not_found(&request), &request, &app)
+}
+
+/// Answers 404: with a page for browsers, with JSON for other clients.
+fn not_found_response(error: Error, request: &HttpRequest, app: &App) -> HttpResponse {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") {
-        let (nonce, language) = (nonce(), requested_language(&request));
+        let (nonce, language) = (nonce(), requested_language(request));
         let mut context = Context::new();
         context.insert("nonce", &nonce);
         context.insert("lang", language.tag());
@@ -267,10 +270,11 @@ fn page(page: Page, request: &HttpRequest, app: &App) -> Result<HttpResponse, Ap
 }
 
 async fn guide(request: HttpRequest, app: Data<App>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    match docs_pages::find(&name) {
-        Some(guide) => html_response(&request, &app, ("guide", guide.name), |template| template.guide(guide)),
-        None => Err(Error::new(Code::NotFound, message!("There is no guide \"{name}\".")).into()),
-    }
+    let Some(guide) = docs_pages::find(&name) else {
+        let error = Error::new(Code::NotFound, message!("There is no guide `{name}`.", name = name.as_str()));
+        return Ok(not_found_response(error, &request, &app));
+    };
+    html_response(&request, &app, ("guide", guide.name), |template| template.guide(guide))
 }
 
 /// Returns the response for a page. `name` is its template, and the guide that it shows.

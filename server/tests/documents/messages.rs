@@ -23,7 +23,7 @@ fn templates(source: &str) -> Vec<String> {
     found
 }
 
-/// Returns the value of the string literal at the start of a source text; `None` if there is none.
+/// Returns the value of the string literal at the start of a source text; `None` if it starts with something else.
 fn string_literal(source: &str) -> Option<String> {
     if let Some(raw) = source.strip_prefix("r#\"") {
         return raw.split_once("\"#").map(|(text, _)| text.to_owned());
@@ -57,10 +57,10 @@ fn normalize(template: &str) -> String {
         let (inner, after) = brace[1..].split_once('}').expect("a closed brace");
         let name = inner.split(':').next().unwrap_or_default();
         if name.is_empty() {
-            out += &format!("{{{next}}}");
+            out.extend(["{", &next.to_string(), "}"]);
             next += 1;
         } else {
-            out += &format!("{{{name}}}");
+            out.extend(["{", name, "}"]);
         }
         rest = after;
     }
@@ -98,7 +98,7 @@ fn collect(directory: &Path, found: &mut BTreeSet<String>) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() && name != "tests" {
             collect(&path, found);
-        } else if name.ends_with(".rs") && name != "tests.rs" {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs" {
             let source = std::fs::read_to_string(&path).expect("a source file");
             let shipped = source.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
             let code: Vec<&str> = shipped.lines().filter(|line| !line.trim_start().starts_with("//")).collect();

@@ -186,3 +186,36 @@ test('a dragged column is dropped before or after another', () => {
   drag(list.children[0], 'drop', 1);
   assert.deepEqual(changes, []);
 });
+
+const remark = (index) => text(list.children[index].querySelector('.field-remark'));
+
+test('a path with and without user. in front is the same column', () => {
+  editor.set([column('user_id', 'Id'), column('user.email', 'Email')]);
+  assert.deepEqual([editor.has('user.user_id'), editor.has('email'), editor.has('user.name')], [true, true, false]);
+  editor.removeExpression('user.user_id');
+  assert.deepEqual(names(), ['user.email']);
+});
+
+test('equal column names are reported at once, and refused', () => {
+  editor.set([column('user.user_id', 'Id'), column('user.email', 'Email'), column('user.name', 'Id ')]);
+  const same = 'Another column is called “Id” too. Please give this one a different name.';
+  assert.deepEqual([remark(0), remark(1), remark(2)], [same, '', same]);
+  assert.equal(editor.check(), fields(0)[1]);
+  assert.deepEqual([problem(0), problem(1), problem(2)], [same, '', same]);
+  assert.equal(remark(2), '', 'it is said once');
+  type(fields(2)[1], 'Name');
+  assert.deepEqual([remark(0), problem(0), remark(2)], ['', '', '']);
+  assert.equal(editor.check(), null);
+});
+
+test('a path that no known attribute matches is reported', async () => {
+  const { tenantData } = await page.script('suggest.js');
+  tenantData.attributes = [{ path: 'user.email', type: 'string', share: 1, example: 'a' }];
+  tenantData.documented = ['user.name'];
+  editor.set([column('user.emial', 'Email'), column('user.name', 'Name')]);
+  assert.deepEqual([remark(0), remark(1)], ['None of the sampled users has user.emial. Did you mean user.email?', '']);
+  assert.equal(editor.check(), null, 'it is no error');
+  tenantData.attributes = [];
+  editor.showRemarks();
+  assert.equal(remark(0), '');
+});

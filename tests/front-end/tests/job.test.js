@@ -3,45 +3,17 @@ import { test } from 'node:test';
 import { openPage, settle, text } from './page.js';
 
 const page = openPage('import');
-const { ended, faults, findRunningJob, follow, isImport, JobPanel, statusBadge, statusText } = await page.script('job.js');
+const { findRunningJob, follow, JobPanel, statusBadge } = await page.script('job.js');
 
 const job = (more = {}) => ({ id: 'job_1', type: 'users_import', status: 'processing', processed: 0, created_at: '', by: '', settings: {}, ...more });
 const announced = () => text(document.getElementById('announcer'));
 const figures = (panel) => [...panel.figures.children].map(text);
 
-test('a job has ended unless it is pending or in progress', () => {
-  assert.deepEqual(
-    ['pending', 'processing', 'completed', 'failed', 'canceled', 'expired'].map((status) => ended({ status })),
-    [false, false, true, true, true, true],
-  );
-});
-
-test('errors are failed rows of an import, or failed cells of an export', () => {
-  assert.equal(faults({ summary: { failed: 2 } }), 2);
-  assert.equal(faults({ summary: { faults: 3 } }), 3);
-  assert.equal(faults({ summary: { failed: 0, rows: 1 } }), 0);
-  assert.equal(faults({ summary: null }), 0);
-  assert.equal(faults({}), 0);
-});
-
-test('types of jobs and of entries of the history are recognized', () => {
-  assert.deepEqual(
-    ['users_import', 'import', 'users_export', 'export', undefined].map((type) => isImport({ type })),
-    [true, true, false, false, false],
-  );
-});
-
-test('the status is in words, with the number of errors', () => {
-  const completed = { status: 'completed', summary: { failed: 1200 } };
-  assert.equal(statusText({ ...completed, type: 'import' }), 'Completed, 1,200 failed');
-  assert.equal(statusText({ ...completed, type: 'import', dry_run: true }), 'Completed with 1,200 errors');
-  assert.equal(statusText({ status: 'completed', type: 'export', summary: { faults: 1 } }), 'Completed with 1 error');
-  assert.equal(statusText({ status: 'completed' }), 'Completed');
-  assert.equal(statusText({ status: 'failed', summary: { failed: 1 } }), 'Failed');
-  assert.equal(statusText({ status: 'new' }), 'new');
-  assert.equal(statusBadge({ status: 'completed', summary: { failed: 1 } }).className, 'status warning');
+test('the badge has the color of the outcome', () => {
+  const badge = statusBadge({ status: 'completed', type: 'import', summary: { failed: 1, inserted: 1 } });
+  assert.equal(badge.className, 'status warning');
+  assert.equal(text(badge), 'Completed, 1 failed');
   assert.equal(statusBadge({ status: 'completed' }).className, 'status ok');
-  assert.equal(statusBadge({ status: 'new' }).className, 'status idle');
 });
 
 test('the newest running job of a type is found', async () => {
@@ -222,4 +194,14 @@ test('a job is canceled with the button of its panel', async (context) => {
   assert.equal(text(panel.badge), 'Canceling…');
   context.mock.timers.tick(5000);
   assert.equal((await end).status, 'canceled');
+});
+
+test('a result can be dismissed beside its title', () => {
+  const panel = new JobPanel('Users');
+  document.body.append(panel.element);
+  let dismissed = 0;
+  panel.offerDismiss(() => (dismissed += 1));
+  panel.element.querySelector('.job-head button').click();
+  assert.equal(panel.element.isConnected, false);
+  assert.equal(dismissed, 1);
 });

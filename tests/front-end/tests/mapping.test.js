@@ -232,8 +232,8 @@ test('columns of several files are joined: rows and values are added', async (co
     ['email', 'nick', 'name'],
   );
   const shares = [...body().querySelectorAll('.share')].map(({ title }) => title);
-  // email: 10 of 10 rows, and 20 of 30; nick: 5 of 10 rows.
-  assert.deepEqual(shares, ['75 % of rows have a value', '50 % of rows have a value', '33 % of rows have a value']);
+  // Of the 40 rows of both files: email 10 and 20, nick 5, name 10.
+  assert.deepEqual(shares, ['75 % of rows have a value', '13 % of rows have a value', '25 % of rows have a value']);
 });
 
 test('a stored mapping is applied to the columns; the rest is kept', async (context) => {
@@ -503,4 +503,26 @@ test('only read-only attributes of JSON files are offered for removal', async (c
     assert.equal(body().querySelector('.notice.warning'), null);
     context.mock.timers.reset();
   }
+});
+
+test('a file whose columns depend on other files is validated again with the mapping of all files', async (context) => {
+  const first = inspection([known('email')]);
+  const second = inspection([column('E-Mail', { proposal: 'email' })]);
+  const { inspect, mappingRules, sent, check } = start(context, [first, second]);
+  await inspect();
+  await settle();
+  const rules = { email: 'row["E-Mail"]' };
+  assert.deepEqual(mappingRules(), rules);
+  assert.deepEqual(sent(), [null, null, rules, rules]);
+  assert.equal(check(), null);
+  assert.equal(field('E-Mail').value, 'email');
+});
+
+test('a file that cannot be imported shows its problem, and no rows and columns', async (context) => {
+  const problem = { errorCode: 'users_file_empty', message: 'The file has no users.', hint: '' };
+  const { inspect, describe, files } = start(context, [inspection([known('email')], { rows: 0, complete: false, problem, checked: null })]);
+  await inspect();
+  assert.equal(describe(files[0]), 'CSV · Cannot be imported (see below)');
+  assert.equal(text(body()), 'The file has no users.');
+  assert.deepEqual(fields(), []);
 });

@@ -28,7 +28,7 @@ test('a count is requested after a pause in typing', async (context) => {
     page.requests.map(({ path }) => path),
     ['users?connection=users+%26+admins&q=email%3A%22a%22'],
   );
-  assert.deepEqual(states, [{ state: 'counting' }, { state: 'counting' }, { state: 'known', total: 3, capped: false }]);
+  assert.deepEqual(states, [{ state: 'counting' }, { state: 'counting' }, { state: 'known', total: 3, capped: false, remarks: [] }]);
 });
 
 test('a count without a pause has no parameters for an empty form', async (context) => {
@@ -38,7 +38,7 @@ test('a count without a pause has no parameters for an empty form', async (conte
   context.mock.timers.tick(0);
   await settle();
   assert.equal(page.requests[0].path, 'users?');
-  assert.deepEqual(states.at(-1), { state: 'known', total: 1000, capped: true });
+  assert.deepEqual(states.at(-1), { state: 'known', total: 1000, capped: true, remarks: [] });
 });
 
 test('the response to an outdated query is dropped', async (context) => {
@@ -56,7 +56,7 @@ test('the response to an outdated query is dropped', async (context) => {
   await settle();
   assert.deepEqual(
     states.filter(({ state }) => state !== 'counting'),
-    [{ state: 'known', total: 2, capped: false }],
+    [{ state: 'known', total: 2, capped: false, remarks: [] }],
   );
 });
 

@@ -147,3 +147,11 @@ test('a query suggests nothing where no name can follow', () => {
   assert.notEqual(labels(suggestQuery, 'name:"a \\" b" AND |'), null);
   assert.notEqual(labels(suggestQuery, '(|'), null);
 });
+
+test('an operator is not completed to an attribute that contains its letters', () => {
+  tenantData.attributes = [attribute('user.app_metadata.storage_gb', 'number', 1), attribute('user.order', 'string', 'x')];
+  for (const query of ['email:a OR', 'email:a AND', 'NOT']) assert.equal(suggestQuery(query, query.length), null, query);
+  const labels = (query) => suggestQuery(query, query.length).options.map(({ label }) => label);
+  assert.deepEqual(labels('or'), ['order']);
+  assert.deepEqual(labels('ora'), ['app_metadata.storage_gb']);
+});

@@ -4,6 +4,7 @@ interface PageElements {
   'add-column': HTMLButtonElement;
   'add-defaults': HTMLButtonElement;
   announcer: HTMLElement;
+  arrival: HTMLElement;
   backup: HTMLInputElement;
   'backup-choice': HTMLElement;
   bom: HTMLInputElement;
@@ -83,6 +84,7 @@ interface PageElements {
   problems: HTMLElement;
   query: HTMLInputElement;
   'query-error': HTMLElement;
+  'query-remark': HTMLElement;
   'raw-cells': HTMLInputElement;
   reload: HTMLButtonElement;
   results: HTMLElement;
@@ -94,7 +96,9 @@ interface PageElements {
   'settings-error': HTMLElement;
   sort: HTMLInputElement;
   'sort-error': HTMLElement;
+  'sort-remark': HTMLElement;
   start: HTMLButtonElement;
+  'start-note': HTMLElement;
   'stop-at-fault': HTMLInputElement;
   theme: HTMLSelectElement | null;
   'transforms-error': HTMLElement;

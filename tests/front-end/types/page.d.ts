@@ -60,12 +60,10 @@ interface ExportDraft {
   transforms?: { [name: string]: string };
 }
 
-/** The form of the Import page, as it is stored in the browser. */
+/** The form of the Import page, as it is stored in the browser, without the options that change existing users. */
 interface ImportDraft {
   connection?: string;
   map?: MappingRules | null;
-  upsert?: boolean;
-  backup?: boolean;
   email?: boolean;
   dropReadOnly?: boolean;
   keepPrefix?: boolean;
@@ -114,10 +112,16 @@ type Suggest = (text: string, caret: number) => Suggestions | null;
 /** A transform as its signature, its example call and its help need it: of the catalog, or from a file. */
 type TransformLike = Pick<Transform, 'name' | 'parameters'>;
 
+/** What another page has done to the form of the page that opens next. */
+type Arrival = { page: 'export' | 'import'; kind: 'settings'; date: string; upsert: boolean } | { page: 'export'; kind: 'column'; name: string };
+
+/** A remark on a search. */
+type QueryRemark = import('../openapi').components['schemas']['Remark'];
+
 /** The state of the count of matching users. */
 type Count =
   | { state: 'counting' }
-  | { state: 'known'; total: number; capped: boolean }
+  | { state: 'known'; total: number; capped: boolean; remarks?: QueryRemark[] }
   | { state: 'failed'; error: import('../../../server/assets/js/api.js').ApiError };
 
 /** Options of a request that is sent after a pause in typing, unless `now`. */

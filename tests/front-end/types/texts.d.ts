@@ -40,6 +40,7 @@ interface Texts {
     status: Labels<'pending' | 'processing' | 'completed' | 'failed' | 'canceled' | 'expired'>;
     completedWithFaults: (count: number, formatted: string) => string;
     completedWithFailures: (formatted: string) => string;
+    allFailed: string;
     uploading: string;
     uploadProgress: (done: string, total: string) => string;
     starting: string;
@@ -86,6 +87,11 @@ interface Texts {
     notSent: (count: number) => string;
     faulty: (count: number) => string;
     emptyResult: string;
+    confirmUpsert: (connection: string, backup: boolean) => string;
+    confirmYes: string;
+    confirmNo: string;
+    unusable: (name: string) => string;
+    settingsLoaded: (date: string, upsert: boolean) => string;
     leaveWarning: string;
     afterCheck: string;
     afterCheckWithFaults: string;
@@ -94,6 +100,7 @@ interface Texts {
   mapping: {
     looking: string;
     unreadable: string;
+    unusable: string;
     formats: Labels<'json' | 'ndjson' | 'csv' | 'password-hashes'>;
     delimiters: Labels<',' | ';' | '	' | '|'>;
     delimiter: (name: string) => string;
@@ -130,6 +137,7 @@ interface Texts {
     decide: (name: string) => string;
     ownKey: string;
     double: (other: string, target: string) => string;
+    doubleSkip: (other: string, target: string) => string;
     further: string;
     readOnly: (names: string) => string;
     leaveOut: string;
@@ -189,6 +197,11 @@ interface Texts {
     buttonCount: (count: number, formatted: string) => string;
     buttonCapped: string;
     buttonNothing: string;
+    running: string;
+    confirmWide: string;
+    confirmYes: string;
+    confirmNo: string;
+    unknownPath: (path: string, nearest: string | null) => string;
     attribute: string;
     attributeOf: (n: number) => string;
     columnName: string;
@@ -208,6 +221,9 @@ interface Texts {
     defaultsAdded: (count: number) => string;
     attributeMissing: string;
     nameMissing: string;
+    nameTwice: (name: string) => string;
+    settingsLoaded: (date: string) => string;
+    columnAdded: (name: string) => string;
     limitWrong: string;
     exporting: string;
     done: string;
@@ -253,6 +269,7 @@ interface Texts {
   };
   preview: {
     rows: (count: number, formatted: string) => string;
+    unsorted: string;
     faults: (count: number) => string;
     noUsers: string;
     empty: string;

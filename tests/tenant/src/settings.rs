@@ -35,6 +35,8 @@ pub struct TenantSettings {
     pub grants: Vec<String>,
     /// Callback URLs of the login application; empty allows every loopback URL.
     pub callbacks: Vec<String>,
+    /// A note on the login page; empty for none.
+    pub login_note: String,
     /// Whether violations of the OpenAPI description of the Management API are recorded.
     pub strict: bool,
 }
@@ -56,6 +58,7 @@ impl Default for TenantSettings {
             extra_connections: 0,
             grants: ["read:users", "create:users", "read:connections"].map(str::to_owned).to_vec(),
             callbacks: Vec::new(),
+            login_note: String::new(),
             strict: true,
         }
     }

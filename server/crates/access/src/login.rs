@@ -79,9 +79,10 @@ pub(super) fn with_query(url: &str, parameters: &[(&str, &str)]) -> String {
 
 /// The error for the login tenant's error response (RFC 6749, 4.1.2.1).
 pub(super) fn login_refused(error: &str, description: Option<&str>) -> Error {
-    let message = match description {
-        Some(description) => message!("Login failed. {error}: {description}"),
-        None => message!("Login failed. {error}: the login tenant gave no reason"),
+    let message = if let Some(description) = description {
+        message!("Login failed. {error}: {description}")
+    } else {
+        message!("Login failed. {error}: the login tenant gave no reason")
     };
     Error::new(Code::LoginUnauthorized, message)
 }

@@ -305,11 +305,10 @@ impl ManagementClient {
         serde_json::from_slice(&answer.body).map_err(|error| {
             // Report only kind and position: serde's message could quote a user's data.
             let (line, column) = (error.line(), error.column());
-            let reason = match error.classify() {
-                serde_json::error::Category::Data => {
-                    message!("the answer does not have the documented members (line {line}, column {column})")
-                }
-                _ => message!("the answer is not JSON (line {line}, column {column})"),
+            let reason = if error.is_data() {
+                message!("the answer does not have the documented members (line {line}, column {column})")
+            } else {
+                message!("the answer is not JSON (line {line}, column {column})")
             };
             self.shared.transport.unexpected_answer(call, &reason)
         })

@@ -209,7 +209,7 @@ impl fmt::Debug for Message {
 
 impl PartialEq for Message {
     fn eq(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
+        self.in_language(Language::English) == other.in_language(Language::English)
     }
 }
 
@@ -217,7 +217,7 @@ impl Eq for Message {}
 
 impl PartialEq<str> for Message {
     fn eq(&self, other: &str) -> bool {
-        self.to_string() == other
+        self.in_language(Language::English) == other
     }
 }
 
@@ -264,13 +264,17 @@ impl Localize for Message {
 
 impl<T: Localize> Localize for Option<T> {
     fn localize(&mut self, language: Language) {
-        self.iter_mut().for_each(|value| value.localize(language));
+        if let Some(value) = self {
+            value.localize(language);
+        }
     }
 }
 
 impl<T: Localize> Localize for Vec<T> {
     fn localize(&mut self, language: Language) {
-        self.iter_mut().for_each(|value| value.localize(language));
+        for value in self {
+            value.localize(language);
+        }
     }
 }
 

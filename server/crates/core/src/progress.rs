@@ -53,6 +53,14 @@ impl Progress {
         self.processed.store(rows, Ordering::Relaxed);
     }
 
+    /// Sets the number of rows that were done before: by an earlier run, or by an earlier step. They do not count for
+    /// the rate.
+    pub fn resume_at(&self, rows: u64) {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        self.set_processed(rows);
+        samples.clear();
+    }
+
     /// Returns the number of rows that are done.
     pub fn processed(&self) -> u64 {
         self.processed.load(Ordering::Relaxed)
@@ -213,6 +221,22 @@ mod tests {
         progress.set_processed(0);
         progress.sample(start + Duration::from_secs(11));
         assert_eq!(progress.rate(), None, "another step has started");
+    }
+
+    #[test]
+    fn rows_of_an_earlier_run_do_not_count_for_the_remaining_time() {
+        let progress = Progress::default();
+        progress.set_total(325_000);
+        let start = Instant::now();
+        // The job runner samples before the job knows where it continues.
+        progress.sample(start);
+        progress.resume_at(33_000);
+        progress.sample(start + Duration::from_secs(1));
+        assert_eq!((progress.rate(), progress.time_left()), (None, None));
+        progress.add_processed(2_000);
+        progress.sample(start + Duration::from_secs(2));
+        assert_eq!(progress.rate(), Some(2_000.0));
+        assert_eq!(progress.time_left(), Some(Duration::from_secs(145)));
     }
 
     #[test]

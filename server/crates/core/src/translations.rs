@@ -22,7 +22,7 @@ static GERMAN: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
     files.flat_map(|file| serde_json::from_str::<HashMap<String, String>>(file).unwrap_or_default()).collect()
 });
 
-/// Returns the translation of a template; `None` if there is none, and for English.
+/// Returns the translation of a template; `None` for English and for an untranslated template.
 pub fn translation(language: Language, template: &str) -> Option<&'static str> {
     match language {
         Language::English => None,

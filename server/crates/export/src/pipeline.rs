@@ -53,10 +53,7 @@ impl Origin {
             Self::File => message!("line {number}"),
             Self::Tenant { .. } => message!("row {number}"),
         };
-        match file {
-            Some(file) => message!("{file}, {place}: {message}"),
-            None => message!("{place}: {message}"),
-        }
+        if let Some(file) = file { message!("{file}, {place}: {message}") } else { message!("{place}: {message}") }
     }
 
     /// Returns how the columns of CSV become attributes; `None` if the rows cannot be CSV.
@@ -518,9 +515,10 @@ impl<'a> Pipeline<'a> {
             while let Some((_, formula, fault)) = faults.next_if(|(row, ..)| *row == computed.row) {
                 let name = self.names.get(formula).cloned().unwrap_or_else(|| Message::verbatim(""));
                 let (transform, reason) = (&fault.transform, &fault.message);
-                let message = match self.evaluate_user_id(*user) {
-                    Some(id) => message!("user {id}, {name}: {transform}: {reason}"),
-                    None => message!("{name}: {transform}: {reason}"),
+                let message = if let Some(id) = self.evaluate_user_id(*user) {
+                    message!("user {id}, {name}: {transform}: {reason}")
+                } else {
+                    message!("{name}: {transform}: {reason}")
                 };
                 encoded.add_cell_fault(*line, message);
             }

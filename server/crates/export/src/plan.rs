@@ -215,7 +215,12 @@ impl ExportSpec {
             expected,
             query: String::new(),
             filtering: Filtering::None,
-            remarks: self.remarks().iter().chain(&self.version_remarks).cloned().collect(),
+            remarks: self
+                .remarks()
+                .iter()
+                .map(|remark| remark.message.clone())
+                .chain(self.version_remarks.clone())
+                .collect(),
             attributes: self.attributes(),
             requests,
             limit: self.limit,
@@ -529,8 +534,12 @@ impl Plan {
             UserCount::Exactly(users) => Message::verbatim(users.to_string()),
             UserCount::AtLeast(users) => message!("{users} or more (Auth0 stops counting there)"),
         };
-        let users =
-            if self.filters_here() { message!("{users}; how many match is not known before the end") } else { users };
+        let users = match self.expected {
+            UserCount::Exactly(_) | UserCount::AtLeast(_) if self.filters_here() => {
+                message!("{users}; how many match is not known before the end")
+            }
+            _ => users,
+        };
         add(message!("Users"), users);
         if let Some(connection) = &self.connection {
             let is_file = matches!(self.source, Source::File);
@@ -590,10 +599,12 @@ impl Plan {
             Filtering::Here { query: Some(query), because: Some(because) } => {
                 message!("{query} (here, since {because})")
             }
-            Filtering::Here { query: Some(query), because: None } => match self.source {
-                Source::File => message!("{query} (here)"),
-                _ => message!("{query} (here, since Auth0's search stops at {limit} users)", limit = SEARCH_CAP),
-            },
+            Filtering::Here { query: Some(query), because: None } if matches!(self.source, Source::File) => {
+                message!("{query} (here)")
+            }
+            Filtering::Here { query: Some(query), because: None } => {
+                message!("{query} (here, since Auth0's search stops at {limit} users)", limit = SEARCH_CAP)
+            }
             Filtering::None | Filtering::Auth0 if !self.query.is_empty() && !matches!(self.source, Source::Job(_)) => {
                 message!("{query} (by Auth0)", query = self.query)
             }

@@ -14,7 +14,7 @@ use uie_core::language::Language;
 use uie_core::message::{Localize, Message, message};
 use uie_expression::{Evaluator, Kind, RowValues};
 use uie_json::{ProjectionMask, parse_row};
-use uie_query::Query;
+use uie_query::{Query, Remark};
 use uie_records::describe_parse_error;
 
 /// Maximum number of users in a preview.
@@ -128,6 +128,8 @@ pub struct Matches {
     pub total: u64,
     /// Whether there may be more.
     pub capped: bool,
+    /// Remarks on the query.
+    pub remarks: Vec<Remark>,
 }
 
 /// Counts the users that match a query, in one connection or in all. Auth0 stops counting at 1000. If it cannot
@@ -140,13 +142,14 @@ pub async fn count_matches(
     client: &ManagementClient,
 ) -> Result<Matches> {
     let query = query.map(Query::parse).transpose()?;
+    let remarks = query.as_ref().map(|query| query.remarks().to_vec()).unwrap_or_default();
     let search = async |q: String, per_page| client.users(&UserSearch { q, per_page, ..UserSearch::default() }).await;
     let refused = match &query {
         Some(query) if query.unsupported_by_auth0().is_some() => None,
         _ => match search(combine(query.as_ref().map(Query::source), connection), 1).await {
             Ok(page) => {
                 let capped = page.total >= SEARCH_CAP;
-                return Ok(Matches { first: page.users.into_iter().next(), total: page.total, capped });
+                return Ok(Matches { first: page.users.into_iter().next(), total: page.total, capped, remarks });
             }
             Err(error) if query.is_some() && refusal_reason(&error).is_some() => Some(error),
             Err(error) => return Err(error),
@@ -164,7 +167,7 @@ pub async fn count_matches(
     let mut matching = page.users.into_iter().filter(|user| matches(user));
     let first = matching.next();
     let total = u64::from(first.is_some()) + matching.count() as u64;
-    Ok(Matches { first, total, capped })
+    Ok(Matches { first, total, capped, remarks })
 }
 
 fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<PreviewCell>>) {

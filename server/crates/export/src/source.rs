@@ -431,9 +431,10 @@ impl Feed {
                 }
                 JobStatus::Failed => {
                     let details = job.status_details.as_deref().map(|details| details.trim_end_matches('.'));
-                    let message = match details {
-                        Some(details) => message!("Export job {id} failed inside Auth0: {details}."),
-                        None => message!("Export job {id} failed inside Auth0: Auth0 gives no reason."),
+                    let message = if let Some(details) = details {
+                        message!("Export job {id} failed inside Auth0: {details}.")
+                    } else {
+                        message!("Export job {id} failed inside Auth0: Auth0 gives no reason.")
                     };
                     return Err(Error::new(Code::Auth0JobFailed, message));
                 }
@@ -449,12 +450,10 @@ impl Feed {
                     message!("Export job {id} has not ended after {hours} hours."),
                 ));
             }
-            let details = match (job.percentage_done, job.time_left_seconds) {
-                (Some(percent), Some(left)) => {
-                    message!("Auth0 is preparing the export ({percent:.0} %, {left:.0} s left).")
-                }
-                (Some(percent), None) => message!("Auth0 is preparing the export ({percent:.0} %)."),
-                (None, _) => message!("Auth0 is preparing the export."),
+            // Auth0 reports 99 percent and no time left until the file is written, which may take minutes.
+            let details = match job.percentage_done {
+                Some(percent) if percent < 99.0 => message!("Auth0 is preparing the export ({percent:.0} %)."),
+                Some(_) | None => message!("Auth0 is preparing the export."),
             };
             self.progress.set_details(Some(details));
             self.pause(wait).await?;

@@ -11,7 +11,7 @@ use uie_core::message::{Message, message};
 use uie_core::user::{ATTRIBUTES, DEFAULT_COLUMNS};
 use uie_expression::{Expression, Formula, Kind, ResolvedRequest, SandboxCount, TransformContext, formula_projection};
 use uie_json::{Path, Projection, ProjectionMask, parse_row};
-use uie_query::{Filter, Query};
+use uie_query::{Filter, Query, Remark};
 
 /// How lines are read. The result is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -205,7 +205,7 @@ impl ExportSpec {
     }
 
     /// Returns remarks about the query that its author may not expect, such as the precedence of AND and OR.
-    pub fn remarks(&self) -> &[Message] {
+    pub fn remarks(&self) -> &[Remark] {
         self.query.as_ref().map_or(&[], Query::remarks)
     }
 

@@ -469,9 +469,10 @@ impl Checker<'_> {
         if let Some(secret) = self.context.secrets.get(name) {
             return Ok(secret.expose_secret().to_owned());
         }
-        let hint = match nearest(name, self.context.secrets.keys().map(String::as_str)) {
-            Some(near) => message!("set SECRET_{name}, or did you mean {near}?"),
-            None => message!("set SECRET_{name}"),
+        let hint = if let Some(near) = nearest(name, self.context.secrets.keys().map(String::as_str)) {
+            message!("set SECRET_{name}, or did you mean {near}?")
+        } else {
+            message!("set SECRET_{name}")
         };
         let message = message!("there is no secret {name:?}");
         self.fail(&Diagnostic::in_span(call.name_span(), message).with_hint(hint))

@@ -66,9 +66,10 @@ impl From<RowProblem> for RowError {
             ),
             RowProblem::Ragged { cells, columns } => Self::new(
                 "RAGGED_ROW",
-                match cells {
-                    1 => message!("The row has 1 cell; the header has {columns}."),
-                    _ => message!("The row has {cells} cells; the header has {columns}."),
+                if cells == 1 {
+                    message!("The row has 1 cell; the header has {columns}.")
+                } else {
+                    message!("The row has {cells} cells; the header has {columns}.")
                 },
                 message!("Put cells that hold the delimiter or a line break into quotes."),
             ),

@@ -93,7 +93,7 @@ pub async fn run_with_policy(
         progress.set_processed(counts.total);
         return Ok(counts);
     }
-    progress.set_processed(counts.failed + counts.inserted + counts.updated);
+    progress.resume_at(counts.failed + counts.inserted + counts.updated);
     let mut open = store.import_chunks(job_id).await?;
     open.retain(|chunk| !matches!(chunk.state, ChunkState::Done | ChunkState::Failed));
     // Chunks that Auth0 is already importing occupy its two job slots, so they come first.
@@ -633,14 +633,23 @@ fn user_faults(refused: &UserErrors, row: Option<&RowIdentity>, upsert: bool) ->
             Some(_) => attribute.as_deref().and_then(|path| redact::redacted_value(&user, path)),
             None => Some(user.clone()),
         };
-        let hint = (code == "DUPLICATED_USER" && !upsert)
-            .then(|| message!("Import with upsert to update existing users; this replaces their metadata."));
+        let is_existing = code == "DUPLICATED_USER" && !upsert;
+        let hint =
+            is_existing.then(|| message!("Import with upsert to update existing users; this replaces their metadata."));
+        let message = match text("message") {
+            // Auth0's text names a parameter of its API.
+            Some(text) if is_existing && text.contains("upsert") => {
+                message!("A user with these identifiers already exists in the connection.")
+            }
+            Some(text) => Message::verbatim(text),
+            None => message!("Auth0 gave no reason."),
+        };
         RowFault {
             line: row.map_or(0, |row| row.line),
             row: row.map_or(0, |row| row.row),
             attribute,
             code: code.to_owned(),
-            message: text("message").map_or_else(|| message!("Auth0 gave no reason."), Message::verbatim),
+            message,
             hint,
             value,
             severity: Severity::Error,

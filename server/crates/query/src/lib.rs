@@ -11,9 +11,11 @@ mod filter;
 mod node;
 mod parse;
 mod query;
+mod remark;
 
 pub use filter::Filter;
 pub use query::{Checked, Query, check};
+pub use remark::Remark;
 
 #[cfg(test)]
 mod tests;

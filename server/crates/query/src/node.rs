@@ -78,6 +78,16 @@ pub(super) enum Bound {
     Exclusive { text: String, span: IgnoredByEq<Range<usize>> },
 }
 
+impl Bound {
+    /// Returns the text of an end; `None` if the range is open there.
+    pub fn text(&self) -> Option<&String> {
+        match self {
+            Self::Open => None,
+            Self::Inclusive { text, .. } | Self::Exclusive { text, .. } => Some(text),
+        }
+    }
+}
+
 impl Node {
     pub fn any(mut nodes: Vec<Self>) -> Self {
         if nodes.len() == 1 { nodes.remove(0) } else { Self::Any(nodes) }

@@ -4,8 +4,9 @@
 use std::ops::Range;
 
 use super::node::{Bound, Field, IgnoredByEq, Node, PatternToken, Test};
+use super::remark::Remark;
 use uie_core::diagnostic::Diagnostic;
-use uie_core::message::{Message, message};
+use uie_core::message::message;
 
 /// The maximum nesting of parentheses. The parser recurses, so this bounds the stack.
 const MAX_DEPTH: usize = 100;
@@ -13,7 +14,7 @@ const MAX_DEPTH: usize = 100;
 /// The result of parsing a query.
 pub(super) struct ParsedQuery {
     pub root: Node,
-    pub remarks: Vec<Message>,
+    pub remarks: Vec<Remark>,
     /// Why the query has more than one possible meaning; `None` if it has one.
     pub ambiguity: Option<Diagnostic>,
 }
@@ -29,7 +30,7 @@ struct Parser<'a> {
     /// The current offset in `source`, in bytes.
     at: usize,
     depth: usize,
-    remarks: Vec<Message>,
+    remarks: Vec<Remark>,
     ambiguity: Option<Diagnostic>,
 }
 
@@ -370,7 +371,8 @@ impl Parser<'_> {
             let text: String = word.chars.iter().map(|(c, _)| c).collect();
             if let "and" | "or" | "not" = text.as_str() {
                 let operator = text.to_uppercase();
-                let remark = message!("`{text}` in lower case is a word to search for; the operator is {operator}");
+                let message = message!("`{text}` in lower case is a word to search for; the operator is {operator}");
+                let remark = Remark { message, widens: true };
                 if !self.remarks.contains(&remark) {
                     self.remarks.push(remark);
                 }
@@ -475,9 +477,10 @@ impl Parser<'_> {
             }
         }
         if chars.is_empty() {
-            let message = match self.peek() {
-                Some(found) => message!("found `{found}`, expected a term"),
-                None => message!("expected a term at the end"),
+            let message = if let Some(found) = self.peek() {
+                message!("found `{found}`, expected a term")
+            } else {
+                message!("expected a term at the end")
             };
             return Err(Diagnostic::at(at, message)
                 .with_hint(message!("Special characters need a \\ in front or quotes around the value.")));
@@ -645,14 +648,14 @@ impl Parser<'_> {
         all.append(&mut prohibited);
         let node = Node::all(all);
         if has_idle_terms {
-            self.remarks.push(message!(
+            self.remarks.push(Remark::new(message!(
                 "next to a term with +, terms without it only change the order in a search engine; this was read as: \
                  {node}"
-            ));
+            )));
         } else if is_surprising {
-            self.remarks.push(message!(
+            self.remarks.push(Remark::new(message!(
                 "AND and OR are mixed without parentheses (AND binds tighter); this was read as: {node}"
-            ));
+            )));
         }
         node
     }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use super::dates::Period;
 use super::filter::Filter;
-use super::node::{Field, Node, PatternToken, Test};
+use super::node::{Bound, Field, Node, PatternToken, Test};
 use super::parse;
+use super::remark::Remark;
 use uie_core::diagnostic::Diagnostic;
 use uie_core::error::{Code, Error, Result};
 use uie_core::language::Language;
@@ -25,7 +27,7 @@ const MAX_URL_LEN: usize = 6 * 1024;
 pub struct Query {
     source: String,
     pub(super) root: Node,
-    remarks: Vec<Message>,
+    remarks: Vec<Remark>,
     /// Why the query has more than one possible meaning; `None` if it has one.
     pub(super) ambiguity: Option<Diagnostic>,
 }
@@ -35,8 +37,7 @@ pub struct Query {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Checked {
     /// Remarks on what the user may not expect, such as how AND and OR without parentheses were read.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
-    pub remarks: Vec<Message>,
+    pub remarks: Vec<Remark>,
     /// Why Auth0's search does not accept the query, so that all users are read and filtered here.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
@@ -81,15 +82,15 @@ impl Query {
         })?;
         let mut query =
             Self { source: source.to_owned(), root: parsed.root, remarks: parsed.remarks, ambiguity: parsed.ambiguity };
-        let mut unknown = Vec::new();
-        query.root.visit_fields(&mut |field| {
-            if let Some(remark) = unknown_attribute(field)
-                && !unknown.contains(&remark)
-            {
-                unknown.push(remark);
+        let mut found = Vec::new();
+        query.root.visit_fields(&mut |field| found.extend(unknown_attribute(field)));
+        query.root.visit(&mut |node| found.extend(impossible_dates(node)));
+        for message in found {
+            let remark = Remark::new(message);
+            if !query.remarks.contains(&remark) {
+                query.remarks.push(remark);
             }
-        });
-        query.remarks.append(&mut unknown);
+        }
         Ok(query)
     }
 
@@ -99,7 +100,7 @@ impl Query {
     }
 
     /// Returns remarks for the user: how ambiguous parts were read, and likely typing errors.
-    pub fn remarks(&self) -> &[Message] {
+    pub fn remarks(&self) -> &[Remark] {
         &self.remarks
     }
 
@@ -186,8 +187,31 @@ fn unknown_attribute(field: &Field) -> Option<Message> {
     if user::find(root).is_some() || root == "organization_id" {
         return None;
     }
-    Some(match user::nearest_exportable(root) {
-        Some(nearest) => message!("Auth0 documents no attribute `{root}`; did you mean {nearest}?"),
-        None => message!("Auth0 documents no attribute `{root}`"),
+    if let ("user", Some(name)) = (root, field.parts.get(1)) {
+        return Some(message!("a search names attributes without `user.` in front; write {name}"));
+    }
+    Some(if let Some(nearest) = user::nearest_exportable(root) {
+        message!("Auth0 documents no attribute `{root}`; did you mean {nearest}?")
+    } else {
+        message!("Auth0 documents no attribute `{root}`")
     })
+}
+
+/// Returns remarks if a date attribute is compared with a text that is not a date: no user matches it.
+fn impossible_dates(node: &Node) -> Vec<Message> {
+    let Node::Match { field: Some(field), test, .. } = node else { return Vec::new() };
+    let is_date =
+        field.parts.len() == 1 && user::find(field.root()).is_some_and(|attribute| attribute.kind == user::Kind::Date);
+    if !is_date {
+        return Vec::new();
+    }
+    let texts = match test {
+        Test::Is(text) => vec![text],
+        Test::Like(_) => Vec::new(),
+        Test::Range { low, high } => [low, high].into_iter().filter_map(Bound::text).collect(),
+    };
+    let impossible = texts.into_iter().filter(|text| Period::parse(text).is_none());
+    impossible
+        .map(|text| message!("`{text}` is not a date, so no user matches it; write a date like 2024-12-31"))
+        .collect()
 }

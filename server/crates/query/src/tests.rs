@@ -276,6 +276,22 @@ fn queries_without_an_exact_local_meaning_are_refused() {
     insta::assert_snapshot!(shown.join("\n\n"));
 }
 
+fn shown_remarks(query: &str) -> String {
+    let remarks = check(query).unwrap().remarks;
+    remarks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+}
+
+#[test]
+fn only_operators_in_lower_case_are_reported_as_widening() {
+    let widens = |query: &str| check(query).unwrap().remarks.iter().map(|remark| remark.widens).collect::<Vec<_>>();
+    for query in ["name:ada and email:b*", "name:ada or email:b*", "not name:ada"] {
+        assert_eq!(widens(query), [true], "{query}");
+    }
+    assert_eq!(widens("emial:x"), [false]);
+    assert_eq!(widens("name:a AND name:b OR name:c"), [false]);
+    assert_eq!(widens("name:\"and\""), Vec::<bool>::new());
+}
+
 #[test]
 fn remarks_explain_how_a_query_was_read() {
     let shown: Vec<String> = [
@@ -286,15 +302,15 @@ fn remarks_explain_how_a_query_was_read() {
         "+name:a name:b",
         "name:a and name:b",
         "emial:x OR emial:y",
+        "user.email:x",
+        "created_at:[2024-13-01 TO *] OR last_login:yesterday",
+        "created_at:[2024-12 TO 2024-12-31T23:59:59Z] OR user_metadata.born:x",
         "(name:a AND name:b) OR name:c",
         "NOT _exists_:logins_count OR logins_count:0",
         "name:a -name:b",
     ]
     .into_iter()
-    .map(|query| {
-        let remarks: Vec<String> = check(query).unwrap().remarks.iter().map(ToString::to_string).collect();
-        format!("{query}\n  {}", remarks.join("\n  "))
-    })
+    .map(|query| format!("{query}\n  {}", shown_remarks(query)))
     .collect();
     insta::assert_snapshot!(shown.join("\n"));
 }

@@ -79,15 +79,12 @@ impl Sandbox {
         let mut cases = Vec::new();
         for example in &transform.manifest().examples {
             let call = printable::line(&example.call).into_owned();
-            match example.arguments() {
-                Some(arguments) => {
-                    let expected = Expected::Gives(example.gives.clone());
-                    cases.push((call, Case { name: None, arguments, expected }));
-                }
-                None => {
-                    let failure = Some(message!("is not a call whose arguments are literals"));
-                    results.push(CheckResult { call, failure });
-                }
+            if let Some(arguments) = example.arguments() {
+                let expected = Expected::Gives(example.gives.clone());
+                cases.push((call, Case { name: None, arguments, expected }));
+            } else {
+                let failure = Some(message!("is not a call whose arguments are literals"));
+                results.push(CheckResult { call, failure });
             }
         }
         results.extend(self.check(transform, &cases, true, &budget)?);

@@ -31,7 +31,7 @@ impl Files {
 
     /// Returns files that are encrypted under a new key, which is only in this value and its clones.
     pub fn ephemeral(directory: &Path) -> io::Result<Self> {
-        let key = DataKey::random().map_err(|error| io::Error::other(error))?;
+        let key = DataKey::random().map_err(io::Error::other)?;
         Ok(Self::encrypted(directory.to_owned(), Arc::new(key), ""))
     }
 
@@ -209,7 +209,7 @@ pub struct TempFile {
 impl TempFile {
     /// Creates a file in this directory.
     pub fn create(directory: &Path, chunk_size: ChunkSize) -> io::Result<Self> {
-        let key = DataKey::random().map_err(|error| io::Error::other(error))?;
+        let key = DataKey::random().map_err(io::Error::other)?;
         let file = tempfile::tempfile_in(directory)?;
         Ok(Self { output: EncryptingWriter::new(file, &key, "", chunk_size)?, key })
     }

@@ -1,6 +1,6 @@
 //! `GET /api/users`: the number of matching users, and the first of them.
 
-use actix_web::web::{Data, Json, Query};
+use actix_web::web::{Data, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -8,6 +8,10 @@ use utoipa::ToSchema;
 use crate::web::app::App;
 use crate::web::authorization::{Authorized, ReadUsers};
 use crate::web::error_response::ApiError;
+use crate::web::localized::Localized;
+use uie_core::language::Language;
+use uie_core::message::Localize;
+use uie_query::Remark;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Filter {
@@ -33,6 +37,15 @@ pub(super) struct Matches {
     /// that this server evaluates only one page of users was searched.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     capped: bool,
+    /// Remarks on the query: how a part of it was read, and probable typing errors. Empty lists are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<Remark>,
+}
+
+impl Localize for Matches {
+    fn localize(&mut self, language: Language) {
+        self.remarks.localize(language);
+    }
 }
 
 /// Counts the users that match a query, of one connection or of all. The error for an invalid query shows its position.
@@ -45,13 +58,13 @@ pub(super) async fn count(
     Authorized { session, .. }: Authorized<ReadUsers>,
     app: Data<App>,
     filter: Query<Filter>,
-) -> Result<Json<Matches>, ApiError> {
+) -> Result<Localized<Matches>, ApiError> {
     let non_empty =
         |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let (query, connection) = (non_empty(&filter.q), non_empty(&filter.connection));
     let client = app.jobs.client_provider().for_principal(&session.principal())?;
-    let uie_export::Matches { first, total, capped } =
+    let uie_export::Matches { first, total, capped, remarks } =
         uie_export::count_matches(query.as_deref(), connection.as_deref(), &client).await?;
     let users: Vec<_> = first.into_iter().collect();
-    Ok(Json(Matches { start: 0, limit: 1, length: users.len() as u64, users, total, capped }))
+    Ok(Localized(Matches { start: 0, limit: 1, length: users.len() as u64, users, total, capped, remarks }))
 }

@@ -72,6 +72,11 @@ async fn an_unknown_path_is_404_as_json_or_as_a_page_for_browsers() {
     assert_eq!((reply.status, reply.header("content-type")), (404, "text/html; charset=utf-8"));
     assert!(reply.body.contains("href=\"/api/run/logintest/\"") && !reply.body.contains("<script"), "{}", reply.body);
     assert!(reply.header("content-security-policy").starts_with("default-src 'none';"));
+    // A guide that does not exist is a page that does not exist.
+    let reply = server.call(browser("/guide/nothing")).await;
+    assert_eq!((reply.status, reply.header("content-type")), (404, "text/html; charset=utf-8"));
+    assert!(reply.body.contains("There is no guide `nothing`."), "{}", reply.body);
+    assert_eq!(server.get("/guide/nothing").await.json()["message"], "There is no guide `nothing`.");
 }
 
 #[actix_web::test]

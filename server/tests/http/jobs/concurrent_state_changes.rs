@@ -90,13 +90,18 @@ async fn only_one_of_parallel_resumes_sends_the_rows() {
 #[actix_web::test]
 async fn only_one_of_parallel_retries_imports_the_failed_rows() {
     let harness = start().await;
-    let users = json!([{"email": "good@example.com"}, {"email": "not an address"}]);
-    let first = harness.import(&users.to_string(), &[]).await;
+    let control = harness.tenant.control();
+    let users = |count| serde_json::to_string(&valid_users(count)).expect("JSON");
+    harness.import(&users(1), &[]).await;
+    // The user exists, but the row passes the check: the retry sends it to Auth0 and runs until Auth0's job ends.
+    let first = harness.import(&users(2), &[]).await;
     assert_eq!(first["summary"]["failed"], 1, "{first}");
+    control.add(Fault::new("/api/v2/jobs/", FaultKind::JobStatus { status: "processing".into() }).method("GET"));
     let retry = send_parallel(&harness, &format!("/api/jobs/{}/retry", job_id(&first))).await;
+    control.clear();
     harness.wait_until_finished(job_id(&retry)).await;
     let history = harness.get("/api/history").await.json();
-    assert_eq!(history["jobs"].as_array().map(Vec::len), Some(2), "{history}");
+    assert_eq!(history["jobs"].as_array().map(Vec::len), Some(3), "{history}");
     // After its end the rows may be imported once more, for example after a change of the connection.
     let later = harness.retry(job_id(&first)).await;
     assert_eq!(later.status, 200, "{}", later.body);

@@ -180,6 +180,15 @@ async fn matching_users_are_counted() {
     let wrong = harness.get("/api/users?q=email:(").await;
     assert_eq!((wrong.status, &wrong.json()["errorCode"]), (400, &json!("invalid_search")), "{}", wrong.body);
     assert!(wrong.json()["message"].as_str().is_some_and(|message| message.contains('^')), "{}", wrong.body);
+    assert_eq!(one["remarks"], Value::Null);
+    let remarked = harness.get("/api/users?q=name:ada%20and%20emial:b").await.json();
+    assert_eq!(
+        remarked["remarks"],
+        json!([
+            { "message": "`and` in lower case is a word to search for; the operator is AND", "widens": true },
+            { "message": "Auth0 documents no attribute `emial`; did you mean email?" },
+        ])
+    );
     let no_match = harness.get(&format!("/api/users?connection={DATABASE}&q=email:unmatched")).await.json();
     assert_eq!((&no_match["total"], &no_match["length"]), (&json!(0), &json!(0)));
 }

@@ -8,6 +8,7 @@ mod imports;
 mod injection;
 mod input_files;
 mod job_tokens;
+mod languages;
 mod limits;
 mod original_client;
 mod presets;

@@ -125,6 +125,7 @@ pub(super) fn login(
     context.insert("connections", &connections);
     context.insert("problem", &problem.unwrap_or_default());
     context.insert("email", email);
+    context.insert("note", &state.settings.login_note);
     let status = if problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     render(status, "login.html", context, Some(&transaction.redirect_uri))
 }

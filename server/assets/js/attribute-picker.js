@@ -1,4 +1,4 @@
-// A picker that adds columns from the attributes of the tenant's users and from the available transforms.
+// The attribute picker adds columns from the attributes of the tenant's users and from the available transforms.
 
 import { get, isAbort } from './api.js';
 import { announce, button, byId, fill, h } from './dom.js';
@@ -21,12 +21,13 @@ function columnName(path, defaults) {
 }
 
 /**
- * The picker. `editor` holds the columns; `defaults` the default columns as pairs. `load` reads the
- * attributes of a connection.
+ * The picker. `editor` holds the columns; `defaults` the default columns as pairs. `load` reads the attributes of a
+ * connection. Calls `loaded` when the attributes are known.
  * @param {ReturnType<typeof import('./columns.js').columnsEditor>} editor
  * @param {PageConfig['defaultColumns']} defaults
+ * @param {() => void} [loaded]
  */
-export function attributePicker(editor, defaults) {
+export function attributePicker(editor, defaults, loaded = () => {}) {
   const panel = byId('picker');
   const toggle = byId('pick');
   const search = byId('picker-search');
@@ -79,6 +80,7 @@ export function attributePicker(editor, defaults) {
       tenantData.attributes = answer.attributes ?? [];
       sampled = answer.users ?? 0;
       buildEntries();
+      loaded();
     } catch (error) {
       if (signal.aborted || isAbort(error)) return;
       loadedConnection = null;
