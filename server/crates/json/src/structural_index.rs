@@ -22,9 +22,14 @@ const BLOCK_LEN: usize = 64;
 /// A longer chunk contains an enormous row, whose index could need four times the memory of the row.
 const MAX_CHUNK_LEN: usize = 1 << 20;
 
-/// Masks that make line ends outside strings tokens, or white space.
-const LINE_ENDS_ARE_TOKENS: u64 = u64::MAX;
-const LINE_ENDS_ARE_WHITESPACE: u64 = 0;
+/// What separates the rows of a text that is indexed.
+type RowSeparator = bool;
+
+/// Line ends outside strings are tokens.
+const LINE_ENDS: RowSeparator = false;
+
+/// Rows are elements of an array: line ends are white space, and the brackets are recorded.
+const COMMAS: RowSeparator = true;
 
 /// The offsets of the tokens in a text of many lines. Its memory is reused for the next text.
 ///
@@ -38,6 +43,8 @@ pub struct StructuralIndex {
     /// wide registers before it stores them, eight at a time, which costs 5 % of an export's run time.
     offsets: Vec<Offset>,
     count: usize,
+    /// The brackets outside strings, one bit per byte and one entry per block; recorded for arrays only.
+    brackets: Vec<u64>,
 }
 
 /// An offset in a text, in bytes.
@@ -85,7 +92,7 @@ impl StructuralIndex {
         if text.len() > MAX_CHUNK_LEN {
             return None;
         }
-        let is_indexed = fill(self, text.as_bytes(), LINE_ENDS_ARE_TOKENS, |_, _| {}) == Some(false);
+        let is_indexed = fill::<LINE_ENDS>(self, text.as_bytes()) == Some(false);
         if is_indexed { self.offsets.get(..self.count) } else { None }
     }
 
@@ -104,10 +111,13 @@ impl StructuralIndex {
         if bytes.len() > MAX_CHUNK_LEN {
             return None;
         }
-        let (mut depth, mut start, mut end, mut is_stopped) = (0_usize, from, from, false);
-        let brackets = |block: usize, mut bits: u64| {
-            while bits != 0 && !is_stopped {
-                let at = block + bits.trailing_zeros() as usize;
+        // The part may end inside a string: the element with it is incomplete.
+        fill::<COMMAS>(self, bytes)?;
+        let (mut depth, mut start, mut end) = (0_usize, from, from);
+        'blocks: for (block, bits) in self.brackets.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let at = block * BLOCK_LEN + bits.trailing_zeros() as usize;
                 bits &= bits.wrapping_sub(1);
                 if at < from {
                     continue;
@@ -115,51 +125,56 @@ impl StructuralIndex {
                 let byte = bytes.get(at).copied().unwrap_or_default();
                 if matches!(byte, b'{' | b'[') {
                     if depth == 0 {
-                        is_stopped = end > from && !bytes.get(end..at).is_some_and(is_comma);
+                        if end > from && !bytes.get(end..at).is_some_and(is_comma) {
+                            break 'blocks;
+                        }
                         start = at;
                     }
                     depth += 1;
-                } else if depth == 1 {
-                    end = at + 1;
-                    depth = 0;
-                    found(start, end);
                 } else {
-                    is_stopped |= depth == 0;
-                    depth = depth.saturating_sub(1);
+                    match depth {
+                        0 => break 'blocks,
+                        1 => {
+                            end = at + 1;
+                            found(start, end);
+                        }
+                        _ => {}
+                    }
+                    depth -= 1;
                 }
             }
-        };
-        // The part may end inside a string: the element with it is incomplete.
-        fill(self, bytes, LINE_ENDS_ARE_WHITESPACE, brackets)?;
+        }
         self.count = self.offsets().partition_point(|offset| offset.get() < end);
         Some(end)
     }
 
     /// Builds the index with `classify`; returns whether the text ends inside a string. `None` if it cannot be indexed.
-    /// Calls `brackets` for each block with its offset and the bits of its brackets outside strings.
     #[inline(always)]
-    fn fill_with(
+    fn fill_with<const SEPARATOR: RowSeparator>(
         &mut self,
         bytes: &[u8],
-        line_end_tokens: u64,
-        mut brackets: impl FnMut(usize, u64),
         classify: impl Fn(&[u8; BLOCK_LEN]) -> BlockMasks,
     ) -> Option<bool> {
         self.count = 0;
+        self.brackets.clear();
         let mut carry = Carry::default();
         let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
         let mut start = 0;
         for block in blocks {
-            let found = carry.token_bits(classify(block), block, line_end_tokens)?;
-            brackets(start as usize, found.brackets);
+            let found = carry.token_bits::<SEPARATOR>(classify(block), block)?;
+            if SEPARATOR == COMMAS {
+                self.brackets.push(found.brackets);
+            }
             self.push_offsets(start, found.tokens);
             start += BLOCK_LEN as u32;
         }
         if !rest.is_empty() {
             let mut block = [b' '; BLOCK_LEN];
             block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            let found = carry.token_bits(classify(&block), &block, line_end_tokens)?;
-            brackets(start as usize, found.brackets);
+            let found = carry.token_bits::<SEPARATOR>(classify(&block), &block)?;
+            if SEPARATOR == COMMAS {
+                self.brackets.push(found.brackets);
+            }
             self.push_offsets(start, found.tokens);
         }
         Some(carry.in_string != 0)
@@ -189,7 +204,11 @@ impl Carry {
     ///
     /// `None` if a string contains a control character, or if one that is not whitespace is between tokens.
     #[inline(always)]
-    fn token_bits(&mut self, block: BlockMasks, bytes: &[u8; BLOCK_LEN], line_end_tokens: u64) -> Option<FoundBits> {
+    fn token_bits<const SEPARATOR: RowSeparator>(
+        &mut self,
+        block: BlockMasks,
+        bytes: &[u8; BLOCK_LEN],
+    ) -> Option<FoundBits> {
         let escapes = self.escapes(block.backslashes);
         let quotes = block.quotes & !escapes.escaped;
         // From every opening quote to the byte before the closing one.
@@ -208,7 +227,8 @@ impl Carry {
         // The bytes of strings, without the opening quotes.
         let strings = in_string ^ quotes;
         let brackets = block.brackets & !strings;
-        let tokens = brackets | content & !follows & !strings | block.line_ends & line_end_tokens | escapes.starts;
+        let line_ends = if SEPARATOR == LINE_ENDS { block.line_ends } else { 0 };
+        let tokens = brackets | content & !follows & !strings | line_ends | escapes.starts;
         Some(FoundBits { tokens, brackets })
     }
 
@@ -288,13 +308,8 @@ fn classify(block: &[u8; BLOCK_LEN]) -> BlockMasks {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn fill(
-    index: &mut StructuralIndex,
-    bytes: &[u8],
-    line_end_tokens: u64,
-    brackets: impl FnMut(usize, u64),
-) -> Option<bool> {
-    index.fill_with(bytes, line_end_tokens, brackets, classify)
+fn fill<const SEPARATOR: RowSeparator>(index: &mut StructuralIndex, bytes: &[u8]) -> Option<bool> {
+    index.fill_with::<SEPARATOR>(bytes, classify)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -307,32 +322,22 @@ mod avx2 {
         _mm256_set1_epi8, _mm256_setr_epi64x,
     };
 
-    use crate::structural_index::{self, BLOCK_LEN, BlockMasks, StructuralIndex};
+    use crate::structural_index::{self, BLOCK_LEN, BlockMasks, RowSeparator, StructuralIndex};
 
     /// Builds the index with AVX2 if the processor has it.
     #[allow(unsafe_code)]
-    pub(super) fn fill(
-        index: &mut StructuralIndex,
-        bytes: &[u8],
-        line_end_tokens: u64,
-        brackets: impl FnMut(usize, u64),
-    ) -> Option<bool> {
+    pub(super) fn fill<const SEPARATOR: RowSeparator>(index: &mut StructuralIndex, bytes: &[u8]) -> Option<bool> {
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt") {
             // SAFETY: the processor has all features that the function requires, as was checked above.
-            unsafe { fill_with_avx2(index, bytes, line_end_tokens, brackets) }
+            unsafe { fill_with_avx2::<SEPARATOR>(index, bytes) }
         } else {
-            index.fill_with(bytes, line_end_tokens, brackets, structural_index::classify)
+            index.fill_with::<SEPARATOR>(bytes, structural_index::classify)
         }
     }
 
     #[target_feature(enable = "avx2,bmi1,popcnt")]
-    fn fill_with_avx2(
-        index: &mut StructuralIndex,
-        bytes: &[u8],
-        line_end_tokens: u64,
-        brackets: impl FnMut(usize, u64),
-    ) -> Option<bool> {
-        index.fill_with(bytes, line_end_tokens, brackets, |block| classify(block))
+    fn fill_with_avx2<const SEPARATOR: RowSeparator>(index: &mut StructuralIndex, bytes: &[u8]) -> Option<bool> {
+        index.fill_with::<SEPARATOR>(bytes, |block| classify(block))
     }
 
     #[inline]
@@ -495,7 +500,7 @@ mod tests {
             prop_assert_eq!(&seen, &build_slowly(&text), "{:?}", text);
             // Without AVX2.
             let mut index = StructuralIndex::default();
-            let filled = index.fill_with(text.as_bytes(), LINE_ENDS_ARE_TOKENS, |_, _| {}, classify);
+            let filled = index.fill_with::<LINE_ENDS>(text.as_bytes(), classify);
             let found = (filled == Some(false)).then(|| index.offsets[..index.count].iter().map(Offset::get).collect());
             prop_assert_eq!(found, seen);
         }
