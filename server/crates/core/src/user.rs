@@ -113,12 +113,17 @@ pub fn nearest_exportable(name: &str) -> Option<&'static str> {
 
 fn nearest(name: &str, eligible: impl Fn(&Attribute) -> bool) -> Option<&'static str> {
     let wanted = name.to_ascii_lowercase().replace([' ', '-'], "_");
+    let length = wanted.chars().count();
+    let max_distance = |candidate: &str| candidate.len().div_ceil(4);
     ATTRIBUTES
         .iter()
         .filter(|attribute| eligible(attribute))
+        // The distance is at least the difference of the lengths. Most names are excluded by this; the exact distance
+        // is slow, and rows with an unknown attribute may be many.
+        .filter(|attribute| attribute.name.len().abs_diff(length) <= max_distance(attribute.name))
         .map(|attribute| (strsim::damerau_levenshtein(&wanted, attribute.name), attribute.name))
+        .filter(|(distance, candidate)| *distance <= max_distance(candidate))
         .min()
-        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(4))
         .map(|(_, candidate)| candidate)
 }
 

@@ -385,10 +385,12 @@ fn unknown_member(path: &str, name: &str) -> Finding {
     if !path.is_empty() {
         return finding;
     }
-    match (user::find(name), user::nearest_importable(name)) {
-        (Some(_), _) => finding.with_hint(message!("Auth0 sets this attribute itself; leave it out.")),
-        (None, Some(nearest)) => finding.with_hint(message!("Did you mean {nearest}?")),
-        (None, None) => finding.with_hint(message!("Put custom data into user_metadata or app_metadata.")),
+    if user::find(name).is_some() {
+        return finding.with_hint(message!("Auth0 sets this attribute itself; leave it out."));
+    }
+    match user::nearest_importable(name) {
+        Some(nearest) => finding.with_hint(message!("Did you mean {nearest}?")),
+        None => finding.with_hint(message!("Put custom data into user_metadata or app_metadata.")),
     }
 }
 
