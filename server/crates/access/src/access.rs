@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -54,13 +56,15 @@ impl Access {
     /// Checks the `Authorization` header of an API request (docs/auth0/login.md#bearer-tokens-and-error-answers). A
     /// `background` request does not count as use of the session, so that a polling page does not keep an idle session
     /// alive.
-    pub async fn session(&self, authorization: Option<&str>, background: bool) -> Result<Session> {
-        self.sessions.check(authorization, background, Timestamp::now()).await
+    pub fn session<'a>(&'a self, authorization: Option<&'a str>, background: bool) -> BoxFuture<'a, Result<Session>> {
+        // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+        self.sessions.check(authorization, background, Timestamp::now()).boxed()
     }
 
     /// Opens a session after a verified sign-in. Returns its token and the session.
-    pub async fn open_session(&self, sign_in: &SignIn) -> Result<(SecretString, Session)> {
-        self.sessions.issue(sign_in, Timestamp::now()).await
+    pub fn open_session<'a>(&'a self, sign_in: &'a SignIn) -> BoxFuture<'a, Result<(SecretString, Session)>> {
+        // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+        self.sessions.issue(sign_in, Timestamp::now()).boxed()
     }
 
     /// Returns whether the session with this id can be used now.

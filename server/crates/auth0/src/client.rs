@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use async_stream::try_stream;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::HeaderValue;
@@ -315,41 +317,45 @@ impl ManagementClient {
     }
 
     /// Sends a request, and retries it until it succeeds, fails for good, or the retry timeout ends.
-    async fn call(&self, call: &Call<'_>) -> Result<Answer> {
-        let Shared { transport, tokens } = &*self.shared;
-        let mut retries = self.retry_state();
-        let mut renewed = false;
-        loop {
-            let failure = match self.or_canceled(tokens.get(transport, self.timeouts)).await? {
-                Err(failure) => failure,
-                Ok(token) => {
-                    let sending = transport.send(call, Some(&token.secret), self.timeouts);
-                    let result = if call.creates { sending.await } else { self.or_canceled(sending).await? };
-                    match result {
-                        Ok(answer) => return Ok(answer),
-                        Err(Failure::Unauthorized(upstream)) => {
-                            tokens.discard(&token, &upstream).await?;
-                            if renewed {
-                                return Err(new_token_rejected(transport, &upstream));
+    fn call<'c>(&'c self, call: &'c Call<'_>) -> BoxFuture<'c, Result<Answer>> {
+        // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+        async move {
+            let Shared { transport, tokens } = &*self.shared;
+            let mut retries = self.retry_state();
+            let mut renewed = false;
+            loop {
+                let failure = match self.or_canceled(tokens.get(transport, self.timeouts)).await? {
+                    Err(failure) => failure,
+                    Ok(token) => {
+                        let sending = transport.send(call, Some(&token.secret), self.timeouts);
+                        let result = if call.creates { sending.await } else { self.or_canceled(sending).await? };
+                        match result {
+                            Ok(answer) => return Ok(answer),
+                            Err(Failure::Unauthorized(upstream)) => {
+                                tokens.discard(&token, &upstream).await?;
+                                if renewed {
+                                    return Err(new_token_rejected(transport, &upstream));
+                                }
+                                renewed = true;
+                                continue;
                             }
-                            renewed = true;
-                            continue;
+                            Err(failure) => failure,
                         }
-                        Err(failure) => failure,
                     }
-                }
-            };
-            match failure {
-                Failure::Retry(retryable) => retries.wait(retryable).await?,
-                Failure::Final(error) => {
-                    if error.upstream.as_ref().is_some_and(|upstream| upstream.status_code == 403) {
-                        tokens.mark_forbidden();
+                };
+                match failure {
+                    Failure::Retry(retryable) => retries.wait(retryable).await?,
+                    Failure::Final(error) => {
+                        if error.upstream.as_ref().is_some_and(|upstream| upstream.status_code == 403) {
+                            tokens.mark_forbidden();
+                        }
+                        return Err(error);
                     }
-                    return Err(error);
+                    Failure::Unauthorized(upstream) => return Err(new_token_rejected(transport, &upstream)),
                 }
-                Failure::Unauthorized(upstream) => return Err(new_token_rejected(transport, &upstream)),
             }
         }
+        .boxed()
     }
 
     fn retry_state(&self) -> RetryState {

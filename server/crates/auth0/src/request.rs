@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE, RANGE};
 use reqwest::multipart::{Form, Part};
@@ -168,94 +170,103 @@ impl Transport {
     }
 
     /// Sends a request once and reads the whole response.
-    pub(super) async fn send(
-        &self,
-        call: &Call<'_>,
-        token: Option<&SecretString>,
+    pub(super) fn send<'c>(
+        &'c self,
+        call: &'c Call<'_>,
+        token: Option<&'c SecretString>,
         timeouts: Timeouts,
-    ) -> Result<Answer, Failure> {
-        let client = if call.creates { &self.fresh } else { &self.pooled };
-        let mut request = client.request(call.method.clone(), &call.url).timeout(timeouts.request);
-        if let Some(token) = token {
-            request = request.bearer_auth(token.expose_secret());
-        }
-        let request = match &call.body {
-            Body::Empty => request,
-            Body::Json(text) => request.header(CONTENT_TYPE, "application/json").body(text.clone()),
-            Body::Import(import) => request.multipart(import_form(import)?),
-        };
-        let sent = Timestamp::now();
-        let response = self.exchange(call, request).await.map_err(|error| self.transport_failure(call, &error))?;
-        if let Some(tenant_time) = response.headers().get(DATE).and_then(parse_http_date) {
-            self.observe_date(tenant_time, sent, Timestamp::now());
-            // A response with `Age` comes from a cache, and its `Date` is the time at which it was stored there.
-            if !response.headers().contains_key(AGE) {
-                *self.last_date.lock().unwrap_or_else(PoisonError::into_inner) = Some((tenant_time, Instant::now()));
+    ) -> BoxFuture<'c, Result<Answer, Failure>> {
+        // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+        async move {
+            let client = if call.creates { &self.fresh } else { &self.pooled };
+            let mut request = client.request(call.method.clone(), &call.url).timeout(timeouts.request);
+            if let Some(token) = token {
+                request = request.bearer_auth(token.expose_secret());
+            }
+            let request = match &call.body {
+                Body::Empty => request,
+                Body::Json(text) => request.header(CONTENT_TYPE, "application/json").body(text.clone()),
+                Body::Import(import) => request.multipart(import_form(import)?),
+            };
+            let sent = Timestamp::now();
+            let response = self.exchange(call, request).await.map_err(|error| self.transport_failure(call, &error))?;
+            if let Some(tenant_time) = response.headers().get(DATE).and_then(parse_http_date) {
+                self.observe_date(tenant_time, sent, Timestamp::now());
+                // A response with `Age` comes from a cache, and its `Date` is the time at which it was stored there.
+                if !response.headers().contains_key(AGE) {
+                    *self.last_date.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some((tenant_time, Instant::now()));
+                }
+            }
+            let status = response.status();
+            if !status.is_success() {
+                return Err(self.status_failure(call, response).await);
+            }
+            match read_body(response, MAX_ANSWER_BYTES).await {
+                Ok(body) => Ok(Answer { status, body }),
+                Err(BodyError::Transport(error)) => Err(self.transport_failure(call, &error)),
+                Err(BodyError::TooLarge) => {
+                    let reason = message!("it is larger than {limit} MiB", limit = MAX_ANSWER_BYTES >> 20);
+                    Err(self.unexpected_answer(call, &reason).into())
+                }
             }
         }
-        let status = response.status();
-        if !status.is_success() {
-            return Err(self.status_failure(call, response).await);
-        }
-        match read_body(response, MAX_ANSWER_BYTES).await {
-            Ok(body) => Ok(Answer { status, body }),
-            Err(BodyError::Transport(error)) => Err(self.transport_failure(call, &error)),
-            Err(BodyError::TooLarge) => {
-                let reason = message!("it is larger than {limit} MiB", limit = MAX_ANSWER_BYTES >> 20);
-                Err(self.unexpected_answer(call, &reason).into())
-            }
-        }
+        .boxed()
     }
 
     /// Requests the file of a signed link, or the rest of it after an interrupted download: without a token, and
     /// without a time limit for the whole download.
-    pub(super) async fn open(
-        &self,
-        location: &str,
-        received: &PartialDownload,
+    pub(super) fn open<'c>(
+        &'c self,
+        location: &'c str,
+        received: &'c PartialDownload,
         timeouts: Timeouts,
-    ) -> Result<DownloadResponse, Failure> {
-        let call = Call {
-            method: Method::GET,
-            template: "(export file)",
-            url: location.to_owned(),
-            body: Body::Empty,
-            creates: false,
-        };
-        let mut request = self.fresh.get(location);
-        if received.bytes > 0 {
-            request = request.header(RANGE, format!("bytes={}-", received.bytes));
-            if let Some(tag) = &received.tag {
-                request = request.header(IF_RANGE, tag);
+    ) -> BoxFuture<'c, Result<DownloadResponse, Failure>> {
+        // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+        async move {
+            let call = Call {
+                method: Method::GET,
+                template: "(export file)",
+                url: location.to_owned(),
+                body: Body::Empty,
+                creates: false,
+            };
+            let mut request = self.fresh.get(location);
+            if received.bytes > 0 {
+                request = request.header(RANGE, format!("bytes={}-", received.bytes));
+                if let Some(tag) = &received.tag {
+                    request = request.header(IF_RANGE, tag);
+                }
+            }
+            let response = match tokio::time::timeout(timeouts.idle, self.exchange(&call, request)).await {
+                Ok(response) => response.map_err(|error| self.transport_failure(&call, &error))?,
+                Err(_elapsed) => return Err(self.no_response(message!("no answer in time"))),
+            };
+            match response.status() {
+                StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received.bytes > 0 => {
+                    partial_response(response, received).map_err(Failure::Final)
+                }
+                status if status.is_success() => {
+                    // HTML or XML is a page of a proxy or an error page, not the file. Other types are not checked, because
+                    // storage services differ.
+                    if let Some(kind) = markup_type(&response) {
+                        let message = message!("The download link returned {kind} instead of the export's file.");
+                        return Err(Failure::Final(Error::new(Code::Auth0ExportLost, message)));
+                    }
+                    let tag = strong_etag(&response);
+                    if received.tag.is_some() && tag.is_some() && tag != received.tag {
+                        return Err(Failure::Final(file_changed()));
+                    }
+                    Ok(DownloadResponse { from: 0, length: response.content_length(), tag, response: Some(response) })
+                }
+                StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::Final(Error::new(
+                    Code::Auth0LinkExpired,
+                    message!("The download link of the export is no longer valid."),
+                ))),
+                _ => Err(self.status_failure(&call, response).await),
             }
         }
-        let response = match tokio::time::timeout(timeouts.idle, self.exchange(&call, request)).await {
-            Ok(response) => response.map_err(|error| self.transport_failure(&call, &error))?,
-            Err(_elapsed) => return Err(self.no_response(message!("no answer in time"))),
-        };
-        match response.status() {
-            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if received.bytes > 0 => {
-                partial_response(response, received).map_err(Failure::Final)
-            }
-            status if status.is_success() => {
-                // HTML or XML is a page of a proxy or an error page, not the file. Other types are not checked, because
-                // storage services differ.
-                if let Some(kind) = markup_type(&response) {
-                    let message = message!("The download link returned {kind} instead of the export's file.");
-                    return Err(Failure::Final(Error::new(Code::Auth0ExportLost, message)));
-                }
-                let tag = strong_etag(&response);
-                if received.tag.is_some() && tag.is_some() && tag != received.tag {
-                    return Err(Failure::Final(file_changed()));
-                }
-                Ok(DownloadResponse { from: 0, length: response.content_length(), tag, response: Some(response) })
-            }
-            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::Final(Error::new(
-                Code::Auth0LinkExpired,
-                message!("The download link of the export is no longer valid."),
-            ))),
-            _ => Err(self.status_failure(&call, response).await),
-        }
+        .boxed()
     }
 
     async fn exchange(&self, call: &Call<'_>, request: RequestBuilder) -> reqwest::Result<Response> {

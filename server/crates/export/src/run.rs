@@ -3,6 +3,9 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use super::input::InputFile;
 use super::pipeline;
 use super::source::{self, ExportCheckpoint};
@@ -34,12 +37,13 @@ pub fn run_file(
 
 /// Exports a tenant's users. With a `checkpoint`, a job that was interrupted reuses its export job inside Auth0. If the
 /// job is canceled, this returns without waiting for threads that still compute.
-pub async fn run(
+pub fn run(
     spec: Arc<ExportSpec>,
     client: ManagementClient,
     output: Box<dyn Write + Send>,
     progress: Arc<Progress>,
     checkpoint: Option<ExportCheckpoint>,
-) -> Result<ExportSummary> {
-    source::run(spec, client, output, progress, checkpoint, source::PollPolicy::default()).await
+) -> BoxFuture<'static, Result<ExportSummary>> {
+    // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+    source::run(spec, client, output, progress, checkpoint, source::PollPolicy::default()).boxed()
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
@@ -146,7 +147,18 @@ pub fn backup_file(files: &Files) -> Result<Option<FileReader>> {
 /// Looks up which valid rows of a checked import belong to existing users. Depending on the settings, predicts the
 /// result (`look_up`) or backs up the existing users (`backup`). Reads the identities of the rows from `files` and
 /// writes the results there; returns the stored result if there is one.
-pub async fn find_existing_users(
+pub fn find_existing_users<'r>(
+    spec: &'r ImportSpec,
+    files: &'r Files,
+    client: &'r ManagementClient,
+    progress: &'r Arc<Progress>,
+    policy: PollPolicy,
+) -> BoxFuture<'r, Result<ExistingUsers>> {
+    // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+    read_or_look_up(spec, files, client, progress, policy).boxed()
+}
+
+async fn read_or_look_up(
     spec: &ImportSpec,
     files: &Files,
     client: &ManagementClient,

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -59,15 +60,16 @@ const CONCURRENT_LOOKUPS: usize = 4;
 /// counted in [`outcome`], and are polled again when the job is resumed.
 ///
 /// After an error, another call continues the job; after [`Code::Auth0TokenEnded`] it needs a new access token.
-pub async fn run(
-    job_id: &str,
-    spec: &ImportSpec,
-    files: &Files,
+pub fn run<'r>(
+    job_id: &'r str,
+    spec: &'r ImportSpec,
+    files: &'r Files,
     client: ManagementClient,
-    store: &Store,
+    store: &'r Store,
     progress: Arc<Progress>,
-) -> Result<JobSummary> {
-    run_with_policy(job_id, spec, files, client, store, progress, PollPolicy::default()).await
+) -> BoxFuture<'r, Result<JobSummary>> {
+    // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+    run_with_policy(job_id, spec, files, client, store, progress, PollPolicy::default()).boxed()
 }
 
 /// [`run`] with another polling policy.

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -100,18 +102,26 @@ impl Jobs {
     }
 
     /// Returns the first rows of an export. Makes one user search and stores nothing.
-    pub async fn preview_export(&self, principal: &Principal, request: &ExportRequest) -> Result<Preview> {
-        let _quota_guard = self.0.quota.acquire(quota::PREVIEWS, &principal.subject)?;
-        let limit = uie_export::preview_limit(request)?;
-        let spec = self.0.export_spec(request).await?;
-        let connection = spec.connection().map(str::to_owned);
-        let client = self.0.client_provider.for_principal(principal)?;
-        let permit = self.0.previews.acquire(&principal.subject);
-        let mut preview = uie_export::preview(spec, limit, &client, permit).await?;
-        if preview.plan.source == SourceKind::Job {
-            preview.plan.before = self.whole_export_before(connection.as_deref()).await?;
+    pub fn preview_export<'a>(
+        &'a self,
+        principal: &'a Principal,
+        request: &'a ExportRequest,
+    ) -> BoxFuture<'a, Result<Preview>> {
+        // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+        async move {
+            let _quota_guard = self.0.quota.acquire(quota::PREVIEWS, &principal.subject)?;
+            let limit = uie_export::preview_limit(request)?;
+            let spec = self.0.export_spec(request).await?;
+            let connection = spec.connection().map(str::to_owned);
+            let client = self.0.client_provider.for_principal(principal)?;
+            let permit = self.0.previews.acquire(&principal.subject);
+            let mut preview = uie_export::preview(spec, limit, &client, permit).await?;
+            if preview.plan.source == SourceKind::Job {
+                preview.plan.before = self.whole_export_before(connection.as_deref()).await?;
+            }
+            Ok(preview)
         }
-        Ok(preview)
+        .boxed()
     }
 
     /// Returns users and duration of the latest export of all users of a connection, or of the tenant without one.
@@ -133,24 +143,28 @@ impl Jobs {
     ///
     /// Fails with [`Code::InsufficientScope`] for an import without `create:users`, unless it is a dry run. One of
     /// several parallel retries of an import starts a job; the others fail with [`Code::JobState`].
-    pub async fn submit(&self, principal: &Principal, request: JobRequest) -> Result<JobView> {
-        let job = match request {
-            JobRequest::Export(request) => {
-                let client = || self.0.client_provider.for_principal(principal);
-                let export = PreparedExport::new(request, SORT_MEMORY, self.0.tools(), client).await?;
-                PreparedJob::export(export, NewDirectory::create(&self.0.store)?)
-            }
-            JobRequest::Import(request, upload) => {
-                let import = self.prepare_import(principal, request).await?;
-                PreparedJob::import(import, upload).await?
-            }
-            JobRequest::Retry { original, corrected } => self.prepare_retry(principal, original, corrected).await?,
-        };
-        // A separate task, so that a stored job is started even if the client closes the connection.
-        let (jobs, owner) = (self.clone(), principal.clone());
-        let starting = async move { jobs.start(&owner, job).await };
-        let id = tokio::spawn(starting.in_current_span()).await.map_err(Error::internal)??;
-        self.job(principal, &id).await
+    pub fn submit<'a>(&'a self, principal: &'a Principal, request: JobRequest) -> BoxFuture<'a, Result<JobView>> {
+        // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+        async move {
+            let job = match request {
+                JobRequest::Export(request) => {
+                    let client = || self.0.client_provider.for_principal(principal);
+                    let export = PreparedExport::new(request, SORT_MEMORY, self.0.tools(), client).await?;
+                    PreparedJob::export(export, NewDirectory::create(&self.0.store)?)
+                }
+                JobRequest::Import(request, upload) => {
+                    let import = self.prepare_import(principal, request).await?;
+                    PreparedJob::import(import, upload).await?
+                }
+                JobRequest::Retry { original, corrected } => self.prepare_retry(principal, original, corrected).await?,
+            };
+            // A separate task, so that a stored job is started even if the client closes the connection.
+            let (jobs, owner) = (self.clone(), principal.clone());
+            let starting = async move { jobs.start(&owner, job).await };
+            let id = tokio::spawn(starting.in_current_span()).await.map_err(Error::internal)??;
+            self.job(principal, &id).await
+        }
+        .boxed()
     }
 
     /// Stores and queues a job. Returns its id.

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::data_dir_identity::{DATABASE, DataDirIdentity, LOCK};
@@ -37,41 +39,45 @@ impl Store {
         Self::open_at(directory, WrappingSecrets::default()).await
     }
 
-    async fn open_at(directory: &Path, secrets: WrappingSecrets<'_>) -> Result<Self> {
-        let data_dir_error =
-            |error| Error::from(error).with_context(Message::verbatim(format!("DATA_DIR {}", directory.display())));
-        create_private_directory(directory).map_err(data_dir_error)?;
-        ownership::check(directory)?;
-        let lock = lock(directory).map_err(|error| match error {
-            TryLockError::WouldBlock => Error::new(
-                Code::DataDirLocked,
-                message!("DATA_DIR {path} is in use by another process.", path = directory.display()),
-            ),
-            TryLockError::Error(error) => data_dir_error(error),
-        })?;
-        create_private_directory(&directory.join("jobs")).map_err(data_dir_error)?;
-        let (keys, origin) = KeyStore::open(directory, secrets)?;
-        // SQLite creates its -wal and -shm files with the mode of the database file.
-        let database = directory.join(DATABASE);
-        private(OpenOptions::new().append(true).create(true)).open(&database).map_err(data_dir_error)?;
-        let identity = DataDirIdentity::new(directory, lock)?;
-        let options = SqliteConnectOptions::new()
-            .filename(database)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            // Overwrites deleted rows, which would otherwise remain in free pages.
-            .pragma("secure_delete", "ON")
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(db_error)?;
-        let store = Self::new(pool, directory, keys, identity);
-        store.migrate().await?;
-        if origin == KeyOrigin::Created {
-            store.expire_unreadable_data().await?;
+    fn open_at<'o>(directory: &'o Path, secrets: WrappingSecrets<'o>) -> BoxFuture<'o, Result<Self>> {
+        // Boxed, so that the future is compiled once, in this crate, and not in each crate that awaits it.
+        async move {
+            let data_dir_error =
+                |error| Error::from(error).with_context(Message::verbatim(format!("DATA_DIR {}", directory.display())));
+            create_private_directory(directory).map_err(data_dir_error)?;
+            ownership::check(directory)?;
+            let lock = lock(directory).map_err(|error| match error {
+                TryLockError::WouldBlock => Error::new(
+                    Code::DataDirLocked,
+                    message!("DATA_DIR {path} is in use by another process.", path = directory.display()),
+                ),
+                TryLockError::Error(error) => data_dir_error(error),
+            })?;
+            create_private_directory(&directory.join("jobs")).map_err(data_dir_error)?;
+            let (keys, origin) = KeyStore::open(directory, secrets)?;
+            // SQLite creates its -wal and -shm files with the mode of the database file.
+            let database = directory.join(DATABASE);
+            private(OpenOptions::new().append(true).create(true)).open(&database).map_err(data_dir_error)?;
+            let identity = DataDirIdentity::new(directory, lock)?;
+            let options = SqliteConnectOptions::new()
+                .filename(database)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Normal)
+                // Overwrites deleted rows, which would otherwise remain in free pages.
+                .pragma("secure_delete", "ON")
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(10));
+            let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(db_error)?;
+            let store = Self::new(pool, directory, keys, identity);
+            store.migrate().await?;
+            if origin == KeyOrigin::Created {
+                store.expire_unreadable_data().await?;
+            }
+            store.encrypt_authors().await?;
+            Ok(store)
         }
-        store.encrypt_authors().await?;
-        Ok(store)
+        .boxed()
     }
 
     /// Migrates the database to the current schema (the update hook).
