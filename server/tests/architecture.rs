@@ -15,7 +15,7 @@ use source::{Crate, crates};
 const LAYERS: &[&[&str]] = &[
     &["uie-message-macros"],
     &["uie-core", "uie-json"],
-    &["uie-auth0", "uie-query", "uie-records", "uie-sandbox", "uie-store"],
+    &["uie-auth0", "uie-query", "uie-records", "uie-sandbox", "uie-sources", "uie-store"],
     &["uie-access", "uie-expression"],
     &["uie-export", "uie-import"],
     &["uie-jobs"],

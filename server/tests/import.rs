@@ -395,8 +395,11 @@ async fn several_files_are_one_import_and_password_hashes_are_joined() {
     assert_eq!(details.hashes.map(|hashes| (hashes.read, hashes.joined)), Some((1, 1)));
     let formats: Vec<_> = details.inputs.iter().map(|input| input.format.as_str()).collect();
     assert_eq!(formats, ["password-hashes", "csv", "json"]);
-    assert_eq!(details.reasons.len(), 1);
-    let faults = harness.faults("job");
+    let reasons: Vec<_> = details.reasons.iter().map(|reason| (reason.code.as_str(), reason.count)).collect();
+    assert_eq!(reasons, [("FORMAT", 1), ("NO_HASH", 1)]);
+    let mut faults = harness.faults("job");
+    assert_eq!((faults[0].code.as_str(), faults[0].row), ("NO_HASH", 2));
+    faults.remove(0);
     assert_eq!((faults[0].file.as_deref(), faults[0].row), (Some("more.json"), 3));
     let sent = files.subdirectory("chunks").read("000001.json").expect("the chunk");
     assert!(String::from_utf8(sent).expect("text").contains(hash));

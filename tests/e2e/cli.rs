@@ -209,6 +209,50 @@ async fn an_import_creates_users_and_reports_failed_rows_in_its_exit_status() {
     assert_eq!(tenant.control().violations(), Vec::<String>::new());
 }
 
+#[test]
+fn files_in_other_encodings_and_shapes_are_read() {
+    let directory = TempDir::new().unwrap();
+    let write = |name: &str, content: &[u8]| std::fs::write(directory.path().join(name), content).unwrap();
+    write(
+        "sjis.csv",
+        b"email,name\nada@example.com,\x8d\x82\x8b\xb4 \x89\xd4\x8e\x71\nbob@example.com,\x95\x5c\x8e\xa6\n",
+    );
+    write("users.json", b"{\"start\": 0, \"users\": [{\"email\": \"ada@example.com\"}], \"total\": 1}\n");
+    write("pretty.json", b"{\n  \"email\": \"ada@example.com\"\n}\n{\n  \"email\": \"bob@example.com\"\n}\n");
+    write("people.ldif", b"version: 1\n\ndn: uid=ada\nemail: ada@example.com\n");
+    write("nested.json", b"[[{\"email\":\"ada@example.com\"}]]");
+    write("bare.csv", b"L1,ada@example.com,aGFzaA==,c2FsdA==\n");
+
+    let guessed = run(directory.path(), &["import", "sjis.csv", "--chunks", "parts"], &[]);
+    assert_eq!(status(&guessed), 0, "{}", errors(&guessed));
+    let text = String::from_utf8_lossy(&guessed.stdout) + String::from_utf8_lossy(&guessed.stderr);
+    assert!(text.contains("read as Shift_JIS. Compare: name in line 2 contains \"高橋\""), "{text}");
+    let sent = std::fs::read_to_string(directory.path().join("parts/000001.json")).unwrap();
+    assert!(sent.contains("高橋 花子") && sent.contains("表示"), "{sent}");
+    let named = run(directory.path(), &["import", "sjis.csv", "--dry-run", "--encoding", "cp932"], &[]);
+    assert!(String::from_utf8_lossy(&named.stdout).contains("0 warnings"), "{}", errors(&named));
+    let unknown = run(directory.path(), &["import", "sjis.csv", "--dry-run", "--encoding", "shift"], &[]);
+    assert_eq!((status(&unknown), errors(&unknown).contains("Shift_JIS")), (2, true), "{}", errors(&unknown));
+
+    for file in ["sjis.csv", "users.json", "pretty.json"] {
+        let output = run(directory.path(), &["export", "--from", file, "--column", "email", "--format", "csv"], &[]);
+        assert_eq!(status(&output), 0, "{file}: {}", errors(&output));
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("email\nada@example.com\n"), "{file}");
+    }
+    for file in ["users.json", "pretty.json"] {
+        let output = run(directory.path(), &["import", file, "--dry-run"], &[]);
+        assert_eq!(status(&output), 0, "{file}: {}", errors(&output));
+    }
+    let people = ["import", "people.ldif", "--dry-run", "--map", "null=dn"];
+    assert_eq!(status(&run(directory.path(), &people, &[])), 0);
+
+    let nested = run(directory.path(), &["import", "nested.json", "--dry-run"], &[]);
+    assert_eq!((status(&nested), errors(&nested).contains("jq -s 'add'")), (2, true), "{}", errors(&nested));
+    let bare = run(directory.path(), &["import", "bare.csv", "--dry-run"], &[]);
+    assert_eq!((status(&bare), errors(&bare).contains("looks like a user")), (2, true), "{}", errors(&bare));
+    assert!(!errors(&bare).contains("aGFzaA"), "{}", errors(&bare));
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_read_leaves_no_job() {
     let directory = TempDir::new().unwrap();

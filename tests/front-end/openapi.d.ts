@@ -770,6 +770,11 @@ export interface components {
              * @default false
              */
             dry_run: boolean | null;
+            /**
+             * @description The encoding of the files, such as `Shift_JIS` or `windows-1251`; detected if absent. A byte order mark has
+             *     precedence.
+             */
+            encoding?: string | null;
             /** @description Text that Auth0 repeats in its jobs. */
             external_id?: string | null;
             /**
@@ -809,14 +814,21 @@ export interface components {
         InputFormat: {
             /** @description The delimiter of a CSV file. */
             delimiter?: string | null;
-            /** @description `UTF-8`, `UTF-16LE`, `UTF-16BE` or `windows-1252`. */
+            /** @description Name of the encoding in the WHATWG Encoding Standard: `UTF-8`, `Shift_JIS`. */
             encoding: string;
+            /** @description Whether the encoding was guessed from the text, which may be wrong. */
+            encoding_guessed?: boolean;
             /** @description Name of the file; present only if the import has several files. */
             file?: string | null;
-            /** @description `json`, `ndjson` or `csv`; `password-hashes` for Auth0's export of them. */
+            /** @description `json`, `ndjson`, `csv` or `ldif`; `password-hashes` for Auth0's export of them. */
             format: string;
             /** @description The file is compressed. */
             gzip: boolean;
+            /**
+             * Format: int64
+             * @description Number of sequences of bytes that are no characters of the encoding, and were replaced by U+FFFD.
+             */
+            undecodable?: number;
         };
         /** @description The parts of the form of an inspection. */
         InspectForm: {
@@ -825,6 +837,8 @@ export interface components {
              * @default false
              */
             drop_read_only: boolean | null;
+            /** @description As for an import. */
+            encoding?: string | null;
             /**
              * @description As for an import.
              * @default false

@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
+use super::encoding::parse_encoding;
 use super::run_with_progress::{Verbosity, run_with_progress};
 use uie_auth0::ManagementClient;
 use uie_core::config::{Purpose, Settings};
@@ -21,7 +22,8 @@ use uie_core::message::message;
 use uie_core::progress::Progress;
 use uie_core::user::DEFAULT_COLUMNS;
 use uie_export::{
-    ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, InputFile, OnError, Preset, Reading, SortRequest,
+    ExportRequest, ExportSpec, ExportSummary, FieldRequest, Format, InputFile, OnError, Preset, ReadOptions, Reading,
+    SortRequest, TextEncoding,
 };
 use uie_expression::{Pins, TransformContext, split_column};
 use uie_sandbox::Sandbox;
@@ -29,10 +31,14 @@ use uie_sandbox::Sandbox;
 /// Arguments of `export`.
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// Read users from this file instead of the tenant: a JSON array, NDJSON or CSV, optionally compressed with gzip;
+    /// Read users from this file instead of the tenant: JSON, NDJSON, CSV or LDIF, optionally compressed with gzip;
     /// `-` is standard input. Can be repeated: the files are read in this order
     #[arg(long, value_name = "FILE")]
     from: Vec<PathBuf>,
+    /// Encoding of the files that --from reads, such as Shift_JIS or windows-1251; detected if absent. The output is
+    /// always UTF-8
+    #[arg(long, value_name = "NAME", requires = "from", value_parser = parse_encoding)]
+    encoding: Option<TextEncoding>,
     /// Only users of this connection; with --from its name, not its id
     #[arg(long, value_name = "NAME|ID")]
     connection: Option<String>,
@@ -219,6 +225,7 @@ fn from_files(args: &ExportArgs, spec: &ExportSpec, output: Option<&Path>) -> Re
     let sizes: Vec<Option<u64>> = args.from.iter().map(|from| file_size(from)).collect::<Result<_>>()?;
     let size: Option<u64> = sizes.into_iter().sum();
     let several = args.from.len() > 1;
+    let options = ReadOptions { encoding: args.encoding, ..ReadOptions::default() };
     let files = args.from.iter().map(|from| {
         let name = several.then(|| from.display().to_string());
         let (from, read) = (from.clone(), Arc::clone(&read));
@@ -227,7 +234,7 @@ fn from_files(args: &ExportArgs, spec: &ExportSpec, output: Option<&Path>) -> Re
                 if is_standard_input(&from) { Box::new(std::io::stdin()) } else { Box::new(open_file(&from)?) };
             Ok(Box::new(CountingReader { input, read }) as Box<dyn Read + Send>)
         });
-        InputFile { name, open }
+        InputFile { name, open, options: options.clone() }
     });
     let files: Vec<InputFile> = files.collect();
     let progress = Arc::new(Progress::default());
@@ -315,8 +322,11 @@ fn explain(plan: &uie_export::Plan) -> Result<Option<ExportSummary>> {
     Ok(None)
 }
 
-/// Prints row errors to standard error. Returns 1 if there are any.
+/// Prints warnings and row errors to standard error. Returns 1 if there are any.
 fn print_errors(summary: &ExportSummary) -> ExitCode {
+    for warning in &summary.warnings {
+        eprintln!("warning: {warning}");
+    }
     if summary.faults == 0 {
         return ExitCode::SUCCESS;
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::encoding::parse_encoding;
 use super::logging::start_logging;
 use super::run_with_progress::{Verbosity, run_with_progress};
 use uie_auth0::{JobSummary, ManagementClient};
@@ -21,7 +22,7 @@ use uie_core::progress::Progress;
 use uie_expression::TransformContext;
 use uie_import::{
     ImportRequest, ImportSpec, InputFile, InputFormat, JoinedHashes, LookUpBy, LookedUp, MapRule, PollPolicy,
-    PreparedImport, Reason, ReasonCounter, RowFault, Severity,
+    PreparedImport, Reason, ReasonCounter, RowFault, Severity, TextEncoding,
 };
 use uie_jobs::{NewDirectory, PreparedJob};
 use uie_sandbox::Sandbox;
@@ -38,7 +39,7 @@ const MAP_HELP: &str = "Compute an attribute from a row with a path, a transform
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// Files of users, imported in this order: a JSON array, NDJSON or CSV, optionally compressed with gzip; - is
+    /// Files of users, imported in this order: JSON, NDJSON, CSV or LDIF, optionally compressed with gzip; - is
     /// standard input. One of them may be Auth0's export of password hashes
     #[arg(value_name = "FILE", required_unless_present_any = ["resume", "retry"])]
     files: Vec<PathBuf>,
@@ -60,6 +61,13 @@ pub(super) struct ImportArgs {
     /// imported
     #[arg(long)]
     drop_read_only: bool,
+    /// The system whose export the files are, such as cognito, firebase or keycloak; recognized from the content unless
+    /// given. none reads every file as users of Auth0
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Encoding of the files, such as Shift_JIS or windows-1251; detected if absent
+    #[arg(long, value_name = "NAME", value_parser = parse_encoding)]
+    encoding: Option<TextEncoding>,
     /// Only check the files, without a tenant
     #[arg(long)]
     dry_run: bool,
@@ -84,14 +92,14 @@ pub(super) struct ImportArgs {
     /// Resume an import that was interrupted, canceled or failed
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
-        "drop_read_only", "backup", "look_up", "retry",
+        "drop_read_only", "encoding", "backup", "look_up", "retry", "source",
     ])]
     resume: Option<String>,
     /// Import the failed rows of an earlier import again, with its settings: without files the original rows, otherwise
     /// the corrected rows in the files
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
-        "drop_read_only", "backup", "look_up",
+        "drop_read_only", "encoding", "backup", "look_up", "source",
     ])]
     retry: Option<String>,
 }
@@ -301,6 +309,8 @@ fn request(args: &ImportArgs) -> Result<ImportRequest> {
         keep_id_prefix: args.keep_id_prefix,
         map: map_rules(args)?,
         drop_read_only: args.drop_read_only,
+        source: args.source.clone(),
+        encoding: args.encoding,
         ..ImportRequest::default()
     })
 }
@@ -388,7 +398,14 @@ fn write_failed(files: &Files, path: &Path) -> Result<()> {
 /// hashes.
 fn describe_inputs(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> String {
     let mut text = String::new();
-    for input in inputs.iter().filter(|input| input.format == "csv" || input.encoding != "UTF-8") {
+    for input in inputs {
+        let Some(source) = input.source.as_deref().and_then(uie_sources::find) else { continue };
+        let name = input.file.as_deref().unwrap_or("The file");
+        let _ = writeln!(text, "{name} was read as an export of {} (--source {}).", source.title, source.name);
+    }
+    for input in
+        inputs.iter().filter(|input| input.format == "csv" || input.format == "ldif" || input.encoding != "UTF-8")
+    {
         let name = input.file.as_deref().unwrap_or("The file");
         let delimiter = match input.delimiter.as_deref() {
             Some(",") => " separated by commas".to_owned(),
@@ -400,7 +417,15 @@ fn describe_inputs(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> Stri
         let _ = writeln!(text, "{name} was read as {}{delimiter}, in {}.", input.format.to_uppercase(), input.encoding);
     }
     if let Some(hashes) = hashes {
-        let _ = writeln!(text, "{} of {} password hashes were joined to their users.", hashes.joined, hashes.read);
+        let JoinedHashes { read, joined, without_user, users_without_hash } = hashes;
+        let _ = writeln!(text, "{joined} of {read} password hashes were joined to their users.");
+        if without_user > 0 {
+            let _ = writeln!(text, "{} no user in the import.", with_verb(without_user, "hash has", "hashes have"));
+        }
+        if users_without_hash > 0 {
+            let users = with_verb(users_without_hash, "user has", "users have");
+            let _ = writeln!(text, "{users} no password hash: they must reset their password.");
+        }
     }
     text
 }
@@ -432,7 +457,11 @@ async fn run_job(
     }
     let progress = Arc::new(Progress::default());
     let bar = ProgressBar::new_spinner();
-    let work = uie_import::run(id, spec, files, client, store, Arc::clone(&progress));
+    let work = async {
+        uie_import::check_job(id, spec, files, store, &progress).await?;
+        print_file_warnings(files)?;
+        uie_import::run(id, spec, files, client, store, Arc::clone(&progress)).await
+    };
     let running = run_with_progress(&progress, work, Verbosity::Details, || draw(&bar, &progress));
     let result = Box::pin(running).await;
     bar.finish_and_clear();
@@ -448,6 +477,20 @@ async fn run_job(
         }
     }
     result
+}
+
+/// Prints the warnings that concern files and not single rows, before anything is sent: what cannot be imported, such as
+/// hashes that Auth0 cannot check.
+fn print_file_warnings(files: &Files) -> Result<()> {
+    let mut shown = 0;
+    for fault in uie_import::faults(files)? {
+        let fault = fault?;
+        if fault.row == 0 && fault.severity == Severity::Warning && shown < SHOWN_FAULTS {
+            eprint!("{}", format_error(&fault));
+            shown += 1;
+        }
+    }
+    Ok(())
 }
 
 /// Creates a progress bar over the bytes of files, or a spinner if one of them is standard input. Hidden unless
@@ -549,6 +592,11 @@ impl Report {
 /// Formats a count with a noun: `1 row`, `2 rows`.
 fn with_count(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Formats a count with a noun and its verb: `1 user has`, `2 users have`.
+fn with_verb(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// A fault as a line of text, with its hint on a second one.

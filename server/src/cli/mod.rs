@@ -2,6 +2,7 @@
 
 #[cfg(feature = "demo")]
 mod demo;
+mod encoding;
 mod export;
 mod hardening;
 mod import;

@@ -9,7 +9,7 @@ use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, html
 
 /// A guide.
 pub(super) struct Guide {
-    /// Its path below `guide/`, and the name of its file in `docs/` without `.md`.
+    /// Its path below `guide/`: that of its file in `docs/` without `.md`, or without `/README.md`.
     pub(super) name: &'static str,
     /// Its heading.
     pub(super) title: String,
@@ -17,13 +17,30 @@ pub(super) struct Guide {
     pub(super) html: String,
 }
 
-/// The names and Markdown texts of the guides, in the order of their list.
-const SOURCES: [(&str, &str); 5] = [
+/// The names and Markdown texts of the guides, in the order of their list. Those with a `/` are not in it; the guide of
+/// that directory links to them.
+const SOURCES: &[(&str, &str)] = &[
     ("import", include_str!("../../../docs/import.md")),
+    ("sources", include_str!("../../../docs/sources/README.md")),
     ("query", include_str!("../../../docs/query.md")),
     ("expressions", include_str!("../../../docs/expressions.md")),
     ("transforms", include_str!("../../../docs/transforms.md")),
     ("errors", include_str!("../../../docs/errors.md")),
+    ("sources/auth0", include_str!("../../../docs/sources/auth0.md")),
+    ("sources/cognito", include_str!("../../../docs/sources/cognito.md")),
+    ("sources/firebase", include_str!("../../../docs/sources/firebase.md")),
+    ("sources/keycloak", include_str!("../../../docs/sources/keycloak.md")),
+    ("sources/okta", include_str!("../../../docs/sources/okta.md")),
+    ("sources/entra", include_str!("../../../docs/sources/entra.md")),
+    ("sources/supabase", include_str!("../../../docs/sources/supabase.md")),
+    ("sources/clerk", include_str!("../../../docs/sources/clerk.md")),
+    ("sources/wordpress", include_str!("../../../docs/sources/wordpress.md")),
+    ("sources/drupal", include_str!("../../../docs/sources/drupal.md")),
+    ("sources/aspnet", include_str!("../../../docs/sources/aspnet.md")),
+    ("sources/django", include_str!("../../../docs/sources/django.md")),
+    ("sources/devise", include_str!("../../../docs/sources/devise.md")),
+    ("sources/laravel", include_str!("../../../docs/sources/laravel.md")),
+    ("sources/ldap", include_str!("../../../docs/sources/ldap.md")),
 ];
 
 /// All guides, rendered once.
@@ -33,6 +50,11 @@ static GUIDES: LazyLock<Vec<Guide>> =
 /// Returns all guides.
 pub(super) fn all() -> &'static [Guide] {
     &GUIDES
+}
+
+/// Returns the guides of the list: those of directories only once.
+pub(super) fn listed() -> impl Iterator<Item = &'static Guide> {
+    all().iter().filter(|guide| !guide.name.contains('/'))
 }
 
 /// Returns the guide with this name.
@@ -46,14 +68,32 @@ fn slug(heading: &str) -> String {
     allowed.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Returns the target of a link on a page of the server; `None` for files that are only in the repository.
-fn link_target(link: &str) -> Option<Cow<'_, str>> {
+/// Returns the target of a link in the file of a guide, on the page of that guide; `None` for files that are only in the
+/// repository.
+fn link_target<'l>(guide: &str, link: &'l str) -> Option<Cow<'l, str>> {
     if link.starts_with('#') || link.starts_with("https://") {
         return Some(link.into());
     }
     let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
-    let name = file.strip_suffix(".md").filter(|name| SOURCES.iter().any(|(known, _)| known == name))?;
-    Some(anchor.map_or_else(|| name.into(), |anchor| format!("{name}#{anchor}").into()))
+    // Of a directory, the guide has the name, and its file is inside.
+    let is_directory =
+        SOURCES.iter().any(|(name, _)| name.strip_prefix(guide).is_some_and(|rest| rest.starts_with('/')));
+    let directory = if is_directory { guide } else { guide.rsplit_once('/').map_or("", |(directory, _)| directory) };
+    let mut steps: Vec<&str> = directory.split('/').filter(|step| !step.is_empty()).collect();
+    for step in file.strip_suffix(".md")?.split('/') {
+        match step {
+            ".." => steps.pop().map(drop)?,
+            step => steps.push(step),
+        }
+    }
+    if steps.last() == Some(&"README") {
+        steps.pop();
+    }
+    let path = steps.join("/");
+    let (name, _) = SOURCES.iter().find(|(known, _)| *known == path)?;
+    let up = "../".repeat(guide.matches('/').count());
+    let anchor = anchor.map(|anchor| format!("#{anchor}")).unwrap_or_default();
+    Some(format!("{up}{name}{anchor}").into())
 }
 
 /// Renders a guide from Markdown.
@@ -89,7 +129,7 @@ fn render(name: &'static str, markdown: &'static str) -> Guide {
                 let anchor = if *seen == 0 { anchor } else { format!("{anchor}-{seen}") };
                 out.push(Event::Html(format!("<{level} id=\"{anchor}\">").into()));
             }
-            Event::Start(Tag::Link { dest_url, .. }) => match link_target(dest_url) {
+            Event::Start(Tag::Link { dest_url, .. }) => match link_target(name, dest_url) {
                 Some(target) => out.push(Event::Start(Tag::Link {
                     link_type: LinkType::Inline,
                     dest_url: CowStr::from(target.into_owned()),
@@ -154,11 +194,31 @@ mod tests {
                 if link.starts_with("https://") {
                     continue;
                 }
-                let target = if name.is_empty() { Some(guide) } else { find(name) };
+                let target = if name.is_empty() { Some(guide) } else { find(name.trim_start_matches("../")) };
                 let target = target.unwrap_or_else(|| panic!("{} links to {link}", guide.name));
                 assert!(anchor.is_empty() || target.html.contains(&format!("id=\"{anchor}\"")), "{link}");
             }
         }
+    }
+
+    #[test]
+    fn guides_of_a_directory_link_to_each_other_and_to_others() {
+        for (guide, link, target) in [
+            ("import", "sources/README.md", "sources"),
+            ("import", "sources/django.md#import", "sources/django#import"),
+            ("sources", "django.md", "sources/django"),
+            ("sources", "../import.md#checks", "import#checks"),
+            ("sources/django", "README.md", "../sources"),
+            ("sources/django", "ldap.md", "../sources/ldap"),
+            ("sources/django", "../import.md", "../import"),
+            ("sources/django", "#import", "#import"),
+        ] {
+            assert_eq!(link_target(guide, link).as_deref(), Some(target), "{guide}: {link}");
+        }
+        for (guide, link) in [("import", "../README.md"), ("import", "ARCHITECTURE.md"), ("sources", "../../x.md")] {
+            assert_eq!(link_target(guide, link), None, "{guide}: {link}");
+        }
+        assert_eq!(listed().filter(|guide| guide.name.starts_with("sources")).count(), 1);
     }
 
     #[test]

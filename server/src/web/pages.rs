@@ -149,7 +149,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(get_resource("/history", history))
         .service(get_resource("/transforms", transforms))
         .service(get_resource("/settings", settings))
-        .service(get_resource("/guide/{name}", guide))
+        .service(get_resource("/guide/{name:.*}", guide))
         .service(get_resource("/assets/{version}/{path:.*}", asset))
         .default_service(web::to(not_found_page));
 }
@@ -342,10 +342,11 @@ impl PageTemplate<'_> {
         let mut context = self.context("guide", None, &guide.title)?;
         let query = self.options.query();
         let href = |guide: &docs_pages::Guide| format!("{}guide/{}{query}", self.base_path, guide.name);
-        let guides = docs_pages::all().iter().map(|other| GuideItem {
+        let guides = docs_pages::listed().map(|other| GuideItem {
             title: &other.title,
             href: href(other),
-            current: std::ptr::eq(other, guide),
+            // A guide of a directory is shown below that of the directory.
+            current: guide.name.split('/').next() == Some(other.name),
         });
         context.insert("guides", &guides.collect::<Vec<_>>());
         context.insert("guide", &guide.html);

@@ -14,7 +14,7 @@ macro_rules! files {
 }
 
 const GERMAN_FILES: &[&str] = files!(
-    "de": "access", "auth0", "core", "export", "expression", "import", "jobs", "pages", "query", "records", "sandbox", "store", "web"
+    "de": "access", "auth0", "core", "export", "expression", "import", "jobs", "pages", "query", "records", "sandbox", "sources", "store", "web"
 );
 
 static GERMAN: LazyLock<HashMap<String, String>> = LazyLock::new(|| {

@@ -6,23 +6,39 @@ use std::sync::Arc;
 
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
-use uie_records::{Chunk, ChunkReader, ColumnAssignment, Expected, MAX_EXPORTED_ROW_BYTES, ReadError};
+use uie_records::{
+    Chunk, ChunkReader, ColumnAssignment, EncodingExample, Expected, FileFormat, MAX_EXPORTED_ROW_BYTES, ReadError,
+    ReadOptions, TextEncoding, find_example,
+};
+
+/// Words in the names of attributes whose values are not shown, in lower case.
+const SECRET_WORDS: [&str; 8] = ["passw", "hash", "secret", "token", "salt", "key", "pin", "kennwort"];
 
 /// Opens a file from its start.
 pub type Opener = Box<dyn FnOnce() -> Result<Box<dyn Read + Send>> + Send>;
 
-/// A file of users: a JSON array, NDJSON or CSV, each optionally compressed with gzip.
+/// A file of users: JSON, CSV or LDIF, each optionally compressed with gzip.
 pub struct InputFile {
     /// Its name, shown in messages; `None` if the export has one file.
     pub name: Option<String>,
     /// Opens it, when the files before it are finished.
     pub open: Opener,
+    /// What is known about it before it is read.
+    pub options: ReadOptions,
 }
 
 impl InputFile {
     /// The only file of an export.
     pub fn single(content: Box<dyn Read + Send>) -> Self {
-        Self { name: None, open: Box::new(move || Ok(content)) }
+        Self { name: None, open: Box::new(move || Ok(content)), options: ReadOptions::default() }
+    }
+}
+
+impl InputFile {
+    /// The users of a tenant, which sends UTF-8.
+    pub(super) fn of_tenant(content: Box<dyn Read + Send>) -> Self {
+        let options = ReadOptions { encoding: Some(TextEncoding::UTF_8), ..ReadOptions::default() };
+        Self { options, ..Self::single(content) }
     }
 }
 
@@ -34,12 +50,23 @@ pub(super) struct Inputs {
     csv: Option<ColumnAssignment>,
     /// Number of rows of the files that are finished.
     rows: u64,
+    /// The warning that the encoding of the current file was guessed was added.
+    is_guess_reported: bool,
+    warnings: Vec<Message>,
 }
 
 impl Inputs {
     /// With `csv`, a file may be CSV.
     pub(super) fn new(files: Vec<InputFile>, csv: Option<ColumnAssignment>) -> Self {
-        Self { waiting: files.into(), current: None, file: None, csv, rows: 0 }
+        Self {
+            waiting: files.into(),
+            current: None,
+            file: None,
+            csv,
+            rows: 0,
+            is_guess_reported: false,
+            warnings: Vec::new(),
+        }
     }
 
     /// Returns the number of rows that were read, including blank lines.
@@ -62,10 +89,16 @@ impl Inputs {
                 return Ok(false);
             };
             match reader.next_chunk(chunk) {
-                Ok(true) => return Ok(true),
+                Ok(true) => {
+                    let format = reader.format();
+                    if format.is_guessed && !self.is_guess_reported {
+                        self.warn_of_guess(format, chunk);
+                    }
+                    return Ok(true);
+                }
                 Ok(false) => {
                     self.rows += reader.rows();
-                    self.current = None;
+                    self.end_file();
                 }
                 Err(error) => {
                     let line = reader.line_at_end();
@@ -75,13 +108,66 @@ impl Inputs {
         }
     }
 
+    /// Returns the warnings about all files.
+    pub(super) fn finish(mut self) -> Vec<Message> {
+        self.end_file();
+        self.warnings
+    }
+
+    /// Adds the warnings about the current file that are known at its end.
+    fn end_file(&mut self) {
+        let Some(mut reader) = self.current.take() else { return };
+        let FileFormat { encoding, is_guessed, undecodable, .. } = reader.format();
+        if is_guessed && !self.is_guess_reported {
+            self.warn(message!("The file does not say its encoding and was read as {encoding}. --encoding names it."));
+        }
+        if undecodable > 0 {
+            self.warn(message!(
+                "{undecodable} sequences of bytes are no characters of {encoding} and were replaced by U+FFFD. \
+                 --encoding names another encoding."
+            ));
+        }
+        for line in reader.take_skipped() {
+            self.warn(line.describe());
+        }
+    }
+
+    /// Adds the warning that the encoding was guessed, if the chunk has an example.
+    fn warn_of_guess(&mut self, format: FileFormat, chunk: &Chunk) {
+        let is_secret = |path: &str| {
+            let path = path.to_lowercase();
+            SECRET_WORDS.iter().any(|word| path.contains(word))
+        };
+        let example = |(line, row): (u64, Result<&[u8], _>)| {
+            let row = row.ok().filter(|row: &&[u8]| !row.is_ascii())?;
+            Some((line, find_example(&serde_json::from_slice(row).ok()?, &is_secret)?))
+        };
+        let Some((line, EncodingExample { attribute, word })) = chunk.rows().find_map(example) else { return };
+        self.is_guess_reported = true;
+        let encoding = format.encoding;
+        self.warn(message!(
+            "The file does not say its encoding and was read as {encoding}. Compare: {attribute} in line {line} \
+             contains {word:?}. If that is wrong, name the encoding with --encoding."
+        ));
+    }
+
+    /// Adds a warning about the current file.
+    fn warn(&mut self, warning: Message) {
+        self.warnings.push(match &self.file {
+            Some(file) => message!("{file}: {warning}"),
+            None => warning,
+        });
+    }
+
     /// Opens the next file; `false` at the end.
     fn open_next(&mut self) -> Result<bool> {
-        let Some(InputFile { name, open }) = self.waiting.pop_front() else { return Ok(false) };
+        let Some(InputFile { name, open, options }) = self.waiting.pop_front() else { return Ok(false) };
         self.file = name.map(Arc::from);
         let source = open()?;
-        let reader = ChunkReader::open(source, self.csv).map_err(|error| self.in_file(file_error(error, 1)))?;
+        let reader = ChunkReader::open(source, self.csv, &options);
+        let reader = reader.map_err(|error| self.in_file(file_error(error, 1)))?;
         self.current = Some(reader);
+        self.is_guess_reported = false;
         Ok(true)
     }
 
@@ -129,7 +215,8 @@ fn file_error(error: ReadError, line: u64) -> Error {
                 message!("byte {byte:#04x}")
             };
             let message = match expected {
-                Expected::Element => message!("Line {line}: found {found}, expected a user."),
+                Expected::Element | Expected::Value => message!("Line {line}: found {found}, expected a user."),
+                Expected::Member => message!("Line {line}: found {found}, expected a member of an object."),
                 Expected::ElementAfterComma => {
                     message!("Line {line}: found {found}, expected a user after the comma.")
                 }
@@ -152,9 +239,31 @@ fn file_error(error: ReadError, line: u64) -> Error {
                 .with_hint(message!("Rename or remove one of them."))
         }
         ReadError::NoContent => invalid(message!("The file has no content.")),
-        ReadError::ObjectOverLines(line) => {
-            invalid(message!("The file is a single JSON object that starts at line {line}."))
+        ReadError::NoUserList { line, lists } if lists.is_empty() => {
+            invalid(message!("The file is one JSON object, which starts at line {line} and holds no list of users."))
+                .with_hint(message!("Write the users as a JSON array, or one per line."))
         }
+        ReadError::NoUserList { line, lists } => {
+            let first = lists.first().cloned().unwrap_or_default();
+            invalid(message!(
+                "The file is one JSON object, which starts at line {line}; none of its lists is known to be the users: \
+                 {lists}.",
+                lists = lists.join(", ")
+            ))
+            .with_hint(message!("Write the users to a file of their own: jq '.{first}' FILE > users.json"))
+        }
+        ReadError::NestedArrays(line) => {
+            invalid(message!("The file is an array of arrays, of which the first one starts at line {line}."))
+                .with_hint(message!("`jq -s` makes one of several arrays; join them: jq -s 'add' FILE… > users.json"))
+        }
+        ReadError::UnclosedObject(at) => {
+            invalid(message!("The file ends in line {line} before the closing brace of its object.", line = at.line))
+                .with_hint(incomplete())
+        }
+        ReadError::MissingHeader { line, columns } => invalid(message!(
+            "Line {line} of the file looks like a user, not like a header: the {columns} columns have no names."
+        ))
+        .with_hint(message!("Insert a first line that names the columns, such as email,name,user_metadata.city.")),
     }
 }
 

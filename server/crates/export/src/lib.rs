@@ -29,6 +29,7 @@ pub use run::{run, run_file, run_files};
 pub use source::ExportCheckpoint;
 pub use spec::{ExportSpec, Reading};
 pub use summary::ExportSummary;
+pub use uie_records::{ReadOptions, TextEncoding};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use super::csv_columns;
 use super::encode::{CellSource, ComputedRow, MissingEmail, ProjectedCells, TreeCells, UserText};
 use super::input::{InputFile, Inputs};
 use super::request::OnError;
-use super::row_messages::describe_problem;
+use super::row_messages::{describe_problem, describe_unreadable};
 use super::sort::{Sorter, write_key};
 use super::spec::{ExportSpec, Reading};
 use super::summary::ExportSummary;
@@ -24,7 +24,7 @@ use uie_core::message::{Message, message};
 use uie_core::progress::Progress;
 use uie_expression::{Evaluator, RowValues};
 use uie_json::{Cell, Cursor, Json, Path, Projection, RowBuffer, StructuralIndex};
-use uie_records::{Chunk, ColumnAssignment, Peeked, RowProblem, Rows, describe_parse_error};
+use uie_records::{Chunk, ColumnAssignment, Peeked, RowProblem, Rows};
 
 /// Typical number of users in a chunk, for initial capacities.
 const TYPICAL_CHUNK_ROWS: usize = 256;
@@ -119,7 +119,8 @@ pub(super) fn run(
     if reader.ended && !pipeline.stopped.into_inner() {
         origin.check_count(reader.inputs.rows())?;
     }
-    ordered_output.collector.finish(progress)
+    let warnings = reader.inputs.finish();
+    Ok(ExportSummary { warnings, ..ordered_output.collector.finish(progress)? })
 }
 
 /// The state that all threads of an export share.
@@ -587,7 +588,7 @@ impl<'a> Pipeline<'a> {
         let (text, user) = spec
             .encoder
             .read(row, &spec.wanted, spec.needs_values())
-            .map_err(|unreadable| describe_parse_error(&unreadable))?;
+            .map_err(|unreadable| describe_unreadable(row, &unreadable))?;
         let matches = spec.filter.as_ref().is_none_or(|filter| filter.matches(&user));
         Ok(matches.then_some((text, user)))
     }
@@ -728,6 +729,7 @@ impl<'a> Collector<'a> {
             faults: self.faults,
             cells: self.cells,
             first_faults: self.first_faults,
+            warnings: Vec::new(),
         })
     }
 }

@@ -138,7 +138,7 @@ pub(super) async fn run(
     let users = Box::new(UserReader::new(stream_requests));
     let pipeline = tokio::task::spawn_blocking({
         let progress = Arc::clone(&progress);
-        move || pipeline::run(&spec, vec![InputFile::single(users)], origin, output, &progress)
+        move || pipeline::run(&spec, vec![InputFile::of_tenant(users)], origin, output, &progress)
     });
     let feeding = async {
         while let Some(to) = requested_streams.recv().await {

@@ -17,6 +17,9 @@ pub struct ExportSummary {
     /// Messages of the first faults. Serialized in their stored form, to be translated when they are shown.
     #[serde(serialize_with = "serialize_stored")]
     pub first_faults: Vec<Message>,
+    /// Warnings about the files that were read. Serialized like the faults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "serialize_stored")]
+    pub warnings: Vec<Message>,
 }
 
 fn serialize_stored<S: Serializer>(messages: &[Message], serializer: S) -> Result<S::Ok, S::Error> {
@@ -35,7 +38,7 @@ mod tests {
     fn stored_messages_are_translated_when_they_are_shown() {
         let place = message!("line {number}", number = 2);
         let fault = message!("{place}: {reason}", reason = message!("not a JSON object"));
-        let summary = ExportSummary { rows: 1, faults: 1, cells: 0, first_faults: vec![fault] };
+        let summary = ExportSummary { rows: 1, faults: 1, cells: 0, first_faults: vec![fault], warnings: Vec::new() };
         let stored = serde_json::to_value(&summary).unwrap();
         let shown = |language| {
             let mut shown = stored.clone();

@@ -284,9 +284,39 @@ fn faults_of_csv_have_the_line_of_the_record() {
     assert_eq!((text.as_str(), summary.faults), ("A\n1\n", 1), "a damaged first line does not make a file CSV");
 }
 
+#[test]
+fn files_of_other_shapes_and_encodings_are_exported() {
+    let columns = [("email", "email"), ("name", "name")];
+    let expected = "email,name\na@b.c,高橋\nb@b.c,表示 能\n";
+    let shift_jis = b"email,name\na@b.c,\x8d\x82\x8b\xb4\nb@b.c,\x95\x5c\x8e\xa6 \x94\x5c\n";
+    let users = "{\"email\":\"a@b.c\",\"name\":\"高橋\"},\n{\"email\":\"b@b.c\",\"name\":\"表示 能\"}";
+    for (input, guessed) in [
+        (shift_jis.to_vec(), true),
+        (format!("{{\"start\":0,\"users\":[{users}],\"total\":2}}").into_bytes(), false),
+        (users.replace(':', ":\n").into_bytes(), false),
+        (format!("[{users},\n]").into_bytes(), false),
+        ("dn: a\nemail: a@b.c\nname:: 6auY5qmL\n\ndn: b\nemail: b@b.c\nname: 表示\n  能\n".into(), false),
+    ] {
+        let (text, summary) = export(&request(Format::Csv, &columns), input);
+        assert_eq!((text.as_str(), summary.faults), (expected, 0));
+        assert_eq!(summary.warnings.len(), usize::from(guessed), "{:?}", summary.warnings);
+        if guessed {
+            let warning = summary.warnings[0].to_string();
+            assert!(
+                warning.contains("read as Shift_JIS") && warning.contains("name in line 2 contains \"高橋\""),
+                "{warning}"
+            );
+        }
+    }
+}
+
 fn input_file(name: &str, content: &str) -> InputFile {
     let content = content.to_owned().into_bytes();
-    InputFile { name: Some(name.to_owned()), open: Box::new(move || Ok(Box::new(std::io::Cursor::new(content)))) }
+    InputFile {
+        name: Some(name.to_owned()),
+        open: Box::new(move || Ok(Box::new(std::io::Cursor::new(content)))),
+        options: ReadOptions::default(),
+    }
 }
 
 #[test]
@@ -316,10 +346,10 @@ fn several_files_are_exported_in_order_and_faults_name_the_file() {
     );
     let limited = ExportRequest { limit: Some(2), ..columns.clone() };
     assert_eq!(run(&limited, files()).unwrap().0, "E\na@b.c\nb@b.c\n");
-    let damaged = vec![input_file("good", "{}"), input_file("bad", "[{},]")];
+    let damaged = vec![input_file("good", "{}"), input_file("bad", "[{},,{}]")];
     let error = run(&columns, damaged).unwrap_err();
     assert_eq!(error.code, Code::InvalidUsersFile);
-    assert!(error.message.to_string().starts_with("bad: Line 1: found `]`"), "{}", error.message);
+    assert!(error.message.to_string().starts_with("bad: Line 1: found `,`"), "{}", error.message);
 }
 
 #[test]
@@ -389,7 +419,13 @@ fn damaged_input_fails_the_export() {
         (b"[".to_vec(), "should end with `]`"),
         (b"[{},\n{\"a\":".to_vec(), "the user that starts in line 2"),
         (b"[{} {}]".to_vec(), "found `{`, expected `,` or `]`"),
-        (b"[{},]".to_vec(), "a user after the comma"),
+        (b"[{},,{}]".to_vec(), "a user after the comma"),
+        (b"[[{}],[{}]]".to_vec(), "an array of arrays"),
+        (b"{\"users\":[{},{}".to_vec(), "should end with `]`"),
+        (b"{\"users\":[{},{}],".to_vec(), "before the closing brace"),
+        (b"{\"users\":[{}]} {}".to_vec(), "expected nothing"),
+        (b"{\"a\":[{\"x\":1}],\"b\":[{\"x\":1}]}".to_vec(), "none of its lists is known to be the users: a, b"),
+        (b"L1,ada@example.com,aGFzaA==\n".to_vec(), "looks like a user, not like a header"),
         (b"[,]".to_vec(), "found `,`, expected a user"),
         (b"[{\"a\":{]}}]".to_vec(), "found `}`, expected `,` or `]`"),
         (b"[{}]\n{}".to_vec(), "Line 2: found `{`, expected nothing"),

@@ -8,16 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Checker;
 use super::chunks::{ChunkWriter, IdentityFile, WrittenChunk};
-use super::hashes::{self, JoinedHashes, PasswordHashes, hashes_without_users};
+use super::encoding_notes::EncodingNotes;
+use super::hashes::{self, JoinedHashes, PasswordHashes};
 use super::input_file::{InputFile, InputFormat, in_file};
 use super::read::{IgnoredColumn, RowReader};
 use super::row::{Checked, Failed, Read, Row, Valid};
 use super::row_fault::{RowFault, Severity};
 use super::rows::Rows;
+use super::source_choice::{SourceChoice, choice_of_users, is_hash_export, open_users};
 use super::spec::ImportSpec;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::message;
 use uie_core::progress::Progress;
+use uie_records::SkippedLine;
 use uie_store::Files;
 
 /// Result of a check.
@@ -37,6 +40,9 @@ pub struct CheckSummary {
     pub inputs: Vec<InputFormat>,
     /// Set when an export of password hashes was among the files.
     pub hashes: Option<JoinedHashes>,
+    /// Numbers of these files, from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hash_files: Vec<usize>,
 }
 
 /// Checks the rows of `input` without sending them: the dry run, and the first half of [`run`](crate::run). Writes
@@ -121,21 +127,32 @@ pub(super) fn check_rows(
     fault: &mut dyn FnMut(&RowFault) -> Result<()>,
     after_row: &mut dyn FnMut(&CheckSummary) -> Result<()>,
 ) -> Result<(CheckSummary, Vec<WrittenChunk>)> {
-    let headers = spec.mapping().headers();
+    let headers = spec.headers();
     let mut summary = CheckSummary::default();
-    let mut hashes = join_hashes(&mut inputs, scratch, &mut summary)?;
+    let mut hashes = join_hashes(spec.source(), &mut inputs, scratch, &mut summary)?;
+    let choice = choice_of_users(spec.source(), hashes.is_some());
+    let several = inputs.len() > 1 || hashes.is_some();
     let dropped = spec.mapping().dropped_by_text().unwrap_or_default();
     let checker = Checker::new(spec.request().keep_id_prefix, scratch).dropping(dropped);
     let mut run = CheckRun { checker, outputs, summary, fault };
-    for InputFile { name, mut open, .. } in inputs {
+    for InputFile { name, mut open, reopenable } in inputs {
         let in_file = in_file(name.as_deref());
-        let reader = RowReader::open(open()?, &headers).map_err(&in_file)?;
+        let (reader, source) = open_users(open()?, &headers, choice).map_err(&in_file)?;
+        if several && !reopenable && source.is_some_and(|source| source.name == hashes::SOURCE) {
+            return Err(hashes::export_cannot_be_reopened());
+        }
         for warning in ignored_columns(&reader, name.as_deref()) {
             run.report(&warning)?;
         }
-        let mut rows = Rows::new(reader, spec.mapping(), hashes.is_some()).located(name.as_deref(), run.summary.total);
+        let watch = reader.watch();
+        let mut rows = Rows::new(reader, spec.mapping(), hashes.is_some())
+            .located(name.as_deref(), run.summary.total)
+            .of_source(source, spec.mapping());
+        let mut notes = EncodingNotes::new(name.as_deref());
         loop {
+            // Reading ahead may have detected the encoding.
             if let Some(row) = rows.peek().map_err(&in_file)?
+                && !notes.wants_rows(watch.format())
                 && let Some(length) = run.check_text(row)?
             {
                 rows.advance(length).map_err(&in_file)?;
@@ -144,6 +161,12 @@ pub(super) fn check_rows(
             }
             if !rows.next().map_err(&in_file)? {
                 break;
+            }
+            let format = watch.format();
+            if notes.wants_rows(format)
+                && let Some(warning) = notes.observe(rows.raw().line, &rows.raw().bytes, format)
+            {
+                run.report(&warning)?;
             }
             if let Some(row) = rows.text()
                 && run.check_text(row)?.is_some()
@@ -155,19 +178,35 @@ pub(super) fn check_rows(
             if let Some(hashes) = &mut hashes {
                 rows.join(hashes)?;
             }
+            let has_hash = rows.has_hash();
             let checked = match rows.take() {
                 Ok(row) => run.checker.check(row)?,
                 Err(row) => Checked::Failed(row),
             };
             run.finish_row(&checked)?;
+            if let (Some(hashes), Checked::Valid(row), false) = (&mut hashes, &checked, has_hash)
+                && let Some(warning) = hashes.count_user_without_hash(&row.location)
+            {
+                run.report(&warning)?;
+            }
             after_row(&run.summary)?;
         }
-        run.summary.inputs.push(InputFormat { file: name.clone(), ..rows.reader().format() });
+        for warning in notes.finish(watch.format()) {
+            run.report(&warning)?;
+        }
+        for line in rows.take_skipped() {
+            run.report(&skipped_line(&line, name.as_deref()))?;
+        }
+        let source = source.map(|source| source.name.to_owned());
+        run.summary.inputs.push(InputFormat { file: name.clone(), source, ..rows.reader().format() });
+        for warning in rows.into_remarks().into_faults(name.as_deref()) {
+            run.report(&warning)?;
+        }
+    }
+    if let Some(hashes) = hashes {
+        run.summary.hashes = Some(hashes.finish(&mut |warning| run.report(warning))?);
     }
     let CheckRun { outputs, mut summary, .. } = run;
-    if let Some(hashes) = hashes {
-        summary.hashes = Some(JoinedHashes { read: hashes.count, joined: hashes.joined });
-    }
     let written = outputs.finish()?;
     summary.chunks = written.len() as u64;
     Ok((summary, written))
@@ -222,8 +261,9 @@ impl CheckRun<'_> {
 }
 
 /// Reads the exports of password hashes among several files and removes them from `inputs`. `None` if no file is
-/// such an export.
+/// such an export, or all are: then they are imported as users.
 fn join_hashes(
+    choice: SourceChoice,
     inputs: &mut Vec<InputFile<'_>>,
     scratch: &Path,
     summary: &mut CheckSummary,
@@ -232,21 +272,41 @@ fn join_hashes(
     if inputs.len() < 2 {
         return Ok(None);
     }
+    let is_export = inputs.iter_mut().map(|input| is_hash_export(choice, input)).collect::<Result<Vec<bool>>>()?;
+    if !is_export.contains(&false) {
+        return Ok(None);
+    }
     let mut users = Vec::with_capacity(inputs.len());
-    for mut input in inputs.drain(..) {
-        if input.reopenable && hashes::is_export((input.open)()?) {
+    for (number, (mut input, is_export)) in inputs.drain(..).zip(is_export).enumerate() {
+        if is_export {
+            summary.hash_files.push(number);
             let hashes = match &mut hashes {
                 Some(hashes) => hashes,
                 None => hashes.insert(PasswordHashes::new(scratch)?),
             };
-            let format = hashes.read((input.open)()?)?;
-            summary.inputs.push(InputFormat { file: input.name, format: "password-hashes".to_owned(), ..format });
+            let format = hashes.read((input.open)()?, input.name.as_deref())?;
+            summary.inputs.push(InputFormat { file: input.name, format: hashes::FORMAT.to_owned(), ..format });
         } else {
             users.push(input);
         }
     }
     *inputs = users;
-    if inputs.is_empty() { Err(hashes_without_users()) } else { Ok(hashes) }
+    Ok(hashes)
+}
+
+/// Returns the warning about a line that was skipped.
+pub(super) fn skipped_line(line: &SkippedLine, file: Option<&str>) -> RowFault {
+    RowFault {
+        line: line.line,
+        row: 0,
+        attribute: None,
+        code: "LINE_SKIPPED".to_owned(),
+        message: line.describe(),
+        hint: None,
+        value: None,
+        severity: Severity::Warning,
+        file: file.map(str::to_owned),
+    }
 }
 
 /// Returns a warning for each column that is not imported.

@@ -17,11 +17,18 @@ pub(super) const INPUTS_FILE: &str = "inputs.json";
 pub(super) struct DetectedInputs {
     pub(super) inputs: Vec<InputFormat>,
     pub(super) hashes: Option<JoinedHashes>,
+    /// Numbers of the files, from 0, that are exports of password hashes and were joined; `None` if an earlier version
+    /// wrote this.
+    pub(super) hash_files: Option<Vec<usize>>,
 }
 
 /// Writes the formats of the files that a check detected.
 pub(super) fn write_inputs(files: &Files, summary: &CheckSummary) -> Result<()> {
-    let inputs = DetectedInputs { inputs: summary.inputs.clone(), hashes: summary.hashes };
+    let inputs = DetectedInputs {
+        inputs: summary.inputs.clone(),
+        hashes: summary.hashes,
+        hash_files: Some(summary.hash_files.clone()),
+    };
     let json = serde_json::to_vec(&inputs).map_err(Error::internal)?;
     files.write(INPUTS_FILE, &json, true).map_err(|error| with_path(error, &files.path(INPUTS_FILE)))
 }

@@ -13,15 +13,29 @@ pub struct InputFormat {
     /// Name of the file; present only if the import has several files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// `json`, `ndjson` or `csv`; `password-hashes` for Auth0's export of them.
+    /// `json`, `ndjson`, `csv` or `ldif`; `password-hashes` for Auth0's export of them.
     pub format: String,
-    /// `UTF-8`, `UTF-16LE`, `UTF-16BE` or `windows-1252`.
+    /// Name of the encoding in the WHATWG Encoding Standard: `UTF-8`, `Shift_JIS`.
     pub encoding: String,
+    /// Whether the encoding was guessed from the text, which may be wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub encoding_guessed: bool,
+    /// Number of sequences of bytes that are no characters of the encoding, and were replaced by U+FFFD.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub undecodable: u64,
     /// The delimiter of a CSV file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
     /// The file is compressed.
     pub gzip: bool,
+    /// Name of the source whose export it is, chosen or detected; absent if its attributes are those of Auth0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Opens a file from its start.

@@ -9,14 +9,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::check::Checker;
-use super::check_run::ignored_columns;
-use super::hashes;
+use super::check_run::{ignored_columns, skipped_line};
+use super::encoding_notes::EncodingNotes;
 use super::input_file::InputFormat;
 use super::read::{HeaderPolicy, RawRow, RowReader, damaged_gzip};
 use super::redact;
 use super::row::{Checked as RowChecked, Failed, Row};
 use super::row_fault::{RowFault, Severity};
 use super::rows::Rows;
+use super::source_choice::FileSource;
 use super::spec::ImportSpec;
 use super::suggest;
 use super::summary::{Reason, ReasonCounter};
@@ -25,6 +26,7 @@ use uie_core::language::Language;
 use uie_core::message::Localize;
 use uie_core::user;
 use uie_records::member;
+use uie_sources::{Source, SourceName};
 
 /// Number of bytes of a file that are inspected, compressed or not.
 pub const INSPECTED_BYTES: usize = 4 << 20;
@@ -108,6 +110,11 @@ pub struct Inspection {
     pub rows: u64,
     /// Whether the file has no further rows.
     pub complete: bool,
+    /// The source whose export the file is, chosen or detected; absent if its attributes are those of Auth0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceName>,
+    /// All sources that can be chosen.
+    pub sources: Vec<SourceName>,
     /// The columns, in the order of the file.
     pub columns: Vec<InspectedColumn>,
     /// The first rows.
@@ -139,9 +146,10 @@ impl Localize for Inspection {
 /// Fails if the file is empty or has an unknown format.
 pub fn inspect(spec: &ImportSpec, sample: Vec<u8>, partial: bool) -> Result<Inspection> {
     let sample = Sample::new(sample, partial)?;
-    let mut inspection = inspect_rows(&sample)?;
+    let source = spec.source().decide(&sample.bytes, &spec.headers());
+    let mut inspection = inspect_rows(spec, &sample, &source)?;
     if inspection.problem.is_none() {
-        match sample.check(spec) {
+        match sample.check(spec, &source) {
             Ok(checked) => inspection.checked = Some(checked),
             Err(error) => inspection.problem = Some(error.body()),
         }
@@ -187,8 +195,8 @@ impl Sample {
     }
 
     /// Checks the rows, except the last one if it may be truncated.
-    fn check(&self, spec: &ImportSpec) -> Result<Checked> {
-        let reader = self.open(&spec.mapping().headers())?;
+    fn check(&self, spec: &ImportSpec, file: &FileSource) -> Result<Checked> {
+        let reader = self.open(&file.headers(&spec.headers()))?;
         let mut checker = Checker::new(spec.request().keep_id_prefix, &std::env::temp_dir());
         let mut checked = Checked::default();
         let mut reasons = ReasonCounter::default();
@@ -202,7 +210,9 @@ impl Sample {
         for warning in ignored_columns(&reader, None) {
             record(warning, &mut checked);
         }
-        let mut rows = Rows::new(reader, spec.mapping(), true);
+        let watch = reader.watch();
+        let mut rows = Rows::new(reader, spec.mapping(), true).of_source(file.source, spec.mapping());
+        let mut notes = EncodingNotes::new(None);
         for _ in 0..INSPECTED_ROWS {
             match rows.next() {
                 Ok(true) => {}
@@ -212,6 +222,13 @@ impl Sample {
             }
             if self.partial && rows.is_exhausted() {
                 break;
+            }
+            let format = watch.format();
+            if notes.wants_rows(format) {
+                notes
+                    .observe(rows.raw().line, &rows.raw().bytes, format)
+                    .into_iter()
+                    .for_each(|warning| record(warning, &mut checked));
             }
             let row = match rows.take() {
                 Ok(row) => {
@@ -237,14 +254,26 @@ impl Sample {
                 record(fault, &mut checked);
             }
         }
+        for warning in notes.finish(watch.format()) {
+            record(warning, &mut checked);
+        }
+        for line in rows.take_skipped() {
+            record(skipped_line(&line, None), &mut checked);
+        }
+        for warning in rows.into_remarks().into_faults(None) {
+            record(warning, &mut checked);
+        }
         checked.reasons = reasons.finish();
         Ok(checked)
     }
 }
 
 /// Returns columns and first rows of the file, without a check.
-fn inspect_rows(sample: &Sample) -> Result<Inspection> {
-    let mut reader = sample.open(&HeaderPolicy { lenient: true, ..HeaderPolicy::default() })?;
+fn inspect_rows(spec: &ImportSpec, sample: &Sample, file: &FileSource) -> Result<Inspection> {
+    let encoding = spec.request().encoding;
+    let policy = HeaderPolicy { lenient: true, encoding, ..HeaderPolicy::default() };
+    let mut reader = sample.open(&file.headers(&policy))?;
+    let source = file.source;
     let mut columns = Columns::default();
     if let Some(names) = reader.columns() {
         for column in names {
@@ -286,9 +315,6 @@ fn inspect_rows(sample: &Sample) -> Result<Inspection> {
         } else {
             match reader.parse(&raw) {
                 Ok(Ok(Value::Object(members))) => {
-                    if rows == 1 && hashes::parse_entry(&Value::Object(members.clone())).is_some() {
-                        return Err(hashes::hashes_without_users());
-                    }
                     for (name, value) in members {
                         let at = columns.index_of(&name);
                         values.extend(at.and_then(|at| columns.record_value(at, value)));
@@ -315,9 +341,15 @@ fn inspect_rows(sample: &Sample) -> Result<Inspection> {
         }
         InspectedRow { line, values: row }
     });
-    let input = InputFormat { gzip: sample.gzip, ..reader.format() };
+    let input =
+        InputFormat { gzip: sample.gzip, source: source.map(|source| source.name.to_owned()), ..reader.format() };
+    if let Some(source) = source.filter(|source| !source.is_auth0) {
+        columns.apply_source(source);
+    }
     Ok(Inspection {
         input,
+        source: source.map(Source::as_name),
+        sources: uie_sources::ALL.iter().map(|source| source.as_name()).collect(),
         rows,
         complete,
         sample: sample_rows.collect(),
@@ -396,6 +428,23 @@ impl Columns {
             column.examples.push(text);
         }
         Some((at, value))
+    }
+
+    /// Sets the attribute of each column by the table of a source.
+    fn apply_source(&mut self, source: &Source) {
+        for column in &mut self.all {
+            let target = source.target(&column.name);
+            column.expression = member("user", &column.name);
+            column.read_only = None;
+            match target {
+                Some(target) => {
+                    column.attribute = Some(target).filter(|target| !target.is_empty());
+                    column.proposal = None;
+                }
+                None if column.attribute.is_none() => column.proposal = Some(suggest::suggest_attribute(&column.name)),
+                None => {}
+            }
+        }
     }
 
     fn proposed_map(&self) -> Map<String, Value> {

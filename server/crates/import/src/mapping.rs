@@ -8,6 +8,7 @@ use super::read::{HeaderPolicy, RowError};
 use super::request::ImportRequest;
 use super::row::{BufferedRow, Content};
 use super::schema::{self, Target};
+use super::source_choice::SourceChoice;
 use super::suggest;
 use super::type_inference::coerce;
 use uie_core::error::{Code, Error, Result};
@@ -66,9 +67,10 @@ impl Mapping {
         request: &ImportRequest,
         rules: &ParsedRules<'_>,
         tools: Option<&TransformContext>,
+        choice: SourceChoice,
     ) -> Result<(Self, Vec<Option<Formula>>)> {
         let (mut mapping, formulas) = Self::new(rules, tools)?;
-        if request.drop_read_only {
+        if request.drop_read_only || choice.is("auth0") {
             let read_only = user::ATTRIBUTES.iter().filter(|attribute| !attribute.importable);
             mapping.dropped.extend(read_only.map(|attribute| attribute.name.to_owned()));
         }
@@ -139,7 +141,15 @@ impl Mapping {
             email_is_mapped: self.rules.iter().any(|rule| rule.attribute == "email"),
             accept_any: self.reads_whole_row,
             lenient: false,
+            as_text: false,
+            names: None,
+            encoding: None,
         }
+    }
+
+    /// Returns the names of attributes and columns that are not imported.
+    pub(super) fn dropped(&self) -> &[String] {
+        &self.dropped
     }
 
     /// Returns whether the mapping changes no row.

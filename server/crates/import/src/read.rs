@@ -1,9 +1,9 @@
-//! Reads the rows of a users file: a JSON array, NDJSON or CSV, each optionally compressed with gzip. The format is
-//! detected from the content.
+//! Reads the rows of a users file: JSON, CSV or LDIF, each optionally compressed with gzip. The format is detected from
+//! the content.
 //!
-//! Holds one row in memory at a time. JSON rows keep their bytes; CSV rows are converted to JSON. A malformed row of
-//! NDJSON or CSV is an error of that row only, since the next row starts on the next line. In a JSON array the start of
-//! the next element would be uncertain, so reading fails with line and column.
+//! Holds one row in memory at a time. JSON rows keep their bytes; rows of CSV and LDIF are converted to JSON. A
+//! malformed row of NDJSON, CSV or LDIF is an error of that row only, since the next row starts on the next line. In a JSON array
+//! the start of the next element would be uncertain, so reading fails with line and column.
 
 mod csv;
 mod error;
@@ -21,7 +21,10 @@ use super::input_file::InputFormat;
 use super::row_fault::{RowFault, RowLocation, Severity};
 use uie_core::error::Result;
 use uie_core::message::{Message, message};
-use uie_records::{FileFormat, Layout, MAX_IMPORTED_ROW_BYTES, MAX_NESTING, Position, RowProblem, TextInput};
+use uie_records::{
+    FileFormat, FormatWatch, Layout, LdifReader, MAX_IMPORTED_ROW_BYTES, MAX_NESTING, Position, ReadOptions,
+    RowProblem, SkippedLine, TextInput, describe_mistake,
+};
 pub(super) use uie_records::{PeekedRow, Record as RawRow};
 
 /// Why a row cannot be read or mapped; the rows after it can still be read.
@@ -83,6 +86,28 @@ impl From<RowProblem> for RowError {
                 message!("The row has a value in column {column}, which has no name."),
                 message!("Name the column in the header, or empty the cell."),
             ),
+            RowProblem::LdifLine(line) => Self::new(
+                "INVALID_LDIF",
+                message!("Line {line} of this entry is not an attribute: name, colon, value."),
+                message!(
+                    "Continue a long value on the next line after a space, and separate entries by an empty line."
+                ),
+            ),
+            RowProblem::LdifBase64(line) => Self::new(
+                "INVALID_LDIF",
+                message!("The value in line {line} of this entry is not Base64."),
+                message!("A value after two colons (::) is Base64; after one colon it is text."),
+            ),
+            RowProblem::LdifUrl(line) => Self::new(
+                "INVALID_LDIF",
+                message!("The value in line {line} of this entry is in another file, which is not read."),
+                message!("Export the entries with the values in the file, or remove the line."),
+            ),
+            RowProblem::LdifChange(kind) => Self::new(
+                "INVALID_LDIF",
+                message!("The entry is a change of kind `{kind}`, not a user."),
+                message!("Export the entries of the directory instead of a log of changes."),
+            ),
         }
     }
 }
@@ -96,15 +121,18 @@ pub(super) struct RowReader {
 enum LayoutReader {
     Json(Box<uie_records::RowReader>),
     Csv(Box<Csv>),
+    Ldif(Box<LdifReader>),
 }
 
 impl RowReader {
     /// Detects the format from the first bytes. Fails if the file is empty, is neither JSON nor text, or has a CSV
     /// header that `headers` does not accept.
     pub(super) fn open(input: Box<dyn Read + Send>, headers: &HeaderPolicy) -> Result<Self> {
-        let mut input = TextInput::open(input).map_err(read_error)?;
+        let options = ReadOptions { encoding: headers.encoding, ..ReadOptions::default() };
+        let mut input = TextInput::open(input, &options).map_err(read_error)?;
         let rows = match input.detect_layout().map_err(read_error)? {
             Layout::Csv => LayoutReader::Csv(Box::new(Csv::open(input, headers)?)),
+            Layout::Ldif => LayoutReader::Ldif(Box::new(LdifReader::new(input))),
             layout => LayoutReader::Json(Box::new(uie_records::RowReader::new(input, layout))),
         };
         Ok(Self { rows, any: false })
@@ -113,23 +141,37 @@ impl RowReader {
     fn csv(&self) -> Option<&Csv> {
         match &self.rows {
             LayoutReader::Csv(csv) => Some(csv),
-            LayoutReader::Json(_) => None,
+            LayoutReader::Json(_) | LayoutReader::Ldif(_) => None,
+        }
+    }
+
+    /// Returns a value that knows encoding and compression while the file is read.
+    pub(super) fn watch(&self) -> FormatWatch {
+        match &self.rows {
+            LayoutReader::Csv(csv) => csv.records.input().watch(),
+            LayoutReader::Json(rows) => rows.input().watch(),
+            LayoutReader::Ldif(rows) => rows.input().watch(),
         }
     }
 
     /// Returns the detected format; the encoding is certain at the end of the file only.
     pub(super) fn format(&self) -> InputFormat {
-        let (format, FileFormat { encoding, gzip }) = match &self.rows {
-            LayoutReader::Csv(csv) => ("csv", csv.records.input().format()),
-            LayoutReader::Json(rows) if rows.layout() == Layout::Array => ("json", rows.input().format()),
-            LayoutReader::Json(rows) => ("ndjson", rows.input().format()),
+        let FileFormat { encoding, is_guessed, undecodable, gzip } = self.watch().format();
+        let format = match &self.rows {
+            LayoutReader::Csv(_) => "csv",
+            LayoutReader::Ldif(_) => "ldif",
+            LayoutReader::Json(rows) if rows.layout() == Layout::Lines => "ndjson",
+            LayoutReader::Json(_) => "json",
         };
         InputFormat {
             file: None,
             format: format.to_owned(),
             encoding: encoding.to_owned(),
+            encoding_guessed: is_guessed,
+            undecodable,
             delimiter: self.csv().map(|csv| char::from(csv.records.dialect().delimiter).to_string()),
             gzip,
+            source: None,
         }
     }
 
@@ -143,6 +185,7 @@ impl RowReader {
         match &mut self.rows {
             LayoutReader::Csv(csv) => csv.records.is_exhausted(),
             LayoutReader::Json(rows) => rows.is_exhausted(),
+            LayoutReader::Ldif(rows) => rows.is_exhausted(),
         }
     }
 
@@ -161,11 +204,20 @@ impl RowReader {
         self.csv().map_or((&[], 0), |csv| (&csv.ignored_columns, csv.records.header_line()))
     }
 
+    /// Removes and returns the lines of a CSV file that were skipped so far.
+    pub(super) fn take_skipped(&mut self) -> Vec<SkippedLine> {
+        match &mut self.rows {
+            LayoutReader::Csv(csv) => csv.records.take_skipped(),
+            LayoutReader::Json(_) | LayoutReader::Ldif(_) => Vec::new(),
+        }
+    }
+
     /// Reads the next row into `row`, reusing its buffers; `false` at the end of the file.
     pub(super) fn next(&mut self, row: &mut RawRow) -> Result<bool> {
         let found = match &mut self.rows {
             LayoutReader::Csv(csv) => csv.records.next(row),
             LayoutReader::Json(rows) => rows.next(row),
+            LayoutReader::Ldif(rows) => rows.next(row),
         };
         let found = found.map_err(read_error)?;
         self.any |= found;
@@ -173,10 +225,10 @@ impl RowReader {
     }
 
     /// Returns the next row in the read buffer, without copying it. `None` if it must be read with
-    /// [`next`](Self::next): for CSV, for the first row, and if a line is not completely in the buffer.
+    /// [`next`](Self::next): for CSV and LDIF, for the first row, and if a line is not completely in the buffer.
     pub(super) fn peek(&mut self) -> Result<Option<PeekedRow<'_>>> {
         match &mut self.rows {
-            LayoutReader::Csv(_) => Ok(None),
+            LayoutReader::Csv(_) | LayoutReader::Ldif(_) => Ok(None),
             LayoutReader::Json(rows) => rows.peek().map_err(read_error),
         }
     }
@@ -184,13 +236,13 @@ impl RowReader {
     /// Consumes the peeked row, whose JSON is `length` bytes long, and white space up to the end of its line.
     pub(super) fn advance(&mut self, length: usize) -> Result<()> {
         match &mut self.rows {
-            LayoutReader::Csv(_) => Ok(()),
+            LayoutReader::Csv(_) | LayoutReader::Ldif(_) => Ok(()),
             LayoutReader::Json(rows) => rows.advance(length).map_err(read_error),
         }
     }
 
-    fn is_array(&self) -> bool {
-        matches!(&self.rows, LayoutReader::Json(rows) if rows.layout() == Layout::Array)
+    fn is_bracketed(&self) -> bool {
+        matches!(&self.rows, LayoutReader::Json(rows) if rows.layout().is_bracketed())
     }
 
     fn is_lines(&self) -> bool {
@@ -220,22 +272,29 @@ impl RowReader {
             let (Position { line, column }, reason) = locate_error(&error, row);
             // After these errors the start of the next array element is still certain.
             let contained = reason.starts_with("number out of range") || reason.contains("surrogate");
-            let reason = match reason.as_str() {
-                "invalid unicode code point" => message!("the text is not UTF-8"),
-                reason => Message::verbatim(reason),
+            let mistake = describe_mistake(&row.bytes, error_offset(&error, &row.bytes));
+            let (reason, hint) = match (reason.as_str(), mistake) {
+                (_, Some((mistake, hint))) => (mistake, Some(hint)),
+                ("invalid unicode code point", None) => (message!("the text is not UTF-8"), None),
+                (reason, None) => (Message::verbatim(reason), None),
             };
-            if self.is_array() && !contained {
-                return Err(format_error(message!(
+            if self.is_bracketed() && !contained {
+                let error = format_error(message!(
                     "The users file is not valid JSON at line {line}, column {column}, in user {user}, which starts at \
                      line {start}: {reason}.",
                     user = row.number,
                     start = row.line
-                )));
+                ));
+                return Err(match hint {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                });
             }
+            let separate = message!("Correct the JSON of this row; write each user on a separate line.");
             RowError::new(
                 "INVALID_JSON",
                 message!("The row is not valid JSON at line {line}, column {column}: {reason}."),
-                message!("Correct the JSON of this row; write each user on a separate line."),
+                hint.unwrap_or(separate),
             )
         };
         Ok(Err(row_error))
@@ -264,6 +323,12 @@ fn locate_error(error: &serde_json::Error, row: &RawRow) -> (Position, String) {
     let text = error.to_string();
     let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
     (position, reason)
+}
+
+/// Returns the offset of the byte that a parser error is about.
+fn error_offset(error: &serde_json::Error, text: &[u8]) -> usize {
+    let lines = text.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+    lines.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1)
 }
 
 /// Returns the maximum nesting of brackets outside strings.
@@ -382,6 +447,32 @@ mod tests {
     }
 
     #[test]
+    fn json_in_other_encodings_is_read() {
+        for content in ["[{\"name\":\"高橋 花子\"}]", "{\"name\":\"高橋 花子\"}\n", "{\n\"name\":\"高橋 花子\"\n}\n"]
+        {
+            let (shift_jis, _, _) = encoding_rs::SHIFT_JIS.encode(content);
+            let format = format_of(&shift_jis);
+            assert_eq!((format.encoding.as_str(), format.encoding_guessed), ("Shift_JIS", true));
+            assert_eq!(values(shift_jis.into_owned())[0]["name"], "高橋 花子");
+        }
+    }
+
+    #[test]
+    fn users_in_an_object_one_after_the_other_and_of_a_directory_are_read() {
+        for (content, format, line) in [
+            ("{\"users\": [\n{\n  \"email\": \"a@b.c\"\n}]}", "json", 2),
+            ("{\n  \"email\": \"a@b.c\"\n}\n{\n  \"email\": \"b@b.c\"\n}\n", "json", 1),
+            ("{\"email\":\"a@b.c\"},\n{\"email\":\"b@b.c\"},\n", "json", 1),
+            ("[\n{\"email\":\"a@b.c\"},\n]", "json", 2),
+            ("version: 1\n\ndn: a\nemail: a@b.c\n", "ldif", 3),
+        ] {
+            assert_eq!(format_of(content.as_bytes()).format, format);
+            let (number, value) = users(content).remove(0);
+            assert_eq!((number, &value.unwrap()["email"]), (line, &json!("a@b.c")), "{content}");
+        }
+    }
+
+    #[test]
     fn apostrophes_of_auth0s_own_csv_are_removed() {
         let content = "user_id,email,name,email_verified,created_at,app_metadata.n\n\
             \"'auth0|1\",\"'ada@example.com\",\"''t Hart \"\"x\"\"\",True,2024-01-01T00:00:00.000Z,\"'42\"\n\
@@ -399,6 +490,29 @@ mod tests {
     fn a_list_of_addresses_needs_no_header() {
         let rows = users("a@b.c\n\nb@b.c\n");
         assert_eq!(rows, [(1, Ok(json!({ "email": "a@b.c" }))), (3, Ok(json!({ "email": "b@b.c" })))]);
+    }
+
+    #[test]
+    fn a_file_without_a_header_is_read_with_given_names() {
+        let names = ["user_id", "email", "email_verified"].map(str::to_owned).to_vec();
+        let headers = HeaderPolicy { names: Some(names), ..HeaderPolicy::default() };
+        let content = Cursor::new(b"L1,ada@example.com,true\nL2,bob@example.com,false\nL3\n".to_vec());
+        let mut reader = RowReader::open(Box::new(content), &headers).unwrap();
+        assert_eq!(reader.columns().unwrap().len(), 3);
+        let mut raw = RawRow::default();
+        let mut rows = Vec::new();
+        while reader.next(&mut raw).unwrap() {
+            rows.push((raw.line, reader.parse(&raw).unwrap().map_err(|row_error| row_error.code)));
+        }
+        let user = |id: &str, email: &str, verified: bool| json!({ "user_id": id, "email": email, "email_verified": verified });
+        assert_eq!(
+            rows,
+            [
+                (1, Ok(user("L1", "ada@example.com", true))),
+                (2, Ok(user("L2", "bob@example.com", false))),
+                (3, Err("RAGGED_ROW"))
+            ]
+        );
     }
 
     #[test]
@@ -489,7 +603,8 @@ mod tests {
             assert!(row_error.message.contains(part), "{}", row_error.message);
             assert!(rows[1].2.is_ok());
         }
-        let rows = rows_of(b"{\"a\":\"\xFF\"}\n{\"a\":2}".to_vec(), 3).unwrap();
+        let rows =
+            rows_of([b"{\"a\":\"\xFF\"}\n{\"a\":2,\"b\":\"".as_slice(), "éé\"}".as_bytes()].concat(), 3).unwrap();
         assert!(rows[0].2.as_ref().unwrap_err().message.contains("not UTF-8"));
     }
 
@@ -498,7 +613,14 @@ mod tests {
         for (content, part) in [
             ("[\n{\"a\":1},\n{\"a\" 2}]", "line 3, column 6"),
             ("[{\"a\":1} {\"a\":2}]", "line 1, column 10: expected `,` or `]`"),
-            ("[{\"a\":1},]", "line 1, column 10: expected a user"),
+            ("[{\"a\":1},,]", "line 1, column 10: expected a user"),
+            ("[[{\"a\":1}],[{\"a\":2}]]", "an array of arrays"),
+            ("{\"users\":[{\"a\":1}],", "before the closing brace"),
+            (
+                "{\n\"a\": 1\n}\n{\n'a': 2\n}\n",
+                "line 5, column 1, in user 2, which starts at line 4: a text is in single quotes",
+            ),
+            ("[{“email”: “a@b.c”}]", "the quotes are typographic (“) instead of straight"),
             ("[,{\"a\":1}]", "line 1, column 2: expected a user"),
             ("[{\"a\":1},\n\n", "ends at line 3, column 1"),
             ("[{\"a\":1},{\"a\":\"", "in user 2"),
@@ -526,7 +648,10 @@ mod tests {
             (b"PK\x03\x04".to_vec(), "ZIP archive"),
             (vec![0, 1, 2, 3], "binary data"),
             (b"\n\n]".to_vec(), "line 3"),
-            (b"{\n  \"users\": [\n    {\"email\": \"a@b.c\"}\n  ]\n}".to_vec(), "single JSON object"),
+            (
+                b"{\"a\": [{\"x\": 1}], \"b\": [{\"x\": 1}]}".to_vec(),
+                "none of its lists is known to be the users: a, b",
+            ),
         ] {
             let error = failure(content);
             assert_eq!(error.code, Code::UsersFileFormat);

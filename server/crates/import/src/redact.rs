@@ -36,7 +36,7 @@ fn hide(value: &mut Value, path: &str) {
 /// Returns whether the value at a path (without indexes) is a secret: hashes, salts, keys, and secrets of second
 /// factors. Also matches attributes that Auth0 does not know by their name, since files of other systems may contain
 /// them. Metadata stays visible, as in Auth0's reports.
-fn is_secret(path: &str) -> bool {
+pub(super) fn is_secret(path: &str) -> bool {
     let (root, rest) = path.split_once('.').unwrap_or((path, ""));
     match root {
         "" | "app_metadata" | "user_metadata" | "last_password_reset" => false,

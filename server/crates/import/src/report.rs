@@ -8,21 +8,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::compact_row::compact;
+use super::detected_inputs::{DetectedInputs, read_inputs};
 use super::faults;
 use super::hashes;
-use super::input_file::InputFile;
+use super::input_file::{InputFile, InputFormat};
 use super::io_error::with_path;
 use super::read::{HeaderPolicy, RawRow, RowReader};
 use super::redact;
 use super::row::Row;
 use super::row_fault::{RowFault, RowLocation, Severity};
 use super::schema;
+use super::source_choice::{SourceChoice, is_hash_export, open_users};
 use super::upload::{UPLOAD, uploads};
 use uie_core::error::{Code, Error, Result};
 use uie_core::language::Language;
 use uie_core::message::message;
-use uie_records::{Step, guard, member, parse_path};
+use uie_records::{Step, TextEncoding, guard, member, parse_path};
+use uie_sources::Source;
 use uie_store::{FileReader, Files};
+
+/// Tells programs that a text is UTF-8.
+const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
 /// Format of the file with failed rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +95,8 @@ pub fn write_report(files: &Files, format: Option<ReportFormat>, output: &mut dy
 pub struct Report {
     layout: ReportLayout,
     rows: FailedRows,
+    /// A byte order mark is to be written before the first row.
+    wants_mark: bool,
     /// Whether a row was written.
     started: bool,
     ended: bool,
@@ -123,7 +131,11 @@ impl Report {
             },
         };
         let ended = matches!(&layout, ReportLayout::Columns(columns) if columns.is_empty());
-        Ok(Self { layout, rows: FailedRows::open(files)?, started: false, ended })
+        // The rows are UTF-8. The mark tells so to a retry, which has the encoding that was given for the original
+        // files.
+        let is_other = |input: &InputFormat| input.encoding != "UTF-8" && !input.encoding_guessed;
+        let wants_mark = format.is_some() && read_inputs(files).inputs.iter().any(is_other);
+        Ok(Self { layout, rows: FailedRows::open(files)?, wants_mark, started: false, ended })
     }
 
     /// Appends the next row to `output`; `false` if no row is left and nothing was appended. Blocking.
@@ -138,6 +150,9 @@ impl Report {
                     output.extend_from_slice(if self.started { b"\n]\n" } else { b"[]\n" });
                 }
             }
+        }
+        if output.len() > length && std::mem::take(&mut self.wants_mark) {
+            output.splice(length..length, BYTE_ORDER_MARK.bytes());
         }
         Ok(output.len() > length)
     }
@@ -191,18 +206,33 @@ fn write_row(layout: &ReportLayout, row: Row<Reported<'_>>, started: bool, outpu
     Ok(true)
 }
 
-/// Writes the failed rows of the job `failed`, in their original format, as the upload of the job `files`. Fails if no
-/// row failed. Blocking.
+/// Writes the failed rows of the job `failed`, in their original format, as the upload of the job `files`, with the
+/// exports of password hashes that were joined to them. Fails if no row failed. Blocking.
 pub fn keep_failed_rows(failed: &Files, files: &Files) -> Result<()> {
     let format = original_format(failed)?;
-    let path = files.path(UPLOAD);
-    let mut output = files.create(UPLOAD).map_err(|error| with_path(error, &path))?;
+    let hash_files = read_inputs(failed).hash_files.unwrap_or_default();
+    let (files, name) = if hash_files.is_empty() {
+        (files.clone(), UPLOAD.to_owned())
+    } else {
+        let several = files.subdirectory(UPLOAD);
+        several.create_directory().map_err(|error| with_path(error, several.directory()))?;
+        (several, format!("{:06}-failed.{}", 1, format.extension()))
+    };
+    let path = files.path(&name);
+    let mut output = files.create(&name).map_err(|error| with_path(error, &path))?;
     write_report(failed, Some(format), &mut output)?;
     output.finish(true).map_err(|error| with_path(error, &path))?;
-    if files.open(UPLOAD).and_then(|file| file.length()).map_err(|error| with_path(error, &path))?
-        <= "[]\n".len() as u64
+    if files.open(&name).and_then(|file| file.length()).map_err(|error| with_path(error, &path))?
+        <= (BYTE_ORDER_MARK.len() + "[]\n".len()) as u64
     {
         return Err(Error::new(Code::JobState, message!("The import has no failed rows that can be imported again.")));
+    }
+    for (number, mut hashes) in uploads(failed)?.into_iter().enumerate().filter(|(at, _)| hash_files.contains(at)) {
+        let name = format!("{:06}-{}", number + 2, hashes.name.as_deref().unwrap_or("hashes"));
+        let path = files.path(&name);
+        let mut copy = files.create(&name).map_err(|error| with_path(error, &path))?;
+        io::copy(&mut (hashes.open)()?, &mut copy)?;
+        copy.finish(true).map_err(|error| with_path(error, &path))?;
     }
     Ok(())
 }
@@ -311,17 +341,42 @@ impl FaultIndex {
     }
 }
 
-/// Returns the uploaded files except exports of password hashes.
-fn user_files(files: &Files) -> Result<Vec<InputFile<'static>>> {
-    let mut uploads = uploads(files)?;
-    if uploads.len() > 1 {
-        uploads.retain_mut(|file| !(file.open)().is_ok_and(hashes::is_export));
-    }
-    Ok(uploads)
+/// An uploaded file of users.
+struct UserFile {
+    file: InputFile<'static>,
+    /// The source as which the check has read it.
+    source: Option<&'static Source>,
+    /// The encoding in which the check has read it.
+    encoding: Option<TextEncoding>,
 }
 
-fn open(mut file: InputFile<'_>) -> Result<RowReader> {
-    RowReader::open((file.open)()?, &HeaderPolicy { accept_any: true, ..HeaderPolicy::default() })
+/// Returns the uploaded files except exports of password hashes.
+fn user_files(files: &Files) -> Result<Vec<UserFile>> {
+    let mut uploads = uploads(files)?;
+    let DetectedInputs { inputs, hash_files, .. } = read_inputs(files);
+    let is_export: Vec<bool> = match hash_files {
+        Some(numbers) => (0..uploads.len()).map(|number| numbers.contains(&number)).collect(),
+        // The check was made by an earlier version.
+        None if uploads.len() > 1 => {
+            uploads.iter_mut().map(|file| is_hash_export(SourceChoice::Detect, file).unwrap_or(false)).collect()
+        }
+        None => vec![false],
+    };
+    let mut inputs = inputs.into_iter().filter(|input| input.format != hashes::FORMAT);
+    let users = uploads.into_iter().zip(is_export).filter(|(_, is_export)| !is_export);
+    let user_file = |file: InputFile<'static>| {
+        let input = inputs.next().unwrap_or_default();
+        let encoding = TextEncoding::parse(&input.encoding, Code::Internal).ok();
+        UserFile { file, source: input.source.and_then(|name| uie_sources::find(&name)), encoding }
+    };
+    Ok(users.map(|(file, _)| file).map(user_file).collect())
+}
+
+/// Opens a file of the job as it was checked.
+fn open(UserFile { mut file, source, encoding }: UserFile) -> Result<RowReader> {
+    let headers = HeaderPolicy { accept_any: true, encoding, ..HeaderPolicy::default() };
+    let choice = source.map_or(SourceChoice::Off, SourceChoice::Of);
+    Ok(open_users((file.open)()?, &headers, choice)?.0)
 }
 
 /// Returns the common header of all files; empty for lists of addresses without a header. `None` if a file is not CSV
@@ -348,7 +403,7 @@ struct FailedRows {
     /// Number of the row that was read last.
     number: u64,
     /// Files that are not yet open.
-    uploads: std::vec::IntoIter<InputFile<'static>>,
+    uploads: std::vec::IntoIter<UserFile>,
     reader: Option<RowReader>,
     raw: RawRow,
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::map_rule::MapRule;
 use uie_expression::{ExpressionRequest, Pins};
+use uie_records::TextEncoding;
 
 /// Settings of one import, stored with its job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,12 @@ pub struct ImportRequest {
     /// complete users can be imported.
     #[serde(default)]
     pub drop_read_only: bool,
+    /// The system whose export the files are, or `none`; without it, each file is recognized by its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The encoding of the files, except those that start with a byte order mark; detected if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<TextEncoding>,
     /// With `dry_run`: look up which users exist and count the rows that would be inserted, updated or refused.
     #[serde(default)]
     pub look_up: bool,

@@ -160,6 +160,19 @@ pub(super) struct BufferedRow {
     /// Its text; the mapping updates it together with `content`.
     pub(super) raw: RawRow,
     pub(super) content: Content,
+    /// The connection that the file names for the user, before the mapping.
+    pub(super) connection: Option<String>,
+}
+
+impl BufferedRow {
+    /// Replaces the text of the row by that of its user.
+    pub(super) fn write_text(&mut self) {
+        if let Content::User(user) = &self.content {
+            self.raw.bytes.clear();
+            // Writing to memory does not fail.
+            let _ = serde_json::to_writer(&mut self.raw.bytes, user);
+        }
+    }
 }
 
 /// The state of a row in a buffer.
@@ -180,5 +193,12 @@ impl Content {
             Ok(user) => Self::User(user),
             Err(row_error) => Self::Invalid(vec![row_error]),
         }
+    }
+
+    /// Returns the connection that a user of Auth0 names: of the first identity, or an attribute of this name.
+    pub(super) fn connection(&self) -> Option<String> {
+        let Self::User(user) = self else { return None };
+        let name = user.pointer("/identities/0/connection").or_else(|| user.get("connection"))?;
+        name.as_str().map(str::to_owned)
     }
 }

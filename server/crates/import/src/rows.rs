@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
-use super::hashes::{self, PasswordHashes, hashes_without_users};
+use super::hashes::PasswordHashes;
 use super::mapping::{Mapper, Mapping};
-use super::read::{PeekedRow, RowReader};
+use super::read::{PeekedRow, RawRow, RowReader};
 use super::row::{BufferedRow, Content, Failed, Mapped, Read, Row};
 use super::row_fault::RowLocation;
 use super::row_identity::sent_id;
+use super::source_choice::{Converter, SourceRemarks};
+use serde_json::Value;
 use uie_core::error::{Error, Result};
+use uie_records::SkippedLine;
+use uie_sources::Source;
 
 /// Maximum number of rows per batch, which is one call of a transform.
 const ROWS_PER_BATCH: usize = 256;
@@ -24,6 +28,8 @@ pub(super) struct Rows<'m> {
     /// Number of the current row, counted through all files of the import.
     number: u64,
     reader: RowReader,
+    /// Converts rows of another system.
+    converter: Option<Converter>,
     mapper: Mapper<'m>,
     /// Whether every row is parsed immediately.
     parse_all: bool,
@@ -44,6 +50,7 @@ impl<'m> Rows<'m> {
             file: None,
             number: 0,
             reader,
+            converter: None,
             mapper: mapping.mapper(),
             parse_all: parse_all || mapping.dropped_by_text().is_none(),
             current: BufferedRow::default(),
@@ -59,9 +66,30 @@ impl<'m> Rows<'m> {
         Self { file: file.map(Arc::from), number: rows_before, ..self }
     }
 
+    /// Sets the source of the file, whose rows are converted before the mapping is applied.
+    pub(super) fn of_source(self, source: Option<&'static Source>, mapping: &Mapping) -> Self {
+        let converter = Converter::new(source, mapping.dropped());
+        Self { parse_all: self.parse_all || converter.is_some(), converter, ..self }
+    }
+
+    /// Returns what the conversion of the rows of a source could not take.
+    pub(super) fn into_remarks(self) -> SourceRemarks {
+        self.converter.map(Converter::into_remarks).unwrap_or_default()
+    }
+
+    /// Removes and returns the lines of a CSV file that were skipped so far.
+    pub(super) fn take_skipped(&mut self) -> Vec<SkippedLine> {
+        self.reader.take_skipped()
+    }
+
     /// The reader of the file.
     pub(super) fn reader(&self) -> &RowReader {
         &self.reader
+    }
+
+    /// The current row as it was read, with the mapping applied.
+    pub(super) fn raw(&self) -> &RawRow {
+        &self.current.raw
     }
 
     /// Advances to the next row; `false` at the end of the file.
@@ -100,32 +128,32 @@ impl<'m> Rows<'m> {
 
     /// Returns the current row if it is not parsed yet. `None` also if its text is incomplete because it is too large.
     pub(super) fn text(&self) -> Option<Row<Read<'_>>> {
-        let BufferedRow { raw, content } = &self.current;
+        let BufferedRow { raw, content, .. } = &self.current;
         (matches!(content, Content::Text) && !raw.truncated)
             .then(|| Row { location: self.location(), state: Read { text: &raw.bytes, is_whole: true } })
     }
 
-    /// Parses and maps the current row if necessary. Fails if the file cannot be read beyond it, or contains password
-    /// hashes instead of users.
+    /// Parses and maps the current row if necessary. Fails if the file cannot be read beyond it.
     pub(super) fn parse(&mut self) -> Result<()> {
         if matches!(self.current.content, Content::Text) {
             self.current.content = Content::from_parsed(self.reader.parse(&self.current.raw)?);
             self.mapper.apply(std::slice::from_mut(&mut self.current));
         }
-        match &self.current.content {
-            Content::User(user) if self.current.raw.number == 1 && hashes::parse_entry(user).is_some() => {
-                Err(hashes_without_users())
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Adds the password hash of the current row, which is parsed.
     pub(super) fn join(&mut self, hashes: &mut PasswordHashes) -> Result<()> {
-        let BufferedRow { raw, content: Content::User(user) } = &mut self.current else { return Ok(()) };
-        let Some(id) = user.get("user_id").and_then(serde_json::Value::as_str) else { return Ok(()) };
+        let BufferedRow { raw, content: Content::User(user), connection } = &mut self.current else { return Ok(()) };
+        let Some(id) = user.get("user_id").and_then(Value::as_str) else { return Ok(()) };
         let id = sent_id(id, false).to_owned();
-        hashes.join(&id, user, &mut raw.bytes)
+        hashes.join(&id, connection.as_deref(), user, &mut raw.bytes)
+    }
+
+    /// Returns whether the current row has a password hash.
+    pub(super) fn has_hash(&self) -> bool {
+        let Content::User(user) = &self.current.content else { return false };
+        ["password_hash", "custom_password_hash"].iter().any(|name| user.get(name).is_some())
     }
 
     /// Returns the current row, which is parsed: mapped, or with the errors of parser and mapping.
@@ -167,6 +195,7 @@ impl<'m> Rows<'m> {
                 } else {
                     Content::Text
                 };
+                row.connection = row.content.connection();
                 Ok(found)
             });
             match read {
@@ -181,7 +210,15 @@ impl<'m> Rows<'m> {
                 }
             }
         }
-        self.mapper.apply(self.batch.get_mut(..self.filled).unwrap_or_default());
+        let rows = self.batch.get_mut(..self.filled).unwrap_or_default();
+        if let Some(converter) = &mut self.converter {
+            rows.iter_mut().for_each(|row| converter.apply(row));
+        }
+        // Expressions read the text of the row, which is that of the source until here.
+        self.mapper.apply(rows);
+        if self.converter.is_some() {
+            rows.iter_mut().for_each(BufferedRow::write_text);
+        }
         if self.filled == 0
             && let Some(failure) = self.failure.take()
         {

@@ -72,6 +72,21 @@ pub fn run<'r>(
     run_with_policy(job_id, spec, files, client, store, progress, PollPolicy::default()).boxed()
 }
 
+/// Checks the uploaded files of a job, unless an earlier run did: the first step of [`run`], which sends nothing.
+/// [`faults`](crate::faults) then returns what the check found.
+pub async fn check_job(
+    job_id: &str,
+    spec: &ImportSpec,
+    files: &Files,
+    store: &Store,
+    progress: &Arc<Progress>,
+) -> Result<()> {
+    if store.checked_import(job_id).await?.is_none() {
+        check_upload(job_id, spec, files, store, progress).await?;
+    }
+    Ok(())
+}
+
 /// [`run`] with another polling policy.
 pub async fn run_with_policy(
     job_id: &str,
@@ -83,9 +98,7 @@ pub async fn run_with_policy(
     policy: PollPolicy,
 ) -> Result<JobSummary> {
     let request = spec.request();
-    if store.checked_import(job_id).await?.is_none() {
-        check_upload(job_id, spec, files, store, &progress).await?;
-    }
+    check_job(job_id, spec, files, store, &progress).await?;
     let counts = outcome(job_id, store).await?;
     progress.set_total(counts.total);
     if request.look_up || request.backup {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::mapping::{Mapping, ParsedRules};
+use super::read::HeaderPolicy;
 use super::request::ImportRequest;
+use super::source_choice::SourceChoice;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_expression::{ResolvedRequest, TransformContext};
@@ -13,6 +15,7 @@ use uie_expression::{ResolvedRequest, TransformContext};
 pub struct ImportSpec {
     request: ResolvedRequest<ImportRequest>,
     mapping: Arc<Mapping>,
+    source: SourceChoice,
 }
 
 impl ImportSpec {
@@ -40,11 +43,12 @@ impl ImportSpec {
         tools: impl FnOnce(&ParsedRules<'_>) -> Result<Option<TransformContext>>,
     ) -> Result<Self> {
         check_options(request)?;
+        let source = SourceChoice::parse(request.source.as_deref())?;
         let rules = ParsedRules::parse(&request.map)?;
         let tools = tools(&rules)?.map(|tools| tools.with_pins(&request.transforms));
-        let (mapping, formulas) = Mapping::from_request(request, &rules, tools.as_ref())?;
+        let (mapping, formulas) = Mapping::from_request(request, &rules, tools.as_ref(), source)?;
         let request = ResolvedRequest::new(request, formulas.iter().map(Option::as_ref));
-        Ok(Self { request, mapping: Arc::new(mapping) })
+        Ok(Self { request, mapping: Arc::new(mapping), source })
     }
 
     /// Returns the import into another connection, by its id.
@@ -63,6 +67,16 @@ impl ImportSpec {
     /// Returns the settings in the forms in which they are stored and shown.
     pub fn resolved_request(&self) -> &ResolvedRequest<ImportRequest> {
         &self.request
+    }
+
+    /// How the source of a file is decided.
+    pub(super) fn source(&self) -> SourceChoice {
+        self.source
+    }
+
+    /// Returns how the files are read.
+    pub(super) fn headers(&self) -> HeaderPolicy {
+        HeaderPolicy { encoding: self.request().encoding, ..self.mapping.headers() }
     }
 
     /// The compiled mapping.

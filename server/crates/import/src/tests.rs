@@ -827,10 +827,52 @@ fn read_only_attributes_are_dropped_alike_by_the_fast_check_and_by_the_full_chec
 /// valid.
 fn between_valid_rows(row: &[u8]) -> Vec<(u64, String)> {
     let valid = |name: &str| format!("{{\"email\":\"{name}@example.com\"}}\n").into_bytes();
-    let content = [valid("a"), row.to_vec(), b"\n".to_vec(), valid("b"), valid("c")].concat();
+    // The text is UTF-8, whatever the row is.
+    let first = "{\"email\":\"a@example.com\",\"name\":\"ÀÉÎÕÜßñ\"}\n".as_bytes().to_vec();
+    let content = [first, row.to_vec(), b"\n".to_vec(), valid("b"), valid("c")].concat();
     let (summary, faults) = checked_from(&ImportRequest::default(), Box::new(Cursor::new(content)), None);
     assert_eq!((summary.total, summary.good), (4, 4 - u64::from(!faults.is_empty())), "{faults:?}");
     faults.into_iter().map(|fault| (fault.line, fault.code)).collect()
+}
+
+#[test]
+fn a_guessed_encoding_is_a_warning_with_an_example_and_no_secret() {
+    let (bytes, _, _) = encoding_rs::WINDOWS_1251
+        .encode("email,password_hash,name,nickname\na@b.c,,,\nb@b.c,пароль,Иван Петров,Ваня\nc@b.c,,Мария,\n");
+    let map = vec![MapRule::parse("null=password_hash").unwrap()];
+    let request = ImportRequest { map, ..ImportRequest::default() };
+    let (_, faults) = checked_from(&request, Box::new(Cursor::new(bytes.to_vec())), None);
+    let [warning] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!((warning.code.as_str(), warning.line, warning.severity), ("ENCODING_GUESSED", 3, Severity::Warning));
+    assert!(warning.message.contains("read as windows-1251"), "{}", warning.message);
+    assert!(warning.message.contains("name in line 3 contains \"Иван\""), "{}", warning.message);
+    // Also without the mapping, with which the hash is in the row.
+    let (_, faults) = checked_from(&ImportRequest::default(), Box::new(Cursor::new(bytes.to_vec())), None);
+    assert!(faults.iter().all(|fault| !fault.message.contains("пароль")), "{faults:?}");
+
+    let encoding = Some(TextEncoding::parse("cp1251", Code::InvalidArgument).unwrap());
+    let (summary, faults) =
+        checked_from(&ImportRequest { encoding, ..request }, Box::new(Cursor::new(bytes.to_vec())), None);
+    assert_eq!((summary.good, faults), (3, Vec::new()));
+}
+
+#[test]
+fn bytes_that_are_no_characters_are_a_warning_with_the_first_line() {
+    let encoding = Some(TextEncoding::parse("Shift_JIS", Code::InvalidArgument).unwrap());
+    let request = ImportRequest { encoding, ..ImportRequest::default() };
+    let content = b"email,name\na@b.c,\x82\xa0\nb@b.c,x\xfd\nc@b.c,\xfe\n".to_vec();
+    let (summary, faults) = checked_from(&request, Box::new(Cursor::new(content)), None);
+    let [warning] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!((warning.code.as_str(), warning.line, summary.inputs[0].undecodable), ("UNDECODABLE", 3, 2));
+}
+
+#[test]
+fn skipped_lines_of_csv_are_warnings() {
+    let content = "version:v1.0,,\nMail [email] Required,First name [given_name],Name [name]\na@b.c,A,A B\n";
+    let (summary, faults) = checked_from(&ImportRequest::default(), Box::new(Cursor::new(content)), None);
+    assert_eq!(summary.good, 1, "{faults:?}");
+    let [warning] = faults.as_slice() else { panic!("{faults:?}") };
+    assert_eq!((warning.code.as_str(), warning.line), ("LINE_SKIPPED", 1));
 }
 
 #[test]
@@ -999,15 +1041,15 @@ fn an_export_of_password_hashes_is_joined_to_the_users_by_id() {
     let directory = tempfile::tempdir().unwrap();
     for order in [[users.as_str(), &hashes], [&hashes, &users]] {
         let (summary, faults) = several(&order, Some(directory.path())).unwrap();
-        assert_eq!(faults, []);
-        assert_eq!((summary.total, summary.hashes), (3, Some(JoinedHashes { read: 3, joined: 2 })));
+        let warnings: Vec<_> = faults.iter().map(|fault| (fault.code.as_str(), fault.line)).collect();
+        assert_eq!(warnings, [("NO_HASH", 2), ("HASH_WITHOUT_USER", 3)]);
+        let counts = JoinedHashes { read: 3, joined: 2, without_user: 1, users_without_hash: 1 };
+        assert_eq!((summary.total, summary.hashes), (3, Some(counts)));
         let sent = users_of(directory.path());
         assert_eq!(sent[0], json!({ "user_id": id(1), "email": "a@b.c", "password_hash": HASH_10 }));
         assert_eq!(sent[1]["custom_password_hash"]["hash"]["value"], HASH_12);
         assert_eq!(sent[2].get("password_hash"), None);
     }
-    assert_eq!(several(&[&hashes], None).unwrap_err().code, Code::UsersFileFormat);
-    assert_eq!(several(&[&hashes, &hashes], None).unwrap_err().code, Code::UsersFileFormat);
 }
 
 #[test]

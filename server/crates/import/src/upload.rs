@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::Read;
 
-use super::hashes::{self, hashes_without_users};
 use super::input_file::{InputFile, in_file};
 use super::io_error::with_path;
-use super::read::{RawRow, RowReader};
+use super::read::RawRow;
+use super::source_choice::{choice_of_users, is_hash_export, open_users};
 use super::spec::ImportSpec;
 use uie_core::blocking::run_blocking;
 use uie_core::error::Result;
@@ -54,20 +54,28 @@ pub async fn validate_upload(files: &Files, spec: &ImportSpec) -> Result<()> {
     let (files, spec) = (files.clone(), spec.clone());
     run_blocking(move || {
         let mut inputs = uploads(&files)?;
-        if inputs.len() > 1 {
-            inputs.retain_mut(|input| !(input.open)().is_ok_and(hashes::is_export));
+        let count = inputs.len();
+        if count > 1 {
+            let mut is_export = Vec::with_capacity(count);
+            for input in &mut inputs {
+                is_export.push(is_hash_export(spec.source(), input).unwrap_or(false));
+            }
+            // An export of password hashes alone is imported as users.
+            if is_export.contains(&false) {
+                let mut is_export = is_export.into_iter();
+                inputs.retain(|_| !is_export.next().unwrap_or(false));
+            }
         }
+        let choice = choice_of_users(spec.source(), inputs.len() < count);
         for InputFile { name, mut open, .. } in inputs {
             let validate = |content| {
-                let mut reader = RowReader::open(content, &spec.mapping().headers())?;
+                let (mut reader, _) = open_users(content, &spec.headers(), choice)?;
                 let mut row = RawRow::default();
                 let mut read = 0;
                 while read < VALIDATED_BYTES && reader.next(&mut row)? {
                     read += row.bytes.len();
                     // The check reports errors of single rows later.
-                    if reader.parse(&row)?.is_ok_and(|value| row.number == 1 && hashes::parse_entry(&value).is_some()) {
-                        return Err(hashes_without_users());
-                    }
+                    let _ = reader.parse(&row)?;
                 }
                 Ok(())
             };

@@ -1,5 +1,5 @@
-//! The grammar of a JSON array around its elements. Elements are split by their brackets and quotes; they are validated
-//! when they are parsed.
+//! The grammar around the rows of JSON that are not lines: elements of an array, or values one after the other. Rows
+//! are split by their brackets and quotes; they are validated when they are parsed.
 
 use memchr::memchr2;
 
@@ -8,7 +8,7 @@ pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// A position between the elements of an array.
+/// A position between the elements of an array, or between the values of a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ArrayState {
     /// After `[`: an element or `]` is expected.
@@ -20,6 +20,8 @@ pub enum ArrayState {
     AfterElement,
     /// After `]`: only white space is allowed.
     End,
+    /// In a sequence: a value, a comma or the end of the file is expected.
+    BetweenValues,
 }
 
 /// What is expected at a byte that is not valid.
@@ -31,6 +33,10 @@ pub enum Expected {
     ElementAfterComma,
     /// `,` or `]`.
     Separator,
+    /// A value of a sequence.
+    Value,
+    /// The next member of an object, or its end.
+    Member,
     /// The end of the file.
     End,
 }
@@ -41,12 +47,20 @@ impl ArrayState {
         match (self, byte) {
             (Self::End, _) => Err(Expected::End),
             (Self::AfterElement, b',') => Ok(Some(Self::Comma)),
-            (Self::AfterElement | Self::Start, b']') => Ok(Some(Self::End)),
+            // Programs that write one element after the other leave a comma after the last one.
+            (Self::AfterElement | Self::Start | Self::Comma, b']') => Ok(Some(Self::End)),
             (Self::AfterElement, _) => Err(Expected::Separator),
-            (Self::Comma, b']') => Err(Expected::ElementAfterComma),
-            (Self::Start | Self::Comma, b',' | b':' | b'}') => Err(Expected::Element),
-            (Self::Start | Self::Comma, _) => Ok(None),
+            (Self::Start, b',' | b':' | b'}') => Err(Expected::Element),
+            (Self::Comma, b',' | b':' | b'}') => Err(Expected::ElementAfterComma),
+            (Self::BetweenValues, b',') => Ok(Some(Self::BetweenValues)),
+            (Self::BetweenValues, b']' | b':' | b'}') => Err(Expected::Value),
+            (Self::Start | Self::Comma | Self::BetweenValues, _) => Ok(None),
         }
+    }
+
+    /// Returns the state after an element.
+    pub(crate) fn after_element(self) -> Self {
+        if self == Self::BetweenValues { self } else { Self::AfterElement }
     }
 }
 
@@ -60,6 +74,11 @@ pub(crate) struct ValueEnd {
 }
 
 impl ValueEnd {
+    /// Finds the end of an object from a position inside it.
+    pub(crate) fn inside_object() -> Self {
+        Self { depth: 1, started: true, ..Self::default() }
+    }
+
     /// Returns the offset after the value's last byte; `None` if the value does not end in `buffer`.
     pub(crate) fn find(&mut self, buffer: &[u8]) -> Option<usize> {
         let mut at = 0;

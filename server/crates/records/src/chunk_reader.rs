@@ -8,12 +8,16 @@ use uie_json::{Cursor, StructuralIndex};
 
 use super::array::{ArrayState, ValueEnd, is_space};
 use super::cells::Target;
+use super::csv_header::SkippedLine;
 use super::csv_reader::CsvReader;
 use super::error::{ReadError, RowProblem};
-use super::input::{FileFormat, Layout, TextInput};
+use super::input::{FileFormat, TextInput};
+use super::layout::Layout;
+use super::ldif::LdifReader;
 use super::limits::MAX_EXPORTED_ROW_BYTES;
 use super::path::Step;
 use super::position::Position;
+use super::read_options::ReadOptions;
 use super::row_reader::Record;
 
 /// Size of a chunk, in bytes.
@@ -244,14 +248,26 @@ enum Splitter {
     Lines(TextInput),
     Array(TextInput, ArrayScan),
     Csv(Box<CsvReader>),
+    Ldif(Box<LdifReader>),
 }
 
-/// The state of the scan for the elements of an array.
-#[derive(Clone, Copy, Debug, Default)]
+/// The state of the scan for the elements of an array, or the values of a sequence.
+#[derive(Clone, Copy, Debug)]
 struct ArrayScan {
+    layout: Layout,
     state: ArrayState,
     /// The element that is incomplete.
     element: Option<IncompleteElement>,
+    /// The rest of the object that holds the array, after its end.
+    object_rest: Option<ValueEnd>,
+}
+
+impl ArrayScan {
+    fn new(layout: Layout) -> Self {
+        let state = if layout == Layout::Sequence { ArrayState::BetweenValues } else { ArrayState::Start };
+        let object_rest = (layout == Layout::Member).then(ValueEnd::inside_object);
+        Self { layout, state, element: None, object_rest }
+    }
 }
 
 /// An element of an array whose end has not been found.
@@ -281,8 +297,12 @@ pub struct ChunkReader {
 impl ChunkReader {
     /// Opens a source and detects its format. Content that is not JSON is read as CSV if `csv` is given, unless it
     /// looks like NDJSON with a damaged first line; otherwise it is read as lines.
-    pub fn open(source: Box<dyn Read + Send>, csv: Option<ColumnAssignment>) -> Result<Self, ReadError> {
-        let mut input = TextInput::open(source)?;
+    pub fn open(
+        source: Box<dyn Read + Send>,
+        csv: Option<ColumnAssignment>,
+        options: &ReadOptions,
+    ) -> Result<Self, ReadError> {
+        let mut input = TextInput::open(source, options)?;
         let layout = match input.detect_layout() {
             Err(ReadError::NoContent) => Layout::Lines,
             Err(ReadError::NotRecords { .. }) if csv.is_none() => Layout::Lines,
@@ -290,13 +310,14 @@ impl ChunkReader {
         };
         let line = input.position().line;
         let splitter = match (layout, csv) {
-            (Layout::Array, _) => Splitter::Array(input, ArrayScan::default()),
+            (Layout::Array | Layout::Member | Layout::Sequence, _) => Splitter::Array(input, ArrayScan::new(layout)),
+            (Layout::Ldif, Some(_)) => Splitter::Ldif(Box::new(LdifReader::new(input))),
             (Layout::Csv, Some(assignment)) => {
-                let (sample, input) = input.sample(CHUNK_BYTES)?;
+                let (sample, _) = input.sample(CHUNK_BYTES);
                 if has_json_line(&sample) {
                     Splitter::Lines(input)
                 } else {
-                    Splitter::Csv(Box::new(open_csv(input, assignment)?))
+                    Splitter::Csv(Box::new(open_csv(input, assignment, options)?))
                 }
             }
             _ => Splitter::Lines(input),
@@ -322,8 +343,9 @@ impl ChunkReader {
     pub fn layout(&self) -> Layout {
         match self.splitter {
             Splitter::Lines(_) => Layout::Lines,
-            Splitter::Array(..) => Layout::Array,
+            Splitter::Array(_, scan) => scan.layout,
             Splitter::Csv(_) => Layout::Csv,
+            Splitter::Ldif(_) => Layout::Ldif,
         }
     }
 
@@ -332,6 +354,15 @@ impl ChunkReader {
         match &self.splitter {
             Splitter::Lines(input) | Splitter::Array(input, _) => input.format(),
             Splitter::Csv(csv) => csv.input().format(),
+            Splitter::Ldif(ldif) => ldif.input().format(),
+        }
+    }
+
+    /// Removes and returns the lines of a CSV file that were skipped so far.
+    pub fn take_skipped(&mut self) -> Vec<SkippedLine> {
+        match &mut self.splitter {
+            Splitter::Csv(csv) => csv.take_skipped(),
+            Splitter::Lines(_) | Splitter::Array(..) | Splitter::Ldif(_) => Vec::new(),
         }
     }
 
@@ -348,7 +379,7 @@ impl ChunkReader {
         match self.splitter {
             Splitter::Lines(_) => self.next_lines(chunk),
             Splitter::Array(_, scan) => self.next_elements(scan, chunk),
-            Splitter::Csv(_) => self.next_records(chunk),
+            Splitter::Csv(_) | Splitter::Ldif(_) => self.next_records(chunk),
         }
     }
 
@@ -420,7 +451,7 @@ impl ChunkReader {
     /// Reads a chunk of complete elements of an array.
     fn next_elements(&mut self, mut scan: ArrayScan, chunk: &mut Chunk) -> Result<bool, ReadError> {
         // Between two elements at the start of a chunk, the elements can be split by the index.
-        let mut by_index = scan.element.is_none();
+        let mut by_index = scan.element.is_none() && scan.layout != Layout::Sequence;
         loop {
             self.fill(if by_index { CHUNK_BYTES.saturating_sub(self.rest.len()) } else { CHUNK_BYTES })?;
             let indexed = by_index && self.split_by_index(&mut scan, chunk)?;
@@ -452,8 +483,13 @@ impl ChunkReader {
                 return Ok(true);
             }
         }
-        if self.ended && self.scanned == self.rest.len() && scan.state != ArrayState::End {
-            return Err(ReadError::UnclosedArray(Position { line: self.line, column: 1 }));
+        if self.ended && self.scanned == self.rest.len() {
+            let at = Position { line: self.line, column: 1 };
+            match (scan.state, scan.object_rest) {
+                (ArrayState::End, Some(_)) => return Err(ReadError::UnclosedObject(at)),
+                (ArrayState::End | ArrayState::BetweenValues, _) => {}
+                _ => return Err(ReadError::UnclosedArray(at)),
+            }
         }
         let more = !self.spans.is_empty() || !self.ended;
         self.end_chunk(self.scanned, scan, chunk);
@@ -480,7 +516,7 @@ impl ChunkReader {
         let Some(end) = split.filter(|end| *end > self.scanned) else { return Ok(false) };
         self.line = line + memchr_iter(b'\n', bytes.get(counted..end).unwrap_or_default()).count() as u64;
         self.scanned = end;
-        scan.state = ArrayState::AfterElement;
+        scan.state = scan.state.after_element();
         Ok(true)
     }
 
@@ -499,9 +535,23 @@ impl ChunkReader {
         }
     }
 
-    /// Skips white space, commas and the end of the array. Returns whether an element starts at `scanned`.
+    /// Skips white space, commas, the end of the array and the object that holds it. Returns
+    /// whether an element starts at `scanned`.
     fn seek_element(&mut self, scan: &mut ArrayScan) -> Result<bool, ReadError> {
         while let Some(byte) = self.rest.filled().get(self.scanned).copied() {
+            if scan.state == ArrayState::End
+                && let Some(rest) = &mut scan.object_rest
+            {
+                let unseen = self.rest.filled().get(self.scanned..).unwrap_or_default();
+                let end = rest.find(unseen);
+                let taken = end.unwrap_or(unseen.len());
+                self.line += memchr_iter(b'\n', unseen.get(..taken).unwrap_or_default()).count() as u64;
+                self.scanned += taken;
+                if end.is_some() {
+                    scan.object_rest = None;
+                }
+                continue;
+            }
             if is_space(byte) {
                 self.line += u64::from(byte == b'\n');
             } else {
@@ -538,16 +588,23 @@ impl ChunkReader {
                 return Ok(());
             }
             scan.element = None;
-            scan.state = ArrayState::AfterElement;
+            scan.state = scan.state.after_element();
             self.spans.push(Span { start: element.start, end: self.scanned, line: element.line, problem: None });
         }
     }
 
-    /// Reads a chunk of records of CSV, as JSON.
+    /// Reads a chunk of records of CSV or LDIF, as JSON.
     fn next_records(&mut self, chunk: &mut Chunk) -> Result<bool, ReadError> {
-        let Splitter::Csv(csv) = &mut self.splitter else { return Ok(false) };
         chunk.data.clear();
-        while chunk.data.len() < CHUNK_BYTES && csv.next(&mut self.record)? {
+        while chunk.data.len() < CHUNK_BYTES {
+            let found = match &mut self.splitter {
+                Splitter::Csv(csv) => csv.next(&mut self.record)?,
+                Splitter::Ldif(ldif) => ldif.next(&mut self.record)?,
+                Splitter::Lines(_) | Splitter::Array(..) => false,
+            };
+            if !found {
+                break;
+            }
             let start = chunk.data.len();
             chunk.data.extend(&self.record.bytes);
             let end = chunk.data.len();
@@ -563,7 +620,7 @@ impl ChunkReader {
 }
 
 /// Opens a CSV file and assigns its columns to attributes.
-fn open_csv(input: TextInput, assignment: ColumnAssignment) -> Result<CsvReader, ReadError> {
+fn open_csv(input: TextInput, assignment: ColumnAssignment, options: &ReadOptions) -> Result<CsvReader, ReadError> {
     let is_known = |name: &str| {
         let assigned = assignment(&[name.to_owned()]);
         assigned
@@ -572,12 +629,19 @@ fn open_csv(input: TextInput, assignment: ColumnAssignment) -> Result<CsvReader,
             .any(|(steps, _)| matches!(steps.first(), Some(Step::Member(root)) if uie_core::user::find(root).is_some()))
     };
     let mut csv = CsvReader::open(input, &is_known)?;
-    if csv.single_first_cell().is_some_and(is_address) {
+    let names = options.column_names.as_deref();
+    if names.is_none() && csv.single_first_cell().is_some_and(is_address) {
         // A list of addresses without a header. Cannot fail: no other column is assigned.
         let _ = csv.assign(0, vec![Step::Member("email".to_owned())], Target::Text);
         return Ok(csv);
     }
-    let names = csv.read_header()?;
+    let names = match names {
+        Some(names) => {
+            csv.set_columns(names.len());
+            names.to_vec()
+        }
+        None => csv.read_header()?,
+    };
     for (column, assigned) in assignment(&names).into_iter().enumerate() {
         let Some((steps, target)) = assigned else {
             csv.set_unnamed(column);

@@ -5,8 +5,9 @@
 use csv_core::ReadRecordResult;
 
 use super::cells::{Target, write_cell};
+use super::csv_header::{Preamble, SkippedKind, SkippedLine, count_titles, is_user, technical_name};
 use super::error::{ReadError, RowProblem};
-use super::input::TextInput;
+use super::input::{BYTE_ORDER_MARK, TextInput};
 use super::limits::MAX_IMPORTED_ROW_BYTES;
 use super::path::{MAX_ELEMENTS, Step};
 use super::row_reader::{Record, append_limited};
@@ -59,8 +60,11 @@ impl Dialect {
         let mut detected = Self { delimiter: b',', quote: b'"' };
         for dialect in candidates {
             let records = dialect.records(sample);
-            let Some((header, rows)) = records.split_first() else { continue };
-            let known = header.iter().filter(|cell| std::str::from_utf8(cell).is_ok_and(is_known)).count();
+            let table = records.get(count_titles(&records, is_known)..).unwrap_or_default();
+            let Some((header, rows)) = table.split_first() else { continue };
+            let is_known =
+                |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(|cell| is_known(technical_name(cell.trim())));
+            let known = header.iter().filter(|cell| is_known(cell)).count();
             // The last record may be truncated by the end of the sample.
             let rows = rows.split_last().map_or(rows, |(_, rest)| if rest.is_empty() { rows } else { rest });
             let even = rows.iter().filter(|row| row.len() == header.len()).count() * 100 / rows.len().max(1);
@@ -183,9 +187,17 @@ pub struct CsvReader {
     sampled: Vec<csv::ByteRecord>,
     /// The text of the header; empty if it was not read.
     header: Vec<u8>,
+    /// The cells of the header one after the other; empty if it was not read.
+    header_cells: Vec<u8>,
     header_line: u64,
+    /// The first record is a user.
+    is_first_user: bool,
+    /// Lines that are neither the header nor a row.
+    skipped: Vec<SkippedLine>,
     /// Number of cells of the header.
     columns: usize,
+    /// The first record is the header, not a row.
+    has_header: bool,
     /// Columns without a name.
     unnamed: Vec<usize>,
     /// The attributes of columns.
@@ -209,24 +221,34 @@ struct RecordCells {
 }
 
 impl CsvReader {
-    /// Detects the dialect; `is_known` returns whether the name of a column is that of an attribute. Windows-1252 is
-    /// decoded. The next record is the header, if the file has one.
+    /// Detects the dialect; `is_known` returns whether the name of a column is that of an attribute. The
+    /// next record is the header, if the file has one.
     pub fn open(input: TextInput, is_known: &dyn Fn(&str) -> bool) -> Result<Self, ReadError> {
-        let (sample, mut input) = input.allow_windows_1252().sample(SAMPLE_BYTES)?;
-        let (dialect, declaration_length) = match declared_delimiter(&sample) {
-            Some((delimiter, length)) => (Dialect { delimiter, quote: b'"' }, length),
-            None => (Dialect::detect(&sample, is_known), 0),
+        let mut input = input;
+        let (sample, _) = input.sample(SAMPLE_BYTES);
+        let preamble = Preamble::detect(&sample);
+        let sample = sample.get(preamble.length..).unwrap_or_default();
+        let dialect = match preamble.delimiter {
+            Some(delimiter) => Dialect { delimiter, quote: b'"' },
+            None => Dialect::detect(sample, is_known),
         };
-        input.fill_buf()?;
-        input.advance(declaration_length)?;
-        let sample = sample.get(declaration_length..).unwrap_or_default();
-        Ok(Self {
+        let mut sampled = dialect.records(sample);
+        let titles = count_titles(&sampled, is_known);
+        sampled.drain(..titles);
+        let first_line = input.position().line;
+        let skipped =
+            preamble.skipped.iter().map(|(line, kind)| SkippedLine { line: first_line + line, kind: *kind }).collect();
+        let mut reader = Self {
             dialect,
             parser: csv_core::ReaderBuilder::new().delimiter(dialect.delimiter).quote(dialect.quote).build(),
-            sampled: dialect.records(sample),
+            is_first_user: sampled.first().is_some_and(|record| is_user(record, is_known)),
+            sampled,
             header: Vec::new(),
-            header_line: input.position().line,
+            header_cells: Vec::new(),
+            header_line: first_line,
             columns: 1,
+            has_header: false,
+            skipped,
             unnamed: Vec::new(),
             assigned: Vec::new(),
             tree: CellTree::Object(Vec::new()),
@@ -236,7 +258,28 @@ impl CsvReader {
             ends: vec![0; 64],
             rows: 0,
             input,
-        })
+        };
+        reader.input.fill_buf()?;
+        reader.advance(preamble.length)?;
+        reader.header_line = reader.input.position().line;
+        reader.skip_titles(titles)?;
+        Ok(reader)
+    }
+
+    /// Skips records above the header.
+    fn skip_titles(&mut self, titles: usize) -> Result<(), ReadError> {
+        let mut record = Record::default();
+        for _ in 0..titles {
+            if self.record(&mut record)?.is_some() {
+                self.skipped.push(SkippedLine { line: record.line, kind: SkippedKind::Title });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes and returns the lines that were skipped so far.
+    pub fn take_skipped(&mut self) -> Vec<SkippedLine> {
+        std::mem::take(&mut self.skipped)
     }
 
     /// The dialect of the file.
@@ -270,8 +313,8 @@ impl CsvReader {
         std::str::from_utf8(cell).ok().map(str::trim)
     }
 
-    /// Reads the header and returns the names of the columns, without white space around them. Fails if the file has no
-    /// records, or if a name is not UTF-8.
+    /// Reads the header and returns the names of the columns, without white space and descriptions around them. Fails
+    /// if the file has no records, if a name is not UTF-8, or if the first record is a user instead.
     pub fn read_header(&mut self) -> Result<Vec<String>, ReadError> {
         let mut record = Record::default();
         if self.record(&mut record)?.is_none() {
@@ -281,14 +324,24 @@ impl CsvReader {
             return Err(ReadError::HeaderTooLong);
         }
         self.columns = record.cells;
+        if self.is_first_user {
+            return Err(ReadError::MissingHeader { line: record.line, columns: record.cells });
+        }
+        self.has_header = true;
+        self.header_cells = self.cells.get(..self.filled(record.cells)).unwrap_or_default().to_vec();
         self.header_line = record.line;
         self.header = record.source;
         (0..self.columns)
             .map(|column| match std::str::from_utf8(self.cell(column)) {
-                Ok(name) => Ok(name.trim().to_owned()),
+                Ok(name) => Ok(technical_name(name.trim_start_matches('\u{FEFF}').trim()).to_owned()),
                 Err(_) => Err(ReadError::HeaderEncoding(column + 1)),
             })
             .collect()
+    }
+
+    /// Declares that the file has no header and this number of columns: the next record is a row.
+    pub fn set_columns(&mut self, columns: usize) {
+        self.columns = columns;
     }
 
     /// Declares that a column has no name: a row must not have a value in it.
@@ -324,8 +377,8 @@ impl CsvReader {
     /// Detects the apostrophes of Auth0's own exports by the texts in this column.
     pub fn detect_guards(&mut self, column: usize) {
         let sampled = std::mem::take(&mut self.sampled);
-        let mut texts =
-            sampled.iter().skip(1).filter_map(|record| record.get(column)).filter(|cell| !cell.is_empty()).peekable();
+        let rows = sampled.iter().skip(usize::from(self.has_header));
+        let mut texts = rows.filter_map(|record| record.get(column)).filter(|cell| !cell.is_empty()).peekable();
         self.guarded = texts.peek().is_some() && texts.all(|cell| cell.starts_with(b"'"));
     }
 
@@ -352,13 +405,30 @@ impl CsvReader {
             // Spreadsheets write empty rows as rows of delimiters; skip them.
             let blank = !record.too_large
                 && (0..record.cells).all(|column| self.cell(column).iter().all(u8::is_ascii_whitespace));
-            if !blank {
+            if self.has_header && self.is_header(&record) {
+                self.skipped.push(SkippedLine { line: row.line, kind: SkippedKind::RepeatedHeader });
+            } else if !blank {
                 row.problem = self.convert(&record, row)?;
                 self.rows += 1;
                 row.number = self.rows;
                 return Ok(true);
             }
         }
+    }
+
+    /// Returns the length of the first `count` cells.
+    fn filled(&self, count: usize) -> usize {
+        self.ends_of(count).last().copied().unwrap_or(0)
+    }
+
+    /// Returns whether a record is the header again, perhaps after a byte order mark.
+    fn is_header(&self, record: &RecordCells) -> bool {
+        let cells = self.cells.get(..self.filled(record.cells)).unwrap_or_default();
+        let plain = |cells: &[u8]| cells.strip_prefix(BYTE_ORDER_MARK).unwrap_or(cells).len();
+        record.cells == self.columns
+            && plain(cells) == plain(&self.header_cells)
+            && !cells.is_empty()
+            && cells.ends_with(self.header_cells.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.header_cells))
     }
 
     fn convert(&self, record: &RecordCells, row: &mut Record) -> Result<Option<RowProblem>, ReadError> {
@@ -376,7 +446,9 @@ impl CsvReader {
         let Ok(text) = std::str::from_utf8(cells) else { return Ok(Some(RowProblem::Encoding)) };
         let cell = |column: usize| {
             let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-            self.ends.get(column).and_then(|end| text.get(start..*end)).unwrap_or_default()
+            let cell = self.ends.get(column).and_then(|end| text.get(start..*end)).unwrap_or_default();
+            // Files with marks that were put one after the other.
+            if column == 0 { cell.trim_start_matches('\u{FEFF}') } else { cell }
         };
         if let Some(column) = self.unnamed.iter().find(|column| !cell(**column).trim().is_empty()) {
             return Ok(Some(RowProblem::UnnamedColumn(column + 1)));
@@ -456,17 +528,4 @@ impl CsvReader {
         }
         self.input.advance(count)
     }
-}
-
-/// Returns the delimiter declared in a first line `sep=;`, as Excel reads and writes it, and the length of that line.
-fn declared_delimiter(sample: &[u8]) -> Option<(u8, usize)> {
-    let rest = sample.strip_prefix(b"sep=").or_else(|| sample.strip_prefix(b"SEP="))?;
-    let (delimiter, rest) = rest.split_first()?;
-    let end = match rest {
-        [b'\r', b'\n', ..] => 2,
-        [b'\n' | b'\r', ..] => 1,
-        _ => return None,
-    };
-    (delimiter.is_ascii() && !delimiter.is_ascii_alphanumeric() && !matches!(delimiter, b'"' | b'\r' | b'\n'))
-        .then_some((*delimiter, 5 + end))
 }

@@ -1,58 +1,157 @@
-//! Decodes the encodings of spreadsheets to UTF-8, as a stream: UTF-16 with a byte order mark, and Windows-1252 if the
-//! text is not UTF-8.
+//! Decodes text to UTF-8 as a stream. The encoding is given, or detected when the first byte is read that is not ASCII.
 
-use std::io::{self, BufRead, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use encoding_rs::{Decoder, Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+use memchr::memchr;
 
-/// Number of bytes, from the first one that is not ASCII, that distinguish UTF-8 from Windows-1252.
-const WINDOW_BYTES: u64 = 64 << 10;
+use super::encoding_detection::detect_encoding;
+
+/// Number of bytes, from the first one that is not ASCII, from which the encoding is detected.
+const WINDOW_BYTES: usize = 64 << 10;
 
 /// Number of bytes that are decoded at a time.
 const BLOCK_BYTES: usize = 16 << 10;
 
-/// Returns the encoding of a byte order mark of two bytes; `None` if there is no such mark.
-pub(crate) fn from_byte_order_mark(head: &[u8]) -> Option<&'static Encoding> {
-    match head {
-        [0xFF, 0xFE, ..] => Some(UTF_16LE),
-        [0xFE, 0xFF, ..] => Some(UTF_16BE),
-        _ => None,
+/// Starts a change of the character set in ISO-2022-JP, whose bytes are all ASCII.
+const ESCAPE: u8 = 0x1B;
+
+/// What is known about the encoding of a text while it is read.
+#[derive(Debug, Default)]
+pub(crate) struct EncodingState {
+    /// The encoding if it is not UTF-8, or was given; empty until it is known.
+    encoding: OnceLock<&'static Encoding>,
+    /// The encoding was detected by statistics, which may be wrong.
+    is_guessed: OnceLock<()>,
+    /// Number of sequences of bytes that are no characters of the encoding.
+    undecodable: AtomicU64,
+}
+
+impl EncodingState {
+    /// Returns the name of the encoding.
+    pub(crate) fn name(&self) -> &'static str {
+        self.encoding.get().map_or(UTF_8, |encoding| encoding).name()
+    }
+
+    pub(crate) fn is_guessed(&self) -> bool {
+        self.is_guessed.get().is_some()
+    }
+
+    pub(crate) fn undecodable(&self) -> u64 {
+        self.undecodable.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, encoding: &'static Encoding) {
+        // Set once: a text has one encoding.
+        let _ = self.encoding.set(encoding);
     }
 }
 
-/// Decodes a text in another encoding to UTF-8.
-pub(crate) struct DecodingReader<R> {
+/// Reads a text as UTF-8. Text in UTF-8 is not validated.
+pub(crate) struct TextReader<R> {
     input: R,
-    decoder: Decoder,
+    mode: Mode,
     output: DecodedBuffer,
-    ended: bool,
+    state: Arc<EncodingState>,
+    /// An error of the input, to be returned after the bytes before it.
+    failure: Option<io::Error>,
 }
 
-impl<R: Read> DecodingReader<R> {
-    /// `input` is the text after the byte order mark.
-    pub(crate) fn new(input: R, encoding: &'static Encoding) -> Self {
-        Self {
-            input,
-            decoder: encoding.new_decoder_without_bom_handling(),
-            output: DecodedBuffer::default(),
-            ended: false,
+enum Mode {
+    /// Only ASCII so far.
+    Ascii,
+    Utf8,
+    Other(Box<Decoder>),
+    /// All bytes were decoded.
+    Ended,
+}
+
+impl<R: Read> TextReader<R> {
+    /// Decodes a text in this encoding, after the byte order mark; detects the encoding if it is `None`.
+    pub(crate) fn new(input: R, encoding: Option<&'static Encoding>, state: Arc<EncodingState>) -> Self {
+        let mode = match encoding {
+            None => Mode::Ascii,
+            Some(encoding) => {
+                state.set(encoding);
+                Mode::of(encoding)
+            }
+        };
+        Self { input, mode, output: DecodedBuffer::default(), state, failure: None }
+    }
+
+    /// Detects the encoding of the text that starts with these bytes.
+    fn detect(&mut self, mut window: Vec<u8>) {
+        let missing = WINDOW_BYTES.saturating_sub(window.len());
+        let read = self.input.by_ref().take(missing as u64).read_to_end(&mut window);
+        let is_complete = read.as_ref().is_ok_and(|read| *read < missing);
+        self.failure = read.err();
+        // The same bytes for every size of reads.
+        match detect_encoding(window.get(..WINDOW_BYTES).unwrap_or(&window), is_complete) {
+            None => {
+                self.mode = Mode::Utf8;
+                self.output = DecodedBuffer { bytes: window, at: 0 };
+            }
+            Some(encoding) => {
+                self.state.set(encoding);
+                let _ = self.state.is_guessed.set(());
+                let mut decoder = Box::new(encoding.new_decoder_without_bom_handling());
+                self.output.decode(&mut decoder, &window, false, &self.state);
+                self.mode = Mode::Other(decoder);
+            }
         }
     }
 }
 
-impl<R: Read> Read for DecodingReader<R> {
+impl Mode {
+    fn of(encoding: &'static Encoding) -> Self {
+        if encoding == UTF_8 { Self::Utf8 } else { Self::Other(Box::new(encoding.new_decoder_without_bom_handling())) }
+    }
+}
+
+impl<R: Read> Read for TextReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.output.is_empty() && !self.ended {
-            let mut bytes = [0; BLOCK_BYTES];
-            let count = self.input.read(&mut bytes)?;
-            self.ended = count == 0;
-            let bytes = bytes.get(..count).unwrap_or_default();
-            self.output.decode(&mut self.decoder, bytes, self.ended);
+        loop {
+            if !self.output.is_empty() {
+                return Ok(self.output.take(buffer));
+            }
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            match &mut self.mode {
+                Mode::Utf8 => return self.input.read(buffer),
+                Mode::Ended => return Ok(0),
+                Mode::Ascii => {
+                    let count = self.input.read(buffer)?;
+                    let bytes = buffer.get(..count).unwrap_or_default();
+                    let ascii = ascii_length(bytes);
+                    if ascii == count {
+                        return Ok(count);
+                    }
+                    self.detect(bytes.get(ascii..).unwrap_or_default().to_vec());
+                    if ascii > 0 {
+                        return Ok(ascii);
+                    }
+                }
+                Mode::Other(decoder) => {
+                    let mut bytes = [0; BLOCK_BYTES];
+                    let count = self.input.read(&mut bytes)?;
+                    let bytes = bytes.get(..count).unwrap_or_default();
+                    self.output.decode(decoder, bytes, count == 0, &self.state);
+                    if count == 0 {
+                        self.mode = Mode::Ended;
+                    }
+                }
+            }
         }
-        Ok(self.output.take(buffer))
     }
+}
+
+/// Returns the number of bytes before the first one that is not ASCII, or an escape.
+fn ascii_length(bytes: &[u8]) -> usize {
+    let ascii = if bytes.is_ascii() { bytes.len() } else { Encoding::ascii_valid_up_to(bytes) };
+    memchr(ESCAPE, bytes.get(..ascii).unwrap_or_default()).unwrap_or(ascii)
 }
 
 /// Decoded bytes that have not been read yet.
@@ -77,138 +176,181 @@ impl DecodedBuffer {
         count
     }
 
-    /// Replaces the contents by the UTF-8 of `bytes`.
-    fn decode(&mut self, decoder: &mut Decoder, bytes: &[u8], last: bool) {
-        // Every byte becomes at most three; a partial character may be left from the previous call.
-        self.bytes.resize(decoder.max_utf8_buffer_length(bytes.len()).unwrap_or(bytes.len() * 3 + 16), 0);
-        let (_, _, written, _) = decoder.decode_to_utf8(bytes, &mut self.bytes, last);
-        self.bytes.truncate(written);
+    /// Replaces the contents by the UTF-8 of `bytes`. A sequence that is no character becomes U+FFFD and is counted.
+    fn decode(&mut self, decoder: &mut Decoder, bytes: &[u8], last: bool, state: &EncodingState) {
+        self.bytes.clear();
         self.at = 0;
-    }
-}
-
-/// Reads text in UTF-8 or Windows-1252 as UTF-8. The encoding is detected at the first character that is not ASCII:
-/// Windows-1252 if the bytes that follow contain more invalid than valid UTF-8 sequences.
-pub(crate) struct Windows1252Fallback<R> {
-    input: R,
-    state: State,
-    output: DecodedBuffer,
-    is_windows_1252: Arc<AtomicBool>,
-}
-
-enum State {
-    /// Only ASCII so far.
-    Ascii,
-    Utf8,
-    Windows1252(Decoder),
-}
-
-impl<R: BufRead> Windows1252Fallback<R> {
-    /// Sets `is_windows_1252` when the text is detected to be Windows-1252.
-    pub(crate) fn new(input: R, is_windows_1252: Arc<AtomicBool>) -> Self {
-        Self { input, state: State::Ascii, output: DecodedBuffer::default(), is_windows_1252 }
-    }
-
-    fn detect_encoding(&mut self) -> io::Result<()> {
-        let mut window = Vec::new();
-        self.input.by_ref().take(WINDOW_BYTES).read_to_end(&mut window)?;
-        if is_mostly_utf8(&window) {
-            self.state = State::Utf8;
-            self.output = DecodedBuffer { bytes: window, at: 0 };
-        } else {
-            self.is_windows_1252.store(true, Ordering::Relaxed);
-            let mut decoder = WINDOWS_1252.new_decoder_without_bom_handling();
-            self.output.decode(&mut decoder, &window, false);
-            self.state = State::Windows1252(decoder);
-        }
-        Ok(())
-    }
-}
-
-impl<R: BufRead> Read for Windows1252Fallback<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.output.is_empty() {
-            return Ok(self.output.take(buffer));
-        }
-        match &mut self.state {
-            State::Utf8 => self.input.read(buffer),
-            State::Ascii => {
-                let bytes = self.input.fill_buf()?;
-                let ascii = bytes.iter().position(|byte| !byte.is_ascii()).unwrap_or(bytes.len());
-                if ascii == 0 && !bytes.is_empty() {
-                    self.detect_encoding()?;
-                    return Ok(self.output.take(buffer));
+        let mut rest = bytes;
+        loop {
+            let start = self.bytes.len();
+            // Every byte becomes at most three; a partial character may be left from the previous call.
+            let room = decoder.max_utf8_buffer_length_without_replacement(rest.len()).unwrap_or(rest.len() * 3 + 16);
+            self.bytes.resize(start + room, 0);
+            let output = self.bytes.get_mut(start..).unwrap_or_default();
+            let (result, read, written) = decoder.decode_to_utf8_without_replacement(rest, output, last);
+            self.bytes.truncate(start + written);
+            rest = rest.get(read..).unwrap_or_default();
+            match result {
+                DecoderResult::InputEmpty => return,
+                DecoderResult::OutputFull => {}
+                DecoderResult::Malformed(..) => {
+                    self.bytes.extend_from_slice("\u{FFFD}".as_bytes());
+                    state.undecodable.fetch_add(1, Ordering::Relaxed);
                 }
-                let count = ascii.min(buffer.len());
-                if let (Some(to), Some(from)) = (buffer.get_mut(..count), bytes.get(..count)) {
-                    to.copy_from_slice(from);
-                }
-                self.input.consume(count);
-                Ok(count)
-            }
-            State::Windows1252(decoder) => {
-                let mut bytes = [0; BLOCK_BYTES];
-                let count = self.input.read(&mut bytes)?;
-                // Every byte is one character, so the decoder needs no flush at the end.
-                self.output.decode(decoder, bytes.get(..count).unwrap_or_default(), false);
-                Ok(self.output.take(buffer))
             }
         }
     }
-}
-
-fn is_mostly_utf8(window: &[u8]) -> bool {
-    let (mut good, mut bad) = (0, 0);
-    let mut left = window.len();
-    for chunk in window.utf8_chunks() {
-        good += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
-        left -= chunk.valid().len() + chunk.invalid().len();
-        // The last character may be truncated by the end of the window.
-        bad += usize::from(!chunk.invalid().is_empty() && (left > 0 || window.len() < WINDOW_BYTES as usize));
-    }
-    bad == 0 || good > bad
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufReader, Cursor};
+    use std::io::Cursor;
 
+    use encoding_rs::{UTF_16BE, UTF_16LE};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn fallback(content: &[u8], step: usize) -> (Vec<u8>, bool) {
-        let is_windows_1252 = Arc::new(AtomicBool::new(false));
-        let input = BufReader::with_capacity(step, Cursor::new(content.to_vec()));
+    /// Returns at most `step` bytes at a time.
+    struct Slow<R>(R, usize);
+
+    impl<R: Read> Read for Slow<R> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let step = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..step])
+        }
+    }
+
+    fn read(content: &[u8], step: usize, encoding: Option<&'static Encoding>) -> (Vec<u8>, &'static str, u64) {
+        let state = Arc::default();
         let mut output = Vec::new();
-        Windows1252Fallback::new(input, Arc::clone(&is_windows_1252)).read_to_end(&mut output).unwrap();
-        (output, is_windows_1252.load(Ordering::Relaxed))
+        let input = Slow(Cursor::new(content.to_vec()), step);
+        TextReader::new(input, encoding, Arc::clone(&state)).read_to_end(&mut output).unwrap();
+        (output, state.name(), state.undecodable())
+    }
+
+    fn detected(content: &[u8], step: usize) -> (Vec<u8>, &'static str) {
+        let (output, name, _) = read(content, step, None);
+        (output, name)
+    }
+
+    /// Texts as they occur in files of users, in their usual encodings.
+    const TEXTS: [(&str, &str); 22] = [
+        ("windows-1252", "email,name\na@b.c,José Müller\nb@b.c,Zoë Strauß\nc@b.c,Åsa Öberg\n"),
+        ("windows-1252", "name;city\nGarcía;München\nPeña;Málaga\n"),
+        ("macintosh", "email,name\na@b.c,José Müller\nb@b.c,Zoë Strauß\nc@b.c,Åsa Öberg\n"),
+        ("macintosh", "email;name\na@b.c;Renée Dupré\nb@b.c;François Lefèvre\n"),
+        ("windows-1250", "email,name\na@b.c,Łukasz Żółtowski\nb@b.c,Małgorzata Wiśniewska\nc@b.c,Grażyna Dąbrowska\n"),
+        ("windows-1251", "email,name\na@b.c,Иван Петров\nb@b.c,Мария Иванова\n"),
+        ("KOI8-U", "email,name\na@b.c,Иван Петров\nb@b.c,Мария Иванова\n"),
+        ("IBM866", "email,name\na@b.c,Иван Петров\nb@b.c,Мария Иванова\n"),
+        ("x-mac-cyrillic", "email,name\na@b.c,Иван Петров\nb@b.c,Мария Иванова\n"),
+        ("Shift_JIS", "email,name\na@b.c,高橋 花子\nb@b.c,表示 能\n"),
+        ("Shift_JIS", "メール,氏名\na@b.c,山田 太郎\nb@b.c,佐藤 さくら\n"),
+        ("EUC-JP", "email,name\na@b.c,高橋 花子\nb@b.c,山田 太郎\nc@b.c,佐藤 さくら\n"),
+        ("ISO-2022-JP", "email,name\na@b.c,高橋 花子\nb@b.c,山田 太郎\n"),
+        ("GBK", "email,name\na@b.c,王小明\nb@b.c,李娜\nc@b.c,张伟\nd@b.c,刘洋 北京市\n"),
+        ("Big5", "email,name\na@b.c,陳大文\nb@b.c,林美玲\nc@b.c,黃志強\nd@b.c,臺北市\n"),
+        ("EUC-KR", "email,name\na@b.c,김민수\nb@b.c,이서연\nc@b.c,박지훈\n"),
+        ("windows-1253", "email,name\na@b.c,Ελένη Παπαδοπούλου\nb@b.c,Γιώργος Νικολάου\n"),
+        ("windows-1255", "email,name\na@b.c,דוד כהן\nb@b.c,שרה לוי\n"),
+        ("windows-1256", "email,name\na@b.c,محمد علي\nb@b.c,فاطمة حسن\n"),
+        ("windows-1254", "email,name\na@b.c,Ayşe Yılmaz\nb@b.c,Çağrı Öztürk\nc@b.c,İbrahim Şahin\n"),
+        ("windows-874", "email,name\na@b.c,สมชาย ใจดี\nb@b.c,มาลี สุขใจ\n"),
+        ("windows-1258", "email,name\na@b.c,Nguyê\u{303}n Văn An\nb@b.c,Trâ\u{300}n Thi\u{323} Bi\u{300}nh\n"),
+    ];
+
+    #[test]
+    fn the_encoding_is_detected_by_the_text() {
+        for (name, text) in TEXTS {
+            let encoding = Encoding::for_label(name.as_bytes()).unwrap();
+            let (bytes, _, unmappable) = encoding.encode(text);
+            assert!(!unmappable, "{name}");
+            for step in [1, 7, 70_000] {
+                let (output, found) = detected(&bytes, step);
+                assert_eq!(String::from_utf8_lossy(&output), text, "{name} read as {found}");
+            }
+        }
     }
 
     #[test]
-    fn windows_1252_is_distinguished_from_utf8_by_its_bytes() {
-        assert_eq!(fallback(b"name\nJos\xE9 \x80", 3), ("name\nJosé €".as_bytes().to_vec(), true));
+    fn one_damaged_byte_does_not_change_the_encoding() {
+        assert_eq!(detected(b"name\nJos\xE9 \x80", 3), ("name\nJosé €".as_bytes().to_vec(), "windows-1252"));
         let long = [b"a,b\n".repeat(40_000), b"M\xFCller\n".to_vec(), b"x\n".repeat(50_000)].concat();
-        assert!(fallback(&long, 4096).1);
-        // One invalid byte in a text of UTF-8 does not change the encoding.
+        assert_eq!(detected(&long, 4096).1, "windows-1252");
         let mixed = ["José Müller Ñandú ".as_bytes(), b"\xFF"].concat();
-        assert_eq!(fallback(&mixed, 5), (mixed, false));
+        assert_eq!(detected(&mixed, 5), (mixed, "UTF-8"));
+        assert_eq!(detected(b"\x1B[1m\n", 3), (b"\x1B[1m\n".to_vec(), "UTF-8"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_characters_are_counted() {
+        let shift_jis = Encoding::for_label(b"Shift_JIS");
+        let (output, name, undecodable) = read(b"a\x82\xa0\xFF,\x82\xa2\xFD\n", 2, shift_jis);
+        assert_eq!(
+            (String::from_utf8(output).unwrap().as_str(), name, undecodable),
+            ("aあ\u{FFFD},い\u{FFFD}\n", "Shift_JIS", 2)
+        );
+        // A character that is cut off by the end of the file.
+        assert_eq!(read(b"a\x82", 2, shift_jis).2, 1);
+        assert_eq!(read("é".as_bytes(), 2, Some(UTF_8)).2, 0);
+    }
+
+    #[test]
+    fn an_error_is_returned_after_the_bytes_before_it() {
+        struct Failing(bool);
+        impl Read for Failing {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                if std::mem::replace(&mut self.0, true) {
+                    return Err(io::Error::other("failed"));
+                }
+                buffer[..3].copy_from_slice("aé".as_bytes());
+                Ok(3)
+            }
+        }
+        let mut reader = TextReader::new(Failing(false), None, Arc::default());
+        let mut output = Vec::new();
+        assert_eq!(reader.read_to_end(&mut output).unwrap_err().to_string(), "failed");
+        assert_eq!(output, "aé".as_bytes());
     }
 
     proptest! {
         #[test]
-        fn utf8_is_unchanged(text in "\\PC{0,300}", step in 1_usize..30) {
-            prop_assert_eq!(fallback(text.as_bytes(), step), (text.clone().into_bytes(), false));
+        fn utf8_is_unchanged(text in "[\\PC\u{1B}]{0,300}", step in 1_usize..30) {
+            prop_assert_eq!(detected(text.as_bytes(), step), (text.clone().into_bytes(), "UTF-8"));
         }
 
         #[test]
-        fn utf16_is_decoded(text in ".{0,80}", big in any::<bool>()) {
+        fn utf16_is_decoded(text in ".{0,80}", big in any::<bool>(), step in 1_usize..9) {
             let units = text.encode_utf16();
             let (bytes, encoding): (Vec<u8>, _) =
                 if big { (units.flat_map(u16::to_be_bytes).collect(), UTF_16BE) } else { (units.flat_map(u16::to_le_bytes).collect(), UTF_16LE) };
-            let mut output = String::new();
-            DecodingReader::new(Cursor::new(bytes), encoding).read_to_string(&mut output).unwrap();
-            prop_assert_eq!(output, text);
+            let (output, _, undecodable) = read(&bytes, step, Some(encoding));
+            prop_assert_eq!((String::from_utf8(output).unwrap(), undecodable), (text, 0));
+        }
+
+        #[test]
+        fn every_encoding_is_decoded_as_by_encoding_rs(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            name in prop::sample::select(
+                vec!["Shift_JIS", "gb18030", "Big5", "EUC-KR", "ISO-2022-JP", "KOI8-R", "windows-1255"],
+            ),
+            step in 1_usize..9,
+        ) {
+            let encoding = Encoding::for_label(name.as_bytes()).unwrap();
+            let (expected, _) = encoding.decode_without_bom_handling(&bytes);
+            let (output, _, undecodable) = read(&bytes, step, Some(encoding));
+            prop_assert_eq!(String::from_utf8(output).unwrap(), expected.as_ref());
+            prop_assert_eq!(undecodable, expected.matches('\u{FFFD}').count() as u64);
+        }
+
+        #[test]
+        fn detection_of_arbitrary_bytes_does_not_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            step in 1_usize..30,
+        ) {
+            let (output, name) = detected(&bytes, step);
+            prop_assert!(name == "UTF-8" || String::from_utf8(output).is_ok());
         }
     }
 }

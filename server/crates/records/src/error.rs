@@ -27,8 +27,17 @@ pub enum ReadError {
         /// The line.
         line: u64,
     },
-    /// The file is a single object that starts in this line and ends in another one.
-    ObjectOverLines(u64),
+    /// The file is one object that starts in this line, and it is not clear which of these arrays in it are the users.
+    NoUserList {
+        /// The line.
+        line: u64,
+        /// The names of its members that are arrays.
+        lists: Vec<String>,
+    },
+    /// The file is an array of arrays; the first inner one starts in this line.
+    NestedArrays(u64),
+    /// The file ends inside the object that holds its array.
+    UnclosedObject(Position),
     /// A byte of an array is not valid.
     Unexpected {
         /// The byte.
@@ -46,6 +55,13 @@ pub enum ReadError {
     ElementTooLong(u64),
     /// The header of the CSV file is larger than the limit of a row.
     HeaderTooLong,
+    /// The first record of a CSV file is a user, not the header.
+    MissingHeader {
+        /// Its line.
+        line: u64,
+        /// Number of its cells.
+        columns: usize,
+    },
     /// The name of the CSV column with this number, from 1, is not UTF-8.
     HeaderEncoding(usize),
     /// The CSV column with this number, from 1, has the same attribute as this earlier one, or one within it.
@@ -82,6 +98,14 @@ pub enum RowProblem {
     Encoding,
     /// It has a value in the column with this number, from 1, which has no name.
     UnnamedColumn(usize),
+    /// LDIF: this line is not `name: value`.
+    LdifLine(u64),
+    /// LDIF: the value of the attribute in this line is not Base64.
+    LdifBase64(u64),
+    /// LDIF: the value of the attribute in this line is in another file.
+    LdifUrl(u64),
+    /// LDIF: it describes this kind of change, not an entry.
+    LdifChange(String),
 }
 
 /// Returns why a row is not a user, as a part of a sentence: `not a JSON object`.

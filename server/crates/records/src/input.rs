@@ -1,103 +1,99 @@
-//! Opens a file of records: decompresses and decodes it, and detects its layout from the content.
+//! Opens a file of records: decompresses and decodes it.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::array::is_space;
-use super::encoding::{DecodingReader, Windows1252Fallback, from_byte_order_mark};
+use super::encoding::{EncodingState, TextReader};
+use super::encoding_detection::{detect_utf16, from_byte_order_mark};
 use super::error::ReadError;
 use super::gzip::GzipInput;
 use super::position::Position;
+use super::read_options::ReadOptions;
 use uie_core::message::{Message, message};
 
 const READ_BUFFER: usize = 64 << 10;
 
-const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+/// Number of bytes at the start of a file by which UTF-16 is detected.
+const HEAD_BYTES: u64 = 1 << 10;
 
-/// The layout of the rows in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// One JSON array.
-    Array,
-    /// One JSON value per line.
-    Lines,
-    /// A header and records of cells.
-    Csv,
-}
+/// The byte order mark in UTF-8.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{FEFF}".as_bytes();
 
 /// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFormat {
-    /// `UTF-8`, `UTF-16LE`, `UTF-16BE` or `windows-1252`; certain at the end of the file only.
+    /// Name of the encoding in the Encoding Standard: `UTF-8`, `Shift_JIS`. Certain at the end of the file only.
     pub encoding: &'static str,
+    /// The encoding was detected by statistics, which may be wrong. Certain at the end of the file only.
+    pub is_guessed: bool,
+    /// Number of sequences of bytes so far that are no characters of the encoding, and became U+FFFD. 0 for UTF-8.
+    pub undecodable: u64,
     /// The file is compressed.
     pub gzip: bool,
+}
+
+/// Returns the format of a file while other code reads it.
+#[derive(Clone, Debug)]
+pub struct FormatWatch {
+    gzip: bool,
+    encoding: Arc<EncodingState>,
+}
+
+impl FormatWatch {
+    /// Returns the format as far as the file has been read.
+    pub fn format(&self) -> FileFormat {
+        FileFormat {
+            encoding: self.encoding.name(),
+            is_guessed: self.encoding.is_guessed(),
+            undecodable: self.encoding.undecodable(),
+            gzip: self.gzip,
+        }
+    }
 }
 
 /// A file as UTF-8 text. The text may contain invalid UTF-8 if the file does.
 pub struct TextInput {
     input: Box<dyn BufRead + Send>,
     gzip: bool,
-    /// The encoding of the byte order mark, if the file starts with one of UTF-16.
-    encoding: Option<&'static str>,
-    /// Set when the text is detected to be Windows-1252.
-    is_windows_1252: Arc<AtomicBool>,
+    encoding: Arc<EncodingState>,
     position: Position,
 }
 
 impl TextInput {
-    /// Opens a file. Detects gzip and a byte order mark; fails for a known binary format.
-    pub fn open(source: Box<dyn Read + Send>) -> Result<Self, ReadError> {
-        let input = GzipInput::new(source).map_err(ReadError::Source)?;
+    /// Opens a file. Detects gzip and the encoding; fails for a known binary format.
+    pub fn open(source: Box<dyn Read + Send>, options: &ReadOptions) -> Result<Self, ReadError> {
+        let mut input = GzipInput::new(source).map_err(ReadError::Source)?;
         let gzip = input.is_gzip();
-        let mut input: Box<dyn Read + Send> = Box::new(input);
-        let mut head = read_up_to(&mut input, 3).map_err(|error| ReadError::from_io(error, gzip))?;
-        let encoding = from_byte_order_mark(&head);
-        if let Some(encoding) = encoding {
-            let rest = Cursor::new(head.split_off(2)).chain(input);
-            input = Box::new(DecodingReader::new(rest, encoding));
-            head.clear();
-        } else if head == BYTE_ORDER_MARK {
-            head.clear();
-        }
-        if let Some(found) = detect_binary_format(&head) {
+        let (mut head, failure) = read_up_to(&mut input, HEAD_BYTES);
+        let mark = from_byte_order_mark(&head);
+        let is_marked_utf8 = head.starts_with(BYTE_ORDER_MARK);
+        if mark.is_some() || is_marked_utf8 {
+            head.drain(..if is_marked_utf8 { 3 } else { 2 });
+        } else if let Some(found) = detect_binary_format(&head) {
             return Err(ReadError::Binary(found));
         }
+        let given = options.encoding.map(super::text_encoding::TextEncoding::encoding);
+        let marked_utf8 = is_marked_utf8.then_some(encoding_rs::UTF_8);
+        let encoding = mark.or(marked_utf8).or(given).or_else(|| detect_utf16(&head));
+        let state = Arc::default();
+        let reader = TextReader::new(Resumed::new(head, failure, input), encoding, Arc::clone(&state));
         Ok(Self {
-            input: Box::new(BufReader::with_capacity(READ_BUFFER, Cursor::new(head).chain(input))),
+            input: Box::new(BufReader::with_capacity(READ_BUFFER, reader)),
             gzip,
-            encoding: encoding.map(encoding_rs::Encoding::name),
-            is_windows_1252: Arc::default(),
+            encoding: state,
             position: Position::default(),
         })
     }
 
-    /// Skips white space and detects the layout by the first byte after it. Consumes the `[` of an array. Fails if
-    /// there is no content, or content that is neither JSON nor CSV.
-    pub fn detect_layout(&mut self) -> Result<Layout, ReadError> {
-        match self.skip_space()? {
-            None => Err(ReadError::NoContent),
-            Some(b'{') => Ok(Layout::Lines),
-            Some(b'[') => {
-                self.advance(1)?;
-                Ok(Layout::Array)
-            }
-            Some(byte) => match detect_non_text(byte) {
-                Some(kind) => Err(ReadError::NotRecords { kind, line: self.position.line }),
-                None => Ok(Layout::Csv),
-            },
-        }
+    /// Returns the format.
+    pub fn format(&self) -> FileFormat {
+        self.watch().format()
     }
 
-    /// Returns the format; the encoding is certain at the end of the file only.
-    pub fn format(&self) -> FileFormat {
-        let encoding = match self.encoding {
-            Some(name) => name,
-            None if self.is_windows_1252.load(Ordering::Relaxed) => "windows-1252",
-            None => "UTF-8",
-        };
-        FileFormat { encoding, gzip: self.gzip }
+    /// Returns a value that knows the format while the file is read.
+    pub fn watch(&self) -> FormatWatch {
+        FormatWatch { gzip: self.gzip, encoding: Arc::clone(&self.encoding) }
     }
 
     /// Returns whether the file has been read completely.
@@ -162,28 +158,46 @@ impl TextInput {
         }
     }
 
-    /// Decodes the rest of the text as Windows-1252 if it is not UTF-8, unless the encoding is known.
-    pub(crate) fn allow_windows_1252(self) -> Self {
-        if self.encoding.is_some() {
-            return self;
-        }
-        let fallback = Windows1252Fallback::new(self.input, Arc::clone(&self.is_windows_1252));
-        Self { input: Box::new(BufReader::with_capacity(READ_BUFFER, fallback)), ..self }
-    }
-
-    /// Returns up to `count` bytes from the current position without consuming them, and the input to read them again.
-    pub(crate) fn sample(mut self, count: usize) -> Result<(Vec<u8>, Self), ReadError> {
-        let sample = read_up_to(&mut self.input, count as u64).map_err(|error| ReadError::from_io(error, self.gzip))?;
-        let input = Cursor::new(sample.clone()).chain(self.input);
-        Ok((sample, Self { input: Box::new(BufReader::with_capacity(READ_BUFFER, input)), ..self }))
+    /// Returns up to `count` bytes from the current position, and whether they are the rest of the file. They can be
+    /// read again.
+    pub(crate) fn sample(&mut self, count: usize) -> (Vec<u8>, bool) {
+        let (sample, failure) = read_up_to(&mut self.input, count as u64);
+        let is_complete = failure.is_none() && sample.len() < count;
+        let rest = std::mem::replace(&mut self.input, Box::new(io::empty()));
+        let resumed = Resumed::new(sample.clone(), failure, rest);
+        self.input = Box::new(BufReader::with_capacity(READ_BUFFER, resumed));
+        (sample, is_complete)
     }
 }
 
-/// Reads up to `count` bytes.
-fn read_up_to(input: &mut dyn Read, count: u64) -> io::Result<Vec<u8>> {
+/// An input with its first bytes put back.
+struct Resumed<R> {
+    head: Cursor<Vec<u8>>,
+    /// The error that ended the head.
+    failure: Option<io::Error>,
+    rest: R,
+}
+
+impl<R: Read> Resumed<R> {
+    fn new(head: Vec<u8>, failure: Option<io::Error>, rest: R) -> Self {
+        Self { head: Cursor::new(head), failure, rest }
+    }
+}
+
+impl<R: Read> Read for Resumed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.head.read(buffer)? {
+            0 if !buffer.is_empty() => self.failure.take().map_or_else(|| self.rest.read(buffer), Err),
+            count => Ok(count),
+        }
+    }
+}
+
+/// Reads up to `count` bytes; also returns the error that ends the input before them.
+fn read_up_to(input: &mut dyn Read, count: u64) -> (Vec<u8>, Option<io::Error>) {
     let mut head = Vec::new();
-    input.take(count).read_to_end(&mut head)?;
-    Ok(head)
+    let failure = input.take(count).read_to_end(&mut head).err();
+    (head, failure)
 }
 
 /// Returns the format of a file that starts with the signature of a known binary format.
@@ -194,16 +208,6 @@ fn detect_binary_format(head: &[u8]) -> Option<Message> {
         [b'B', b'Z', b'h', ..] => Some(message!("compressed with bzip2")),
         [0xFD, b'7', b'z', ..] => Some(message!("compressed with xz")),
         [b'%', b'P', b'D', ..] => Some(message!("a PDF document")),
-        _ => None,
-    }
-}
-
-/// Returns the kind of a file that starts with this byte; `None` if it may be the header of a CSV file.
-fn detect_non_text(byte: u8) -> Option<Message> {
-    match byte {
-        b'<' => Some(message!("HTML or XML")),
-        b'}' | b']' => Some(message!("broken JSON")),
-        0..b' ' | 0x7F => Some(message!("binary data")),
         _ => None,
     }
 }

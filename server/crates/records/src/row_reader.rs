@@ -1,4 +1,4 @@
-//! Reads the rows of a JSON array or NDJSON one at a time.
+//! Reads the rows of JSON one at a time.
 //!
 //! A malformed line of NDJSON concerns that row only, since the next row starts on the next line. In a JSON array the
 //! start of the next element would be uncertain.
@@ -7,7 +7,8 @@ use memchr::memchr;
 
 use super::array::{ArrayState, ValueEnd, is_space};
 use super::error::{ReadError, RowProblem};
-use super::input::{Layout, TextInput};
+use super::input::TextInput;
+use super::layout::Layout;
 use super::limits::MAX_IMPORTED_ROW_BYTES;
 
 /// A row as text.
@@ -52,23 +53,28 @@ pub struct PeekedRow<'a> {
     pub is_whole: bool,
 }
 
-/// Reads the rows of a JSON array or NDJSON.
+/// Reads the rows of JSON.
 pub struct RowReader {
     input: TextInput,
-    /// The state of the array; `None` for NDJSON.
-    array: Option<ArrayState>,
+    layout: Layout,
+    /// The position between elements, if the rows are not lines.
+    state: ArrayState,
+    /// The rest of the object that holds the array, after its end.
+    object_rest: Option<ValueEnd>,
     rows: u64,
 }
 
 impl RowReader {
-    /// Reads from the position after the detection of this layout, which is not CSV.
+    /// Reads from the position after the detection of this layout, which is one of JSON.
     pub fn new(input: TextInput, layout: Layout) -> Self {
-        Self { input, array: (layout == Layout::Array).then(ArrayState::default), rows: 0 }
+        let state = if layout == Layout::Sequence { ArrayState::BetweenValues } else { ArrayState::Start };
+        let object_rest = (layout == Layout::Member).then(ValueEnd::inside_object);
+        Self { input, layout, state, object_rest, rows: 0 }
     }
 
     /// The layout of the file.
     pub fn layout(&self) -> Layout {
-        if self.array.is_some() { Layout::Array } else { Layout::Lines }
+        self.layout
     }
 
     /// The file.
@@ -84,13 +90,10 @@ impl RowReader {
     /// Reads the next row into `row`, reusing its buffers; `false` at the end of the file.
     pub fn next(&mut self, row: &mut Record) -> Result<bool, ReadError> {
         row.clear();
-        let found = if self.array.is_some() { self.next_element(row)? } else { self.next_line(row)? };
+        let found = if self.layout.is_bracketed() { self.next_element(row)? } else { self.next_line(row)? };
         if found {
             self.rows += 1;
             row.number = self.rows;
-            if self.array.is_none() && self.rows == 1 {
-                self.reject_multiline_object(row)?;
-            }
         }
         Ok(found)
     }
@@ -98,7 +101,7 @@ impl RowReader {
     /// Returns the next row in the read buffer, without copying it. `None` if it must be read with
     /// [`next`](Self::next): for the first row, and if a line is not completely in the buffer.
     pub fn peek(&mut self) -> Result<Option<PeekedRow<'_>>, ReadError> {
-        let is_array = self.array.is_some();
+        let is_array = self.layout.is_bracketed();
         if self.rows == 0 || (is_array && !self.seek_element()?) {
             return Ok(None);
         }
@@ -113,8 +116,8 @@ impl RowReader {
 
     /// Consumes the peeked row, whose JSON is `length` bytes long, and white space up to the end of its line.
     pub fn advance(&mut self, length: usize) -> Result<(), ReadError> {
-        if let Some(array) = &mut self.array {
-            *array = ArrayState::AfterElement;
+        if self.layout.is_bracketed() {
+            self.state = self.state.after_element();
             self.input.advance(length)?;
         } else {
             let buffer = self.input.fill_buf()?;
@@ -168,33 +171,42 @@ impl RowReader {
         }
     }
 
-    /// Fails if the file is a single object on several lines. It starts like NDJSON; without this check every one of
-    /// its lines would be reported as a malformed row.
-    fn reject_multiline_object(&mut self, row: &Record) -> Result<(), ReadError> {
-        let unfinished = serde_json::from_slice::<serde::de::IgnoredAny>(&row.bytes).is_err_and(|error| error.is_eof());
-        if unfinished && !row.truncated && !matches!(self.input.skip_space()?, None | Some(b'{')) {
-            return Err(ReadError::ObjectOverLines(row.line));
-        }
-        Ok(())
-    }
-
-    /// Array: advances to the next element; `false` at the end of the array.
+    /// Advances to the next element or value; `false` at the end.
     fn seek_element(&mut self) -> Result<bool, ReadError> {
-        let mut state = self.array.unwrap_or_default();
         loop {
+            if self.state == ArrayState::End {
+                self.skip_object_rest()?;
+            }
             let byte = self.input.skip_space()?;
             let at = self.input.position();
             let Some(byte) = byte else {
-                return if state == ArrayState::End { Ok(false) } else { Err(ReadError::UnclosedArray(at)) };
+                let may_end = matches!(self.state, ArrayState::End | ArrayState::BetweenValues);
+                return if may_end { Ok(false) } else { Err(ReadError::UnclosedArray(at)) };
             };
-            match state.next(byte) {
+            match self.state.next(byte) {
                 Ok(None) => return Ok(true),
                 Ok(Some(next)) => {
-                    state = next;
-                    self.array = Some(state);
+                    self.state = next;
                     self.input.advance(1)?;
                 }
                 Err(expected) => return Err(ReadError::Unexpected { byte, at, expected }),
+            }
+        }
+    }
+
+    /// Skips the rest of the object that holds the array.
+    fn skip_object_rest(&mut self) -> Result<(), ReadError> {
+        let Some(mut rest) = self.object_rest.take() else { return Ok(()) };
+        loop {
+            let buffer = self.input.fill_buf()?;
+            if buffer.is_empty() {
+                return Err(ReadError::UnclosedObject(self.input.position()));
+            }
+            let end = rest.find(buffer);
+            let taken = end.unwrap_or(buffer.len());
+            self.input.advance(taken)?;
+            if end.is_some() {
+                return Ok(());
             }
         }
     }
@@ -219,7 +231,7 @@ impl RowReader {
                 break;
             }
         }
-        self.array = Some(ArrayState::AfterElement);
+        self.state = self.state.after_element();
         Ok(true)
     }
 }

@@ -24,7 +24,7 @@ use uie_core::error::{Code, Error, ErrorBody, Result};
 use uie_core::message::message;
 use uie_export::ExportRequest;
 use uie_expression::Pins;
-use uie_import::{ImportRequest, Inspection, MapRule, ReportFormat};
+use uie_import::{ImportRequest, Inspection, MapRule, ReportFormat, TextEncoding};
 use uie_jobs::{JobRequest, JobView, NewDirectory, UPLOAD};
 use uie_store::FileWriter;
 
@@ -68,6 +68,12 @@ pub(super) struct ImportForm {
     /// complete users can be imported.
     #[schema(default = false)]
     drop_read_only: Option<bool>,
+    /// The system whose export the files are, such as `cognito`; `none` if their attributes are those of Auth0. Without
+    /// it, each file is recognized by its content. `POST /api/import/inspect` lists the sources.
+    source: Option<String>,
+    /// The encoding of the files, such as `Shift_JIS` or `windows-1251`; detected if absent. A byte order mark has
+    /// precedence.
+    encoding: Option<String>,
     /// With `dry_run`: look up in the tenant which users exist, and report in `summary.look_up` what would happen to
     /// the rows. Few users are looked up by e-mail address, many with one export of the connection.
     #[schema(default = false)]
@@ -112,6 +118,8 @@ pub(super) struct InspectForm {
     partial: Option<bool>,
     /// As for an import.
     map: Option<String>,
+    /// As for an import.
+    source: Option<String>,
     /// Pinned versions of transforms: a JSON object with the SHA-256 of the file for each name. Other transforms are
     /// used in their active version.
     transforms: Option<String>,
@@ -121,6 +129,8 @@ pub(super) struct InspectForm {
     /// As for an import.
     #[schema(default = false)]
     keep_id_prefix: Option<bool>,
+    /// As for an import.
+    encoding: Option<String>,
 }
 
 /// Inspects a file, or its beginning, before an import: format, columns with suggested attributes, first rows, and
@@ -151,7 +161,9 @@ pub(super) async fn inspect(
             "partial" => partial |= read_boolean(field, &name).await?,
             "drop_read_only" => request.drop_read_only = read_boolean(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = read_boolean(field, &name).await?,
+            "encoding" => request.encoding = read_encoding(field, &name).await?,
             "map" => request.map = read_map(field, &name).await?,
+            "source" => request.source = Some(read_text(field, &name).await?).filter(|name| !name.is_empty()),
             "transforms" => request.transforms = read_pins(field, &name).await?,
             _ => others.discard(field).await?,
         }
@@ -180,6 +192,15 @@ async fn read_sample(mut field: Field) -> Result<(Vec<u8>, bool)> {
     }
     let cut = received > bytes.len();
     Ok((bytes, cut))
+}
+
+/// Reads the name of an encoding; `None` if it is empty.
+async fn read_encoding(field: Field, name: &str) -> Result<Option<TextEncoding>> {
+    let encoding = read_text(field, name).await?;
+    if encoding.is_empty() {
+        return Ok(None);
+    }
+    TextEncoding::parse(&encoding, Code::InvalidBody).map(Some).map_err(|error| error.with_field(name))
 }
 
 /// Reads a mapping.
@@ -221,9 +242,11 @@ async fn read_form(mut form: Multipart, upload: &NewDirectory, limit: u64) -> Re
             "send_completion_email" => request.send_completion_email = read_boolean(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = read_boolean(field, &name).await?,
             "drop_read_only" => request.drop_read_only = read_boolean(field, &name).await?,
+            "source" => request.source = Some(read_text(field, &name).await?).filter(|name| !name.is_empty()),
             "dry_run" => request.dry_run = read_boolean(field, &name).await?,
             "look_up" => request.look_up = read_boolean(field, &name).await?,
             "backup" => request.backup = read_boolean(field, &name).await?,
+            "encoding" => request.encoding = read_encoding(field, &name).await?,
             "map" => request.map = read_map(field, &name).await?,
             "transforms" => request.transforms = read_pins(field, &name).await?,
             _ => others.discard(field).await?,

@@ -77,6 +77,23 @@ async fn an_unknown_path_is_404_as_json_or_as_a_page_for_browsers() {
     assert_eq!((reply.status, reply.header("content-type")), (404, "text/html; charset=utf-8"));
     assert!(reply.body.contains("There is no guide `nothing`."), "{}", reply.body);
     assert_eq!(server.get("/guide/nothing").await.json()["message"], "There is no guide `nothing`.");
+    assert_eq!(server.call(browser("/guide/sources/nothing")).await.status, 404);
+}
+
+#[actix_web::test]
+async fn guides_of_a_directory_are_pages_that_the_guide_of_the_directory_links_to() {
+    let server = server().await;
+    let page = async |path: &str| {
+        let reply = server.call(TestRequest::get().uri(path).insert_header(("accept", "text/html"))).await;
+        assert_eq!(reply.status, 200, "{path}");
+        reply.body
+    };
+    let list = page("/guide/sources").await;
+    assert!(list.contains("<h1>Sources</h1>") && list.contains("href=\"sources/django\""), "{list}");
+    let guide = page("/guide/sources/django").await;
+    assert!(guide.contains("<h1>Django</h1>") && guide.contains("<code>bcrypt_sha256</code>"), "{guide}");
+    // The list of guides has one entry for all of them.
+    assert!(guide.contains("guide/sources\"") && !guide.contains("guide/sources/laravel"), "{guide}");
 }
 
 #[actix_web::test]

@@ -163,6 +163,33 @@ async fn a_file_is_inspected_before_an_import() {
 }
 
 #[actix_web::test]
+async fn an_inspection_names_a_guessed_encoding_and_tries_another_one() {
+    let harness = TestKit::with_users(1).in_process().await;
+    // ISO-2022-JP, which is a text for the form.
+    let users = ("users", Some("users.csv"), "email,name\na@example.com,\u{1b}$B9b66\u{1b}(B\n");
+    let guessed = harness.form("/api/import/inspect", &[users]).await.accepted();
+    assert_eq!(guessed["input"]["encoding"], "ISO-2022-JP");
+    assert_eq!(guessed["input"]["encoding_guessed"], true);
+    assert_eq!(guessed["checked"]["users"][0]["name"], "高橋");
+    let warning = &guessed["checked"]["faults"][0];
+    assert_eq!((&warning["code"], &warning["line"]), (&json!("ENCODING_GUESSED"), &json!(2)), "{warning}");
+    assert!(warning["message"].as_str().unwrap().contains("name in line 2 contains \"高橋\""), "{warning}");
+
+    let named = harness.form("/api/import/inspect", &[users, ("encoding", None, "jis")]).await;
+    named.expect_code(400, "invalid_body");
+    let named = harness.form("/api/import/inspect", &[users, ("encoding", None, "iso-2022-jp")]).await.accepted();
+    assert_eq!(named["input"]["encoding_guessed"], json!(null));
+    assert_eq!(named["checked"]["warnings"], 0);
+    let other = harness.form("/api/import/inspect", &[users, ("encoding", None, "utf8")]).await.accepted();
+    assert_eq!(other["input"]["encoding"], "UTF-8");
+
+    let parts = [("dry_run", "true"), ("encoding", "iso-2022-jp")];
+    let job = harness.upload(&parts, Some(users.2)).await.job_id();
+    let done = harness.wait_until_finished(&job).await;
+    assert_eq!(done["summary"]["inputs"][0]["encoding"], "ISO-2022-JP", "{done}");
+}
+
+#[actix_web::test]
 async fn mappings_compute_and_secrets_in_them_stay_secret() {
     const KEY: &str = "a key that must stay secret";
     let harness = TestKit::with_users(1).in_process().await;

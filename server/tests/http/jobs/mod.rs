@@ -13,6 +13,7 @@ mod limits;
 mod original_client;
 mod presets;
 mod retention;
+mod sources;
 
 /// A simulated tenant, an application for it in this process, and the session of an admin.
 type Harness = test_kit::Harness<test_kit::Application>;

@@ -1,6 +1,6 @@
 //! The two readers of files of records, compared with each other.
 
-use uie_records::{Chunk, ChunkReader, Layout, ReadError, Record, RowReader, TextInput};
+use uie_records::{Chunk, ChunkReader, Layout, ReadError, ReadOptions, Record, RowReader, TextInput};
 
 use crate::fixture::ChunkedReader;
 
@@ -18,11 +18,11 @@ pub(crate) fn assert_row_readers_agree(file: &[u8], step: usize) {
     }
 }
 
-/// Reads one row at a time; returns false for CSV.
+/// Reads one row at a time; returns false for CSV and LDIF.
 fn read_rows(file: &[u8], step: usize, rows: &mut Vec<LineAndText>) -> Result<bool, ReadError> {
-    let mut input = TextInput::open(Box::new(ChunkedReader::new(file, step)))?;
+    let mut input = TextInput::open(Box::new(ChunkedReader::new(file, step)), &ReadOptions::default())?;
     let layout = input.detect_layout()?;
-    if layout == Layout::Csv {
+    if matches!(layout, Layout::Csv | Layout::Ldif) {
         return Ok(false);
     }
     let mut reader = RowReader::new(input, layout);
@@ -37,7 +37,7 @@ fn read_rows(file: &[u8], step: usize, rows: &mut Vec<LineAndText>) -> Result<bo
 }
 
 fn read_chunks(file: &[u8], step: usize, rows: &mut Vec<LineAndText>) -> Result<(), ReadError> {
-    let mut reader = ChunkReader::open(Box::new(ChunkedReader::new(file, step)), None)?;
+    let mut reader = ChunkReader::open(Box::new(ChunkedReader::new(file, step)), None, &ReadOptions::default())?;
     let mut chunk = Chunk::default();
     while reader.next_chunk(&mut chunk)? {
         rows.extend(chunk.rows().map(|(line, row)| (line, row.expect("a small row").trim_ascii().to_vec())));

@@ -44,8 +44,10 @@ fn rows(input: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>) {
 /// cells or its fault.
 fn export_between_valid_rows(user: impl AsRef<[u8]>) -> std::result::Result<String, String> {
     let user = user.as_ref();
-    let lines = [b"{\"a\":1}\n".as_slice(), user, b"\n{\"a\":2}"].concat();
-    let array = [b"[{\"a\":1},\n".as_slice(), user, b",\n{\"a\":2}]"].concat();
+    // The text is UTF-8, whatever the unusual user is.
+    let first = "{\"a\":1,\"text\":\"ÀÉÎÕÜßñ\"}".as_bytes();
+    let lines = [first, b"\n", user, b"\n{\"a\":2}"].concat();
+    let array = [b"[", first, b",\n", user, b",\n{\"a\":2}]"].concat();
     let (as_line, faults) = rows(&lines);
     assert_eq!(rows(&array), (as_line.clone(), faults.clone()), "lines and arrays have the same result");
     assert_eq!([as_line.first(), as_line.last()].map(|row| row.unwrap().as_str()), ["1,", "2,"]);
@@ -171,8 +173,8 @@ fn damaged_input_is_an_error() {
     for (input, expected) in [
         (whole[..whole.len() / 2].to_vec(), "The compressed file ends in the middle, after line "),
         (whole[..whole.len() - 1].to_vec(), "The compressed file ends in the middle, after line "),
-        (b"[{\"a\":1},\n{\"a\":2},\n]".to_vec(), "Line 3: found `]`, expected a user after the comma."),
-        (gzip(b"[{\"a\":1},]"), "Line 1: found `]`, expected a user after the comma."),
+        (b"[{\"a\":1},\n{\"a\":2},\n,]".to_vec(), "Line 3: found `,`, expected a user after the comma."),
+        (gzip(b"[{\"a\":1},,]"), "Line 1: found `,`, expected a user after the comma."),
         (b"[{\"a\":1}\n".to_vec(), "The array that should end with `]` ends in line 2 without it."),
         (b"[{\"a\":1},\n{\"a\":\"x".to_vec(), "The array ends in the middle of the user that starts in line 2."),
     ] {

@@ -6,9 +6,9 @@ use crate::suggest;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_core::user;
-use uie_records::{CsvReader, ReadError, Record, Step, TextInput, format_path, member, parse_path};
+use uie_records::{CsvReader, ReadError, Record, Step, TextEncoding, TextInput, format_path, member, parse_path};
 
-/// Which column names are accepted.
+/// How a file is read: its encoding, and which column names of a CSV file are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeaderPolicy {
     /// Names that a mapping reads; they need not be attributes.
@@ -21,6 +21,12 @@ pub(crate) struct HeaderPolicy {
     pub(crate) accept_any: bool,
     /// Never fail because of the header: only the names and cells are needed.
     pub(crate) lenient: bool,
+    /// Every column is text under its own name, which is an attribute of a source.
+    pub(crate) as_text: bool,
+    /// Names of the columns of a file without a header; `None` if its first record is the header.
+    pub(crate) names: Option<Vec<String>>,
+    /// The encoding of the file; detected if `None`.
+    pub(crate) encoding: Option<TextEncoding>,
 }
 
 /// The meaning of a column name.
@@ -29,6 +35,8 @@ enum ColumnKind {
     Attribute(Vec<Step>, Target),
     /// Read by a mapping, under this name.
     Source(String),
+    /// An attribute of a source, as text.
+    Text(String),
     /// Not imported; with its attribute, if it is one that Auth0 sets itself.
     Ignored(Option<&'static str>),
     /// Without a name.
@@ -44,6 +52,9 @@ fn classify_header(header: &str, headers: &HeaderPolicy) -> ColumnKind {
     }
     if headers.dropped.iter().any(|name| name == header) {
         return ColumnKind::Ignored(None);
+    }
+    if headers.as_text {
+        return ColumnKind::Text(header.to_owned());
     }
     // An export uses the expression as the name of a column, unless the user chose another one.
     let classify =
@@ -84,7 +95,7 @@ impl Column {
         let (attribute, read_only) = match classify_header(name, &HeaderPolicy::default()) {
             ColumnKind::Attribute(steps, _) => (Some(format_path(&steps)), None),
             ColumnKind::Ignored(attribute) => (None, attribute),
-            ColumnKind::Source(_) | ColumnKind::Unnamed | ColumnKind::Unknown => (None, None),
+            ColumnKind::Source(_) | ColumnKind::Text(_) | ColumnKind::Unnamed | ColumnKind::Unknown => (None, None),
         };
         Self { name: name.to_owned(), attribute, read_only }
     }
@@ -113,7 +124,7 @@ impl Csv {
             matches!(kind, ColumnKind::Attribute(..) | ColumnKind::Ignored(_))
         };
         let mut records = CsvReader::open(input, &is_known).map_err(read_error)?;
-        if records.single_first_cell().is_some_and(is_email) {
+        if headers.names.is_none() && records.single_first_cell().is_some_and(is_email) {
             // A list of addresses without a header (docs/auth0/original-extension.md#requests-of-users).
             let email = vec![Step::Member("email".to_owned())];
             records
@@ -121,11 +132,13 @@ impl Csv {
                 .map_err(|_| columns_error(message!("The users file has no column.")))?;
             return Ok(Self { records, names: vec![Column::new("email")], ignored_columns: Vec::new() });
         }
-        let names = records.read_header().map_err(|error| match error {
-            ReadError::HeaderTooLong => format_error(message!("The header of the users file is too long.")),
-            ReadError::HeaderEncoding(column) => format_error(message!("The name of column {column} is not UTF-8.")),
-            error => read_error(error),
-        })?;
+        let names = match &headers.names {
+            Some(names) => {
+                records.set_columns(names.len());
+                names.clone()
+            }
+            None => records.read_header().map_err(header_error)?,
+        };
         let columns = names.iter().map(|name| Column::new(name)).collect();
         let mut csv = Self { records, names: columns, ignored_columns: Vec::new() };
         if !headers.lenient {
@@ -147,6 +160,7 @@ impl Csv {
             let (steps, target) = match classify_header(name, headers) {
                 ColumnKind::Attribute(steps, target) => (steps, target),
                 ColumnKind::Source(name) => (vec![Step::Member(name)], Target::Free),
+                ColumnKind::Text(name) => (vec![Step::Member(name)], Target::Text),
                 ColumnKind::Ignored(attribute) => {
                     let ignored = attribute.map(|attribute| IgnoredColumn { header: name.clone(), attribute });
                     self.ignored_columns.extend(ignored);
@@ -185,7 +199,7 @@ impl Csv {
         }
         match self.records.column_of("email") {
             Some(column) => Ok(column),
-            None if headers.email_is_mapped || headers.accept_any => {
+            None if headers.email_is_mapped || headers.accept_any || headers.as_text => {
                 Ok(self.records.column_of("user_id").unwrap_or(usize::MAX))
             }
             None => Err(columns_error(message!("No column of the users file is named email, which every user needs."))
@@ -193,6 +207,14 @@ impl Csv {
                     "The first line of a CSV file names the attributes: email,given_name,app_metadata.plan and so on."
                 ))),
         }
+    }
+}
+
+fn header_error(error: ReadError) -> Error {
+    match error {
+        ReadError::HeaderTooLong => format_error(message!("The header of the users file is too long.")),
+        ReadError::HeaderEncoding(column) => format_error(message!("The name of column {column} is not UTF-8.")),
+        error => read_error(error),
     }
 }
 

@@ -25,8 +25,36 @@ pub(super) fn read_error(error: ReadError) -> Error {
         ReadError::NotRecords { kind, line } => {
             format_error(message!("The users file is {kind}, neither JSON nor CSV, as line {line} shows."))
         }
-        ReadError::ObjectOverLines(line) => format_error(message!(
-            "The users file is a single JSON object that starts at line {line} and goes on over several lines."
+        ReadError::NoUserList { line, lists } if lists.is_empty() => format_error(message!(
+            "The users file is one JSON object, which starts at line {line} and holds no list of users."
+        ))
+        .with_hint(message!("Write the users as a JSON array, or one per line.")),
+        ReadError::NoUserList { line, lists } => {
+            let first = lists.first().cloned().unwrap_or_default();
+            format_error(message!(
+                "The users file is one JSON object, which starts at line {line}; none of its lists is known to be the \
+                 users: {lists}.",
+                lists = lists.join(", ")
+            ))
+            .with_hint(message!("Write the users to a file of their own: jq '.{first}' FILE > users.json"))
+        }
+        ReadError::NestedArrays(line) => format_error(message!(
+            "The users file is an array of arrays, of which the first one starts at line {line}."
+        ))
+        .with_hint(message!("`jq -s` makes one of several arrays; join them: jq -s 'add' FILE… > users.json")),
+        ReadError::UnclosedObject(Position { line, column }) => format_error(message!(
+            "The users file ends at line {line}, column {column}, before the closing brace of its object."
+        )),
+        ReadError::MissingHeader { line, columns } => Error::new(
+            Code::UsersFileColumns,
+            message!(
+                "Line {line} of the users file looks like a user, not like a header: the {columns} columns have no \
+                 names."
+            ),
+        )
+        .with_hint(message!(
+            "Insert a first line that names the attribute of each column, such as email,name,user_metadata.city; leave \
+             a column out with --map 'null=NAME'."
         )),
         ReadError::Unexpected { at: Position { line, column }, expected, .. } => format_error(match expected {
             Expected::End => {
@@ -35,7 +63,12 @@ pub(super) fn read_error(error: ReadError) -> Error {
             Expected::Separator => {
                 message!("The users file is not valid JSON at line {line}, column {column}: expected `,` or `]`.")
             }
-            Expected::Element | Expected::ElementAfterComma => {
+            Expected::Member => {
+                message!(
+                    "The users file is not valid JSON at line {line}, column {column}: expected a member of an object."
+                )
+            }
+            Expected::Element | Expected::ElementAfterComma | Expected::Value => {
                 message!("The users file is not valid JSON at line {line}, column {column}: expected a user.")
             }
         }),
