@@ -123,6 +123,38 @@ fn several_files_are_exported_in_order() {
 }
 
 #[test]
+fn columns_take_json_literals_and_unexpected_ones_get_a_remark() {
+    let files = Files::new();
+    files.write(
+        "ada.ndjson",
+        br#"{"email":"ada@example.com","given_name":"Ada","plan":"p","last_login":"2026-11-20T10:00:00.000Z"}"#,
+    );
+    let from = ["--from", "ada.ndjson"];
+    let columns = [
+        ["--column", r#"lookup(user.plan, {"p": "a=b", "f": "}="})=Plan"#],
+        ["--column", r#"join([user.given_name, title_case("LOVELACE")], "=")=Name"#],
+        ["--column", r#"format_date(user.last_login, "%d.%m.%Y %H:%M", "Europe/Berlin")=Login"#],
+    ];
+    let text = files.text(&[&from[..], columns.as_flattened()].concat());
+    assert_eq!(text, "Plan,Name,Login\na=b,Ada=Lovelace,20.11.2026 11:00\n");
+
+    let columns = ["--column", "user.emial", "--column", "user.roles", "--column", "plan", "--column"];
+    let login = [r#"new Date(user.last_login).toLocaleString("de-DE", {timeZone: "Europe/Berlin"})=Login"#];
+    let arguments = [&from[..], &columns, &login].concat();
+    let output = files.run(&arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let remarks: Vec<&str> = said.lines().collect();
+    assert_eq!((output.status.code(), remarks.len()), (Some(0), 3), "{said}");
+    for (remark, part) in
+        remarks.iter().zip(["Did you mean user.email?", "`roles` is not part of", "use format_date(user."])
+    {
+        assert!(remark.starts_with("remark: ") && remark.contains(part), "{said}");
+    }
+    let plan = String::from_utf8(files.run(&[&arguments[..], &["--explain"]].concat()).stdout).unwrap();
+    assert_eq!(plan.matches("Remark").count(), 3, "{plan}");
+}
+
+#[test]
 fn output_options_are_applied() {
     let files = Files::new();
     let from = |options: &[&str]| files.export(&[&["--from", "users.ndjson"][..], options].concat());

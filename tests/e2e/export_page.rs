@@ -222,6 +222,12 @@ async fn remarks_are_shown_at_their_fields_and_a_wider_search_must_be_confirmed(
     browser.type_into(&column(1, false), "user.emial").await;
     browser.wait_for_text("#columns .field-remark", "Did you mean user.email?").await;
     browser.press(end_to_end::ESCAPE).await;
+    browser.type_into(&column(1, false), "user.roles").await;
+    browser.wait_for_text("#columns .field-remark", "`roles` is not part of Auth0's user profile").await;
+    browser.press(end_to_end::ESCAPE).await;
+    browser.type_into(&column(1, false), "new Date(user.last_login).toLocaleString('de')").await;
+    browser.wait_for_text("#columns .field-remark", "For a date, use format_date(user.last_login").await;
+    browser.press(end_to_end::ESCAPE).await;
     browser.click_at("#columns li:last-child .tools button:last-child").await;
 
     // A search with an operator in lower case finds more users than meant.

@@ -1165,6 +1165,8 @@ export interface components {
             plan: components["schemas"]["PlanView"];
             /** @description A row for each user, with a cell for each column. */
             rows: components["schemas"]["PreviewCell"][][];
+            /** @description Remarks about the sort expression; absent without any. */
+            sort_remarks?: string[];
             /**
              * Format: int64
              * @description Number of users that match; Auth0 stops counting at 1000.
@@ -1185,6 +1187,8 @@ export interface components {
             kind: components["schemas"]["Kind"];
             /** @description Its name. */
             name: string;
+            /** @description Remarks about its expression, such as an attribute that no user has; absent without any. */
+            remarks?: string[];
         };
         /** @description A file that is not in the catalog, and the reason. */
         Problem: {

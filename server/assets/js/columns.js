@@ -23,10 +23,10 @@ export function columnsEditor(changed) {
   /** @type {Column[]} */
   let columns = [];
   /**
-   * The kind of each expression, as reported by the server.
-   * @type {Map<string, string>}
+   * The kind of each expression and the remarks on it, as reported by the server.
+   * @type {Map<string, { kind: string, remarks: string[] }>}
    */
-  let kinds = new Map();
+  let answers = new Map();
   /** @type {number | null} */
   let dragged = null;
 
@@ -79,19 +79,24 @@ export function columnsEditor(changed) {
   function showKinds() {
     columns.forEach((column, index) => {
       const place = part(index, '.kind');
-      const kind = kinds.get(column.name.trim());
+      const kind = answers.get(column.name.trim())?.kind;
       fill(place, kind ? (texts.export.kinds[kind] ?? kind) : '');
       place.dataset.kind = kind ?? '';
       place.title = kind ? (texts.export.kindHelp[kind] ?? '') : '';
     });
   }
 
-  /** Shows remarks at columns: a path that no known attribute matches, and a name that another column has. */
+  /**
+   * Shows remarks at columns: those of the server, or a path that no known attribute matches, and a name that another
+   * column has.
+   */
   function showRemarks() {
     columns.forEach((column, index) => {
-      const unknown = unknownPath(column.name, tenantData.attributes, tenantData.documented);
+      const remarks = answers.get(column.name.trim())?.remarks ?? [];
+      const unknown = remarks.length === 0 && unknownPath(column.name, tenantData.attributes, tenantData.documented);
       fill(
         part(index, '.field-remark'),
+        remarks.map((remark) => h('p', {}, remark)),
         unknown && h('p', {}, texts.export.unknownPath(unknown.path, unknown.nearest)),
         isRepeated(index) && h('p', {}, texts.export.nameTwice(column.export_as.trim())),
       );
@@ -288,12 +293,13 @@ export function columnsEditor(changed) {
     usable: () =>
       columns.filter(({ name }) => name.trim()).map(({ name, export_as }) => ({ name: name.trim(), export_as: export_as.trim() ? export_as : name.trim() })),
     /**
-     * Shows the kinds of expressions: pairs of an expression and its kind.
-     * @param {[expression: string, kind: string][]} pairs
+     * Shows the kinds of expressions and the remarks on them.
+     * @param {{ expression: string, kind: string, remarks: string[] }[]} found
      */
-    setKinds(pairs) {
-      kinds = new Map(pairs);
+    setAnswers(found) {
+      answers = new Map(found.map(({ expression, ...answer }) => [expression, answer]));
       showKinds();
+      showRemarks();
     },
     /**
      * Shows `text` at the column with this index in `usable()`, and at no other one. Returns whether there is such a column.

@@ -8,18 +8,26 @@ const COUNT_LIMIT = 1000;
 
 /**
  * The state: the connections by id, whether an export is followed, the number of matching users (see `counter` in
- * query.js), the query of the last count request, and the transform versions that the settings of the form are pinned
- * to (see `pinsOf`).
+ * query.js), the query of the last count request, the transform versions that the settings of the form are pinned to
+ * (see `pinsOf`), and the server's remarks on a sort expression.
  * @typedef {object} ExportState
  * @property {Map<string, Connection>} connections
  * @property {boolean} running
  * @property {Count} count
  * @property {string | null} countedQuery
  * @property {{ [name: string]: string }} pins
+ * @property {{ sort: string, remarks: string[] }} sortRemarks
  */
 
 /** @returns {ExportState} */
-export const initialState = () => ({ connections: new Map(), running: false, count: { state: 'counting' }, countedQuery: null, pins: {} });
+export const initialState = () => ({
+  connections: new Map(),
+  running: false,
+  count: { state: 'counting' },
+  countedQuery: null,
+  pins: {},
+  sortRemarks: { sort: '', remarks: [] },
+});
 
 /**
  * What the page shows of the count: its figure and words, the label of the start button and why it is disabled, the

@@ -34,16 +34,18 @@ const columns = columnsEditor(changed);
 const picker = attributePicker(columns, config.defaultColumns, showRemarks);
 const presets = presetBar({ settings: () => (checkForm() ? request() : null), load });
 const rows = preview({
-  onAnswer({ columns: found }) {
+  onAnswer({ columns: found, sort_remarks: sortRemarks = [] }) {
     columns.setProblem(-1, '');
     fieldError(byId('sort'), byId('sort-error'), '');
     const named = new Map(columns.usable().map(({ name, export_as }) => [export_as, name]));
-    columns.setKinds(
-      (found ?? []).flatMap(({ name, kind }) => {
+    columns.setAnswers(
+      (found ?? []).flatMap(({ name, kind, remarks = [] }) => {
         const expression = named.get(name);
-        return expression === undefined ? [] : [[expression, kind]];
+        return expression === undefined ? [] : [{ expression, kind, remarks }];
       }),
     );
+    state.sortRemarks = { sort: byId('sort').value.trim(), remarks: sortRemarks };
+    showRemarks();
   },
   onRejected(error) {
     const sort = error.field === 'sort.by';
@@ -162,10 +164,12 @@ function showCount() {
  */
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}`;
 
-/** Shows remarks on paths that no known attribute matches. */
+/** Shows the remarks of the server on the sort expression and the columns, or those on paths that no known attribute matches. */
 function showRemarks() {
-  const unknown = unknownPath(byId('sort').value, tenantData.attributes, tenantData.documented);
-  fill(byId('sort-remark'), unknown && texts.export.unknownPath(unknown.path, unknown.nearest));
+  const sort = byId('sort').value;
+  const remarks = state.sortRemarks.sort === sort.trim() ? state.sortRemarks.remarks : [];
+  const unknown = remarks.length === 0 && unknownPath(sort, tenantData.attributes, tenantData.documented);
+  fill(byId('sort-remark'), unknown ? texts.export.unknownPath(unknown.path, unknown.nearest) : remarks.join(' '));
   columns.showRemarks();
 }
 

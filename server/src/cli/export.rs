@@ -145,6 +145,9 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
         for remark in spec.remarks() {
             eprintln!("remark: {remark}");
         }
+        for remark in spec.expression_remarks(!args.from.is_empty()) {
+            eprintln!("remark: {remark}");
+        }
     }
     let output = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let summary =

@@ -19,7 +19,7 @@ const tools = (index) => [...list.children[index].querySelectorAll('.tools butto
 const problem = (index) => text(list.children[index].querySelector('.field-error'));
 
 beforeEach(() => {
-  editor.setKinds([]);
+  editor.setAnswers([]);
   editor.set([column('user.email', 'Email'), column('user.name', 'Name'), column('upper(user.name)', 'Capitals')]);
   changes = [];
 });
@@ -108,9 +108,9 @@ test('usable columns have an expression and a name', () => {
 });
 
 test('the kind of an expression is shown at its column', () => {
-  editor.setKinds([
-    ['upper(user.name)', 'transform'],
-    ['user.name', 'unknown'],
+  editor.setAnswers([
+    { expression: 'upper(user.name)', kind: 'transform', remarks: [] },
+    { expression: 'user.name', kind: 'unknown', remarks: [] },
   ]);
   const kinds = [...list.querySelectorAll('.kind')];
   assert.deepEqual(kinds.map(text), ['', 'unknown', 'Transform']);
@@ -124,6 +124,14 @@ test('the kind of an expression is shown at its column', () => {
   );
   type(fields(2)[0], 'user.x');
   assert.equal(text(kinds[2]), '');
+});
+
+test('remarks of the server are shown at the columns with the expression', () => {
+  const remarks = () => [...list.querySelectorAll('.field-remark')].map(text);
+  editor.setAnswers([{ expression: 'user.name', kind: 'path', remarks: ['One remark.', 'Another.'] }]);
+  assert.deepEqual(remarks(), ['', 'One remark.Another.', '']);
+  type(fields(1)[0], 'user.x');
+  assert.deepEqual(remarks(), ['', '', '']);
 });
 
 test('a problem of the server is shown at the usable column with its index', () => {

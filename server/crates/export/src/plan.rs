@@ -70,7 +70,7 @@ pub struct Plan {
     pub query: String,
     /// What evaluates the query.
     pub filtering: Filtering,
-    /// Remarks about the query and about versions of transforms.
+    /// Remarks about the query, about expressions and about versions of transforms.
     pub remarks: Vec<Message>,
     /// Requested root attributes. `None` for whole users.
     pub attributes: Option<Vec<String>>,
@@ -210,17 +210,14 @@ impl ExportSpec {
             Source::SplitSearch => Some(2 + pages),
             Source::Job(_) => Some(3),
         };
+        let of_file = matches!(source, Source::File);
+        let about_query = self.remarks().iter().map(|remark| remark.message.clone());
         Plan {
             source,
             expected,
             query: String::new(),
             filtering: Filtering::None,
-            remarks: self
-                .remarks()
-                .iter()
-                .map(|remark| remark.message.clone())
-                .chain(self.version_remarks.clone())
-                .collect(),
+            remarks: about_query.chain(self.expression_remarks(of_file)).chain(self.version_remarks.clone()).collect(),
             attributes: self.attributes(),
             requests,
             limit: self.limit,

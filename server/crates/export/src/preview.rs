@@ -12,8 +12,8 @@ use uie_auth0::{ManagementClient, UserSearch};
 use uie_core::error::{Code, Error, Result};
 use uie_core::language::Language;
 use uie_core::message::{Localize, Message, message};
-use uie_expression::{Evaluator, Kind, RowValues};
-use uie_json::{ProjectionMask, parse_row};
+use uie_expression::{Evaluator, ExpressionRemark, Formula, Kind, RowValues};
+use uie_json::{Json, Path, ProjectionMask, parse_row};
 use uie_query::{Query, Remark};
 use uie_records::describe_parse_error;
 
@@ -33,6 +33,10 @@ pub struct Preview {
     pub rows: Vec<Vec<PreviewCell>>,
     /// Number of users that match; Auth0 stops counting at 1000.
     pub users: u64,
+    /// Remarks about the sort expression; absent without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false))]
+    pub sort_remarks: Vec<Message>,
     /// How the export would be carried out.
     pub plan: PlanView,
 }
@@ -45,6 +49,10 @@ pub struct PreviewColumn {
     pub name: String,
     /// Kind of its expression.
     pub kind: Kind,
+    /// Remarks about its expression, such as an attribute that no user has; absent without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, required = false))]
+    pub remarks: Vec<Message>,
 }
 
 /// A cell of a preview.
@@ -63,6 +71,10 @@ pub enum PreviewCell {
 impl Localize for Preview {
     fn localize(&mut self, language: Language) {
         self.plan.localize(language);
+        self.sort_remarks.localize(language);
+        for column in &mut self.columns {
+            column.remarks.localize(language);
+        }
         for cell in self.rows.iter_mut().flatten() {
             if let PreviewCell::Error(message) = cell {
                 message.localize(language);
@@ -99,7 +111,7 @@ pub async fn preview<T: Send + 'static>(
     spec.limit = None;
     let matching = u32::try_from(limit).unwrap_or(u32::MAX);
     let probe = Probe { matching, unfiltered: LOCAL_FILTER_USERS, whole: true };
-    let (plan, page) = Box::pin(spec.plan_with_probe(client, probe)).await?;
+    let (mut plan, page) = Box::pin(spec.plan_with_probe(client, probe)).await?;
     let mut users: Vec<String> = page.users.iter().map(|user| user.get().to_owned()).collect();
     let mut total = page.total;
     if matches!(plan.filtering, Filtering::Here { because: Some(_), .. }) {
@@ -108,15 +120,18 @@ pub async fn preview<T: Send + 'static>(
         total = users.len() as u64;
     }
     users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let unfounded = unfounded_remarks(&spec, &page.users);
+    plan.remarks.retain(|remark| !unfounded.contains(remark));
+    let sort_remarks = spec.sort.as_ref().map(|sort| founded_remarks(&sort.formula, &unfounded)).unwrap_or_default();
     let permit = permit.await?;
     // Transforms may take long. The permit is released after the computation, even if the caller has gone away.
     let computing = tokio::task::spawn_blocking(move || {
-        let rows = rows(&spec, &users);
+        let rows = rows(&spec, &users, &unfounded);
         drop(permit);
         rows
     });
     let (columns, rows) = computing.await.map_err(Error::internal)?;
-    Ok(Preview { columns, rows, users: total, plan: PlanView::from(&plan) })
+    Ok(Preview { columns, rows, users: total, sort_remarks, plan: PlanView::from(&plan) })
 }
 
 /// The number of users that match a query, found with one or two requests.
@@ -170,7 +185,28 @@ pub async fn count_matches(
     Ok(Matches { first, total, capped, remarks })
 }
 
-fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<PreviewCell>>) {
+/// Returns the remarks about attributes that one of these users has: a user of Auth0 may have attributes of an identity
+/// provider that are not documented.
+fn unfounded_remarks(spec: &ExportSpec, users: &[Box<RawValue>]) -> Vec<Message> {
+    let remarks = spec.formulas().flat_map(Formula::remarks);
+    let is_unfounded = |remark: &&ExpressionRemark| {
+        let Some(attribute) = remark.attribute.as_deref() else { return false };
+        let mask = ProjectionMask::new([&Path::attribute(attribute)]);
+        users.iter().any(|user| match parse_row(user.get().as_bytes(), &mask) {
+            Ok(Json::Object(members)) => members.iter().any(|(name, _)| name == attribute),
+            _ => false,
+        })
+    };
+    remarks.filter(is_unfounded).map(|remark| remark.message.clone()).collect()
+}
+
+/// Returns the remarks on a formula without the unfounded ones.
+fn founded_remarks(formula: &Formula, unfounded: &[Message]) -> Vec<Message> {
+    let messages = formula.remarks().iter().map(|remark| &remark.message);
+    messages.filter(|message| !unfounded.contains(message)).cloned().collect()
+}
+
+fn rows(spec: &ExportSpec, users: &[String], unfounded: &[Message]) -> (Vec<PreviewColumn>, Vec<Vec<PreviewCell>>) {
     let columns = spec.encoder.shape.columns();
     if columns.is_empty() {
         let rows = users.iter().map(|user| {
@@ -178,10 +214,17 @@ fn rows(spec: &ExportSpec, users: &[String]) -> (Vec<PreviewColumn>, Vec<Vec<Pre
             let unreadable = |error: serde_json::Error| PreviewCell::Error(Message::verbatim(error.to_string()));
             vec![value.map_or_else(unreadable, PreviewCell::Value)]
         });
-        return (vec![PreviewColumn { name: "user".to_owned(), kind: Kind::Path }], rows.collect());
+        return (
+            vec![PreviewColumn { name: "user".to_owned(), kind: Kind::Path, remarks: Vec::new() }],
+            rows.collect(),
+        );
     }
-    let titles =
-        columns.iter().map(|column| PreviewColumn { name: column.name.clone(), kind: column.formula.kind() }).collect();
+    let titles = columns.iter().map(|column| PreviewColumn {
+        name: column.name.clone(),
+        kind: column.formula.kind(),
+        remarks: founded_remarks(&column.formula, unfounded),
+    });
+    let titles = titles.collect();
     let read: Vec<_> = users.iter().map(|user| spec.encoder.read(user.as_bytes(), &spec.wanted, false)).collect();
     let good: Vec<RowValues<'_, '_>> =
         read.iter().filter_map(|read| read.as_ref().ok().map(|(_, user)| RowValues::Tree(user))).collect();

@@ -209,6 +209,19 @@ impl ExportSpec {
         self.query.as_ref().map_or(&[], Query::remarks)
     }
 
+    /// Returns remarks about the expressions of columns and sort, such as attributes that no user has. Users of files
+    /// (`of_file`) may have attributes that Auth0 does not have.
+    pub fn expression_remarks(&self, of_file: bool) -> Vec<Message> {
+        let remarks = self.formulas().flat_map(Formula::remarks);
+        let mut messages = Vec::new();
+        for remark in remarks.filter(|remark| remark.in_files || !of_file) {
+            if !messages.contains(&remark.message) {
+                messages.push(remark.message.clone());
+            }
+        }
+        messages
+    }
+
     fn query_filter(&self) -> Result<Option<Filter>> {
         let filter = self.query.as_ref().map(Query::filter).transpose();
         filter.map_err(|error| error.with_field("query"))

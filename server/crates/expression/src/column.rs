@@ -60,6 +60,9 @@ mod tests {
             ("user.a !== 1", "user.a !== 1", None),
             ("user.a <= 1", "user.a <= 1", None),
             ("user.a /* = */ || user.b=N", "user.a /* = */ || user.b", Some("N")),
+            ("lookup(user.p, {\"a=b\": \"c=d\"})=Plan", "lookup(user.p, {\"a=b\": \"c=d\"})", Some("Plan")),
+            ("join([\"a=\", user.b], \"=\")=Both = two", "join([\"a=\", user.b], \"=\")=Both", Some("two")),
+            ("lookup(p, {a: [{b: \"}=\"}]})", "lookup(p, {a: [{b: \"}=\"}]})", None),
         ] {
             assert_eq!(split_column(text), (expression, name), "{text}");
         }
@@ -77,6 +80,7 @@ mod tests {
         fn a_plain_name_comes_back(
             expression in prop::sample::select(vec![
                 "user.email", "user['a=b']", "a || \"=\"", "a ?? b", "a === b", "f(x = 1)", "/=/.test(a)", "`=`", "a >= b",
+                "lookup(a, {\"=\": \"=}\"})", "join([\"=]\", a], '=')",
             ]),
             name in "[\\p{L}0-9 ./()'-]{0,20}",
         ) {

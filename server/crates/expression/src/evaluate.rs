@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value as JsonValue;
 use transforms_sdk::Value;
 use transforms_sdk::manifest::{Parameter, Type};
 
-use super::call::{Argument, Call, Input, SECRET};
+use super::call::{Argument, Call, Input, JsonPiece, SECRET};
 use super::expression::{Expression, Kind};
 use super::javascript::Script;
 use super::parse_error::invalid_expression;
 use super::parser::Form;
+use super::remark::{self, ExpressionRemark};
 use super::sandbox_count::SandboxCount;
 use uie_core::diagnostic::Diagnostic;
 use uie_core::error::{Code, Error, Result};
@@ -25,7 +27,7 @@ use uie_json::ProjectionMask;
 use uie_json::{Cell, Json};
 use uie_json::{Literal, Node, Path};
 use uie_json::{Projection, RowView};
-use uie_sandbox::{Catalog, Origin, ResultBatch, RowFault, Rows, Runner, Sandbox, Transform, ValueRef};
+use uie_sandbox::{Catalog, FaultKind, Origin, ResultBatch, RowFault, Rows, Runner, Sandbox, Transform, ValueRef};
 
 /// The transform that runs JavaScript.
 const JAVASCRIPT_ENGINE: &str = "javascript";
@@ -147,6 +149,7 @@ fn short_digest(sha256: &str) -> Cow<'_, str> {
 #[derive(Clone, Debug)]
 pub struct Formula {
     kind: Kind,
+    remarks: Vec<ExpressionRemark>,
     masked_source: String,
     pins: Pins,
     computation: Computation,
@@ -174,6 +177,29 @@ enum ArgSource {
     Call(Arc<PreparedCall>),
     /// The attributes of a user that JavaScript reads, as JSON text.
     UserJson(ProjectionMask, Vec<Path>),
+    /// An array or an object with values of the user inside.
+    Json(Vec<JsonPart>),
+}
+
+/// A part of the JSON text of an argument.
+enum JsonPart {
+    Text(String),
+    /// A path or a call.
+    Value(ArgSource),
+}
+
+impl ArgSource {
+    /// Returns the sources of its values, in order: itself, or those inside of its JSON.
+    fn values(&self) -> impl Iterator<Item = &Self> {
+        let (itself, parts) = match self {
+            Self::Json(parts) => (None, parts.as_slice()),
+            source => (Some(source), [].as_slice()),
+        };
+        itself.into_iter().chain(parts.iter().filter_map(|part| match part {
+            JsonPart::Text(_) => None,
+            JsonPart::Value(source) => Some(source),
+        }))
+    }
 }
 
 impl fmt::Debug for PreparedCall {
@@ -209,13 +235,20 @@ impl Formula {
                 (Computation::Computed(Arc::new(checker.script(script)?)), Vec::new())
             }
         };
-        Ok(Self { kind, masked_source: mask_ranges(source, hidden), pins, computation })
+        let remarks = remark::remarks(expression);
+        Ok(Self { kind, remarks, masked_source: mask_ranges(source, hidden), pins, computation })
     }
 
     /// Returns the formula of a path, which needs no check.
     pub fn path(path: Path) -> Self {
         let masked_source = path.to_string();
-        Self { kind: Kind::Path, masked_source, pins: Pins::new(), computation: Computation::Path(path) }
+        let computation = Computation::Path(path);
+        Self { kind: Kind::Path, remarks: Vec::new(), masked_source, pins: Pins::new(), computation }
+    }
+
+    /// Returns remarks for the author of the expression.
+    pub fn remarks(&self) -> &[ExpressionRemark] {
+        &self.remarks
     }
 
     /// Returns the kind of the expression.
@@ -253,22 +286,27 @@ impl Formula {
 impl PreparedCall {
     /// Returns whether it or an inner call reads a user as JSON text.
     fn reads_text(&self) -> bool {
-        self.inputs.iter().any(|input| match input {
-            ArgSource::Path(_) => false,
+        self.values().any(|input| match input {
+            ArgSource::Path(_) | ArgSource::Json(_) => false,
             ArgSource::Call(call) => call.reads_text(),
             ArgSource::UserJson(..) => true,
         })
     }
 
     fn paths(&self) -> Vec<&Path> {
-        self.inputs
-            .iter()
+        self.values()
             .flat_map(|input| match input {
                 ArgSource::Path(path) => vec![path],
                 ArgSource::Call(call) => call.paths(),
                 ArgSource::UserJson(_, paths) => paths.iter().collect(),
+                ArgSource::Json(_) => Vec::new(),
             })
             .collect()
+    }
+
+    /// Returns the sources of all values, in order, also of those inside of JSON.
+    fn values(&self) -> impl Iterator<Item = &ArgSource> {
+        self.inputs.iter().flat_map(ArgSource::values)
     }
 }
 
@@ -346,8 +384,18 @@ impl Checker<'_> {
             }
         }
         let label = format!("{}@{}", manifest.name, manifest.version);
-        let template = Mutex::new(self.context.sandbox.start(transform, &literals)?);
-        Ok(PreparedCall { template, inputs, label })
+        let mut runner = self.context.sandbox.start(transform, &literals)?;
+        if let Some(reason) = refused_literals(&mut runner, transform, &literals) {
+            let message = message!("`{name}` refuses its arguments: {reason}");
+            if self.hidden.is_empty() {
+                let diagnostic = Diagnostic::in_span(call.name_span(), message);
+                return self.fail(&diagnostic.with_expected(signature_hint(&signature)));
+            }
+            // The source snippet would show a secret.
+            let message = message!("In the expression {message}.");
+            return Err(Error::new(Code::InvalidExpression, message).with_hint(signature_hint(&signature)));
+        }
+        Ok(PreparedCall { template: Mutex::new(runner), inputs, label })
     }
 
     fn argument(
@@ -443,7 +491,50 @@ impl Checker<'_> {
                 }
                 Ok(CheckedArgument::Row(ArgSource::Path(path.clone())))
             }
+            Input::Json(pieces) => self.json(argument, pieces, parameter, signature),
         }
+    }
+
+    /// Checks an array or an object.
+    fn json(
+        &mut self,
+        argument: &Argument,
+        pieces: &[JsonPiece],
+        parameter: &Parameter,
+        signature: &str,
+    ) -> Result<CheckedArgument> {
+        if parameter.secret || !accepts(parameter.kind, Type::Json) {
+            let message = message!(
+                "`{name}` takes {expected}, and this is {actual}",
+                name = parameter.name,
+                expected = with_article(parameter.kind),
+                actual = with_article(Type::Json)
+            );
+            if parameter.secret {
+                // The source snippet would show a secret.
+                let message = message!("In the expression {message}.");
+                return Err(Error::new(Code::InvalidExpression, message).with_hint(signature_hint(signature)));
+            }
+            let diagnostic = Diagnostic::in_span(argument.span(), message);
+            return self.fail(&diagnostic.with_expected(signature_hint(signature)));
+        }
+        if let [JsonPiece::Text(text)] = pieces {
+            let json: JsonValue = serde_json::from_str(text).map_err(Error::internal)?;
+            return Ok(CheckedArgument::Literal(Value::Json(json)));
+        }
+        let parts = pieces.iter().map(|piece| match piece {
+            JsonPiece::Text(text) => Ok(JsonPart::Text(text.clone())),
+            JsonPiece::Value(Argument { input: Input::Call(call), .. }) => {
+                Ok(JsonPart::Value(ArgSource::Call(Arc::new(self.call(call)?))))
+            }
+            JsonPiece::Value(Argument { input: Input::Path(path), .. }) => {
+                Ok(JsonPart::Value(ArgSource::Path(path.clone())))
+            }
+            JsonPiece::Value(Argument { input: Input::Json(_), .. }) => {
+                Err(Error::new(Code::Internal, message!("Internal error: JSON inside JSON is not one text.")))
+            }
+        });
+        Ok(CheckedArgument::Row(ArgSource::Json(parts.collect::<Result<_>>()?)))
     }
 
     fn fail_needs_secret<T>(&self, argument: &Argument, name: &str) -> Result<T> {
@@ -497,11 +588,19 @@ impl Checker<'_> {
             let span = unknown.at..unknown.at + name.len();
             if context.catalog.get(name).is_some() || name == SECRET {
                 let message = message!("the transform `{name}` cannot be mixed into JavaScript");
-                let hint = message!("call transforms by themselves, with paths, literals and other calls as arguments");
+                let hint = message!(
+                    "call transforms by themselves, with paths, literals, other calls, and arrays and objects of them as \
+                     arguments"
+                );
                 return self.fail(&Diagnostic::in_span(span, message).with_hint(hint));
             }
             let diagnostic = Diagnostic::in_span(span, message!("`{name}` is not defined"));
-            let diagnostic = if unknown.called {
+            let diagnostic = if name == "Intl" {
+                diagnostic.with_hint(message!(
+                    "the engine has no locales and time zones; dates: {call}",
+                    call = remark::format_date_call(None, None)
+                ))
+            } else if unknown.called {
                 match nearest(name, context.catalog.names()) {
                     Some(near) => diagnostic.with_hint(message!("did you mean the transform {near}?")),
                     None => diagnostic.with_expected(message!(
@@ -541,6 +640,24 @@ impl Checker<'_> {
             label: format!("{}@{}", manifest.name, manifest.version),
         })
     }
+}
+
+/// Returns why a transform refuses its literal arguments whatever the row has; `None` if it does not.
+///
+/// It runs once with nothing for all arguments that differ from row to row. A shipped transform that takes nothing for
+/// them gives nothing then, or has a fault about a literal. Other transforms may have a fault for nothing. Secrets are
+/// not tried: their faults are shown with a row, not with the expression.
+fn refused_literals(runner: &mut Runner, transform: &Transform, literals: &[Option<Value>]) -> Option<Message> {
+    let mut arguments = literals.iter().zip(&transform.manifest().parameters);
+    let is_tried = transform.origin() == Origin::Shipped
+        && literals.iter().any(Option::is_some)
+        && arguments.all(|(literal, parameter)| match literal {
+            Some(_) => !parameter.secret,
+            None => parameter.optional,
+        });
+    let row = literals.iter().filter(|literal| literal.is_none()).map(|_| Value::Nothing).collect();
+    let fault = is_tried.then(|| runner.apply(&[row]).into_iter().next()?.err())?;
+    fault.filter(|fault| fault.kind == FaultKind::Refused).map(|fault| fault.message)
 }
 
 /// An argument of a call: fixed, or different for each row.
@@ -693,9 +810,9 @@ pub struct Evaluator(Vec<Instance>);
 struct Instance {
     call: Arc<PreparedCall>,
     runner: Runner,
-    /// The inputs that are calls, in order.
+    /// The calls among the inputs and inside of their JSON, in order.
     inner: Vec<Instance>,
-    /// The indexes in the projection of the inputs that are paths, in order.
+    /// The indexes in the projection of the paths among the inputs and inside of their JSON, in order.
     path_indexes: Vec<usize>,
 }
 
@@ -733,7 +850,7 @@ impl Instance {
     fn new(call: &Arc<PreparedCall>, next_index: &mut usize) -> Self {
         let (mut inner, mut path_indexes) = (Vec::new(), Vec::new());
         // The order of `PreparedCall::paths`.
-        for input in &call.inputs {
+        for input in call.values() {
             match input {
                 ArgSource::Path(_) => {
                     path_indexes.push(*next_index);
@@ -741,6 +858,7 @@ impl Instance {
                 }
                 ArgSource::Call(call) => inner.push(Self::new(call, next_index)),
                 ArgSource::UserJson(_, paths) => *next_index += paths.len(),
+                ArgSource::Json(_) => {}
             }
         }
         let runner = call.template.lock().unwrap_or_else(PoisonError::into_inner).clone_for_thread();
@@ -774,6 +892,25 @@ impl Instance {
                         Some(Err(why)) => fault = fault.or(Some(why)),
                         None => rows.push_nothing(),
                     },
+                    (ArgSource::Json(parts), user) => rows.push_json(|text| {
+                        for part in parts {
+                            match (part, user) {
+                                (JsonPart::Text(part), _) => text.extend_from_slice(part.as_bytes()),
+                                (JsonPart::Value(ArgSource::Path(path)), RowValues::Tree(user)) => {
+                                    path.evaluate(user).write_json(text);
+                                }
+                                (JsonPart::Value(ArgSource::Path(_)), RowValues::View(user)) => path_indexes
+                                    .next()
+                                    .map_or(Cell::Nothing, |index| user.cell(*index))
+                                    .write_json(text),
+                                (JsonPart::Value(_), _) => match inner.next().flatten() {
+                                    Some(Ok(answer)) => write_json(answer, text),
+                                    Some(Err(why)) => fault = fault.or(Some(why)),
+                                    None => text.extend_from_slice(b"null"),
+                                },
+                            }
+                        }
+                    }),
                 }
             }
             if let Some(why) = fault {
@@ -784,6 +921,18 @@ impl Instance {
             }
         }
         self.runner.run(&rows).with_faults(faults)
+    }
+}
+
+/// Appends the result of a transform to JSON text.
+fn write_json(value: ValueRef<'_>, text: &mut Vec<u8>) {
+    match value {
+        ValueRef::Nothing => Cell::Nothing.write_json(text),
+        ValueRef::Boolean(boolean) => Cell::Boolean(boolean).write_json(text),
+        ValueRef::Number(number) => Cell::Number(number).write_json(text),
+        ValueRef::Text(value) => Cell::Text(Cow::Borrowed(value)).write_json(text),
+        // Writing into memory cannot fail: keys are texts and numbers finite.
+        ValueRef::Json(json) => drop(serde_json::to_writer(text, json)),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use oxc_allocator::Allocator;
 use oxc_ast::AstKind;
-use oxc_ast::ast::{Expression as Node, Statement};
+use oxc_ast::ast::{Argument, CallExpression, Expression as Node, ObjectPropertyKind, Statement};
 use oxc_parser::Parser;
 use oxc_semantic::{AstNodes, NodeId, SemanticBuilder};
 use oxc_span::{GetSpan, SourceType, Span};
@@ -94,7 +94,27 @@ pub(super) struct Script {
     pub needs: Vec<Vec<Key>>,
     /// The first name that is not `user`, not a global of ECMAScript and not defined in the expression.
     pub unknown: Option<UnknownName>,
+    /// Calls that ask for a locale or a time zone.
+    pub locale_calls: Vec<LocaleCall>,
 }
+
+/// A call that asks for a locale or a time zone, which the engine ignores.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LocaleCall {
+    pub method: &'static str,
+    /// The time zone that it asks for, if it is written as a text.
+    pub time_zone: Option<String>,
+}
+
+/// Methods that take a locale, and the position of that argument.
+const LOCALE_METHODS: &[(&str, usize)] = &[
+    ("localeCompare", 1),
+    ("toLocaleDateString", 0),
+    ("toLocaleLowerCase", 0),
+    ("toLocaleString", 0),
+    ("toLocaleTimeString", 0),
+    ("toLocaleUpperCase", 0),
+];
 
 /// An undefined name.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,8 +172,15 @@ fn analyze_on_this_stack(source: &str) -> Result<Script, ParseError> {
     }
     let semantic = built.semantic;
     let nodes = semantic.nodes();
+    let mut locale_calls: Vec<LocaleCall> = Vec::new();
     for node in nodes.iter() {
         check_allowed(node.kind(), node.id(), nodes)?;
+        if let AstKind::CallExpression(call) = node.kind()
+            && let Some(call) = locale_call(call)
+            && !locale_calls.contains(&call)
+        {
+            locale_calls.push(call);
+        }
     }
     let scoping = semantic.scoping();
     let mut needs = Vec::new();
@@ -187,7 +214,7 @@ fn analyze_on_this_stack(source: &str) -> Result<Script, ParseError> {
         // Random numbers are seeded with the row's values; `user_id` makes them differ between users.
         needs.push(vec![Key::new("user_id")]);
     }
-    Ok(Script { path_end: 0, needs, unknown })
+    Ok(Script { path_end: 0, needs, unknown, locale_calls })
 }
 
 /// Refuses valid JavaScript that is not allowed in a column: imports, and assignments outside functions.
@@ -216,6 +243,27 @@ fn check_allowed(kind: AstKind<'_>, id: NodeId, nodes: &AstNodes<'_>) -> Result<
         }
         _ => Ok(()),
     }
+}
+
+/// Returns the call of a method with a locale; `None` for other calls, and for calls without that argument.
+fn locale_call(call: &CallExpression<'_>) -> Option<LocaleCall> {
+    let name = call.callee.without_parentheses().as_member_expression()?.static_property_name()?;
+    let (method, position) = LOCALE_METHODS.iter().find(|(method, _)| *method == name)?;
+    call.arguments.get(*position)?;
+    let options = call.arguments.iter().filter_map(|argument| match argument {
+        Argument::ObjectExpression(options) => Some(&options.properties),
+        _ => None,
+    });
+    let time_zone = options.flatten().find_map(|property| match property {
+        ObjectPropertyKind::ObjectProperty(property) if property.key.static_name().as_deref() == Some("timeZone") => {
+            match &property.value {
+                Node::StringLiteral(text) => Some(text.value.to_string()),
+                _ => None,
+            }
+        }
+        _ => None,
+    });
+    Some(LocaleCall { method, time_zone })
 }
 
 /// Returns the steps that are read from a reference to `user`.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::call::{Argument, Call, Input};
 use super::javascript::{self, GLOBALS, Script};
+use super::json_literal::JsonText;
 use super::lexer::{Lexeme, Lexer, Token};
 use super::parse_error::ParseError;
 use uie_core::diagnostic::Diagnostic;
@@ -431,7 +432,56 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Parses a call of a transform: a name, and arguments that are paths, literals or calls.
+    /// Parses an argument: a path, a literal, a call, or an array or an object of them.
+    fn parse_argument(&mut self) -> Result<Argument, ParseError> {
+        let start = self.span().start;
+        let input = match (self.peek(), self.peek_second()) {
+            (Token::Punctuator("["), _) => Input::Json(self.with_depth(Self::parse_array)?.into_pieces()),
+            (Token::Punctuator("{"), _) => Input::Json(self.with_depth(Self::parse_object)?.into_pieces()),
+            (Token::Name(_), Token::Punctuator("(")) => Input::Call(self.with_depth(Self::parse_call)?),
+            _ => Input::Path(Path(self.parse_alternatives()?)),
+        };
+        let end = self.at.checked_sub(1).and_then(|last| self.lexemes.get(last)).map_or(start, |last| last.end);
+        Ok(Argument { at: start, end, input })
+    }
+
+    /// Parses `[item, …]`.
+    fn parse_array(&mut self) -> Result<JsonText, ParseError> {
+        self.advance();
+        let mut items = Vec::new();
+        while !self.eat("]") {
+            items.push(JsonText::of(self.parse_argument()?));
+            if !self.eat(",") && *self.peek() != Token::Punctuator("]") {
+                return self.not_a_path();
+            }
+        }
+        Ok(JsonText::array(items))
+    }
+
+    /// Parses `{"name": value, …}`. Names may be without quotes, as in JavaScript.
+    fn parse_object(&mut self) -> Result<JsonText, ParseError> {
+        self.advance();
+        let mut members = Vec::new();
+        while !self.eat("}") {
+            let key = match self.peek() {
+                Token::Text(Some(text)) => Key::new(text.clone()),
+                Token::Name(name) => Key::new(*name),
+                Token::Number(Some(number)) => Key::new(ryu_js::Buffer::new().format(*number)),
+                _ => return self.not_a_path(),
+            };
+            self.advance();
+            if !self.eat(":") {
+                return self.not_a_path();
+            }
+            members.push((key, JsonText::of(self.parse_argument()?)));
+            if !self.eat(",") && *self.peek() != Token::Punctuator("}") {
+                return self.not_a_path();
+            }
+        }
+        Ok(JsonText::object(members))
+    }
+
+    /// Parses a call of a transform: a name, and arguments.
     fn parse_call(&mut self) -> Result<Call, ParseError> {
         let at = self.span().start;
         let name = match self.peek() {
@@ -449,15 +499,7 @@ impl<'a> Parser<'a> {
             if self.eat(")") {
                 return Ok(Call { name, at, arguments });
             }
-            let start = self.span().start;
-            let is_call = matches!(self.peek(), Token::Name(_)) && *self.peek_second() == Token::Punctuator("(");
-            let input = if is_call {
-                Input::Call(self.with_depth(Self::parse_call)?)
-            } else {
-                Input::Path(Path(self.parse_alternatives()?))
-            };
-            let end = self.at.checked_sub(1).and_then(|last| self.lexemes.get(last)).map_or(start, |last| last.end);
-            arguments.push(Argument { at: start, end, input });
+            arguments.push(self.parse_argument()?);
             if !self.eat(",") && *self.peek() != Token::Punctuator(")") {
                 return self.not_a_path();
             }

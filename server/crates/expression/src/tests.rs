@@ -167,9 +167,16 @@ fn expressions_are_classified() {
     for expression in ["a", "user.a || 'x'", "a ?? (b || c)", "user?.[0]", "'x'", "0x10", "null", "-1", "+1"] {
         assert_eq!(kind(expression), Kind::Path, "{expression}");
     }
-    for expression in
-        ["mask_email(user.email)", "a(b(c), 'x', 1)", "format_date(user.last_login, \"%Y-%m-%d\")", "f(a || b,)", "f()"]
-    {
+    for expression in [
+        "mask_email(user.email)",
+        "a(b(c), 'x', 1)",
+        "format_date(user.last_login, \"%Y-%m-%d\")",
+        "f(a || b,)",
+        "f()",
+        "f([])",
+        "f({})",
+        "f([a, 'b', -1, null], {\"c\": [g(user.d)], e: {}, 1: true,},)",
+    ] {
         assert_eq!(kind(expression), Kind::Transform, "{expression}");
     }
     for expression in [
@@ -201,6 +208,13 @@ fn expressions_are_classified() {
         "a || b && c",
         "a?.(b)",
         "new Date(user.created_at)",
+        "f([a + 1])",
+        "f([...a])",
+        "f([,])",
+        "f([1].length)",
+        "f({a})",
+        "f({[a]: 1})",
+        "f({a() {}})",
     ] {
         assert_eq!(kind(expression), Kind::JavaScript, "{expression}");
     }
@@ -354,7 +368,7 @@ proptest! {
     fn parsing_any_tokens_does_not_panic(
         tokens in prop::collection::vec(prop::sample::select(vec![
             "user", "a", ".", "?.", "[", "]", "(", ")", "||", "??", "'x'", "0", "-", "/", "`", "${", "}", "{", "=", "\\", "\"",
-            "//", "/*", "*/", "\n", "é", "😀", ",", "=>", "?", ":", "u{", "1e", "0x", "_",
+            "//", "/*", "*/", "\n", "é", "😀", ",", "=>", "?", ":", "u{", "1e", "0x", "_", "f(", "f([", "f({\"a\":", "]", "-1",
         ]), 0..24),
     ) {
         let text = tokens.concat();

@@ -695,6 +695,48 @@ fn transforms_and_javascript_run_in_batches_and_their_errors_name_row_and_attrib
     );
 }
 
+/// The transforms for password hashes give what the check of a custom hash accepts, for every algorithm.
+#[test]
+fn hashes_of_other_systems_become_custom_password_hashes() {
+    let bcrypt = "$2b$10$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K";
+    let argon2 = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG";
+    let scrypt = "scrypt$16384$seasalt$8$5$ECMIUp+LMxMSK8xB/IVyba+KYGTI7FTnet025q/1f/vBAVnnP3hdYqJuRi+mJn6ji6ze3Fbb7JEFPKGpuEf5vw==";
+    let aspnet = "AQAAAAEAACcQAAAAEAABAgMEBQYHCAkKCwwNDg84iY7IYpC8DxYwg3xbC5yVRkUPKSkJj9HFY4sFM57x+A==";
+    let django = "pbkdf2_sha256$36000$5LjfzfBwQAVI$KvyIC/h2/RDu+5KyELLhyBD9jZbyImxzipSrIJ4P9Ig=";
+    let rows = [
+        ("aspnet_hash", aspnet.to_owned(), "pbkdf2"),
+        ("django_hash", django.to_owned(), "pbkdf2"),
+        ("django_hash", format!("bcrypt${bcrypt}"), "bcrypt"),
+        ("django_hash", format!("argon2{argon2}"), "argon2"),
+        ("django_hash", scrypt.to_owned(), "scrypt"),
+        ("django_hash", "sha1$salt$59b3e8d637cf97edbe2384cf59cb7453dfe30789".to_owned(), "sha1"),
+        ("django_hash", "md5$$5f4dcc3b5aa765d61d8327deb882cf99".to_owned(), "md5"),
+        ("ldap_hash", "{SSHA}d3K2K9dPEN4K3aExS3VaYWmE25OLEv4B".to_owned(), "ldap"),
+        ("ldap_hash", "{SHA384}OLBgp1GsljhM2TJ+sbHjaiH9txEUvgdDTAzHv2P24donTt6/529l+9Ua0vFImLlb".to_owned(), "ldap"),
+        ("ldap_hash", format!("{{BCRYPT}}{bcrypt}"), "bcrypt"),
+        ("ldap_hash", format!("{{ARGON2}}{argon2}"), "argon2"),
+        ("ldap_hash", "{PBKDF2-SHA256}10$AAECAwQFBgc$KvyIC/h2/RDu.5KyELLhyBD9jZbyImxzipSrIJ4P9Ig".to_owned(), "pbkdf2"),
+    ];
+    for (transform, hash, algorithm) in rows {
+        let rules = [format!("{transform}(user.pw)=custom_password_hash"), "user.mail=email".to_owned()];
+        let request = mapped(&rules.each_ref().map(String::as_str));
+        let spec = ImportSpec::with_tools(&request, &tools()).unwrap();
+        let content = format!("mail,pw\nada@example.com,{hash:?}\nbob@example.com,\n");
+        let directory = tempfile::tempdir().unwrap();
+        let mut faults = Vec::new();
+        let mut collect = |fault: &RowFault| {
+            faults.push(fault.clone());
+            Ok(())
+        };
+        let input = Box::new(Cursor::new(content.into_bytes()));
+        check(&spec, input, Some(directory.path()), &mut collect, &Progress::default()).unwrap();
+        assert_eq!(faults, [], "{hash}");
+        let users = users_of(directory.path());
+        assert_eq!(users[0]["custom_password_hash"]["algorithm"], algorithm, "{hash}");
+        assert_eq!(users[1], json!({"email": "bob@example.com"}), "an empty cell is no hash");
+    }
+}
+
 #[test]
 fn an_expression_over_the_whole_row_consumes_all_other_attributes() {
     let spec = ImportSpec::with_tools(

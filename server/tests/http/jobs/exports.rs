@@ -374,3 +374,24 @@ async fn a_preview_shows_cells_and_their_errors() {
     let refused = harness.preview(&many).await;
     assert_eq!(refused.status, 400, "{}", refused.body);
 }
+
+#[actix_web::test]
+async fn a_preview_has_remarks_on_expressions() {
+    let harness = TestKit::with_users(20).in_process().await;
+    let login = "new Date(user.last_login).toLocaleString('de-DE', {timeZone: 'Europe/Berlin'})";
+    let request = json!({"limit": 1, "sort": {"by": "user.emailVerified"}, "fields": [
+        {"name": "user.email"}, {"name": "user.roles"}, {"name": login, "export_as": "login"},
+    ]});
+    let preview = harness.preview(&request).await.accepted();
+    let remarks = |preview: &Value, column: usize| preview["columns"][column]["remarks"].clone();
+    assert_eq!(remarks(&preview, 0), Value::Null);
+    assert!(
+        remarks(&preview, 1)[0].as_str().unwrap().contains("roles and permissions are read through other endpoints")
+    );
+    let call = "format_date(user.last_login, \"%d.%m.%Y %H:%M\", \"Europe/Berlin\")";
+    assert!(remarks(&preview, 2)[0].as_str().unwrap().ends_with(&format!("For a date, use {call}.")), "{preview}");
+    let sort = "Auth0's user profile has no attribute `emailVerified`. Did you mean user.email_verified?";
+    assert_eq!(preview["sort_remarks"], json!([sort]));
+    let lines = preview["plan"]["lines"].as_array().unwrap();
+    assert_eq!(lines.iter().filter(|line| line["title"] == "Remark").count(), 3, "{lines:?}");
+}

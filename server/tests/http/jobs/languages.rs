@@ -67,3 +67,16 @@ async fn the_plan_of_an_export_is_in_the_language_of_the_request() {
     assert_eq!(english.len(), german.len());
     assert!(english.iter().zip(&german).any(|(english, german)| english["text"] != german["text"]));
 }
+
+#[actix_web::test]
+async fn remarks_on_expressions_are_in_the_language_of_the_request() {
+    let harness = TestKit::with_users(5).in_process().await;
+    let request = json!({"sort": {"by": "user.emailVerified"}, "fields": [{"name": "user.roles"}]});
+    let preview = read(&harness, Request::post("/api/preview").json(&request), "de").await;
+    assert_eq!(
+        preview["sort_remarks"],
+        json!(["Das Benutzerprofil von Auth0 hat kein Attribut `emailVerified`. Meinten Sie user.email_verified?"])
+    );
+    let remark = preview["columns"][0]["remarks"][0].as_str().expect("a remark");
+    assert!(remark.starts_with("`roles` gehört nicht zum Benutzerprofil von Auth0"), "{remark}");
+}

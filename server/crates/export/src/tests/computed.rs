@@ -94,6 +94,33 @@ fn the_plan_shows_the_kind_of_each_column_and_hides_secrets() {
 }
 
 #[test]
+fn the_plan_has_remarks_on_attributes_that_no_user_has_and_on_locales() {
+    let columns = [
+        ("user.email", "E-mail"),
+        ("user.emial", "Misspelled"),
+        ("user.emailVerified", "Spelled otherwise"),
+        ("user.roles", "Roles"),
+        ("join([user.roles, user.blocked_for], ',')", "Roles and blocks"),
+        ("user.shoe_size", "Of a file"),
+        ("new Date(user.last_login).toLocaleString('de-DE', {timeZone: 'Europe/Berlin'})", "Login"),
+    ];
+    let sort = Some(SortRequest { by: "user.creatd_at".to_owned(), descending: false });
+    let spec = ExportSpec::with_tools(&ExportRequest { sort, ..request(Format::Csv, &columns) }, MEMORY, &tools());
+    let spec = spec.unwrap();
+    let plan = spec.plan_file().unwrap();
+    insta::assert_snapshot!(plan.remarks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    assert_eq!(plan.remarks, spec.expression_remarks(true));
+    // A file may have attributes of its own, a tenant has none that Auth0 does not document.
+    let of_tenant = spec.expression_remarks(false);
+    let more: Vec<_> =
+        of_tenant.iter().filter(|remark| !plan.remarks.contains(remark)).map(ToString::to_string).collect();
+    assert_eq!(more, ["Auth0 documents no attribute `shoe_size` of a user."]);
+    let usual = ExportSpec::new(&request(Format::Csv, &[("user.email", "E-mail")]), MEMORY).unwrap();
+    assert!(usual.expression_remarks(false).is_empty());
+    assert!(ExportSpec::new(&request(Format::Csv, &[]), MEMORY).unwrap().expression_remarks(false).is_empty());
+}
+
+#[test]
 fn expressions_other_than_paths_need_the_sandbox() {
     let asked = request(Format::Csv, &[("user.name.trim()", "Name")]);
     assert_eq!(ExportSpec::new(&asked, MEMORY).unwrap_err().code, Code::UnsupportedExpression);

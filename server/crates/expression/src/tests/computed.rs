@@ -149,6 +149,222 @@ fn transforms_are_called_and_nested() {
 }
 
 #[test]
+fn arrays_and_objects_are_arguments() {
+    let user = ada();
+    for (expression, expected) in [
+        (r#"join(["a", "b"], "-")"#, json!("a-b")),
+        (r#"join(["a", -1, +2, 0.5, 1e21, true, null, undefined, 'b',], "|")"#, json!("a|-1|2|0.5|1e+21|true|b")),
+        (r#"join([], "-")"#, json!("")),
+        (r#"join([user.name, user.email], " ")"#, json!("Ada ada@example.com")),
+        (r#"join([user.name, user.nowhere || "none", 7], " ")"#, json!("Ada none 7")),
+        (r#"join([title_case(split_part(email, "@", 1)), user.name], "/")"#, json!("Ada/Ada")),
+        (r#"join([user.nowhere, user.logins_count], ",")"#, json!("3")),
+        (r#"lookup(user.app_metadata.plan, {"p": "Plain", "pro": "Pro"})"#, json!("Pro")),
+        (r#"lookup(app_metadata.plan, {pro: "Pro", 'f': "Free", 1: "one"})"#, json!("Pro")),
+        (r#"lookup(logins_count, {1: "one", 3: "three"}, "many")"#, json!("three")),
+        (r#"lookup("x", {}, ["a", {"b": [1, {}]}])"#, json!(["a", {"b": [1, {}]}])),
+        (r#"lookup("n", {"n": user.name, "tags": user.app_metadata.tags})"#, json!("Ada")),
+        (r#"lookup("tags", {"n": user.name, "tags": user.app_metadata.tags})"#, json!(["a", "b"])),
+        (
+            r#"redact_keys({"a": 1, "b": {"a": [], "c": user.blocked}, "10": 1, "2": user.none}, "a")"#,
+            json!({"2": null, "10": 1, "b": {"c": false}}),
+        ),
+        (
+            r#"redact_keys({"__proto__": 1, "a": 1, "a": [user.name], "\u0061b": "\n\"ü😀"}, "x")"#,
+            json!({"__proto__": 1, "a": ["Ada"], "ab": "\n\"ü😀"}),
+        ),
+        (
+            r#"redact_keys([{"a": [[[user]]]}], "identities, app_metadata, last_login, user_id, name, email")"#,
+            json!([{"a": [[[{"logins_count": 3, "blocked": false}]]]}]),
+        ),
+    ] {
+        let formula = formula(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+        assert_eq!(formula.kind(), Kind::Transform, "{expression}");
+        // An expression over no attribute is computed as well.
+        assert_eq!(value_of(expression, &user).as_ref(), Ok(&expected), "{expression}");
+    }
+    let formula = formula(r#"join([user.name, title_case(user.email), [user.app_metadata.plan]], "-")"#).unwrap();
+    let paths: Vec<String> = formula.paths().iter().map(ToString::to_string).collect();
+    assert_eq!(paths, ["user.name", "user.email", "user.app_metadata.plan"]);
+}
+
+#[test]
+fn an_error_of_a_call_inside_an_array_is_the_error_of_the_row() {
+    let formula = formula("join([name, format_date(user.last_login, '%Y')], ' ')").unwrap();
+    let users = [json!({"name": "Ada", "last_login": "2024-05-06T07:08:09Z"}), json!({"last_login": "never"})];
+    let results = compute_all(&formula, &users);
+    assert_eq!(results[0], Ok(json!("Ada 2024")));
+    assert!(results[1].as_ref().unwrap_err().starts_with("format_date@"), "{results:?}");
+}
+
+/// A value as a literal of an expression, with the liberties of JavaScript in its form.
+fn as_literal(value: &JsonValue, depth: usize) -> String {
+    let blank = if depth % 2 == 0 { "" } else { " " };
+    match value {
+        JsonValue::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| as_literal(item, depth + 1)).collect();
+            format!(
+                "[{blank}{}{}]",
+                items.join(&format!(",{blank}")),
+                if depth == 1 && !items.is_empty() { "," } else { "" }
+            )
+        }
+        JsonValue::Object(members) => {
+            let member = |(name, value): (&String, &JsonValue)| {
+                format!("{}{blank}:{}", JsonValue::from(name.as_str()), as_literal(value, depth + 1))
+            };
+            format!("{{{}{blank}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        leaf => leaf.to_string(),
+    }
+}
+
+#[test]
+fn a_literal_arrives_like_the_same_value_from_a_path() {
+    let by_path = formula("lookup('x', {}, user.v)").unwrap();
+    for value in sample(any_json(), 150) {
+        let literal = as_literal(&value, 0);
+        let user = json!({"v": value, "w": value});
+        let expected = compute_all(&by_path, std::slice::from_ref(&user));
+        // Once as a constant, once with a gap for a value of the user.
+        for source in [
+            format!("lookup('x', {{}}, {literal})"),
+            format!("lookup('v', {{'v': {literal}, 'w': user.w}})"),
+            format!("lookup('w', {{'v': {literal}, 'w': user.w}})"),
+        ] {
+            let results =
+                compute_all(&formula(&source).unwrap_or_else(|error| panic!("{source}: {error}")), &[user.clone()]);
+            assert_eq!(results, expected, "{source}");
+            assert_eq!(results[0].as_ref().map(ToString::to_string), expected[0].as_ref().map(ToString::to_string));
+        }
+    }
+}
+
+#[test]
+fn a_projection_gives_the_values_inside_arrays_in_their_order() {
+    let sources =
+        ["join([user.a, title_case(user.b), user.c || user.d], ' ')", "user.c", "lookup(user.a, {\"x\": user.d})"];
+    let formulas: Vec<Formula> = sources.iter().map(|source| formula(source).unwrap()).collect();
+    let extra = Path::attribute("user_id");
+    let projection = formula_projection(&formulas, &extra).expect("no JavaScript");
+    let users = [r#"{"a":"x","b":"b","c":"","d":"d"}"#, r#"{"a":1,"b":null,"c":"c"}"#, r#"{"d":[1],"a":"x"}"#];
+    let mut buffer = projection.new_buffer_for(users.len());
+    let mut keep = |user: &'static str| {
+        projection.parse_whole(user, &mut buffer).unwrap();
+        projection.keep_row(&mut buffer)
+    };
+    let rows = users.map(&mut keep);
+    let views = rows.map(|row| RowValues::View(projection.kept_row(row, &buffer)));
+    let by_projection = Evaluator::new(&formulas).compute(&views);
+    let mask = ProjectionMask::new(formulas.iter().flat_map(Formula::paths));
+    let trees: Vec<_> = users.iter().map(|user| parse_row(user.as_bytes(), &mask).unwrap()).collect();
+    let by_tree = Evaluator::new(&formulas).compute(&trees.iter().map(RowValues::Tree).collect::<Vec<_>>());
+    for (left, right) in by_projection.iter().zip(&by_tree) {
+        let values = |cells: &Cells| cells.iter().map(|cell| format!("{cell:?}")).collect::<Vec<_>>();
+        assert_eq!(values(left), values(right));
+    }
+    assert_eq!(by_tree.len(), 2);
+}
+
+#[test]
+fn literals_that_every_row_would_refuse_are_found_before_the_job() {
+    let error = |source: &str| match formula(source) {
+        Ok(_) => panic!("{source} is accepted"),
+        Err(error) => error.message.to_string(),
+    };
+    let zone = error("format_date(user.last_login, '%d.%m.%Y %H:%M', 'Europe/Berln')");
+    assert!(zone.contains("did you mean Europe/Berlin?"), "{zone}");
+    assert!(error("lookup(user.name, ['a'])").contains("`table` is an array; an object is expected"));
+    assert!(error("split_part(user.name, '', 1)").contains("`separator` is empty"));
+    assert!(error("title_case(format_date(user.last_login, '%Y', 'Nowhere/City'))").contains("Nowhere/City"));
+    // A value of the user is a matter of the row, and a secret is not tried.
+    for accepted in [
+        "format_date(user.last_login, '%Y', user.user_metadata.zone)",
+        "format_date(user.last_login, '%Y', 'Europe/Berlin')",
+        "pseudonymize(user.email, 'short')",
+        "lookup(user.name, user.app_metadata)",
+    ] {
+        assert!(formula(accepted).is_ok(), "{accepted}");
+    }
+}
+
+#[test]
+fn dates_are_written_in_the_time_of_a_zone() {
+    for (moment, expected) in
+        [("2026-11-20T10:00:00.000Z", "20.11.2026 11:00"), ("2026-07-20T10:00:00.000Z", "20.07.2026 12:00")]
+    {
+        let user = json!({"last_login": moment});
+        let source = "format_date(user.last_login, \"%d.%m.%Y %H:%M\", \"Europe/Berlin\")";
+        assert_eq!(value_of(source, &user), Ok(json!(expected)));
+    }
+}
+
+#[test]
+fn examples_of_the_documentation_give_the_cells_beside_them() {
+    let document = include_str!("../../../../../docs/expressions.md");
+    let (_, section) = document.split_once("\n## Transforms\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let (_, json) = section.split_once("```json\n").unwrap();
+    let user: JsonValue = serde_json::from_str(json.split_once("```").unwrap().0).unwrap();
+    let mut computed = 0;
+    for row in section.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix("` |")) {
+        let Some((call, cell)) = row.split_once("` | `") else { continue };
+        let value = value_of(call, &user).unwrap_or_else(|fault| panic!("{call}: {fault}"));
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        assert_eq!(text, cell, "{call}");
+        computed += 1;
+    }
+    assert_eq!(computed, 15);
+}
+
+#[test]
+fn remarks_name_what_probably_gives_other_cells_than_expected() {
+    let remarks = |source: &str| -> Vec<String> {
+        let formula = formula(source).unwrap_or_else(|error| panic!("{source}: {error}"));
+        let remark =
+            |remark: &ExpressionRemark| format!("{}{}", if remark.in_files { "" } else { "tenant: " }, remark.message);
+        formula.remarks().iter().map(remark).collect()
+    };
+    let all: Vec<String> = [
+        "user.emial",
+        "emailVerified",
+        "user.Email",
+        "user.nickname || user.nick_name",
+        "user.shoe_size",
+        "user.password_hash",
+        "user.roles",
+        "user.organizations[0].name",
+        "user.guardian_authenticators",
+        "user.blocked_for",
+        "mask_email(user.emial)",
+        "join([user.roles, user.name], ',')",
+        "user.emial.split('@')[1]",
+        "new Date(user.last_login).toLocaleString(\"de-DE\",{timeZone:\"Europe/Berlin\"})",
+        "new Date(user.created_at)?.toLocaleDateString('de')",
+        "user.logins_count.toLocaleString('de', { 'timeZone': user.zoneinfo })",
+        "user.name.toLocaleUpperCase('tr') + user.name.localeCompare(user.email, 'sv')",
+    ]
+    .iter()
+    .map(|source| format!("{source}\n  {}", remarks(source).join("\n  ")))
+    .collect();
+    insta::assert_snapshot!(all.join("\n"));
+    for silent in [
+        "user",
+        "user.email",
+        "user.app_metadata.roles",
+        "user.user_metadata.shoe_size",
+        "user?.identities?.[0]?.connection",
+        "user.multifactor[0]",
+        "'text'",
+        "user.name.toLocaleUpperCase() + new Date(user.last_login).toLocaleString()",
+        "user.name.localeCompare(user.email)",
+        "user.identities.map(i => i.roles)",
+    ] {
+        assert_eq!(remarks(silent), Vec::<String>::new(), "{silent}");
+    }
+}
+
+#[test]
 fn an_error_of_an_inner_call_is_the_error_of_the_row() {
     let formula = formula("title_case(format_date(user.last_login, '%Y'))").unwrap();
     let users = [
@@ -158,7 +374,7 @@ fn an_error_of_an_inner_call_is_the_error_of_the_row() {
     ];
     let results = compute_all(&formula, &users);
     assert_eq!((&results[0], &results[2]), (&Ok(json!("2024")), &Ok(json!("2023"))));
-    assert!(results[1].as_ref().unwrap_err().starts_with("format_date@1.0.0: "), "{results:?}");
+    assert!(results[1].as_ref().unwrap_err().starts_with("format_date@1.1.0: "), "{results:?}");
 }
 
 #[test]
@@ -194,6 +410,21 @@ fn invalid_expressions_are_found_before_the_job() {
         "secret('KEY')",
         "mask_email(user.email).trim()",
         "mask_email(user.email) || user.name",
+        "mask_email([user.email])",
+        "mask_email({\"a\": 1})",
+        "join([user.email, mask_emial(user.email)], '-')",
+        "join([secret('KEY')], '-')",
+        "pseudonymize(user.email, ['a', 'literal'])",
+        "pseudonymize(user.email, ['a', user.literal])",
+        "join([user.email.trim()], '-')",
+        "join([1, 2, '-')",
+        "join([1 2], '-')",
+        "join([...user.list], '-')",
+        "lookup(user.plan, {name})",
+        "lookup(user.plan, {a: 1, b})",
+        "lookup(user.plan, ['p'])",
+        "format_date(user.last_login, '%Y', 'Europe/Berln')",
+        "Intl.DateTimeFormat('de').format(user.last_login)",
         "email.trim()",
         "a + user.b",
         "toUpper(user.name)",
