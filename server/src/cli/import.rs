@@ -61,6 +61,18 @@ pub(super) struct ImportArgs {
     /// imported
     #[arg(long)]
     drop_read_only: bool,
+    /// Omit attributes without content (null, "", {} and []), and members of metadata that are null or ""
+    #[arg(long)]
+    drop_empty: bool,
+    /// Omit columns and attributes that Auth0 does not know, with a warning for each name
+    #[arg(long)]
+    drop_unknown: bool,
+    /// Treat cells and strings that are exactly this text as absent, such as NULL or \N; may be repeated
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    null: Vec<String>,
+    /// Import only the rows that match this search query, in Auth0's syntax: 'email_verified:true AND NOT blocked:true'
+    #[arg(long, value_name = "LUCENE", allow_hyphen_values = true)]
+    query: Option<String>,
     /// The system whose export the files are, such as cognito, firebase or keycloak; recognized from the content unless
     /// given. none reads every file as users of Auth0
     #[arg(long, value_name = "NAME")]
@@ -92,14 +104,15 @@ pub(super) struct ImportArgs {
     /// Resume an import that was interrupted, canceled or failed
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "files", "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
-        "drop_read_only", "encoding", "backup", "look_up", "retry", "source",
+        "drop_read_only", "drop_empty", "drop_unknown", "null", "query", "encoding", "source", "backup", "look_up",
+        "retry",
     ])]
     resume: Option<String>,
     /// Import the failed rows of an earlier import again, with its settings: without files the original rows, otherwise
     /// the corrected rows in the files
     #[arg(long, value_name = "JOB", conflicts_with_all = [
         "connection", "upsert", "send_completion_email", "keep_id_prefix", "dry_run", "chunks", "map",
-        "drop_read_only", "encoding", "backup", "look_up", "source",
+        "drop_read_only", "drop_empty", "drop_unknown", "null", "query", "encoding", "source", "backup", "look_up",
     ])]
     retry: Option<String>,
 }
@@ -153,6 +166,7 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let temporary = args.look_up.then(tempfile::tempdir).transpose()?;
     let identities = temporary.as_ref().map(|directory| Files::ephemeral(directory.path())).transpose()?;
     let spec = ImportSpec::with_tools_if_needed(&request, || tools(settings))?;
+    print_remarks(&spec);
     let bar = byte_bar(&args.files);
     let several = args.files.len() > 1;
     let inputs = args
@@ -196,6 +210,7 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
         summary.failed,
         with_count(summary.warnings, "warning")
     );
+    text.push_str(&describe_left_out(summary.left_out));
     if let Some(LookedUp { inserted, updated, refused, .. }) = looked_up {
         let _ = writeln!(
             text,
@@ -247,6 +262,7 @@ async fn send(args: &ImportArgs, settings: &Arc<Settings>) -> Result<u64> {
             }
         };
         let spec = import.spec.clone();
+        print_remarks(&spec);
         let id = PreparedJob::import(import, directory).await?.store(&store, tenant.host(), &principal).await?;
         (store, id, spec)
     };
@@ -271,6 +287,7 @@ async fn send(args: &ImportArgs, settings: &Arc<Settings>) -> Result<u64> {
                 summary.failed
             );
             let details = uie_import::details(&files)?;
+            text.push_str(&describe_left_out(details.left_out.unwrap_or_default()));
             text.push_str(&describe_inputs(&details.inputs, details.hashes));
             text.push_str(&describe_reasons(&details.reasons));
             if let Some(path) = &args.failed {
@@ -309,10 +326,30 @@ fn request(args: &ImportArgs) -> Result<ImportRequest> {
         keep_id_prefix: args.keep_id_prefix,
         map: map_rules(args)?,
         drop_read_only: args.drop_read_only,
+        drop_empty: args.drop_empty,
+        drop_unknown: args.drop_unknown,
+        null: args.null.clone(),
+        query: args.query.clone().unwrap_or_default(),
         source: args.source.clone(),
         encoding: args.encoding,
         ..ImportRequest::default()
     })
+}
+
+/// Prints remarks on the query to standard error.
+fn print_remarks(spec: &ImportSpec) {
+    for remark in spec.remarks() {
+        eprintln!("remark: {remark}");
+    }
+}
+
+/// Describes the rows that the query does not match.
+fn describe_left_out(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1 => "1 other row does not match the query and is left out.\n".to_owned(),
+        count => format!("{count} other rows do not match the query and are left out.\n"),
+    }
 }
 
 fn client(settings: &Settings) -> Result<ManagementClient> {
@@ -430,12 +467,15 @@ fn describe_inputs(inputs: &[InputFormat], hashes: Option<JoinedHashes>) -> Stri
     text
 }
 
-/// Describes the ten most frequent errors that occur more than once.
+/// Describes the ten most frequent errors that occur more than once, and proposes rules for unknown attributes.
 fn describe_reasons(reasons: &[Reason]) -> String {
     let mut text = String::new();
     for reason in reasons.iter().filter(|reason| reason.severity == Severity::Error && reason.count > 1).take(10) {
         let attribute = reason.attribute.as_deref().map_or(String::new(), |attribute| format!(" {attribute}"));
         let _ = writeln!(text, "{:>8} × {}{attribute}", reason.count, reason.code);
+    }
+    if let Some(hint) = uie_import::unknown_attributes_hint(reasons) {
+        let _ = writeln!(text, "{hint}");
     }
     text
 }

@@ -169,6 +169,8 @@ struct PreparedCall {
     /// The arguments that differ from row to row.
     inputs: Vec<ArgSource>,
     label: String,
+    /// The source of JavaScript that is run within [`marking_null`].
+    wrapped: Option<String>,
 }
 
 /// Where an argument that differs from row to row comes from.
@@ -212,6 +214,15 @@ impl fmt::Debug for PreparedCall {
 impl Formula {
     /// Checks every name and every argument of an expression. All but paths need a `context`.
     pub fn new(expression: &Expression, context: Option<&TransformContext>) -> Result<Self> {
+        Self::build(expression, context, false)
+    }
+
+    /// Like [`Formula::new`], but where JavaScript gives `null`, the result is one that [`is_marked_null`] recognizes.
+    pub fn with_marked_null(expression: &Expression, context: Option<&TransformContext>) -> Result<Self> {
+        Self::build(expression, context, true)
+    }
+
+    fn build(expression: &Expression, context: Option<&TransformContext>, marks_null: bool) -> Result<Self> {
         SandboxCount::default().add(expression, Code::InvalidExpression)?;
         let source = expression.source();
         let kind = expression.kind();
@@ -226,12 +237,12 @@ impl Formula {
         let (computation, hidden) = match &expression.form {
             Form::Path(path) => (Computation::Path(path.clone()), Vec::new()),
             Form::Transform(call) => {
-                let mut checker = Checker { source, context: context()?, hidden: Vec::new() };
+                let mut checker = Checker { source, context: context()?, hidden: Vec::new(), marks_null };
                 let prepared = checker.call(call)?;
                 (Computation::Computed(Arc::new(prepared)), checker.hidden)
             }
             Form::JavaScript(script) => {
-                let checker = Checker { source, context: context()?, hidden: Vec::new() };
+                let checker = Checker { source, context: context()?, hidden: Vec::new(), marks_null };
                 (Computation::Computed(Arc::new(checker.script(script)?)), Vec::new())
             }
         };
@@ -272,6 +283,16 @@ impl Formula {
             Computation::Path(path) => Some(path),
             Computation::Computed(_) => None,
         }
+    }
+
+    /// Returns why a row has no result, with the position in the expression as it was written.
+    pub fn reason(&self, fault: &RowFault) -> Message {
+        let wrapped = match &self.computation {
+            Computation::Path(_) => None,
+            Computation::Computed(call) => call.wrapped.as_deref(),
+        };
+        let message = wrapped.and_then(|source| unmarked_position(&fault.message.to_string(), source));
+        message.map_or_else(|| fault.message.clone(), Message::verbatim)
     }
 
     /// Returns the paths that it reads of a user.
@@ -329,6 +350,37 @@ struct Checker<'a> {
     context: &'a TransformContext,
     /// The byte ranges of secret literals, in order.
     hidden: Vec<(usize, usize)>,
+    /// Whether JavaScript marks `null`.
+    marks_null: bool,
+}
+
+/// The name of the only member of the object that JavaScript gives instead of `null`, if it marks it.
+const NULL_MARK: &str = "\0null";
+
+/// Returns whether the result of a formula [with marked null](Formula::with_marked_null) is `null`.
+pub fn is_marked_null(cell: &Cell<'_>) -> bool {
+    matches!(cell, Cell::Json(Json::Object(members)) if matches!(members.as_slice(), [(name, _)] if name == NULL_MARK))
+}
+
+/// Returns JavaScript that gives the value of `source`, or an object with [`NULL_MARK`] if that is `null`. `source`
+/// starts on the second line.
+fn marking_null(source: &str) -> String {
+    format!("((value) => value === null ? {{\"\\0null\": true}} : value)((\n{source}\n))")
+}
+
+/// Returns the message of an exception of [`marking_null`] with the position in the expression itself.
+fn unmarked_position(message: &str, source: &str) -> Option<String> {
+    let (text, place) = message.strip_suffix(')')?.rsplit_once(" (at line ")?;
+    let (line, character) = place.split_once(", character ")?;
+    let (line, character): (usize, usize) = (line.parse().ok()?, character.parse().ok()?);
+    let lines = source.lines().count();
+    Some(match line.checked_sub(1) {
+        // As the engine reports it for an expression that is not wrapped.
+        Some(line) if line > lines || (lines <= 1 && character <= 1) => text.to_owned(),
+        Some(line @ 1..) if lines > 1 => format!("{text} (at line {line}, character {character})"),
+        Some(1) => format!("{text} (at character {character})"),
+        _ => text.to_owned(),
+    })
 }
 
 impl Checker<'_> {
@@ -395,7 +447,7 @@ impl Checker<'_> {
             let message = message!("In the expression {message}.");
             return Err(Error::new(Code::InvalidExpression, message).with_hint(signature_hint(&signature)));
         }
-        Ok(PreparedCall { template: Mutex::new(runner), inputs, label })
+        Ok(PreparedCall { template: Mutex::new(runner), inputs, label, wrapped: None })
     }
 
     fn argument(
@@ -438,7 +490,7 @@ impl Checker<'_> {
             }
             Input::Path(Path(Node::Literal(literal))) => {
                 let (value, given) = match literal {
-                    Literal::Nothing => (Value::Nothing, None),
+                    Literal::Nothing | Literal::Null => (Value::Nothing, None),
                     Literal::Boolean(boolean) => (Value::Boolean(*boolean), Some(Type::Boolean)),
                     Literal::Number(number) => (Value::Number(*number), Some(Type::Number)),
                     Literal::Text(text) => (Value::Text(text.clone()), Some(Type::Text)),
@@ -634,10 +686,12 @@ impl Checker<'_> {
         let needs: Vec<Path> = script.needs.iter().map(|keys| Path(Node::Access(keys.clone()))).collect();
         let needed = ProjectionMask::from_accesses(script.needs.iter().map(Vec::as_slice));
         let manifest = engine.manifest();
+        let code = if self.marks_null { marking_null(self.source) } else { self.source.to_owned() };
         Ok(PreparedCall {
-            template: Mutex::new(run(self.source.to_owned())?),
+            template: Mutex::new(run(code)?),
             inputs: vec![ArgSource::UserJson(needed, needs)],
             label: format!("{}@{}", manifest.name, manifest.version),
+            wrapped: self.marks_null.then(|| self.source.to_owned()),
         })
     }
 }

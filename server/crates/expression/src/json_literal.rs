@@ -23,7 +23,7 @@ impl JsonText {
                 match &literal {
                     // JSON has no infinite numbers; paths give nothing for them, too.
                     Literal::Number(number) if number.is_finite() => write_number(*number, &mut text),
-                    Literal::Nothing | Literal::Number(_) => text.extend_from_slice(b"null"),
+                    Literal::Nothing | Literal::Null | Literal::Number(_) => text.extend_from_slice(b"null"),
                     Literal::Boolean(boolean) => text.extend_from_slice(if *boolean { b"true" } else { b"false" }),
                     Literal::Text(string) => write_json_text(string, &mut text),
                 }

@@ -15,7 +15,7 @@ mod request;
 mod sandbox_count;
 
 pub use column::split_column;
-pub use evaluate::{Cells, Evaluator, Formula, Pins, RowValues, TransformContext, formula_projection};
+pub use evaluate::{Cells, Evaluator, Formula, Pins, RowValues, TransformContext, formula_projection, is_marked_null};
 pub use expression::{Expression, Kind};
 pub use remark::ExpressionRemark;
 pub use request::{ExpressionRequest, ResolvedRequest};

@@ -324,7 +324,8 @@ impl<'a> Parser<'a> {
             }
             Token::Name("true") => self.literal(Literal::Boolean(true)),
             Token::Name("false") => self.literal(Literal::Boolean(false)),
-            Token::Name("null" | "undefined") => self.literal(Literal::Nothing),
+            Token::Name("null") => self.literal(Literal::Null),
+            Token::Name("undefined") => self.literal(Literal::Nothing),
             Token::Name(name) if RESERVED.contains(name) || GLOBALS.contains(name) => return self.not_a_path(),
             Token::Name("user") => {
                 self.advance();

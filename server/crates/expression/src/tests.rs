@@ -281,7 +281,7 @@ fn reference(node: &Node, user: &JsonValue) -> Option<transforms_sdk::Value> {
             })
             .filter(|value| !value.is_null())
             .map(Value::from),
-        Node::Literal(Literal::Nothing) => None,
+        Node::Literal(Literal::Nothing | Literal::Null) => None,
         Node::Literal(Literal::Boolean(boolean)) => Some(Value::Boolean(*boolean)),
         Node::Literal(Literal::Number(number)) => Some(Value::Number(*number)),
         Node::Literal(Literal::Text(text)) => Some(Value::Text(text.clone())),
@@ -344,6 +344,7 @@ fn any_node() -> impl Strategy<Value = Node> {
         4 => prop::collection::vec(prop::sample::select(&NAMES[..]).prop_map(Key::new), 0..5).prop_map(Node::Access),
         1 => prop_oneof![
             Just(Literal::Nothing),
+            Just(Literal::Null),
             any::<bool>().prop_map(Literal::Boolean),
             prop::num::f64::ANY.prop_filter("a number can be written", |number| !number.is_nan()).prop_map(Literal::Number),
             "\\PC{0,5}".prop_map(Literal::Text),

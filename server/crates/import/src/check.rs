@@ -7,10 +7,11 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::attribute_rules::{FORBIDDEN_APP_METADATA, check_factors, check_key_names, check_username};
+use super::cleanup::UnknownNames;
 use super::compact_row::MAX_ROW_IN_CHUNK;
 use super::custom_password_hash::{check_custom_hash, check_hash_length};
 use super::dedup_index::SpillingHashIndex;
-use super::fast_check::{FastCheck, UncheckedText, fast_check};
+use super::fast_check::{FastCheck, TextRemoval, UncheckedText, fast_check};
 use super::redact;
 use super::row::{Checked, Mapped, Read, Row};
 use super::row_fault::{RowFault, RowLocation, Severity};
@@ -24,8 +25,10 @@ use uie_records::member;
 #[derive(Debug)]
 pub(super) struct Checker {
     keep_id_prefix: bool,
-    /// Names of root members that the check of a text removes; none of them is importable.
-    dropped: Vec<String>,
+    /// What the check of a text removes from it.
+    removal: TextRemoval,
+    /// The unknown attributes that were removed.
+    unknown_names: UnknownNames,
     seen: SeenIdentifiers,
     phone_warning_emitted: bool,
 }
@@ -34,25 +37,39 @@ impl Checker {
     /// `scratch` is a directory for data that does not fit into memory.
     pub(super) fn new(keep_id_prefix: bool, scratch: &Path) -> Self {
         let seen = SeenIdentifiers { hasher: RandomState::new(), rows: SpillingHashIndex::new(scratch) };
-        Self { keep_id_prefix, dropped: Vec::new(), seen, phone_warning_emitted: false }
+        Self {
+            keep_id_prefix,
+            removal: TextRemoval::default(),
+            unknown_names: UnknownNames::default(),
+            seen,
+            phone_warning_emitted: false,
+        }
     }
 
-    /// Removes these root members, of which none is importable, from rows that are checked by their text.
-    pub(super) fn dropping(self, names: &[String]) -> Self {
-        Self { dropped: names.to_vec(), ..self }
+    /// Removes this from rows that are checked by their text.
+    pub(super) fn removing(self, removal: TextRemoval) -> Self {
+        Self { removal, ..self }
+    }
+
+    /// Returns the unknown attributes that were removed since the last call.
+    pub(super) fn take_unknown_names(&mut self) -> UnknownNames {
+        std::mem::take(&mut self.unknown_names)
     }
 
     /// Checks a row by its text: without building it if that is sufficient. Returns the length of the row and the
     /// result; `None` if the reader must parse the row first.
     pub(super) fn check_text<'t>(&mut self, row: Row<Read<'t>>) -> Result<Option<(usize, Checked<'t>)>> {
         let Read { text, is_whole } = row.state;
-        let text = match fast_check(text, is_whole, self.phone_warning_emitted, &self.dropped) {
+        let text = match fast_check(text, is_whole, self.phone_warning_emitted, &self.removal) {
             None => return Ok(None),
             Some(FastCheck::NeedsFullCheck(text)) => return self.check_built(row, &text),
             Some(FastCheck::Valid(text)) => text,
         };
         if !self.is_new(&row.location, &text.identifiers(self.keep_id_prefix))? {
             return self.check_built(row, &text.into_unchecked());
+        }
+        for name in text.unknown_names() {
+            self.unknown_names.count(name, row.location.line);
         }
         let warnings = match text.user_id {
             Some(id) if id.contains('|') => self.id_warnings(&row.location, id),
@@ -68,6 +85,9 @@ impl Checker {
         text: &UncheckedText<'t>,
     ) -> Result<Option<(usize, Checked<'t>)>> {
         let Some(row) = row.into_mapped(text) else { return Ok(None) };
+        for name in text.unknown_names() {
+            self.unknown_names.count(name, row.location.line);
+        }
         Ok(Some((text.text.len(), self.check(row)?)))
     }
 

@@ -26,7 +26,7 @@ use uie_store::Files;
 /// Result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckSummary {
-    /// Rows read.
+    /// Rows read, except those that are left out.
     pub total: u64,
     /// Rows without errors.
     pub good: u64,
@@ -34,6 +34,9 @@ pub struct CheckSummary {
     pub failed: u64,
     /// Warnings about rows (valid or not) and files.
     pub warnings: u64,
+    /// Rows that the query does not match.
+    #[serde(default)]
+    pub left_out: u64,
     /// Chunks written; 0 if the caller requested none.
     pub chunks: u64,
     /// Formats of the files.
@@ -43,6 +46,13 @@ pub struct CheckSummary {
     /// Numbers of these files, from 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hash_files: Vec<usize>,
+}
+
+impl CheckSummary {
+    /// Returns the number of rows that were read.
+    pub fn rows(&self) -> u64 {
+        self.total + self.left_out
+    }
 }
 
 /// Checks the rows of `input` without sending them: the dry run, and the first half of [`run`](crate::run). Writes
@@ -86,9 +96,9 @@ pub fn check_files(
     let (summary, _) = check_rows(spec, inputs, outputs, &std::env::temp_dir(), fault, &mut |summary| {
         progress.add_processed(1);
         // Checking for cancelation costs more than checking a row.
-        if summary.total % 64 == 1 { progress.check() } else { Ok(()) }
+        if summary.rows() % 64 == 1 { progress.check() } else { Ok(()) }
     })?;
-    progress.set_total(summary.total);
+    progress.set_total(summary.rows());
     Ok(summary)
 }
 
@@ -132,8 +142,8 @@ pub(super) fn check_rows(
     let mut hashes = join_hashes(spec.source(), &mut inputs, scratch, &mut summary)?;
     let choice = choice_of_users(spec.source(), hashes.is_some());
     let several = inputs.len() > 1 || hashes.is_some();
-    let dropped = spec.mapping().dropped_by_text().unwrap_or_default();
-    let checker = Checker::new(spec.request().keep_id_prefix, scratch).dropping(dropped);
+    let removal = spec.mapping().text_removal().unwrap_or_default();
+    let checker = Checker::new(spec.request().keep_id_prefix, scratch).removing(removal);
     let mut run = CheckRun { checker, outputs, summary, fault };
     for InputFile { name, mut open, reopenable } in inputs {
         let in_file = in_file(name.as_deref());
@@ -146,7 +156,7 @@ pub(super) fn check_rows(
         }
         let watch = reader.watch();
         let mut rows = Rows::new(reader, spec.mapping(), hashes.is_some())
-            .located(name.as_deref(), run.summary.total)
+            .located(name.as_deref(), run.summary.rows())
             .of_source(source, spec.mapping());
         let mut notes = EncodingNotes::new(name.as_deref());
         loop {
@@ -175,6 +185,11 @@ pub(super) fn check_rows(
                 continue;
             }
             rows.parse().map_err(&in_file)?;
+            if rows.is_left_out() {
+                run.summary.left_out += 1;
+                after_row(&run.summary)?;
+                continue;
+            }
             if let Some(hashes) = &mut hashes {
                 rows.join(hashes)?;
             }
@@ -196,6 +211,10 @@ pub(super) fn check_rows(
         }
         for line in rows.take_skipped() {
             run.report(&skipped_line(&line, name.as_deref()))?;
+        }
+        let removed = run.checker.take_unknown_names();
+        for warning in rows.take_warnings(removed) {
+            run.report(&warning)?;
         }
         let source = source.map(|source| source.name.to_owned());
         run.summary.inputs.push(InputFormat { file: name.clone(), source, ..rows.reader().format() });

@@ -20,6 +20,9 @@ pub(super) struct DetectedInputs {
     /// Numbers of the files, from 0, that are exports of password hashes and were joined; `None` if an earlier version
     /// wrote this.
     pub(super) hash_files: Option<Vec<usize>>,
+    /// Rows that the query does not match.
+    #[serde(default)]
+    pub(super) left_out: u64,
 }
 
 /// Writes the formats of the files that a check detected.
@@ -28,6 +31,7 @@ pub(super) fn write_inputs(files: &Files, summary: &CheckSummary) -> Result<()> 
         inputs: summary.inputs.clone(),
         hashes: summary.hashes,
         hash_files: Some(summary.hash_files.clone()),
+        left_out: summary.left_out,
     };
     let json = serde_json::to_vec(&inputs).map_err(Error::internal)?;
     files.write(INPUTS_FILE, &json, true).map_err(|error| with_path(error, &files.path(INPUTS_FILE)))

@@ -5,17 +5,68 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memmem;
 use serde_json::Value;
 
 use super::attribute_rules::{FORBIDDEN_APP_METADATA, has_no_findings, is_plain_username};
+use super::cleanup::{Cleanup, is_metadata};
 use super::compact_row::MAX_ROW_IN_CHUNK;
 use super::row_identity::{ID_PREFIX, Identifiers, lower, sent_id};
 use super::schema;
+use uie_core::user;
 use uie_json::simd::contains_any;
 use uie_json::{MemberVisitor, RawString, ValueScanner, minify, visit_object};
 
 /// Numbers of `app_metadata` and `user_metadata` among the members of a row.
 const METADATA_MEMBERS: [u32; 2] = [14, 15];
+
+/// What is removed from the text of a row.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TextRemoval {
+    /// Names of root members, of which none is importable.
+    names: Vec<String>,
+    /// Whether root members without content are removed.
+    empty: bool,
+    /// Whether root members with unknown names are removed.
+    unknown: bool,
+    /// Strings that mean an absent value, as JSON: a row with one must be parsed.
+    null_texts: Vec<String>,
+}
+
+impl TextRemoval {
+    /// `names` are names of root members, of which none is importable.
+    pub(super) fn new(names: Vec<String>, cleanup: &Cleanup) -> Self {
+        let null_texts = cleanup.null_texts.iter().map(|text| Value::from(text.as_str()).to_string()).collect();
+        Self { names, empty: cleanup.empty, unknown: cleanup.unknown, null_texts }
+    }
+
+    /// Returns whether members are removed by their name.
+    fn removes_names(&self) -> bool {
+        self.unknown || !self.names.is_empty()
+    }
+
+    /// Returns whether a text may contain a string that means an absent value.
+    fn may_have_null_text(&self, text: &[u8]) -> bool {
+        // With an escape, the same string can be written in another way.
+        !self.null_texts.is_empty()
+            && (memchr::memchr(b'\\', text).is_some()
+                || self.null_texts.iter().any(|null| memmem::find(text, null.as_bytes()).is_some()))
+    }
+}
+
+/// Returns whether the text of a value is `null`, or an empty string, object or array.
+fn is_empty_value(text: &[u8]) -> bool {
+    match text {
+        b"null" | b"\"\"" => true,
+        [b'{', inside @ .., b'}'] | [b'[', inside @ .., b']'] => inside.iter().all(u8::is_ascii_whitespace),
+        _ => false,
+    }
+}
+
+/// Returns whether the text of metadata may have a member that is `null` or an empty string.
+fn may_have_empty_member(text: &[u8]) -> bool {
+    memmem::find(text, b"null").is_some() || memmem::find(text, b"\"\"").is_some()
+}
 
 /// Result of scanning a row.
 #[derive(Debug)]
@@ -42,9 +93,16 @@ pub(super) struct ValidText<'a> {
     /// Ranges of `app_metadata` and `user_metadata` in `text`; empty if absent.
     metadata: [Range<usize>; 2],
     removed: RemovedMembers,
+    /// Ranges of the names of removed members that are unknown.
+    unknown_names: Vec<Range<usize>>,
 }
 
 impl<'a> ValidText<'a> {
+    /// Returns the names of removed members that are unknown.
+    pub(super) fn unknown_names(&self) -> impl Iterator<Item = &str> {
+        self.unknown_names.iter().filter_map(|range| self.text.get(range.clone()))
+    }
+
     /// Appends the row as compact JSON, without removed members; removes the prefix of the id unless `keep_id_prefix`.
     pub(super) fn write_compact(&self, keep_id_prefix: bool, output: &mut Vec<u8>) {
         let has_prefix = self.user_id.is_some_and(|id| id.starts_with(ID_PREFIX));
@@ -72,7 +130,12 @@ impl<'a> ValidText<'a> {
 
     /// Converts to a row that needs the full check, for rows refused for a reason outside their text (duplicates).
     pub(super) fn into_unchecked(self) -> UncheckedText<'a> {
-        UncheckedText { text: self.text, metadata: self.metadata, removed: self.removed }
+        UncheckedText {
+            text: self.text,
+            metadata: self.metadata,
+            removed: self.removed,
+            unknown_names: self.unknown_names,
+        }
     }
 }
 
@@ -84,9 +147,16 @@ pub(super) struct UncheckedText<'a> {
     /// Ranges of metadata that is known to be valid; otherwise empty.
     metadata: [Range<usize>; 2],
     removed: RemovedMembers,
+    /// Ranges of the names of removed members that are unknown.
+    unknown_names: Vec<Range<usize>>,
 }
 
 impl<'a> UncheckedText<'a> {
+    /// Returns the names of removed members that are unknown.
+    pub(super) fn unknown_names(&self) -> impl Iterator<Item = &str> {
+        self.unknown_names.iter().filter_map(|range| self.text.get(range.clone()))
+    }
+
     /// Parses the row without removed members, with `{}` in place of valid metadata; the full check reports the same
     /// errors as for the complete row. `None` if parsing fails.
     pub(super) fn build(&self) -> Option<Value> {
@@ -168,16 +238,16 @@ impl RemovedMembers {
 /// unusual or malformed and must be parsed.
 ///
 /// A row is valid if it has no errors, and no warnings except one about the prefix of its id. Duplicates are not
-/// checked here. With `phone_warning_emitted` a phone number causes no warning. Root members whose names are in
-/// `dropped`, which has no importable attributes, are removed.
+/// checked here. With `phone_warning_emitted` a phone number causes no warning. What `removal` says is removed.
 pub(super) fn fast_check<'a>(
     bytes: &'a [u8],
     is_whole: bool,
     phone_warning_emitted: bool,
-    dropped: &[String],
+    removal: &TextRemoval,
 ) -> Option<FastCheck<'a>> {
     let mut row = RowVisitor {
-        dropped,
+        removal,
+        unknown_names: Vec::new(),
         phone_warning_emitted,
         ranges: MemberRanges::default(),
         seen_members: 0,
@@ -187,13 +257,16 @@ pub(super) fn fast_check<'a>(
         previous_end: 0,
     };
     let visited = visit_object(bytes, is_whole, &mut row)?;
-    let RowVisitor { ranges, seen_members, is_valid, removed, .. } = row;
+    let RowVisitor { ranges, seen_members, is_valid, removed, unknown_names, .. } = row;
+    if removal.may_have_null_text(bytes.get(..visited.end)?) {
+        return None;
+    }
     let text = simdutf8::basic::from_utf8(bytes.get(..visited.end)?).ok()?;
     let MemberRanges { metadata, email, user_id, username, phone_number } = ranges;
     let both_hashes = seen_members & (1 << 12) != 0 && seen_members & (1 << 13) != 0;
     let is_too_large = visited.end - removed.length() > MAX_ROW_IN_CHUNK;
     if !is_valid || both_hashes || is_too_large || email.is_empty() {
-        return Some(FastCheck::NeedsFullCheck(UncheckedText { text, metadata, removed }));
+        return Some(FastCheck::NeedsFullCheck(UncheckedText { text, metadata, removed, unknown_names }));
     }
     let part = |range: Range<usize>| text.get(range).filter(|text| !text.is_empty());
     Some(FastCheck::Valid(ValidText {
@@ -206,6 +279,7 @@ pub(super) fn fast_check<'a>(
         has_whitespace: visited.has_whitespace,
         metadata,
         removed,
+        unknown_names,
     }))
 }
 
@@ -276,8 +350,10 @@ fn as_str(bytes: &[u8]) -> Option<&str> {
 }
 
 /// Validates the members of a row.
-struct RowVisitor<'d> {
-    dropped: &'d [String],
+struct RowVisitor<'r> {
+    removal: &'r TextRemoval,
+    /// Ranges of the names of removed members that are unknown.
+    unknown_names: Vec<Range<usize>>,
     phone_warning_emitted: bool,
     ranges: MemberRanges,
     /// One bit for the number of each member.
@@ -294,6 +370,18 @@ impl MemberVisitor for RowVisitor<'_> {
     #[inline]
     fn visit_member(&mut self, name: RawString<'_>, value: &mut ValueScanner<'_>) -> Option<()> {
         let (start, mark) = (value.at(), value.mark());
+        if self.removal.empty {
+            value.skip()?;
+            let text = value.bytes_from(start);
+            if is_empty_value(text) {
+                // An unknown name is counted.
+                return if self.removal.unknown { self.remove(name, value) } else { self.remove_member(name, value) };
+            }
+            if name.has_escapes || (as_str(name.bytes).is_some_and(is_metadata) && may_have_empty_member(text)) {
+                return None;
+            }
+            value.rewind(mark);
+        }
         let member = if name.has_escapes { None } else { self.check_member(name.bytes, value) };
         let name_start = name.start - 1;
         if let Some(member) = member {
@@ -309,16 +397,8 @@ impl MemberVisitor for RowVisitor<'_> {
             // The value is not certainly valid: skip it.
             value.rewind(mark);
             value.skip()?;
-            if !self.dropped.is_empty() {
-                if name.has_escapes {
-                    // The parser decodes the name.
-                    return None;
-                }
-                if self.dropped.iter().any(|dropped| dropped.as_bytes() == name.bytes) {
-                    self.removed.add(self.previous_end, name_start..value.at(), self.any_kept);
-                    self.previous_end = value.at();
-                    return Some(());
-                }
+            if self.removal.removes_names() && self.is_removed(name)? {
+                return self.remove(name, value);
             }
             self.is_valid = false;
         }
@@ -332,6 +412,36 @@ impl MemberVisitor for RowVisitor<'_> {
 }
 
 impl RowVisitor<'_> {
+    /// Returns whether a member is removed because of its name. `None` if the parser must decode the name.
+    fn is_removed(&self, name: RawString<'_>) -> Option<bool> {
+        if name.has_escapes {
+            return None;
+        }
+        let is_named = self.removal.names.iter().any(|removed| removed.as_bytes() == name.bytes);
+        Some(is_named || (self.removal.unknown && is_unknown(name.bytes)))
+    }
+
+    /// Removes the member whose value ends here, and counts its name if it is unknown.
+    fn remove(&mut self, name: RawString<'_>, value: &ValueScanner<'_>) -> Option<()> {
+        let is_named = self.removal.names.iter().any(|removed| removed.as_bytes() == name.bytes);
+        if self.removal.unknown && !is_named {
+            if name.has_escapes {
+                return None;
+            }
+            if is_unknown(name.bytes) {
+                self.unknown_names.push(name.range());
+            }
+        }
+        self.remove_member(name, value)
+    }
+
+    /// Removes the member whose value ends here.
+    fn remove_member(&mut self, name: RawString<'_>, value: &ValueScanner<'_>) -> Option<()> {
+        self.removed.add(self.previous_end, name.start - 1..value.at(), self.any_kept);
+        self.previous_end = value.at();
+        Some(())
+    }
+
     /// Consumes and validates the value of a root member; returns the member's number. `None` if the value is not
     /// certainly valid.
     #[inline]
@@ -400,6 +510,11 @@ impl RowVisitor<'_> {
     }
 }
 
+/// Returns whether no attribute of a user has this name.
+fn is_unknown(name: &[u8]) -> bool {
+    as_str(name).is_none_or(|name| user::find(name).is_none())
+}
+
 /// Consumes a string without escapes.
 fn unescaped_string<'a>(value: &mut ValueScanner<'a>) -> Option<RawString<'a>> {
     value.string().filter(|text| !text.has_escapes)
@@ -448,7 +563,7 @@ mod tests {
     }
 
     fn valid_row(text: &[u8], phone_warning_emitted: bool) -> Option<ValidText<'_>> {
-        match fast_check(text, true, phone_warning_emitted, &[])? {
+        match fast_check(text, true, phone_warning_emitted, &TextRemoval::default())? {
             FastCheck::Valid(row_text) => Some(row_text),
             FastCheck::NeedsFullCheck(_) => None,
         }
@@ -516,7 +631,8 @@ mod tests {
                 text = if first { format!("{{{other},{}", &text[1..]) } else { format!("{},{other}}}", &text[..text.len() - 1]) };
             }
             let behind = format!("{text} ,{{}}]");
-            match (fast_check(text.as_bytes(), true, true, &[]), fast_check(behind.as_bytes(), false, true, &[])) {
+            let nothing = TextRemoval::default();
+            match (fast_check(text.as_bytes(), true, true, &nothing), fast_check(behind.as_bytes(), false, true, &nothing)) {
                 (Some(FastCheck::NeedsFullCheck(whole)), Some(FastCheck::NeedsFullCheck(element))) => {
                     prop_assert_eq!(whole.text, &text);
                     prop_assert_eq!(element.text, &text);
@@ -546,7 +662,8 @@ mod tests {
     }
 
     fn check_without(text: &[u8], is_whole: bool, dropped: &[String]) -> Checked {
-        match fast_check(text, is_whole, true, dropped) {
+        let removal = TextRemoval::new(dropped.to_vec(), &Cleanup::default());
+        match fast_check(text, is_whole, true, &removal) {
             None => Checked::MustBeParsed,
             Some(FastCheck::Valid(row)) => {
                 let mut sent = Vec::new();
@@ -609,8 +726,9 @@ mod tests {
     fn names_with_escapes_are_left_to_the_parser_if_members_are_removed() {
         let dropped = ["created_at".to_owned()];
         let text = r#"{"email":"a@b.c","\u0063reated_at":1}"#;
-        assert!(fast_check(text.as_bytes(), true, true, &dropped).is_none());
-        assert!(fast_check(text.as_bytes(), true, true, &[]).is_some());
+        let removal = TextRemoval::new(dropped.to_vec(), &Cleanup::default());
+        assert!(fast_check(text.as_bytes(), true, true, &removal).is_none());
+        assert!(fast_check(text.as_bytes(), true, true, &TextRemoval::default()).is_some());
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Inspects the beginning of a file before an import: its format, its columns with examples, a suggested attribute for
 //! each column, and the result of the check with a given mapping.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Cursor, Read};
 
 use flate2::read::MultiGzDecoder;
@@ -17,6 +17,7 @@ use super::redact;
 use super::row::{Checked as RowChecked, Failed, Row};
 use super::row_fault::{RowFault, Severity};
 use super::rows::Rows;
+use super::schema;
 use super::source_choice::FileSource;
 use super::spec::ImportSpec;
 use super::suggest;
@@ -25,6 +26,7 @@ use uie_core::error::{ErrorBody, Result};
 use uie_core::language::Language;
 use uie_core::message::Localize;
 use uie_core::user;
+use uie_query::Remark;
 use uie_records::member;
 use uie_sources::{Source, SourceName};
 
@@ -57,7 +59,7 @@ pub struct InspectedColumn {
     /// The attribute that it becomes without a mapping: a path such as `app_metadata.plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
-    /// The suggested attribute if the name is not one: the most similar attribute, or else a key in `user_metadata`.
+    /// The suggested attribute if the name is not one: the most similar attribute, or else a key in metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposal: Option<String>,
     /// Its attribute, if it is one that Auth0 sets itself. Such columns of CSV are skipped; those of JSON must be
@@ -89,6 +91,10 @@ pub struct Checked {
     pub good: u64,
     /// Rows with errors.
     pub failed: u64,
+    /// Rows that the query does not match; absent if there are no such rows.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub left_out: u64,
     /// Number of warnings.
     pub warnings: u64,
     /// Errors and warnings by reason, errors and frequent ones first.
@@ -129,11 +135,21 @@ pub struct Inspection {
     /// Result of the check of these rows; absent if `problem` prevents the check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<Checked>,
+    /// Remarks on the query that its author may not expect; absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub remarks: Vec<Remark>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Localize for Inspection {
     fn localize(&mut self, language: Language) {
         self.problem.localize(language);
+        self.remarks.localize(language);
         if let Some(checked) = &mut self.checked {
             checked.reasons.localize(language);
             checked.faults.localize(language);
@@ -148,6 +164,7 @@ pub fn inspect(spec: &ImportSpec, sample: Vec<u8>, partial: bool) -> Result<Insp
     let sample = Sample::new(sample, partial)?;
     let source = spec.source().decide(&sample.bytes, &spec.headers());
     let mut inspection = inspect_rows(spec, &sample, &source)?;
+    inspection.remarks = spec.remarks().to_vec();
     if inspection.problem.is_none() {
         match sample.check(spec, &source) {
             Ok(checked) => inspection.checked = Some(checked),
@@ -230,6 +247,10 @@ impl Sample {
                     .into_iter()
                     .for_each(|warning| record(warning, &mut checked));
             }
+            if rows.is_left_out() {
+                checked.left_out += 1;
+                continue;
+            }
             let row = match rows.take() {
                 Ok(row) => {
                     if checked.users.len() < SHOWN_ROWS {
@@ -259,6 +280,9 @@ impl Sample {
         }
         for line in rows.take_skipped() {
             record(skipped_line(&line, None), &mut checked);
+        }
+        for warning in rows.take_warnings(checker.take_unknown_names()) {
+            record(warning, &mut checked);
         }
         for warning in rows.into_remarks().into_faults(None) {
             record(warning, &mut checked);
@@ -341,6 +365,7 @@ fn inspect_rows(spec: &ImportSpec, sample: &Sample, file: &FileSource) -> Result
         }
         InspectedRow { line, values: row }
     });
+    columns.propose_hashes();
     let input =
         InputFormat { gzip: sample.gzip, source: source.map(|source| source.name.to_owned()), ..reader.format() };
     if let Some(source) = source.filter(|source| !source.is_auth0) {
@@ -357,13 +382,15 @@ fn inspect_rows(spec: &ImportSpec, sample: &Sample, file: &FileSource) -> Result
         columns: columns.all,
         problem,
         checked: None,
+        remarks: Vec::new(),
     })
 }
 
 fn csv_column(name: &str, attribute: Option<&str>, read_only: Option<&str>) -> InspectedColumn {
     let name = name.strip_prefix('\'').unwrap_or(name);
-    let proposal =
-        (attribute.is_none() && read_only.is_none() && !name.is_empty()).then(|| suggest::suggest_attribute(name));
+    let is_unknown = attribute.is_none() && read_only.is_none() && !name.is_empty();
+    // A secret is proposed for no attribute before its values are known, and never for metadata.
+    let proposal = (is_unknown && !redact::is_secret(name)).then(|| suggest::suggest_attribute(name));
     InspectedColumn {
         name: name.to_owned(),
         expression: match attribute {
@@ -383,6 +410,8 @@ fn csv_column(name: &str, attribute: Option<&str>, read_only: Option<&str>) -> I
 struct Columns {
     all: Vec<InspectedColumn>,
     by_name: HashMap<String, usize>,
+    /// Columns with a value that is not a bcrypt hash as `password_hash` takes it.
+    other_hashes: HashSet<usize>,
 }
 
 impl Columns {
@@ -413,6 +442,9 @@ impl Columns {
             return None;
         }
         column.filled += 1;
+        if column.proposal.is_none() && !value.as_str().is_some_and(schema::is_import_bcrypt) {
+            self.other_hashes.insert(at);
+        }
         let name = column.attribute.as_deref().unwrap_or(&column.name).to_owned();
         let path = member("", &name);
         let mut holder = Map::new();
@@ -443,6 +475,16 @@ impl Columns {
                 }
                 None if column.attribute.is_none() => column.proposal = Some(suggest::suggest_attribute(&column.name)),
                 None => {}
+            }
+        }
+    }
+
+    /// Proposes `password_hash` for columns of which all values have its form.
+    fn propose_hashes(&mut self) {
+        for (at, column) in self.all.iter_mut().enumerate() {
+            let is_unknown = column.attribute.is_none() && column.read_only.is_none() && !column.name.is_empty();
+            if is_unknown && column.filled > 0 && column.proposal.is_none() && !self.other_hashes.contains(&at) {
+                column.proposal = Some("password_hash".to_owned());
             }
         }
     }

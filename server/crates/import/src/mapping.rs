@@ -3,10 +3,13 @@
 use serde_json::Value;
 
 use super::attribute_path;
+use super::cleanup::{Cleanup, UnknownNames};
+use super::fast_check::TextRemoval;
 use super::map_rule::MapRule;
 use super::read::{HeaderPolicy, RowError};
 use super::request::ImportRequest;
 use super::row::{BufferedRow, Content};
+use super::row_filter::RowFilter;
 use super::schema::{self, Target};
 use super::source_choice::SourceChoice;
 use super::suggest;
@@ -14,8 +17,8 @@ use super::type_inference::coerce;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_core::user;
-use uie_expression::{Evaluator, Expression, Formula, Kind, RowValues, SandboxCount, TransformContext};
-use uie_json::{ProjectionMask, parse_row};
+use uie_expression::{Evaluator, Expression, Formula, Kind, RowValues, SandboxCount, TransformContext, is_marked_null};
+use uie_json::{Cell, Json, ProjectionMask, parse_row};
 use uie_records::{Step, describe_parse_error, parse_path};
 
 /// The validated, compiled mapping of an import.
@@ -28,12 +31,15 @@ pub(super) struct Mapping {
     dropped: Vec<String>,
     /// Whether an expression reads the whole row.
     reads_whole_row: bool,
+    cleanup: Cleanup,
+    /// Which rows are imported; `None` for all.
+    filter: Option<RowFilter>,
 }
 
 #[derive(Debug)]
 struct Rule {
     formula: Formula,
-    /// Whether it only removes its attribute.
+    /// Whether it only removes its attribute: the expression is `null`.
     is_removal: bool,
     attribute: String,
     steps: Vec<Step>,
@@ -70,6 +76,8 @@ impl Mapping {
         choice: SourceChoice,
     ) -> Result<(Self, Vec<Option<Formula>>)> {
         let (mut mapping, formulas) = Self::new(rules, tools)?;
+        mapping.cleanup = Cleanup::of(request);
+        mapping.filter = RowFilter::parse(&request.query)?;
         if request.drop_read_only || choice.is("auth0") {
             let read_only = user::ATTRIBUTES.iter().filter(|attribute| !attribute.importable);
             mapping.dropped.extend(read_only.map(|attribute| attribute.name.to_owned()));
@@ -120,7 +128,7 @@ impl Mapping {
                     "Use paths in rules that only copy an attribute, or transform the file before the import."
                 )))
             })?;
-            let formula = Formula::new(expression, tools).map_err(in_rule)?;
+            let formula = Formula::with_marked_null(expression, tools).map_err(in_rule)?;
             formulas.push(Some(formula.clone()));
             compiled.push(Rule { formula, is_removal, attribute: attribute.to_owned(), steps, target });
         }
@@ -130,16 +138,30 @@ impl Mapping {
         let reads_whole_row = read.is_none();
         let mut source_only = read.unwrap_or_default();
         source_only.retain(|name| !is_importable(name));
-        Ok((Self { rules: compiled, projection, source_only, dropped, reads_whole_row }, formulas))
+        let mapping = Self {
+            rules: compiled,
+            projection,
+            source_only,
+            dropped,
+            reads_whole_row,
+            cleanup: Cleanup::default(),
+            filter: None,
+        };
+        Ok((mapping, formulas))
     }
 
     /// Returns which columns of a CSV file the mapping allows.
     pub(super) fn headers(&self) -> HeaderPolicy {
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
         HeaderPolicy {
-            mapped: self.source_only.clone(),
+            mapped: owned(self.projection.attributes().unwrap_or_default()),
+            queried: owned(self.filter.as_ref().map(RowFilter::attributes).unwrap_or_default()),
+            reads_all: self.reads_whole_row,
             dropped: self.dropped.clone(),
-            email_is_mapped: self.rules.iter().any(|rule| rule.attribute == "email"),
-            accept_any: self.reads_whole_row,
+            drop_unknown: self.cleanup.unknown,
+            null_texts: self.cleanup.null_texts.clone(),
+            computed: self.rules.iter().map(|rule| rule.attribute.clone()).collect(),
+            accept_any: false,
             lenient: false,
             as_text: false,
             names: None,
@@ -152,22 +174,27 @@ impl Mapping {
         &self.dropped
     }
 
-    /// Returns whether the mapping changes no row.
-    pub(super) fn is_idle(&self) -> bool {
-        self.rules.is_empty() && self.dropped.is_empty()
+    /// Returns the query that decides which rows are imported; `None` for all.
+    pub(super) fn filter(&self) -> Option<&RowFilter> {
+        self.filter.as_ref()
     }
 
-    /// Returns the names of root members to remove, if the mapping does nothing else and none of them is importable: the
-    /// check of a row's text removes them then. Otherwise `None`.
-    pub(super) fn dropped_by_text(&self) -> Option<&[String]> {
+    /// Returns whether the mapping changes no row.
+    fn is_idle(&self) -> bool {
+        self.rules.is_empty() && self.dropped.is_empty() && self.cleanup.is_idle() && self.filter.is_none()
+    }
+
+    /// Returns what the check of a row's text removes from it, if the mapping does nothing else. Otherwise `None`: each
+    /// row must be parsed.
+    pub(super) fn text_removal(&self) -> Option<TextRemoval> {
         let only_removes = self.rules.is_empty() && !self.dropped.iter().any(|name| is_importable(name));
-        only_removes.then_some(self.dropped.as_slice())
+        (only_removes && self.filter.is_none()).then(|| TextRemoval::new(self.dropped.clone(), &self.cleanup))
     }
 
     /// Returns a mapper for one thread.
     pub(super) fn mapper(&self) -> Mapper<'_> {
         let evaluator = Evaluator::new(self.rules.iter().map(|rule| &rule.formula));
-        Mapper { mapping: self, evaluator }
+        Mapper { mapping: self, evaluator, unknown_names: UnknownNames::default() }
     }
 
     /// Returns whether a root attribute is removed from the user.
@@ -189,6 +216,8 @@ type RuleResults<'m> = Vec<(&'m Rule, Option<Value>)>;
 pub(super) struct Mapper<'m> {
     mapping: &'m Mapping,
     evaluator: Evaluator,
+    /// The unknown attributes that were removed.
+    unknown_names: UnknownNames,
 }
 
 impl<'m> Mapper<'m> {
@@ -197,12 +226,32 @@ impl<'m> Mapper<'m> {
         !self.evaluator.is_idle()
     }
 
-    /// Replaces the contents of every row by the mapped user, or by its errors. Rows that are already invalid stay
-    /// unchanged.
-    pub(super) fn apply(&mut self, rows: &mut [BufferedRow]) {
-        if self.mapping.is_idle() {
+    /// Returns the unknown attributes that were removed since the last call.
+    pub(super) fn take_unknown_names(&mut self) -> UnknownNames {
+        std::mem::take(&mut self.unknown_names)
+    }
+
+    /// Removes texts that mean an absent value from every row.
+    pub(super) fn remove_null_texts(&self, rows: &mut [BufferedRow]) {
+        let cleanup = &self.mapping.cleanup;
+        if cleanup.null_texts.is_empty() {
             return;
         }
+        for row in rows {
+            if let Err(row_error) = remove_null_texts(cleanup, row) {
+                row.content = Content::Invalid(vec![row_error]);
+            }
+        }
+    }
+
+    /// Replaces the contents of every row by the mapped user, or by its errors; a row that the query does not match is
+    /// left out. Rows that are already invalid stay unchanged.
+    pub(super) fn apply(&mut self, rows: &mut [BufferedRow]) {
+        let mapping = self.mapping;
+        if mapping.is_idle() {
+            return;
+        }
+        self.remove_null_texts(rows);
         let results = self.compute(rows);
         for (row, result) in rows.iter_mut().zip(results) {
             match result {
@@ -225,7 +274,11 @@ impl<'m> Mapper<'m> {
         let mut users = Vec::with_capacity(rows.len());
         for row in rows {
             results.push(match &row.content {
-                Content::User(Value::Object(_)) => match parse_row(&row.raw.bytes, &mapping.projection) {
+                Content::User(Value::Object(_)) if mapping.rules.is_empty() => {
+                    users.push(Json::Null);
+                    Some(Ok(Vec::new()))
+                }
+                Content::User(Value::Object(_)) => match parse_row(row.raw.original(), &mapping.projection) {
                     Ok(user) => {
                         users.push(user);
                         Some(Ok(Vec::with_capacity(mapping.rules.len())))
@@ -248,25 +301,34 @@ impl<'m> Mapper<'m> {
             let mut row_errors = Vec::new();
             let mut columns = computed.iter();
             for rule in &mapping.rules {
-                text.clear();
-                if let Some(path) = rule.formula.as_path() {
-                    path.evaluate(user).write_json(&mut text);
+                let cell = if let Some(path) = rule.formula.as_path() {
+                    match path.evaluate(user) {
+                        Cell::Nothing if path.is_null(user) => None,
+                        cell => Some(cell),
+                    }
                 } else {
                     match columns.next().and_then(|cells| cells.get(index)) {
-                        Some(Ok(cell)) => cell.write_json(&mut text),
-                        Some(Err(reason)) => {
+                        Some(Ok(cell)) if is_marked_null(&cell) => None,
+                        Some(Ok(cell)) => Some(cell),
+                        Some(Err(fault)) => {
                             let message = message!(
                                 "The mapping of {attribute} failed: {transform}: {reason}",
                                 attribute = rule.attribute,
-                                transform = reason.transform,
-                                reason = reason.message
+                                transform = fault.transform,
+                                reason = rule.formula.reason(fault)
                             );
                             row_errors.push(mapping_error(Some(&rule.attribute), message));
                             continue;
                         }
-                        None => text.extend_from_slice(b"null"),
+                        None => Some(Cell::Nothing),
                     }
-                }
+                };
+                let Some(cell) = cell else {
+                    values.push((rule, None));
+                    continue;
+                };
+                text.clear();
+                cell.write_json(&mut text);
                 let value: Value = match serde_json::from_slice(&text) {
                     Ok(value) => value,
                     Err(error) => {
@@ -278,10 +340,10 @@ impl<'m> Mapper<'m> {
                         continue;
                     }
                 };
-                let value = (!value.is_null() && value != "").then(|| coerce(value, rule.target));
-                // A rule without a value keeps the row's attribute, unless it removes the attribute.
-                if value.is_some() || rule.is_removal {
-                    values.push((rule, value));
+                // A rule without a value keeps the row's own attribute.
+                let value = coerce(value, rule.target);
+                if !value.is_null() && value != "" {
+                    values.push((rule, Some(value)));
                 }
             }
             *outcome = if row_errors.is_empty() { Ok(values) } else { Err(row_errors) };
@@ -289,35 +351,79 @@ impl<'m> Mapper<'m> {
         results
     }
 
-    fn update_row(&self, row: &mut BufferedRow, values: RuleResults<'_>) -> std::result::Result<(), RowError> {
+    fn update_row(&mut self, row: &mut BufferedRow, values: RuleResults<'_>) -> std::result::Result<(), RowError> {
+        let mapping = self.mapping;
         let Content::User(user) = &mut row.content else { return Ok(()) };
+        if let Some(filter) = &mapping.filter {
+            // Also the row as it was read, so that the query can ask for what is not imported.
+            let mut whole = if row.raw.original.is_empty() { user.clone() } else { parse_original(&row.raw.original)? };
+            if let (Value::Object(whole), Value::Object(user)) = (&mut whole, &*user) {
+                whole.extend(user.clone());
+            }
+            let computed = values.iter().filter(|(rule, _)| !rule.is_removal);
+            set_values(&mut whole, computed.map(|(rule, value)| (*rule, value.clone())))?;
+            let unreadable = |reason: Message| mapping_error(None, message!("The row is {reason}."));
+            if !filter.matches(&whole).map_err(unreadable)? {
+                row.content = Content::LeftOut;
+                return Ok(());
+            }
+        }
         let mut changed = !values.is_empty();
         if let Value::Object(members) = user {
             let before = members.len();
-            members.retain(|name, _| !self.mapping.removes(name));
+            members.retain(|name, _| !mapping.removes(name));
             changed |= members.len() != before;
         }
-        for (rule, value) in values {
-            if !attribute_path::set(user, &rule.steps, value) {
-                let message = message!(
-                    "Cannot set {attribute} in this row: another value is in its path.",
-                    attribute = rule.attribute
-                );
-                return Err(mapping_error(Some(&rule.attribute), message));
-            }
-        }
-        if changed {
-            row.raw.bytes.clear();
-            serde_json::to_writer(&mut row.raw.bytes, user)
-                .map_err(|error| mapping_error(None, Message::verbatim(error.to_string())))?;
-        }
-        Ok(())
+        set_values(user, values)?;
+        changed |= mapping.cleanup.clean(user, row.raw.line, &mut self.unknown_names);
+        if changed { write_row(user, &mut row.raw.bytes) } else { Ok(()) }
     }
 }
 
-/// Returns whether the expression removes its attribute.
+/// Sets the results of rules in a user.
+fn set_values<'m>(
+    user: &mut Value,
+    values: impl IntoIterator<Item = (&'m Rule, Option<Value>)>,
+) -> std::result::Result<(), RowError> {
+    for (rule, value) in values {
+        if !attribute_path::set(user, &rule.steps, value) {
+            let message = message!(
+                "Cannot set {attribute} in this row: another value is in its path.",
+                attribute = rule.attribute
+            );
+            return Err(mapping_error(Some(&rule.attribute), message));
+        }
+    }
+    Ok(())
+}
+
+/// Removes the members of a row, and of what expressions read of it, whose text means that they are absent.
+fn remove_null_texts(cleanup: &Cleanup, row: &mut BufferedRow) -> std::result::Result<(), RowError> {
+    let Content::User(user) = &mut row.content else { return Ok(()) };
+    if cleanup.remove_null_texts(user) {
+        write_row(user, &mut row.raw.bytes)?;
+    }
+    if !row.raw.original.is_empty() {
+        let mut original = parse_original(&row.raw.original)?;
+        if cleanup.remove_null_texts(&mut original) {
+            write_row(&original, &mut row.raw.original)?;
+        }
+    }
+    Ok(())
+}
+
+fn parse_original(text: &[u8]) -> std::result::Result<Value, RowError> {
+    serde_json::from_slice(text).map_err(|error| mapping_error(None, Message::verbatim(error.to_string())))
+}
+
+fn write_row(user: &Value, text: &mut Vec<u8>) -> std::result::Result<(), RowError> {
+    text.clear();
+    serde_json::to_writer(text, user).map_err(|error| mapping_error(None, Message::verbatim(error.to_string())))
+}
+
+/// Returns whether the expression removes its attribute from every row.
 fn is_removal(expression: &Expression) -> bool {
-    matches!(expression.source(), "null" | "undefined")
+    expression.source() == "null"
 }
 
 fn mapping_error(attribute: Option<&str>, message: Message) -> RowError {

@@ -5,6 +5,7 @@
 //! malformed row of NDJSON, CSV or LDIF is an error of that row only, since the next row starts on the next line. In a JSON array
 //! the start of the next element would be uncertain, so reading fails with line and column.
 
+mod cell_watch;
 mod csv;
 mod error;
 
@@ -212,10 +213,15 @@ impl RowReader {
         }
     }
 
+    /// Returns the warnings about columns that are known at the end of a CSV file; empty for JSON.
+    pub(super) fn column_warnings(&self, file: Option<&str>) -> Vec<RowFault> {
+        self.csv().map_or_else(Vec::new, |csv| csv.watch.warnings(csv.records.header_line(), file))
+    }
+
     /// Reads the next row into `row`, reusing its buffers; `false` at the end of the file.
     pub(super) fn next(&mut self, row: &mut RawRow) -> Result<bool> {
         let found = match &mut self.rows {
-            LayoutReader::Csv(csv) => csv.records.next(row),
+            LayoutReader::Csv(csv) => csv.next(row),
             LayoutReader::Json(rows) => rows.next(row),
             LayoutReader::Ldif(rows) => rows.next(row),
         };
@@ -360,6 +366,7 @@ mod tests {
 
     use super::*;
     use crate::tests::ShortReader;
+    use uie_records::trim_invisible;
 
     fn format_of(content: &[u8]) -> InputFormat {
         let mut reader = RowReader::open(Box::new(Cursor::new(content.to_vec())), &HeaderPolicy::default()).unwrap();
@@ -725,6 +732,8 @@ mod tests {
             let read: Vec<Value> = rows_of(writer.into_inner().unwrap(), step).unwrap().into_iter().map(|(_, _, value)| value.unwrap()).collect();
             let expected: Vec<Value> = cells
                 .iter()
+                // White space around names is removed.
+                .map(|(email, nickname)| (email, trim_invisible(nickname)))
                 .map(|(email, nickname)| if nickname.is_empty() { json!({ "email": email, "user_id": "1" }) } else { json!({ "email": email, "user_id": "1", "nickname": nickname }) })
                 .collect();
             prop_assert_eq!(read, expected);

@@ -33,6 +33,18 @@ pub struct ImportRequest {
     /// complete users can be imported.
     #[serde(default)]
     pub drop_read_only: bool,
+    /// Drop attributes without content (`null`, `""`, `{}`, `[]`), and members of metadata that are `null` or `""`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drop_empty: bool,
+    /// Drop columns and attributes that Auth0 does not know, with a warning for each name.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drop_unknown: bool,
+    /// Cells and strings that mean an absent value, such as `NULL` and `\N`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub null: Vec<String>,
+    /// Import only the rows that match this search query, in Auth0's syntax; empty for all rows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub query: String,
     /// The system whose export the files are, or `none`; without it, each file is recognized by its content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -50,6 +62,12 @@ pub struct ImportRequest {
     pub transforms: Pins,
 }
 
+/// Leaves options that are not set out of stored settings.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl ExpressionRequest for ImportRequest {
     fn expressions(&mut self) -> Vec<&mut String> {
         self.map.iter_mut().map(|rule| &mut rule.expression).collect()
@@ -57,5 +75,28 @@ impl ExpressionRequest for ImportRequest {
 
     fn pins(&mut self) -> &mut Pins {
         &mut self.transforms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_earlier_versions_are_read_and_all_options_are_stored() {
+        let old = r#"{"connection_id":"con_1","upsert":true,"map":[{"expression":"user.Mail","attribute":"email"}]}"#;
+        let request: ImportRequest = serde_json::from_str(old).unwrap();
+        assert!(!request.drop_empty && !request.drop_unknown && request.null.is_empty() && request.query.is_empty());
+        let stored = serde_json::to_string(&request).unwrap();
+        assert!(!stored.contains("drop_empty") && !stored.contains("query"), "{stored}");
+        let request = ImportRequest {
+            drop_empty: true,
+            drop_unknown: true,
+            null: vec!["NULL".to_owned(), "\\N".to_owned()],
+            query: "email_verified:true".to_owned(),
+            ..request
+        };
+        let stored = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<ImportRequest>(&stored).unwrap(), request);
     }
 }

@@ -165,6 +165,13 @@ pub(super) struct BufferedRow {
 }
 
 impl BufferedRow {
+    /// Makes the text of the row what expressions read, unless it has such a text already.
+    pub(super) fn keep_original(&mut self) {
+        if self.raw.original.is_empty() {
+            self.raw.original.clone_from(&self.raw.bytes);
+        }
+    }
+
     /// Replaces the text of the row by that of its user.
     pub(super) fn write_text(&mut self) {
         if let Content::User(user) = &self.content {
@@ -185,6 +192,8 @@ pub(super) enum Content {
     User(Value),
     /// Cannot be parsed or mapped.
     Invalid(Vec<RowError>),
+    /// The query does not match it.
+    LeftOut,
 }
 
 impl Content {

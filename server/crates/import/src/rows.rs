@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use super::cleanup::UnknownNames;
 use super::hashes::PasswordHashes;
 use super::mapping::{Mapper, Mapping};
 use super::read::{PeekedRow, RawRow, RowReader};
 use super::row::{BufferedRow, Content, Failed, Mapped, Read, Row};
-use super::row_fault::RowLocation;
+use super::row_fault::{RowFault, RowLocation};
 use super::row_identity::sent_id;
 use super::source_choice::{Converter, SourceRemarks};
 use serde_json::Value;
@@ -52,7 +53,7 @@ impl<'m> Rows<'m> {
             reader,
             converter: None,
             mapper: mapping.mapper(),
-            parse_all: parse_all || mapping.dropped_by_text().is_none(),
+            parse_all: parse_all || mapping.text_removal().is_none(),
             current: BufferedRow::default(),
             batch: Vec::new(),
             filled: 0,
@@ -142,6 +143,20 @@ impl<'m> Rows<'m> {
         Ok(())
     }
 
+    /// Returns whether the query leaves out the current row, which is parsed.
+    pub(super) fn is_left_out(&self) -> bool {
+        matches!(self.current.content, Content::LeftOut)
+    }
+
+    /// Returns the warnings that are known at the end of the file: about columns, and about unknown attributes that
+    /// were removed here or, as `removed` has it, by the check.
+    pub(super) fn take_warnings(&mut self, removed: UnknownNames) -> Vec<RowFault> {
+        let mut names = self.mapper.take_unknown_names();
+        names.add(removed);
+        let file = self.file.as_deref();
+        self.reader.column_warnings(file).into_iter().chain(names.into_warnings(file)).collect()
+    }
+
     /// Adds the password hash of the current row, which is parsed.
     pub(super) fn join(&mut self, hashes: &mut PasswordHashes) -> Result<()> {
         let BufferedRow { raw, content: Content::User(user), connection } = &mut self.current else { return Ok(()) };
@@ -167,7 +182,7 @@ impl<'m> Rows<'m> {
                 let faults = row_errors.into_iter().map(|row_error| row_error.into_fault(&location)).collect();
                 Err(Row { location, state: Failed(faults) })
             }
-            Content::Text => Err(Row { location, state: Failed(Vec::new()) }),
+            Content::Text | Content::LeftOut => Err(Row { location, state: Failed(Vec::new()) }),
         }
     }
 
@@ -189,6 +204,7 @@ impl<'m> Rows<'m> {
                 self.batch.push(BufferedRow::default());
             }
             let Some(row) = self.batch.get_mut(self.filled) else { break };
+            row.raw.original.clear();
             let read = self.reader.next(&mut row.raw).and_then(|found| {
                 row.content = if found && (self.parse_all || row.raw.number == 1) {
                     Content::from_parsed(self.reader.parse(&row.raw)?)
@@ -212,13 +228,15 @@ impl<'m> Rows<'m> {
         }
         let rows = self.batch.get_mut(..self.filled).unwrap_or_default();
         if let Some(converter) = &mut self.converter {
-            rows.iter_mut().for_each(|row| converter.apply(row));
+            self.mapper.remove_null_texts(rows);
+            for row in rows.iter_mut() {
+                // Expressions read the attributes of the source.
+                row.keep_original();
+                converter.apply(row);
+                row.write_text();
+            }
         }
-        // Expressions read the text of the row, which is that of the source until here.
         self.mapper.apply(rows);
-        if self.converter.is_some() {
-            rows.iter_mut().for_each(BufferedRow::write_text);
-        }
         if self.filled == 0
             && let Some(failure) = self.failure.take()
         {

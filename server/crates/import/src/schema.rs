@@ -9,6 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 
+use super::format_hints;
+use super::suggest;
 use uie_core::message::{Message, message};
 use uie_core::user;
 pub(super) use uie_records::Target;
@@ -173,24 +175,28 @@ const MFA_EMAIL: Object = object(&[("value", form(Form::Email))], &["value"]);
 
 /// Returns the kind of value at a path; `None` if the schema has no such path.
 pub(super) fn target(path: &[Step]) -> Option<Target> {
-    fn in_object(object: &Object, path: &[Step]) -> Option<Target> {
+    fn in_object(object: &Object, path: &[Step], is_root: bool) -> Option<Target> {
         let Some((first, rest)) = path.split_first() else { return Some(Target::Json) };
         let Step::Member(name) = first else { return None };
         let (_, rule) = object.members.iter().find(|(known, _)| known == name)?;
         match (rule, rest) {
             (Rule::Boolean, []) => Some(Target::Boolean),
             (Rule::Integer, []) => Some(Target::Integer),
+            // White space around it is part of a key or salt, and never of an address or a name.
+            (Rule::Text(text), []) if is_root || matches!(text.form, Form::Email | Form::Phone) => {
+                Some(Target::TrimmedText)
+            }
             (Rule::Text(_), []) => Some(Target::Text),
             (Rule::AnyObject | Rule::Array(_), []) => Some(Target::Json),
             (Rule::AnyObject, [Step::Member(_), ..]) => Some(Target::Free),
-            (Rule::Object(object), rest) => in_object(object, rest),
+            (Rule::Object(object), rest) => in_object(object, rest, false),
             (Rule::Array(array), [Step::Index(index), rest @ ..]) if *index < array.length.1 => {
-                in_object(array.item, rest)
+                in_object(array.item, rest, false)
             }
             _ => None,
         }
     }
-    if path.is_empty() { None } else { in_object(&USER, path) }
+    if path.is_empty() { None } else { in_object(&USER, path, true) }
 }
 
 /// A violated rule, or a warning. The texts never contain the value; the report shows it with secrets hidden.
@@ -287,6 +293,7 @@ impl Rule {
             (Self::Boolean, Value::String(text)) if matches!(text.as_str(), "true" | "false") => {
                 Some(message!("Write {text} without quotes."))
             }
+            (Self::Boolean, Value::String(text)) => Some(format_hints::boolean(text, &path)),
             (Self::Text(_), Value::Number(_)) => Some(message!("Write the number in quotes.")),
             _ => None,
         };
@@ -321,19 +328,18 @@ impl Text {
             Form::OneOf(values) if values.contains(&text) => return,
             Form::Email => {
                 let path = path();
-                Finding::new(&path, "FORMAT", message!("{path} is not an e-mail address."))
+                let (message, hint) = format_hints::email(text, &path);
+                Finding { hint, ..Finding::new(&path, "FORMAT", message) }
             }
             Form::Phone => {
                 let path = path();
                 Finding::new(&path, "PATTERN", message!("{path} is not a phone number in E.164 form."))
-                    .with_hint(message!("Write it as + and at most 15 digits, for example +12125550001."))
+                    .with_hint(format_hints::phone(text, &path))
             }
             Form::Bcrypt => {
                 let path = path();
                 Finding::new(&path, "PATTERN", message!("{path} is not a bcrypt hash ($2a$ or $2b$) with 10 rounds."))
-                    .with_hint(message!(
-                        "Write hashes of another form as custom_password_hash; its algorithm bcrypt takes any rounds."
-                    ))
+                    .with_hint(format_hints::bcrypt(text, &path))
             }
             Form::Base32 => {
                 let path = path();
@@ -388,7 +394,8 @@ fn unknown_member(path: &str, name: &str) -> Finding {
     if user::find(name).is_some() {
         return finding.with_hint(message!("Auth0 sets this attribute itself; leave it out."));
     }
-    match user::nearest_importable(name) {
+    // Whether a value is a hash that Auth0 takes is not known here.
+    match suggest::nearest_attribute(name).filter(|nearest| *nearest != "password_hash") {
         Some(nearest) => finding.with_hint(message!("Did you mean {nearest}?")),
         None => finding.with_hint(message!("Put custom data into user_metadata or app_metadata.")),
     }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::fast_check::{FastCheck, fast_check};
+use super::fast_check::{FastCheck, TextRemoval, fast_check};
 use super::read::{HeaderPolicy, RawRow, RowReader};
 use super::schema;
 use uie_core::error::Result;
@@ -39,7 +39,7 @@ pub fn schema_verdicts(input: Box<dyn Read + Send>, verdict: &mut dyn FnMut(u64,
 /// Returns the length of the row at the start of `text` and whether the schema accepts it; `None` if the row must be
 /// parsed first.
 fn schema_verdict(text: &[u8], is_whole: bool) -> Option<(usize, bool)> {
-    match fast_check(text, is_whole, true, &[])? {
+    match fast_check(text, is_whole, true, &TextRemoval::default())? {
         FastCheck::Valid(row) => Some((row.text.len(), true)),
         FastCheck::NeedsFullCheck(row) => Some((row.text.len(), fits_schema(&row.build()?))),
     }

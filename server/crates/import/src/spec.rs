@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::mapping::{Mapping, ParsedRules};
 use super::read::HeaderPolicy;
 use super::request::ImportRequest;
+use super::row_filter::RowFilter;
 use super::source_choice::SourceChoice;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_expression::{ResolvedRequest, TransformContext};
+use uie_query::Remark;
 
 /// Validated settings of an import, with the compiled mapping. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -79,6 +81,11 @@ impl ImportSpec {
         HeaderPolicy { encoding: self.request().encoding, ..self.mapping.headers() }
     }
 
+    /// Returns remarks about the query that its author may not expect, such as the precedence of AND and OR.
+    pub fn remarks(&self) -> &[Remark] {
+        self.mapping.filter().map_or(&[], RowFilter::remarks)
+    }
+
     /// The compiled mapping.
     pub(super) fn mapping(&self) -> &Mapping {
         &self.mapping
@@ -95,6 +102,13 @@ fn check_options(request: &ImportRequest) -> Result<()> {
     if request.look_up && request.connection_id.is_empty() {
         return Err(wrong(message!("Looking users up needs a connection."))
             .with_hint(message!("Name the connection they would be imported into.")));
+    }
+    if request.null.iter().any(String::is_empty) {
+        return Err(wrong(message!("The text that means an absent value is empty."))
+            .with_hint(message!(
+                "Empty cells are absent anyway; empty strings are left out with drop_empty (--drop-empty)."
+            ))
+            .with_field("null"));
     }
     if request.backup && (request.dry_run || !request.upsert) {
         return Err(wrong(message!("There is something to back up only in an import with upsert."))

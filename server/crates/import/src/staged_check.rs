@@ -68,8 +68,8 @@ pub(super) async fn check_upload(
                 staging.directory(),
                 &mut |fault| faults.push(fault),
                 &mut |summary| {
-                    if summary.total % 1000 == 1 {
-                        progress.set_details(Some(message!("Checking the file: row {row}", row = summary.total)));
+                    if summary.rows() % 1000 == 1 {
+                        progress.set_details(Some(message!("Checking the file: row {row}", row = summary.rows())));
                         progress.set_processed(if request.dry_run { summary.total } else { summary.failed });
                     }
                     if stop.load(Ordering::Relaxed) {

@@ -56,6 +56,9 @@ pub struct Details {
     /// Set when an export of password hashes was among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hashes: Option<JoinedHashes>,
+    /// Rows that the query does not match; absent if there are no such rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<u64>,
     /// Predicted result; present if a dry run looked users up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_up: Option<LookedUp>,
@@ -74,7 +77,14 @@ pub fn details(files: &Files) -> Result<Details> {
         reasons.push(&fault?);
     }
     let ExistingUsers { look_up, backup } = ExistingUsers::read(files)?.unwrap_or_default();
-    Ok(Details { inputs: detected.inputs, hashes: detected.hashes, look_up, backup, reasons: reasons.finish() })
+    Ok(Details {
+        inputs: detected.inputs,
+        hashes: detected.hashes,
+        left_out: (detected.left_out > 0).then_some(detected.left_out),
+        look_up,
+        backup,
+        reasons: reasons.finish(),
+    })
 }
 
 impl Reason {

@@ -1,5 +1,7 @@
 //! Tests of the import without a tenant: check, chunks, report.
 
+mod formats;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Cursor, Read};
@@ -37,7 +39,7 @@ fn checked_from(
         &progress,
     )
     .unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((progress.processed(), progress.total()), (summary.total, Some(summary.total)));
+    assert_eq!((progress.processed(), progress.total()), (summary.rows(), Some(summary.rows())));
     (summary, faults)
 }
 

@@ -1,13 +1,15 @@
 //! Converts mapped values to the types of their targets.
 
 use serde_json::Value;
-use uie_records::{Target, write_cell};
+use uie_records::{Target, trim_invisible, write_cell};
 
 /// Converts a mapped value to the type of its target: `"true"` becomes `true` for a boolean, a number becomes text for
-/// a string. A value that does not fit is unchanged, so that the check reports it.
+/// a string, and texts such as addresses lose the white space around them. A value that does not fit is unchanged, so
+/// that the check reports it.
 pub(super) fn coerce(value: Value, target: Target) -> Value {
     match (target, &value) {
-        (Target::Text, Value::Number(number)) => Value::from(number.to_string()),
+        (Target::Text | Target::TrimmedText, Value::Number(number)) => Value::from(number.to_string()),
+        (Target::TrimmedText, Value::String(text)) => Value::from(trim_invisible(text)),
         (Target::Boolean, Value::Number(number)) => match number.as_u64() {
             Some(0) => Value::from(false),
             Some(1) => Value::from(true),
@@ -35,6 +37,10 @@ mod tests {
         assert_eq!(coerce(json!("true"), Target::Boolean), json!(true));
         assert_eq!(coerce(json!(1), Target::Boolean), json!(true));
         assert_eq!(coerce(json!(4711), Target::Text), json!("4711"));
+        assert_eq!(coerce(json!("nein"), Target::Boolean), json!(false));
+        assert_eq!(coerce(json!(4711), Target::TrimmedText), json!("4711"));
+        assert_eq!(coerce(json!(" a@b.c\u{a0}"), Target::TrimmedText), json!("a@b.c"));
+        assert_eq!(coerce(json!(" x"), Target::Text), json!(" x"));
         assert_eq!(coerce(json!("[]"), Target::Json), json!([]));
         assert_eq!(coerce(json!("x"), Target::Integer), json!("x"));
         assert_eq!(coerce(json!("42"), Target::Free), json!("42"));

@@ -34,8 +34,10 @@ pub(super) fn array_index(name: &str) -> Option<u32> {
 /// A literal value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
-    /// `null` or `undefined`, which are the same in a cell.
+    /// `undefined`.
     Nothing,
+    /// `null`, which is the same as `undefined` in a cell.
+    Null,
     /// `true` or `false`.
     Boolean(bool),
     /// A number.
@@ -70,6 +72,11 @@ impl Path {
     /// Computes the path for a user.
     pub fn evaluate<'a>(&'a self, user: &'a Json<'a>) -> Cell<'a> {
         self.0.evaluate(user).cell()
+    }
+
+    /// Returns whether the path gives `null` for a user, and not `undefined`, which is the same in a cell.
+    pub fn is_null<'a>(&'a self, user: &'a Json<'a>) -> bool {
+        self.0.is_null(user)
     }
 
     /// Returns every access in the path, as steps from the user.
@@ -130,7 +137,7 @@ impl<'a> PathValue<'a> {
 
     pub(super) fn literal(literal: &'a Literal) -> Self {
         match literal {
-            Literal::Nothing => Self::NOTHING,
+            Literal::Nothing | Literal::Null => Self::NOTHING,
             Literal::Boolean(boolean) => Self::Cell(Cell::Boolean(*boolean)),
             Literal::Number(number) => Self::Cell(Cell::Number(*number)),
             Literal::Text(text) => Self::Cell(Cell::Text(Cow::Borrowed(text))),
@@ -222,6 +229,35 @@ impl Node {
         }
     }
 
+    fn is_null<'a>(&'a self, user: &'a Json<'a>) -> bool {
+        match self {
+            Self::Access(keys) => {
+                let mut value = user;
+                for key in keys {
+                    let next = match value {
+                        Json::Object(members) => {
+                            members.iter().find(|(name, _)| *name == key.name).map(|(_, value)| value)
+                        }
+                        Json::Array(items) => key.index.and_then(|index| items.get(index as usize)),
+                        _ => None,
+                    };
+                    let Some(next) = next else { return false };
+                    value = next;
+                }
+                matches!(value, Json::Null)
+            }
+            Self::Literal(literal) => *literal == Literal::Null,
+            Self::Or(alternatives) => Self::last_is_null(alternatives, user, PathValue::is_truthy),
+            Self::Nullish(alternatives) => Self::last_is_null(alternatives, user, PathValue::is_non_nullish),
+        }
+    }
+
+    /// Returns whether no alternative is accepted and the last one is `null`. A method is accepted: it is not nullish.
+    fn last_is_null<'a>(alternatives: &'a [Self], user: &'a Json<'a>, accept: impl Fn(&PathValue<'a>) -> bool) -> bool {
+        alternatives.last().is_some_and(|last| last.is_null(user))
+            && !alternatives.iter().any(|alternative| accept(&alternative.evaluate(user)))
+    }
+
     fn collect_accesses<'a>(&'a self, found: &mut Vec<&'a [Key]>) {
         match self {
             Self::Access(keys) => found.push(keys),
@@ -301,6 +337,7 @@ fn write_node(node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             keys.iter().try_for_each(|key| write_key(key, f))
         }
         Node::Literal(Literal::Nothing) => f.write_str("undefined"),
+        Node::Literal(Literal::Null) => f.write_str("null"),
         Node::Literal(Literal::Boolean(boolean)) => write!(f, "{boolean}"),
         Node::Literal(Literal::Number(number)) => {
             if number.is_sign_negative() {

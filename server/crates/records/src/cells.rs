@@ -13,6 +13,8 @@ pub enum Target {
     Integer,
     /// A string.
     Text,
+    /// A string without white space and invisible characters around it.
+    TrimmedText,
     /// An object or an array.
     Json,
     /// Any value, as inside metadata.
@@ -100,11 +102,7 @@ pub fn write_cell(cell: &str, target: Target, always_guarded: bool, output: &mut
     let plain = text.trim();
     let boolean_text = |value: bool| if value { "true" } else { "false" };
     let json = match target {
-        Target::Boolean => match plain {
-            "1" => Some("true"),
-            "0" => Some("false"),
-            plain => parse_boolean(plain).or_else(|| parse_yes_or_no(plain)).map(boolean_text),
-        },
+        Target::Boolean => parse_boolean_word(plain).map(boolean_text),
         Target::Integer if is_plain_number(plain) => Some(plain),
         Target::Json if plain.starts_with(['{', '[']) && is_json(plain) => Some(plain),
         Target::Free if !is_text => match infer_type(text) {
@@ -119,18 +117,64 @@ pub fn write_cell(cell: &str, target: Target, always_guarded: bool, output: &mut
             output.extend_from_slice(json.as_bytes());
             Ok(())
         }
+        None if target == Target::TrimmedText => Ok(serde_json::to_writer(output, trim_invisible(text))?),
         None => Ok(serde_json::to_writer(output, text)?),
     }
 }
 
-fn parse_yes_or_no(text: &str) -> Option<bool> {
-    if text.eq_ignore_ascii_case("yes") {
-        Some(true)
-    } else if text.eq_ignore_ascii_case("no") {
-        Some(false)
-    } else {
-        None
+/// The words for true and false that a boolean cell may have, in lower case. No word has both meanings.
+pub const BOOLEAN_WORDS: &[(&str, &str)] = &[
+    ("true", "false"),
+    ("yes", "no"),
+    ("1", "0"),
+    ("y", "n"),
+    ("t", "f"),
+    ("on", "off"),
+    // German, French, Spanish, Italian, Portuguese, Dutch, Polish.
+    ("ja", "nein"),
+    ("j", "n"),
+    ("wahr", "falsch"),
+    ("oui", "non"),
+    ("o", "n"),
+    ("vrai", "faux"),
+    ("v", "f"),
+    ("sí", "no"),
+    ("si", "no"),
+    ("s", "n"),
+    ("verdadero", "falso"),
+    ("sì", "no"),
+    ("vero", "falso"),
+    ("sim", "não"),
+    ("sim", "nao"),
+    ("verdadeiro", "falso"),
+    ("ja", "nee"),
+    ("waar", "onwaar"),
+    ("tak", "nie"),
+    ("prawda", "fałsz"),
+];
+
+/// Returns the meaning of one of the [`BOOLEAN_WORDS`], in any case.
+pub fn parse_boolean_word(text: &str) -> Option<bool> {
+    // The usual words first.
+    if let Some(value) = parse_boolean(text) {
+        return Some(value);
     }
+    let word = text.to_lowercase();
+    BOOLEAN_WORDS.iter().find_map(|(yes, no)| if word == *yes { Some(true) } else { (word == *no).then_some(false) })
+}
+
+/// Returns whether a character is white space, or has no width and no meaning at the end of a text: the no-break space,
+/// the zero-width space, the byte order mark and similar ones.
+pub fn is_invisible(character: char) -> bool {
+    character.is_whitespace()
+        || character.is_control()
+        || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(character, '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
+/// Returns the text without white space and invisible characters around it.
+pub fn trim_invisible(text: &str) -> &str {
+    text.trim_matches(is_invisible)
 }
 
 #[cfg(test)]
@@ -152,7 +196,16 @@ mod tests {
             ("TRUE", Target::Boolean, json!(true)),
             ("0", Target::Boolean, json!(false)),
             (" yes ", Target::Boolean, json!(true)),
+            ("Ja", Target::Boolean, json!(true)),
+            ("NEIN", Target::Boolean, json!(false)),
+            ("Sí", Target::Boolean, json!(true)),
+            ("não", Target::Boolean, json!(false)),
+            ("FAŁSZ", Target::Boolean, json!(false)),
             ("maybe", Target::Boolean, json!("maybe")),
+            ("\u{feff} ada@example.com\u{a0}\u{200b}", Target::TrimmedText, json!("ada@example.com")),
+            (" Ada  Lovelace ", Target::TrimmedText, json!("Ada  Lovelace")),
+            (" Ada ", Target::Text, json!(" Ada ")),
+            ("'+12125550001 ", Target::TrimmedText, json!("+12125550001")),
             ("64", Target::Integer, json!(64)),
             ("many", Target::Integer, json!("many")),
             ("42", Target::Text, json!("42")),
@@ -171,6 +224,17 @@ mod tests {
             ("fun", Target::Free, json!("fun")),
         ] {
             assert_eq!(read(cell, target), value, "{cell}");
+        }
+    }
+
+    #[test]
+    fn no_word_means_both_true_and_false() {
+        for (yes, no) in BOOLEAN_WORDS {
+            assert_eq!((parse_boolean_word(yes), parse_boolean_word(no)), (Some(true), Some(false)), "{yes}, {no}");
+            assert!(!BOOLEAN_WORDS.iter().any(|(other, _)| other == no), "{no}");
+        }
+        for text in ["", "2", "maybe", "n/a", "x"] {
+            assert_eq!(parse_boolean_word(text), None, "{text}");
         }
     }
 

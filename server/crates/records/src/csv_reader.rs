@@ -4,7 +4,7 @@
 
 use csv_core::ReadRecordResult;
 
-use super::cells::{Target, write_cell};
+use super::cells::{Target, trim_invisible, write_cell};
 use super::csv_header::{Preamble, SkippedKind, SkippedLine, count_titles, is_user, technical_name};
 use super::error::{ReadError, RowProblem};
 use super::input::{BYTE_ORDER_MARK, TextInput};
@@ -141,6 +141,9 @@ impl CellTree {
                 if text.is_empty() || (guarded && text == "'") {
                     return Ok(false);
                 }
+                if *target == Target::TrimmedText && trim_invisible(text).is_empty() {
+                    return Ok(false);
+                }
                 write_cell(text, *target, guarded, output)?;
                 return Ok(true);
             }
@@ -203,6 +206,10 @@ pub struct CsvReader {
     /// The attributes of columns.
     assigned: Vec<(Vec<Step>, usize)>,
     tree: CellTree,
+    /// The structure of [`Record::original`]; `None` if it is not written.
+    original: Option<CellTree>,
+    /// Texts of cells that have no value.
+    null_texts: Vec<String>,
     /// Every text starts with an apostrophe, as in Auth0's own exports (docs/auth0/jobs.md#export-files).
     guarded: bool,
     /// Lines end with CR alone.
@@ -252,6 +259,8 @@ impl CsvReader {
             unnamed: Vec::new(),
             assigned: Vec::new(),
             tree: CellTree::Object(Vec::new()),
+            original: None,
+            null_texts: Vec::new(),
             guarded: false,
             carriage_returns: sample.contains(&b'\r') && !sample.contains(&b'\n'),
             cells: vec![0; 4096],
@@ -368,6 +377,23 @@ impl CsvReader {
         Ok(())
     }
 
+    /// Declares that [`Record::original`] has a column, from 0, at a path; it has no others. Returns `false` if the
+    /// path conflicts with those of earlier columns: the column is then left out of it.
+    pub fn assign_original(&mut self, column: usize, steps: &[Step], target: Target) -> bool {
+        self.original.get_or_insert_with(|| CellTree::Object(Vec::new())).add(steps, column, target)
+    }
+
+    /// Declares that cells with exactly one of these texts have no value.
+    pub fn set_null_texts(&mut self, texts: Vec<String>) {
+        self.null_texts = texts;
+    }
+
+    /// Returns the cells of a column, from 0, in the first rows of the file; empty after
+    /// [`detect_guards`](Self::detect_guards).
+    pub fn sampled_cells(&self, column: usize) -> impl Iterator<Item = &[u8]> {
+        self.sampled.iter().skip(1).filter_map(move |record| record.get(column))
+    }
+
     /// Returns the column that is assigned to a root attribute.
     pub fn column_of(&self, root: &str) -> Option<usize> {
         let is_root = |steps: &[Step]| matches!(steps, [Step::Member(name)] if name == root);
@@ -386,7 +412,8 @@ impl CsvReader {
         self.ends.get(..count).unwrap_or_default()
     }
 
-    fn cell(&self, column: usize) -> &[u8] {
+    /// Returns a cell, from 0, of the record that was read last; empty if it has fewer cells.
+    pub fn cell(&self, column: usize) -> &[u8] {
         let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(column).copied().unwrap_or(start);
         self.cells.get(start..end).unwrap_or_default()
@@ -448,7 +475,8 @@ impl CsvReader {
             let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
             let cell = self.ends.get(column).and_then(|end| text.get(start..*end)).unwrap_or_default();
             // Files with marks that were put one after the other.
-            if column == 0 { cell.trim_start_matches('\u{FEFF}') } else { cell }
+            let cell = if column == 0 { cell.trim_start_matches('\u{FEFF}') } else { cell };
+            if !self.null_texts.is_empty() && self.is_null_text(cell) { "" } else { cell }
         };
         if let Some(column) = self.unnamed.iter().find(|column| !cell(**column).trim().is_empty()) {
             return Ok(Some(RowProblem::UnnamedColumn(column + 1)));
@@ -456,7 +484,18 @@ impl CsvReader {
         if !self.tree.write(&cell, self.guarded, &mut row.bytes).map_err(ReadError::Source)? {
             row.bytes.extend_from_slice(b"{}");
         }
+        if let Some(original) = &self.original
+            && !original.write(&cell, self.guarded, &mut row.original).map_err(ReadError::Source)?
+        {
+            row.original.extend_from_slice(b"{}");
+        }
         Ok(None)
+    }
+
+    /// Returns whether a cell has the text of one without a value, with or without the apostrophe of Auth0's exports.
+    fn is_null_text(&self, cell: &str) -> bool {
+        let unguarded = if self.guarded { cell.strip_prefix('\'').unwrap_or(cell) } else { cell };
+        self.null_texts.iter().any(|text| text == cell || text == unguarded)
     }
 
     /// Reads one record into `cells` and `ends`, and its text into the row; `None` at the end of the file.

@@ -35,7 +35,7 @@ mod tests;
 mod text_encoding;
 
 pub use array::{ArrayState, Expected};
-pub use cells::{Target, guard, write_cell};
+pub use cells::{BOOLEAN_WORDS, Target, guard, is_invisible, parse_boolean_word, trim_invisible, write_cell};
 pub use chunk_reader::{Chunk, ChunkReader, ColumnAssignment, Peeked, Row, Rows};
 pub use csv_header::{SkippedKind, SkippedLine};
 pub use csv_reader::{CsvReader, Dialect};

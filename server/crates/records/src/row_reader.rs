@@ -30,13 +30,22 @@ pub struct Record {
     pub cells: usize,
     /// CSV: why the record cannot be converted to JSON.
     pub problem: Option<RowProblem>,
+    /// CSV: the JSON that expressions read, if it differs from `bytes`
+    /// ([`CsvReader::assign_original`](crate::CsvReader::assign_original)); otherwise empty.
+    pub original: Vec<u8>,
 }
 
 impl Record {
+    /// Returns the JSON that expressions read.
+    pub fn original(&self) -> &[u8] {
+        if self.original.is_empty() { &self.bytes } else { &self.original }
+    }
+
     /// Removes the contents and keeps the buffers.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.source.clear();
+        self.original.clear();
         self.truncated = false;
         self.problem = None;
     }

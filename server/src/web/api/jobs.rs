@@ -68,6 +68,16 @@ pub(super) struct ImportForm {
     /// complete users can be imported.
     #[schema(default = false)]
     drop_read_only: Option<bool>,
+    /// Omit attributes without content (`null`, `""`, `{}`, `[]`), and members of metadata that are `null` or `""`.
+    #[schema(default = false)]
+    drop_empty: Option<bool>,
+    /// Omit columns and attributes that Auth0 does not know, with a warning for each name.
+    #[schema(default = false)]
+    drop_unknown: Option<bool>,
+    /// A text such as `NULL`: cells and strings that are exactly this text are absent. The part may be repeated.
+    null: Option<Vec<String>>,
+    /// Import only the rows that match this search query, in Auth0's syntax. It sees the row after the mapping.
+    query: Option<String>,
     /// The system whose export the files are, such as `cognito`; `none` if their attributes are those of Auth0. Without
     /// it, each file is recognized by its content. `POST /api/import/inspect` lists the sources.
     source: Option<String>,
@@ -130,6 +140,15 @@ pub(super) struct InspectForm {
     #[schema(default = false)]
     keep_id_prefix: Option<bool>,
     /// As for an import.
+    #[schema(default = false)]
+    drop_empty: Option<bool>,
+    /// As for an import.
+    #[schema(default = false)]
+    drop_unknown: Option<bool>,
+    /// As for an import.
+    null: Option<Vec<String>>,
+    /// As for an import.
+    query: Option<String>,
     encoding: Option<String>,
 }
 
@@ -160,6 +179,10 @@ pub(super) async fn inspect(
             }
             "partial" => partial |= read_boolean(field, &name).await?,
             "drop_read_only" => request.drop_read_only = read_boolean(field, &name).await?,
+            "drop_empty" => request.drop_empty = read_boolean(field, &name).await?,
+            "drop_unknown" => request.drop_unknown = read_boolean(field, &name).await?,
+            "null" => request.null.extend(Some(read_text(field, &name).await?).filter(|text| !text.is_empty())),
+            "query" => request.query = read_text(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = read_boolean(field, &name).await?,
             "encoding" => request.encoding = read_encoding(field, &name).await?,
             "map" => request.map = read_map(field, &name).await?,
@@ -242,6 +265,10 @@ async fn read_form(mut form: Multipart, upload: &NewDirectory, limit: u64) -> Re
             "send_completion_email" => request.send_completion_email = read_boolean(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = read_boolean(field, &name).await?,
             "drop_read_only" => request.drop_read_only = read_boolean(field, &name).await?,
+            "drop_empty" => request.drop_empty = read_boolean(field, &name).await?,
+            "drop_unknown" => request.drop_unknown = read_boolean(field, &name).await?,
+            "null" => request.null.extend(Some(read_text(field, &name).await?).filter(|text| !text.is_empty())),
+            "query" => request.query = read_text(field, &name).await?,
             "source" => request.source = Some(read_text(field, &name).await?).filter(|name| !name.is_empty()),
             "dry_run" => request.dry_run = read_boolean(field, &name).await?,
             "look_up" => request.look_up = read_boolean(field, &name).await?,

@@ -58,6 +58,55 @@ async fn files_are_mapped_and_corrected_rows_are_imported_again() {
 }
 
 #[actix_web::test]
+async fn values_and_rows_are_left_out_and_a_retry_keeps_the_options() {
+    let harness = TestKit::with_users(0).in_process().await;
+    let csv = "Mail,given_name,email_verified,Shoe size,user_metadata.city\n\
+               ada@example.com,NULL,yes,40,\\N\nbob@example.com,Bob,no,41,Paris\nno-address,NULL,ja,42,Rome\n";
+    let parts = [
+        ("map", None, r#"{"email": "user.Mail", "user_metadata.given": "user.given_name || ''"}"#),
+        ("null", None, "NULL"),
+        ("null", None, "\\N"),
+        ("drop_empty", None, "true"),
+        ("drop_unknown", None, "true"),
+        ("query", None, "email_verified:true"),
+    ];
+    let file = [("users", Some("staff.csv"), csv)];
+    let inspected = harness.form("/api/import/inspect", &[&parts[..], &file].concat()).await.json();
+    let checked = &inspected["checked"];
+    assert_eq!(
+        (&checked["good"], &checked["failed"], &checked["left_out"]),
+        (&json!(1), &json!(1), &json!(1)),
+        "{inspected}"
+    );
+    assert_eq!(checked["users"][0], json!({ "email": "ada@example.com", "email_verified": true }));
+
+    let job = harness.wait_until_finished(&import(&harness, &[&parts[..], &file].concat()).await.job_id()).await;
+    assert_eq!((counts(&job), &job["summary"]["left_out"]), ((2, 1, 1), &json!(1)));
+    let codes: Vec<&str> = job["summary"]["reasons"]
+        .as_array()
+        .expect("reasons")
+        .iter()
+        .filter_map(|reason| reason["code"].as_str())
+        .collect();
+    assert_eq!(codes, ["FORMAT", "COLUMN_LEFT_OUT"]);
+    let ada = harness.tenant.control().user_by_email("ada@example.com").expect("Ada");
+    assert!(ada.get("given_name").is_none() && ada.get("user_metadata").is_none(), "{ada}");
+    assert!(!has(&harness, "bob@example.com"));
+
+    let corrected = "Mail,given_name,email_verified,Shoe size,user_metadata.city\n\
+                     eve@example.com,NULL,ja,42,Rome\ndan@example.com,Dan,no,43,Oslo\n";
+    let reply =
+        harness.form(&format!("/api/jobs/{}/retry", job_id(&job)), &[("users", Some("again.csv"), corrected)]).await;
+    let again = harness.wait_until_finished(&reply.job_id()).await;
+    assert_eq!((counts(&again), &again["summary"]["left_out"]), ((1, 1, 0), &json!(1)));
+    assert!(harness.tenant.control().user_by_email("eve@example.com").expect("Eve").get("given_name").is_none());
+
+    let invalid =
+        import(&harness, &[("query", None, "email:("), ("users", Some("a.csv"), "email\na@example.com\n")]).await;
+    assert_eq!((invalid.status, invalid.json()["field"].as_str()), (400, Some("query")), "{}", invalid.body);
+}
+
+#[actix_web::test]
 async fn several_files_are_one_import() {
     let harness = TestKit::with_users(0).in_process().await;
     let reply = import(

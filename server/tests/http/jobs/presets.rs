@@ -74,7 +74,8 @@ async fn every_part_of_an_imports_form_can_be_saved() {
     let harness = TestKit::with_users(5).in_process().await;
     let settings = json!({
         "type": "import", "connection_id": harness.tenant.database_connection_id(), "upsert": true, "send_completion_email": false,
-        "external_id": "nightly", "keep_id_prefix": true, "drop_read_only": true, "dry_run": false, "look_up": false,
+        "external_id": "nightly", "keep_id_prefix": true, "drop_read_only": true, "drop_empty": true,
+        "drop_unknown": false, "null": ["NULL", "\\N"], "query": "email_verified:true", "dry_run": false, "look_up": false,
         "backup": true, "map": {"name": "user[\"Full name\"]"},
     });
     let reply = harness.put("/api/presets/all", &settings).await;

@@ -532,7 +532,7 @@ fn as_javascript(node: &Node) -> String {
             let keys = keys.iter().map(|key| format!("?.[{}]", JsonValue::from(key.name.as_str())));
             format!("user{}", keys.collect::<String>())
         }
-        Node::Literal(Literal::Nothing) => "null".into(),
+        Node::Literal(Literal::Nothing | Literal::Null) => "null".into(),
         Node::Literal(_) => Path(node.clone()).to_string(),
         Node::Or(nodes) => joined(nodes, " || "),
         Node::Nullish(nodes) => joined(nodes, " ?? "),
