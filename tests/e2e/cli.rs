@@ -334,6 +334,39 @@ async fn a_dry_run_can_look_up_users_and_an_upsert_can_back_them_up() {
 }
 
 #[tokio::test]
+async fn what_an_upsert_does_is_said_on_standard_error_and_no_secret_is_printed() {
+    let directory = TempDir::new().unwrap();
+    let (_tenant, settings) = tenant(0).await;
+    let users = r#"{"email":"ada@example.com","blocked":true,"user_metadata":{"a":1}}
+{"email":"bob@example.com","user_id":"google-oauth2|7"}
+{"email":"eve@example.com","pwd":"5ebe2294ecd0e0f08eab7690d2a6ee69","Passwort":"S3cret!pass"}
+"#;
+    std::fs::write(directory.path().join("users.ndjson"), users).unwrap();
+    for arguments in [
+        ["import", "users.ndjson", "--upsert", "--dry-run", "--report", "report.ndjson"].as_slice(),
+        &["import", "users.ndjson", "--upsert", "--connection", "Username-Password-Authentication"],
+    ] {
+        let output = run(directory.path(), arguments, &pairs(&settings));
+        assert_eq!(status(&output), 1, "{}", errors(&output));
+        let text = errors(&output);
+        for part in [
+            "An upsert never changes blocked of users who exist; 1 row has it.",
+            "An upsert replaces user_metadata of users who exist and does not merge it; 1 row has it.",
+            "1 user is of another provider (google-oauth2)",
+            "--query 'NOT user_id:google-oauth2|*'",
+        ] {
+            assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+        }
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &text;
+        assert!(printed.contains("Passwords are imported as hashes only"), "{printed}");
+        let report = std::fs::read_to_string(directory.path().join("report.ndjson")).unwrap();
+        for secret in ["5ebe2294ecd0e0f08eab7690d2a6ee69", "S3cret!pass"] {
+            assert!(!printed.contains(secret) && !report.contains(secret), "{printed} {report}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn users_exported_with_the_import_preset_are_identical_after_an_import() {
     let directory = TempDir::new().unwrap();
     let (from, source) = tenant(400).await;

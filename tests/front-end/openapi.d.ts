@@ -857,6 +857,11 @@ export interface components {
              */
             transforms?: string | null;
             /**
+             * @description As for an import: adds warnings about what an upsert does not change and what it replaces.
+             * @default false
+             */
+            upsert: boolean | null;
+            /**
              * Format: binary
              * @description The file, or its first 4 MiB.
              */
@@ -877,7 +882,10 @@ export interface components {
             filled: number;
             /** @description Its name in the file; empty for a column without one. */
             name: string;
-            /** @description The suggested attribute if the name is not one: the most similar attribute, or else a key in `user_metadata`. */
+            /**
+             * @description The suggested attribute if the name is not one: the most similar attribute, or else a key in `user_metadata`.
+             *     Absent for secrets, unless `password_hash` takes them.
+             */
             proposal?: string | null;
             /**
              * @description Its attribute, if it is one that Auth0 sets itself. Such columns of CSV are skipped; those of JSON must be

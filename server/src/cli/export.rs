@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
+use super::confirm::{Answer, confirm_wide_query};
 use super::encoding::parse_encoding;
 use super::run_with_progress::{Verbosity, run_with_progress};
 use uie_auth0::ManagementClient;
@@ -95,6 +96,10 @@ pub struct ExportArgs {
     /// How lines are parsed; the output is the same
     #[arg(long, value_enum, default_value = "index", hide_short_help = true)]
     reader: ReaderArg,
+    /// Do not ask when remarks say that the query probably finds more users than meant. Without a terminal they are only
+    /// printed
+    #[arg(long)]
+    yes: bool,
     /// Show the plan without exporting
     #[arg(long)]
     explain: bool,
@@ -147,6 +152,10 @@ pub fn run(args: &ExportArgs, config: Option<&Path>) -> Result<ExitCode> {
         }
         for remark in spec.expression_remarks(!args.from.is_empty()) {
             eprintln!("remark: {remark}");
+        }
+        if spec.remarks().iter().any(|remark| remark.widens) {
+            let reads_input = args.from.iter().any(|from| is_standard_input(from));
+            confirm_wide_query(Answer::of(args.yes, reads_input))?;
         }
     }
     let output = args.output.as_deref().filter(|path| *path != Path::new("-"));

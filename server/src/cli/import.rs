@@ -182,6 +182,9 @@ fn check(args: &ImportArgs, settings: &Settings) -> Result<u64> {
     let mut report = Report::create(args.report.as_deref())?;
     let mut reasons = ReasonCounter::default();
     let mut keep = |fault: &RowFault| {
+        if fault.is_consequence() {
+            bar.suspend(|| eprint!("{}", format_error(fault)));
+        }
         reasons.push(fault);
         report.push(fault)
     };
@@ -504,6 +507,7 @@ async fn run_job(
     };
     let running = run_with_progress(&progress, work, Verbosity::Details, || draw(&bar, &progress));
     let result = Box::pin(running).await;
+    draw(&bar, &progress);
     bar.finish_and_clear();
     store.set_job_progress(id, progress.processed(), progress.total()).await?;
     match &result {
@@ -549,6 +553,9 @@ fn byte_bar(files: &[PathBuf]) -> ProgressBar {
 }
 
 fn draw(bar: &ProgressBar, progress: &Progress) {
+    for notice in progress.take_notices() {
+        bar.suspend(|| eprintln!("warning: {notice}"));
+    }
     if let Some(total) = progress.total()
         && bar.length() != Some(total)
     {
@@ -592,10 +599,13 @@ impl Report {
         Ok(Self { output, on_stdout, first: Vec::new(), count: 0 })
     }
 
+    /// Writes a fault. Warnings about the whole import are printed when they are found, not with the first faults.
     fn push(&mut self, fault: &RowFault) -> Result<()> {
-        self.count += 1;
-        if self.first.len() < SHOWN_FAULTS {
-            self.first.push(format_error(fault));
+        if !fault.is_consequence() {
+            self.count += 1;
+            if self.first.len() < SHOWN_FAULTS {
+                self.first.push(format_error(fault));
+            }
         }
         if let Some((name, output)) = &mut self.output {
             let written = serde_json::to_writer(&mut *output, fault)

@@ -1,5 +1,6 @@
 //! The command line, one file per subcommand.
 
+mod confirm;
 #[cfg(feature = "demo")]
 mod demo;
 mod encoding;

@@ -15,6 +15,8 @@ pub mod permissions;
 pub mod principal;
 pub mod printable;
 pub mod progress;
+pub mod secret_name;
+pub mod similar;
 pub mod source_snippet;
 pub mod telemetry;
 pub mod translations;

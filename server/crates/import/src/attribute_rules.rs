@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::custom_password_hash::{check_custom_hash, check_hash_length};
+use super::custom_password_hash::check_custom_hash;
+use super::hash_warnings::check_hash_value;
 use super::schema::{self, Finding};
 use uie_core::message::message;
 use uie_records::member;
@@ -35,7 +36,7 @@ pub(super) fn has_no_findings(name: &str, value: &Value) -> bool {
     match value {
         Value::Object(hash) => {
             check_custom_hash(hash, &mut findings);
-            check_hash_length(hash, &mut warnings);
+            check_hash_value(hash, &mut warnings);
         }
         Value::Array(factors) => check_factors(factors, &mut findings),
         _ => {}

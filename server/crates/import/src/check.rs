@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use super::attribute_rules::{FORBIDDEN_APP_METADATA, check_factors, check_key_names, check_username};
 use super::cleanup::UnknownNames;
 use super::compact_row::MAX_ROW_IN_CHUNK;
-use super::custom_password_hash::{check_custom_hash, check_hash_length};
+use super::custom_password_hash::check_custom_hash;
 use super::dedup_index::SpillingHashIndex;
 use super::fast_check::{FastCheck, TextRemoval, UncheckedText, fast_check};
+use super::hash_warnings::check_hash_value;
 use super::redact;
 use super::row::{Checked, Mapped, Read, Row};
 use super::row_fault::{RowFault, RowLocation, Severity};
@@ -165,14 +166,14 @@ impl Checker {
                     "NOT_PASSED",
                     message!("A user may have password_hash or custom_password_hash, not both."),
                 )
-                .with_hint(message!("Leave one of the two out.")),
+                .with_hint(message!("Leave one of the two out, for example with --map 'null=password_hash'.")),
             );
         }
         if let Some(Value::Object(hash)) = user.get("custom_password_hash") {
             let before = findings.len();
             check_custom_hash(hash, findings);
             if findings.len() == before {
-                check_hash_length(hash, warnings);
+                check_hash_value(hash, warnings);
             }
         }
         if let Some(Value::Object(metadata)) = user.get("app_metadata") {

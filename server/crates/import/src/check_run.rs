@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Checker;
 use super::chunks::{ChunkWriter, IdentityFile, WrittenChunk};
+use super::consequences::Consequences;
 use super::encoding_notes::EncodingNotes;
 use super::hashes::{self, JoinedHashes, PasswordHashes};
 use super::input_file::{InputFile, InputFormat, in_file};
@@ -144,7 +145,8 @@ pub(super) fn check_rows(
     let several = inputs.len() > 1 || hashes.is_some();
     let removal = spec.mapping().text_removal().unwrap_or_default();
     let checker = Checker::new(spec.request().keep_id_prefix, scratch).removing(removal);
-    let mut run = CheckRun { checker, outputs, summary, fault };
+    let consequences = Consequences::new(spec.request().upsert);
+    let mut run = CheckRun { checker, outputs, consequences, summary, fault };
     for InputFile { name, mut open, reopenable } in inputs {
         let in_file = in_file(name.as_deref());
         let (reader, source) = open_users(open()?, &headers, choice).map_err(&in_file)?;
@@ -225,6 +227,9 @@ pub(super) fn check_rows(
     if let Some(hashes) = hashes {
         run.summary.hashes = Some(hashes.finish(&mut |warning| run.report(warning))?);
     }
+    for warning in run.consequences.warnings() {
+        run.report(&warning)?;
+    }
     let CheckRun { outputs, mut summary, .. } = run;
     let written = outputs.finish()?;
     summary.chunks = written.len() as u64;
@@ -235,6 +240,7 @@ pub(super) fn check_rows(
 struct CheckRun<'f> {
     checker: Checker,
     outputs: Outputs,
+    consequences: Consequences,
     summary: CheckSummary,
     fault: &'f mut dyn FnMut(&RowFault) -> Result<()>,
 }
@@ -272,6 +278,7 @@ impl CheckRun<'_> {
             self.report(fault)?;
         }
         if let Checked::Valid(row) = checked {
+            self.consequences.add(&row.location, || row.counted_attributes(), row.other_provider());
             self.outputs.push(row)?;
         }
         self.count(good);

@@ -1,11 +1,11 @@
 //! Rules for `custom_password_hash` that the schema cannot express
 //! (docs/auth0/import-schema.md#custom-password-hashes).
 
-use base64::Engine;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use super::schema::{Finding, is_bcrypt_body};
+use super::bcrypt::{bcrypt_rounds, starts_like_bcrypt};
+use super::hash_encoding::{decode_hex, is_base64, phc_parts, phc_settings};
+use super::schema::Finding;
 use uie_core::message::{Message, message};
 
 /// Requirements of a hash algorithm (docs/auth0/import-schema.md#custom-password-hashes). The schema checks the types
@@ -148,7 +148,9 @@ fn check_hash(algorithm: &Algorithm, hash: &Map<String, Value>, findings: &mut V
                 && !fits(value)
             {
                 let path = "custom_password_hash.hash.value";
-                findings.push(Finding::new(path, "PATTERN", message(path)));
+                let mut finding = Finding::new(path, "PATTERN", message(path));
+                finding.hint = form_hint(*fits, value);
+                findings.push(finding);
             }
         }
     }
@@ -174,7 +176,7 @@ fn check_encoded(holder: &Map<String, Value>, path: &str, findings: &mut Vec<Fin
     let Some(value) = holder.get("value").and_then(Value::as_str) else { return };
     let encoding = holder.get("encoding").and_then(Value::as_str).unwrap_or("utf8");
     let fits = match encoding {
-        "hex" => !value.is_empty() && value.len() % 2 == 0 && value.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "hex" => decode_hex(value).is_some(),
         "base64" => !value.is_empty() && is_base64(value),
         _ => !value.is_empty(),
     };
@@ -185,58 +187,10 @@ fn check_encoded(holder: &Map<String, Value>, path: &str, findings: &mut Vec<Fin
         } else {
             message!("{path} is not written in {encoding}.")
         };
-        findings.push(Finding::new(&path, "FORMAT", message));
+        let mut finding = Finding::new(&path, "FORMAT", message);
+        finding.hint = encoding_hint(value, encoding);
+        findings.push(finding);
     }
-}
-
-/// Warns if the length of a hash differs from the output length of its algorithm: it can never match a password. Only
-/// a warning, because Auth0 accepts such a hash.
-pub(super) fn check_hash_length(custom: &Map<String, Value>, warnings: &mut Vec<Finding>) {
-    let Some(Value::Object(hash)) = custom.get("hash") else { return };
-    let text = |name: &str| hash.get(name).and_then(Value::as_str);
-    let digest = match custom.get("algorithm").and_then(Value::as_str) {
-        Some("hmac") => text("digest"),
-        other => other,
-    };
-    let expected = match digest {
-        Some("scrypt") => custom.get("keylen").and_then(Value::as_u64),
-        Some("md4" | "md5") => Some(16),
-        Some("ripemd160" | "sha1") => Some(20),
-        Some("sha224") => Some(28),
-        Some("sha256") => Some(32),
-        Some("sha384") => Some(48),
-        Some("sha512" | "whirlpool") => Some(64),
-        _ => None,
-    };
-    let length = text("value").map(|value| match text("encoding") {
-        Some("hex") => value.len() / 2,
-        _ => value.trim_end_matches('=').len() * 3 / 4,
-    });
-    if let (Some(expected), Some(length)) = (expected, length)
-        && length as u64 != expected
-    {
-        let path = "custom_password_hash.hash.value";
-        warnings.push(
-            Finding::new(
-                path,
-                "HASH_LENGTH",
-                message!("{path} has {length} bytes; its algorithm produces {expected}."),
-            )
-            .with_hint(message!(
-                "The user cannot sign in with such a hash. Check the algorithm, the encoding, and the value."
-            )),
-        );
-    }
-}
-
-/// Base64 of either alphabet, padded or not (docs/auth0/import-schema.md#custom-password-hashes).
-fn is_base64(text: &str) -> bool {
-    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    const STANDARD: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
-    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::URL_SAFE, LENIENT);
-    STANDARD.decode(text).is_ok() || URL_SAFE.decode(text).is_ok()
 }
 
 fn is_power_of_two_above_one(number: f64) -> bool {
@@ -244,65 +198,38 @@ fn is_power_of_two_above_one(number: f64) -> bool {
 }
 
 fn is_bcrypt(text: &str) -> bool {
-    let Some(rest) = ["$2a$", "$2b$", "$2y$"].iter().find_map(|prefix| text.strip_prefix(prefix)) else {
-        return false;
-    };
-    rest.split_once('$').is_some_and(|(rounds, body)| {
-        rounds.len() == 2 && rounds.bytes().all(|digit| digit.is_ascii_digit()) && is_bcrypt_body(body)
-    })
+    bcrypt_rounds(text).is_some()
 }
 
 /// `$argon2{i,d,id}$[v=…$]m=…,t=…,p=…$salt$hash` (the PHC string format).
 fn is_argon2(text: &str) -> bool {
-    let mut parts = text.split('$');
-    let is_variant = parts.next() == Some("") && matches!(parts.next(), Some("argon2i" | "argon2d" | "argon2id"));
-    let parts: Vec<&str> = parts.collect();
-    let rest = match parts.as_slice() {
-        [version, rest @ ..] if version.strip_prefix("v=").is_some_and(is_number) => rest,
-        rest => rest,
-    };
-    is_variant
-        && matches!(rest, [settings, salt, hash] if has_settings(settings, &["m", "t", "p"], true) && is_phc_base64(salt) && is_phc_base64(hash))
+    phc_parts(text).is_some_and(|phc| {
+        matches!(phc.name, "argon2i" | "argon2d" | "argon2id")
+            && phc_settings(phc.settings).is_some_and(|settings| {
+                settings.len() == 3
+                    && ["m", "t", "p"].iter().all(|name| settings.iter().any(|(known, _)| known == name))
+            })
+            && is_phc_base64(phc.salt)
+            && is_phc_base64(phc.hash)
+    })
 }
 
 /// `$pbkdf2-<digest>$i=…,l=…$salt$hash`; iterations and length may be omitted.
 fn is_pbkdf2(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('$').collect();
-    match parts.as_slice() {
-        ["", name, settings, salt, hash] => {
-            is_pbkdf2_name(name)
-                && has_settings(settings, &["i", "l"], false)
-                && is_phc_base64(salt)
-                && is_phc_base64(hash)
-        }
-        ["", name, salt, hash] => is_pbkdf2_name(name) && is_phc_base64(salt) && is_phc_base64(hash),
-        _ => false,
-    }
+    phc_parts(text).is_some_and(|phc| {
+        phc.version.is_none()
+            && is_pbkdf2_name(phc.name)
+            && phc_settings(phc.settings)
+                .is_some_and(|settings| settings.iter().all(|(name, _)| matches!(*name, "i" | "l")))
+            && is_phc_base64(phc.salt)
+            && is_phc_base64(phc.hash)
+    })
 }
 
 fn is_pbkdf2_name(name: &str) -> bool {
     name.strip_prefix("pbkdf2-").is_some_and(|digest| {
         !digest.is_empty() && digest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'/')
     })
-}
-
-/// Returns whether `text` is a comma-separated list of `name=number`, each name from `names` and at most once; with
-/// `all` every name must be present.
-fn has_settings(text: &str, names: &[&str], all: bool) -> bool {
-    let mut seen = Vec::new();
-    for setting in text.split(',') {
-        match setting.split_once('=') {
-            Some((name, number)) if names.contains(&name) && !seen.contains(&name) && is_number(number) => {
-                seen.push(name);
-            }
-            _ => return false,
-        }
-    }
-    !all || seen.len() == names.len()
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 /// B64 of the PHC string format: Base64 without padding.
@@ -318,4 +245,48 @@ fn is_ldap(text: &str) -> bool {
             matches!(scheme.as_str(), "md5" | "smd5") || scheme.starts_with("sha") || scheme.starts_with("ssha");
         known && !hash.is_empty() && is_base64(hash)
     })
+}
+
+/// Returns what is wrong with a hash that does not have the form of its algorithm, if that can be seen.
+fn form_hint(fits: fn(&str) -> bool, value: &str) -> Option<Message> {
+    let unpadded = value.split('$').map(|part| part.trim_end_matches('=')).collect::<Vec<_>>().join("$");
+    if unpadded != value && fits(&unpadded) {
+        return Some(message!("Base64 in a PHC string has no padding: remove = at the end of salt and hash."));
+    }
+    if fits(value.trim()) {
+        return Some(message!("Remove the blanks around it."));
+    }
+    if value.starts_with("pbkdf2_") || value.starts_with("argon2$") || value.starts_with("bcrypt$") {
+        return Some(message!("It is a hash as Django writes it; the transform django_hash converts it."));
+    }
+    if let ["", name, rounds, _, _] = value.split('$').collect::<Vec<_>>().as_slice()
+        && name.starts_with("pbkdf2")
+        && rounds.bytes().all(|digit| digit.is_ascii_digit())
+    {
+        return Some(message!("Write the rounds as i={rounds}, and the length of the hash as l=."));
+    }
+    if value.to_ascii_lowercase().starts_with("{crypt}") {
+        return Some(message!(
+            "Auth0 takes no {{CRYPT}}. If $2a$, $2b$ or $2y$ follows, write that part with the algorithm bcrypt."
+        ));
+    }
+    if starts_like_bcrypt(value) {
+        return Some(message!(
+            "A bcrypt hash has 60 characters, this one has {length}; perhaps it was cut off by a column of a database.",
+            length = value.chars().count()
+        ));
+    }
+    None
+}
+
+/// Returns what is wrong with a text that is not in its encoding, if that can be seen.
+fn encoding_hint(value: &str, encoding: &str) -> Option<Message> {
+    if encoding != "hex" {
+        return None;
+    }
+    let digits = value.strip_prefix("0x").or_else(|| value.strip_prefix("\\x"));
+    if digits.is_some_and(|digits| decode_hex(digits).is_some()) {
+        return Some(message!("Remove {prefix} in front of the digits.", prefix = value.get(..2).unwrap_or_default()));
+    }
+    is_base64(value).then(|| message!("It is perhaps Base64: then set its encoding to base64."))
 }

@@ -9,8 +9,10 @@ use memchr::memmem;
 use serde_json::Value;
 
 use super::attribute_rules::{FORBIDDEN_APP_METADATA, has_no_findings, is_plain_username};
+use super::bcrypt::is_import_bcrypt;
 use super::cleanup::{Cleanup, is_metadata};
 use super::compact_row::MAX_ROW_IN_CHUNK;
+use super::consequences::{COUNTED, CountedAttributes, OtherProvider};
 use super::row_identity::{ID_PREFIX, Identifiers, lower, sent_id};
 use super::schema;
 use uie_core::user;
@@ -67,6 +69,8 @@ fn is_empty_value(text: &[u8]) -> bool {
 fn may_have_empty_member(text: &[u8]) -> bool {
     memmem::find(text, b"null").is_some() || memmem::find(text, b"\"\"").is_some()
 }
+/// Numbers of the members that an import with upsert counts, in the order of [`COUNTED`].
+const COUNTED_MEMBERS: [u32; COUNTED.len()] = [11, 5, 2, 3, 4, 12, 13, 16, METADATA_MEMBERS[0], METADATA_MEMBERS[1]];
 
 /// Result of scanning a row.
 #[derive(Debug)]
@@ -95,12 +99,26 @@ pub(super) struct ValidText<'a> {
     removed: RemovedMembers,
     /// Ranges of the names of removed members that are unknown.
     unknown_names: Vec<Range<usize>>,
+    /// One bit for the number of each member.
+    seen_members: u32,
+    /// Range of the value of `identities`, which was removed; empty if absent.
+    identities: Range<usize>,
 }
 
 impl<'a> ValidText<'a> {
     /// Returns the names of removed members that are unknown.
     pub(super) fn unknown_names(&self) -> impl Iterator<Item = &str> {
         self.unknown_names.iter().filter_map(|range| self.text.get(range.clone()))
+    }
+
+    /// Returns the attributes of the row that an import with upsert counts.
+    pub(super) fn counted_attributes(&self) -> CountedAttributes {
+        CountedAttributes::new(COUNTED_MEMBERS.map(|member| self.seen_members & (1 << member) != 0))
+    }
+
+    /// Returns the provider of the user if it is not in a database connection.
+    pub(super) fn other_provider(&self) -> Option<OtherProvider> {
+        other_provider(self.text, self.user_id, &self.identities)
     }
 
     /// Appends the row as compact JSON, without removed members; removes the prefix of the id unless `keep_id_prefix`.
@@ -130,12 +148,8 @@ impl<'a> ValidText<'a> {
 
     /// Converts to a row that needs the full check, for rows refused for a reason outside their text (duplicates).
     pub(super) fn into_unchecked(self) -> UncheckedText<'a> {
-        UncheckedText {
-            text: self.text,
-            metadata: self.metadata,
-            removed: self.removed,
-            unknown_names: self.unknown_names,
-        }
+        let Self { text, metadata, removed, unknown_names, identities, .. } = self;
+        UncheckedText { text, metadata, removed, unknown_names, identities }
     }
 }
 
@@ -149,6 +163,8 @@ pub(super) struct UncheckedText<'a> {
     removed: RemovedMembers,
     /// Ranges of the names of removed members that are unknown.
     unknown_names: Vec<Range<usize>>,
+    /// Range of the value of `identities`, which was removed; empty if absent.
+    identities: Range<usize>,
 }
 
 impl<'a> UncheckedText<'a> {
@@ -174,6 +190,11 @@ impl<'a> UncheckedText<'a> {
         serde_json::from_str(&text).ok()
     }
 
+    /// Returns the provider of the user, with this id, if it is not in a database connection.
+    pub(super) fn other_provider(&self, user_id: Option<&str>) -> Option<OtherProvider> {
+        other_provider(self.text, user_id, &self.identities)
+    }
+
     /// Returns the text of the row without removed members.
     pub(super) fn text_to_check(&self) -> Cow<'a, [u8]> {
         if self.removed.is_empty() {
@@ -183,6 +204,15 @@ impl<'a> UncheckedText<'a> {
         self.removed.write_rest(self.text, None, &mut text);
         Cow::Owned(text)
     }
+}
+
+fn other_provider(text: &str, user_id: Option<&str>, identities: &Range<usize>) -> Option<OtherProvider> {
+    // Most users of a database have the prefix in their id, and most other rows have no identities.
+    if user_id.is_some_and(|id| id.starts_with(ID_PREFIX)) || (identities.is_empty() && user_id.is_none()) {
+        return None;
+    }
+    let identities = text.get(identities.clone()).filter(|text| !text.is_empty());
+    OtherProvider::of(user_id, identities.and_then(|text| serde_json::from_str::<Value>(text).ok()).as_ref())
 }
 
 /// The ranges of root members that are not imported, each with one of the commas around it, in ascending order.
@@ -253,11 +283,12 @@ pub(super) fn fast_check<'a>(
         seen_members: 0,
         is_valid: true,
         removed: RemovedMembers::default(),
+        identities: Range::default(),
         any_kept: false,
         previous_end: 0,
     };
     let visited = visit_object(bytes, is_whole, &mut row)?;
-    let RowVisitor { ranges, seen_members, is_valid, removed, unknown_names, .. } = row;
+    let RowVisitor { ranges, seen_members, is_valid, removed, unknown_names, identities, .. } = row;
     if removal.may_have_null_text(bytes.get(..visited.end)?) {
         return None;
     }
@@ -266,7 +297,8 @@ pub(super) fn fast_check<'a>(
     let both_hashes = seen_members & (1 << 12) != 0 && seen_members & (1 << 13) != 0;
     let is_too_large = visited.end - removed.length() > MAX_ROW_IN_CHUNK;
     if !is_valid || both_hashes || is_too_large || email.is_empty() {
-        return Some(FastCheck::NeedsFullCheck(UncheckedText { text, metadata, removed, unknown_names }));
+        let unchecked = UncheckedText { text, metadata, removed, unknown_names, identities };
+        return Some(FastCheck::NeedsFullCheck(unchecked));
     }
     let part = |range: Range<usize>| text.get(range).filter(|text| !text.is_empty());
     Some(FastCheck::Valid(ValidText {
@@ -280,6 +312,8 @@ pub(super) fn fast_check<'a>(
         metadata,
         removed,
         unknown_names,
+        seen_members,
+        identities,
     }))
 }
 
@@ -360,6 +394,8 @@ struct RowVisitor<'r> {
     seen_members: u32,
     is_valid: bool,
     removed: RemovedMembers,
+    /// Range of the value of `identities`, if it was removed.
+    identities: Range<usize>,
     /// Whether an earlier member was not removed.
     any_kept: bool,
     /// The end of the value before.
@@ -398,6 +434,9 @@ impl MemberVisitor for RowVisitor<'_> {
             value.rewind(mark);
             value.skip()?;
             if self.removal.removes_names() && self.is_removed(name)? {
+                if name.bytes == b"identities" {
+                    self.identities = start..value.at();
+                }
                 return self.remove(name, value);
             }
             self.is_valid = false;
@@ -496,7 +535,7 @@ impl RowVisitor<'_> {
             b"blocked" => value.boolean().map(|()| 11)?,
             b"password_hash" => {
                 let text = unescaped_string(value)?.bytes;
-                if !schema::is_import_bcrypt(as_str(text)?) {
+                if !is_import_bcrypt(as_str(text)?) {
                     return None;
                 }
                 12

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::bcrypt::is_import_bcrypt;
 use super::dedup_index::SpillingHashIndex;
 use super::input_file::InputFormat;
 use super::io_error::with_path;
 use super::read::{HeaderPolicy, RawRow, RowReader};
 use super::row_fault::{RowFault, RowLocation, Severity};
-use super::schema::is_import_bcrypt;
 use uie_core::encryption::{ChunkSize, DecryptingReader};
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};

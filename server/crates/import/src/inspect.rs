@@ -8,8 +8,10 @@ use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::bcrypt::is_import_bcrypt;
 use super::check::Checker;
 use super::check_run::{ignored_columns, skipped_line};
+use super::consequences::Consequences;
 use super::encoding_notes::EncodingNotes;
 use super::input_file::InputFormat;
 use super::read::{HeaderPolicy, RawRow, RowReader, damaged_gzip};
@@ -17,7 +19,7 @@ use super::redact;
 use super::row::{Checked as RowChecked, Failed, Row};
 use super::row_fault::{RowFault, Severity};
 use super::rows::Rows;
-use super::schema;
+use super::secret_value::{is_hex_hash, is_secret_value};
 use super::source_choice::FileSource;
 use super::spec::ImportSpec;
 use super::suggest;
@@ -25,6 +27,7 @@ use super::summary::{Reason, ReasonCounter};
 use uie_core::error::{ErrorBody, Result};
 use uie_core::language::Language;
 use uie_core::message::Localize;
+use uie_core::secret_name::is_secret_name;
 use uie_core::user;
 use uie_query::Remark;
 use uie_records::member;
@@ -59,7 +62,8 @@ pub struct InspectedColumn {
     /// The attribute that it becomes without a mapping: a path such as `app_metadata.plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
-    /// The suggested attribute if the name is not one: the most similar attribute, or else a key in metadata.
+    /// The suggested attribute if the name is not one: the most similar attribute, or else a key in metadata. Absent
+    /// for secrets, unless `password_hash` takes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposal: Option<String>,
     /// Its attribute, if it is one that Auth0 sets itself. Such columns of CSV are skipped; those of JSON must be
@@ -228,6 +232,7 @@ impl Sample {
             record(warning, &mut checked);
         }
         let watch = reader.watch();
+        let mut consequences = Consequences::new(spec.request().upsert);
         let mut rows = Rows::new(reader, spec.mapping(), true).of_source(file.source, spec.mapping());
         let mut notes = EncodingNotes::new(None);
         for _ in 0..INSPECTED_ROWS {
@@ -264,6 +269,7 @@ impl Sample {
             let faults = match row {
                 RowChecked::Valid(row) => {
                     checked.good += 1;
+                    consequences.add(&row.location, || row.counted_attributes(), row.other_provider());
                     row.state.warnings
                 }
                 RowChecked::Failed(Row { state: Failed(faults), .. }) => {
@@ -282,6 +288,9 @@ impl Sample {
             record(skipped_line(&line, None), &mut checked);
         }
         for warning in rows.take_warnings(checker.take_unknown_names()) {
+            record(warning, &mut checked);
+        }
+        for warning in consequences.warnings() {
             record(warning, &mut checked);
         }
         for warning in rows.into_remarks().into_faults(None) {
@@ -355,6 +364,8 @@ fn inspect_rows(spec: &ImportSpec, sample: &Sample, file: &FileSource) -> Result
             shown_rows.push((raw.line, values));
         }
     }
+    columns.withdraw_proposals();
+    columns.hide_names();
     let count = columns.all.len();
     let sample_rows = shown_rows.into_iter().map(|(line, values)| {
         let mut row = vec![Value::Null; count];
@@ -365,7 +376,6 @@ fn inspect_rows(spec: &ImportSpec, sample: &Sample, file: &FileSource) -> Result
         }
         InspectedRow { line, values: row }
     });
-    columns.propose_hashes();
     let input =
         InputFormat { gzip: sample.gzip, source: source.map(|source| source.name.to_owned()), ..reader.format() };
     if let Some(source) = source.filter(|source| !source.is_auth0) {
@@ -388,9 +398,8 @@ fn inspect_rows(spec: &ImportSpec, sample: &Sample, file: &FileSource) -> Result
 
 fn csv_column(name: &str, attribute: Option<&str>, read_only: Option<&str>) -> InspectedColumn {
     let name = name.strip_prefix('\'').unwrap_or(name);
-    let is_unknown = attribute.is_none() && read_only.is_none() && !name.is_empty();
-    // A secret is proposed for no attribute before its values are known, and never for metadata.
-    let proposal = (is_unknown && !redact::is_secret(name)).then(|| suggest::suggest_attribute(name));
+    let needs_proposal = attribute.is_none() && read_only.is_none() && !name.is_empty();
+    let proposal = needs_proposal.then(|| suggest::suggest_attribute(name)).filter(|path| may_propose(name, path));
     InspectedColumn {
         name: name.to_owned(),
         expression: match attribute {
@@ -405,13 +414,21 @@ fn csv_column(name: &str, attribute: Option<&str>, read_only: Option<&str>) -> I
     }
 }
 
+/// Returns whether a column may be proposed for an attribute: secrets do not belong into metadata, where applications
+/// can read them.
+fn may_propose(name: &str, path: &str) -> bool {
+    !is_secret_name(name) || matches!(path, "password_hash" | "custom_password_hash")
+}
+
 /// The columns found so far.
 #[derive(Default)]
 struct Columns {
     all: Vec<InspectedColumn>,
     by_name: HashMap<String, usize>,
-    /// Columns with a value that is not a bcrypt hash as `password_hash` takes it.
-    other_hashes: HashSet<usize>,
+    /// Columns with values that are hashes or tokens by their form.
+    with_secrets: HashSet<usize>,
+    /// Columns with values that `password_hash` accepts.
+    with_bcrypt: HashSet<usize>,
 }
 
 impl Columns {
@@ -442,8 +459,13 @@ impl Columns {
             return None;
         }
         column.filled += 1;
-        if column.proposal.is_none() && !value.as_str().is_some_and(schema::is_import_bcrypt) {
-            self.other_hashes.insert(at);
+        if let Value::String(text) = &value {
+            if is_import_bcrypt(text) {
+                self.with_bcrypt.insert(at);
+            }
+            if is_secret_value(text) || is_hex_hash(text) {
+                self.with_secrets.insert(at);
+            }
         }
         let name = column.attribute.as_deref().unwrap_or(&column.name).to_owned();
         let path = member("", &name);
@@ -473,18 +495,37 @@ impl Columns {
                     column.attribute = Some(target).filter(|target| !target.is_empty());
                     column.proposal = None;
                 }
-                None if column.attribute.is_none() => column.proposal = Some(suggest::suggest_attribute(&column.name)),
+                None if column.attribute.is_none() => {
+                    let proposal = suggest::suggest_attribute(&column.name);
+                    column.proposal = Some(proposal).filter(|path| may_propose(&column.name, path));
+                }
                 None => {}
             }
         }
     }
 
-    /// Proposes `password_hash` for columns of which all values have its form.
-    fn propose_hashes(&mut self) {
+    /// Hides names that are secrets by their form, as in files without a header.
+    fn hide_names(&mut self) {
+        for column in &mut self.all {
+            let shown = redact::shown_name(&column.name);
+            if shown != column.name {
+                let shown = shown.to_owned();
+                *column = InspectedColumn { name: shown.clone(), expression: shown, proposal: None, ..column.clone() };
+            }
+        }
+    }
+
+    /// Withdraws the proposals that do not fit the values: hashes are proposed for no other attribute than
+    /// `password_hash`, and for that one only if it accepts some of them.
+    fn withdraw_proposals(&mut self) {
         for (at, column) in self.all.iter_mut().enumerate() {
-            let is_unknown = column.attribute.is_none() && column.read_only.is_none() && !column.name.is_empty();
-            if is_unknown && column.filled > 0 && column.proposal.is_none() && !self.other_hashes.contains(&at) {
-                column.proposal = Some("password_hash".to_owned());
+            let fits = match column.proposal.as_deref() {
+                Some("password_hash") => column.filled == 0 || self.with_bcrypt.contains(&at),
+                Some(_) => !self.with_secrets.contains(&at),
+                None => true,
+            };
+            if !fits {
+                column.proposal = None;
             }
         }
     }

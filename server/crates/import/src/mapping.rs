@@ -7,6 +7,7 @@ use super::cleanup::{Cleanup, UnknownNames};
 use super::fast_check::TextRemoval;
 use super::map_rule::MapRule;
 use super::read::{HeaderPolicy, RowError};
+use super::redact;
 use super::request::ImportRequest;
 use super::row::{BufferedRow, Content};
 use super::row_filter::RowFilter;
@@ -295,8 +296,11 @@ impl<'m> Mapper<'m> {
         let borrowed: Vec<RowValues<'_, '_>> = users.iter().map(RowValues::Tree).collect();
         let computed = if self.evaluator.is_idle() { Vec::new() } else { self.evaluator.compute(&borrowed) };
         let mut text = Vec::new();
-        let mapped = results.iter_mut().flatten().filter(|result| result.is_ok());
-        for (index, (user, outcome)) in users.iter().zip(mapped).enumerate() {
+        let mapped = rows.iter().zip(&mut results).filter_map(|(row, result)| {
+            let result = result.as_mut().filter(|result| result.is_ok())?;
+            Some((row, result))
+        });
+        for (index, (user, (row, outcome))) in users.iter().zip(mapped).enumerate() {
             let mut values = Vec::with_capacity(mapping.rules.len());
             let mut row_errors = Vec::new();
             let mut columns = computed.iter();
@@ -315,7 +319,7 @@ impl<'m> Mapper<'m> {
                                 "The mapping of {attribute} failed: {transform}: {reason}",
                                 attribute = rule.attribute,
                                 transform = fault.transform,
-                                reason = rule.formula.reason(fault)
+                                reason = message_without_secrets(row, &rule.formula.reason(fault))
                             );
                             row_errors.push(mapping_error(Some(&rule.attribute), message));
                             continue;
@@ -424,6 +428,14 @@ fn write_row(user: &Value, text: &mut Vec<u8>) -> std::result::Result<(), RowErr
 /// Returns whether the expression removes its attribute from every row.
 fn is_removal(expression: &Expression) -> bool {
     expression.source() == "null"
+}
+
+/// Returns the message of a transform or exception without the secrets of the row.
+fn message_without_secrets(row: &BufferedRow, message: &Message) -> Message {
+    match &row.content {
+        Content::User(user) => redact::redacted_message(user, message),
+        _ => message.clone(),
+    }
 }
 
 fn mapping_error(attribute: Option<&str>, message: Message) -> RowError {

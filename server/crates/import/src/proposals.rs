@@ -1,7 +1,7 @@
 //! Proposes a rule of the mapping for each column that is not an attribute, ready to be pasted into a command.
 
+use super::bcrypt::is_import_bcrypt;
 use super::redact;
-use super::schema;
 use super::shell::quoted;
 use super::suggest;
 use super::summary::Reason;
@@ -97,7 +97,7 @@ fn hash_rule(path: &str, samples: &[&str]) -> Option<(String, &'static str)> {
         Some((format!("(hash => hash && ({object}))({path})"), "custom_password_hash"))
     };
     let call = |transform: &str| Some((format!("{transform}({path})"), "custom_password_hash"));
-    if all(&schema::is_import_bcrypt) {
+    if all(&is_import_bcrypt) {
         return Some((path.to_owned(), "password_hash"));
     }
     if all(&is_bcrypt) {

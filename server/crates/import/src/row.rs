@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::compact_row::compact;
+use super::consequences::{CountedAttributes, OtherProvider};
 use super::fast_check::{UncheckedText, ValidText};
 use super::read::{RawRow, RowError};
 use super::row_fault::{RowFault, RowLocation};
@@ -47,6 +48,8 @@ pub(super) struct Mapped<'t> {
     pub(super) user: Value,
     /// The complete text of the user, as JSON.
     pub(super) text: Cow<'t, [u8]>,
+    /// The provider of the user, before the mapping, if it is not in a database connection.
+    pub(super) provider: Option<OtherProvider>,
 }
 
 /// State of a row without errors.
@@ -91,7 +94,8 @@ impl Row<Read<'_>> {
     /// Parses the row for the full check. `None` if parsing fails.
     pub(super) fn into_mapped<'t>(self, text: &UncheckedText<'t>) -> Option<Row<Mapped<'t>>> {
         let user = text.build()?;
-        Some(Row { location: self.location, state: Mapped { user, text: text.text_to_check() } })
+        let provider = text.other_provider(user.get("user_id").and_then(Value::as_str));
+        Some(Row { location: self.location, state: Mapped { user, text: text.text_to_check(), provider } })
     }
 }
 
@@ -143,6 +147,24 @@ impl Row<Valid<'_>> {
         }
     }
 
+    /// Returns the attributes of the row that an import with upsert counts.
+    pub(super) fn counted_attributes(&self) -> CountedAttributes {
+        match &self.state.content {
+            ValidContent::Text(text) => text.counted_attributes(),
+            ValidContent::User(Mapped { user, .. }) => CountedAttributes::of(
+                user.as_object().into_iter().flat_map(|members| members.keys().map(String::as_str)),
+            ),
+        }
+    }
+
+    /// Returns the provider of the user if it is not in a database connection.
+    pub(super) fn other_provider(&self) -> Option<OtherProvider> {
+        match &self.state.content {
+            ValidContent::Text(text) => text.other_provider(),
+            ValidContent::User(Mapped { provider, .. }) => *provider,
+        }
+    }
+
     /// Returns location and identifiers of the row, to match it with Auth0's reports.
     pub(super) fn identity(&self) -> RowIdentity {
         let Valid { content, keep_id_prefix, .. } = &self.state;
@@ -162,9 +184,17 @@ pub(super) struct BufferedRow {
     pub(super) content: Content,
     /// The connection that the file names for the user, before the mapping.
     pub(super) connection: Option<String>,
+    /// The provider of the user, before the mapping, if it is not in a database connection.
+    pub(super) provider: Option<OtherProvider>,
 }
 
 impl BufferedRow {
+    /// Sets the content to the result of the parser, before the mapping.
+    pub(super) fn set_parsed(&mut self, parsed: std::result::Result<Value, RowError>) {
+        self.provider = parsed.as_ref().ok().and_then(OtherProvider::of_row);
+        self.content = Content::from_parsed(parsed);
+    }
+
     /// Makes the text of the row what expressions read, unless it has such a text already.
     pub(super) fn keep_original(&mut self) {
         if self.raw.original.is_empty() {

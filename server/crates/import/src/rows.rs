@@ -137,7 +137,8 @@ impl<'m> Rows<'m> {
     /// Parses and maps the current row if necessary. Fails if the file cannot be read beyond it.
     pub(super) fn parse(&mut self) -> Result<()> {
         if matches!(self.current.content, Content::Text) {
-            self.current.content = Content::from_parsed(self.reader.parse(&self.current.raw)?);
+            let parsed = self.reader.parse(&self.current.raw)?;
+            self.current.set_parsed(parsed);
             self.mapper.apply(std::slice::from_mut(&mut self.current));
         }
         Ok(())
@@ -159,7 +160,9 @@ impl<'m> Rows<'m> {
 
     /// Adds the password hash of the current row, which is parsed.
     pub(super) fn join(&mut self, hashes: &mut PasswordHashes) -> Result<()> {
-        let BufferedRow { raw, content: Content::User(user), connection } = &mut self.current else { return Ok(()) };
+        let BufferedRow { raw, content: Content::User(user), connection, .. } = &mut self.current else {
+            return Ok(());
+        };
         let Some(id) = user.get("user_id").and_then(Value::as_str) else { return Ok(()) };
         let id = sent_id(id, false).to_owned();
         hashes.join(&id, connection.as_deref(), user, &mut raw.bytes)
@@ -176,7 +179,8 @@ impl<'m> Rows<'m> {
         let location = self.location();
         match std::mem::take(&mut self.current.content) {
             Content::User(user) => {
-                Ok(Row { location, state: Mapped { user, text: self.current.raw.bytes.as_slice().into() } })
+                let (text, provider) = (self.current.raw.bytes.as_slice().into(), self.current.provider);
+                Ok(Row { location, state: Mapped { user, text, provider } })
             }
             Content::Invalid(row_errors) => {
                 let faults = row_errors.into_iter().map(|row_error| row_error.into_fault(&location)).collect();
@@ -206,11 +210,11 @@ impl<'m> Rows<'m> {
             let Some(row) = self.batch.get_mut(self.filled) else { break };
             row.raw.original.clear();
             let read = self.reader.next(&mut row.raw).and_then(|found| {
-                row.content = if found && (self.parse_all || row.raw.number == 1) {
-                    Content::from_parsed(self.reader.parse(&row.raw)?)
+                if found && (self.parse_all || row.raw.number == 1) {
+                    row.set_parsed(self.reader.parse(&row.raw)?);
                 } else {
-                    Content::Text
-                };
+                    row.content = Content::Text;
+                }
                 row.connection = row.content.connection();
                 Ok(found)
             });

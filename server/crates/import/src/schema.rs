@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 
-use super::format_hints;
-use super::suggest;
+use super::bcrypt::is_import_bcrypt;
+use super::{format_hints, redact, secret_hints, suggest};
 use uie_core::message::{Message, message};
 use uie_core::user;
 pub(super) use uie_records::Target;
@@ -264,7 +264,7 @@ impl Object {
         for (name, value) in members {
             match self.members.iter().find(|(known, _)| known == name) {
                 Some((_, rule)) => rule.validate(value, &|| member(path, name), findings),
-                None => findings.push(unknown_member(path, name)),
+                None => findings.push(unknown_member(path, name, value)),
             }
         }
     }
@@ -339,12 +339,12 @@ impl Text {
             Form::Bcrypt => {
                 let path = path();
                 Finding::new(&path, "PATTERN", message!("{path} is not a bcrypt hash ($2a$ or $2b$) with 10 rounds."))
-                    .with_hint(format_hints::bcrypt(text, &path))
+                    .with_hint(secret_hints::password_hash(text))
             }
             Form::Base32 => {
                 let path = path();
                 Finding::new(&path, "PATTERN", message!("{path} is not Base32 without padding."))
-                    .with_hint(message!("Use the letters A to Z and the digits 2 to 7, without = at the end."))
+                    .with_hint(secret_hints::totp_secret(text, &path))
             }
             Form::OneOf(values) => {
                 let path = path();
@@ -385,11 +385,15 @@ impl Array {
 
 /// Returns the finding for a member that the schema does not know. Auth0 reports it as
 /// `Forbidden attribute in appUser: …` (docs/auth0/import-schema.md).
-fn unknown_member(path: &str, name: &str) -> Finding {
-    let full = member(path, name);
+fn unknown_member(path: &str, name: &str, value: &Value) -> Finding {
+    let shown = redact::shown_name(name);
+    let full = member(path, shown);
     let finding = Finding::new(&full, "FORBIDDEN_ATTRIBUTE", message!("{full} is not an attribute of an import."));
-    if !path.is_empty() {
+    if !path.is_empty() || shown != name {
         return finding;
+    }
+    if let Some(hint) = secret_hints::unknown_secret(name, Some(value)) {
+        return finding.with_hint(hint);
     }
     if user::find(name).is_some() {
         return finding.with_hint(message!("Auth0 sets this attribute itself; leave it out."));
@@ -455,18 +459,6 @@ fn is_host_name(name: &str) -> bool {
 pub(super) fn is_phone(text: &str) -> bool {
     text.strip_prefix('+')
         .is_some_and(|digits| (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()))
-}
-
-/// bcrypt as `password_hash` accepts it.
-pub(super) fn is_import_bcrypt(text: &str) -> bool {
-    ["$2a$10$", "$2b$10$"].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(is_bcrypt_body))
-}
-
-/// Salt and hash of bcrypt: 53 characters of its own Base64 alphabet.
-pub(super) fn is_bcrypt_body(text: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'/');
-    // No early return, so that the compiler vectorizes the loop.
-    text.len() == 53 && text.bytes().fold(true, |all, byte| all & is_letter(byte))
 }
 
 fn is_base32(text: &str) -> bool {

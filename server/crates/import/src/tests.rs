@@ -1,6 +1,9 @@
 //! Tests of the import without a tenant: check, chunks, report.
 
+mod consequences;
 mod formats;
+mod hash_checks;
+mod secrets;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -79,9 +82,12 @@ fn custom(hash: &Value) -> Value {
 fn rows_are_counted_and_errors_reported_with_their_lines() {
     let content = "{\"email\":\"ada@example.com\"}\n\n{\"email\":42}\nnonsense\n{\"email\":\"bob@example.com\",\"user_id\":\"sms|1\"}\n";
     let (summary, faults) = checked(&ImportRequest::default(), content, None);
-    assert_eq!((summary.total, summary.good, summary.failed, summary.warnings, summary.chunks), (4, 2, 2, 1, 0));
+    assert_eq!((summary.total, summary.good, summary.failed, summary.warnings, summary.chunks), (4, 2, 2, 2, 0));
     let locations: Vec<_> = faults.iter().map(|fault| (fault.line, fault.row, fault.code.as_str())).collect();
-    assert_eq!(locations, [(3, 2, "INVALID_TYPE"), (4, 3, "INVALID_JSON"), (5, 4, "ID_PREFIX")]);
+    assert_eq!(
+        locations,
+        [(3, 2, "INVALID_TYPE"), (4, 3, "INVALID_JSON"), (5, 4, "ID_PREFIX"), (5, 0, "OTHER_PROVIDER")]
+    );
     assert_eq!(faults[0].value, Some(json!(42)));
     assert_eq!(faults[2].severity, Severity::Warning);
 }
@@ -116,14 +122,14 @@ fn two_kinds_of_password_hash_exclude_each_other() {
 fn valid_custom_hashes_are_accepted() {
     for hash in [
         json!({ "algorithm": "argon2", "hash": { "value": "$argon2id$v=19$m=65536,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g" } }),
-        json!({ "algorithm": "argon2", "hash": { "value": "$argon2i$m=4096,t=3,p=1$c2FsdA$aGFzaA", "encoding": "utf8" } }),
+        json!({ "algorithm": "argon2", "hash": { "value": "$argon2i$m=4096,t=3,p=1$c2FsdHNhbHQ$aGFzaA", "encoding": "utf8" } }),
         json!({ "algorithm": "bcrypt", "hash": { "value": "$2y$12$nFguVi9LsCAcvTZFKQlRKeLVydo8ETv483lkNsSFI/Wl1Rz1Ypo1K" }, "salt": { "value": "s" } }),
         json!({ "algorithm": "hmac", "hash": { "value": "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", "encoding": "base64", "digest": "sha256", "key": { "value": "6b6579", "encoding": "hex" } } }),
-        json!({ "algorithm": "ldap", "hash": { "value": "{SSHA}aGFzaGhhc2hzYWx0" } }),
+        json!({ "algorithm": "ldap", "hash": { "value": "{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9hzYWx0" } }),
         json!({ "algorithm": "md5", "hash": { "value": "67A1E09BB1F83F5007DC119C14D663AA", "encoding": "hex" }, "salt": { "value": "salt", "position": "prefix" } }),
         json!({ "algorithm": "sha512", "hash": { "value": "_-8A".repeat(21) + "_-", "encoding": "base64" } }),
-        json!({ "algorithm": "pbkdf2", "hash": { "value": "$pbkdf2-sha512$i=100000,l=64$c2FsdA$aGFzaA" } }),
-        json!({ "algorithm": "pbkdf2", "hash": { "value": "$pbkdf2-RSA-SHA1-2$c2FsdA$aGFzaA", "encoding": "utf8" } }),
+        json!({ "algorithm": "pbkdf2", "hash": { "value": "$pbkdf2-sha512$i=100000,l=4$c2FsdA$aGFzaA" } }),
+        json!({ "algorithm": "pbkdf2", "hash": { "value": format!("$pbkdf2-RSA-SHA1-2$c2FsdA${}", "A".repeat(86)), "encoding": "utf8" } }),
         json!({ "algorithm": "scrypt", "keylen": 2, "cost": 1024, "hash": { "value": "ab12", "encoding": "hex" }, "salt": { "value": "s" } }),
     ] {
         assert_eq!(codes_and_paths(&custom(&hash)), [], "{hash}");
@@ -511,7 +517,7 @@ fn faults_of_the_check_are_read_before_those_of_auth0() {
     let directory = job_directory(MIXED, &[reported(1, 1)]);
     let codes: Vec<String> =
         faults(&Files::plaintext(directory.path())).unwrap().map(|fault| fault.unwrap().code).collect();
-    assert_eq!(codes, ["INVALID_JSON", "MIN_LENGTH", "METADATA_KEY", "ID_PREFIX", "DUPLICATED_USER"]);
+    assert_eq!(codes, ["INVALID_JSON", "MIN_LENGTH", "METADATA_KEY", "ID_PREFIX", "OTHER_PROVIDER", "DUPLICATED_USER"]);
 }
 
 #[tokio::test]

@@ -81,6 +81,16 @@ pub(super) fn parse_instant(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
 }
 
+/// Returns the last day of the month of a date such as `2024-02-30` that the month does not have; `None` for other text.
+pub(super) fn last_day_of_month(text: &str) -> Option<Date> {
+    let mut numbers = text.get(..10)?.split('-');
+    let year = digits(numbers.next()?, 4)?;
+    let month = digits(numbers.next()?, 2)?;
+    let day = digits(numbers.next()?, 2)?;
+    let last = Date::new(year, to_i8(month)?, 1).ok()?.last_of_month();
+    (day > i16::from(last.day())).then_some(last)
+}
+
 /// Parses digits that may be absent: `Ok(None)` if absent, `Err` if present but not `length` digits.
 fn optional_digits(text: Option<&str>, length: usize) -> Result<Option<i16>, NotANumber> {
     text.map(|text| digits(text, length).ok_or(NotANumber)).transpose()

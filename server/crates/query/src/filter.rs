@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::condition::{Condition, DateComparison, FieldPath, Predicate, RangeEnd, Value};
-use super::dates::Period;
+use super::dates::{Period, last_day_of_month};
 use super::evaluate::{self, fold};
+use super::likely_mistakes::{field_in_word, relative_date};
 use super::node::{Bound, Field, Node, PatternToken, Test};
 use uie_core::diagnostic::Diagnostic;
 use uie_core::message::{Message, message};
@@ -23,7 +24,10 @@ pub struct Filter(Condition);
 
 impl Filter {
     pub(super) fn new(root: &Node) -> Result<Self, Diagnostic> {
-        compile(root).map(Self)
+        match relative_date(root) {
+            Some(diagnostic) => Err(diagnostic),
+            None => compile(root).map(Self),
+        }
     }
 
     /// Returns the filter for users of the connection `name`.
@@ -74,15 +78,19 @@ fn compile(node: &Node) -> Result<Condition, Diagnostic> {
             check_known(field)?;
             Condition::Field(field_path(field), Predicate::Exists)
         }
-        Node::Match { field: None, span, .. } => {
+        Node::Match { field: None, test, span } => {
+            let hint = match field_in_word(test) {
+                Some((_, meant)) => message!("Write {meant}, with a colon after the field."),
+                None => message!(
+                    "Put a field in front, as in name:ada, and quotes around values with blanks, as in name:\"ada \
+                     lovelace\"."
+                ),
+            };
             return Err(Diagnostic::in_span(
                 span.0.clone(),
                 message!("this term names no field, and Auth0 does not say which ones it looks at then"),
             )
-            .with_hint(message!(
-                "Put a field in front, as in name:ada, and quotes around values with blanks, as in name:\"ada \
-                 lovelace\"."
-            )));
+            .with_hint(hint));
         }
         Node::Match { field: Some(field), test, span } => {
             check_known(field)?;
@@ -163,6 +171,13 @@ fn compile_predicate(field: &Field, test: &Test, span: &Range<usize>) -> Result<
                 message!("Write a range such as {name}:[10 TO 19]."),
             );
         }
+        (Some(Kind::Date), Test::Is(text)) if last_day_of_month(text).is_some() => {
+            let last = last_day_of_month(text).unwrap_or_default();
+            return refuse(
+                message!("{name} holds a date, and {text} is not in the calendar"),
+                message!("The last day of that month is {last}."),
+            );
+        }
         (Some(Kind::Date), Test::Is(text)) if Period::parse(text).is_none() => {
             return refuse(
                 message!("{name} holds a date"),
@@ -216,7 +231,11 @@ fn compile_predicate(field: &Field, test: &Test, span: &Range<usize>) -> Result<
                     _ => None,
                 };
                 if let Some(message) = mismatch {
-                    return Err(Diagnostic::in_span(span.clone(), message));
+                    let error = Diagnostic::in_span(span.clone(), message);
+                    return Err(match last_day_of_month(text) {
+                        Some(last) => error.with_hint(message!("The last day of that month is {last}.")),
+                        None => error,
+                    });
                 }
                 Ok(match bound {
                     Bound::Exclusive { .. } => RangeEnd::Exclusive(value),

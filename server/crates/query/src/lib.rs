@@ -8,9 +8,11 @@ mod condition;
 mod dates;
 mod evaluate;
 mod filter;
+mod likely_mistakes;
 mod node;
 mod parse;
 mod query;
+mod relative_dates;
 mod remark;
 
 pub use filter::Filter;

@@ -106,13 +106,6 @@ impl Node {
             Self::Exists(_) | Self::Match { .. } => {}
         }
     }
-
-    pub fn visit_fields(&self, visitor: &mut dyn FnMut(&Field)) {
-        self.visit(&mut |node| match node {
-            Self::Exists(field) | Self::Match { field: Some(field), .. } => visitor(field),
-            _ => {}
-        });
-    }
 }
 
 impl fmt::Display for Node {

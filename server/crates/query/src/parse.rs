@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::node::{Bound, Field, IgnoredByEq, Node, PatternToken, Test};
+use super::relative_dates::{now, to_absolute};
 use super::remark::Remark;
 use uie_core::diagnostic::Diagnostic;
 use uie_core::message::message;
@@ -342,14 +343,25 @@ impl Parser<'_> {
             Some('/') => return Err(regular_expression_error(at)),
             Some(sign @ ('<' | '>')) => {
                 let or_equal = self.rest().chars().nth(1) == Some('=');
-                let range = match (sign, or_equal) {
-                    ('>', true) => "[x TO *]",
-                    ('>', false) => "{x TO *]",
-                    (_, true) => "[* TO x]",
-                    (_, false) => "[* TO x}",
+                let range = |value: &str| match (sign, or_equal) {
+                    ('>', true) => format!("[{value} TO *]"),
+                    ('>', false) => format!("{{{value} TO *]"),
+                    (_, true) => format!("[* TO {value}]"),
+                    (_, false) => format!("[* TO {value}}}"),
                 };
-                return Err(Diagnostic::in_span(at..at + 1, message!("{sign} belongs to the older search v2"))
-                    .with_hint(message!("Write a range: {field}:{range}.", field = name())));
+                let hint = if let Some(value) = compared_value(self.rest()) {
+                    message!(
+                        "Write a range: {field}:{form}, here {field}:{range}.",
+                        field = name(),
+                        form = range("x"),
+                        range = range(&value)
+                    )
+                } else {
+                    message!("Write a range: {field}:{range}.", field = name(), range = range("x"))
+                };
+                return Err(
+                    Diagnostic::in_span(at..at + 1, message!("{sign} belongs to the older search v2")).with_hint(hint)
+                );
             }
             None | Some(')') => {
                 return Err(Diagnostic::at(at, message!("expected a value after {field}:", field = name())));
@@ -446,8 +458,15 @@ impl Parser<'_> {
                 '\\' => chars.push((self.parse_escape()?, true)),
                 _ if ends_word(next) => break,
                 '!' => {
-                    return Err(Diagnostic::in_span(offset..offset + 1, message!("found `!` inside a word"))
-                        .with_hint(message!("Write \\! or quote the value.")));
+                    let hint = if self.rest().starts_with("!=") {
+                        let field: String = chars.iter().map(|(c, _)| c).collect();
+                        message!("Write NOT {field}:value.")
+                    } else {
+                        message!("Write \\! or quote the value.")
+                    };
+                    return Err(
+                        Diagnostic::in_span(offset..offset + 1, message!("found `!` inside a word")).with_hint(hint)
+                    );
                 }
                 '“' | '”' | '„' | '‟' => {
                     return Err(Diagnostic::in_span(
@@ -682,6 +701,18 @@ impl Parser<'_> {
             );
         }
     }
+}
+
+/// Returns the value after `<`, `>=` and so on, for a range: a date relative to now as the date that it is today; `None`
+/// if there is no value.
+fn compared_value(text: &str) -> Option<String> {
+    let value = text.trim_start_matches(['<', '>', '=']).trim_start_matches(is_whitespace);
+    let value = match value.strip_prefix('"') {
+        Some(phrase) => phrase.split('"').next().unwrap_or_default(),
+        None => value.split(|c| is_whitespace(c) || matches!(c, ')' | ']' | '}')).next().unwrap_or_default(),
+    };
+    let text = to_absolute(value, now()).unwrap_or_else(|| value.to_owned());
+    (!value.is_empty()).then(|| Bound::Inclusive { text, span: IgnoredByEq(0..0) }.to_string())
 }
 
 fn regular_expression_error(at: usize) -> Diagnostic {

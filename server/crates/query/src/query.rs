@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::dates::Period;
 use super::filter::Filter;
-use super::node::{Bound, Field, Node, PatternToken, Test};
+use super::likely_mistakes::likely_mistakes;
+use super::node::{Field, Node, PatternToken, Test};
 use super::parse;
 use super::remark::Remark;
 use uie_core::diagnostic::Diagnostic;
@@ -82,11 +82,7 @@ impl Query {
         })?;
         let mut query =
             Self { source: source.to_owned(), root: parsed.root, remarks: parsed.remarks, ambiguity: parsed.ambiguity };
-        let mut found = Vec::new();
-        query.root.visit_fields(&mut |field| found.extend(unknown_attribute(field)));
-        query.root.visit(&mut |node| found.extend(impossible_dates(node)));
-        for message in found {
-            let remark = Remark::new(message);
+        for remark in likely_mistakes(&query.root) {
             if !query.remarks.contains(&remark) {
                 query.remarks.push(remark);
             }
@@ -179,39 +175,4 @@ fn test_unsupported_by_auth0(field: Option<&Field>, test: &Test) -> Option<Messa
                 .then(|| message!("Auth0 wants at least three characters with a wildcard in front"))
         }
     }
-}
-
-/// Returns a remark if the name of a field is probably misspelled.
-fn unknown_attribute(field: &Field) -> Option<Message> {
-    let root = field.root();
-    if user::find(root).is_some() || root == "organization_id" {
-        return None;
-    }
-    if let ("user", Some(name)) = (root, field.parts.get(1)) {
-        return Some(message!("a search names attributes without `user.` in front; write {name}"));
-    }
-    Some(if let Some(nearest) = user::nearest_exportable(root) {
-        message!("Auth0 documents no attribute `{root}`; did you mean {nearest}?")
-    } else {
-        message!("Auth0 documents no attribute `{root}`")
-    })
-}
-
-/// Returns remarks if a date attribute is compared with a text that is not a date: no user matches it.
-fn impossible_dates(node: &Node) -> Vec<Message> {
-    let Node::Match { field: Some(field), test, .. } = node else { return Vec::new() };
-    let is_date =
-        field.parts.len() == 1 && user::find(field.root()).is_some_and(|attribute| attribute.kind == user::Kind::Date);
-    if !is_date {
-        return Vec::new();
-    }
-    let texts = match test {
-        Test::Is(text) => vec![text],
-        Test::Like(_) => Vec::new(),
-        Test::Range { low, high } => [low, high].into_iter().filter_map(Bound::text).collect(),
-    };
-    let impossible = texts.into_iter().filter(|text| Period::parse(text).is_none());
-    impossible
-        .map(|text| message!("`{text}` is not a date, so no user matches it; write a date like 2024-12-31"))
-        .collect()
 }

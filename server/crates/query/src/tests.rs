@@ -207,9 +207,13 @@ fn errors_show_the_offset_and_what_was_expected() {
         "name:ada\u{a0}b",
         "a:1||b:2",
         "name:wow!",
+        "name!=ada",
         "logins_count:-5",
         "logins_count:>=10",
         "logins_count:<10",
+        "last_login:>2024-01-31",
+        "last_login:<=\"2024-01-31T10:00\"",
+        "logins_count:>",
         "logins_count:[1, 2]",
         "logins_count:[1 TO 2",
         "logins_count:[1 TO 2)",
@@ -258,10 +262,13 @@ fn queries_without_an_exact_local_meaning_are_refused() {
         "logins_count:[a TO 5]",
         "blocked:yes",
         "identities.isSocial:[a TO b]",
-        "created_at:yesterday",
+        "created_at:soon",
         "created_at:2017-*",
-        "created_at:[now-1d TO *]",
         "created_at:2017-02-30",
+        "created_at:[* TO 2024-02-30]",
+        "email=ada@example.com",
+        "email.domain=example.com AND name:a",
+        "logins_count>=10",
         "last_ip:[10.0.0.0 TO 10.255.255.255]",
         "app_metadata:x",
         "identities:db",
@@ -282,12 +289,16 @@ fn shown_remarks(query: &str) -> String {
 }
 
 #[test]
-fn only_operators_in_lower_case_are_reported_as_widening() {
+fn operators_in_lower_case_and_negated_mistakes_are_reported_as_widening() {
     let widens = |query: &str| check(query).unwrap().remarks.iter().map(|remark| remark.widens).collect::<Vec<_>>();
     for query in ["name:ada and email:b*", "name:ada or email:b*", "not name:ada"] {
         assert_eq!(widens(query), [true], "{query}");
     }
     assert_eq!(widens("emial:x"), [false]);
+    assert_eq!(widens("NOT emial:x"), [true], "every user matches");
+    assert_eq!(widens("NOT (NOT emial:x)"), [false]);
+    assert_eq!(widens("NOT created_at:2024-02-30"), [true], "every user matches");
+    assert_eq!(widens("created_at:2024-02-30"), [false]);
     assert_eq!(widens("name:a AND name:b OR name:c"), [false]);
     assert_eq!(widens("name:\"and\""), Vec::<bool>::new());
 }
@@ -303,7 +314,11 @@ fn remarks_explain_how_a_query_was_read() {
         "name:a and name:b",
         "emial:x OR emial:y",
         "user.email:x",
-        "created_at:[2024-13-01 TO *] OR last_login:yesterday",
+        "identities.conection:x",
+        "email=ada@example.com",
+        "NOT created_at:2024-02-30",
+        "created_at:{2023-02-29 TO *]",
+        "created_at:[2024-13-01 TO *] OR last_login:soon",
         "created_at:[2024-12 TO 2024-12-31T23:59:59Z] OR user_metadata.born:x",
         "(name:a AND name:b) OR name:c",
         "NOT _exists_:logins_count OR logins_count:0",
@@ -313,6 +328,31 @@ fn remarks_explain_how_a_query_was_read() {
     .map(|query| format!("{query}\n  {}", shown_remarks(query)))
     .collect();
     insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn dates_relative_to_now_are_refused_with_the_query_to_write() {
+    for query in [
+        "last_login:[now-90d TO *]",
+        "last_login:{* TO now-1M/M]",
+        "created_at:yesterday",
+        "name:a AND NOT updated_at:[2020 TO NOW-12h}",
+        "created_at:(2020 OR today)",
+    ] {
+        assert!(shown_remarks(query).starts_with("Auth0 documents no dates relative to now; today"), "{query}");
+        let error = Query::parse(query).unwrap().filter().expect_err(query);
+        assert!(error.message.contains("has no dates relative to now"), "{error}");
+        let hint = error.hint.expect(query).to_string();
+        let meant = hint.strip_prefix("Write ").and_then(|hint| hint.split_once("; ")).expect(&hint).0;
+        let meant = Query::parse(meant).unwrap_or_else(|error| panic!("{error}"));
+        assert!(meant.filter().is_ok() && meant.remarks().is_empty(), "{hint}");
+    }
+    let error = Query::parse("last_login:<now-90d").unwrap_err();
+    let hint = error.hint.unwrap().to_string();
+    let meant = hint.split(", here ").nth(1).and_then(|hint| hint.strip_suffix('.')).expect(&hint);
+    assert!(Query::parse(meant).unwrap().filter().is_ok(), "{hint}");
+    // In metadata such a text is a text.
+    assert!(Query::parse("user_metadata.state:now").unwrap().filter().is_ok());
 }
 
 #[test]

@@ -150,6 +150,9 @@ pub(super) struct InspectForm {
     /// As for an import.
     query: Option<String>,
     encoding: Option<String>,
+    /// As for an import: adds warnings about what an upsert does not change and what it replaces.
+    #[schema(default = false)]
+    upsert: Option<bool>,
 }
 
 /// Inspects a file, or its beginning, before an import: format, columns with suggested attributes, first rows, and
@@ -185,6 +188,7 @@ pub(super) async fn inspect(
             "query" => request.query = read_text(field, &name).await?,
             "keep_id_prefix" => request.keep_id_prefix = read_boolean(field, &name).await?,
             "encoding" => request.encoding = read_encoding(field, &name).await?,
+            "upsert" => request.upsert = read_boolean(field, &name).await?,
             "map" => request.map = read_map(field, &name).await?,
             "source" => request.source = Some(read_text(field, &name).await?).filter(|name| !name.is_empty()),
             "transforms" => request.transforms = read_pins(field, &name).await?,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use simulated_tenant::{Fault, FaultKind};
-use test_kit::{Part, TestKit, job_id, valid_users};
+use test_kit::{Part, Request, TestKit, job_id, valid_users};
 
 use crate::snapshots::{assert_json, status_and_body};
 
@@ -187,6 +187,45 @@ async fn an_inspection_names_a_guessed_encoding_and_tries_another_one() {
     let job = harness.upload(&parts, Some(users.2)).await.job_id();
     let done = harness.wait_until_finished(&job).await;
     assert_eq!(done["summary"]["inputs"][0]["encoding"], "ISO-2022-JP", "{done}");
+}
+
+#[actix_web::test]
+async fn what_an_upsert_does_is_in_the_inspection_and_in_the_summary_in_both_languages() {
+    let harness = TestKit::with_users(1).in_process().await;
+    let users = r#"[{"email": "ada@example.com", "blocked": true, "user_id": "google-oauth2|1"}]"#;
+    let codes = |reasons: &Value| -> Vec<(String, String)> {
+        let reasons = reasons.as_array().expect("reasons").iter();
+        let text = |reason: &Value, name: &str| reason[name].as_str().unwrap_or_default().to_owned();
+        reasons.map(|reason| (text(reason, "code"), text(reason, "attribute"))).collect()
+    };
+    let expected = [
+        ("ID_PREFIX", "user_id"),
+        ("OTHER_PROVIDER", "user_id"),
+        ("UPSERT_UNCHANGED", "blocked"),
+        ("UPSERT_UNCHANGED", "user_id"),
+    ]
+    .map(|(code, attribute)| (code.to_owned(), attribute.to_owned()));
+    let inspected =
+        harness.form("/api/import/inspect", &[("users", Some("u.json"), users), ("upsert", None, "true")]).await;
+    assert_eq!(codes(&inspected.accepted()["checked"]["reasons"]), expected);
+    let without = harness.form("/api/import/inspect", &[("users", Some("u.json"), users)]).await.accepted();
+    assert_eq!(codes(&without["checked"]["reasons"]), expected[..2]);
+
+    let job = harness.import(users, &[("dry_run", "true"), ("upsert", "true")]).await;
+    assert_eq!(codes(&job["summary"]["reasons"]), expected);
+    let request = Request::get(&format!("/api/jobs/{}", job_id(&job))).header("accept-language", "de");
+    let german = harness.send(request).await.json();
+    let messages: Vec<&str> = german["summary"]["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|reason| reason["message"].as_str())
+        .collect();
+    assert_eq!(
+        messages[2],
+        "Eine Aktualisierung ändert blocked von bestehenden Benutzern nie; 1 Zeile enthält das Attribut."
+    );
+    assert!(messages[1].starts_with("1 Benutzer gehört zu einem anderen Anbieter (google-oauth2)"), "{messages:?}");
 }
 
 #[actix_web::test]

@@ -5,7 +5,7 @@ use super::error::{format_error, read_error};
 use crate::proposals::{self, UnknownColumn};
 use crate::schema::{self, Target, is_email};
 use crate::shell::quoted;
-use crate::suggest;
+use crate::{redact, suggest};
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_core::user;
@@ -326,7 +326,7 @@ impl Csv {
         let taken = own.chain(computed.iter().cloned()).collect();
         let proposals = proposals::propose(&unknown, taken);
         let described = unknown.iter().zip(&proposals).map(|(column, proposal)| {
-            let shown: String = column.name.chars().take(60).collect();
+            let shown: String = redact::shown_name(column.name).chars().take(60).collect();
             let nearest = suggest::nearest_attribute(column.name)
                 .filter(|nearest| *nearest != "password_hash" || proposal.attribute.as_deref() == Some(*nearest));
             match nearest {
