@@ -12,6 +12,8 @@ mod messages;
 mod promises;
 #[path = "documents/references.rs"]
 mod references;
+#[path = "documents/script_texts.rs"]
+mod script_texts;
 #[path = "documents/test_runner.rs"]
 mod test_runner;
 

@@ -129,6 +129,54 @@ async fn files_with_different_headers_are_mapped_each_by_its_own() {
 }
 
 #[tokio::test]
+async fn options_of_the_files_are_inspected_kept_and_reset() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(10).await;
+    record_page_errors(&browser).await;
+    sign_in(&browser, &demo).await;
+    // Records the parts of the last inspection.
+    let record = "const send = window.fetch;
+        window.fetch = (url, options) => {
+          if (String(url).endsWith('import/inspect')) window.parts = [...options.body].filter(([, value]) => typeof value === 'string');
+          return send(url, options);
+        };";
+    browser.run(record).await;
+    browser.choose_file("#files", "users.csv", "email;name\nada@example.com;Zoë\n".as_bytes()).await;
+    browser.wait_for_text("#content .legend", "row can be imported").await;
+    browser.wait_for_text("#encoding-preview", "Zoë").await;
+    browser.element("#encoding").await.select_by_value("windows-1252").await.unwrap();
+    browser.element("#source").await.select_by_value("none").await.unwrap();
+    browser.type_into("#null-texts", "NULL, N/A").await;
+    browser.click_at("#drop-empty").await;
+    browser.click_at("#upsert").await;
+    let options =
+        "return (window.parts ?? []).filter(([name]) => !['map', 'partial', 'keep_id_prefix'].includes(name))";
+    let expected = json!([
+        ["upsert", "true"],
+        ["drop_empty", "true"],
+        ["drop_unknown", "false"],
+        ["drop_read_only", "false"],
+        ["source", "none"],
+        ["encoding", "windows-1252"],
+        ["null", "NULL"],
+        ["null", "N/A"]
+    ]);
+    browser.wait_for(options, &expected).await;
+    browser.check_themes_and_widths("options of an import").await;
+
+    let values = "return ['source', 'encoding', 'null-texts', 'query'].map((id) => document.getElementById(id).value)";
+    browser.open(&demo.url("/import")).await;
+    browser.element("#connection:enabled").await;
+    assert_eq!(browser.run(values).await, json!(["none", "windows-1252", "NULL, N/A", ""]));
+    assert_eq!(browser.run("return document.getElementById('drop-empty').checked").await, true);
+    browser.choose_file("#files", "users.json", br#"[{"email":"ada@example.com"}]"#).await;
+    browser.wait_for_text("#content .legend", "row can be imported").await;
+    browser.click("Clear").await;
+    assert_eq!(browser.run(values).await, json!(["", "", "", ""]));
+    assert_no_page_errors(&browser, "options of an import").await;
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_imported_prevents_the_start() {
     let Some((_lock, browser)) = exclusive_browser().await else { return };
     let demo = Installation::demo(10).await;
@@ -160,10 +208,12 @@ async fn an_import_without_imported_users_has_failed() {
     browser.click("Start importing users").await;
     browser.wait_for_text(".job-head", "Failed, no user was imported").await;
     browser.wait_for_text(".faults tbody tr:nth-child(2)", "row 2").await;
+    browser.click("Retry failed rows").await;
+    browser.wait_for_text(".job-head", "Import of failed rows of wrong.json").await;
     browser.click("History").await;
     browser.wait_for_text("#history .status.error", "Failed, no user was imported").await;
     browser.element("#filter-status").await.select_by_label("Failed").await.unwrap();
-    assert_eq!(browser.run("return document.querySelectorAll('#history tbody tr').length").await, 1);
+    assert_eq!(browser.run("return document.querySelectorAll('#history tbody tr').length").await, 2);
 }
 
 #[tokio::test]

@@ -129,6 +129,27 @@ async fn no_page_and_no_table_is_wider_than_the_window() {
     }
 }
 
+/// A page that fits into the window has the scrollbar of a longer one: nothing moves when the page grows, and beside the
+/// header and the backdrop of a dialog there is no empty strip, as `scrollbar-gutter` leaves it.
+#[tokio::test]
+async fn short_pages_have_a_scrollbar_and_no_empty_strip() {
+    let Some((_lock, browser)) = exclusive_browser().await else { return };
+    let demo = Installation::demo(50).await;
+    sign_in(&browser, &demo).await;
+    let shape = "const { clientWidth, scrollHeight, clientHeight } = document.documentElement;
+        const { overflowY, scrollbarGutter } = getComputedStyle(document.documentElement);
+        const { right } = document.querySelector('.top').getBoundingClientRect();
+        return [scrollHeight > clientHeight, right === clientWidth, overflowY, scrollbarGutter, clientWidth]";
+    browser.resize(1280, 1200).await;
+    browser.open(&demo.url("/history")).await;
+    browser.element("#history .blank").await;
+    let short = browser.run(shape).await;
+    assert_eq!(short, json!([false, true, "scroll", "auto", short[4]]));
+    browser.open(&demo.url("/transforms")).await;
+    browser.element("#catalog .transform").await;
+    assert_eq!(browser.run(shape).await, json!([true, true, "scroll", "auto", short[4]]));
+}
+
 #[tokio::test]
 async fn cached_assets_are_not_requested_again() {
     let Some((_lock, browser)) = exclusive_browser().await else { return };

@@ -618,6 +618,11 @@ export interface components {
              * @description Rows without errors.
              */
             good: number;
+            /**
+             * Format: int64
+             * @description Rows that the query does not match; absent if there are no such rows.
+             */
+            left_out?: number;
             /** @description Errors and warnings by reason, errors and frequent ones first. */
             reasons: components["schemas"]["Reason"][];
             /** @description The first users as they would be sent, with secrets hidden. */
@@ -760,11 +765,21 @@ export interface components {
             /** @description Id of the database connection. */
             connection_id: string;
             /**
+             * @description Omit attributes without content (`null`, `""`, `{}`, `[]`), and members of metadata that are `null` or `""`.
+             * @default false
+             */
+            drop_empty: boolean | null;
+            /**
              * @description Omit attributes that Auth0 sets itself (`created_at`, `identities`, `last_login`, …), so that an export of
              *     complete users can be imported.
              * @default false
              */
             drop_read_only: boolean | null;
+            /**
+             * @description Omit columns and attributes that Auth0 does not know, with a warning for each name.
+             * @default false
+             */
+            drop_unknown: boolean | null;
             /**
              * @description Only check the file; send nothing to Auth0.
              * @default false
@@ -788,11 +803,20 @@ export interface components {
              *     transform call, or JavaScript. The expression `null` omits a column or attribute.
              */
             map?: string | null;
+            /** @description A text such as `NULL`: cells and strings that are exactly this text are absent. The part may be repeated. */
+            null?: string[] | null;
+            /** @description Import only the rows that match this search query, in Auth0's syntax. It sees the row after the mapping. */
+            query?: string | null;
             /**
              * @description Send an e-mail to the tenant's owners at the end.
              * @default false
              */
             send_completion_email: boolean | null;
+            /**
+             * @description The system whose export the files are, such as `cognito`; `none` if their attributes are those of Auth0. Without
+             *     it, each file is recognized by its content. `POST /api/import/inspect` lists the sources.
+             */
+            source?: string | null;
             /**
              * @description Pinned versions of transforms: a JSON object with the SHA-256 of the file for each name. Other transforms are
              *     used in their active version.
@@ -824,6 +848,8 @@ export interface components {
             format: string;
             /** @description The file is compressed. */
             gzip: boolean;
+            /** @description Name of the source whose export it is, chosen or detected; absent if its attributes are those of Auth0. */
+            source?: string | null;
             /**
              * Format: int64
              * @description Number of sequences of bytes that are no characters of the encoding, and were replaced by U+FFFD.
@@ -836,8 +862,17 @@ export interface components {
              * @description As for an import.
              * @default false
              */
+            drop_empty: boolean | null;
+            /**
+             * @description As for an import.
+             * @default false
+             */
             drop_read_only: boolean | null;
-            /** @description As for an import. */
+            /**
+             * @description As for an import.
+             * @default false
+             */
+            drop_unknown: boolean | null;
             encoding?: string | null;
             /**
              * @description As for an import.
@@ -846,11 +881,17 @@ export interface components {
             keep_id_prefix: boolean | null;
             /** @description As for an import. */
             map?: string | null;
+            /** @description As for an import. */
+            null?: string[] | null;
             /**
              * @description Whether the part `users` is only the beginning of the file.
              * @default false
              */
             partial: boolean | null;
+            /** @description As for an import. */
+            query?: string | null;
+            /** @description As for an import. */
+            source?: string | null;
             /**
              * @description Pinned versions of transforms: a JSON object with the SHA-256 of the file for each name. Other transforms are
              *     used in their active version.
@@ -883,8 +924,8 @@ export interface components {
             /** @description Its name in the file; empty for a column without one. */
             name: string;
             /**
-             * @description The suggested attribute if the name is not one: the most similar attribute, or else a key in `user_metadata`.
-             *     Absent for secrets, unless `password_hash` takes them.
+             * @description The suggested attribute if the name is not one: the most similar attribute, or else a key in metadata. Absent
+             *     for secrets, unless `password_hash` takes them.
              */
             proposal?: string | null;
             /**
@@ -918,6 +959,8 @@ export interface components {
              *     attribute, the first one gets it.
              */
             proposed_map: Record<string, never>;
+            /** @description Remarks on the query that its author may not expect; absent if there is no remark. */
+            remarks?: components["schemas"]["Remark"][];
             /**
              * Format: int64
              * @description Number of inspected rows.
@@ -925,6 +968,9 @@ export interface components {
             rows: number;
             /** @description The first rows. */
             sample: components["schemas"]["InspectedRow"][];
+            source?: components["schemas"]["SourceName"] | null;
+            /** @description All sources that can be chosen. */
+            sources: components["schemas"]["SourceName"][];
         };
         /**
          * @description What a job does.
@@ -1322,6 +1368,13 @@ export interface components {
          * @enum {string}
          */
         SourceKind: "file" | "search" | "split_search" | "job";
+        /** @description A source in a list to choose from. */
+        SourceName: {
+            /** @description Its name in `--source`. */
+            name: string;
+            /** @description Its name for people. */
+            title: string;
+        };
         /** @description The available transforms. */
         TransformList: {
             /** @description The limits of each transform. */

@@ -53,7 +53,8 @@ function errorOf(status, reason, text) {
   } catch {
     // Not an error body of this API, for example a page of a proxy.
   }
-  return new ApiError({ statusCode: status, message: texts.errors.unexpectedAnswer(status, reason) });
+  const message = reason ? texts.errors.unexpectedAnswerReason({ status, reason }) : texts.errors.unexpectedAnswer({ status });
+  return new ApiError({ statusCode: status, message });
 }
 
 /**

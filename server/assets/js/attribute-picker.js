@@ -2,10 +2,9 @@
 
 import { get, isAbort } from './api.js';
 import { announce, button, byId, fill, h } from './dom.js';
-import { number } from './format.js';
 import { errorNotice } from './page.js';
 import { exampleCall, exampleText, tenantData } from './suggest.js';
-import { texts } from './texts.js';
+import { labelOf, texts } from './texts.js';
 
 /** Rows per page; a tenant may have hundreds of attributes. */
 const PAGE = 50;
@@ -130,9 +129,9 @@ export function attributePicker(editor, defaults, loaded = () => {}) {
     list.scrollTop = 0;
     showMore();
     if (tenantData.attributes.length === 0) fill(status, texts.picker.noUsers);
-    else if (matches.length === 0) fill(status, texts.picker.nothing(search.value));
-    else if (words.length === 0) fill(status, texts.picker.sampled(number(sampled), sampled));
-    else fill(status, texts.picker.found(matches.length, number(matches.length)));
+    else if (matches.length === 0) fill(status, texts.picker.nothing({ words: search.value }));
+    else if (words.length === 0) fill(status, texts.picker.sampled({ count: sampled }));
+    else fill(status, texts.picker.found({ count: matches.length }));
   }
 
   function showMore() {
@@ -143,7 +142,7 @@ export function attributePicker(editor, defaults, loaded = () => {}) {
       more,
       left > 0 &&
         button(
-          texts.picker.more(number(left)),
+          texts.picker.more({ left }),
           () => {
             showMore();
             list.children[shown]?.querySelector('input')?.focus();
@@ -162,7 +161,7 @@ export function attributePicker(editor, defaults, loaded = () => {}) {
         change: () => {
           if (box.checked) editor.add([{ name: expression, export_as: exportAs }]);
           else editor.removeExpression(expression);
-          announce(box.checked ? texts.picker.added(exportAs) : texts.export.removed(exportAs));
+          announce(box.checked ? texts.picker.added({ name: exportAs }) : texts.export.removed({ name: exportAs }));
         },
       },
     });
@@ -187,13 +186,13 @@ function attributeCells({ path, type, share, example }) {
   bar.style.width = `${percent}%`;
   return [
     h('code', { class: 'path' }, path),
-    h('span', { class: 'type' }, texts.picker.types[type] ?? type),
+    h('span', { class: 'type' }, labelOf(texts.picker.types, type)),
     h(
       'span',
-      { class: 'share', title: texts.picker.share(words) },
+      { class: 'share', title: texts.picker.share({ percent: words }) },
       h('span', { class: 'share-bar', 'aria-hidden': 'true' }, bar),
       h('span', { 'aria-hidden': 'true' }, words),
-      h('span', { class: 'visually-hidden' }, texts.picker.share(words)),
+      h('span', { class: 'visually-hidden' }, texts.picker.share({ percent: words })),
     ),
     h('span', { class: 'example' }, h('span', { class: 'visually-hidden' }, texts.picker.example), exampleText(example)),
   ];

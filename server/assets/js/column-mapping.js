@@ -1,6 +1,8 @@
 // The mapping of columns to attributes, for one or several files: pure functions of the inspected files and the user's
 // decisions.
 
+import { fieldOfError } from './reading-state.js';
+
 /** The error codes of a file whose columns need another mapping. Other problems make a file unusable. */
 const MAPPING_PROBLEMS = ['users_file_columns', 'invalid_mapping'];
 /** Statuses below 500 that say nothing about a file: the session, a server without inspection, and limits. */
@@ -25,10 +27,12 @@ const OF_SERVER = [401, 403, 404, 405, 408, 429];
  */
 
 /**
- * Whether a file cannot be imported, whatever the mapping is. An unreachable server says nothing about the file.
+ * Whether a file cannot be imported, whatever the mapping is. An error of an option, and an unreachable server, say
+ * nothing about the file.
  * @param {ChosenFile} entry
  */
 export function isUnusable({ inspection, error }) {
+  if (error && fieldOfError(error)) return false;
   if (error) return error.status >= 400 && error.status < 500 && !OF_SERVER.includes(error.status) && !MAPPING_PROBLEMS.includes(error.code);
   const problem = inspection?.problem;
   return Boolean(problem) && !MAPPING_PROBLEMS.includes(problem?.errorCode ?? '');

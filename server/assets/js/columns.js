@@ -5,7 +5,7 @@ import { withSuggestions } from './completion.js';
 import { announce, byId, fill, h, icon, iconButton } from './dom.js';
 import { fieldError } from './page.js';
 import { suggestExpression, tenantData } from './suggest.js';
-import { texts } from './texts.js';
+import { labelOf, texts } from './texts.js';
 
 /**
  * An expression without `user.` in front, which is optional in paths.
@@ -80,9 +80,9 @@ export function columnsEditor(changed) {
     columns.forEach((column, index) => {
       const place = part(index, '.kind');
       const kind = answers.get(column.name.trim())?.kind;
-      fill(place, kind ? (texts.export.kinds[kind] ?? kind) : '');
+      fill(place, kind ? labelOf(texts.export.kinds, kind) : '');
       place.dataset.kind = kind ?? '';
-      place.title = kind ? (texts.export.kindHelp[kind] ?? '') : '';
+      place.title = kind ? labelOf(texts.export.kindHelp, kind, '') : '';
     });
   }
 
@@ -93,12 +93,12 @@ export function columnsEditor(changed) {
   function showRemarks() {
     columns.forEach((column, index) => {
       const remarks = answers.get(column.name.trim())?.remarks ?? [];
-      const unknown = remarks.length === 0 && unknownPath(column.name, tenantData.attributes, tenantData.documented);
+      const remark = remarks.length === 0 && pathRemark(column.name);
       fill(
         part(index, '.field-remark'),
-        remarks.map((remark) => h('p', {}, remark)),
-        unknown && h('p', {}, texts.export.unknownPath(unknown.path, unknown.nearest)),
-        isRepeated(index) && h('p', {}, texts.export.nameTwice(column.export_as.trim())),
+        remarks.map((text) => h('p', {}, text)),
+        remark && h('p', {}, remark),
+        isRepeated(index) && h('p', {}, texts.export.nameTwice({ name: column.export_as.trim() })),
       );
     });
   }
@@ -122,7 +122,7 @@ export function columnsEditor(changed) {
   }
 
   /** @param {number} index */
-  const columnLabel = (index) => columns[index].export_as || columns[index].name || texts.export.unnamedColumn(index + 1);
+  const columnLabel = (index) => columns[index].export_as || columns[index].name || texts.export.unnamedColumn({ position: index + 1 });
 
   /**
    * @param {number} from
@@ -133,7 +133,7 @@ export function columnsEditor(changed) {
     columns.splice(to, 0, column);
     show();
     changed();
-    announce(texts.export.moved(columnLabel(to), to + 1));
+    announce(texts.export.moved({ name: columnLabel(to), position: to + 1 }));
   }
 
   /** @param {number} index */
@@ -142,7 +142,7 @@ export function columnsEditor(changed) {
     columns.splice(index, 1);
     show();
     changed();
-    announce(texts.export.removed(name));
+    announce(texts.export.removed({ name }));
     const next = list.children[Math.min(index, columns.length - 1)];
     const last = /** @type {HTMLElement | null | undefined} */ (next?.querySelector('.tools button:last-child'));
     (last ?? byId('add-column')).focus();
@@ -193,8 +193,8 @@ export function columnsEditor(changed) {
       return input;
     };
     const error = h('p', { class: 'field-error', id: `column-${position}-error` });
-    const attribute = field('name', texts.export.attributeOf(position), texts.export.attribute, { class: 'code' });
-    const name = field('export_as', texts.export.columnNameOf(position), texts.export.columnName);
+    const attribute = field('name', texts.export.attributeOf({ position }), texts.export.attribute, { class: 'code' });
+    const name = field('export_as', texts.export.columnNameOf({ position }), texts.export.columnName);
     /** @param {number} by */
     const step = (by) => () => {
       moveTo(index, index + by);
@@ -214,9 +214,9 @@ export function columnsEditor(changed) {
       h(
         'div',
         { class: 'tools' },
-        iconButton('up', texts.export.moveUp(columnLabel(index)), step(-1), { disabled: index === 0 }),
-        iconButton('down', texts.export.moveDown(columnLabel(index)), step(1), { disabled: index === columns.length - 1 }),
-        iconButton('remove', texts.export.removeColumn(columnLabel(index)), () => remove(index)),
+        iconButton('up', texts.export.moveUp({ name: columnLabel(index) }), step(-1), { disabled: index === 0 }),
+        iconButton('down', texts.export.moveDown({ name: columnLabel(index) }), step(1), { disabled: index === columns.length - 1 }),
+        iconButton('remove', texts.export.removeColumn({ name: columnLabel(index) }), () => remove(index)),
       ),
       error,
       h('div', { class: 'field-remark', id: `column-${position}-remark` }),
@@ -336,7 +336,7 @@ export function columnsEditor(changed) {
         /** @type {[input: HTMLInputElement, text: string | false][]} */
         const missing = [
           [attribute, !column.name.trim() && texts.export.attributeMissing],
-          [name, !column.export_as.trim() ? texts.export.nameMissing : isRepeated(index) && texts.export.nameTwice(column.export_as.trim())],
+          [name, !column.export_as.trim() ? texts.export.nameMissing : isRepeated(index) && texts.export.nameTwice({ name: column.export_as.trim() })],
         ];
         for (const [input, text] of missing) {
           if (text && !quiet) input.setAttribute('aria-invalid', 'true');
@@ -351,4 +351,15 @@ export function columnsEditor(changed) {
       return first;
     },
   };
+}
+
+/**
+ * A remark on a path that no known attribute matches; empty for other expressions.
+ * @param {string} expression
+ */
+export function pathRemark(expression) {
+  const unknown = unknownPath(expression, tenantData.attributes, tenantData.documented);
+  if (!unknown) return '';
+  const { path, nearest } = unknown;
+  return nearest ? texts.export.unknownPathNearest({ path, nearest }) : texts.export.unknownPath({ path });
 }

@@ -39,7 +39,7 @@ export async function fillConnections(select, place, { all, selected = '' }) {
     h('option', { value: '' }, first),
     list.map((connection) => {
       const reason = all ? null : unusable(connection);
-      const label = reason ? texts.connections.unusable(connection.name) : connection.name;
+      const label = reason ? texts.connections.unusable({ name: connection.name }) : connection.name;
       return h('option', { value: connection.id, disabled: Boolean(reason) }, label);
     }),
   );
@@ -64,7 +64,7 @@ export async function fillConnections(select, place, { all, selected = '' }) {
       h(
         'details',
         { class: 'more' },
-        h('summary', {}, texts.connections.whyUnusable(unusables.length)),
+        h('summary', {}, texts.connections.whyUnusable({ count: unusables.length })),
         h(
           'ul',
           { class: 'reasons' },

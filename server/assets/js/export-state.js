@@ -54,14 +54,17 @@ export function countView({ running, count }, query) {
     return { ...view, words: `${texts.export.notCounted}${isQuery ? '' : ` ${error.message}`}`, error: isQuery ? error : null };
   }
   const { total, capped, remarks = [] } = count;
-  if (capped && total < COUNT_LIMIT) return { ...view, words: texts.export.uncounted(total, number(total)), remarks };
+  if (capped && total < COUNT_LIMIT) {
+    const least = total > 0 && texts.export.atLeast({ count: total });
+    return { ...view, words: [least, texts.export.uncounted].filter(Boolean).join(' '), remarks };
+  }
   if (total === 0) return { ...view, words: texts.export.noMatch, button: texts.export.buttonNothing, isDisabled: true, remarks };
   const figure = capped ? '1000+' : number(total);
   return {
     ...view,
     figure,
-    words: query === '' ? texts.export.everyone(total) : texts.export.matching(total),
-    button: capped ? texts.export.buttonCapped : texts.export.buttonCount(total, figure),
+    words: query === '' ? texts.export.everyone({ count: total }) : texts.export.matching({ count: total }),
+    button: capped ? texts.export.buttonCapped : texts.export.buttonCount({ count: total }),
     remarks,
   };
 }

@@ -1,9 +1,8 @@
 // The Export page: which users, which columns, which file; a preview; then progress and the download.
 
 import { post } from './api.js';
-import { unknownPath } from './attribute-check.js';
 import { attributePicker } from './attribute-picker.js';
-import { columnsEditor } from './columns.js';
+import { columnsEditor, pathRemark } from './columns.js';
 import { addSuggestions } from './completion.js';
 import { fillConnections } from './connections.js';
 import { announce, button, byId, fill, h } from './dom.js';
@@ -11,13 +10,26 @@ import { countView, initialState, wideRemarks } from './export-state.js';
 import { dateText, number } from './format.js';
 import { downloadButton, JobPanel, findRunningJob } from './job.js';
 import { faults } from './job-view.js';
-import { askIn, config, errorNotice, errorText, fieldError, sessionStore, notice, start, takeArrival } from './page.js';
+import { askIn, config, errorNotice, errorText, fieldError, sentence, sessionStore, notice, start, takeArrival } from './page.js';
 import { presetBar } from './presets.js';
 import { preview } from './preview.js';
 import { counter, countUsers } from './query.js';
 import { toDraft, pinsOf } from './export-settings.js';
 import { tenantData, suggestExpression, suggestQuery } from './suggest.js';
 import { texts } from './texts.js';
+
+/**
+ * Examples of searches, and the names of the texts that say what they find.
+ * @type {[query: string, meaning: keyof typeof texts.export.examples][]}
+ */
+const EXAMPLES = [
+  ['_exists_:user_metadata', 'metadata'],
+  ['email.domain:"example.com"', 'domain'],
+  ['email:ada*', 'prefix'],
+  ['logins_count:0 OR NOT _exists_:logins_count', 'neverSignedIn'],
+  ['last_login:[2024-01-01 TO *]', 'signedInSince'],
+  ['blocked:true AND email_verified:false', 'blocked'],
+];
 
 /** @type {Stored<ExportDraft>} */
 const rememberedForm = sessionStore('export');
@@ -158,32 +170,30 @@ function showCount() {
   push.disabled = view.isDisabled;
 }
 
-/**
- * A remark of the server as a sentence.
- * @param {string} text
- */
-const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}`;
-
 /** Shows the remarks of the server on the sort expression and the columns, or those on paths that no known attribute matches. */
 function showRemarks() {
   const sort = byId('sort').value;
   const remarks = state.sortRemarks.sort === sort.trim() ? state.sortRemarks.remarks : [];
-  const unknown = remarks.length === 0 && unknownPath(sort, tenantData.attributes, tenantData.documented);
-  fill(byId('sort-remark'), unknown ? texts.export.unknownPath(unknown.path, unknown.nearest) : remarks.join(' '));
+  fill(byId('sort-remark'), remarks.length > 0 ? remarks.join(' ') : pathRemark(sort));
   columns.showRemarks();
 }
 
 function showExamples() {
   fill(
     byId('examples'),
-    texts.export.examples.map(([query, meaning]) => {
+    EXAMPLES.map(([query, meaning]) => {
       const use = () => {
         byId('query').value = query;
         byId('query').focus();
         askCount({ now: true });
         changed();
       };
-      return h('li', {}, h('button', { type: 'button', 'aria-label': texts.export.useExample(query), on: { click: use } }, query), h('span', {}, meaning));
+      return h(
+        'li',
+        {},
+        h('button', { type: 'button', 'aria-label': texts.export.useExample({ query }), on: { click: use } }, query),
+        h('span', {}, texts.export.examples[meaning]),
+      );
     }),
   );
 }
@@ -193,7 +203,7 @@ function showExamples() {
 function addDefaults() {
   const added = config.defaultColumns.filter(([name]) => !columns.has(name));
   columns.add(added.map(([name, export_as]) => ({ name, export_as })));
-  announce(texts.export.defaultsAdded(added.length));
+  announce(texts.export.defaultsAdded({ count: added.length }));
 }
 
 /** The chosen format: a group of radio buttons. */
@@ -204,7 +214,7 @@ const importReady = () => formatOf() === 'json' && byId('import-ready').checked;
 function showFormatOptions() {
   /** @type {NodeListOf<HTMLElement>} */
   const elements = document.querySelectorAll('[data-format]');
-  for (const element of elements) element.hidden = element.dataset.format !== formatOf();
+  for (const element of elements) element.hidden = !(element.dataset.format ?? '').split(' ').includes(formatOf());
   fill(byId('no-columns'), importReady() ? texts.export.importColumns : texts.export.noColumns[formatOf()]);
 }
 
@@ -261,7 +271,7 @@ function showPins() {
     older.length > 0 &&
       notice(
         'info',
-        h('p', {}, texts.presets.olderVersions(older)),
+        h('p', {}, texts.presets.olderVersions({ names: older.join(', ') })),
         button(
           texts.presets.useNewest,
           () => {
@@ -439,11 +449,11 @@ function summary(job) {
   const rows = job.summary?.rows ?? job.processed ?? 0;
   const first = Array.isArray(job.summary?.first_faults) ? job.summary.first_faults : [];
   return [
-    h('p', { class: 'count' }, h('strong', {}, number(rows)), ' ', texts.export.rows(rows)),
+    h('p', { class: 'count' }, h('strong', {}, number(rows)), ' ', texts.export.rows({ count: rows })),
     faults(job) > 0 &&
       notice(
         'warning',
-        h('p', {}, texts.export.faults(faults(job), number(faults(job)))),
+        h('p', {}, texts.export.faults({ count: faults(job) })),
         first.map((text) => h('p', { class: 'fine' }, text)),
       ),
   ];
@@ -469,11 +479,11 @@ function welcome() {
   const arrival = takeArrival('export');
   if (!arrival) return;
   if (arrival.kind === 'settings') {
-    fill(byId('arrival'), notice('info', h('p', {}, texts.export.settingsLoaded(dateText(arrival.date)))));
+    fill(byId('arrival'), notice('info', h('p', {}, texts.export.settingsLoaded({ date: dateText(arrival.date) }))));
     return;
   }
   const fields = byId('columns').lastElementChild?.querySelectorAll('input');
   fields?.[0].focus();
   fields?.[0].scrollIntoView({ block: 'center' });
-  announce(texts.export.columnAdded(arrival.name));
+  announce(texts.export.columnAdded({ name: arrival.name }));
 }

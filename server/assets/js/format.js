@@ -67,9 +67,9 @@ export function period(seconds) {
  */
 export function duration(seconds) {
   if (seconds < 2) return texts.time.now;
-  if (seconds < 90) return texts.time.seconds(Math.round(seconds));
-  if (seconds < 5400) return texts.time.minutes(Math.round(seconds / 60));
-  return texts.time.hours(Math.round(seconds / 3600));
+  if (seconds < 90) return texts.time.seconds({ count: Math.round(seconds) });
+  if (seconds < 5400) return texts.time.minutes({ count: Math.round(seconds / 60) });
+  return texts.time.hours({ count: Math.round(seconds / 3600) });
 }
 
 /**

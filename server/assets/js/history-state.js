@@ -1,6 +1,5 @@
 // The state of the History page and what follows from it: pure functions.
 
-import { number } from './format.js';
 import { ended, faults, isImport, outcomeOf } from './job-view.js';
 import { texts } from './texts.js';
 
@@ -17,7 +16,7 @@ export const initialState = () => ({ jobs: [], shown: '', reload: 0, progress: 0
 export const kindOf = (job) => (!isImport(job) ? 'export' : job.dry_run ? 'check' : 'import');
 
 /** @param {HistoryEntry | JobView} job */
-export const typeText = (job) => texts.history[kindOf(job)];
+export const typeText = (job) => texts.history.kinds[kindOf(job)];
 
 /**
  * The jobs that match the filters; an empty filter matches all.
@@ -46,15 +45,20 @@ export function summaryText(job) {
   const summary = job.summary ?? {};
   if (isImport(job)) {
     if (!Number.isFinite(summary.total)) return '';
-    /** @param {number | undefined} count */
-    const figure = (count) => (count && count > 0 ? number(count) : '');
-    if (job.dry_run) return texts.history.checked(number(summary.total - (summary.failed ?? 0)), figure(summary.failed));
-    return texts.history.imported(figure(summary.inserted), figure(summary.updated), figure(summary.failed)) || texts.history.noUsers;
+    const { inserted = 0, updated = 0, failed = 0 } = summary;
+    const parts = job.dry_run
+      ? [texts.history.canImport({ count: summary.total - failed }), failed > 0 && texts.history.withErrors({ count: failed })]
+      : [
+          inserted > 0 && texts.history.inserted({ count: inserted }),
+          updated > 0 && texts.history.updated({ count: updated }),
+          failed > 0 && texts.history.failed({ count: failed }),
+        ];
+    return parts.filter(Boolean).join(', ') || texts.history.noUsers;
   }
   if (!Number.isFinite(summary.rows)) return '';
-  const users = summary.rows > 0 ? texts.history.exported(summary.rows, number(summary.rows)) : texts.history.noUsers;
+  const users = summary.rows > 0 ? texts.history.exported({ count: summary.rows }) : texts.history.noUsers;
   const count = faults(job);
-  return count > 0 ? `${users}, ${texts.history.faults(count, number(count))}` : users;
+  return count > 0 ? `${users}, ${texts.history.faults({ count })}` : users;
 }
 
 /**
@@ -67,5 +71,11 @@ export const importDraft = (settings) => ({
   email: settings.send_completion_email === true,
   keepPrefix: settings.keep_id_prefix === true,
   dropReadOnly: settings.drop_read_only === true,
+  dropEmpty: settings.drop_empty === true,
+  dropUnknown: settings.drop_unknown === true,
+  source: settings.source ?? '',
+  encoding: settings.encoding ?? '',
+  nullTexts: (settings.null ?? []).join(', '),
+  query: settings.query ?? '',
   map: Array.isArray(settings.map) ? Object.fromEntries(settings.map.map(({ attribute, expression }) => [attribute, expression])) : settings.map,
 });

@@ -34,7 +34,7 @@ start(async () => {
     select.addEventListener('change', () => {
       rememberedFilter.write(Object.fromEntries(FILTERS.map((filter) => [filter, byId(filter).value])));
       show();
-      announce(texts.history.reloaded(filtered().length));
+      announce(texts.history.reloaded({ count: filtered().length }));
     });
   }
   fill(byId('history'), h('p', { class: 'help' }, texts.history.loading));
@@ -56,7 +56,7 @@ async function load({ asked = false, background = false } = {}) {
     }
     state.shown = answer;
     followProgress();
-    if (asked) announce(texts.history.reloaded(jobs.length));
+    if (asked) announce(texts.history.reloaded({ count: jobs.length }));
     if (jobs.some((job) => !ended(job))) state.reload = setTimeout(() => load({ background: true }), REFRESH_MS);
   } catch (error) {
     fill(
@@ -184,7 +184,7 @@ function showProgress(place, job) {
   const track = {
     class: known ? 'bar' : 'bar unknown',
     role: 'progressbar',
-    'aria-label': texts.job.progressLabel(typeText(job)),
+    'aria-label': texts.job.progressLabel({ name: typeText(job) }),
     'aria-valuemin': 0,
     'aria-valuemax': 100,
   };
@@ -224,7 +224,7 @@ function row(job) {
       {},
       h('div', {}, h('strong', {}, typeText(job)), h('span', { class: 'where' }, [job.connection, job.format?.toUpperCase()].filter(Boolean).join(' · '))),
     ),
-    cell(texts.history.date, {}, h('div', {}, time(job.date), job.by && h('span', { class: 'where', title: job.by }, texts.history.byWhom(job.by)))),
+    cell(texts.history.date, {}, h('div', {}, time(job.date), job.by && h('span', { class: 'where', title: job.by }, texts.history.byWhom({ name: job.by })))),
     cell(
       texts.history.summary,
       {},
@@ -259,7 +259,7 @@ function actions(job) {
             fill(byId('history-error'), errorNotice(error));
           }
         }),
-      { kind, 'aria-label': texts.history.actionOf(label, typeText(job), dateText(job.date)) },
+      { kind, 'aria-label': texts.history.actionOf({ action: label, type: typeText(job), date: dateText(job.date) }) },
     );
     return push;
   };

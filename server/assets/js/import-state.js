@@ -6,7 +6,7 @@
  * @typedef {{ files: ChosenFile[], running: boolean, waiting: boolean, uploading: boolean }} ImportState
  */
 
-/** @typedef {{ upsert: boolean, backup: boolean, email: boolean, dropReadOnly: boolean, keepPrefix: boolean }} ImportOptions */
+/** @typedef {{ upsert: boolean, backup: boolean, email: boolean, dropEmpty: boolean, dropUnknown: boolean, dropReadOnly: boolean, keepPrefix: boolean }} ImportOptions */
 
 /** @returns {ImportState} */
 export const initialState = () => ({ files: [], running: false, waiting: false, uploading: false });
@@ -17,10 +17,12 @@ export const initialState = () => ({ files: [], running: false, waiting: false, 
  * @param {ImportDraft} draft
  * @returns {ImportOptions}
  */
-export const restoredOptions = ({ email, dropReadOnly, keepPrefix }) => ({
+export const restoredOptions = ({ email, dropEmpty, dropUnknown, dropReadOnly, keepPrefix }) => ({
   upsert: false,
   backup: true,
   email: email === true,
+  dropEmpty: dropEmpty === true,
+  dropUnknown: dropUnknown === true,
   dropReadOnly: dropReadOnly === true,
   keepPrefix: keepPrefix === true,
 });
@@ -28,9 +30,9 @@ export const restoredOptions = ({ email, dropReadOnly, keepPrefix }) => ({
 /**
  * The options that a draft keeps.
  * @param {ImportOptions} options
- * @returns {Pick<ImportDraft, 'email' | 'dropReadOnly' | 'keepPrefix'>}
+ * @returns {Pick<ImportDraft, 'email' | 'dropEmpty' | 'dropUnknown' | 'dropReadOnly' | 'keepPrefix'>}
  */
-export const storedOptions = ({ email, dropReadOnly, keepPrefix }) => ({ email, dropReadOnly, keepPrefix });
+export const storedOptions = ({ email, dropEmpty, dropUnknown, dropReadOnly, keepPrefix }) => ({ email, dropEmpty, dropUnknown, dropReadOnly, keepPrefix });
 
 /**
  * What the page shows: whether its fields are disabled, the sample and the button "Clear".

@@ -4,16 +4,18 @@ import { isAbort, upload } from './api.js';
 import { isUnusable } from './column-mapping.js';
 import { fillConnections } from './connections.js';
 import { announce, byId, dropArea, fill, h, icon, iconButton } from './dom.js';
-import { dateText, number, size } from './format.js';
+import { dateText, size } from './format.js';
 import { importView, initialState, obstacleOf, restoredOptions, storedOptions } from './import-state.js';
 import { JobPanel, findRunningJob } from './job.js';
 import { faults } from './job-view.js';
-import { inspector } from './mapping.js';
-import { askIn, config, fieldError, sessionStore, notice, start, takeArrival } from './page.js';
+import { appendParts, inspector } from './mapping.js';
+import { askIn, config, fieldError, sentence, sessionStore, notice, start, takeArrival } from './page.js';
+import { readingFields } from './reading.js';
+import { queryRemarks, readingParts } from './reading-state.js';
 import { importResult } from './report.js';
 import { texts } from './texts.js';
 
-const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|gz)$/i;
+const FILE_NAME = /\.(json|ndjson|jsonl|csv|tsv|txt|ldif|gz)$/i;
 /**
  * The job that was started on this page last.
  * @type {Stored<{ id: string, name: string, dryRun: boolean }>}
@@ -29,6 +31,8 @@ const OPTIONS = /** @type {const} */ ({
   upsert: 'upsert',
   backup: 'backup',
   email: 'send-completion-email',
+  dropEmpty: 'drop-empty',
+  dropUnknown: 'drop-unknown',
   dropReadOnly: 'drop-read-only',
   keepPrefix: 'keep-id-prefix',
 });
@@ -40,13 +44,24 @@ const state = initialState();
 
 const inspection = inspector({
   files: () => state.files,
-  options: () => ({ drop_read_only: byId('drop-read-only').checked, keep_id_prefix: byId('keep-id-prefix').checked }),
-  changed: showFiles,
+  options: () => ({ ...checkParts(), ...readingParts(reading.options()) }),
+  changed: () => {
+    showFiles();
+    reading.show();
+  },
   mappingChanged: rememberForm,
   dropReadOnly: () => {
     byId('drop-read-only').checked = true;
     rememberForm();
     inspection.refresh();
+  },
+});
+
+const reading = readingFields({
+  files: () => state.files,
+  changed: ({ typing }) => {
+    rememberForm();
+    inspection.refresh({ now: !typing });
   },
 });
 
@@ -61,9 +76,11 @@ start(async () => {
   byId('clear').addEventListener('click', clear);
   byId('connection').addEventListener('change', () => showConnectionError(''));
   byId('upsert').addEventListener('change', showBackup);
-  for (const id of /** @type {const} */ (['drop-read-only', 'keep-id-prefix'])) byId(id).addEventListener('change', () => inspection.refresh());
+  for (const id of /** @type {const} */ (['upsert', 'drop-empty', 'drop-unknown', 'drop-read-only', 'keep-id-prefix']))
+    byId(id).addEventListener('change', () => inspection.refresh());
   const draft = storedForm.read() ?? {};
   setOptions(restoredOptions(draft));
+  reading.restore(draft);
   byId('more').open = draft.dropReadOnly === true || draft.keepPrefix === true;
   inspection.restore(draft.map);
   form.addEventListener('change', rememberForm);
@@ -90,6 +107,15 @@ const showConnectionError = (text) => fieldError(byId('connection'), byId('conne
 /** @returns {import('./import-state.js').ImportOptions} */
 const optionsNow = () => /** @type {ReturnType<typeof optionsNow>} */ (Object.fromEntries(optionFields().map(([name, id]) => [name, byId(id).checked])));
 
+/** The options that the inspection and the import have in common, as parts of a request. */
+const checkParts = () => ({
+  upsert: byId('upsert').checked,
+  drop_empty: byId('drop-empty').checked,
+  drop_unknown: byId('drop-unknown').checked,
+  drop_read_only: byId('drop-read-only').checked,
+  keep_id_prefix: byId('keep-id-prefix').checked,
+});
+
 /** @param {import('./import-state.js').ImportOptions} options */
 function setOptions(options) {
   for (const [name, id] of optionFields()) byId(id).checked = options[name];
@@ -101,6 +127,7 @@ function rememberForm() {
     connection: byId('connection').value || storedForm.read()?.connection,
     map: inspection.mappingRules({ undecided: false }),
     ...storedOptions(optionsNow()),
+    ...reading.options(),
   });
 }
 
@@ -121,21 +148,21 @@ function addFiles(files) {
     }
   }
   showFilesError(...problems.flatMap((problem) => [problem, h('br')]));
-  if (added > 0) announce(texts.import.added(added));
+  if (added > 0) announce(texts.import.added({ count: added }));
   showFiles();
   if (added > 0) inspection.refresh();
 }
 
 /** @param {File} file */
 function problemOf(file) {
-  if (!FILE_NAME.test(file.name) && !/json|gzip|csv/.test(file.type)) return texts.import.notUsers(file.name);
-  if (file.size === 0) return texts.import.emptyFile(file.name);
+  if (!FILE_NAME.test(file.name) && !/json|gzip|csv/.test(file.type)) return texts.import.notUsers({ name: file.name });
+  if (file.size === 0) return texts.import.emptyFile({ name: file.name });
   const all = state.files.reduce((sum, entry) => sum + entry.file.size, file.size);
-  if (file.size > config.uploadLimit) return texts.import.tooLarge(file.name, size(config.uploadLimit));
-  if (all > config.uploadLimit) return texts.import.tooLargeTogether(file.name, size(config.uploadLimit));
+  if (file.size > config.uploadLimit) return texts.import.tooLarge({ name: file.name, limit: size(config.uploadLimit) });
+  if (all > config.uploadLimit) return texts.import.tooLargeTogether({ name: file.name, limit: size(config.uploadLimit) });
   /** @param {ChosenFile} other */
   const same = (other) => other.file.name === file.name && other.file.size === file.size && other.file.lastModified === file.lastModified;
-  return state.files.some(same) ? texts.import.twice(file.name) : null;
+  return state.files.some(same) ? texts.import.twice({ name: file.name }) : null;
 }
 
 function showFiles() {
@@ -149,7 +176,7 @@ function showFiles() {
         icon('file'),
         h('span', { class: 'file-name' }, entry.file.name, h('span', { class: 'file-found' }, inspection.describe(entry))),
         h('span', { class: 'file-size' }, size(entry.file.size)),
-        iconButton('remove', texts.import.remove(entry.file.name), () => removeFile(entry), { disabled: view.isDisabled }),
+        iconButton('remove', texts.import.remove({ name: entry.file.name }), () => removeFile(entry), { disabled: view.isDisabled }),
       ),
     ),
   );
@@ -172,6 +199,8 @@ function clear() {
   storedJob.write(null);
   inspection.restore(null);
   setOptions(restoredOptions(optionsNow()));
+  reading.restore({});
+  reading.show();
   fill(byId('arrival'));
   fill(byId('results'));
   fill(byId('form-error'));
@@ -196,6 +225,7 @@ function setRunning(value) {
   const ids = /** @type {const} */ (['files', 'connection', 'start', 'check']);
   for (const id of [...ids, ...Object.values(OPTIONS)]) byId(id).disabled = value;
   inspection.disable(value);
+  reading.disable(value);
   showFiles();
 }
 
@@ -207,9 +237,9 @@ async function run({ dryRun }) {
   const connection = byId('connection').value;
   fill(byId('form-error'));
   const unusable = files.find(isUnusable);
-  const wrong = files.length > 0 && !unusable ? inspection.check() : null;
+  const wrong = files.length > 0 && !unusable ? (reading.check() ?? inspection.check()) : null;
   const obstacle = obstacleOf({ files: files.length, isUnusable: Boolean(unusable), isMapped: !wrong, connection, dryRun });
-  showFilesError(obstacle === 'files' && texts.import.noFiles, unusable && texts.import.unusable(unusable.file.name));
+  showFilesError(obstacle === 'files' && texts.import.noFiles, unusable && texts.import.unusable({ name: unusable.file.name }));
   showConnectionError(obstacle === 'connection' ? texts.import.noConnection : '');
   if (obstacle) {
     /** @type {HTMLElement | null} */
@@ -218,21 +248,30 @@ async function run({ dryRun }) {
     places[obstacle]?.focus();
     return;
   }
+  const wide = queryRemarks(files).filter(({ widens }) => widens);
+  if (wide.length > 0 && !dryRun) {
+    const message = [h('p', {}, h('strong', {}, texts.import.confirmWide)), wide.map(({ message: remark }) => h('p', {}, sentence(remark)))];
+    const isMeant = await askIn(byId('form-error'), { message, yes: texts.import.confirmWideYes, no: texts.export.confirmNo });
+    if (!isMeant) byId('query').focus();
+    if (!isMeant || state.running) return;
+  }
   if (byId('upsert').checked && !dryRun) {
-    const message = h('p', {}, texts.import.confirmUpsert(byId('connection').selectedOptions[0].text, byId('backup').checked));
+    const message = h(
+      'p',
+      {},
+      (byId('backup').checked ? texts.import.confirmUpsertBackup : texts.import.confirmUpsert)({ connection: byId('connection').selectedOptions[0].text }),
+    );
     const isMeant = await askIn(byId('form-error'), { message, yes: texts.import.confirmYes, no: texts.import.confirmNo });
     if (!isMeant) byId('start').focus();
     if (!isMeant || state.running) return;
   }
 
-  const name = files.length === 1 ? files[0].file.name : texts.import.files(number(files.length));
+  const name = files.length === 1 ? files[0].file.name : texts.import.files({ count: files.length });
   const form = new FormData();
   if (connection) form.append('connection_id', connection);
-  form.append('upsert', String(byId('upsert').checked));
   if (!dryRun) form.append('backup', String(byId('upsert').checked && byId('backup').checked));
   form.append('send_completion_email', String(byId('send-completion-email').checked));
-  form.append('drop_read_only', String(byId('drop-read-only').checked));
-  form.append('keep_id_prefix', String(byId('keep-id-prefix').checked));
+  appendParts(form, { ...checkParts(), ...readingParts(reading.options()) });
   form.append('dry_run', String(dryRun));
   // With a connection, a check also looks up which users exist.
   if (dryRun && connection) form.append('look_up', 'true');
@@ -241,7 +280,7 @@ async function run({ dryRun }) {
   // Last, because the server needs the settings before the files.
   for (const { file } of files) form.append('users', file, file.name);
 
-  const panel = new JobPanel(dryRun ? texts.import.checking(name) : texts.import.importing(name));
+  const panel = new JobPanel(dryRun ? texts.import.checking({ name }) : texts.import.importing({ name }));
   byId('form').after(byId('results'));
   fill(byId('results'), panel.element);
   panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
@@ -284,7 +323,7 @@ async function send(panel, form) {
       signal: abort.signal,
       onProgress: (done, total) => {
         panel.setPercent(done < total ? (done / total) * 100 : NaN);
-        panel.setFigures(done < total ? texts.job.uploadProgress(size(done), size(total)) : texts.job.starting);
+        panel.setFigures(done < total ? texts.job.uploadProgress({ done: size(done), total: size(total) }) : texts.job.starting);
       },
     });
   } catch (error) {
@@ -322,7 +361,7 @@ async function followJob(panel, id, name, dryRun, { folded = false } = {}) {
     storedJob.write(null);
     return;
   }
-  panel.finish({ ...job, dry_run: dryRun }, dryRun ? texts.import.checked(name) : texts.import.imported(name));
+  panel.finish({ ...job, dry_run: dryRun }, dryRun ? texts.import.checked({ name }) : texts.import.imported({ name }));
   panel.offerDismiss(dismissed);
   fill(panel.result, importResult(job, { dryRun, retry: (begin) => retry(begin, name), folded }));
   // The next import may be an unrelated one.
@@ -332,7 +371,10 @@ async function followJob(panel, id, name, dryRun, { folded = false } = {}) {
   } else if (job.status === 'completed' && !dryRun) {
     // The users are in the tenant now; sending the same files again would only fail.
     state.files = [];
+    reading.restore({});
+    reading.show();
     inspection.refresh();
+    rememberForm();
   }
 }
 
@@ -343,8 +385,8 @@ async function followJob(panel, id, name, dryRun, { folded = false } = {}) {
  */
 async function retry(begin, name) {
   if (state.running) return;
-  const title = texts.report.retrying(name);
-  const panel = new JobPanel(texts.import.importing(title));
+  const title = texts.report.retrying({ name });
+  const panel = new JobPanel(texts.import.importing({ name: title }));
   byId('results').prepend(panel.element);
   panel.setFigures(texts.job.starting);
   panel.element.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
@@ -369,10 +411,10 @@ async function resume() {
   if (!last?.id) {
     const job = await findRunningJob('import');
     if (!job || state.running) return;
-    last = { id: job.id, name: texts.import.unnamed(job.connection), dryRun: job.dry_run === true };
+    last = { id: job.id, name: job.connection ? texts.import.unnamedOf({ connection: job.connection }) : texts.import.unnamed, dryRun: job.dry_run === true };
     storedJob.write(last);
   }
-  const panel = new JobPanel(last.dryRun ? texts.import.checking(last.name) : texts.import.importing(last.name));
+  const panel = new JobPanel(last.dryRun ? texts.import.checking({ name: last.name }) : texts.import.importing({ name: last.name }));
   // Above the form, where a user who returns to the page sees it.
   byId('form').before(byId('results'));
   fill(byId('results'), panel.element);
@@ -386,6 +428,12 @@ async function resume() {
 function welcome() {
   const arrival = takeArrival('import');
   if (arrival?.kind === 'settings') {
-    fill(byId('arrival'), notice('info', h('p', {}, texts.import.settingsLoaded(dateText(arrival.date), arrival.upsert))));
+    fill(
+      byId('arrival'),
+      notice(
+        'info',
+        h('p', {}, [texts.import.settingsLoaded({ date: dateText(arrival.date) }), arrival.upsert && texts.import.upsertOff].filter(Boolean).join(' ')),
+      ),
+    );
   }
 }

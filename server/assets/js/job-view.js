@@ -1,7 +1,7 @@
 // What is shown of a job: pure functions of its state, used by the job panel and the history.
 
-import { duration, number, rate } from './format.js';
-import { texts } from './texts.js';
+import { duration, rate } from './format.js';
+import { labelOf, texts } from './texts.js';
 
 /**
  * Whether a job has ended.
@@ -46,9 +46,9 @@ export function statusText(job) {
   const count = faults(job);
   if (importedNothing(job)) return texts.job.allFailed;
   if (job.status === 'completed' && count > 0) {
-    return isImport(job) && !job.dry_run ? texts.job.completedWithFailures(number(count)) : texts.job.completedWithFaults(count, number(count));
+    return isImport(job) && !job.dry_run ? texts.job.completedWithFailures({ count }) : texts.job.completedWithFaults({ count });
   }
-  return texts.job.status[job.status] ?? job.status;
+  return labelOf(texts.job.status, job.status);
 }
 
 /** @type {{ [outcome: string]: [kind: string, icon: string] | undefined }} */
@@ -82,9 +82,9 @@ export function progressView(job) {
   const started = job.status === 'processing' && (processed > 0 || percent > 0);
   const figures = [
     job.status === 'pending' && texts.job.waiting,
-    job.status !== 'pending' && total !== null ? texts.job.progress(number(processed), number(total)) : processed > 0 && texts.job.processed(number(processed)),
-    (job.rate ?? 0) > 0 && texts.job.rate(rate(job.rate ?? 0)),
-    Number.isFinite(job.time_left_seconds) && !hasReadAll && texts.job.timeLeft(duration(job.time_left_seconds)),
+    job.status !== 'pending' && total !== null ? texts.job.progress({ processed, total }) : processed > 0 && texts.job.processed({ processed }),
+    (job.rate ?? 0) > 0 && texts.job.rate({ rate: rate(job.rate ?? 0) }),
+    Number.isFinite(job.time_left_seconds) && !hasReadAll && texts.job.timeLeft({ duration: duration(job.time_left_seconds) }),
   ].filter(Boolean);
   return { percent: started && !hasReadAll ? Math.min(percent, 99) : NaN, figures };
 }

@@ -107,7 +107,7 @@ export class JobPanel {
     this.bar = h('span');
     this.track = h(
       'div',
-      { class: 'bar unknown', role: 'progressbar', 'aria-label': texts.job.progressLabel(name), 'aria-valuemin': 0, 'aria-valuemax': 100 },
+      { class: 'bar unknown', role: 'progressbar', 'aria-label': texts.job.progressLabel({ name }), 'aria-valuemin': 0, 'aria-valuemax': 100 },
       this.bar,
     );
     this.title = h('h2', { tabindex: -1 }, name);
@@ -149,7 +149,7 @@ export class JobPanel {
     else this.track.removeAttribute('aria-valuenow');
     if (known && percent < 100 && percent - this.announced >= 25) {
       this.announced = Math.floor(percent / 25) * 25;
-      announce(texts.job.announceProgress(this.name, this.announced));
+      announce(texts.job.announceProgress({ name: this.name, percent: this.announced }));
     }
   }
 
@@ -235,7 +235,12 @@ export class JobPanel {
         bar.append(segment);
       }
     }
-    fill(this.parts, bar, h('p', { class: 'help' }, texts.job.parts(number(done + failed), number(total), sent, failed && number(failed))));
+    const words = [
+      texts.job.parts({ done: done + failed, total }),
+      sent > 0 && texts.job.partsSent({ count: sent }),
+      failed > 0 && texts.job.partsRejected({ count: failed }),
+    ];
+    fill(this.parts, bar, h('p', { class: 'help' }, words.filter(Boolean).join(', ')));
   }
 
   /**
@@ -253,7 +258,7 @@ export class JobPanel {
     this.setFigures();
     fill(this.actions);
     fill(this.note, job.status === 'failed' && notice('error', job.error ? errorText(job.error) : h('p', {}, texts.job.failedTitle)));
-    announce(texts.job.announceEnd(name, statusText(job)));
+    announce(texts.job.announceEnd({ name, status: statusText(job) }));
   }
 
   /**

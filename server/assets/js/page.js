@@ -38,8 +38,8 @@ function showWho() {
   if (!place) return;
   const claims = currentClaims();
   const name = claims?.email || claims?.name || claims?.sub || '';
-  fill(place, h('span', { class: 'visually-hidden' }, texts.session.signedInAs('')), name);
-  place.title = name ? texts.session.signedInAs(name) : '';
+  fill(place, h('span', { class: 'visually-hidden' }, texts.session.signedInAs({ name: '' })), name);
+  place.title = name ? texts.session.signedInAs({ name }) : '';
   const link = byId('log-out');
   if (link) link.hidden = false;
 }
@@ -130,7 +130,7 @@ export function errorNotice(error, retry) {
   return notice(
     'error',
     errorText(error),
-    code && status > 0 && h('p', { class: 'fine' }, texts.errors.code(code)),
+    code && status > 0 && h('p', { class: 'fine' }, texts.errors.code({ code })),
     retry && status !== 400 && h('div', { class: 'actions' }, button(texts.errors.tryAgain, retry, { kind: 'small' })),
   );
 }
@@ -216,5 +216,11 @@ export function askIn(place, { message, yes, no }) {
     question.querySelectorAll('button')[1]?.focus();
   });
 }
+
+/**
+ * A remark of the server as a sentence.
+ * @param {string} text
+ */
+export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}`;
 
 export { config };

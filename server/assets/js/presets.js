@@ -104,7 +104,7 @@ export function presetBar({ settings, load }) {
     fill(note);
     if (select.value === 'built-in') {
       load(BUILT_IN);
-      announce(texts.presets.loaded(texts.presets.importReady));
+      announce(texts.presets.loaded({ name: texts.presets.importReady }));
       return;
     }
     const wanted = savedName();
@@ -113,7 +113,7 @@ export function presetBar({ settings, load }) {
       const found = await get(`presets/${encodeURIComponent(wanted)}`);
       if (savedName() !== wanted) return;
       load(found);
-      announce(texts.presets.loaded(wanted));
+      announce(texts.presets.loaded({ name: wanted }));
     } catch (error) {
       fill(note, errorNotice(error));
     }
@@ -123,7 +123,7 @@ export function presetBar({ settings, load }) {
     const wanted = name.value.trim();
     if (!wanted || wanted.length > MAX_NAME_LENGTH) {
       name.setAttribute('aria-invalid', 'true');
-      fill(note, notice('error', h('p', {}, texts.presets.nameWrong(MAX_NAME_LENGTH))));
+      fill(note, notice('error', h('p', {}, texts.presets.nameWrong({ longest: MAX_NAME_LENGTH }))));
       name.focus();
       return;
     }
@@ -136,7 +136,7 @@ export function presetBar({ settings, load }) {
       await put(`presets/${encodeURIComponent(wanted)}`, current);
       form.hidden = true;
       await refresh(`own:${wanted}`);
-      fill(note, notice('info', h('p', {}, texts.presets.savedAs(wanted))));
+      fill(note, notice('info', h('p', {}, texts.presets.savedAs({ name: wanted }))));
       select.focus();
     } catch (error) {
       fill(note, errorNotice(error));
@@ -150,7 +150,7 @@ export function presetBar({ settings, load }) {
     if (wanted === null) return;
     const ask = notice(
       'warning',
-      h('p', {}, texts.presets.reallyDelete(wanted)),
+      h('p', {}, texts.presets.reallyDelete({ name: wanted })),
       h(
         'div',
         { class: 'actions' },
@@ -160,7 +160,7 @@ export function presetBar({ settings, load }) {
             try {
               await del(`presets/${encodeURIComponent(wanted)}`);
               await refresh();
-              fill(note, notice('info', h('p', {}, texts.presets.deleted(wanted))));
+              fill(note, notice('info', h('p', {}, texts.presets.deleted({ name: wanted }))));
               select.focus();
             } catch (error) {
               fill(note, errorNotice(error));
@@ -186,18 +186,18 @@ export function presetBar({ settings, load }) {
   async function openFile(chosen) {
     fill(note);
     try {
-      if (chosen.size > MAX_FILE_BYTES) throw new Error(texts.presets.notPreset(chosen.name));
+      if (chosen.size > MAX_FILE_BYTES) throw new Error(texts.presets.notPreset({ name: chosen.name }));
       const found = JSON.parse(await chosen.text());
       const usable = found && typeof found === 'object' && !Array.isArray(found) && typeof found.format === 'string';
-      if (!usable) throw new Error(texts.presets.notPreset(chosen.name));
+      if (!usable) throw new Error(texts.presets.notPreset({ name: chosen.name }));
       load(found);
       select.value = '';
       showTools();
       const saved = typeof found.name === 'string' ? found.name : chosen.name;
       name.value = saved.replace(/(\.preset)?\.json$/i, '').slice(0, MAX_NAME_LENGTH);
-      fill(note, notice('info', h('p', {}, texts.presets.loaded(saved))));
+      fill(note, notice('info', h('p', {}, texts.presets.loaded({ name: saved }))));
     } catch {
-      fill(note, notice('error', h('p', {}, texts.presets.notPreset(chosen.name))));
+      fill(note, notice('error', h('p', {}, texts.presets.notPreset({ name: chosen.name }))));
     }
   }
 

@@ -2,9 +2,9 @@
 
 import { isAbort, post, toApiError } from './api.js';
 import { byId, fill, h, icon } from './dom.js';
-import { duration, number } from './format.js';
+import { duration } from './format.js';
 import { errorNotice, errorText, notice } from './page.js';
-import { texts } from './texts.js';
+import { labelOf, texts } from './texts.js';
 
 const DELAY_MS = 600;
 const ROWS = 10;
@@ -76,9 +76,9 @@ export function preview({ onAnswer, onRejected }) {
 function planWords(plan) {
   if (!plan) return null;
   const { source, users, capped = false, filtered, sorted, requests, before, lines = [] } = plan;
-  const read = Number.isFinite(users) ? texts.plan.users(users, number(users), capped) : texts.plan.allUsers;
+  const read = Number.isFinite(users) ? (capped ? texts.plan.usersOrMore({ count: users }) : texts.plan.users({ count: users })) : texts.plan.allUsers;
   const parts = [
-    (texts.plan.source[source] ?? (() => read))(read),
+    Object.hasOwn(texts.plan.source, source) ? texts.plan.source[source]({ users: read }) : read,
     // `filtered` is absent if every user that is read is exported.
     filtered && texts.plan.filtered[filtered],
     sorted && texts.plan.sorted,
@@ -90,8 +90,8 @@ function planWords(plan) {
     h(
       'div',
       {},
-      h('p', {}, `${parts.join('; ')}.`, Number.isFinite(requests) && h('span', { class: 'soft' }, ` ${texts.plan.requests(requests, number(requests))}.`)),
-      before && h('p', {}, texts.plan.before(before.users, number(before.users), duration(before.seconds))),
+      h('p', {}, `${parts.join('; ')}.`, Number.isFinite(requests) && h('span', { class: 'soft' }, ` ${texts.plan.requests({ count: requests })}.`)),
+      before && h('p', {}, texts.plan.before({ count: before.users, took: duration(before.seconds) })),
       lines.length > 0 &&
         h(
           'details',
@@ -132,9 +132,9 @@ function table(columns, rows, sorted) {
     h(
       'p',
       { class: 'help', role: 'status' },
-      texts.preview.rows(rows.length, number(rows.length)),
+      texts.preview.rows({ count: rows.length }),
       sorted && ` ${texts.preview.unsorted}`,
-      faults > 0 && ` ${texts.preview.faults(faults)}`,
+      faults > 0 && ` ${texts.preview.faults({ count: faults })}`,
     ),
     h(
       'div',
@@ -154,7 +154,7 @@ function table(columns, rows, sorted) {
                 { scope: 'col' },
                 name,
                 ' ',
-                kind && kind !== 'path' && h('span', { class: 'kind', 'data-kind': kind }, texts.export.kinds[kind] ?? kind),
+                kind && kind !== 'path' && h('span', { class: 'kind', 'data-kind': kind }, labelOf(texts.export.kinds, kind)),
               ),
             ),
           ),

@@ -5,7 +5,7 @@ import { withBusy, button, fill, h, tableHead } from './dom.js';
 import { number } from './format.js';
 import { faults } from './job-view.js';
 import { errorNotice, notice } from './page.js';
-import { texts } from './texts.js';
+import { labelOf, texts } from './texts.js';
 
 const PAGE = 50;
 /** Maximum number of rows listed on the page; the download has all of them. */
@@ -13,7 +13,7 @@ const MAX_ROWS = 10_000;
 
 /**
  * A part of a bar: its kind, its count and the words for the count.
- * @typedef {[kind: string, count: number, label: (count: number) => string]} BarPart
+ * @typedef {[kind: string, count: number, label: (values: { count: number }) => string]} BarPart
  */
 
 /**
@@ -31,7 +31,7 @@ export function outcomeBar(parts) {
   const legend = h(
     'ul',
     { class: 'legend' },
-    parts.map(([kind, count, label]) => h('li', { class: kind }, h('span', {}, h('strong', {}, number(count)), ` ${label(count)}`))),
+    parts.map(([kind, count, label]) => h('li', { class: kind }, h('span', {}, h('strong', {}, number(count)), ` ${label({ count })}`))),
   );
   return h('div', {}, bar, legend);
 }
@@ -127,14 +127,14 @@ function backup({ id, status }, users) {
       withBusy(push, async () => {
         fill(problem);
         try {
-          await save(`jobs/${encodeURIComponent(id)}/backup`, texts.report.backupName(id));
+          await save(`jobs/${encodeURIComponent(id)}/backup`, `backup-${id}.json`);
         } catch (error) {
           fill(problem, errorNotice(error));
         }
       }),
     { kind: 'small' },
   );
-  return h('div', { class: 'kept' }, h('p', {}, texts.report.backup(users, number(users))), status !== 'expired' && push, problem);
+  return h('div', { class: 'kept' }, h('p', {}, texts.report.backup({ count: users })), status !== 'expired' && push, problem);
 }
 
 /**
@@ -145,8 +145,8 @@ function inputs({ inputs: list = [], hashes }) {
   const words = list.map(({ file, format, encoding, delimiter, gzip }) =>
     [
       file,
-      texts.mapping.formats[format] ?? format,
-      delimiter && texts.mapping.delimiter(texts.mapping.delimiters[delimiter] ?? delimiter),
+      labelOf(texts.mapping.formats, format),
+      delimiter && texts.mapping.delimiter({ name: labelOf(texts.mapping.delimiters, delimiter) }),
       encoding,
       gzip && texts.mapping.gzip,
     ]
@@ -158,7 +158,7 @@ function inputs({ inputs: list = [], hashes }) {
     'ul',
     { class: 'inputs' },
     words.map((text) => h('li', {}, text)),
-    hashes && h('li', {}, texts.report.hashes(number(hashes.joined), number(hashes.read))),
+    hashes && h('li', {}, texts.report.hashes({ joined: hashes.joined, read: hashes.read })),
   );
 }
 
@@ -169,9 +169,12 @@ const MAX_LINES_PER_REASON = 5;
  * The first lines with a reason.
  * @param {Reason} reason
  */
-const lines = ({ lines: some = [], count }) =>
-  some.length > 0 &&
-  h('span', { class: 'soft' }, texts.report.lines(some.map(number).join(', '), some.length, count > some.length && some.length >= MAX_LINES_PER_REASON));
+function lines({ lines: some = [], count }) {
+  if (some.length === 0) return null;
+  const list = some.map(number);
+  if (count > some.length && some.length >= MAX_LINES_PER_REASON) list.push('…');
+  return h('span', { class: 'soft' }, texts.report.lines({ count: some.length, list: list.join(', ') }));
+}
 
 let lists = 0;
 
@@ -229,7 +232,7 @@ function warnings(job) {
   const found = (job.summary?.reasons ?? []).filter(({ severity }) => severity === 'warning');
   if (found.length === 0) return null;
   const count = found.reduce((sum, reason) => sum + reason.count, 0);
-  return h('details', { class: 'more warnings', open: faults(job) === 0 }, h('summary', {}, texts.report.warnings(count, number(count))), reasonList(found));
+  return h('details', { class: 'more warnings', open: faults(job) === 0 }, h('summary', {}, texts.report.warnings({ count })), reasonList(found));
 }
 
 /**
@@ -310,8 +313,8 @@ export function report(job, { level = 'h3' } = {}) {
         shown.length === 0
           ? texts.report.nothing
           : shown.length > PAGE
-            ? texts.report.page(number(first + 1), number(last), number(shown.length))
-            : texts.report.shown(shown.length, number(shown.length)),
+            ? texts.report.page({ from: first + 1, to: last, total: shown.length })
+            : texts.report.shown({ count: shown.length }),
       );
       previous.hidden = shown.length <= PAGE;
       next.hidden = shown.length <= PAGE;
@@ -329,7 +332,7 @@ export function report(job, { level = 'h3' } = {}) {
     fill(
       element,
       h('div', { class: 'report-head' }, h(level, {}, texts.report.title), download()),
-      !complete && notice('info', h('p', {}, texts.report.incomplete(number(rows.length), number(faults(job))))),
+      !complete && notice('info', h('p', {}, texts.report.incomplete({ shown: rows.length, all: faults(job) }))),
       choice,
       h(
         'table',
@@ -354,7 +357,7 @@ export function report(job, { level = 'h3' } = {}) {
         withBusy(push, async () => {
           fill(problem);
           try {
-            await save(`${path}?format=${format.value}`, texts.report.fileName(job.id, format.value));
+            await save(`${path}?format=${format.value}`, `failed-${job.id}.${format.value === 'original' ? 'txt' : format.value}`);
           } catch (error) {
             fill(problem, errorNotice(error));
           }
@@ -437,7 +440,7 @@ function rowFilter(rows, choose) {
             entry.error.message,
             ' ',
             entry.error.code && h('code', {}, entry.error.code),
-            !entry.same && ` ${texts.report.andMore(number(entry.count - 1))}`,
+            !entry.same && ` ${texts.report.andMore({ count: entry.count - 1 })}`,
           ),
       entry.key === null ? null : shareBar(entry.count / most),
     );
@@ -488,7 +491,7 @@ function retryOffer(id, started) {
   const file = h('input', {
     type: 'file',
     hidden: true,
-    accept: '.json,.ndjson,.jsonl,.csv,.gz',
+    accept: '.json,.ndjson,.jsonl,.csv,.ldif,.gz',
     on: {
       change: () => {
         const corrected = file.files?.[0];
@@ -540,7 +543,7 @@ function line(row, { several, oneLine }) {
       texts.report.line,
       { class: 'tight number' },
       oneLine
-        ? [texts.report.row(number(row.row ?? 0)), h('span', { class: 'soft file' }, `${texts.report.line} ${number(row.line ?? 0)}`)]
+        ? [texts.report.row({ count: row.row ?? 0 }), h('span', { class: 'soft file' }, `${texts.report.line} ${number(row.line ?? 0)}`)]
         : row.line && row.line > 0
           ? number(row.line)
           : '–',

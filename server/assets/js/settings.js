@@ -2,9 +2,9 @@
 
 import { ApiError, del, get } from './api.js';
 import { announce, withBusy, button, byId, fill, h, icon, tableHead } from './dom.js';
-import { binarySize, dateText, number, period, time } from './format.js';
+import { binarySize, dateText, period, time } from './format.js';
 import { errorNotice, leave, start } from './page.js';
-import { texts } from './texts.js';
+import { labelOf, texts } from './texts.js';
 
 /** The permissions that this application uses, in display order. */
 const PERMISSIONS = ['read:users', 'create:users', 'read:connections'];
@@ -44,7 +44,7 @@ function permissions(held) {
       'li',
       {},
       h('span', { class: `status ${granted ? 'ok' : 'idle'}` }, icon(granted ? 'ok' : 'stop'), granted ? texts.settings.granted : texts.settings.missing),
-      h('span', {}, texts.settings.permissions[name]),
+      h('span', {}, labelOf(texts.settings.permissions, name)),
       h('code', {}, name),
     );
   };
@@ -64,14 +64,14 @@ function facts(about) {
     { class: 'facts' },
     fact(texts.settings.version, about.version),
     fact(texts.settings.tenant, about.tenant),
-    fact(texts.settings.login, texts.settings.logins[about.login] ?? about.login),
+    fact(texts.settings.login, labelOf(texts.settings.logins, about.login)),
     fact(texts.settings.replica, h('code', {}, about.replica)),
     fact(texts.settings.upload, binarySize(limits.upload_bytes)),
     fact(texts.settings.artifacts, period(limits.artifact_ttl_seconds)),
     fact(texts.settings.history, period(limits.history_ttl_seconds)),
     fact(texts.settings.idle, period(about.session.idle_timeout_seconds)),
-    fact(texts.settings.concurrent, texts.settings.concurrently(number(limits.jobs), number(limits.uploads), number(limits.reads))),
-    fact(texts.settings.sandbox, texts.settings.perRow(binarySize(limits.sandbox_memory_bytes), number(limits.sandbox_timeout_ms))),
+    fact(texts.settings.concurrent, texts.settings.concurrently({ jobs: limits.jobs, uploads: limits.uploads, reads: limits.reads })),
+    fact(texts.settings.sandbox, texts.settings.perRow({ memory: binarySize(limits.sandbox_memory_bytes), milliseconds: limits.sandbox_timeout_ms })),
   );
 }
 
@@ -81,7 +81,7 @@ async function loadSessions({ asked = false } = {}) {
     const { sessions } = await get('sessions');
     fill(byId('settings-error'));
     showSessions(sessions);
-    if (asked) announce(texts.settings.reloaded(sessions.length));
+    if (asked) announce(texts.settings.reloaded({ count: sessions.length }));
   } catch (error) {
     fill(
       byId('settings-error'),
@@ -153,10 +153,10 @@ function actions(session, mine, person) {
   if (session.current) return button(texts.settings.logOut, leave, { kind: 'small', 'aria-label': texts.settings.logOutLabel });
   const when = dateText(session.created_at);
   const endOne = () => end(`sessions/${encodeURIComponent(session.id)}`, texts.settings.ended);
-  const endAll = () => confirm(person, () => end(`sessions/${encodeURIComponent(session.id)}?everywhere=true`, texts.settings.endedAll(person)));
+  const endAll = () => confirm(person, () => end(`sessions/${encodeURIComponent(session.id)}?everywhere=true`, texts.settings.endedAll({ person })));
   return [
-    action(texts.settings.end, texts.settings.endLabel(person, when), 'small', endOne),
-    !mine && action(texts.settings.endAll, texts.settings.endAllLabel(person), 'small quiet', endAll),
+    action(texts.settings.end, texts.settings.endLabel({ person, when }), 'small', endOne),
+    !mine && action(texts.settings.endAll, texts.settings.endAllLabel({ person }), 'small quiet', endAll),
   ];
 }
 
@@ -209,7 +209,7 @@ function confirm(person, work) {
   );
   fill(
     dialog,
-    h('h2', { id: 'confirm-title' }, texts.settings.confirmTitle(person)),
+    h('h2', { id: 'confirm-title' }, texts.settings.confirmTitle({ person })),
     h('p', { id: 'confirm-help' }, texts.settings.confirmHelp),
     h('div', { class: 'actions' }, push, button(texts.settings.keep, close, { kind: 'quiet' })),
   );

@@ -1,7 +1,7 @@
 // Suggestions for expression and query fields, from the attributes of the tenant's users and the available transforms.
 
 import { h } from './dom.js';
-import { texts } from './texts.js';
+import { labelOf, texts } from './texts.js';
 
 /**
  * Data of this tenant to suggest from; the pages fill it as responses arrive.
@@ -51,7 +51,7 @@ const percent = (share) => (share > 0 && share < 0.005 ? '<1 %' : `${Math.round(
 function attributeHelp({ path, type, share, example }) {
   return [
     h('p', {}, h('code', {}, path)),
-    h('p', {}, texts.picker.types[type] ?? type, ' · ', texts.picker.share(percent(share))),
+    h('p', {}, labelOf(texts.picker.types, type), ' · ', texts.picker.share({ percent: percent(share) })),
     exampleText(example) && h('p', { class: 'soft' }, texts.picker.example, h('code', {}, exampleText(example))),
   ];
 }
@@ -82,11 +82,7 @@ function transformHelp(transform, current = -1) {
         h(
           'span',
           { class: 'soft' },
-          [
-            texts.transforms.types[parameter.type] ?? parameter.type,
-            parameter.optional && texts.transforms.optional,
-            parameter.secret && texts.transforms.secret,
-          ]
+          [labelOf(texts.transforms.types, parameter.type), parameter.optional && texts.transforms.optional, parameter.secret && texts.transforms.secret]
             .filter(Boolean)
             .join(', '),
         ),
@@ -184,9 +180,7 @@ export function suggestExpression(text, caret) {
   const options = [
     ...rankedMatches(attributes, bare, ({ path }) => path.replace(/^user\./, '')).map((attribute) => ({
       label: attribute.path,
-      detail: Number.isNaN(attribute.share)
-        ? texts.completion.documented
-        : `${texts.picker.types[attribute.type] ?? attribute.type} · ${percent(attribute.share)}`,
+      detail: Number.isNaN(attribute.share) ? texts.completion.documented : `${labelOf(texts.picker.types, attribute.type)} · ${percent(attribute.share)}`,
       insert: attribute.path,
       help: () =>
         Number.isNaN(attribute.share) ? [h('p', {}, h('code', {}, attribute.path)), h('p', {}, texts.completion.documentedHelp)] : attributeHelp(attribute),
@@ -272,7 +266,7 @@ export function suggestQuery(text, caret) {
     options: [
       ...names.slice(0, exists ? 7 : 8).map(([name, attribute]) => ({
         label: name,
-        detail: `${texts.picker.types[attribute.type] ?? ''} · ${percent(attribute.share)}`,
+        detail: `${labelOf(texts.picker.types, attribute.type)} · ${percent(attribute.share)}`,
         insert: name + ending,
         help: () => attributeHelp(attribute),
       })),

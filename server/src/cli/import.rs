@@ -70,7 +70,7 @@ pub(super) struct ImportArgs {
     /// Treat cells and strings that are exactly this text as absent, such as NULL or \N; may be repeated
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     null: Vec<String>,
-    /// Import only the rows that match this search query, in Auth0's syntax: 'email_verified:true AND NOT blocked:true'
+    /// Import only the rows that match this search query, in Auth0's syntax; it is evaluated after the mapping
     #[arg(long, value_name = "LUCENE", allow_hyphen_values = true)]
     query: Option<String>,
     /// The system whose export the files are, such as cognito, firebase or keycloak; recognized from the content unless
@@ -553,9 +553,6 @@ fn byte_bar(files: &[PathBuf]) -> ProgressBar {
 }
 
 fn draw(bar: &ProgressBar, progress: &Progress) {
-    for notice in progress.take_notices() {
-        bar.suspend(|| eprintln!("warning: {notice}"));
-    }
     if let Some(total) = progress.total()
         && bar.length() != Some(total)
     {

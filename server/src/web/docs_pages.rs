@@ -68,8 +68,8 @@ fn slug(heading: &str) -> String {
     allowed.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Returns the target of a link in the file of a guide, on the page of that guide; `None` for files that are only in the
-/// repository.
+/// Returns the target of a link in the file of a guide, on the page of that guide; `None` for files that are only in
+/// the repository.
 fn link_target<'l>(guide: &str, link: &'l str) -> Option<Cow<'l, str>> {
     if link.starts_with('#') || link.starts_with("https://") {
         return Some(link.into());

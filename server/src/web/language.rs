@@ -1,7 +1,7 @@
 //! The choice of the language for a request, and the texts of the templates.
 //!
-//! Templates contain English texts between double brackets, `[[Log out]]`; `locales/de/pages.json` has their German
-//! translations. The texts of the scripts are in `assets/js/texts.en.js` and `texts.de.js`.
+//! Templates contain English texts between double brackets, `[[Log out]]`; `locales/<language>/pages.json` has their
+//! translations.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AcceptLanguage, Header, Preference};
@@ -60,9 +60,18 @@ mod tests {
 
     use super::*;
 
-    /// The translations of the templates.
-    fn german() -> BTreeMap<String, String> {
-        serde_json::from_str(include_str!("../../locales/de/pages.json")).expect("an object of texts")
+    fn german() -> Language {
+        Language::of_tag("de").expect("German")
+    }
+
+    /// Returns the translations of the templates, by language.
+    fn translations() -> Vec<(Language, BTreeMap<String, String>)> {
+        let others = Language::all().iter().filter(|language| **language != Language::ENGLISH);
+        let texts = |language: Language| {
+            let file = format!("{}/locales/{}/pages.json", env!("CARGO_MANIFEST_DIR"), language.tag());
+            serde_json::from_str(&std::fs::read_to_string(file).expect("a file")).expect("an object of texts")
+        };
+        others.map(|language| (*language, texts(*language))).collect()
     }
 
     fn language_of(cookie: Option<&str>, accepted: Option<&str>) -> Language {
@@ -78,14 +87,14 @@ mod tests {
 
     #[test]
     fn the_users_choice_precedes_the_browsers_preference_and_english_is_the_default() {
-        assert_eq!(language_of(None, None), Language::English);
-        assert_eq!(language_of(None, Some("de-AT,en;q=0.5")), Language::German);
-        assert_eq!(language_of(None, Some("fr, de;q=0.4, en;q=0.7")), Language::English);
-        assert_eq!(language_of(None, Some("fr, de;q=0.4, *;q=0.1")), Language::German);
-        assert_eq!(language_of(None, Some("fr")), Language::English);
-        assert_eq!(language_of(Some("en"), Some("de")), Language::English);
-        assert_eq!(language_of(Some("de"), Some("en")), Language::German);
-        assert_eq!(language_of(Some("<b>"), Some("de")), Language::German);
+        assert_eq!(language_of(None, None), Language::ENGLISH);
+        assert_eq!(language_of(None, Some("de-AT,en;q=0.5")), german());
+        assert_eq!(language_of(None, Some("fr, de;q=0.4, en;q=0.7")), Language::ENGLISH);
+        assert_eq!(language_of(None, Some("fr, de;q=0.4, *;q=0.1")), german());
+        assert_eq!(language_of(None, Some("fr")), Language::ENGLISH);
+        assert_eq!(language_of(Some("en"), Some("de")), Language::ENGLISH);
+        assert_eq!(language_of(Some("de"), Some("en")), german());
+        assert_eq!(language_of(Some("<b>"), Some("de")), german());
     }
 
     /// Returns the texts between double brackets of all templates.
@@ -105,15 +114,17 @@ mod tests {
 
     #[test]
     fn every_template_text_is_translated_and_no_translation_is_unused() {
-        let (in_templates, german) = (template_texts(), german());
+        let in_templates = template_texts();
         assert!(in_templates.len() > 100);
         // The labels of the menu are in the code.
         let menu = ["Import", "Export", "History", "Transforms"];
-        for text in in_templates.iter().map(String::as_str).chain(menu) {
-            assert!(german.contains_key(text), "{text:?} is not translated");
-        }
-        for text in german.keys() {
-            assert!(in_templates.contains(text) || menu.contains(&text.as_str()), "{text:?} is not in a template");
+        for (language, texts) in translations() {
+            for text in in_templates.iter().map(String::as_str).chain(menu) {
+                assert!(texts.contains_key(text), "{text:?} is not translated to {language:?}");
+            }
+            for text in texts.keys() {
+                assert!(in_templates.contains(text) || menu.contains(&text.as_str()), "{text:?} is not in a template");
+            }
         }
     }
 
@@ -125,9 +136,9 @@ mod tests {
             parts.sort();
             parts
         };
-        for (english, german) in &german() {
-            assert_eq!(parts(english, '<', '>'), parts(german, '<', '>'), "{english}");
-            assert_eq!(parts(english, '{', '}'), parts(german, '{', '}'), "{english}");
+        for (english, text) in translations().iter().flat_map(|(_, texts)| texts) {
+            assert_eq!(parts(english, '<', '>'), parts(text, '<', '>'), "{english}");
+            assert_eq!(parts(english, '{', '}'), parts(text, '{', '}'), "{english}");
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn localize_errors(
         return Ok(response.map_into_left_body());
     };
     let language = accepted_language(response.request());
-    if language == Language::English {
+    if language == Language::ENGLISH {
         return Ok(response.map_into_left_body());
     }
     body.localize(language);

@@ -1,5 +1,6 @@
 //! The HTML templates, embedded in the binary.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use rust_embed::Embed;
@@ -14,7 +15,8 @@ use uie_core::message::message;
 #[folder = "templates/"]
 struct Templates;
 
-static TERA: LazyLock<[tera::TeraResult<Tera>; 2]> = LazyLock::new(|| Language::ALL.map(load));
+static TERA: LazyLock<BTreeMap<Language, tera::TeraResult<Tera>>> =
+    LazyLock::new(|| Language::all().iter().map(|language| (*language, load(*language))).collect());
 
 fn load(language: Language) -> tera::TeraResult<Tera> {
     let mut tera = Tera::new();
@@ -28,13 +30,10 @@ fn load(language: Language) -> tera::TeraResult<Tera> {
 
 /// Renders a template in a language. Values are escaped for HTML.
 pub(super) fn render_in(language: Language, name: &str, context: &Context) -> Result<String> {
-    let [english, german] = &*TERA;
-    let tera = match language {
-        Language::English => english,
-        Language::German => german,
+    let page = match TERA.get(&language) {
+        Some(Ok(tera)) => tera.render(name, context).map_err(|error| error.to_string()),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err(format!("no templates for the language {}", language.tag())),
     };
-    tera.as_ref()
-        .map_err(ToString::to_string)
-        .and_then(|tera| tera.render(name, context).map_err(|error| error.to_string()))
-        .map_err(|error| Error::new(Code::Internal, message!("The page {name} cannot be rendered: {error}")))
+    page.map_err(|error| Error::new(Code::Internal, message!("The page {name} cannot be rendered: {error}")))
 }

@@ -1,4 +1,4 @@
-//! Every text for users has a German translation, and no translation is unused.
+//! Every text of the server for users is translated to every language, and no translation is unused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -68,7 +68,7 @@ fn normalize(template: &str) -> String {
 }
 
 /// Returns the placeholders of a template, sorted.
-fn placeholders(template: &str) -> Vec<String> {
+pub(crate) fn placeholders(template: &str) -> Vec<String> {
     let text = template.replace("{{", "").replace("}}", "");
     let mut names: Vec<String> =
         text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0.to_owned())).collect();
@@ -116,40 +116,55 @@ fn texts_of_the_server() -> BTreeSet<String> {
     found
 }
 
-fn translations(file: &str) -> BTreeMap<String, String> {
-    let path = root().join("server/locales/de").join(file);
+/// Returns the languages other than English.
+fn other_languages() -> Vec<Language> {
+    let others: Vec<_> = Language::all().iter().copied().filter(|language| *language != Language::ENGLISH).collect();
+    assert!(!others.is_empty());
+    others
+}
+
+fn translations(language: Language, file: &str) -> BTreeMap<String, String> {
+    let path = root().join("server/locales").join(language.tag()).join(file);
     serde_json::from_str(&std::fs::read_to_string(path).expect("a file")).expect("an object of texts")
 }
 
 #[test]
 fn every_message_is_translated_and_no_translation_is_unused() {
     let texts = texts_of_the_server();
-    let german: BTreeMap<&str, &str> = translated_templates(Language::German).into_iter().collect();
-    let missing: Vec<&String> = texts.iter().filter(|text| !german.contains_key(text.as_str())).collect();
-    assert!(missing.is_empty(), "not translated, add them to server/locales/de: {missing:#?}");
-    let pages = translations("pages.json");
-    let unused: Vec<&&str> =
-        german.keys().filter(|text| !texts.contains(**text) && !pages.contains_key(**text)).collect();
-    assert!(unused.is_empty(), "in server/locales/de, but not in the code: {unused:#?}");
+    for language in other_languages() {
+        let (tag, known) = (language.tag(), translated_templates(language));
+        let known: BTreeSet<&str> = known.into_iter().map(|(template, _)| template).collect();
+        let missing: Vec<&String> = texts.iter().filter(|text| !known.contains(text.as_str())).collect();
+        assert!(missing.is_empty(), "not translated, add them to server/locales/{tag}: {missing:#?}");
+        let pages = translations(language, "pages.json");
+        let unused: Vec<&&str> =
+            known.iter().filter(|text| !texts.contains(**text) && !pages.contains_key(**text)).collect();
+        assert!(unused.is_empty(), "in server/locales/{tag}, but not in the code: {unused:#?}");
+    }
 }
 
 #[test]
 fn a_translation_has_the_placeholders_of_its_template() {
-    for (template, text) in translated_templates(Language::German) {
+    for (template, text) in other_languages().into_iter().flat_map(translated_templates) {
         assert_eq!(placeholders(template), placeholders(text), "{template}");
     }
 }
 
 #[test]
 fn files_of_a_language_do_not_contradict_each_other() {
-    let mut seen: BTreeMap<String, (String, String)> = BTreeMap::new();
-    for entry in std::fs::read_dir(root().join("server/locales/de")).expect("the directory") {
-        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
-        for (template, text) in translations(&name) {
-            if let Some((file, other)) = seen.get(&template) {
-                assert_eq!(*other, text, "{template} is translated differently in {file} and {name}");
+    for language in other_languages() {
+        let mut seen: BTreeMap<String, (String, String)> = BTreeMap::new();
+        for entry in std::fs::read_dir(root().join("server/locales").join(language.tag())).expect("the directory") {
+            let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+            if ["language.json", "scripts.json"].contains(&name.as_str()) {
+                continue;
             }
-            seen.insert(template, (name.clone(), text));
+            for (template, text) in translations(language, &name) {
+                if let Some((file, other)) = seen.get(&template) {
+                    assert_eq!(*other, text, "{template} is translated differently in {file} and {name}");
+                }
+                seen.insert(template, (name.clone(), text));
+            }
         }
     }
 }

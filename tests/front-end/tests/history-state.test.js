@@ -42,8 +42,23 @@ test('settings of an import that updated users do not update users again', () =>
     backup: false,
     send_completion_email: true,
     keep_id_prefix: true,
+    source: 'okta',
+    null: ['NULL', '-'],
+    drop_empty: true,
     map: [{ attribute: 'email', expression: 'user.Mail' }],
   });
-  assert.deepEqual(draft, { connection: 'con_1', email: true, keepPrefix: true, dropReadOnly: false, map: { email: 'user.Mail' } });
+  assert.deepEqual(draft, {
+    connection: 'con_1',
+    email: true,
+    keepPrefix: true,
+    dropReadOnly: false,
+    dropEmpty: true,
+    dropUnknown: false,
+    source: 'okta',
+    encoding: '',
+    nullTexts: 'NULL, -',
+    query: '',
+    map: { email: 'user.Mail' },
+  });
   assert.equal(importDraft({}).connection, '');
 });

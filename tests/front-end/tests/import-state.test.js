@@ -3,13 +3,14 @@ import { test } from 'node:test';
 
 const { importView, initialState, obstacleOf, restoredOptions, storedOptions } = await import('../../../server/assets/js/import-state.js');
 
-const ALL = { upsert: true, backup: false, email: true, dropReadOnly: true, keepPrefix: true };
+const ALL = { upsert: true, backup: false, email: true, dropEmpty: true, dropUnknown: true, dropReadOnly: true, keepPrefix: true };
 
 test('updating existing users, and leaving out the backup, are not kept', () => {
-  assert.deepEqual(storedOptions(ALL), { email: true, dropReadOnly: true, keepPrefix: true });
-  assert.deepEqual(restoredOptions({}), { upsert: false, backup: true, email: false, dropReadOnly: false, keepPrefix: false });
+  assert.deepEqual(storedOptions(ALL), { email: true, dropEmpty: true, dropUnknown: true, dropReadOnly: true, keepPrefix: true });
+  const none = { email: false, dropEmpty: false, dropUnknown: false, dropReadOnly: false, keepPrefix: false };
+  assert.deepEqual(restoredOptions({}), { upsert: false, backup: true, ...none });
   // A draft of an earlier version may have them.
-  assert.deepEqual(restoredOptions(ALL), { upsert: false, backup: true, email: true, dropReadOnly: true, keepPrefix: true });
+  assert.deepEqual(restoredOptions(ALL), { ...ALL, upsert: false, backup: true });
 });
 
 test('a start is prevented by the first obstacle on the page', () => {

@@ -277,6 +277,8 @@ test('a refused mapping keeps the columns, and the first field is returned', asy
   await inspect();
   assert.equal(files[0].error.code, 'invalid_mapping');
   assert.equal(files[0].inspection.columns.length, 2);
+  // The validation was done with another mapping.
+  assert.equal(body().querySelector('.checked'), null);
   assert.equal(check(), field('email'));
   assert.equal(text(byId('announcer')), 'The target is not an attribute.');
 });

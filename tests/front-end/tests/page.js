@@ -1,7 +1,10 @@
 // Opens a page of the templates in jsdom, so that the scripts find their elements, a session and a server.
 
 import { readFileSync } from 'node:fs';
+import { register } from 'node:module';
 import { JSDOM } from 'jsdom';
+
+register('./texts-loader.js', import.meta.url);
 
 const templates = new URL('../../../server/templates/', import.meta.url);
 const scripts = new URL('../../../server/assets/js/', import.meta.url);

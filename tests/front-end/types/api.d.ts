@@ -32,6 +32,11 @@ interface JobSettings extends Partial<Omit<Schemas['ExportRequest'], 'connection
   send_completion_email?: boolean;
   keep_id_prefix?: boolean;
   drop_read_only?: boolean;
+  drop_empty?: boolean;
+  drop_unknown?: boolean;
+  source?: string | null;
+  encoding?: string | null;
+  null?: string[];
   map?: { attribute: string; expression: string }[] | { [attribute: string]: string } | null;
 }
 
@@ -47,12 +52,22 @@ interface HistoryEntry extends Omit<Schemas['HistoryEntry'], 'summary'> {
 /** What an entry of the history and a job have in common. */
 type Job = JobView | HistoryEntry;
 
-interface Checked extends Omit<Schemas['Checked'], 'users'> {
+interface Checked extends Omit<Schemas['Checked'], 'users' | 'left_out'> {
   users: JsonObject[];
+  left_out?: number;
 }
 
-interface Inspection extends Omit<Schemas['Inspection'], 'checked'> {
+interface Inspection extends Omit<Schemas['Inspection'], 'checked' | 'source' | 'sources' | 'remarks'> {
   checked?: Checked | null;
+  source?: SourceName | null;
+  sources?: SourceName[];
+  remarks?: QueryRemark[];
+}
+
+/** A system whose exports are converted. */
+interface SourceName {
+  name: string;
+  title: string;
 }
 
 /** A line of the error report of an import. */

@@ -27,8 +27,15 @@ interface PageElements {
   descending: HTMLInputElement;
   details: HTMLDialogElement;
   drop: HTMLElement;
+  'drop-empty': HTMLInputElement;
   'drop-read-only': HTMLInputElement;
+  'drop-unknown': HTMLInputElement;
+  'drop-unknown-remark': HTMLElement;
   'empty-form': HTMLButtonElement;
+  encoding: HTMLSelectElement;
+  'encoding-error': HTMLElement;
+  'encoding-preview': HTMLElement;
+  'encoding-remark': HTMLElement;
   examples: HTMLElement;
   file: HTMLInputElement;
   'file-error': HTMLElement;
@@ -58,6 +65,9 @@ interface PageElements {
   main: HTMLElement;
   more: HTMLDetailsElement;
   'no-columns': HTMLElement;
+  'null-texts': HTMLInputElement;
+  'null-texts-error': HTMLElement;
+  'null-texts-remark': HTMLElement;
   page: HTMLElement;
   permissions: HTMLElement;
   pick: HTMLButtonElement;
@@ -97,6 +107,9 @@ interface PageElements {
   sort: HTMLInputElement;
   'sort-error': HTMLElement;
   'sort-remark': HTMLElement;
+  source: HTMLSelectElement;
+  'source-error': HTMLElement;
+  'source-remark': HTMLElement;
   start: HTMLButtonElement;
   'start-note': HTMLElement;
   'stop-at-fault': HTMLInputElement;
@@ -104,6 +117,7 @@ interface PageElements {
   'transforms-error': HTMLElement;
   'uploads-note': HTMLElement;
   upsert: HTMLInputElement;
+  'upsert-remark': HTMLElement;
   who: HTMLElement | null;
   /** Created by `transforms.js`. */
   'take-note': HTMLElement;

@@ -65,8 +65,15 @@ interface ImportDraft {
   connection?: string;
   map?: MappingRules | null;
   email?: boolean;
+  dropEmpty?: boolean;
+  dropUnknown?: boolean;
   dropReadOnly?: boolean;
   keepPrefix?: boolean;
+  source?: string;
+  encoding?: string;
+  /** Separated by commas. */
+  nullTexts?: string;
+  query?: string;
 }
 
 /** A value in `sessionStorage`. */

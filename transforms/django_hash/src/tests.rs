@@ -55,7 +55,10 @@ fn a_converted_pbkdf2_hash_verifies_the_password_and_no_other() {
 
 #[test]
 fn a_converted_digest_is_that_of_salt_and_password() {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| -> String {
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    };
     for password in PASSWORDS {
         for salt in SALTS.iter().chain(&[""]) {
             let salted = format!("{salt}{password}");

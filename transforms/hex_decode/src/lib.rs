@@ -50,7 +50,7 @@ fn decode(text: &str) -> Result<Vec<u8>, Fault> {
         .map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok()))
         .collect::<Option<_>>()
         .ok_or("`text` is not hexadecimal: it has a character other than 0 to 9 and a to f")?;
-    if values.len() % 2 != 0 {
+    if !values.len().is_multiple_of(2) {
         return Err(fault!("`text` is not hexadecimal: it has {} digits; two a byte are expected", values.len()));
     }
     Ok(values.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())

@@ -81,9 +81,8 @@ pub fn ldap_hash(
         "PBKDF2-SHA256" => pbkdf2("sha256", value)?,
         "PBKDF2-SHA512" => pbkdf2("sha512", value)?,
         "PBKDF2_SHA256" => pbkdf2_blob(value)?,
-        "BCRYPT" if is_bcrypt(value) => of_text("bcrypt", value),
         // The crypt of some systems has bcrypt, too.
-        "CRYPT" if is_bcrypt(value) => of_text("bcrypt", value),
+        "BCRYPT" | "CRYPT" if is_bcrypt(value) => of_text("bcrypt", value),
         "ARGON2" if is_argon2(value) => of_text("argon2", value),
         "BCRYPT" => return Err("`text` is no {BCRYPT} hash; {BCRYPT}$2b$<cost>$<salt and hash> is expected".into()),
         "ARGON2" => {

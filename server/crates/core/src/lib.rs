@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod encryption;
 pub mod error;
 pub mod language;
+mod locales;
 pub mod message;
 pub mod permissions;
 pub mod principal;

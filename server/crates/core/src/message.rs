@@ -197,7 +197,7 @@ impl Filled {
 
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(Language::English, f)
+        self.write(Language::ENGLISH, f)
     }
 }
 
@@ -209,7 +209,7 @@ impl fmt::Debug for Message {
 
 impl PartialEq for Message {
     fn eq(&self, other: &Self) -> bool {
-        self.in_language(Language::English) == other.in_language(Language::English)
+        self.in_language(Language::ENGLISH) == other.in_language(Language::ENGLISH)
     }
 }
 
@@ -217,7 +217,7 @@ impl Eq for Message {}
 
 impl PartialEq<str> for Message {
     fn eq(&self, other: &str) -> bool {
-        self.in_language(Language::English) == other
+        self.in_language(Language::ENGLISH) == other
     }
 }
 
@@ -326,7 +326,7 @@ mod tests {
             assert_eq!((read.to_stored(), read.to_string()), (stored.clone(), message.to_string()));
             assert_eq!(serde_json::to_value(&message).unwrap(), message.to_string());
             let mut document = serde_json::json!({"list": [stored, 1, null]});
-            document.localize(Language::English);
+            document.localize(Language::ENGLISH);
             assert_eq!(document["list"][0], message.to_string());
         }
     }
@@ -335,7 +335,7 @@ mod tests {
     fn texts_are_shown_in_the_language() {
         let hint = crate::error::Code::DiskFull.hint().map(Message::from_table).unwrap();
         let english = hint.to_string();
-        assert_ne!(hint.in_language(Language::German), english);
-        assert_eq!(hint.in_language(Language::English), english);
+        assert_ne!(hint.in_language(Language::of_tag("de").expect("German")), english);
+        assert_eq!(hint.in_language(Language::ENGLISH), english);
     }
 }

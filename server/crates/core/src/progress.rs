@@ -38,7 +38,6 @@ pub struct Progress {
     bytes_total: AtomicU64,
     clock_started_at: Mutex<Option<Instant>>,
     details: Mutex<Details>,
-    notices: Mutex<Vec<Message>>,
     samples: Mutex<VecDeque<(Instant, u64)>>,
     cancel: CancellationToken,
 }
@@ -92,16 +91,6 @@ impl Progress {
             None => (self.bytes_read.load(Ordering::Relaxed), self.bytes_total.load(Ordering::Relaxed)),
         };
         (total > 0).then(|| (done as f64 / total as f64).clamp(0.0, 1.0))
-    }
-
-    /// Adds what the user of the job should know before it goes on.
-    pub fn add_notice(&self, notice: Message) {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
-    }
-
-    /// Removes and returns the notices since the last call.
-    pub fn take_notices(&self) -> Vec<Message> {
-        std::mem::take(&mut self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Marks the start of reading rows. The remaining time is estimated from the rate since then if the number of rows

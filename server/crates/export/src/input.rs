@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
+use uie_core::secret_name::is_secret_name;
 use uie_records::{
     Chunk, ChunkReader, ColumnAssignment, EncodingExample, Expected, FileFormat, MAX_EXPORTED_ROW_BYTES, ReadError,
     ReadOptions, TextEncoding, find_example,
 };
-
-/// Words in the names of attributes whose values are not shown, in lower case.
-const SECRET_WORDS: [&str; 8] = ["passw", "hash", "secret", "token", "salt", "key", "pin", "kennwort"];
 
 /// Opens a file from its start.
 pub type Opener = Box<dyn FnOnce() -> Result<Box<dyn Read + Send>> + Send>;
@@ -134,10 +132,7 @@ impl Inputs {
 
     /// Adds the warning that the encoding was guessed, if the chunk has an example.
     fn warn_of_guess(&mut self, format: FileFormat, chunk: &Chunk) {
-        let is_secret = |path: &str| {
-            let path = path.to_lowercase();
-            SECRET_WORDS.iter().any(|word| path.contains(word))
-        };
+        let is_secret = |path: &str| path.split('.').any(is_secret_name);
         let example = |(line, row): (u64, Result<&[u8], _>)| {
             let row = row.ok().filter(|row: &&[u8]| !row.is_ascii())?;
             Some((line, find_example(&serde_json::from_slice(row).ok()?, &is_secret)?))

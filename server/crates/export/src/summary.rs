@@ -45,13 +45,13 @@ mod tests {
             shown.localize(language);
             shown["first_faults"][0].clone()
         };
-        assert_eq!(shown(Language::English), "line 2: not a JSON object");
-        assert_eq!(shown(Language::German), "Zeile 2: kein JSON-Objekt");
+        assert_eq!(shown(Language::ENGLISH), "line 2: not a JSON object");
+        assert_eq!(shown(Language::of_tag("de").expect("German")), "Zeile 2: kein JSON-Objekt");
         assert_eq!(serde_json::from_value::<ExportSummary>(stored).unwrap(), summary);
         // A summary of an earlier version has plain texts.
         let mut earlier = json!({"rows": 1, "faults": 1, "first_faults": ["line 2: not a JSON object"]});
         assert_eq!(serde_json::from_value::<ExportSummary>(earlier.clone()).unwrap(), summary);
-        earlier.localize(Language::German);
+        earlier.localize(Language::of_tag("de").expect("German"));
         assert_eq!(earlier["first_faults"][0], "line 2: not a JSON object");
     }
 }

@@ -52,12 +52,11 @@ impl JsonText {
         let mut positions: HashMap<String, usize> = HashMap::new();
         let mut unique: Vec<(Key, Self)> = Vec::with_capacity(members.len());
         for (key, value) in members {
-            match positions.get(&key.name).and_then(|position| unique.get_mut(*position)) {
-                Some((_, known)) => *known = value,
-                None => {
-                    positions.insert(key.name.clone(), unique.len());
-                    unique.push((key, value));
-                }
+            if let Some((_, known)) = positions.get(&key.name).and_then(|position| unique.get_mut(*position)) {
+                *known = value;
+            } else {
+                positions.insert(key.name.clone(), unique.len());
+                unique.push((key, value));
             }
         }
         // The sort is stable: names that are not array indices keep their order.

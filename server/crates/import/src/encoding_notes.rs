@@ -77,12 +77,13 @@ impl EncodingNotes {
 
     fn guessed(&self, line: u64, example: Option<EncodingExample>, format: FileFormat) -> RowFault {
         let encoding = format.encoding;
-        let message = match example {
-            Some(EncodingExample { attribute, word }) => message!(
+        let message = if let Some(EncodingExample { attribute, word }) = example {
+            message!(
                 "The file does not say its encoding and was read as {encoding}. Compare: {attribute} in line {line} \
                  contains {word:?}."
-            ),
-            None => message!("The file does not say its encoding and was read as {encoding}."),
+            )
+        } else {
+            message!("The file does not say its encoding and was read as {encoding}.")
         };
         let hint = message!("If names look wrong, give the encoding (--encoding NAME), or save the file as UTF-8.");
         self.warning("ENCODING_GUESSED", line, message, hint)

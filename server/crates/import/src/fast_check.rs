@@ -410,8 +410,7 @@ impl MemberVisitor for RowVisitor<'_> {
             value.skip()?;
             let text = value.bytes_from(start);
             if is_empty_value(text) {
-                // An unknown name is counted.
-                return if self.removal.unknown { self.remove(name, value) } else { self.remove_member(name, value) };
+                return self.remove(name, value);
             }
             if name.has_escapes || (as_str(name.bytes).is_some_and(is_metadata) && may_have_empty_member(text)) {
                 return None;
@@ -471,11 +470,6 @@ impl RowVisitor<'_> {
                 self.unknown_names.push(name.range());
             }
         }
-        self.remove_member(name, value)
-    }
-
-    /// Removes the member whose value ends here.
-    fn remove_member(&mut self, name: RawString<'_>, value: &ValueScanner<'_>) -> Option<()> {
         self.removed.add(self.previous_end, name.start - 1..value.at(), self.any_kept);
         self.previous_end = value.at();
         Some(())

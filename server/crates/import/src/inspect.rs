@@ -139,7 +139,7 @@ pub struct Inspection {
     /// Result of the check of these rows; absent if `problem` prevents the check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<Checked>,
-    /// Remarks on the query that its author may not expect; absent if there are none.
+    /// Remarks on the query that its author may not expect; absent if there is no remark.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(required = false))]
     pub remarks: Vec<Remark>,

@@ -68,6 +68,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod type_inference;
+mod unknown_attributes;
 mod upload;
 
 pub use check_run::{CheckSummary, check, check_files};
@@ -80,7 +81,6 @@ pub use lookup::{Backup, ExistingUsers, LookUpBy, LookedUp, backup_file, find_ex
 pub use map_rule::MapRule;
 pub use polling::PollPolicy;
 pub use prepare::{PreparedImport, require_import_permission};
-pub use proposals::unknown_attributes_hint;
 pub use report::{Report, ReportFormat, keep_failed_rows, original_format, write_report};
 pub use request::ImportRequest;
 pub use row_fault::{RowFault, Severity};
@@ -90,4 +90,5 @@ pub use spec::ImportSpec;
 pub use summary::{Details, Reason, ReasonCounter, details, summary};
 pub use uie_query::Remark;
 pub use uie_records::TextEncoding;
+pub use unknown_attributes::unknown_attributes_hint;
 pub use upload::validate_upload;

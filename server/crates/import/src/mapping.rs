@@ -164,6 +164,7 @@ impl Mapping {
             computed: self.rules.iter().map(|rule| rule.attribute.clone()).collect(),
             accept_any: false,
             lenient: false,
+            accept_any_header: false,
             as_text: false,
             names: None,
             encoding: None,

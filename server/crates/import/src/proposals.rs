@@ -4,10 +4,8 @@ use super::bcrypt::is_import_bcrypt;
 use super::redact;
 use super::shell::quoted;
 use super::suggest;
-use super::summary::Reason;
 use uie_core::message::{Message, message};
-use uie_core::user;
-use uie_records::{Step, member, parse_path};
+use uie_records::member;
 
 /// Maximum number of rules that a hint shows.
 const SHOWN: usize = 500;
@@ -78,7 +76,8 @@ pub(super) fn propose(columns: &[UnknownColumn<'_>], mut taken: Vec<String>) -> 
     let metadata = columns.iter().zip(proposals).map(|(UnknownColumn { name, .. }, proposal)| {
         proposal.unwrap_or_else(|| {
             let key = suggest::metadata_key(name);
-            let attribute = (1..)
+            // At most one key for each other attribute is taken.
+            let attribute = (1..=taken.len() + 1)
                 .map(|number| if number == 1 { key.clone() } else { format!("{key}_{number}") })
                 .map(|key| member(suggest::metadata_root(name), &key))
                 .find(|attribute| is_free(attribute, &mut taken));
@@ -145,7 +144,7 @@ fn is_bcrypt(text: &str) -> bool {
 }
 
 /// Returns the rules as lines of a command.
-fn lines(proposals: &[Proposal]) -> String {
+pub(super) fn lines(proposals: &[Proposal]) -> String {
     let shown = proposals.iter().take(SHOWN);
     let lines: Vec<String> = shown.map(|proposal| format!("  --map {}", quoted(&proposal.rule()))).collect();
     lines.join(" \\\n")
@@ -154,80 +153,21 @@ fn lines(proposals: &[Proposal]) -> String {
 /// Returns the hint with all proposals.
 pub(super) fn hint(proposals: &[Proposal]) -> Message {
     let lines = lines(proposals);
-    match proposals.len().checked_sub(SHOWN) {
-        Some(more @ 1..) => message!(
+    if let Some(more @ 1..) = proposals.len().checked_sub(SHOWN) {
+        return message!(
             "Rename a column to the attribute it holds, or map the columns (null leaves one out; {more} more are not \
              shown):\n{lines}\nTo leave all of them out, use --drop-unknown instead."
-        ),
-        _ => message!(
-            "Rename a column to the attribute it holds, or map the columns (null leaves one out):\n{lines}\n\
-             To leave all of them out, use --drop-unknown instead."
-        ),
+        );
     }
-}
-
-/// Returns a hint with a rule for each unknown attribute that rows of JSON have, according to the reasons of their
-/// errors; `None` if there are none. A row's own attribute has priority over the one that is mapped to it.
-pub fn unknown_attributes_hint(reasons: &[Reason]) -> Option<Message> {
-    let paths = reasons.iter().filter(|reason| reason.code == "FORBIDDEN_ATTRIBUTE").filter_map(|reason| {
-        match parse_path(reason.attribute.as_deref()?)?.as_slice() {
-            [Step::Member(name)] if user::find(name).is_none() => Some(name.clone()),
-            _ => None,
-        }
-    });
-    let names: Vec<String> = paths.collect();
-    let columns: Vec<UnknownColumn<'_>> =
-        names.iter().map(|name| UnknownColumn { name, samples: Vec::new() }).collect();
-    let mut proposals = propose(&columns, Vec::new());
-    for proposal in &mut proposals {
-        if let Some(attribute) = proposal.attribute.as_deref().filter(|attribute| !attribute.contains("metadata")) {
-            proposal.expression = format!("user.{attribute} ?? {}", proposal.expression);
-        }
-    }
-    (!proposals.is_empty()).then(|| {
-        message!(
-            "Map the unknown attributes (null leaves one out):\n{lines}\nTo leave all of them out, use --drop-unknown \
-             instead.",
-            lines = lines(&proposals)
-        )
-    })
+    message!(
+        "Rename a column to the attribute it holds, or map the columns (null leaves one out):\n{lines}\n\
+         To leave all of them out, use --drop-unknown instead."
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn unknown_attributes_of_json_are_proposed_without_replacing_known_ones() {
-        let reason = |code: &str, attribute: &str| Reason {
-            code: code.to_owned(),
-            attribute: Some(attribute.to_owned()),
-            severity: crate::Severity::Error,
-            count: 1,
-            message: Message::verbatim(""),
-            hint: None,
-            lines: Vec::new(),
-        };
-        let reasons = [
-            reason("FORBIDDEN_ATTRIBUTE", "created_at"),
-            reason("FORBIDDEN_ATTRIBUTE", "Mail"),
-            reason("FORBIDDEN_ATTRIBUTE", "[\"Shoe size\"]"),
-            reason("FORBIDDEN_ATTRIBUTE", "mfa_factors[].sms"),
-            reason("FORBIDDEN_ATTRIBUTE", "password"),
-            reason("INVALID_TYPE", "email"),
-        ];
-        let text = unknown_attributes_hint(&reasons).unwrap().to_string();
-        let rules: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("--map ")).collect();
-        assert_eq!(
-            rules,
-            [
-                "'user.email ?? user.Mail=email' \\",
-                "'user[\"Shoe size\"]=user_metadata.shoe_size' \\",
-                "'null=password'"
-            ]
-        );
-        assert_eq!(unknown_attributes_hint(&reasons[..1]), None);
-    }
 
     fn rules(columns: &[(&str, &[&str])], taken: &[&str]) -> Vec<String> {
         let columns: Vec<UnknownColumn<'_>> =

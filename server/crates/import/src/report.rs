@@ -27,7 +27,7 @@ use uie_records::{Step, TextEncoding, guard, member, parse_path};
 use uie_sources::Source;
 use uie_store::{FileReader, Files};
 
-/// Tells programs that a text is UTF-8.
+/// Marks a text as UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
 /// Format of the file with failed rows.
@@ -77,7 +77,7 @@ pub fn original_format(files: &Files) -> Result<ReportFormat> {
 
 /// Writes the [`Report`] of the job in this directory, with English texts. Blocking.
 pub fn write_report(files: &Files, format: Option<ReportFormat>, output: &mut dyn Write) -> Result<()> {
-    let mut report = Report::open(files, format, Language::English)?;
+    let mut report = Report::open(files, format, Language::ENGLISH)?;
     let mut row = Vec::new();
     while report.write_next(&mut row)? {
         output.write_all(&row)?;
@@ -131,7 +131,7 @@ impl Report {
             },
         };
         let ended = matches!(&layout, ReportLayout::Columns(columns) if columns.is_empty());
-        // The rows are UTF-8. The mark tells so to a retry, which has the encoding that was given for the original
+        // The rows are UTF-8. The mark says so for a retry, which has the encoding that was given for the original
         // files.
         let is_other = |input: &InputFormat| input.encoding != "UTF-8" && !input.encoding_guessed;
         let wants_mark = format.is_some() && read_inputs(files).inputs.iter().any(is_other);

@@ -75,6 +75,7 @@ pub(super) struct Failed(pub(super) Vec<RowFault>);
 
 /// A row after the check.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and a box would be an allocation for each row")]
 pub(super) enum Checked<'t> {
     Valid(Row<Valid<'t>>),
     Failed(Row<Failed>),

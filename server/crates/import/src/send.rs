@@ -73,7 +73,7 @@ pub fn run<'r>(
 }
 
 /// Checks the uploaded files of a job, unless an earlier run did: the first step of [`run`], which sends nothing.
-/// [`faults`](crate::faults) then returns what the check found.
+/// [`faults`](crate::faults()) then returns what the check found.
 pub async fn check_job(
     job_id: &str,
     spec: &ImportSpec,

@@ -115,9 +115,10 @@ pub(super) fn open_users(
     Ok((reader, file.source))
 }
 
-/// Returns the first rows of a file; `None` if there are none.
+/// Returns the first rows of a file; `None` if there is no row.
 pub(super) fn sample(beginning: &[u8], headers: &HeaderPolicy) -> Option<Sample> {
-    let policy = HeaderPolicy { lenient: true, encoding: headers.encoding, ..HeaderPolicy::default() };
+    let policy =
+        HeaderPolicy { lenient: true, accept_any_header: true, encoding: headers.encoding, ..HeaderPolicy::default() };
     let mut reader = RowReader::open(Box::new(Cursor::new(beginning.to_vec())), &policy).ok()?;
     let columns: Option<Vec<String>> =
         reader.columns().map(|columns| columns.iter().map(|column| column.name.clone()).collect());

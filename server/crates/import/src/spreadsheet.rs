@@ -28,7 +28,8 @@ const ERROR_VALUES: &[&str] = &[
     "#VALORE!",
 ];
 
-/// Returns whether a text is the error value of a formula, or stands for a value that was wider than its column.
+/// Returns whether a text is the error value of a formula, or what a spreadsheet writes for a value that is wider than
+/// its column.
 pub(super) fn is_error_value(text: &str) -> bool {
     ERROR_VALUES.contains(&text) || (text.len() >= 3 && text.bytes().all(|byte| byte == b'#'))
 }

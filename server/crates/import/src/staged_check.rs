@@ -66,15 +66,7 @@ pub(super) async fn check_upload(
                 uploads(&files)?,
                 Outputs { chunks: writer, identities },
                 staging.directory(),
-                &mut |fault| {
-                    if fault.is_consequence() {
-                        progress.add_notice(match &fault.hint {
-                            Some(hint) => message!("{message} {hint}", message = fault.message),
-                            None => fault.message.clone(),
-                        });
-                    }
-                    faults.push(fault)
-                },
+                &mut |fault| faults.push(fault),
                 &mut |summary| {
                     if summary.rows() % 1000 == 1 {
                         progress.set_details(Some(message!("Checking the file: row {row}", row = summary.rows())));

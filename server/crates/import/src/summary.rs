@@ -233,7 +233,9 @@ mod tests {
         .unwrap();
         file.finish().unwrap();
         let stored = summary(JobSummary { total: 1, failed: 1, inserted: 0, updated: 0 }, &files).unwrap();
-        for (language, message) in [(Language::English, "name is empty."), (Language::German, "name ist leer.")] {
+        for (language, message) in
+            [(Language::ENGLISH, "name is empty."), (Language::of_tag("de").expect("German"), "name ist leer.")]
+        {
             let mut shown = stored.clone();
             shown.localize(language);
             assert_eq!((&shown["total"], &shown["reasons"][0]["message"]), (&1.into(), &message.into()));

@@ -465,7 +465,8 @@ fn the_report_has_the_shape_of_the_original_and_hides_secrets() {
 #[test]
 fn the_report_is_in_the_requested_language() {
     let directory = job_directory(MIXED, &[reported(1, 1)]);
-    let mut report = Report::open(&Files::plaintext(directory.path()), None, Language::German).unwrap();
+    let mut report =
+        Report::open(&Files::plaintext(directory.path()), None, Language::of_tag("de").expect("German")).unwrap();
     let mut output = Vec::new();
     while report.write_next(&mut output).unwrap() {}
     let report: Vec<Value> = serde_json::from_slice(&output).unwrap();

@@ -93,7 +93,7 @@ impl Preamble {
     }
 }
 
-/// Returns the first line without its end; `None` if there is none.
+/// Returns the first line without its end; `None` if the text is empty.
 fn line_range(text: &[u8]) -> Option<Range<usize>> {
     let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(text.len());
     (!text.is_empty()).then_some(0..end)

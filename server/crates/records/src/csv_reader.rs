@@ -348,6 +348,11 @@ impl CsvReader {
             .collect()
     }
 
+    /// Accepts a header that looks like a user, which is the first row of a file without a header.
+    pub fn accept_any_header(&mut self) {
+        self.is_first_user = false;
+    }
+
     /// Declares that the file has no header and this number of columns: the next record is a row.
     pub fn set_columns(&mut self, columns: usize) {
         self.columns = columns;

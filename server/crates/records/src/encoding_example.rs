@@ -14,7 +14,7 @@ pub struct EncodingExample {
     pub word: String,
 }
 
-/// Returns the first word of a row that depends on the encoding; `None` if there is none.
+/// Returns the first word of a row that depends on the encoding; `None` without such a word.
 ///
 /// A person is to compare the word with what they know, so it is taken only from values that consist of words, such as
 /// names and addresses. `is_secret` returns whether the value at a path must not be shown.

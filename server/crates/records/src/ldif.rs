@@ -325,7 +325,8 @@ mod tests {
             let mut expected = Vec::new();
             for (at, values) in values.iter().enumerate() {
                 let dn = format!("uid={at},dc=example");
-                text += &format!("\n{}", write_attribute("dn", &dn, width));
+                text.push('\n');
+                text += &write_attribute("dn", &dn, width);
                 for value in values {
                     text += &write_attribute("description", value, width);
                 }

@@ -17,7 +17,7 @@ impl Read for Slow {
     }
 }
 
-fn source(text: &str, step: usize) -> Box<Slow> {
+fn source(text: &str, step: usize) -> Box<dyn Read + Send> {
     Box::new(Slow(Cursor::new(text.as_bytes().to_vec()), step))
 }
 
@@ -183,8 +183,10 @@ fn an_incomplete_object_and_nested_arrays_are_errors() {
     }
 }
 
-/// Returns the names of the columns, the first cells of the rows with their lines, and the skipped lines.
-fn read_csv(text: &str) -> (Vec<String>, Vec<(u64, String)>, Vec<(u64, SkippedKind)>) {
+/// The names of the columns, the first cells of the rows with their lines, and the skipped lines.
+type Table = (Vec<String>, Vec<(u64, String)>, Vec<(u64, SkippedKind)>);
+
+fn read_csv(text: &str) -> Table {
     let input = TextInput::open(source(text, 7), &ReadOptions::default()).unwrap();
     let mut reader = CsvReader::open(input, &|name| ["email", "name"].contains(&name)).unwrap();
     let names = reader.read_header().unwrap();

@@ -70,8 +70,8 @@ static TWO_FACTOR_TABLE: LossKind = LossKind {
     },
     hint: || {
         message!(
-            "They are imported without it and must enroll again. To keep it, add the value of the token AuthenticatorKey \
-             to the file, and map it to mfa_factors."
+            "They are imported without it and must enroll again. To keep it, add the value of the token \
+             AuthenticatorKey to the file, and map it to mfa_factors."
         )
     },
 };

@@ -59,7 +59,7 @@ pub(crate) fn base32(bytes: &[u8]) -> String {
 }
 
 /// Returns a Base32 secret in the form that Auth0 takes: upper case, without padding, spaces and hyphens. `None` if it
-/// is none.
+/// is not Base32.
 pub(crate) fn base32_secret(text: &str) -> Option<String> {
     let secret: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let secret = secret.trim_end_matches('=').to_ascii_uppercase();

@@ -1,7 +1,7 @@
 //! Django: the table `auth_user` as CSV, and `dumpdata auth.user` as JSON.
 //!
-//! Sources: `django/contrib/auth/models.py` and `hashers.py`, "Password management in Django". The salt of a hash is text
-//! whose bytes are the salt; PHC strings have it as Base64.
+//! Sources: `django/contrib/auth/models.py` and `hashers.py`, "Password management in Django". The salt of a hash is
+//! text whose bytes are the salt; PHC strings have it as Base64.
 
 use serde_json::{Map, Value};
 

@@ -24,6 +24,7 @@ pub(crate) static ENTRA: Source = Source {
     fields: FIELDS,
     member: Some("value"),
     rename: Some(rename),
+    prepare: Some(separate_template_columns),
     finish: Some(finish),
     ..SOURCE
 };
@@ -125,8 +126,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("Last dirsync time", "onPremisesLastSyncDateTime"),
 ];
 
-/// Returns the name in the table: that in the brackets of a template's column (`First name [givenName] Required`), and in
-/// the case of Microsoft Graph.
+/// Returns the name in the table: that in the brackets of a template's column (`First name [givenName] Required`), and
+/// in the case of Microsoft Graph.
 fn rename(name: &str) -> Option<String> {
     let bracket = name.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(inner, _)| inner.trim());
     match bracket {
@@ -138,6 +139,23 @@ fn rename(name: &str) -> Option<String> {
     let synonym = SYNONYMS.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, name)| *name);
     let known = || FIELDS.iter().map(|field| field.from).find(|known| known.eq_ignore_ascii_case(name));
     synonym.or_else(known).or(bracket).map(str::to_owned)
+}
+
+/// Separates columns of a template from the attributes of the same name, if the reader has reduced them to the names in
+/// their brackets: a template says yes or no to blocking, an export true or false to being enabled; and it has the
+/// initial password as text.
+fn separate_template_columns(user: &mut Map<String, Value>) {
+    let is_boolean = |text: &str| ["true", "false"].iter().any(|word| word.eq_ignore_ascii_case(text.trim()));
+    if user.get("accountEnabled").and_then(Value::as_str).is_some_and(|text| !is_boolean(text))
+        && let Some(word) = user.remove("accountEnabled")
+    {
+        user.insert(BLOCK.to_owned(), word);
+    }
+    if user.get("passwordProfile").is_some_and(Value::is_string)
+        && let Some(password) = user.remove("passwordProfile")
+    {
+        user.insert("passwordProfile.password".to_owned(), password);
+    }
 }
 
 fn finish(user: &Map<String, Value>, converted: &mut Converted) {

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::converted::{Converted, Loss, LossKind};
+pub(crate) use crate::losses::{PHONE_FORMAT, PLAIN_PASSWORD, TOTP_SECRET, UNKNOWN_HASH, password_lost};
 use crate::{hash, phone, row, time};
-use uie_core::message::message;
 
 /// One line of a source's table.
 #[derive(Clone, Copy, Debug)]
@@ -61,43 +61,6 @@ pub const fn field(from: &'static str, to: &'static str, convert: Convert) -> Fi
 /// A field that is left out knowingly.
 pub const fn skip(from: &'static str) -> Field {
     Field { from, to: "", convert: Convert::Skip }
-}
-
-/// Passwords in plain text.
-pub static PLAIN_PASSWORD: LossKind = LossKind {
-    code: "PLAIN_PASSWORD",
-    message: |users| message!("Auth0 imports hashes of passwords only; users with a password in plain text: {users}."),
-    hint: password_lost,
-};
-
-/// Password hashes of an unknown form.
-pub static UNKNOWN_HASH: LossKind = LossKind {
-    code: "UNKNOWN_HASH",
-    message: |users| {
-        message!("Password hashes of a form that Auth0 cannot check, or that is not known here; users: {users}.")
-    },
-    hint: password_lost,
-};
-
-/// Phone numbers that are not in the form that Auth0 requires.
-pub static PHONE_FORMAT: LossKind = LossKind {
-    code: "PHONE_FORMAT",
-    message: |users| message!("Phone numbers that are not written as +12125550001; users: {users}."),
-    hint: || {
-        message!("They are imported without the phone number. Correct the numbers, or map them (normalize_phone).")
-    },
-};
-
-/// Secrets of authenticators that Auth0 cannot take.
-pub static TOTP_SECRET: LossKind = LossKind {
-    code: "TOTP_SECRET",
-    message: |users| message!("Secrets of authenticator apps that are not Base32; users: {users}."),
-    hint: || message!("They are imported without this second factor and must enroll again."),
-};
-
-/// The hint of all losses of passwords.
-pub fn password_lost() -> uie_core::message::Message {
-    message!("They are imported without a password and must reset it. Send them a link to do so after the import.")
 }
 
 impl Field {
@@ -163,7 +126,7 @@ impl Field {
 }
 
 impl Converted {
-    /// Sets the password hash, or records why there is none.
+    /// Sets the password hash, or records why it is absent.
     pub fn set_password(&mut self, hash: Result<Value, &'static LossKind>) {
         match hash {
             Ok(hash) if self.user.contains_key("password_hash") || self.user.contains_key("custom_password_hash") => {

@@ -4,42 +4,8 @@ use serde_json::{Value, json};
 
 use crate::bits::{b64, to_hex};
 use crate::converted::LossKind;
-use crate::field::{UNKNOWN_HASH, password_lost};
-use uie_core::message::message;
-
-/// Hashes of phpass (`$P$`, `$H$`).
-pub(crate) static PHPASS: LossKind = LossKind {
-    code: "PHPASS",
-    message: |users| message!("Auth0 cannot check password hashes of phpass ($P$, $H$); users: {users}."),
-    hint: password_lost,
-};
-
-/// Hashes of Firebase's scrypt, whose result is encrypted with a key of the project (github.com/firebase/scrypt).
-pub(crate) static FIREBASE_SCRYPT: LossKind = LossKind {
-    code: "FIREBASE_SCRYPT",
-    message: |users| {
-        message!(
-            "Auth0 cannot check the password hashes of Firebase, whose scrypt is not the standard one; users: {users}."
-        )
-    },
-    hint: password_lost,
-};
-
-/// Hashes of Drupal 7 to 10 (`$S$`, `U$S$`).
-pub(crate) static DRUPAL_SHA512: LossKind = LossKind {
-    code: "DRUPAL_SHA512",
-    message: |users| message!("Auth0 cannot check the repeated SHA-512 of Drupal ($S$); users: {users}."),
-    hint: password_lost,
-};
-
-/// Hashes of crypt(3) other than bcrypt.
-pub(crate) static CRYPT: LossKind = LossKind {
-    code: "CRYPT",
-    message: |users| {
-        message!("Auth0 cannot check password hashes of crypt (such as $1$, $5$, $6$, $y$); users: {users}.")
-    },
-    hint: password_lost,
-};
+pub(crate) use crate::losses::{CRYPT, DRUPAL_SHA512, FIREBASE_SCRYPT, PHPASS};
+use crate::losses::{PLAIN_PASSWORD, UNKNOWN_HASH};
 
 /// The hash of a password, or why Auth0 cannot take it.
 pub(crate) type Hash = Result<Value, &'static LossKind>;
@@ -107,11 +73,10 @@ pub(crate) fn ldap(text: &str) -> Hash {
         return Err(&UNKNOWN_HASH);
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "crypt" if is_bcrypt(rest) => Ok(bcrypt(rest)),
+        "crypt" | "bcrypt" | "blf-crypt" if is_bcrypt(rest) => Ok(bcrypt(rest)),
         "crypt" => Err(&CRYPT),
         "argon2" if rest.starts_with("$argon2") => Ok(plain("argon2", rest)),
-        "bcrypt" | "blf-crypt" if is_bcrypt(rest) => Ok(bcrypt(rest)),
-        "cleartext" | "clear" | "plain" => Err(&crate::field::PLAIN_PASSWORD),
+        "cleartext" | "clear" | "plain" => Err(&PLAIN_PASSWORD),
         "md5" | "smd5" | "sha" | "ssha" | "sha1" | "ssha1" | "sha224" | "ssha224" | "sha256" | "ssha256" | "sha384"
         | "ssha384" | "sha512" | "ssha512"
             if crate::bits::base64(rest).is_some() =>

@@ -2,7 +2,8 @@
 //! CSV (`csvde`, `Get-ADUser | Export-Csv`).
 //!
 //! Sources: RFC 4519, RFC 2798 (`inetOrgPerson`), RFC 2307 (`userPassword`), RFC 4530 (`entryUUID`); `pw-pbkdf2.c` and
-//! `slapd-pw-argon2` of OpenLDAP; `pbkdf2_pwd.c` of 389 Directory Server; MS-ADTS, section 2.2.16 (`userAccountControl`).
+//! `slapd-pw-argon2` of OpenLDAP; `pbkdf2_pwd.c` of 389 Directory Server; MS-ADTS, section 2.2.16
+//! (`userAccountControl`).
 
 use serde_json::{Map, Value, json};
 
@@ -314,7 +315,7 @@ fn nt_hash(entry: &Map<String, Value>) -> Option<Hash> {
 }
 
 /// Returns the id of a value of `objectGUID`: text, or 16 bytes as Base64 or as `X'…'` of `csvde`, whose first three
-/// groups have their lowest byte first. `None` if it is none.
+/// groups have their lowest byte first. `None` for other values.
 fn guid(text: &str) -> Option<String> {
     let text = text.trim_matches(['{', '}']);
     if text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) {

@@ -24,6 +24,7 @@ mod hash;
 mod keycloak;
 mod laravel;
 mod ldap;
+mod losses;
 mod okta;
 mod phone;
 mod registry;

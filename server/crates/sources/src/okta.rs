@@ -1,6 +1,6 @@
 //! Okta: users of the Users API, with hashes in the form of its imports, and the CSV template.
 //!
-//! Sources: "User", "UserProfile" and "PasswordCredentialHash" of the Okta Users API; "Import users from a CSV file" in
+//! Sources: `User`, `UserProfile` and `PasswordCredentialHash` of the Okta Users API; "Import users from a CSV file" in
 //! Okta's help. Okta exports no hashes itself; a file made for an import into Okta may have them.
 
 use serde_json::{Map, Value};

@@ -9,6 +9,12 @@ use crate::row::has_content;
 use crate::sample::{Layout, Sample};
 use uie_core::user;
 
+/// Names the columns of a file by the cells of its first record; `None` if the record is not of the source.
+pub type HeaderFn = fn(&[String]) -> Option<Vec<String>>;
+
+/// Adds to a converted user what the table cannot say; gets the prepared row.
+pub type FinishFn = fn(&Map<String, Value>, &mut Converted);
+
 /// A system whose exports can be imported.
 #[derive(Debug)]
 pub struct Source {
@@ -23,15 +29,15 @@ pub struct Source {
     pub fields: &'static [Field],
     /// Name of the member that holds the users, if an export is one object.
     pub member: Option<&'static str>,
-    /// Returns the names of the columns for the cells of a first record without a header; `None` if the record is none
-    /// of this source.
-    pub header: Option<fn(&[String]) -> Option<Vec<String>>>,
+    /// Returns the names of the columns for the cells of a first record without a header; `None` if the record is
+    /// not of this source.
+    pub header: Option<HeaderFn>,
     /// Returns the name in the table for a name in a file, if files write it in several ways; `None` if it is the same.
     pub rename: Option<fn(&str) -> Option<String>>,
     /// Rearranges a row before the table is applied.
     pub prepare: Option<fn(&mut Map<String, Value>)>,
     /// Adds what the table cannot say. Gets the prepared row.
-    pub finish: Option<fn(&Map<String, Value>, &mut Converted)>,
+    pub finish: Option<FinishFn>,
     /// The rows have Auth0's attributes already; nothing is converted.
     pub is_auth0: bool,
 }
@@ -115,7 +121,7 @@ impl Source {
         converted
     }
 
-    /// Returns the attribute that a root member or column becomes, empty if it is none or several; `None` if the table does
+    /// Returns the attribute that a root member or column becomes, empty if there is not exactly one; `None` if the table does
     /// not know it.
     pub fn target(&self, name: &str) -> Option<String> {
         let renamed = self.rename.and_then(|rename| rename(name));

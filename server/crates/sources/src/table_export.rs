@@ -11,8 +11,8 @@ pub(crate) static ENCRYPTED_TOTP: LossKind = LossKind {
     message: |users| message!("Secrets of authenticator apps that the application has encrypted; users: {users}."),
     hint: || {
         message!(
-            "They are imported without this second factor and must enroll again. To keep it, let the application decrypt \
-             the secrets, and map them to mfa_factors."
+            "They are imported without this second factor and must enroll again. To keep it, let the application \
+             decrypt the secrets, and map them to mfa_factors."
         )
     },
 };

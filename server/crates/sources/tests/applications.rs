@@ -66,6 +66,11 @@ impl Account {
         row
     }
 
+    /// The name that is imported from this column of [`row`](Self::row): `NULL` may be one, `\N` not.
+    fn name_or_null(&self, name: Option<&String>, column: usize) -> Option<String> {
+        name.cloned().or_else(|| (self.is_csv && column.is_multiple_of(2)).then(|| "NULL".to_owned()))
+    }
+
     /// The user with attributes in addition. Members that are null are absent.
     fn user(&self, more: Value) -> Value {
         let user = json!({ "user_id": self.id.to_string(), "email": self.email });
@@ -83,14 +88,20 @@ fn forms(account: &Account) -> Vec<(&'static str, Value, Value)> {
     let time = |is_set: bool| is_set.then_some("2024-01-01 10:00:00");
     let yes = |is_set: bool| is_set.then_some(true);
     let login_only = json!({ "username": login });
+    let is_enabled = match (account.is_csv, is_disabled) {
+        (true, true) => json!("False"),
+        (true, false) => json!("True"),
+        (false, is_disabled) => json!(!is_disabled),
+    };
     vec![
         (
             "aspnet",
             account.row(json!({ "Id": id, "UserName": login, "NormalizedUserName": login.to_uppercase(), "Email": email,
                 "NormalizedEmail": email.to_uppercase(), "EmailConfirmed": is_verified, "PasswordHash": null,
-                "SecurityStamp": "S", "ConcurrencyStamp": "C", "PhoneNumber": phone, "PhoneNumberConfirmed": is_verified,
-                "TwoFactorEnabled": false, "LockoutEnabled": true, "AccessFailedCount": 0,
-                "LockoutEnd": if *is_disabled { "9999-12-31 23:59:59 +00:00" } else { "2024-01-01 10:00:00 +00:00" } })),
+                "SecurityStamp": "S", "ConcurrencyStamp": "C", "PhoneNumber": phone,
+                "PhoneNumberConfirmed": is_verified, "TwoFactorEnabled": false, "LockoutEnabled": true,
+                "AccessFailedCount": 0,
+                "LockoutEnd": format!("{}-01-01 10:00:00 +00:00", if *is_disabled { 9999 } else { 2024 }) })),
             account.user(json!({ "email_verified": is_verified, "phone_number": phone, "user_metadata": login_only,
                 "phone_verified": phone.as_ref().map(|_| is_verified), "blocked": yes(*is_disabled) })),
         ),
@@ -100,14 +111,15 @@ fn forms(account: &Account) -> Vec<(&'static str, Value, Value)> {
                 "username": login, "first_name": first, "last_name": last, "email": email, "is_staff": is_verified,
                 "is_active": !is_disabled, "date_joined": "2020-01-01 00:00:00+00" })),
             account.user(json!({
-                "given_name": first.clone().or_else(|| account.is_csv.then(|| django_null(5))).filter(|text| text != "\\N"),
-                "family_name": last.clone().or_else(|| account.is_csv.then(|| django_null(6))).filter(|text| text != "\\N"),
+                "given_name": account.name_or_null(first.as_ref(), 5), "family_name": account.name_or_null(last.as_ref(), 6),
                 "blocked": is_disabled, "user_metadata": login_only,
-                "app_metadata": { "is_staff": is_verified, "is_superuser": false, "registered_at": "2020-01-01T00:00:00Z" } })),
+                "app_metadata": { "is_staff": is_verified, "is_superuser": false,
+                    "registered_at": "2020-01-01T00:00:00Z" } })),
         ),
         (
             "django",
-            json!({ "model": "auth.user", "pk": id, "fields": { "password": "!", "is_superuser": true, "username": email,
+            json!({ "model": "auth.user", "pk": id, "fields": { "password": "!", "is_superuser": true,
+                "username": email,
                 "first_name": first, "last_name": last, "email": email, "is_staff": true, "is_active": !is_disabled,
                 "date_joined": "2020-01-01T00:00:00Z", "groups": [1], "user_permissions": [] } }),
             account.user(json!({ "given_name": first, "family_name": last, "blocked": is_disabled,
@@ -123,22 +135,26 @@ fn forms(account: &Account) -> Vec<(&'static str, Value, Value)> {
         ),
         (
             "laravel",
-            account.row(json!({ "id": id, "email": email, "password": null, "phone": phone, "deleted_at": time(*is_disabled),
+            account.row(json!({ "id": id, "email": email, "password": null, "phone": phone,
+                "deleted_at": time(*is_disabled),
                 "email_verified_at": if *is_verified { "2024-01-01 10:00:00" } else { "0000-00-00 00:00:00" },
                 "remember_token": "x", "created_at": time(true), "updated_at": time(true) })),
-            account.user(json!({ "email_verified": yes(*is_verified), "phone_number": phone, "blocked": yes(*is_disabled) })),
+            account.user(json!({ "email_verified": yes(*is_verified), "phone_number": phone,
+                "blocked": yes(*is_disabled) })),
         ),
         (
             "wordpress",
             account.row(json!({ "ID": id, "user_login": login, "user_pass": "", "user_nicename": login,
-                "user_email": email, "user_url": "", "user_registered": "2020-01-01 12:30:00", "user_activation_key": "",
+                "user_email": email, "user_url": "", "user_registered": "2020-01-01 12:30:00",
+                "user_activation_key": "",
                 "user_status": 0, "display_name": login, "spam": is_disabled })),
             account.user(json!({ "name": login, "user_metadata": login_only, "blocked": yes(*is_disabled),
                 "app_metadata": { "registered_at": "2020-01-01T12:30:00Z" } })),
         ),
         (
             "drupal",
-            account.row(json!({ "uid": id, "langcode": "en", "preferred_langcode": null, "preferred_admin_langcode": null,
+            account.row(json!({ "uid": id, "langcode": "en", "preferred_langcode": null,
+                "preferred_admin_langcode": null,
                 "name": login, "pass": null, "mail": email, "timezone": "Europe/Berlin",
                 "status": u8::from(!is_disabled), "created": 1_508_255_889, "changed": 1, "access": 0, "login": 0,
                 "init": email, "default_langcode": 1 })),
@@ -150,7 +166,7 @@ fn forms(account: &Account) -> Vec<(&'static str, Value, Value)> {
             "entra",
             json!({ "id": id, "userPrincipalName": format!("{login}@example.onmicrosoft.com"), "displayName": name,
                 "surname": last, "givenName": first, "mail": email, "mobilePhone": phone, "userType": "Member",
-                "accountEnabled": if account.is_csv { Value::from(if *is_disabled { "False" } else { "True" }) } else { (!is_disabled).into() } }),
+                "accountEnabled": is_enabled }),
             account.user(json!({ "name": name, "given_name": first, "family_name": last, "phone_number": phone,
                 "blocked": is_disabled, "app_metadata": { "user_type": "Member",
                     "user_principal_name": format!("{login}@example.onmicrosoft.com") } })),
@@ -182,11 +198,6 @@ fn forms(account: &Account) -> Vec<(&'static str, Value, Value)> {
                 "blocked": yes(*is_disabled), "user_metadata": login_only })),
         ),
     ]
-}
-
-/// The word for null in the cell of this column of a generated row: names keep `NULL`, which may be one.
-fn django_null(column: usize) -> String {
-    if column.is_multiple_of(2) { "NULL" } else { "\\N" }.to_owned()
 }
 
 fn members(row: &Value) -> Map<String, Value> {
@@ -370,6 +381,31 @@ fn hashes_that_auth0_cannot_check_are_losses() {
         let codes: Vec<_> = converted.losses.iter().map(|loss| loss.kind.code).collect();
         assert_eq!(codes, [code], "{source}: {hash}");
         assert!(!converted.user.keys().any(|name| name.contains("password")), "{source}: {:?}", converted.user);
+    }
+}
+
+#[test]
+fn templates_of_entra_block_with_yes_and_exports_with_false() {
+    for (name, value, is_blocked) in [
+        ("Block sign in (Yes/No) [accountEnabled] Required", json!("Yes"), true),
+        ("Block sign in (Yes/No) [accountEnabled] Required", json!("No"), false),
+        // A reader may leave the name in the brackets only.
+        ("accountEnabled", json!("Yes"), true),
+        ("accountEnabled", json!("No"), false),
+        ("accountEnabled", json!("True"), false),
+        ("accountEnabled", json!("False"), true),
+        ("AccountEnabled", json!(true), false),
+        ("accountEnabled", json!(false), true),
+        ("Block credential", json!("True"), true),
+        ("Block credential", json!("False"), false),
+    ] {
+        let user = convert("entra", &json!({ "userPrincipalName": "ada@example.com", name: value }));
+        assert_eq!(user["blocked"], is_blocked, "{name}: {value}");
+    }
+    for name in ["Initial password [passwordProfile] Required", "passwordProfile"] {
+        let converted =
+            uie_sources::find("entra").expect("a source").convert(members(&json!({ name: "correct horse" })));
+        assert!(converted.lost_password(), "{name}");
     }
 }
 

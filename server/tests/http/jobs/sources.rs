@@ -86,11 +86,7 @@ async fn an_inspection_names_the_source_and_what_its_columns_become() {
 #[actix_web::test]
 async fn an_unknown_source_is_refused_with_the_field() {
     let harness = TestKit::with_users(5).in_process().await;
-    let refused = harness.upload(
-        &[("connection_id", &harness.tenant.database_connection_id()), ("source", "cognitoo")],
-        Some(&cognito()),
-    );
-    let refused = refused.await;
+    let refused = harness.request_import(&cognito(), &[("source", "cognitoo")]).await;
     assert_eq!(refused.status, 400, "{}", refused.body);
     let body: Value = serde_json::from_str(&refused.body).expect("JSON");
     assert_eq!(body["field"], "source");

@@ -637,7 +637,7 @@ async fn connections_have_the_reason_why_they_are_unusable_and_no_options() {
     assert!(reason("custom").contains("Import Users to Auth0"));
     assert!(reason("google").contains("google-oauth2"));
     let mut german = found.clone();
-    german.localize(Language::German);
+    german.localize(Language::of_tag("de").expect("German"));
     let reasons: Vec<_> = german.iter().filter_map(|connection| connection.unusable.as_ref()).collect();
     assert!(reasons[0].contains("Schalten Sie") && reasons[1].contains("\"google-oauth2\". Wählen Sie"), "{reasons:?}");
     assert!(!format!("{found:?}").contains("hunter2"));

@@ -199,7 +199,7 @@ fn an_error_of_a_call_inside_an_array_is_the_error_of_the_row() {
 
 /// A value as a literal of an expression, with the liberties of JavaScript in its form.
 fn as_literal(value: &JsonValue, depth: usize) -> String {
-    let blank = if depth % 2 == 0 { "" } else { " " };
+    let blank = if depth.is_multiple_of(2) { "" } else { " " };
     match value {
         JsonValue::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| as_literal(item, depth + 1)).collect();
@@ -232,8 +232,10 @@ fn a_literal_arrives_like_the_same_value_from_a_path() {
             format!("lookup('v', {{'v': {literal}, 'w': user.w}})"),
             format!("lookup('w', {{'v': {literal}, 'w': user.w}})"),
         ] {
-            let results =
-                compute_all(&formula(&source).unwrap_or_else(|error| panic!("{source}: {error}")), &[user.clone()]);
+            let results = compute_all(
+                &formula(&source).unwrap_or_else(|error| panic!("{source}: {error}")),
+                std::slice::from_ref(&user),
+            );
             assert_eq!(results, expected, "{source}");
             assert_eq!(results[0].as_ref().map(ToString::to_string), expected[0].as_ref().map(ToString::to_string));
         }

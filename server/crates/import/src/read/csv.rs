@@ -5,7 +5,7 @@ use super::error::{format_error, read_error};
 use crate::proposals::{self, UnknownColumn};
 use crate::schema::{self, Target, is_email};
 use crate::shell::quoted;
-use crate::{redact, suggest};
+use crate::{redact, secret_hints, suggest};
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_core::user;
@@ -32,6 +32,8 @@ pub(crate) struct HeaderPolicy {
     pub(crate) accept_any: bool,
     /// Never fail because of the header: only the names and cells are needed.
     pub(crate) lenient: bool,
+    /// Accept a first line that looks like a user instead of a header: only to recognize the source of the file.
+    pub(crate) accept_any_header: bool,
     /// Every column is text under its own name, which is an attribute of a source.
     pub(crate) as_text: bool,
     /// Names of the columns of a file without a header; `None` if its first record is the header.
@@ -178,12 +180,14 @@ impl Csv {
                 watch: CellWatch::default(),
             });
         }
-        let names = match &headers.names {
-            Some(names) => {
-                records.set_columns(names.len());
-                names.clone()
-            }
-            None => records.read_header().map_err(header_error)?,
+        if headers.accept_any_header {
+            records.accept_any_header();
+        }
+        let names = if let Some(names) = &headers.names {
+            records.set_columns(names.len());
+            names.clone()
+        } else {
+            records.read_header().map_err(header_error)?
         };
         let columns = names.iter().map(|name| Column::new(name)).collect();
         let watch = CellWatch::new(&headers.null_texts);
@@ -277,7 +281,7 @@ impl Csv {
                 Ok(self.records.column_of("user_id").unwrap_or(usize::MAX))
             }
             None => Err(columns_error(message!("No column of the users file is named email, which every user needs."))
-                .with_hint(self.email_hint(names))),
+                .with_hint(email_hint(names))),
         }
     }
 
@@ -292,21 +296,6 @@ impl Csv {
                 name = names.get(column).map_or("", String::as_str)
             ))
             .with_hint(message!("Elements of an array are counted from 0."))),
-        }
-    }
-
-    /// Returns how a file without the column `email` can be imported.
-    fn email_hint(&self, names: &[String]) -> Message {
-        let probable =
-            names.iter().map(|name| plain_header(name)).find(|name| suggest::nearest_attribute(name) == Some("email"));
-        match probable {
-            Some(name) => {
-                let rule = quoted(&format!("{key}=email", key = member("user", name)));
-                message!("If the column {name:?} has the addresses, add --map {rule}.")
-            }
-            None => message!(
-                "The first line of a CSV file names the attributes: email,given_name,app_metadata.plan and so on."
-            ),
         }
     }
 
@@ -341,7 +330,14 @@ impl Csv {
         } else {
             message!("The users file, read as CSV, has columns that are not attributes of an import: {text}.")
         };
-        columns_error(message).with_hint(proposals::hint(&proposals))
+        let hint = proposals::hint(&proposals);
+        let mut secrets = unknown.iter().zip(&proposals).filter(|(_, proposal)| proposal.attribute.is_none());
+        let about_secret =
+            secrets.find_map(|(column, _)| secret_hints::unknown_secret(redact::shown_name(column.name), None));
+        columns_error(message).with_hint(match about_secret {
+            Some(about_secret) => message!("{hint}\n{about_secret}"),
+            None => hint,
+        })
     }
 }
 
@@ -350,6 +346,21 @@ fn header_error(error: ReadError) -> Error {
         ReadError::HeaderTooLong => format_error(message!("The header of the users file is too long.")),
         ReadError::HeaderEncoding(column) => format_error(message!("The name of column {column} is not UTF-8.")),
         error => read_error(error),
+    }
+}
+
+/// Returns how a file without the column `email` can be imported.
+fn email_hint(names: &[String]) -> Message {
+    let probable =
+        names.iter().map(|name| plain_header(name)).find(|name| suggest::nearest_attribute(name) == Some("email"));
+    match probable {
+        Some(name) => {
+            let rule = quoted(&format!("{key}=email", key = member("user", name)));
+            message!("If the column {name:?} has the addresses, add --map {rule}.")
+        }
+        None => {
+            message!("The first line of a CSV file names the attributes: email,given_name,app_metadata.plan and so on.")
+        }
     }
 }
 

@@ -83,7 +83,7 @@ fn to_json(row: &Row) -> Value {
 /// Returns the rows in all formats that are read.
 fn in_every_format(rows: &[Row]) -> Vec<Vec<u8>> {
     let users: Vec<Value> = rows.iter().map(to_json).collect();
-    let lines = users.iter().map(|user| format!("{user}\n")).collect::<String>();
+    let lines = users.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let array = serde_json::to_string_pretty(&users).unwrap();
     let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record(COLUMNS).unwrap();
@@ -242,7 +242,7 @@ fn null_removes_an_attribute_and_undefined_keeps_it() {
         json!({ "email": "c@b.c", "given_name": "x" }),
     ];
     let directory = tempfile::tempdir().unwrap();
-    let content = rows.iter().map(|row| format!("{row}\n")).collect::<String>();
+    let content = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let (summary, faults) = check_with(&spec, content.into_bytes(), directory.path()).unwrap();
     let faults: Vec<_> =
         faults.iter().map(|fault| (fault.row, fault.code.as_str(), fault.attribute.as_deref())).collect();
@@ -367,7 +367,9 @@ fn unknown_columns_have_a_proposal_each_and_the_proposals_are_right() {
     let csv = "cognito:username,name,email,email_verified,gender,phone_number,phone_number_verified,custom:tier,password\n\
                ada,Ada,ada@example.com,TRUE,f,+12125550001,TRUE,gold,secret words\n";
     let input = || Box::new(Cursor::new(csv.as_bytes().to_vec()));
-    let spec = ImportSpec::new(&ImportRequest::default()).unwrap();
+    // The file is an export of Cognito, which would be converted.
+    let plain = ImportRequest { source: Some("none".to_owned()), ..ImportRequest::default() };
+    let spec = ImportSpec::new(&plain).unwrap();
     let error = check(&spec, input(), None, &mut |_| Ok(()), &Progress::default()).unwrap_err();
     assert!(error.message.contains("\"phone_number_verified\" (did you mean phone_verified?)"), "{}", error.message);
     let hint = error.hint.unwrap().to_string();
@@ -378,7 +380,7 @@ fn unknown_columns_have_a_proposal_each_and_the_proposals_are_right() {
         .collect();
     assert_eq!(rules.len(), 5, "{hint}");
     let map = rules.iter().map(|rule| MapRule::parse(rule).unwrap()).collect();
-    let (users, _) = sent(&ImportRequest { map, ..ImportRequest::default() }, csv);
+    let (users, _) = sent(&ImportRequest { map, ..plain.clone() }, csv);
     assert_eq!(
         users,
         [json!({
@@ -391,7 +393,7 @@ fn unknown_columns_have_a_proposal_each_and_the_proposals_are_right() {
     let content = Box::new(Cursor::new(other.as_bytes().to_vec()));
     let error = check(&spec, content, None, &mut |_| Ok(()), &Progress::default()).unwrap_err();
     assert!(error.hint.unwrap().contains("'user[\"E-Mail\"]=user_metadata.e_mail'"), "email is mapped already");
-    let (users, faults) = sent(&ImportRequest { drop_unknown: true, ..ImportRequest::default() }, csv);
+    let (users, faults) = sent(&ImportRequest { drop_unknown: true, ..plain }, csv);
     assert_eq!(
         users,
         [json!({ "email": "ada@example.com", "name": "Ada", "email_verified": true, "phone_number": "+12125550001" })]

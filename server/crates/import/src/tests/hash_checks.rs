@@ -81,7 +81,7 @@ fn hashes_of_other_programs_are_refused_with_what_to_do() {
 #[test]
 fn hexadecimal_and_base64_that_were_mixed_up_are_recognized() {
     let bytes = |length: usize| vec![0xAB_u8; length];
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = uie_core::encryption::hex;
     for (algorithm, value, encoding, hinted) in [
         ("sha1", BASE64_STANDARD.encode(hex(&bytes(20))), "base64", "Base64 of a hexadecimal text"),
         ("sha1", hex(&bytes(20)), "base64", "declared as Base64"),
