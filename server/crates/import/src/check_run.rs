@@ -322,17 +322,7 @@ fn join_hashes(
 
 /// Returns the warning about a line that was skipped.
 pub(super) fn skipped_line(line: &SkippedLine, file: Option<&str>) -> RowFault {
-    RowFault {
-        line: line.line,
-        row: 0,
-        attribute: None,
-        code: "LINE_SKIPPED".to_owned(),
-        message: line.describe(),
-        hint: None,
-        value: None,
-        severity: Severity::Warning,
-        file: file.map(str::to_owned),
-    }
+    RowFault::file_warning("LINE_SKIPPED", line.line, line.describe(), file)
 }
 
 /// Returns a warning for each column that is not imported.

@@ -278,15 +278,9 @@ fn upsert_warning(name: &'static str, effect: Effect, count: &Count) -> RowFault
 /// A warning about the whole import, with the line of the first row that it applies to.
 fn warning(code: &str, attribute: &str, first: &RowLocation, message: Message, hint: Message) -> RowFault {
     RowFault {
-        line: first.line,
-        row: 0,
         attribute: Some(attribute.to_owned()),
-        code: code.to_owned(),
-        message,
         hint: Some(hint),
-        value: None,
-        severity: Severity::Warning,
-        file: first.file_name(),
+        ..RowFault::file_warning(code, first.line, message, first.file.as_deref())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::redact;
-use super::row_fault::{RowFault, Severity};
+use super::row_fault::RowFault;
 use uie_core::message::{Message, message};
 use uie_records::{EncodingExample, FileFormat, find_example};
 
@@ -90,16 +90,6 @@ impl EncodingNotes {
     }
 
     fn warning(&self, code: &str, line: u64, message: Message, hint: Message) -> RowFault {
-        RowFault {
-            line,
-            row: 0,
-            attribute: None,
-            code: code.to_owned(),
-            message,
-            hint: Some(hint),
-            value: None,
-            severity: Severity::Warning,
-            file: self.file.clone(),
-        }
+        RowFault { hint: Some(hint), ..RowFault::file_warning(code, line, message, self.file.as_deref()) }
     }
 }

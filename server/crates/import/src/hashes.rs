@@ -14,7 +14,7 @@ use super::dedup_index::SpillingHashIndex;
 use super::input_file::InputFormat;
 use super::io_error::with_path;
 use super::read::{HeaderPolicy, RawRow, RowReader};
-use super::row_fault::{RowFault, RowLocation, Severity};
+use super::row_fault::{RowFault, RowLocation};
 use uie_core::encryption::{ChunkSize, DecryptingReader};
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
@@ -312,7 +312,7 @@ impl PasswordHashes {
         (self.counts.users_without_hash <= MAX_LISTED).then(|| {
             let message = message!("The export of password hashes has none for this user.");
             let hint = message!("The user is imported without a password and must reset it.");
-            RowFault { row: location.row, ..warning("NO_HASH", location.line, message, hint, location.file_name()) }
+            RowFault { row: location.row, ..warning("NO_HASH", location.line, message, hint, location.file.as_deref()) }
         })
     }
 
@@ -337,7 +337,7 @@ impl PasswordHashes {
                     let file = self.files.get(entry.file).cloned().flatten();
                     let value = Some(Value::from(entry.id));
                     let attribute = Some("user_id".to_owned());
-                    let warning = warning("HASH_WITHOUT_USER", entry.line, message, hint(), file);
+                    let warning = warning("HASH_WITHOUT_USER", entry.line, message, hint(), file.as_deref());
                     report(&RowFault { attribute, value, ..warning })?;
                     listed += 1;
                 }
@@ -358,16 +358,6 @@ impl PasswordHashes {
     }
 }
 
-fn warning(code: &str, line: u64, message: Message, hint: Message, file: Option<String>) -> RowFault {
-    RowFault {
-        line,
-        row: 0,
-        attribute: None,
-        code: code.to_owned(),
-        message,
-        hint: Some(hint),
-        value: None,
-        severity: Severity::Warning,
-        file,
-    }
+fn warning(code: &str, line: u64, message: Message, hint: Message, file: Option<&str>) -> RowFault {
+    RowFault { hint: Some(hint), ..RowFault::file_warning(code, line, message, file) }
 }

@@ -45,6 +45,24 @@ pub struct RowFault {
     pub file: Option<String>,
 }
 
+impl RowFault {
+    /// Returns a warning about a whole file, with the line that shows it; without attribute, hint and value. `file` is
+    /// `None` if the import has one file.
+    pub(super) fn file_warning(code: &str, line: u64, message: Message, file: Option<&str>) -> Self {
+        Self {
+            line,
+            row: 0,
+            attribute: None,
+            code: code.to_owned(),
+            message,
+            hint: None,
+            value: None,
+            severity: Severity::Warning,
+            file: file.map(str::to_owned),
+        }
+    }
+}
+
 /// A row error in the form that is stored with its job: the templates of its texts are kept, so that they can be
 /// translated when they are shown.
 #[derive(Debug)]

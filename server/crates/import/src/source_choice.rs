@@ -8,7 +8,7 @@ use super::hashes;
 use super::input_file::InputFile;
 use super::read::{HeaderPolicy, RawRow, RowReader};
 use super::row::{BufferedRow, Content};
-use super::row_fault::{RowFault, Severity};
+use super::row_fault::RowFault;
 use uie_core::error::{Code, Error, Result};
 use uie_core::message::{Message, message};
 use uie_sources::{Layout, LossKind, Sample, Source};
@@ -238,15 +238,8 @@ impl SourceRemarks {
     /// Returns a warning for each kind of loss, and one for all attributes that are not imported.
     pub(super) fn into_faults(self, file: Option<&str>) -> Vec<RowFault> {
         let warning = |code: &str, line: u64, message: Message, hint: Message| RowFault {
-            line,
-            row: 0,
-            attribute: None,
-            code: code.to_owned(),
-            message,
             hint: Some(hint),
-            value: None,
-            severity: Severity::Warning,
-            file: file.map(str::to_owned),
+            ..RowFault::file_warning(code, line, message, file)
         };
         let mut faults: Vec<RowFault> = self
             .losses

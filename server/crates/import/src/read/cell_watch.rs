@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::redact;
-use crate::row_fault::{RowFault, Severity};
+use crate::row_fault::RowFault;
 use crate::shell::quoted;
 use crate::spreadsheet::{day_number, is_error_value, is_scientific};
 use uie_core::message::{Message, message};
@@ -168,17 +168,8 @@ impl CellWatch {
     pub(super) fn warnings(&self, header_line: u64, file: Option<&str>) -> Vec<RowFault> {
         let mut warnings = Vec::new();
         let mut warn = |path: String, code: &str, line, message, hint, value: Option<Value>| {
-            warnings.push(RowFault {
-                line,
-                row: 0,
-                attribute: Some(path),
-                code: code.to_owned(),
-                message,
-                hint,
-                value,
-                severity: Severity::Warning,
-                file: file.map(str::to_owned),
-            });
+            let warning = RowFault::file_warning(code, line, message, file);
+            warnings.push(RowFault { attribute: Some(path), hint, value, ..warning });
         };
         for LeftOutColumn { header, filled, .. } in &self.left_out {
             let message = if *filled == 1 {
